@@ -1,0 +1,36 @@
+# Bare `make` prints this list. Every target does its own set-up.
+PORT ?= 8000
+BIN := .venv/bin
+export PYTHONPATH := .:agents
+
+help: ## print this list
+	@grep -E '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
+
+run: ## serve the agencies on 127.0.0.1:$(PORT), embedded store, offline model unless OPENAI_API_KEY is set
+	@scripts/setup run
+	@PORT=$(PORT) $(BIN)/python -m handler.local
+
+test: ## run every test that needs no AWS
+	@scripts/setup dev
+	@$(BIN)/python -m pytest -n 2 $(ARGS)
+
+check: ## format, lint and types
+	@scripts/setup dev
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+
+format: ## write the format that `make check` asks for
+	@scripts/setup dev
+	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+loop-table: ## measure the table in docs/event-loop.md again
+	@scripts/setup dev
+	@$(BIN)/python -m benchmarks.loop_patterns
+
+lock: ## compile requirements*.in to hashed requirements*.txt (needs uv)
+	uv pip compile -q requirements.in -o requirements.txt --python-version 3.13 --universal --generate-hashes --no-header
+	uv pip compile -q requirements-dev.in -o requirements-dev.txt --python-version 3.13 --universal --generate-hashes --no-header
+
+.PHONY: help run test check format loop-table lock
+.DEFAULT_GOAL := help
