@@ -12,7 +12,7 @@ run: ## serve the agencies on 127.0.0.1:$(PORT), embedded store, offline model u
 
 test: ## run every test that needs no AWS
 	@scripts/setup dev
-	@$(BIN)/python -m pytest -n 2 $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 check: ## format, lint and types
 	@scripts/setup dev

@@ -1,0 +1,1 @@
+"""One HTTPS request, from event to answer."""

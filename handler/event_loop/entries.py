@@ -1,0 +1,281 @@
+"""Every way in which synchronous code enters an event loop, led to the environment's one loop.
+
+Installed once at cold start, in both modes. On the loop's own thread an entry is nested: patch mode counts it and lets
+nest_asyncio run it, strict mode raises EventLoopConflict. On any other thread the coroutine is handed to the loop.
+"""
+
+import asyncio
+import inspect
+import sys
+import threading
+from asyncio import events, runners
+from collections.abc import Awaitable, Callable, Coroutine
+from concurrent import futures
+from typing import Any, Literal
+
+import nest_asyncio
+
+from .fence import Fence, waits_for_thread
+from .ledger import EventLoopConflict, EventLoopError, Invocation, Ledger, current, place
+
+Mode = Literal["patch", "strict"]
+AWAIT = "`await` on the coroutine, in an `async def`"
+_LOOP: Any = asyncio.SelectorEventLoop
+_stdlib_run, _stdlib_runner_run = runners.run, asyncio.Runner.run
+
+
+class Entries:
+    """The doors of one loop. `active` is the invocation that code without a context of its own belongs to."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, mode: Mode) -> None:
+        self.loop, self.mode, self.fence = loop, mode, Fence(loop)
+        self.home = 0  # the thread that runs the loop
+        self.active: Invocation | None = None
+        self.zombies: set[threading.Thread] = set()
+
+    @property
+    def ledger(self) -> Ledger:
+        """Of the invocation that the running code belongs to."""
+        invocation = current.get() or self.active
+        return invocation.ledger if invocation else Ledger(self.mode)
+
+    def run(self, main: Awaitable[Any], *, debug: bool | None = None, loop_factory: Any = None) -> Any:
+        """asyncio.run: on the one loop, from wherever it is called."""
+        running = events._get_running_loop()
+        if running is self.loop:
+            return self._nested("asyncio.run()", main)
+        if running is not None and self.mode == "patch":
+            return running.run_until_complete(main)  # a second loop of the user's: nest_asyncio knows what to do
+        if running is None and threading.get_ident() == self.home:
+            return self.loop.run_until_complete(main)
+        if running is None and loop_factory is None and self.loop.is_running():
+            return self._from_thread("asyncio.run()", main)
+        return _stdlib_run(main, debug=debug, loop_factory=loop_factory)  # type: ignore[arg-type]
+
+    def run_in(self, runner: asyncio.Runner, coro: Coroutine[Any, Any, Any], *, context: Any = None) -> Any:
+        """asyncio.Runner.run: a runner has a loop of its own, which must not start on our loop's thread."""
+        if events._get_running_loop() is self.loop:
+            return self._nested("asyncio.Runner.run()", coro)
+        return _stdlib_runner_run(runner, coro, context=context)
+
+    def run_anyio(self, func: Callable[..., Awaitable[Any]], *args: Any, **options: Any) -> Any:
+        """anyio.run: on our loop's thread it would refuse by itself, and be hidden."""
+        if events._get_running_loop() is self.loop:
+            return self._nested("anyio.run()", func(*args))
+        return _before[sys.modules["anyio"], "run"](func, *args, **options)
+
+    def run_sync(self, runner: Any, agent: Any, message: Any, **options: Any) -> Any:
+        """Runner.run_sync of the Agents SDK: likewise."""
+        if events._get_running_loop() is self.loop:
+            return self._nested("Runner.run_sync()", runner.run(agent, message, **options))
+        return _before[type(runner), "run_sync"](runner, agent, message, **options)
+
+    def run_until_complete(self, loop: Any, future: Awaitable[Any]) -> Any:
+        """loop.run_until_complete, of our loop or of a second one."""
+        running, ours = events._get_running_loop(), loop is self.loop
+        if running is self.loop and not ours and _caller() == runners.__name__:
+            return _discard(future)  # a Runner tidies up its own loop, on which nothing has run
+        if running is self.loop and (ours or inspect.iscoroutine(future)):
+            return self._nested("loop.run_until_complete()", future)
+        if running is self.loop and self.mode == "strict":
+            raise self._conflict("loop.run_until_complete()", AWAIT, future)
+        if ours and threading.get_ident() != self.home:
+            return self._complete_from_thread(future)
+        return self._complete(future) if ours else _original["run_until_complete"](loop, future)
+
+    def run_forever(self, loop: Any) -> None:
+        """loop.run_forever: our loop is run by the environment alone."""
+        ours, running = loop is self.loop, events._get_running_loop() is self.loop
+        if (ours and threading.get_ident() != self.home) or (running and self.mode == "strict"):
+            raise self._conflict("loop.run_forever()", "`asyncio.create_task()`; the loop runs already")
+        if running:
+            self.ledger.nested["loop.run_forever()", place(sys._getframe())] += 1
+        _original["run_forever"](loop)
+
+    def close(self, loop: Any) -> None:
+        """loop.close: legacy code closes what it thinks is its own."""
+        if loop is self.loop:
+            self.ledger.notes.append(f"loop.close() at {place(sys._getframe())} was ignored: the loop is shared")
+        else:
+            _original["close"](loop)
+
+    def refuse_late_patch(self) -> None:
+        """nest_asyncio.apply() in strict mode."""
+        raise self._conflict("nest_asyncio.apply()", "EVENT_LOOP=patch in the settings, which applies it in time,")
+
+    def _nested(self, call: str, future: Awaitable[Any]) -> Any:
+        if self.mode == "strict":
+            raise self._conflict(call, AWAIT, future)
+        self.ledger.nested[call, place(sys._getframe())] += 1
+        return _original["run_until_complete"](self.loop, future)
+
+    def _conflict(self, call: str, instead: str, future: object = None) -> EventLoopConflict:
+        _discard(future)
+        conflict = EventLoopConflict(call, place(sys._getframe()), instead)
+        self.ledger.conflicts.append(conflict)
+        return conflict
+
+    def _complete(self, future: Awaitable[Any]) -> Any:
+        """Run our loop to the end of `future`, whatever a callback throws out of it or says to it."""
+        task, loop, hooks = asyncio.ensure_future(future, loop=self.loop), self.loop, sys.get_asyncgen_hooks()
+        # nest_asyncio forgets these, and then nobody knows of abandoned generators
+        sys.set_asyncgen_hooks(loop._asyncgen_firstiter_hook, loop._asyncgen_finalizer_hook)  # type: ignore[attr-defined]
+        try:
+            return self._persist(task)
+        finally:
+            sys.set_asyncgen_hooks(*hooks)
+
+    def _persist(self, task: asyncio.Future[Any]) -> Any:
+        while True:
+            try:
+                return _original["run_until_complete"](self.loop, task)
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:
+                if task.done() or self.loop.is_closed():
+                    raise
+                self.loop._stopping = False  # type: ignore[attr-defined]
+                self.ledger.notes.append(f"the loop went on after {error!r}")
+
+    def _complete_from_thread(self, future: Awaitable[Any]) -> Any:
+        if self.mode == "strict":
+            raise self._conflict(
+                "get_event_loop().run_until_complete() in a worker thread", "`asyncio.run(...)`", future
+            )
+        if not self.loop.is_running():
+            return _stdlib_run(future)  # type: ignore[arg-type]
+        return self._from_thread("loop.run_until_complete()", future)
+
+    def _from_thread(self, call: str, awaitable: Awaitable[Any]) -> Any:
+        """Run an awaitable on the loop for another thread, also while the loop's thread waits for that thread."""
+        if sync := self._get_response_sync():
+            if self.mode == "strict":
+                conflict = EventLoopConflict("get_response_sync()", sync, "`await agency.get_response(...)`")
+                self.ledger.conflicts.append(conflict)
+                _discard(awaitable)
+                raise conflict
+            self.ledger.nested["get_response_sync()", sync] += 1
+        invocation = current.get() or self.active
+        self._refuse_zombie(call, invocation, awaitable)
+        future = asyncio.run_coroutine_threadsafe(_within(invocation, awaitable), self.loop)
+        self._wait(future)
+        return future.result()
+
+    def _wait(self, future: futures.Future[Any]) -> None:
+        pause, counted = 0.001, False
+        while not futures.wait([future], pause).done:
+            frame = sys._current_frames().get(self.loop._thread_id or 0)  # type: ignore[attr-defined]
+            if waits_for_thread(frame):
+                if not counted:
+                    self.ledger.thread_waits[place(frame)] += 1
+                counted = True
+                self.fence.drive(future)
+            pause = min(2 * pause, 0.05)
+
+    def _refuse_zombie(self, call: str, invocation: Invocation | None, awaitable: Any) -> None:
+        if (invocation and invocation.over) or threading.current_thread() in self.zombies:
+            _discard(awaitable)
+            raise EventLoopError(f"{call} in a thread whose invocation is over: nothing of it may run into the next")
+
+    def _get_response_sync(self) -> str | None:
+        """Where the loop's thread called Agency.get_response_sync, if this thread was started by that call.
+
+        On a thread with a running loop it starts this second thread and blocks the first one until it is done.
+        """
+        frame: Any = sys._getframe(2)
+        if threading.current_thread().name != "agency-get-response-sync":
+            return None
+        frame = sys._current_frames().get(self.loop._thread_id or 0)  # type: ignore[attr-defined]
+        while frame is not None and frame.f_code.co_name != "get_response_sync":
+            frame = frame.f_back
+        return place(frame) if frame is not None else None
+
+
+async def _within(invocation: Invocation | None, awaitable: Awaitable[Any]) -> Any:
+    if invocation and invocation.over:
+        _discard(awaitable)
+        raise EventLoopError("the invocation is over: nothing of it may run into the next")
+    return await awaitable
+
+
+def _discard(awaitable: object) -> None:
+    """A coroutine that will not be awaited: closed, it does not warn of that."""
+    if inspect.iscoroutine(awaitable):
+        awaitable.close()
+
+
+def _caller() -> Any:
+    """The module that called the door of a loop."""
+    return sys._getframe(3).f_globals.get("__name__")
+
+
+class Policy(asyncio.DefaultEventLoopPolicy):
+    """A thread without a loop of its own gets the environment's."""
+
+    def get_event_loop(self) -> asyncio.AbstractEventLoop:
+        own: asyncio.AbstractEventLoop | None = getattr(self._local, "_loop", None)  # type: ignore[attr-defined]
+        if _installed is None or (own is not None and not own.is_closed()):
+            return super().get_event_loop()
+        return _installed.loop
+
+
+_installed: Entries | None = None
+_original: dict[str, Any] = {}
+_before: dict[tuple[Any, str], Any] = {}
+
+
+def install(entries: Entries) -> None:
+    """Make `entries` the doors of this process, with nest_asyncio behind them in patch mode. Undone by `uninstall`."""
+    global _installed
+    uninstall()
+    if entries.mode == "patch":
+        nest_asyncio.apply(entries.loop)
+    _original.update({name: getattr(_LOOP, name) for name in ("run_until_complete", "run_forever", "close")})
+    _installed = entries
+    restore(entries)
+
+
+def restore(entries: Entries) -> None:
+    """Put back what user code may have taken away since: before each invocation."""
+    if not isinstance(asyncio.get_event_loop_policy(), Policy):
+        asyncio.set_event_loop_policy(Policy())
+    for (owner, name), door in _doors(entries).items():  # also of what was imported since
+        _before.setdefault((owner, name), getattr(owner, name))
+        setattr(owner, name, door)
+    entries.home = threading.get_ident()
+    asyncio.set_event_loop(entries.loop)
+    loop: Any = entries.loop
+    loop._stopping = False
+    if loop._executor_shutdown_called:
+        loop._executor_shutdown_called, loop._default_executor = False, None
+
+
+def uninstall() -> None:
+    """Give asyncio back as it was (but for nest_asyncio, which cannot be undone)."""
+    global _installed
+    for (owner, name), door in _before.items():
+        setattr(owner, name, door)
+    _before.clear()
+    if _installed is not None:
+        asyncio.set_event_loop_policy(None)
+    _installed = None
+
+
+def _doors(entries: Entries) -> dict[tuple[Any, str], Any]:
+    doors: dict[tuple[Any, str], Any] = {
+        (asyncio, "run"): entries.run,
+        (runners, "run"): entries.run,
+        (asyncio.Runner, "run"): lambda runner, coro, *, context=None: entries.run_in(runner, coro, context=context),
+        (_LOOP, "run_until_complete"): lambda loop, future: entries.run_until_complete(loop, future),
+        (_LOOP, "run_forever"): lambda loop: entries.run_forever(loop),
+        (_LOOP, "close"): lambda loop: entries.close(loop),
+        # Applied again it would take our policy's place; applied late it breaks the running loop.
+        (nest_asyncio, "_patch_policy"): lambda: None,
+    }
+    if anyio := sys.modules.get("anyio"):
+        doors[anyio, "run"] = entries.run_anyio
+    if sdk := sys.modules.get("agents.run"):
+        doors[sdk.AgentRunner, "run_sync"] = lambda *args, **options: entries.run_sync(*args, **options)
+    if entries.mode == "strict":
+        doors[nest_asyncio, "_patch_asyncio"] = entries.refuse_late_patch
+    return doors

@@ -1,0 +1,133 @@
+"""What happened to the event loop during one invocation, and where in the user's code."""
+
+import os
+import sys
+from collections import Counter
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from types import FrameType, TracebackType
+from typing import Any
+
+# Frames of these belong to whoever called them: the place worth naming is the code above.
+_LIBRARIES = sys.stdlib_module_names | {
+    *("agency_swarm", "agents", "anyio", "awslambdaric", "fastapi", "mangum", "nest_asyncio"),
+    *("openai", "pydantic", "starlette", "uvicorn", __name__.partition(".")[0]),
+}
+
+
+class EventLoopError(RuntimeError):
+    """The event loop cannot be set up or used this way; the message says what to do instead."""
+
+
+class EventLoopConflict(EventLoopError):
+    """Synchronous code entered an event loop that is already running.
+
+    Attributes:
+        call: what was called, e.g. ``asyncio.run()``.
+        place: ``file:line`` of the caller.
+        instead: what to write there.
+    """
+
+    def __init__(self, call: str, place: str, instead: str) -> None:
+        super().__init__(f"{call} at {place} conflicts with the running event loop. Write {instead} instead.")
+        self.call, self.place, self.instead = call, place, instead
+
+
+class DeadlineExceeded(BaseException):
+    """The invocation's time is up. A BaseException, because frameworks turn an Exception into text for the model."""
+
+
+@dataclass(eq=False)
+class Ledger:
+    """One invocation as the loop saw it. Durations in milliseconds; places are ``file:line``."""
+
+    mode: str
+    request_id: str = ""
+    status: int = 0
+    duration_ms: float = 0.0
+    longest_stall_ms: float = 0.0
+    deadline_exceeded: bool = False
+    nested: Counter[tuple[str, str]] = field(default_factory=Counter)
+    thread_waits: Counter[str] = field(default_factory=Counter)
+    conflicts: list[EventLoopConflict] = field(default_factory=list)
+    leftovers: list[str] = field(default_factory=list)
+    zombies: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def nested_entries(self) -> int:
+        """How often synchronous code re-entered the running loop. 0 means: ready for strict mode."""
+        return self.nested.total()
+
+    def hidden_conflict(self) -> EventLoopConflict | None:
+        """The first conflict that a library swallowed; one that its own caller caught is the caller's business."""
+        return next((c for c in self.conflicts if not _handled_by_user(c.__traceback__)), None)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The ledger as plain JSON values."""
+        return {
+            "request_id": self.request_id,
+            "event_loop": self.mode,
+            "status": self.status,
+            "duration_ms": round(self.duration_ms, 1),
+            "longest_stall_ms": round(self.longest_stall_ms, 1),
+            "deadline_exceeded": self.deadline_exceeded,
+            "nested_entries": self.nested_entries,
+            "nested": [{"call": c, "place": p, "count": n} for (c, p), n in self.nested.items()],
+            "thread_waits": [{"place": p, "count": n} for p, n in self.thread_waits.items()],
+            "conflicts": [{"call": c.call, "place": c.place, "instead": c.instead} for c in self.conflicts],
+            "leftovers": self.leftovers,
+            "zombies": self.zombies,
+            "notes": self.notes,
+            **self.facts,
+        }
+
+
+@dataclass(eq=False)
+class Invocation:
+    """One request on its way through the environment. `deadline` in the loop's own time, None for no limit.
+
+    `reserve`: seconds between the deadline and the platform's own, to end things properly.
+    """
+
+    ledger: Ledger
+    deadline: float | None = None
+    reserve: float = 0.0
+    over: bool = False
+
+
+current: ContextVar[Invocation | None] = ContextVar("invocation", default=None)
+
+
+def user_frame(frame: FrameType | None) -> FrameType | None:
+    """The nearest frame, outwards, that is neither a library's nor this package's."""
+    while frame is not None and _is_library(frame):
+        frame = frame.f_back
+    return frame
+
+
+def place(frame: FrameType | None) -> str:
+    """``file:line`` of the user's code nearest to a frame."""
+    frame = user_frame(frame)
+    return "an unknown place" if frame is None else f"{_short(frame.f_code.co_filename)}:{frame.f_lineno}"
+
+
+def code_place(code: Any) -> str:
+    """Where a function or coroutine is written."""
+    return f"{_short(code.co_filename)}:{code.co_firstlineno}" if code is not None else "an unknown place"
+
+
+def _is_library(frame: FrameType) -> bool:
+    module = str(frame.f_globals.get("__name__", ""))
+    return module.partition(".")[0] in _LIBRARIES
+
+
+def _short(path: str) -> str:
+    inside = os.path.relpath(path)
+    return inside if not inside.startswith("..") else os.sep.join(path.split(os.sep)[-3:])
+
+
+def _handled_by_user(traceback: TracebackType | None) -> bool:
+    """The outermost frame of a traceback is the one that caught the exception."""
+    return traceback is not None and not _is_library(traceback.tb_frame)

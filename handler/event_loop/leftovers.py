@@ -1,0 +1,88 @@
+"""Nothing of one invocation may run into the next: what is still there when the app has answered is ended here."""
+
+import asyncio
+import heapq
+import sys
+import threading
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import Any
+
+from .ledger import Invocation, Ledger, code_place, current, place, user_frame
+
+_ROUND = 0.05  # seconds between two cancels of the same task; some swallow the first in a `finally`
+_off = set[asyncio.Task[Any]]()  # zombies: referenced, or the garbage collector would complain about each
+
+
+async def end_tasks(loop: Any, belongs: Callable[[asyncio.Task[Any]], bool], ledger: Ledger, budget: float) -> None:
+    """Cancel the tasks that belong to the invocation, again and again until they are gone or `budget` seconds are.
+
+    What swallows every cancel is closed and taken off the loop, so that it never runs again, and named a zombie.
+    """
+    me, end, seen = asyncio.current_task(), loop.time() + budget, set[asyncio.Task[Any]]()
+
+    def left() -> list[asyncio.Task[Any]]:
+        return [task for task in asyncio.all_tasks(loop) if task is not me and task not in _off and belongs(task)]
+
+    for _ in range(3):  # what is about to end by itself is no leftover
+        if not left():
+            return
+        await asyncio.sleep(0)
+    while (tasks := left()) and loop.time() < end:
+        ledger.leftovers += [_name(task) for task in tasks if task not in seen]
+        seen.update(tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks, timeout=_ROUND)
+    for task in left():
+        ledger.zombies.append(f"{_name(task)} swallowed its cancels and was taken off the loop")
+        _take_off(loop, task)
+
+
+def end_timers(loop: Any, invocation: Invocation) -> None:
+    """Cancel what the invocation scheduled with call_later; drop cancelled timers, which nest_asyncio keeps."""
+    for timer in loop._scheduled:
+        if not timer.cancelled() and timer._context.get(current) is invocation:
+            invocation.ledger.leftovers.append(f"timer {getattr(timer._callback, '__qualname__', timer._callback)}")
+            timer.cancel()
+    live = [timer for timer in loop._scheduled if not timer.cancelled()]
+    heapq.heapify(live)
+    loop._scheduled, loop._timer_cancelled_count = live, 0
+
+
+async def end_generators(loop: Any, keep: Iterable[Any]) -> None:
+    """Close abandoned asynchronous generators: left to the garbage collector they would end in a later request."""
+    for generator in set(loop._asyncgens).difference(keep):
+        if not generator.ag_running:
+            with suppress(Exception, asyncio.CancelledError):
+                await asyncio.wait_for(generator.aclose(), _ROUND)
+
+
+def busy_threads(known: set[threading.Thread]) -> dict[threading.Thread, str]:
+    """Threads not in `known` that are at the user's work, described. No thread can be killed.
+
+    A pool's worker that waits for its next job, and a library's own thread, have no frame of the user's.
+    """
+    frames, me = sys._current_frames(), threading.current_thread()
+    standing = {t: user_frame(frames.get(t.ident or 0)) for t in set(threading.enumerate()) - known if t is not me}
+    return {t: f"thread {t.name} still works at {place(frame)}" for t, frame in standing.items() if frame}
+
+
+def _name(task: asyncio.Task[Any]) -> str:
+    coro: Any = task.get_coro()
+    return f"task {getattr(coro, '__qualname__', coro)} ({code_place(getattr(coro, 'cr_code', None))})"
+
+
+def _take_off(loop: Any, task: Any) -> None:
+    """Close the coroutine and cut every wire that could wake its task."""
+    with suppress(BaseException):
+        task.get_coro().close()
+    waiter = task._fut_waiter
+    for callback, _ in list(waiter._callbacks or ()) if waiter is not None else ():
+        if getattr(callback, "__self__", None) is task:
+            waiter.remove_done_callback(callback)
+    for handle in loop._ready:
+        if getattr(handle._callback, "__self__", None) is task:
+            handle.cancel()
+    task._log_destroy_pending = False
+    _off.add(task)

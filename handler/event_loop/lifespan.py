@@ -1,0 +1,53 @@
+"""The ASGI lifespan of an app: started once per environment, by the environment."""
+
+import asyncio
+from typing import Any
+
+from .ledger import EventLoopError
+from .request import ASGIApp, Message
+
+
+class Lifespan:
+    """An app without a lifespan is fine; one whose startup fails is not.
+
+    Attributes:
+        state: what the app's startup left for its requests (``scope["state"]``).
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._inbox: asyncio.Queue[Message] = asyncio.Queue()
+        self._outbox: asyncio.Queue[Message] = asyncio.Queue()
+        self._task: asyncio.Task[None] | None = None
+        self.state: dict[str, Any] = {}
+
+    async def start(self) -> None:
+        """Run the app's startup.
+
+        Raises:
+            EventLoopError: the app says that it cannot start.
+        """
+        scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": self.state}
+        self._task = asyncio.create_task(self._run(scope), name="lifespan")
+        self._task._log_destroy_pending = False  # type: ignore[attr-defined]  # an environment just ends
+        await self._exchange("lifespan.startup")
+
+    async def stop(self) -> None:
+        """Run the app's shutdown, if its startup succeeded."""
+        if self._task is not None and not self._task.done():
+            await self._exchange("lifespan.shutdown")
+            await self._task
+
+    async def _run(self, scope: dict[str, Any]) -> None:
+        try:
+            await self._app(scope, self._inbox.get, self._outbox.put)
+        except Exception:  # noqa: BLE001 - the protocol's way of saying "no lifespan here"
+            await self._outbox.put({"type": "lifespan.unsupported"})
+        else:
+            await self._outbox.put({"type": "lifespan.ended"})
+
+    async def _exchange(self, event: str) -> None:
+        await self._inbox.put({"type": event})
+        answer = await self._outbox.get()
+        if answer["type"].endswith(".failed"):
+            raise EventLoopError(f"{event} failed: {answer.get('message') or 'the app gave no reason'}")

@@ -1,0 +1,112 @@
+"""One request on the loop: what it answers, how long it held the loop, where its time ends."""
+
+import asyncio
+import json
+import logging
+from collections.abc import Awaitable, Callable, MutableMapping
+from contextvars import Context
+from typing import Any
+
+from .ledger import Invocation, Ledger, current
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+logger = logging.getLogger(__name__)
+_BEAT = 0.02  # seconds; a stall of the loop shorter than this is not seen
+
+
+def remaining() -> float | None:
+    """Seconds until the running invocation's deadline, None when it has none.
+
+    Whoever can hand its work over instead of being cancelled (a run with a journal) watches this.
+    """
+    invocation = current.get()
+    if invocation is None or invocation.deadline is None:
+        return None
+    return invocation.deadline - asyncio.get_running_loop().time()
+
+
+class Reply:
+    """The app's way out. It lets no conflict pass as a success, and nothing pass after the deadline's answer."""
+
+    def __init__(self, invocation: Invocation, send: Send) -> None:
+        self._invocation, self._send = invocation, send
+        self._started = self._ended = False
+
+    async def send(self, message: Message) -> None:
+        """ASGI send, as the app sees it."""
+        if self._ended:
+            return
+        if message["type"] == "http.response.start" and await self._replaced(message["status"]):
+            return
+        if message["type"] == "http.response.start":
+            self._started, self._invocation.ledger.status = True, message["status"]
+        self._ended = message["type"] == "http.response.body" and not message.get("more_body", False)
+        await self._send(message)
+
+    async def fail(self, status: int, kind: str, message: str) -> None:
+        """Answer with an error, or end what the app has begun to answer; nothing when it has answered."""
+        started, ended = self._started, self._ended
+        self._ended = True
+        if ended:
+            return
+        if started:
+            await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+            return
+        ledger = self._invocation.ledger
+        ledger.status = status
+        error = {"type": kind, "message": message, "request_id": ledger.request_id}
+        body = json.dumps({"error": error}).encode()
+        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+        await self._send({"type": "http.response.body", "body": body, "more_body": False})
+
+    async def conclude(self, app: asyncio.Task[None]) -> None:
+        """When the app has ended, or its time has: see to it that there is exactly one whole answer."""
+        error = app.exception() if app.done() and not app.cancelled() else None
+        if error is not None:
+            logger.error("the app failed", exc_info=error)
+        if self._invocation.ledger.deadline_exceeded:
+            await self._time_is_up()
+        elif not await self._replaced(500):
+            await self.fail(500, "internal_error", "The service failed to answer. The request id finds it in the log.")
+
+    async def _replaced(self, status: int) -> bool:
+        ledger = self._invocation.ledger
+        if ledger.deadline_exceeded and status >= 500:
+            await self._time_is_up()
+        elif conflict := ledger.hidden_conflict():
+            await self.fail(500, "event_loop_conflict", str(conflict))
+        return self._ended
+
+    async def _time_is_up(self) -> None:
+        await self.fail(504, "deadline_exceeded", "The run did not finish before the deadline of this invocation.")
+
+
+class Heartbeat:
+    """Measures the longest time for which nothing else could run on the loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, ledger: Ledger) -> None:
+        self._loop, self._ledger = loop, ledger
+        self._schedule()
+
+    def stop(self) -> None:
+        """Take the last measure."""
+        self._handle.cancel()
+        self._measure()
+
+    def _schedule(self) -> None:
+        self._due = self._loop.time() + _BEAT
+        self._handle = self._loop.call_at(self._due, self._beat, context=Context())  # not a leftover of the request
+
+    def _beat(self) -> None:
+        self._measure()
+        self._schedule()
+
+    def _measure(self) -> None:
+        late = 1000 * (self._loop.time() - self._due)
+        self._ledger.longest_stall_ms = max(self._ledger.longest_stall_ms, late)

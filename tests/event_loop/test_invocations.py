@@ -1,0 +1,381 @@
+"""Nothing of one invocation reaches the next."""
+
+import asyncio
+import contextvars
+import os
+import signal
+import threading
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from starlette.requests import Request
+from starlette.responses import StreamingResponse
+
+from handler.event_loop import EventLoopError
+from tests.events import Context, http_event
+
+from .conftest import Make
+
+seen: list[str] = []
+
+
+@pytest.fixture(autouse=True)
+def forget() -> None:
+    seen.clear()
+
+
+async def poll() -> None:
+    while True:
+        await asyncio.sleep(0.01)
+        seen.append("polled")
+
+
+async def swallows_cancels() -> None:
+    while True:
+        try:
+            await asyncio.sleep(0.01)
+            seen.append("polled")
+        except asyncio.CancelledError:
+            seen.append("swallowed")
+
+
+async def swallows_everything() -> None:
+    while True:
+        try:
+            await asyncio.sleep(0.01)
+            seen.append("polled")
+        except BaseException:  # noqa: BLE001
+            seen.append("swallowed")
+
+
+async def wait_a_little() -> str:
+    await asyncio.sleep(0.1)
+    return "waited"
+
+
+def spawning(coroutine: Any) -> Any:
+    tasks = []
+
+    async def endpoint() -> str:
+        tasks.append(asyncio.create_task(coroutine()))
+        await asyncio.sleep(0)
+        return "spawned"
+
+    return endpoint
+
+
+@pytest.mark.parametrize("coroutine", [poll, swallows_cancels, swallows_everything])
+def test_a_leftover_task_never_runs_in_the_next_request(make: Make, coroutine: Any) -> None:
+    environment = make(spawn=spawning(coroutine), wait=wait_a_little)
+    assert environment.get("spawn", seconds=4) == (200, "spawned")
+    named = list(environment.ledger.leftovers + environment.ledger.zombies)
+    assert any(coroutine.__name__ in entry and "test_invocations.py" in entry for entry in named)
+    assert bool(environment.ledger.zombies) == (coroutine is not poll)
+    seen.clear()
+    assert environment.get("wait") == (200, "waited")
+    assert seen == []
+    assert environment.ledger.leftovers == environment.ledger.zombies == []
+
+
+def test_a_task_that_ends_by_itself_is_no_leftover(make: Make) -> None:
+    async def short() -> None:
+        await asyncio.sleep(0)
+
+    environment = make(spawn=spawning(short))
+    environment.get("spawn")
+    assert environment.ledger.leftovers == []
+
+
+def test_a_timer_of_one_request_does_not_fire_in_the_next(make: Make) -> None:
+    async def later() -> str:
+        asyncio.get_running_loop().call_later(0.02, seen.append, "fired")
+        return "ok"
+
+    environment = make(later=later, wait=wait_a_little)
+    environment.get("later")
+    assert any("timer" in entry for entry in environment.ledger.leftovers)
+    environment.get("wait")
+    assert seen == []
+
+
+def test_an_abandoned_generator_ends_with_its_request(make: Make) -> None:
+    kept: list[Any] = []
+
+    async def numbers() -> AsyncIterator[int]:
+        try:
+            for number in range(10):
+                await asyncio.sleep(0)
+                yield number
+        finally:
+            seen.append("closed")
+
+    async def abandon() -> str:
+        generator = numbers()
+        kept.append(generator)
+        return str(await anext(generator))
+
+    environment = make(abandon=abandon)
+    assert environment.get("abandon") == (200, "0")
+    assert seen == ["closed"]
+
+
+def test_context_variables_do_not_travel(make: Make) -> None:
+    user: contextvars.ContextVar[str] = contextvars.ContextVar("user", default="nobody")
+
+    async def login() -> str:
+        user.set("alice")
+        asyncio.get_running_loop().call_soon(user.set, "alice")
+        return user.get()
+
+    async def who() -> str:
+        return user.get()
+
+    environment = make(login=login, who=who)
+    assert environment.get("login") == (200, "alice")
+    assert environment.get("who") == (200, "nobody")
+
+
+def test_a_thread_that_outlives_its_request_is_kept_away_from_the_loop(make: Make) -> None:
+    go, done, errors = threading.Event(), threading.Event(), []
+
+    def tool() -> None:
+        go.wait(5)
+        try:
+            asyncio.run(poll())
+        except EventLoopError as error:
+            errors.append(str(error))
+        done.set()
+
+    async def endpoint() -> str:
+        asyncio.get_running_loop().run_in_executor(None, contextvars.copy_context().run, tool)
+        threading.Thread(target=tool, daemon=True).start()
+        return "ok"
+
+    async def wait() -> str:
+        go.set()
+        while not done.is_set() or len(errors) < 2:
+            await asyncio.sleep(0.01)
+        return "waited"
+
+    environment = make(endpoint=endpoint, wait=wait)
+    environment.get("endpoint")
+    assert len(environment.ledger.zombies) == 2
+    assert environment.get("wait", seconds=5) == (200, "waited")
+    assert seen == []
+    assert all("whose invocation is over" in error for error in errors)
+
+
+def test_a_task_started_late_by_an_old_thread_does_not_run(make: Make) -> None:
+    go = threading.Event()
+
+    def tool(loop: asyncio.AbstractEventLoop) -> None:
+        go.wait(5)
+        asyncio.run_coroutine_threadsafe(poll(), loop)
+
+    async def endpoint() -> str:
+        loop = asyncio.get_running_loop()
+        loop.run_in_executor(None, contextvars.copy_context().run, tool, loop)
+        return "ok"
+
+    async def wait() -> str:
+        go.set()
+        return await wait_a_little()
+
+    environment = make(endpoint=endpoint, wait=wait)
+    environment.get("endpoint")
+    assert environment.get("wait") == (200, "waited")
+    assert seen == []
+
+
+def test_what_user_code_does_to_the_loop_is_undone(make: Make) -> None:
+    async def closes() -> str:
+        asyncio.get_event_loop().close()
+        return "ok"
+
+    async def stops() -> str:
+        asyncio.get_event_loop().stop()
+        await asyncio.sleep(0)
+        return "ok"
+
+    async def replaces() -> str:
+        asyncio.set_event_loop(None)
+        asyncio.set_event_loop_policy(asyncio.DefaultEventLoopPolicy())
+        return "ok"
+
+    async def cancels() -> str:
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            task.cancel()
+        await asyncio.sleep(0.01)
+        return "ok"
+
+    async def shuts_down_the_pool() -> str:
+        await asyncio.to_thread(lambda: None)
+        await asyncio.get_running_loop().shutdown_default_executor()
+        return "ok"
+
+    async def uses_the_pool() -> str:
+        return await asyncio.to_thread(lambda: "ok")
+
+    environment = make(
+        closes=closes, stops=stops, replaces=replaces, cancels=cancels, shuts=shuts_down_the_pool, pool=uses_the_pool
+    )
+    for name in ("closes", "stops", "replaces", "cancels", "shuts"):
+        assert environment.get(name) == (200, "ok"), name
+        assert environment.get("pool") == (200, "ok"), name
+
+
+def test_asyncio_run_between_invocations_leaves_the_loop_in_place(make: Make) -> None:
+    environment = make()
+
+    async def script() -> asyncio.AbstractEventLoop:
+        return asyncio.get_running_loop()
+
+    assert environment.get("hello") == (200, "hello")
+    assert asyncio.run(script()) is environment.handler.loop
+    asyncio.get_event_loop().close()
+    assert environment.get("hello") == (200, "hello")
+
+
+def test_sys_exit_in_a_request_ends_the_request_only(make: Make) -> None:
+    async def leaves() -> str:
+        raise SystemExit(3)
+
+    async def child_leaves() -> str:
+        await asyncio.gather(leaves(), asyncio.sleep(0.01))
+        return "never"
+
+    environment = make(leaves=leaves, child=child_leaves)
+    for name in ("leaves", "child"):
+        assert environment.get(name)[0] == 500
+        assert environment.get("hello") == (200, "hello")
+
+
+def test_the_lifespan_runs_once_and_its_state_and_tasks_stay(make: Make) -> None:
+    @asynccontextmanager
+    async def lifespan(app: Any) -> AsyncIterator[dict[str, str]]:
+        seen.append("startup")
+        task = asyncio.create_task(asyncio.sleep(60))
+        yield {"pool": "shared", "task": task}  # type: ignore[misc]
+        seen.append("shutdown")
+
+    async def state(request: Request) -> list[Any]:
+        return [request.state.pool, request.state.task.done()]
+
+    environment = make(options={"lifespan": lifespan}, state=state)
+    for _ in range(3):
+        assert environment.get("state") == (200, ["shared", False])
+    assert seen == ["startup"]
+    environment.handler.close()
+    assert seen == ["startup", "shutdown"]
+
+
+def test_an_app_that_cannot_start_says_so(mode: str, make: Make) -> None:
+    @asynccontextmanager
+    async def lifespan(app: Any) -> AsyncIterator[None]:
+        raise ValueError("no database")
+        yield
+
+    with pytest.raises(EventLoopError, match="no database"):
+        make(options={"lifespan": lifespan})
+
+
+def test_an_abandoned_stream_ends_with_its_request(make: Make) -> None:
+    async def body() -> AsyncIterator[bytes]:
+        while True:
+            await asyncio.sleep(0.01)
+            yield b"x"
+            seen.append("sent")
+
+    async def stream() -> StreamingResponse:
+        response = StreamingResponse(body())
+        asyncio.create_task(_read(response))  # noqa: RUF006
+        await asyncio.sleep(0.05)
+        return "left"  # type: ignore[return-value]
+
+    async def _read(response: StreamingResponse) -> None:
+        async for _ in response.body_iterator:
+            pass
+
+    environment = make(stream=stream, wait=wait_a_little)
+    assert environment.get("stream") == (200, "left")
+    seen.clear()
+    environment.get("wait")
+    assert seen == []
+
+
+def test_many_invocations_leave_no_descriptor_thread_or_task(make: Make) -> None:
+    async def busy() -> str:
+        asyncio.create_task(poll())  # noqa: RUF006
+        await asyncio.to_thread(asyncio.run, asyncio.sleep(0, "x"))
+        async with asyncio.timeout(60):
+            await asyncio.sleep(0)
+        return "ok"
+
+    environment = make(busy=busy)
+    for _ in range(20):
+        environment.get("busy")
+    descriptors = len(os.listdir("/proc/self/fd"))
+    for _ in range(60):
+        assert environment.get("busy") == (200, "ok")
+    assert len(os.listdir("/proc/self/fd")) == descriptors
+    assert threading.active_count() <= (os.process_cpu_count() or 1) + 6  # main, and at most a whole default pool
+    assert len(environment.handler.loop._scheduled) < 10  # type: ignore[attr-defined]
+    assert len(asyncio.all_tasks(environment.handler.loop)) == 1  # the lifespan's
+
+
+def test_the_signal_and_the_timer_of_others_are_given_back(make: Make) -> None:
+    environment = make()
+    before = signal.signal(signal.SIGALRM, lambda *_: None)
+    mine = signal.getsignal(signal.SIGALRM)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 100)
+        environment.get("hello")
+        assert signal.getsignal(signal.SIGALRM) is mine
+        assert 90 < signal.getitimer(signal.ITIMER_REAL)[0] <= 100
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_the_handler_works_outside_the_main_thread(make: Make) -> None:
+    def in_pool() -> str:
+        return asyncio.run(asyncio.sleep(0.01, "done"))
+
+    async def waits() -> str:
+        results: list[str] = []
+        thread = threading.Thread(target=lambda: results.append(in_pool()))
+        thread.start()
+        thread.join(5)
+        return results[0]
+
+    environment = make(waits=waits)
+    answers: list[Any] = []
+    thread = threading.Thread(target=lambda: answers.append(environment.get("waits")))
+    thread.start()
+    thread.join(10)
+    assert answers == [(200, "done")]
+
+
+def test_the_handler_refuses_to_be_called_on_a_running_loop(make: Make) -> None:
+    environment = make()
+
+    async def script() -> Any:
+        return environment.handler(http_event(), Context())
+
+    with pytest.raises(EventLoopError, match="running event loop"):
+        environment.handler.run(script())
+
+
+def test_the_longest_stall_is_measured(make: Make) -> None:
+    async def stalls() -> str:
+        time.sleep(0.15)  # noqa: ASYNC251
+        return "ok"
+
+    environment = make(stalls=stalls)
+    environment.get("stalls")
+    assert environment.ledger.longest_stall_ms > 100
+    environment.get("hello")
+    assert environment.ledger.longest_stall_ms < 100
