@@ -4,7 +4,7 @@ import os
 from functools import cache
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, SecretStr, ValidationError, model_validator
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -26,7 +26,7 @@ def _sqlite_url(value: str) -> str:
 
 def _writable(name: str) -> str:
     """Only /tmp is writable on Lambda; on a laptop the data stays with the checkout."""
-    folder = "/tmp" if "AWS_LAMBDA_FUNCTION_NAME" in os.environ else ".data"  # noqa: S108
+    folder = "/tmp" if "AWS_LAMBDA_FUNCTION_NAME" in os.environ else ".data"
     return f"sqlite:///{folder}/{name}"
 
 
@@ -40,7 +40,7 @@ class Settings(BaseSettings):
     openai_base_url: Annotated[str, AfterValidator(_http_url)] | None = None
     model: str | None = None
     model_api: Literal["responses", "chat"] = "responses"
-    store: Annotated[str, AfterValidator(_sqlite_url)] = ""
+    store: Annotated[str, AfterValidator(_sqlite_url)] = Field(default_factory=lambda: _writable("agency.db"))
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -65,7 +65,11 @@ def get_settings() -> Settings:
         ConfigurationError: names every variable that is wrong and why.
     """
     try:
-        return Settings(**({} if os.environ.get("STORE") else {"store": _writable("agency.db")}))
+        return Settings()
     except ValidationError as error:
-        wrong = [f"{'_'.join(map(str, e['loc'])).upper()} {e['msg']}".strip() for e in error.errors()]
-        raise ConfigurationError("; ".join(wrong)) from None
+        raise ConfigurationError("; ".join(_sentence(e["loc"], e["msg"]) for e in error.errors())) from None
+
+
+def _sentence(location: tuple[int | str, ...], message: str) -> str:
+    name = "".join(str(part).upper() for part in location[:1])
+    return f"{name} {message.removeprefix('Value error, ')}".strip()

@@ -15,7 +15,7 @@ from . import entries, leftovers
 from .entries import Entries, Mode
 from .ledger import EventLoopError, Invocation, Ledger, current
 from .lifespan import Lifespan
-from .request import ASGIApp, Heartbeat, Receive, Reply, Scope, Send
+from .request import ASGIApp, Heartbeat, Message, Receive, Reply, Scope, Send
 
 _DRAIN = 1.0  # seconds that leftovers get where no deadline is nearer
 
@@ -79,7 +79,9 @@ class EnvironmentLoop:
         """The app as an ASGI server on this loop should call it (`run` the server; its own lifespan off)."""
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        invocation = current.get() or Invocation(Ledger(self.mode, request_id=str(uuid.uuid4())))
+        invocation = self._entries.active
+        if invocation is None:  # under a server: many at once, and its timers and tasks are not the request's
+            invocation, send = Invocation(Ledger(self.mode, request_id=str(uuid.uuid4()))), _outside(send)
         current.set(invocation)
         scope["state"] = {**self._lifespan.state, **scope.get("state", {})}
         started, heartbeat = self.loop.time(), Heartbeat(self.loop, invocation.ledger)
@@ -181,6 +183,16 @@ def _budget(context: Any) -> tuple[float | None, float]:
     left = clock() / 1000
     reserve = min(max(0.1 * left, 0.4), 2.0, 0.5 * left)
     return left - reserve, reserve
+
+
+def _outside(send: Send) -> Send:
+    """A server's `send`, in the context that the request was received in."""
+    context = contextvars.copy_context()
+
+    async def outside(message: Message) -> None:
+        await asyncio.create_task(send(message), context=context)  # type: ignore[arg-type]
+
+    return outside
 
 
 def _task_factory(loop: asyncio.AbstractEventLoop, coro: Any, **options: Any) -> asyncio.Task[Any]:

@@ -1,0 +1,49 @@
+"""The FastAPI app: routes, limits, errors. The same one on Lambda, under uvicorn and in tests."""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import cache
+from typing import TYPE_CHECKING
+
+from fastapi import FastAPI
+
+from handler import errors
+from handler.body_limit import BodyLimit
+from handler.routes import router
+from handler.settings import get_settings
+
+if TYPE_CHECKING:
+    from handler.runs import Runs
+
+
+@cache
+def runs() -> "Runs":
+    """Made by the first request that runs an agency: importing the framework takes longer than all the rest."""
+    from handler.runs import Runs
+
+    return Runs(get_settings())
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """Close what the environment's requests shared."""
+    yield
+    if runs.cache_info().currsize:
+        await runs().aclose()
+        runs.cache_clear()
+
+
+def create_app() -> FastAPI:
+    """The app; interactive docs only where no stranger can reach them."""
+    local = "AWS_LAMBDA_FUNCTION_NAME" not in os.environ
+    docs = {"docs_url": "/docs", "openapi_url": "/openapi.json"} if local else {"docs_url": None, "openapi_url": None}
+    app = FastAPI(title="agency-lambda", version="0.1.0", lifespan=lifespan, redoc_url=None, **docs)
+    app.state.runs = runs
+    app.add_middleware(BodyLimit)
+    app.include_router(router)
+    errors.install(app)
+    return app
+
+
+app = create_app()

@@ -1,0 +1,15 @@
+"""The model seam: which model answers for each agent, what all of them used, and when none could be asked."""
+
+from handler.models.environment import Models, offline_script
+from handler.models.failures import ModelUnavailable, is_upstream_failure
+from handler.models.metering import Meter, MeteredModel, WrappedModel
+
+__all__ = [
+    "Meter",
+    "MeteredModel",
+    "ModelUnavailable",
+    "Models",
+    "WrappedModel",
+    "is_upstream_failure",
+    "offline_script",
+]

@@ -1,0 +1,117 @@
+"""Which model answers for each agent of an agency."""
+
+import importlib.util
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import fields, replace
+from importlib import import_module
+
+import httpx
+from agency_swarm import Agency, Agent
+from agency_swarm.agent.constants import FRAMEWORK_DEFAULT_MODEL
+from agents import Model, ModelSettings, set_trace_provider
+from agents.models.default_models import get_default_model_settings
+from agents.models.multi_provider import MultiProvider
+from agents.tracing.provider import DefaultTraceProvider
+from openai import AsyncOpenAI
+
+from handler.models.metering import Meter, MeteredModel
+from handler.offline import OfflineModel, Script
+from handler.settings import Settings
+
+_OPENAI = "https://api.openai.com/v1"
+_TIMEOUT = httpx.Timeout(connect=5, read=120, write=30, pool=5)  # seconds; read: of silence, not of the answer
+_RETRIES = 2  # by the client, of what is safe to repeat: connection errors, 408, 409, 429, 5xx
+
+
+class Models:
+    """The models of one execution environment, on one client and so on one connection pool.
+
+    The key goes to OPENAI_BASE_URL, or to OpenAI when that is not set, and nowhere else.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._client: AsyncOpenAI | None = None
+        _disable_tracing()
+
+    @property
+    def client(self) -> AsyncOpenAI:
+        """Made when first used; offline there is no key and so no client."""
+        if self._client is None:
+            assert self.settings.openai_api_key, "offline: there is no client"
+            self._client = AsyncOpenAI(
+                api_key=self.settings.openai_api_key.get_secret_value(),
+                base_url=self.settings.openai_base_url or _OPENAI,
+                timeout=_TIMEOUT,
+                max_retries=_RETRIES,
+            )
+        return self._client
+
+    async def aclose(self) -> None:
+        """Close the connections. What is attached after it gets a new client (after a SnapStart restore)."""
+        client, self._client = self._client, None
+        if client is not None:
+            await client.close()
+
+    def attach(self, agency: Agency, meter: Meter, script: Mapping[str, Script] | None = None) -> None:
+        """Give every agent its model, counted by `meter`; script: agent name -> its offline script.
+
+        An agent's own Model instance stays, also offline. A name is looked up on our client (`litellm/...`
+        where the SDK would). MODEL stands in for the framework's default, which an agent without a model has.
+        """
+        for agent in agency.agents.values():
+            declared = getattr(agent.model, "declared", agent.model)
+            inner = declared if isinstance(declared, Model) else self._named(agent, declared, script or {})
+            agent.model = MeteredModel(inner, meter, declared)
+
+    def _named(self, agent: Agent, declared: str | None, script: Mapping[str, Script]) -> Model:
+        if self.settings.offline:
+            return OfflineModel(agent.name, script.get(agent.name))
+        name = declared or FRAMEWORK_DEFAULT_MODEL
+        if self.settings.model and name == FRAMEWORK_DEFAULT_MODEL:
+            agent.model_settings = _settings_of(self.settings.model, agent.model_settings)
+            name = self.settings.model
+        return self._provider().get_model(name)
+
+    def _provider(self) -> MultiProvider:
+        """At another server a slash is part of the name; at OpenAI it ends the SDK's provider prefix."""
+        own = self.settings.openai_base_url is not None
+        return MultiProvider(
+            openai_client=self.client,
+            openai_use_responses=self.settings.model_api == "responses",
+            openai_prefix_mode="model_id" if own else "alias",
+            unknown_prefix_mode="model_id" if own else "error",
+        )
+
+
+def offline_script(create_agency: Callable[..., object]) -> Mapping[str, Script]:
+    """SCRIPT of the module `offline` beside the agency's own module; {} where there is no such module.
+
+    Raises whatever importing it raises, and AttributeError where it has no SCRIPT.
+    """
+    package = sys.modules[create_agency.__module__].__package__
+    name = f"{package}.offline"
+    if not package or importlib.util.find_spec(name) is None:
+        return {}
+    script: Mapping[str, Script] = import_module(name).SCRIPT
+    return script
+
+
+def _settings_of(name: str, current: ModelSettings) -> ModelSettings:
+    """The framework gave the agent the reasoning and verbosity of its default model: exchange those."""
+    before, after = get_default_model_settings(FRAMEWORK_DEFAULT_MODEL), get_default_model_settings(name)
+    inherited = {
+        field.name: getattr(after, field.name)
+        for field in fields(ModelSettings)
+        if getattr(before, field.name) not in (None, getattr(after, field.name))
+        and getattr(current, field.name) == getattr(before, field.name)
+    }
+    return replace(current, **inherited)
+
+
+def _disable_tracing() -> None:
+    """The SDK would post prompts to OpenAI from a thread of its own; without an exporter it cannot."""
+    provider = DefaultTraceProvider()
+    provider.set_disabled(True)
+    set_trace_provider(provider)

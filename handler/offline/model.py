@@ -1,0 +1,102 @@
+"""The SDK's Model, answered from a plan instead of by a provider."""
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+from agents import (
+    AgentOutputSchemaBase,
+    FunctionTool,
+    Handoff,
+    Model,
+    ModelResponse,
+    ModelSettings,
+    ModelTracing,
+    Tool,
+    TResponseInputItem,
+    Usage,
+)
+from openai.types.responses import Response, ResponseOutputItem, ResponseStreamEvent
+
+from handler.offline import events
+from handler.offline.plan import Plan, Script, decide
+from handler.offline.turn import read_turn
+
+
+class OfflineModel(Model):
+    """Answers for one agent, by its script or generically; never waits, never asks anyone.
+
+    Texts and tool arguments depend on the input alone; ids are random.
+    """
+
+    model = "offline"  # the framework reads a model's name here
+
+    def __init__(self, agent: str, script: Script | None = None) -> None:
+        self.agent = agent
+        self.script = script
+
+    async def get_response(
+        self,
+        system_instructions: str | None,
+        input: str | list[TResponseInputItem],
+        model_settings: ModelSettings,
+        tools: list[Tool],
+        output_schema: AgentOutputSchemaBase | None,
+        handoffs: list[Handoff],
+        tracing: ModelTracing,
+        **server_state: Any,
+    ) -> ModelResponse:
+        answer = self._answer(system_instructions, input, model_settings, tools, output_schema, handoffs)
+        assert answer.usage
+        usage = Usage(
+            requests=1,
+            input_tokens=answer.usage.input_tokens,
+            output_tokens=answer.usage.output_tokens,
+            total_tokens=answer.usage.total_tokens,
+        )
+        return ModelResponse(output=answer.output, usage=usage, response_id=answer.id)
+
+    async def stream_response(
+        self,
+        system_instructions: str | None,
+        input: str | list[TResponseInputItem],
+        model_settings: ModelSettings,
+        tools: list[Tool],
+        output_schema: AgentOutputSchemaBase | None,
+        handoffs: list[Handoff],
+        tracing: ModelTracing,
+        **server_state: Any,
+    ) -> AsyncIterator[ResponseStreamEvent]:
+        answer = self._answer(system_instructions, input, model_settings, tools, output_schema, handoffs)
+        for event in events.stream_events(answer):
+            yield event
+
+    def _answer(
+        self,
+        instructions: str | None,
+        items: str | list[TResponseInputItem],
+        settings: ModelSettings,
+        tools: list[Tool],
+        output_schema: AgentOutputSchemaBase | None,
+        handoffs: list[Handoff],
+    ) -> Response:
+        functions = {tool.name: tool.params_json_schema for tool in tools if isinstance(tool, FunctionTool)}
+        turn = read_turn(items, {} if settings.tool_choice == "none" else functions)
+        plain = output_schema is None or output_schema.is_plain_text()
+        hosted = [tool.name for tool in tools if not isinstance(tool, FunctionTool)]
+        plan = decide(
+            self.agent,
+            turn,
+            self.script,
+            output_schema=None if plain or output_schema is None else output_schema.json_schema(),
+            unused=(*hosted, *(handoff.tool_name for handoff in handoffs)),
+        )
+        output = output_items(plan)
+        read = len(instructions or "") + len(json.dumps(items, default=str))
+        return events.response(self.model, output, read, sum(len(item.to_json(indent=None)) for item in output))
+
+
+def output_items(plan: Plan) -> list[ResponseOutputItem]:
+    if isinstance(plan, str):
+        return [events.message_item(plan)]
+    return [events.call_item(tool, json.dumps(arguments, ensure_ascii=False)) for tool, arguments in plan]

@@ -1,0 +1,67 @@
+"""What one agent is answering now, read from the model's input items (Responses format)."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Call:
+    """A tool call that was made, and what came back."""
+
+    tool: str
+    arguments: dict[str, Any]
+    output: str
+
+
+@dataclass(frozen=True)
+class Turn:
+    """All that a script may look at.
+
+    message: the latest user-role text, from the user or from the colleague that called this agent.
+    calls:   the tool calls made since that message, in order.
+    tools:   tool name -> JSON schema of its parameters (`send_message` included, hosted tools not);
+             empty when the request forbids tools (`tool_choice="none"`).
+    earlier: the user-role texts before that message, oldest first.
+    """
+
+    message: str
+    calls: list[Call] = field(default_factory=list)
+    tools: dict[str, dict[str, Any]] = field(default_factory=dict)
+    earlier: list[str] = field(default_factory=list)
+
+
+def read_turn(items: str | Iterable[Any], tools: Mapping[str, dict[str, Any]]) -> Turn:
+    """Items of kinds it does not know (reasoning, hosted calls, system messages) are passed over."""
+    messages: list[str] = []
+    called: list[Mapping[str, Any]] = []
+    outputs: dict[str, str] = {}
+    for item in [{"role": "user", "content": items}] if isinstance(items, str) else items:
+        if not isinstance(item, Mapping):
+            continue
+        if item.get("role") == "user":
+            messages.append(text_of(item.get("content")))
+            called.clear()
+        elif item.get("type") == "function_call":
+            called.append(item)
+        elif item.get("type") == "function_call_output":
+            outputs[str(item.get("call_id"))] = text_of(item.get("output"))
+    calls = [_call(item, outputs.get(str(item.get("call_id")), "")) for item in called]
+    return Turn(messages[-1] if messages else "", calls, dict(tools), messages[:-1])
+
+
+def text_of(content: object) -> str:
+    """The text of a string or of content parts; images and files have none."""
+    if isinstance(content, str):
+        return content
+    parts = content if isinstance(content, list) else [content]
+    return "\n".join(str(part["text"]) for part in parts if isinstance(part, Mapping) and "text" in part)
+
+
+def _call(item: Mapping[str, Any], output: str) -> Call:
+    try:
+        arguments = json.loads(item.get("arguments") or "{}")
+    except ValueError:
+        arguments = {}
+    return Call(str(item.get("name")), arguments if isinstance(arguments, dict) else {}, output)

@@ -1,0 +1,10 @@
+"""The HTTP surface, one module a subject."""
+
+from fastapi import APIRouter
+
+from handler.routes import agencies, completion, health
+
+router = APIRouter()
+router.include_router(completion.router)
+router.include_router(agencies.router)
+router.include_router(health.router)

@@ -1,0 +1,11 @@
+"""GET /health: the environment is up. Imports no agency, so it answers at once on a cold start."""
+
+from fastapi import APIRouter
+
+router = APIRouter()
+
+
+@router.get("/health")
+async def health() -> dict[str, str]:
+    """`{"status": "ok"}`."""
+    return {"status": "ok"}

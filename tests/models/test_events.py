@@ -1,0 +1,105 @@
+"""A stream of the offline model is a stream of OpenAI's Responses API."""
+
+import asyncio
+import json
+
+from agents import FunctionTool, ModelSettings, ModelTracing
+from openai.types.responses import ResponseStreamEvent
+from pydantic import TypeAdapter
+
+from handler.offline import OfflineModel
+
+TEXT = "one two three four five\n\n  six seven"
+
+
+async def ignore(context, arguments):
+    return ""
+
+
+def tool(name):
+    return FunctionTool(name=name, description="", params_json_schema={"type": "object"}, on_invoke_tool=ignore)
+
+
+def request(**more):
+    return {
+        "system_instructions": "Be brief.",
+        "input": "hello",
+        "model_settings": ModelSettings(),
+        "tools": [tool("add"), tool("tell")],
+        "output_schema": None,
+        "handoffs": [],
+        "tracing": ModelTracing.DISABLED,
+        "previous_response_id": None,
+        "conversation_id": None,
+        "prompt": None,
+        **more,
+    }
+
+
+def streamed(script):
+    async def collect():
+        return [event async for event in OfflineModel("Solo", script).stream_response(**request())]
+
+    return asyncio.run(collect())
+
+
+def test_a_text_in_openais_order():
+    events = streamed(lambda turn: f"[offline model] {TEXT}")
+    kinds = [event.type.removeprefix("response.") for event in events]
+    deltas = kinds.count("output_text.delta")
+    assert deltas > 2
+    assert kinds == [
+        "created",
+        "in_progress",
+        "output_item.added",
+        "content_part.added",
+        *["output_text.delta"] * deltas,
+        "output_text.done",
+        "content_part.done",
+        "output_item.done",
+        "completed",
+    ]
+    assert "".join(e.delta for e in events if e.type == "response.output_text.delta") == f"[offline model] {TEXT}"
+    assert events[-1].response.output_text == f"[offline model] {TEXT}"
+
+
+def test_two_calls_in_openais_order():
+    calls = [("add", {"a": 1, "note": "vier fünf sechs sieben"}), ("tell", {})]
+    events = streamed(lambda turn: calls)
+    kinds = [event.type.removeprefix("response.") for event in events[2:-1]]
+    one, other = kinds[: kinds.index("output_item.done") + 1], kinds[kinds.index("output_item.done") + 1 :]
+    for part in (one, other):
+        deltas = ["function_call_arguments.delta"] * (len(part) - 3)
+        assert deltas
+        assert part == ["output_item.added", *deltas, "function_call_arguments.done", "output_item.done"]
+    assert [(item.name, json.loads(item.arguments)) for item in events[-1].response.output] == calls
+    assert len({item.call_id for item in events[-1].response.output}) == 2
+
+
+def test_numbered_from_zero_and_readable_by_the_official_types():
+    for script in (lambda turn: TEXT, lambda turn: [("add", {})]):
+        events = streamed(script)
+        assert [event.sequence_number for event in events] == list(range(len(events)))
+        adapter = TypeAdapter(ResponseStreamEvent)
+        for event in events:
+            again = adapter.validate_json(event.to_json())
+            assert type(again) is type(event)
+            assert again == event
+
+
+def test_nothing_is_finished_before_its_end():
+    events = streamed(lambda turn: TEXT)
+    assert events[0].response.status == "in_progress"
+    assert events[0].response.output == []
+    assert events[2].item.content == []
+    assert events[3].part.text == ""
+    assert events[-1].response.status == "completed"
+
+
+def test_streamed_and_buffered_say_and_cost_the_same():
+    completed = streamed(lambda turn: TEXT)[-1].response
+    buffered = asyncio.run(OfflineModel("Solo", lambda turn: TEXT).get_response(**request()))
+    assert buffered.output[0].content == completed.output[0].content
+    assert buffered.usage.total_tokens == completed.usage.total_tokens
+    assert completed.usage.total_tokens == completed.usage.input_tokens + completed.usage.output_tokens
+    assert completed.usage.output_tokens > len(TEXT) // 4

@@ -1,0 +1,145 @@
+"""When the model does not answer, it is known as that, under everything the framework wraps around it."""
+
+import httpx
+import pytest
+from agency_swarm import function_tool
+from agents import GuardrailFunctionOutput, input_guardrail
+
+from handler.models import Meter, Models, ModelUnavailable, environment, is_upstream_failure
+from tests.model_server import Failure, ModelServer, call, scripts
+from tests.models.agencies import ask, ask_streamed, closing, office, settings, single
+from tests.models.test_offline_script import SCRIPT
+
+SECRET = '{"error": {"message": "Incorrect API key provided: sk-live-0815 of org-42"}}'
+FAILURES = {
+    "rate limit": Failure(429),
+    "server error": Failure(500),
+    "secret in the text": Failure(401, SECRET),
+    "dropped connection": Failure(0),
+    "stream breaks off": Failure(0, after=4),
+    "broken json": Failure(200, "{nope"),
+}
+CASES = [(api, name) for api in ("responses", "chat") for name in FAILURES]
+
+
+@pytest.fixture(autouse=True)
+def no_retries(monkeypatch):
+    monkeypatch.setattr(environment, "_RETRIES", 0)
+
+
+@pytest.mark.parametrize(("api", "name"), CASES)
+def test_a_buffered_run_fails_as_an_upstream_failure(api, name):
+    with ModelServer(lambda request: FAILURES[name]) as server:
+        with pytest.raises(Exception, match="Runner execution failed") as failure:
+            ask(Models(settings(server.base_url, model_api=api)), single())
+        assert is_upstream_failure(failure.value)
+        assert isinstance(failure.value.__cause__, ModelUnavailable)
+        assert "sk-live" not in f"{failure.value} {failure.value.__cause__}"
+
+
+@pytest.mark.parametrize(("api", "name"), CASES)
+def test_a_streamed_run_ends_with_an_error_that_can_be_told(api, name):
+    with ModelServer(lambda request: FAILURES[name]) as server:
+        events, meter = ask_streamed(Models(settings(server.base_url, model_api=api)), single())
+        errors = [event for event in events if isinstance(event, dict)]
+        assert [is_upstream_failure(error["content"]) for error in errors] == [True]
+        assert "sk-live" not in str(events)
+        assert meter.model_calls == 1
+
+
+@pytest.mark.parametrize("run", [ask, ask_streamed])
+def test_what_a_colleagues_model_said_reaches_nobody(run):
+    def answer(request):
+        return Failure(401, SECRET) if "You are Planner" in request.instructions else scripts(SCRIPT)(request)
+
+    with ModelServer(answer) as server:
+        result, meter = run(Models(settings(server.base_url)), office())
+        sent = str([request.body for request in server.requests])
+    assert meter.model_calls == 3 + 2 + 2
+    assert "sk-live" not in f"{result} {sent}"
+
+
+def test_a_page_with_no_answer_in_it_is_no_answer():
+    page = Failure(200, "<html>Welcome</html>", {"Content-Type": "text/html"})
+    for api in ("responses", "chat"):
+        with ModelServer(lambda request: page) as server:
+            events, _ = ask_streamed(Models(settings(server.base_url, model_api=api)), single())
+            assert is_upstream_failure(events[-1]["content"])
+
+
+def test_a_silent_server_is_given_up(monkeypatch):
+    monkeypatch.setattr(environment, "_TIMEOUT", httpx.Timeout(0.2))
+    with ModelServer(["too late"], delay=0.6) as server:
+        with pytest.raises(Exception, match="Runner execution failed") as failure:
+            ask(Models(settings(server.base_url)), single())
+        assert is_upstream_failure(failure.value)
+
+
+def test_nobody_listens():
+    with pytest.raises(Exception, match="Runner execution failed") as failure:
+        ask(Models(settings("http://127.0.0.1:9/v1")), single())
+    assert is_upstream_failure(failure.value)
+
+
+def test_the_client_tries_again_before_it_gives_up(monkeypatch):
+    monkeypatch.setattr(environment, "_RETRIES", 2)
+    busy = Failure(429, headers={"retry-after-ms": "1"})
+    with ModelServer([busy, busy, "at last"]) as server:
+        text, meter = ask(Models(settings(server.base_url)), single())
+        assert (text, len(server.requests), meter.model_calls) == ("at last", 3, 1)
+
+
+@function_tool(failure_error_function=None)
+async def fetch_page(url: str) -> str:
+    """Fails as a tool's own HTTP client would."""
+    raise httpx.ConnectError("no route")
+
+
+@input_guardrail
+def faulty_guardrail(context, agent, message) -> GuardrailFunctionOutput:
+    raise httpx.ReadTimeout("slow policy server")
+
+
+@pytest.mark.parametrize(
+    "faulty", [{"tools": [fetch_page]}, {"input_guardrails": [faulty_guardrail]}], ids=["tool", "guardrail"]
+)
+def test_a_failure_of_the_agencys_own_code_is_not_the_models(faulty):
+    with ModelServer(lambda request: call("fetch_page", url="x") if request.tools else "fine") as server:
+        with pytest.raises(Exception, match=r"failed|Error|slow|route") as failure:
+            ask(Models(settings(server.base_url)), single(**faulty))
+        assert not is_upstream_failure(failure.value)
+        events, _ = ask_streamed(Models(settings(server.base_url)), single(**faulty))
+        assert [is_upstream_failure(event["content"]) for event in events if isinstance(event, dict)] == [False]
+
+
+def test_the_chain_of_an_exception_is_read_as_a_traceback_reads_it():
+    def raised(error, cause=None, context=None, suppressed=False):
+        error.__cause__, error.__context__ = cause, context
+        error.__suppress_context__ = suppressed
+        return error
+
+    model = ModelUnavailable()
+    assert is_upstream_failure(raised(ValueError(), cause=raised(KeyError(), context=model)))
+    assert not is_upstream_failure(raised(ValueError(), context=model, suppressed=True))
+    loop = ValueError()
+    loop.__context__ = KeyError()
+    loop.__context__.__context__ = loop
+    assert not is_upstream_failure(loop)
+    assert not is_upstream_failure("The model is unavailable. Or is it?")
+
+
+def test_a_run_that_failed_leaves_the_client_usable():
+    with ModelServer([Failure(0, after=3), "fine"]) as server:
+        models = Models(settings(server.base_url))
+
+        async def twice():
+            answers = []
+            for _ in range(2):
+                agency = single()
+                models.attach(agency, Meter())
+                answers.append([event async for event in agency.get_response_stream("hi")])
+            return answers
+
+        broken, good = closing(models, twice)
+    assert is_upstream_failure(broken[-1]["content"])
+    assert not [event for event in good if isinstance(event, dict)]
