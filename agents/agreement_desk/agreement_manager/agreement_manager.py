@@ -1,0 +1,9 @@
+from agency_swarm import Agent
+
+
+def create_agreement_manager() -> Agent:
+    return Agent(
+        name="AgreementManager",
+        description="Takes what a client asks from the user, has it recorded and answered, and reports back.",
+        instructions="./instructions.md",
+    )

@@ -1,0 +1,53 @@
+"""Planfix, the task board: its REST API if PLANFIX_URL and PLANFIX_TOKEN are set, else an embedded board.
+
+Every method blocks, so a tool calls it from a worker thread, never from the event loop.
+"""
+
+import os
+from pathlib import Path
+from typing import Protocol
+
+from agreement_desk.planfix_board import Board
+from agreement_desk.planfix_rest import RestApi
+from agreement_desk.task import PlanfixError, Task
+
+
+class Planfix(Protocol):
+    """The contract of both. Every method raises PlanfixError, also for a task that does not exist."""
+
+    def create_task(self, name: str, description: str = "", parent_id: int | None = None) -> int: ...
+
+    def get_task(self, task_id: int) -> Task: ...
+
+    def list_tasks(self, text: str = "", parent_id: int | None = None) -> list[Task]:
+        """At most PAGE tasks by id: those whose name contains the text, those below the parent."""
+        ...
+
+    def update_task(self, task_id: int, name: str | None = None, description: str | None = None) -> None:
+        """Replace what is given and keep the rest."""
+        ...
+
+    def add_comment(self, task_id: int, text: str) -> int: ...
+
+
+def open_planfix() -> Planfix:
+    """Choose by the environment. Touches neither network nor disk.
+
+    Raises:
+        PlanfixError: one of the two variables is set and the other is not, or the URL is none.
+    """
+    url, token = (os.environ.get(name, "").strip() for name in ("PLANFIX_URL", "PLANFIX_TOKEN"))
+    if not url and not token:
+        return Board(_board_path())
+    if not url or not token:
+        given, absent = ("PLANFIX_URL", "PLANFIX_TOKEN") if url else ("PLANFIX_TOKEN", "PLANFIX_URL")
+        raise PlanfixError(f"{absent} is not set but {given} is: set both, or neither for the embedded board")
+    if not url.startswith(("http://", "https://")):
+        raise PlanfixError("PLANFIX_URL must start with https://, as in https://ACCOUNT.planfix.com/rest/")
+    return RestApi(url, token)
+
+
+def _board_path() -> Path:
+    """Only /tmp is writable on Lambda; on a laptop the data stays with the checkout."""
+    folder = "/tmp" if "AWS_LAMBDA_FUNCTION_NAME" in os.environ else ".data"
+    return Path(os.environ.get("PLANFIX_BOARD") or f"{folder}/board.db")

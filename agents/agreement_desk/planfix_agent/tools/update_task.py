@@ -1,0 +1,20 @@
+import asyncio
+import json
+from typing import Annotated
+
+from agency_swarm import function_tool
+from pydantic import Field
+
+from agreement_desk.planfix import open_planfix
+from agreement_desk.planfix_agent.tools.failure import tell
+
+
+@function_tool(failure_error_function=tell)
+async def update_task(
+    task_id: Annotated[int, Field(description="The id of the task.")],
+    name: Annotated[str | None, Field(description="The new name; null to keep it.")] = None,
+    description: Annotated[str | None, Field(description="The new description; null to keep it.")] = None,
+) -> str:
+    """Replace the name or the whole description of a task, for example to store a letter in it."""
+    await asyncio.to_thread(open_planfix().update_task, task_id, name, description)
+    return json.dumps({"id": task_id, "updated": True})
