@@ -38,9 +38,13 @@ def build(create_agency: CreateAgency) -> "Agency":
     """A fresh agency: one that two runs share mixes their histories.
 
     Raises:
-        AgencyMisconfigured: its history callbacks are `async def`; the framework would never await them.
+        AgencyMisconfigured: the factory raised (that stays in the log), or its history callbacks are `async def`,
+            which the framework would never await.
     """
-    agency = create_agency()
+    try:
+        agency = create_agency()
+    except Exception as error:
+        raise AgencyMisconfigured("The agency cannot be built. The log says why.") from error
     for kind in ("load", "save"):
         callback = getattr(agency, f"_{kind}_threads_callback", None)
         if inspect.iscoroutinefunction(callback) or inspect.iscoroutinefunction(getattr(callback, "__call__", None)):  # noqa: B004

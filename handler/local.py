@@ -27,7 +27,7 @@ def main() -> None:
         environment = EnvironmentLoop(app, settings.event_loop)
         catalogue.check()
     except (ConfigurationError, EventLoopError, ServiceError) as error:
-        sys.exit(f"Not started: {error}")
+        sys.exit(f"Not started: {error.__cause__ or error}")
     model = (
         "offline (set OPENAI_API_KEY for a real one)" if settings.offline else settings.model or "as the agents name it"
     )

@@ -1,0 +1,66 @@
+"""The Lambda entry inside AWS's own runtime client: cold and warm, every kind of event, a timeout."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.events import rest_event
+from tests.model_server import ModelServer
+from tests.runtime_emulator import ROOT, RuntimeEmulator, binary
+
+pytestmark = pytest.mark.skipif(binary() is None, reason="AWS ships its runtime emulator for Linux only")
+EVENTS = sorted((ROOT / "events").glob("*.json"))
+
+
+def variables(folder: Path, **more: str) -> dict[str, str]:
+    return {"STORE": f"sqlite:///{folder}/agency.db", "PLANFIX_BOARD": f"{folder}/board.db", **more}
+
+
+@pytest.fixture(scope="module", params=["patch", "strict"])
+def runtime(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RuntimeEmulator]:
+    folder = tmp_path_factory.mktemp("runtime")
+    with RuntimeEmulator("handler.api.handler", variables(folder, EVENT_LOOP=request.param)) as runtime:
+        yield runtime
+
+
+@pytest.mark.parametrize("path", EVENTS, ids=lambda path: path.stem)
+def test_every_kind_of_event_is_answered_cold_and_warm(runtime: RuntimeEmulator, path: Path) -> None:
+    for _ in range(2):
+        answer = runtime.invoke(json.loads(path.read_text()))
+        assert answer["statusCode"] == 200, answer
+        body = json.loads(answer["body"])
+        if path.stem.startswith("completion"):
+            assert "Dear Weber GmbH" in body["response"]
+            assert body["usage"]["model_calls"] >= 5
+
+
+def test_a_conversation_goes_on_in_the_next_invocation(runtime: RuntimeEmulator) -> None:
+    def tell(message: str) -> Any:
+        event = rest_event("POST", "/completion", {"message": message, "thread_id": "runtime"})
+        return json.loads(runtime.invoke(event)["body"])
+
+    first, second = tell("Client Weber GmbH asks about a date."), tell("And about the price.")
+    assert first["thread_id"] == second["thread_id"] == "runtime"
+    assert second["usage"]["input_tokens"] > first["usage"]["input_tokens"]
+
+
+def test_a_run_that_outlives_the_function_is_a_504_and_the_environment_goes_on(tmp_path: Path) -> None:
+    with ModelServer(delay=20) as server:
+        settings = variables(tmp_path, OPENAI_API_KEY="k", OPENAI_BASE_URL=server.base_url)
+        with RuntimeEmulator("handler.api.handler", settings, timeout=4) as runtime:
+            assert runtime.invoke(rest_event("GET", "/health"))["statusCode"] == 200
+            answer = runtime.invoke(rest_event("POST", "/completion", {"message": "hello"}))
+            assert answer["statusCode"] == 504, answer
+            assert json.loads(answer["body"])["error"]["type"] == "deadline_exceeded"
+            assert runtime.invoke(rest_event("GET", "/health"))["statusCode"] == 200
+    lines = [json.loads(line) for line in runtime.log_text.splitlines() if line.startswith('{"request_id"')]
+    assert [line["deadline_exceeded"] for line in lines] == [False, True, False]
+    assert lines[1]["_aws"]["CloudWatchMetrics"][0]["Namespace"] == "AgencyLambda"
+
+
+def test_no_interactive_docs_on_lambda(runtime: RuntimeEmulator) -> None:
+    for path in ("/docs", "/openapi.json", "/redoc"):
+        assert runtime.invoke(rest_event("GET", path))["statusCode"] == 404
