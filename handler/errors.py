@@ -75,7 +75,7 @@ class AgencyMisconfigured(ServiceError):
     status, kind = 500, "agency_misconfigured"
 
 
-_HTTP = {404: "not_found", 405: "method_not_allowed"}
+_HTTP = {400: "invalid_json", 404: "not_found", 405: "method_not_allowed"}
 _INTERNAL = "The service failed to answer. The request id finds it in the log."
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sqlite3
+import time
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -13,13 +14,17 @@ from handler.errors import ConversationBusy, StoreUnavailable
 
 from . import Item
 
+_BUSY = 5.0  # seconds to wait for another process's write
 _SCHEMA = """
+BEGIN IMMEDIATE;
 CREATE TABLE IF NOT EXISTS item (
     conversation TEXT NOT NULL,
     position INTEGER NOT NULL,
     item TEXT NOT NULL,
     PRIMARY KEY (conversation, position)
-) WITHOUT ROWID
+) WITHOUT ROWID;
+PRAGMA user_version = 1;
+COMMIT;
 """
 
 
@@ -58,11 +63,23 @@ class SQLiteStore:
 
     def _connect(self) -> sqlite3.Connection:
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        connection = sqlite3.connect(self._path, timeout=5)
+        connection = sqlite3.connect(self._path, timeout=_BUSY)
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute(_SCHEMA)
+            _set_up(connection)
         except BaseException:
             connection.close()
             raise
         return connection
+
+
+def _set_up(connection: sqlite3.Connection) -> None:
+    """The first of several processes that start together makes the file; SQLite itself does not wait for that."""
+    deadline = time.monotonic() + _BUSY
+    while not connection.execute("PRAGMA user_version").fetchone()[0]:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.executescript(_SCHEMA)
+        except sqlite3.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)

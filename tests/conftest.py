@@ -1,0 +1,75 @@
+"""The service as Lambda sees it, in this process, with a store and a board of its own."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from handler import app as app_module
+from handler.event_loop import EnvironmentLoop, Ledger
+from handler.settings import get_settings
+from tests.events import Context, http_event
+
+SETTINGS = ("EVENT_LOOP", "MODEL", "MODEL_API", "OPENAI_API_KEY", "OPENAI_BASE_URL", "PLANFIX_TOKEN", "PLANFIX_URL")
+QUESTION = "Client Weber GmbH asks about next week's installation plan for the crew in Stuttgart. Prepare the reply."
+
+
+class Service:
+    """`post` and `get` invoke the handler: (status, body). `ledger` is the last invocation's."""
+
+    def __init__(self, mode: str) -> None:
+        self.ledgers: list[Ledger] = []
+        self.handler = EnvironmentLoop(app_module.create_app(), mode, report=self.ledgers.append)  # type: ignore[arg-type]
+
+    def post(self, path: str, body: Any, seconds: float = 60, **headers: str) -> tuple[int, Any]:
+        return self.send(http_event("POST", path, body, **headers), seconds)
+
+    def get(self, path: str) -> tuple[int, Any]:
+        return self.send(http_event("GET", path))
+
+    def send(self, event: dict[str, Any], seconds: float = 60) -> tuple[int, Any]:
+        answer = self.handler(event, Context(seconds))
+        return answer["statusCode"], json.loads(answer["body"])
+
+    def ask(self, message: str = QUESTION, **fields: Any) -> tuple[int, Any]:
+        return self.post("/completion", {"message": message, **fields})
+
+    @property
+    def ledger(self) -> Ledger:
+        return self.ledgers[-1]
+
+
+@pytest.fixture
+def clean_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+    """No setting of the developer's, and everything that is stored in a temporary folder."""
+    for name in SETTINGS:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("STORE", f"sqlite:///{tmp_path}/agency.db")
+    monkeypatch.setenv("PLANFIX_BOARD", f"{tmp_path}/board.db")
+    get_settings.cache_clear()
+    yield monkeypatch
+    get_settings.cache_clear()
+
+
+@pytest.fixture
+def start(clean_environment: pytest.MonkeyPatch) -> Iterator[Callable[..., Service]]:
+    """start(mode="patch", NAME=value, ...) -> Service with these settings."""
+    started: list[Service] = []
+
+    def service(mode: str = "patch", **settings: str) -> Service:
+        for name, value in settings.items():
+            clean_environment.setenv(name, value)
+        get_settings.cache_clear()
+        started.append(Service(mode))
+        return started[-1]
+
+    yield service
+    for each in started:
+        each.handler.close()
+
+
+@pytest.fixture
+def service(start: Callable[..., Service]) -> Service:
+    return start()

@@ -1,0 +1,118 @@
+"""`python -m handler.local`, which is `make run`: the same app under uvicorn on the same kind of loop."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.conftest import QUESTION, SETTINGS
+
+ROOT = Path(__file__).parents[1]
+
+
+def environment(folder: Path, **settings: str) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if name not in SETTINGS}
+    stores = {"STORE": f"sqlite:///{folder}/agency.db", "PLANFIX_BOARD": f"{folder}/board.db"}
+    return {**kept, **stores, "PYTHONPATH": f"{ROOT}:{ROOT / 'agents'}", **settings}
+
+
+@pytest.fixture(params=["patch", "strict"])
+def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "handler.local"],
+        env=environment(tmp_path, PORT=str(port), EVENT_LOOP=request.param),
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    url = f"http://127.0.0.1:{port}"
+    for _ in range(200):
+        try:
+            httpx.get(f"{url}/health").raise_for_status()
+            break
+        except httpx.HTTPError:
+            time.sleep(0.1)
+    yield url, process
+    process.kill()
+    process.communicate()
+
+
+def test_it_answers_twice_in_one_conversation_and_stops_on_ctrl_c(server: tuple[str, subprocess.Popen[str]]) -> None:
+    url, process = server
+    for _ in range(2):
+        answer = httpx.post(f"{url}/completion", json={"message": QUESTION, "thread_id": "weber"}, timeout=30)
+        assert "Dear Weber GmbH" in answer.json()["response"]
+    assert httpx.get(f"{url}/docs").status_code == 200
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=15)
+    assert process.returncode == 0
+    assert "curl -s localhost" in out
+    assert "model: offline" in out
+
+
+def test_concurrent_requests_on_one_loop(server: tuple[str, subprocess.Popen[str]]) -> None:
+    url, _ = server
+
+    async def ask(client: httpx.AsyncClient, number: int) -> str:
+        body = {"message": f"Client C{number} GmbH asks for a date.", "thread_id": f"t{number}"}
+        return str((await client.post(f"{url}/completion", json=body)).json()["response"])
+
+    async def everybody() -> list[str]:
+        async with httpx.AsyncClient(timeout=60) as client:
+            return await asyncio.gather(*(ask(client, number) for number in range(20)))
+
+    for number, response in enumerate(asyncio.run(everybody())):
+        assert f"Dear C{number} GmbH" in response
+
+
+def test_a_keep_alive_connection_survives_its_first_request(server: tuple[str, subprocess.Popen[str]]) -> None:
+    url, _ = server
+    with httpx.Client(base_url=url) as client:
+        ports = {client.get("/health").extensions["network_stream"].get_extra_info("client_addr") for _ in range(5)}
+    assert len(ports) == 1
+
+
+def test_pipelined_requests_are_all_answered(server: tuple[str, subprocess.Popen[str]]) -> None:
+    host, port = server[0].removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        connection.sendall(b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n" * 5)
+        received = b""
+        while received.count(b'{"status":"ok"}') < 5:
+            chunk = connection.recv(65536)
+            assert chunk
+            received += chunk
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"EVENT_LOOP": "fast"}, "EVENT_LOOP"),
+        ({"OPENAI_BASE_URL": "http://localhost:1"}, "OPENAI_API_KEY is not"),
+        ({"PORT": "http"}, "PORT is 'http'"),
+        ({"PLANFIX_URL": "https://x.planfix.com/rest/"}, "PLANFIX_TOKEN"),
+    ],
+)
+def test_what_cannot_work_is_refused_by_name(tmp_path: Path, settings: dict[str, str], said: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "handler.local"],
+        env=environment(tmp_path, **settings),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("Not started: ")
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
