@@ -242,7 +242,7 @@ async def load_callback_asyncio_run() -> str:
 
     agency = Agency(agent("One", "done"), load_threads_callback=load, save_threads_callback=lambda messages: None)
     await answer(agency)
-    return str(loaded[0])
+    return str(loaded[0]) if loaded else "Error: the history was not loaded"
 
 
 async def save_callback_asyncio_run() -> str:
@@ -253,7 +253,7 @@ async def save_callback_asyncio_run() -> str:
         save_threads_callback=lambda messages: saved.append(asyncio.run(work())),
     )
     await answer(agency)
-    return str(saved[0])
+    return str(saved[0]) if saved else "Error: the history was not saved"
 
 
 async def hook_asyncio_run() -> str:

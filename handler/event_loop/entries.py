@@ -229,7 +229,9 @@ def install(entries: Entries) -> None:
     global _installed
     uninstall()
     if entries.mode == "patch":
+        run = asyncio.run
         nest_asyncio.apply(entries.loop)
+        asyncio.run = run  # its own makes a loop and never closes it
     _original.update({name: getattr(_LOOP, name) for name in ("run_until_complete", "run_forever", "close")})
     _installed = entries
     restore(entries)
