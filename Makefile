@@ -1,5 +1,6 @@
 # Bare `make` prints this list. Every target does its own set-up.
 PORT ?= 8000
+ARCHITECTURE ?= arm64
 BIN := .venv/bin
 export PYTHONPATH := .:agents
 
@@ -14,7 +15,7 @@ test: ## run every test that needs no AWS
 	@scripts/setup dev
 	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
-check: ## format, lint and types
+check: synth ## format, lint, types, and cdk-nag on the template
 	@scripts/setup dev
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
@@ -28,9 +29,21 @@ loop-table: ## measure the table in docs/event-loop.md again
 	@scripts/setup dev
 	@$(BIN)/python -m benchmarks.loop_patterns
 
+bundle: ## build the Lambda bundle into build/, without Docker
+	@scripts/setup dev
+	@$(BIN)/python -m infra.bundle $(ARCHITECTURE)
+
+synth: node_modules ## the CloudFormation template, into cdk.out/ (needs Node)
+	@scripts/setup dev
+	@node_modules/.bin/cdk synth -q -c architecture=$(ARCHITECTURE)
+
+node_modules: package.json
+	@npm install --no-package-lock --no-audit --no-fund --silent
+	@touch node_modules
+
 lock: ## compile requirements*.in to hashed requirements*.txt (needs uv)
 	uv pip compile -q requirements.in -o requirements.txt --python-version 3.13 --universal --generate-hashes --no-header
-	uv pip compile -q requirements-dev.in -o requirements-dev.txt --python-version 3.13 --universal --generate-hashes --no-header
+	uv pip compile -q requirements-dev.in -o requirements-dev.txt --override requirements-overrides.in --python-version 3.13 --universal --generate-hashes --no-header
 
-.PHONY: help run test check format loop-table lock
+.PHONY: help run test check format loop-table bundle synth lock
 .DEFAULT_GOAL := help

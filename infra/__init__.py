@@ -1,0 +1,1 @@
+"""What AWS is asked for. Imports neither handler nor agents: it knows only their paths."""
