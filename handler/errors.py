@@ -20,6 +20,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from handler.event_loop import EventLoopConflict, current
@@ -75,6 +76,24 @@ class AgencyMisconfigured(ServiceError):
     status, kind = 500, "agency_misconfigured"
 
 
+class Failure(BaseModel):
+    """What an error's `error` holds: `request_id` finds it in the log."""
+
+    type: str
+    message: str
+    request_id: str
+
+
+class FailureAnswer(BaseModel):
+    """The body of every error."""
+
+    error: Failure
+
+
+#: for the OpenAPI document
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    status: {"model": FailureAnswer} for status in (400, 404, 405, 409, 413, 422, 500, 502, 503, 504)
+}
 _HTTP = {400: "invalid_json", 404: "not_found", 405: "method_not_allowed"}
 _INTERNAL = "The service failed to answer. The request id finds it in the log."
 
@@ -87,8 +106,8 @@ def request_id() -> str:
 
 def answer(status: int, kind: str, message: str, **headers: str) -> JSONResponse:
     """An error as a response."""
-    error = {"type": kind, "message": message, "request_id": request_id()}
-    return JSONResponse({"error": error}, status, headers=headers)
+    failure = Failure(type=kind, message=message, request_id=request_id())
+    return JSONResponse({"error": failure.model_dump()}, status, headers=headers)
 
 
 def install(app: FastAPI) -> None:

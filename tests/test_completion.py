@@ -19,7 +19,7 @@ from agency_swarm import (
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.conftest import QUESTION, Service
+from tests.conftest import Service
 from tests.events import http_event
 from tests.model_server import Failure, ModelServer, call
 
@@ -322,9 +322,3 @@ def test_nothing_is_a_500(service: Service, body: str) -> None:
     status, answer = service.post("/completion", body)
     assert status < 500, (body, answer)
     assert "response" in answer or set(answer["error"]) == {"type", "message", "request_id"}
-
-
-def test_the_question_of_the_readme_is_the_one_tested() -> None:
-    assert QUESTION.split(".")[0] in Path(__file__).parents[1].joinpath("handler", "local.py").read_text().replace(
-        "'\"'\"'", "'"
-    ).replace("\\\n", "")
