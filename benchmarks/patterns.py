@@ -173,6 +173,10 @@ async def endpoint_asyncio_runner() -> str:
         return runner.run(work())
 
 
+async def endpoint_run_coroutine_threadsafe() -> str:
+    return asyncio.run_coroutine_threadsafe(work(), asyncio.get_running_loop()).result()
+
+
 async def endpoint_anyio_run() -> str:
     return anyio.run(work)
 
@@ -407,7 +411,13 @@ PATTERNS = _patterns()
 STRICT = {
     *(name for name in PATTERNS if name.startswith(("hook_", "guardrail_", "instructions_", "load_", "save_"))),
     *("endpoint_asyncio_run", "endpoint_run_until_complete", "endpoint_get_response_sync", "endpoint_new_event_loop"),
-    *("endpoint_asyncio_runner", "endpoint_late_nest_asyncio", "endpoint_nested_deep", "endpoint_parallel_asyncio_run"),
+    *(
+        "endpoint_asyncio_runner",
+        "endpoint_late_nest_asyncio",
+        "endpoint_run_coroutine_threadsafe",
+        "endpoint_nested_deep",
+        "endpoint_parallel_asyncio_run",
+    ),
     *("async_tool_asyncio_run", "async_tool_run_until_complete", "async_tool_get_response_sync"),
     *("sync_tool_run_until_complete", "sync_tool_runner_run_sync"),
     *("endpoint_anyio_run", "async_tool_runner_run_sync"),

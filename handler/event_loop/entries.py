@@ -83,6 +83,21 @@ class Entries:
             return self._complete_from_thread(future)
         return self._complete(future) if ours else _original["run_until_complete"](loop, future)
 
+    def run_threadsafe(self, coro: Coroutine[Any, Any, Any], loop: asyncio.AbstractEventLoop) -> futures.Future[Any]:
+        """asyncio.run_coroutine_threadsafe: from the loop's own thread its `result()` would wait for ever."""
+        future: Any = _before[asyncio, "run_coroutine_threadsafe"](coro, loop)
+        if events._get_running_loop() is self.loop is loop:
+            result, call = future.result, "run_coroutine_threadsafe().result()"
+
+            def nested(timeout: float | None = None) -> Any:
+                if not future.done() and events._get_running_loop() is self.loop:
+                    waiter = asyncio.wait([asyncio.wrap_future(future)], timeout=timeout)
+                    self._nested(call, waiter)
+                return result(0 if timeout is not None else None)
+
+            future.result = nested
+        return future  # type: ignore[no-any-return]
+
     def run_forever(self, loop: Any) -> None:
         """loop.run_forever: our loop is run by the environment alone."""
         ours, running = loop is self.loop, events._get_running_loop() is self.loop
@@ -157,7 +172,7 @@ class Entries:
             self.ledger.nested["get_response_sync()", sync] += 1
         invocation = current.get() or self.active
         self._refuse_zombie(call, invocation, awaitable)
-        future = asyncio.run_coroutine_threadsafe(_within(invocation, awaitable), self.loop)
+        future = _before[asyncio, "run_coroutine_threadsafe"](_within(invocation, awaitable), self.loop)
         self._wait(future)
         return future.result()
 
@@ -267,6 +282,7 @@ def _doors(entries: Entries) -> dict[tuple[Any, str], Any]:
     doors: dict[tuple[Any, str], Any] = {
         (asyncio, "run"): entries.run,
         (runners, "run"): entries.run,
+        (asyncio, "run_coroutine_threadsafe"): entries.run_threadsafe,
         (asyncio.Runner, "run"): lambda runner, coro, *, context=None: entries.run_in(runner, coro, context=context),
         (_LOOP, "run_until_complete"): lambda loop, future: entries.run_until_complete(loop, future),
         (_LOOP, "run_forever"): lambda loop: entries.run_forever(loop),

@@ -83,6 +83,7 @@ class EnvironmentLoop:
         if invocation is None:  # under a server: many at once, and its timers and tasks are not the request's
             invocation, send = Invocation(Ledger(self.mode, request_id=str(uuid.uuid4()))), _outside(send)
         current.set(invocation)
+        invocation.driver = asyncio.current_task()
         scope["state"] = {**self._lifespan.state, **scope.get("state", {})}
         started, heartbeat = self.loop.time(), Heartbeat(self.loop, invocation.ledger)
         reply = Reply(invocation, send)
@@ -152,8 +153,8 @@ class EnvironmentLoop:
         """No thread can be killed: name it, keep it away from the loop, and leave the pool that it blocks to it."""
         zombies = leftovers.busy_threads(self._threads)
         ledger.zombies += zombies.values()
-        self._threads.update(zombies)
-        self._entries.zombies.update(zombies)
+        self._threads = {thread for thread in self._threads.union(zombies) if thread.is_alive()}
+        self._entries.zombies = {thread for thread in self._entries.zombies.union(zombies) if thread.is_alive()}
         pool: Any = self.loop._default_executor  # type: ignore[attr-defined]
         if pool is not None and not pool._threads.isdisjoint(zombies):
             pool.shutdown(wait=False)

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-from .ledger import DeadlineExceeded, Invocation, place
+from .ledger import DeadlineExceeded, Invocation, is_library, place
 
 _AGAIN = 0.1  # seconds between two attempts to get out of code that swallowed the first
 
@@ -60,11 +60,25 @@ class Fence:
             if waits_for_thread(frame):
                 self._drive(future)
         invocation = self._invocation
-        late = invocation is not None and invocation.deadline is not None and self._loop.time() > invocation.deadline
-        if invocation is not None and late and _is_stuck(frame, abandoned=invocation.over):
+        if invocation is not None and self._is_late(invocation) and self._is_stuck(invocation, frame):
             invocation.ledger.deadline_exceeded = True
             invocation.ledger.notes.append(f"interrupted at {place(frame)}")
             raise DeadlineExceeded(f"the invocation's time was up at {place(frame)}")
+
+    def _is_late(self, invocation: Invocation) -> bool:
+        return invocation.deadline is not None and self._loop.time() > invocation.deadline
+
+    def _is_stuck(self, invocation: Invocation, frame: FrameType | None) -> bool:
+        """In a callback of the user's, or in a nested run that waits for something that will never come."""
+        task = asyncio.current_task(self._loop)
+        if task is invocation.driver and task is not None:
+            return False
+        machinery, user = False, task is not None
+        while frame is not None and frame.f_code is not asyncio.Handle._run.__code__:
+            machinery = machinery or frame.f_code.co_name == "_run_once"
+            user = user or not is_library(frame)
+            frame = frame.f_back
+        return frame is not None and user and (not machinery or invocation.over)
 
     def _drive(self, future: Future[Any]) -> None:
         """Run the loop from inside the wait of its own thread until `future` is done."""
@@ -87,17 +101,6 @@ class Fence:
 def waits_for_thread(frame: FrameType | None) -> bool:
     """Whether a thread stands in a join, a wait or a result: then other work may run there, and nowhere else."""
     return frame is not None and frame.f_code.co_filename == threading.__file__
-
-
-def _is_stuck(frame: FrameType | None, *, abandoned: bool) -> bool:
-    """Inside a callback, or in a nested run that waits for something that will never come."""
-    machinery = False
-    while frame is not None:
-        if frame.f_code is asyncio.Handle._run.__code__:
-            return not machinery or abandoned
-        machinery = machinery or frame.f_code.co_name == "_run_once"
-        frame = frame.f_back
-    return False
 
 
 def _spent(loop: asyncio.AbstractEventLoop) -> asyncio.Handle:

@@ -1,5 +1,6 @@
 """What happened to the event loop during one invocation, and where in the user's code."""
 
+import asyncio
 import os
 import sys
 from collections import Counter
@@ -94,6 +95,7 @@ class Invocation:
     ledger: Ledger
     deadline: float | None = None
     reserve: float = 0.0
+    driver: asyncio.Task[Any] | None = None  # ours, around the app's task: never to be interrupted
     over: bool = False
 
 
@@ -102,7 +104,7 @@ current: ContextVar[Invocation | None] = ContextVar("invocation", default=None)
 
 def user_frame(frame: FrameType | None) -> FrameType | None:
     """The nearest frame, outwards, that is neither a library's nor this package's."""
-    while frame is not None and _is_library(frame):
+    while frame is not None and is_library(frame):
         frame = frame.f_back
     return frame
 
@@ -118,7 +120,8 @@ def code_place(code: Any) -> str:
     return f"{_short(code.co_filename)}:{code.co_firstlineno}" if code is not None else "an unknown place"
 
 
-def _is_library(frame: FrameType) -> bool:
+def is_library(frame: FrameType) -> bool:
+    """Whether a frame is of a package that calls the user's code, not of that code."""
     module = str(frame.f_globals.get("__name__", ""))
     return module.partition(".")[0] in _LIBRARIES
 
@@ -130,4 +133,4 @@ def _short(path: str) -> str:
 
 def _handled_by_user(traceback: TracebackType | None) -> bool:
     """The outermost frame of a traceback is the one that caught the exception."""
-    return traceback is not None and not _is_library(traceback.tb_frame)
+    return traceback is not None and not is_library(traceback.tb_frame)

@@ -34,8 +34,15 @@ async def end_tasks(loop: Any, belongs: Callable[[asyncio.Task[Any]], bool], led
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks, timeout=_ROUND)
-    for task in left():
-        ledger.zombies.append(f"{_name(task)} swallowed its cancels and was taken off the loop")
+    stubborn = left()
+    ledger.zombies += [f"{_name(task)} swallowed its cancels and was taken off the loop" for task in stubborn]
+    for task in stubborn:
+        with suppress(BaseException):
+            task.get_coro().close()  # type: ignore[union-attr]
+        task.cancel()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    for task in left():  # not even closing ended it
         _take_off(loop, task)
 
 
@@ -74,9 +81,7 @@ def _name(task: asyncio.Task[Any]) -> str:
 
 
 def _take_off(loop: Any, task: Any) -> None:
-    """Close the coroutine and cut every wire that could wake its task."""
-    with suppress(BaseException):
-        task.get_coro().close()
+    """Cut every wire that could wake a task, and strike it off asyncio's own list."""
     waiter = task._fut_waiter
     for callback, _ in list(waiter._callbacks or ()) if waiter is not None else ():
         if getattr(callback, "__self__", None) is task:
@@ -85,4 +90,5 @@ def _take_off(loop: Any, task: Any) -> None:
         if getattr(handle._callback, "__self__", None) is task:
             handle.cancel()
     task._log_destroy_pending = False
+    asyncio.tasks._unregister_task(task)
     _off.add(task)

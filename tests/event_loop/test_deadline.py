@@ -130,3 +130,10 @@ def test_without_a_clock_there_is_no_deadline(make: Make) -> None:
     from tests.events import http_event
 
     assert environment.handler(http_event(path="/hello"), None)["statusCode"] == 200
+
+
+def test_the_environments_own_work_is_never_interrupted(make: Make) -> None:
+    environment = make(endpoint=sleep)
+    environment.handler._report = lambda ledger: time.sleep(0.2)  # past the fence
+    status, body = environment.get("endpoint", seconds=1.5)
+    assert (status, body["error"]["type"]) == (504, "deadline_exceeded")
