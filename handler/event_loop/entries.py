@@ -11,17 +11,22 @@ import threading
 from asyncio import events, runners
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent import futures
+from types import FunctionType
 from typing import Any, Literal
 
 import nest_asyncio
 
-from .fence import Fence, waits_for_thread
+from .fence import Fence, Watch
 from .ledger import EventLoopConflict, EventLoopError, Invocation, Ledger, current, place
 
 Mode = Literal["patch", "strict"]
 AWAIT = "`await` on the coroutine, in an `async def`"
 _LOOP: Any = asyncio.SelectorEventLoop
-_stdlib_run, _stdlib_runner_run = runners.run, asyncio.Runner.run
+_stdlib_runner_run = asyncio.Runner.run
+_stdlib_run = FunctionType(runners.run.__code__, vars(runners), "run", None, None)
+_stdlib_run.__kwdefaults__ = runners.run.__kwdefaults__
+_DEEPEST = 300  # nested runs; asyncio's own machinery must never be what meets the recursion limit
+_FRAMES = 20_000  # what that many nested runs of an agency need
 
 
 class Entries:
@@ -31,6 +36,7 @@ class Entries:
         self.loop, self.mode, self.fence = loop, mode, Fence(loop)
         self.home = 0  # the thread that runs the loop
         self.active: Invocation | None = None
+        self._depth = 0
         self.zombies: set[threading.Thread] = set()
 
     @property
@@ -50,7 +56,7 @@ class Entries:
             return self.loop.run_until_complete(main)
         if running is None and loop_factory is None and self.loop.is_running():
             return self._from_thread("asyncio.run()", main)
-        return _stdlib_run(main, debug=debug, loop_factory=loop_factory)  # type: ignore[arg-type]
+        return _stdlib_run(main, debug=debug, loop_factory=loop_factory)
 
     def run_in(self, runner: asyncio.Runner, coro: Coroutine[Any, Any, Any], *, context: Any = None) -> Any:
         """asyncio.Runner.run: a runner has a loop of its own, which must not start on our loop's thread."""
@@ -85,15 +91,17 @@ class Entries:
 
     def run_threadsafe(self, coro: Coroutine[Any, Any, Any], loop: asyncio.AbstractEventLoop) -> futures.Future[Any]:
         """asyncio.run_coroutine_threadsafe: from the loop's own thread its `result()` would wait for ever."""
+        if loop is self.loop and self._is_over():
+            raise self._too_late("run_coroutine_threadsafe()", coro)
         future: Any = _before[asyncio, "run_coroutine_threadsafe"](coro, loop)
         if events._get_running_loop() is self.loop is loop:
             result, call = future.result, "run_coroutine_threadsafe().result()"
 
             def nested(timeout: float | None = None) -> Any:
-                if not future.done() and events._get_running_loop() is self.loop:
-                    waiter = asyncio.wait([asyncio.wrap_future(future)], timeout=timeout)
-                    self._nested(call, waiter)
-                return result(0 if timeout is not None else None)
+                if future.done() or events._get_running_loop() is not self.loop:
+                    return result(timeout)
+                self._nested(call, asyncio.wait([asyncio.wrap_future(future)], timeout=timeout))
+                return result(0)
 
             future.result = nested
         return future  # type: ignore[no-any-return]
@@ -121,8 +129,16 @@ class Entries:
     def _nested(self, call: str, future: Awaitable[Any]) -> Any:
         if self.mode == "strict":
             raise self._conflict(call, AWAIT, future)
-        self.ledger.nested[call, place(sys._getframe())] += 1
-        return _original["run_until_complete"](self.loop, future)
+        where = place(sys._getframe())
+        if self._depth >= _DEEPEST:
+            _discard(future)
+            raise EventLoopError(f"{call} at {where} is the {_DEEPEST}th run inside another. Write {AWAIT} instead.")
+        self.ledger.nested[call, where] += 1
+        self._depth += 1
+        try:
+            return _original["run_until_complete"](self.loop, future)
+        finally:
+            self._depth -= 1
 
     def _conflict(self, call: str, instead: str, future: object = None) -> EventLoopConflict:
         _discard(future)
@@ -136,7 +152,8 @@ class Entries:
         # nest_asyncio forgets these, and then nobody knows of abandoned generators
         sys.set_asyncgen_hooks(loop._asyncgen_firstiter_hook, loop._asyncgen_finalizer_hook)  # type: ignore[attr-defined]
         try:
-            return self._persist(task)
+            with self.fence.around():
+                return self._persist(task)
         finally:
             sys.set_asyncgen_hooks(*hooks)
 
@@ -158,7 +175,7 @@ class Entries:
                 "get_event_loop().run_until_complete() in a worker thread", "`asyncio.run(...)`", future
             )
         if not self.loop.is_running():
-            return _stdlib_run(future)  # type: ignore[arg-type]
+            return _stdlib_run(future)
         return self._from_thread("loop.run_until_complete()", future)
 
     def _from_thread(self, call: str, awaitable: Awaitable[Any]) -> Any:
@@ -171,26 +188,44 @@ class Entries:
                 raise conflict
             self.ledger.nested["get_response_sync()", sync] += 1
         invocation = current.get() or self.active
-        self._refuse_zombie(call, invocation, awaitable)
+        if self._is_over():
+            raise self._too_late(call, awaitable)
+        if not self.fence.armed and inspect.iscoroutine(awaitable):  # nobody could wake the loop's thread
+            self.ledger.notes.append("the loop does not run in the main thread: a worker ran a loop of its own")
+            return _stdlib_run(awaitable)
         future = _before[asyncio, "run_coroutine_threadsafe"](_within(invocation, awaitable), self.loop)
         self._wait(future)
         return future.result()
 
     def _wait(self, future: futures.Future[Any]) -> None:
-        pause, counted = 0.001, False
+        pause, counted, watch = 0.001, False, Watch()
         while not futures.wait([future], pause).done:
-            frame = sys._current_frames().get(self.loop._thread_id or 0)  # type: ignore[attr-defined]
-            if waits_for_thread(frame):
-                if not counted:
-                    self.ledger.thread_waits[place(frame)] += 1
-                counted = True
-                self.fence.drive(future)
-            pause = min(2 * pause, 0.05)
+            pause = min(2 * pause, 0.02)
+            frame = watch.waiting(self.loop._thread_id)  # type: ignore[attr-defined]
+            if frame is None:
+                continue
+            if not counted:
+                self.ledger.thread_waits[place(frame)] += 1
+            pause, counted = 0.002, True
+            self.fence.drive(future, frame)
 
-    def _refuse_zombie(self, call: str, invocation: Invocation | None, awaitable: Any) -> None:
-        if (invocation and invocation.over) or threading.current_thread() in self.zombies:
-            _discard(awaitable)
-            raise EventLoopError(f"{call} in a thread whose invocation is over: nothing of it may run into the next")
+    def _too_late(self, call: str, awaitable: object) -> EventLoopError:
+        _discard(awaitable)
+        return EventLoopError(f"{call} in a thread whose invocation is over: nothing of it may run into the next")
+
+    def _is_over(self) -> bool:
+        """Whether the running thread is left from an invocation that has ended."""
+        invocation = current.get()
+        return (invocation is not None and invocation.over) or threading.current_thread() in self.zombies
+
+    def call_threadsafe(
+        self, loop: Any, callback: Callable[..., Any], *args: Any, context: Any = None
+    ) -> asyncio.Handle:
+        """loop.call_soon_threadsafe: deaf to threads of invocations that have ended."""
+        if loop is self.loop and threading.get_ident() != self.home and self._is_over():
+            return asyncio.Handle(callback, args, loop, context)
+        handle: asyncio.Handle = _original["call_soon_threadsafe"](loop, callback, *args, context=context)
+        return handle
 
     def _get_response_sync(self) -> str | None:
         """Where the loop's thread called Agency.get_response_sync, if this thread was started by that call.
@@ -207,10 +242,23 @@ class Entries:
 
 
 async def _within(invocation: Invocation | None, awaitable: Awaitable[Any]) -> Any:
-    if invocation and invocation.over:
-        _discard(awaitable)
-        raise EventLoopError("the invocation is over: nothing of it may run into the next")
+    """For a thread that inherited no context: what its coroutine leaves behind is the invocation's too."""
+    current.set(invocation)
     return await awaitable
+
+
+def _run(main: Any, *, debug: Any = None, loop_factory: Any = None) -> Any:
+    """The code of asyncio.run itself while an environment is installed, however it was imported."""
+    from handler.event_loop.entries import run
+
+    return run(main, debug=debug, loop_factory=loop_factory)
+
+
+def run(main: Any, *, debug: bool | None = None, loop_factory: Any = None) -> Any:
+    """asyncio.run, by way of the installed environment."""
+    if _installed is None:
+        return _stdlib_run(main, debug=debug, loop_factory=loop_factory)
+    return _installed.run(main, debug=debug, loop_factory=loop_factory)
 
 
 def _discard(awaitable: object) -> None:
@@ -235,6 +283,7 @@ class Policy(asyncio.DefaultEventLoopPolicy):
 
 
 _installed: Entries | None = None
+_METHODS = ("run_until_complete", "run_forever", "close", "call_soon_threadsafe")
 _original: dict[str, Any] = {}
 _before: dict[tuple[Any, str], Any] = {}
 
@@ -244,16 +293,19 @@ def install(entries: Entries) -> None:
     global _installed
     uninstall()
     if entries.mode == "patch":
-        run = asyncio.run
+        asyncio_run = asyncio.run
         nest_asyncio.apply(entries.loop)
-        asyncio.run = run  # its own makes a loop and never closes it
-    _original.update({name: getattr(_LOOP, name) for name in ("run_until_complete", "run_forever", "close")})
-    _installed = entries
+        asyncio.run = asyncio_run  # its own makes a loop and never closes it
+        sys.setrecursionlimit(max(sys.getrecursionlimit(), _FRAMES))
+    _original.update({name: getattr(_LOOP, name) for name in _METHODS})
     restore(entries)
 
 
 def restore(entries: Entries) -> None:
     """Put back what user code may have taken away since: before each invocation."""
+    global _installed
+    _installed = entries
+    runners.run.__code__ = _run.__code__
     if not isinstance(asyncio.get_event_loop_policy(), Policy):
         asyncio.set_event_loop_policy(Policy())
     for (owner, name), door in _doors(entries).items():  # also of what was imported since
@@ -263,7 +315,9 @@ def restore(entries: Entries) -> None:
     asyncio.set_event_loop(entries.loop)
     loop: Any = entries.loop
     loop._stopping = False
-    if loop._executor_shutdown_called:
+    loop.set_exception_handler(None)
+    loop.set_task_factory(None)
+    if loop._executor_shutdown_called or getattr(loop._default_executor, "_shutdown", False):
         loop._executor_shutdown_called, loop._default_executor = False, None
 
 
@@ -273,6 +327,7 @@ def uninstall() -> None:
     for (owner, name), door in _before.items():
         setattr(owner, name, door)
     _before.clear()
+    runners.run.__code__ = _stdlib_run.__code__
     if _installed is not None:
         asyncio.set_event_loop_policy(None)
     _installed = None
@@ -280,13 +335,13 @@ def uninstall() -> None:
 
 def _doors(entries: Entries) -> dict[tuple[Any, str], Any]:
     doors: dict[tuple[Any, str], Any] = {
-        (asyncio, "run"): entries.run,
-        (runners, "run"): entries.run,
+        (asyncio, "run"): runners.run,  # nest_asyncio has another, and user code may
         (asyncio, "run_coroutine_threadsafe"): entries.run_threadsafe,
         (asyncio.Runner, "run"): lambda runner, coro, *, context=None: entries.run_in(runner, coro, context=context),
         (_LOOP, "run_until_complete"): lambda loop, future: entries.run_until_complete(loop, future),
         (_LOOP, "run_forever"): lambda loop: entries.run_forever(loop),
         (_LOOP, "close"): lambda loop: entries.close(loop),
+        (_LOOP, "call_soon_threadsafe"): lambda *args, **options: entries.call_threadsafe(*args, **options),
         # Applied again it would take our policy's place; applied late it breaks the running loop.
         (nest_asyncio, "_patch_policy"): lambda: None,
     }

@@ -44,7 +44,6 @@ class EnvironmentLoop:
         self.loop = asyncio.SelectorEventLoop()
         self._entries = Entries(self.loop, mode)
         entries.install(self._entries)
-        self.loop.set_task_factory(_task_factory)
         self._gateway = Mangum(self.asgi, lifespan="off")
         self._pristine = contextvars.copy_context()
         self._environment = Invocation(Ledger(mode))  # what the app's own startup began belongs to no request
@@ -62,53 +61,46 @@ class EnvironmentLoop:
         if events._get_running_loop() is not None:
             raise EventLoopError("the handler was called from a running event loop: call it from synchronous code")
         entries.restore(self._entries)
-        invocation = Invocation(
-            Ledger(self.mode, request_id=str(getattr(context, "aws_request_id", "") or uuid.uuid4()))
-        )
-        seconds, reserve = _budget(context)
-        if seconds is not None:
-            invocation.deadline, invocation.reserve = self.loop.time() + seconds, reserve
-            seconds += 0.15 * reserve  # the loop's own timer goes first; the fence is for when it cannot
+        request_id = str(getattr(context, "aws_request_id", "") or uuid.uuid4())
+        invocation, seconds = _budget(Invocation(Ledger(self.mode, request_id=request_id)), context, self.loop.time())
         self._entries.active = invocation
-        with self._entries.fence.armed(invocation, seconds):
-            answer: dict[str, Any] = self._within(invocation, self._gateway, event, context)
-        self._entries.active = None
+        try:
+            with self._entries.fence.around(invocation, seconds):
+                answer: dict[str, Any] = self._within(invocation, self._gateway, event, context)
+        finally:
+            if not invocation.over:  # it got no answer, or something broke out of its end
+                self._within(invocation, self.run, self._end(invocation, alone=True))
+            self._entries.active = None
         return answer
 
     async def asgi(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The app as an ASGI server on this loop should call it (`run` the server; its own lifespan off)."""
+        scope["state"] = {**self._lifespan.state, **scope.get("state", {})}
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        invocation = self._entries.active
-        if invocation is None:  # under a server: many at once, and its timers and tasks are not the request's
-            invocation, send = Invocation(Ledger(self.mode, request_id=str(uuid.uuid4()))), _outside(send)
+        if self._entries.active is not None:  # on Lambda
+            return await self._answer(self._entries.active, scope, receive, send, alone=True)
+        # Under a server: many requests at once, and its timers and tasks are not a request's.
+        receive, send = _outside(receive), _outside(send)
+        invocation = Invocation(Ledger(self.mode, request_id=str(uuid.uuid4())))
         current.set(invocation)
-        invocation.driver = asyncio.current_task()
-        scope["state"] = {**self._lifespan.state, **scope.get("state", {})}
-        started, heartbeat = self.loop.time(), Heartbeat(self.loop, invocation.ledger)
-        reply = Reply(invocation, send)
-        app: asyncio.Task[None] = self.loop.create_task(self.app(scope, receive, reply.send), name="request")  # type: ignore[arg-type]
-        await self._until_deadline(app, invocation)
-        await reply.conclude(app)
-        await self._end(invocation)
-        heartbeat.stop()
-        invocation.ledger.duration_ms = 1000 * (self.loop.time() - started)
-        self._report(invocation.ledger)
+        await self._answer(invocation, scope, receive, send, alone=False)
 
     def run(self, awaitable: Awaitable[Any]) -> Any:
         """Run an awaitable on the loop, e.g. an ASGI server: then worker threads reach the loop there too."""
         entries.restore(self._entries)
-        with self._entries.fence.armed():
-            return self.loop.run_until_complete(awaitable)
+        return self.loop.run_until_complete(awaitable)
 
     def close(self) -> None:
         """End the app's lifespan, and give asyncio its own entry points back."""
         if self.loop.is_closed():
             return
-        self._within(self._environment, self.run, self._lifespan.stop())
-        self.run(leftovers.end_tasks(self.loop, lambda task: True, self._environment.ledger, _DRAIN))
-        entries.uninstall()
-        self.loop.close()
+        try:
+            self._within(self._environment, self.run, self._lifespan.stop())
+            self.run(leftovers.end_tasks(self.loop, lambda task: True, self._environment.ledger, _DRAIN))
+        finally:
+            entries.uninstall()
+            self.loop.close()
 
     def _within(self, invocation: Invocation, call: Callable[..., Any], *args: Any) -> Any:
         """Call in a context of its own: what is set there ends there."""
@@ -116,48 +108,72 @@ class EnvironmentLoop:
         context.run(current.set, invocation)
         return context.run(call, *args)
 
-    async def _until_deadline(self, app: asyncio.Task[None], invocation: Invocation) -> None:
+    async def _answer(self, invocation: Invocation, scope: Scope, receive: Receive, send: Send, *, alone: bool) -> None:
+        invocation.driver = asyncio.current_task()
+        started, heartbeat = self.loop.time(), Heartbeat(self.loop, invocation.ledger)
+        reply = Reply(invocation, send, whole=alone)
+        app = self.loop.create_task(self._call(scope, receive, reply.send), name="request")
+        try:
+            await self._until_deadline(app, invocation, alone)
+            await reply.conclude(app)
+        finally:
+            await self._end(invocation, alone=alone)
+            heartbeat.stop()
+            invocation.ledger.duration_ms = 1000 * (self.loop.time() - started)
+            self._report(invocation.ledger)
+
+    async def _call(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.app(scope, receive, send)
+
+    async def _until_deadline(self, app: asyncio.Task[None], invocation: Invocation, alone: bool) -> None:
         left = None if invocation.deadline is None else max(invocation.deadline - self.loop.time(), 0)
         try:
             await asyncio.wait({app}, timeout=left)
         except asyncio.CancelledError:  # by a server that stops, or by code that cancels asyncio.all_tasks()
             invocation.ledger.notes.append("the task around the request was cancelled")
-            if invocation is not self._entries.active:
+            if not alone:
                 app.cancel()
-            await self._until_deadline(app, invocation)
+            await self._until_deadline(app, invocation, alone)
         if not app.done():
             invocation.ledger.deadline_exceeded = True
 
-    async def _end(self, invocation: Invocation) -> None:
-        """End what the request left behind: nothing of it may run into the next."""
-        alone, ledger = (
-            invocation is self._entries.active,
-            invocation.ledger,
-        )  # alone: on Lambda, not under a server
+    async def _end(self, invocation: Invocation, *, alone: bool) -> None:
+        """End what the request left behind: nothing of it may run into the next, nor cancel this."""
+        while not invocation.over:
+            try:
+                await self._end_all(invocation, alone)
+            except asyncio.CancelledError:
+                invocation.ledger.notes.append("the end of the request was cancelled, and begun again")
+
+    async def _end_all(self, invocation: Invocation, alone: bool) -> None:
         budget = _DRAIN
         if invocation.deadline is not None:
             budget = min(_DRAIN, max(invocation.deadline - self.loop.time(), 0) + 0.4 * invocation.reserve)
 
         def belongs(task: asyncio.Task[Any]) -> bool:
             owner = task.get_context().get(current)
-            return owner is invocation or (alone and owner is None)
+            return owner is invocation or (alone and owner is not self._environment)
 
-        await leftovers.end_tasks(self.loop, belongs, ledger, budget)
-        leftovers.end_timers(self.loop, invocation)
-        invocation.over = True
         if alone:
-            await leftovers.end_generators(self.loop, self._generators)
-            await self._end_threads(ledger)
+            leftovers.close_generators(self.loop, self._generators)
+        await leftovers.end_tasks(self.loop, belongs, invocation.ledger, budget)
+        leftovers.end_callbacks(self.loop, invocation)
+        if alone:
+            await self._end_threads(invocation.ledger)
+        invocation.over = True
 
     async def _end_threads(self, ledger: Ledger) -> None:
         """No thread can be killed: name it, keep it away from the loop, and leave the pool that it blocks to it."""
+        if not leftovers.busy_threads(self._threads):
+            return
+        await asyncio.sleep(0.005)  # one that has just finished is on its way to its next wait
         zombies = leftovers.busy_threads(self._threads)
         ledger.zombies += zombies.values()
         self._threads = {thread for thread in self._threads.union(zombies) if thread.is_alive()}
         self._entries.zombies = {thread for thread in self._entries.zombies.union(zombies) if thread.is_alive()}
         pool: Any = self.loop._default_executor  # type: ignore[attr-defined]
         if pool is not None and not pool._threads.isdisjoint(zombies):
-            pool.shutdown(wait=False)
+            pool.shutdown(wait=False, cancel_futures=True)
             self.loop._default_executor = None  # type: ignore[attr-defined]
 
 
@@ -176,30 +192,25 @@ def _refuse(mode: str) -> None:
             )
 
 
-def _budget(context: Any) -> tuple[float | None, float]:
-    """Seconds for the work, and seconds kept back to cancel, drain, report and encode, out of what Lambda gives."""
+def _budget(invocation: Invocation, context: Any, now: float) -> tuple[Invocation, float | None]:
+    """Set the deadline: a part of what Lambda gives is kept to cancel, drain, report and encode.
+
+    Returns also the seconds until the fence: the loop's own timer goes first, the fence is for when it cannot.
+    """
     clock = getattr(context, "get_remaining_time_in_millis", None)
     if clock is None:
-        return None, 0.0
-    left = clock() / 1000
-    reserve = min(max(0.1 * left, 0.4), 2.0, 0.5 * left)
-    return left - reserve, reserve
+        return invocation, None
+    left = max(clock() / 1000, 0.01)
+    invocation.reserve = min(max(0.1 * left, 0.4), 2.0, 0.5 * left)
+    invocation.deadline = now + left - invocation.reserve
+    return invocation, left - 0.85 * invocation.reserve
 
 
-def _outside(send: Send) -> Send:
-    """A server's `send`, in the context that the request was received in."""
+def _outside(call: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    """A server's `send` or `receive`, in the context that the request was received in."""
     context = contextvars.copy_context()
 
-    async def outside(message: Message) -> None:
-        await asyncio.create_task(send(message), context=context)  # type: ignore[arg-type]
+    async def outside(*message: Message) -> Any:
+        return await asyncio.create_task(call(*message), context=context)  # type: ignore[arg-type]
 
     return outside
-
-
-def _task_factory(loop: asyncio.AbstractEventLoop, coro: Any, **options: Any) -> asyncio.Task[Any]:
-    """A task that a finished invocation still manages to start is cancelled before its first step."""
-    task: asyncio.Task[Any] = asyncio.Task(coro, loop=loop, **options)
-    owner = task.get_context().get(current)
-    if owner is not None and owner.over:
-        task.cancel()
-    return task

@@ -1,72 +1,84 @@
 """What reaches the loop's thread while synchronous code blocks it: a signal.
 
-Python runs a signal's handler in the main thread, between two bytecodes and inside every interruptible wait. Two
-things need that: a deadline that nothing on the blocked loop can keep, and a worker thread that needs the loop while
-the loop's thread is itself waiting for that worker.
+Python runs a signal's handler in the main thread, between two bytecodes and inside every interruptible wait. Two things
+need that: a deadline that nothing on the blocked loop can keep, and a worker thread that needs the loop while the
+loop's thread is itself waiting for that worker. SIGURG, because nobody else uses it and its default is to do nothing.
 """
 
 import asyncio
+import selectors
 import signal
+import sys
 import threading
+import time
 from asyncio import events
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
+from contextvars import Context
 from types import FrameType
 from typing import Any
 
-from .ledger import DeadlineExceeded, Invocation, is_library, place
+from .ledger import DeadlineExceeded, Invocation, current, is_library, place
 
-_AGAIN = 0.1  # seconds between two attempts to get out of code that swallowed the first
+_SIGNAL = signal.SIGURG
+_SLICE = 0.02  # seconds for which the loop runs inside a wait, before the wait looks whether it is over
+_STILL = 0.05  # seconds at one instruction that count as waiting there
+_DEEPEST = 300  # waits within waits
+_WAITS = {threading.Condition.wait.__code__, threading.Thread.join.__code__}
 
 
 class Fence:
-    """Installed around an invocation (or a server's life) on the main thread; elsewhere it can only drive."""
+    """Works where the loop's thread is the main thread, as on Lambda; elsewhere it does nothing."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop: Any = loop  # Any: driving needs what asyncio keeps private
-        self._requests: deque[Future[Any]] = deque()
+        self._requests: deque[tuple[Future[Any], FrameType]] = deque()
         self._invocation: Invocation | None = None
-        self._armed = False
+        self._depth = 0
+        self.armed = False
 
     @contextmanager
-    def armed(self, invocation: Invocation | None = None, seconds: float | None = None) -> Iterator[None]:
-        """Handle SIGALRM inside the block; after `seconds`, raise DeadlineExceeded in whatever blocks the loop."""
-        if threading.current_thread() is not threading.main_thread():
+    def around(self, invocation: Invocation | None = None, seconds: float | None = None) -> Iterator[None]:
+        """Inside the block worker threads may `drive`; after `seconds`, DeadlineExceeded is raised in what blocks."""
+        if self.armed or threading.current_thread() is not threading.main_thread():
             yield
             return
-        self._invocation, before = invocation, signal.signal(signal.SIGALRM, self._on_alarm)
-        timer = signal.setitimer(signal.ITIMER_REAL, seconds or 0, _AGAIN if seconds else 0)
-        self._armed = True
+        before = signal.signal(_SIGNAL, self._on_signal)
+        self._invocation, self.armed = invocation, True
+        _clock.set(seconds, again=invocation.reserve / 20 if invocation else 0)
         try:
             yield
         finally:
-            self._armed = False
-            signal.setitimer(signal.ITIMER_REAL, *timer)
-            signal.signal(signal.SIGALRM, before)
+            _clock.set(None)
+            self.armed = False
+            signal.signal(_SIGNAL, before)
 
-    def drive(self, future: Future[Any]) -> None:
-        """Called by a worker thread whose coroutine cannot run, because the loop's thread waits for a thread."""
-        if not self._armed:
-            self._drive(future)
-        elif (home := self._loop._thread_id) is not None:
-            self._requests.append(future)
-            signal.pthread_kill(home, signal.SIGALRM)
+    def drive(self, future: Future[Any], frame: FrameType) -> None:
+        """Called by a worker thread whose coroutine cannot run, because the loop's thread waits in `frame`."""
+        self._requests.append((future, frame))
+        signal.pthread_kill(threading.main_thread().ident or 0, _SIGNAL)
 
-    def _on_alarm(self, signum: int, frame: FrameType | None) -> None:
+    def _on_signal(self, signum: int, frame: FrameType | None) -> None:
         while self._requests:
-            future = self._requests.popleft()
-            if waits_for_thread(frame):
+            future, waiting = self._requests.popleft()
+            if waiting is frame and not future.done() and self._depth < _DEEPEST:
                 self._drive(future)
         invocation = self._invocation
-        if invocation is not None and self._is_late(invocation) and self._is_stuck(invocation, frame):
+        if invocation is not None and invocation.deadline is not None and self._loop.time() > invocation.deadline:
+            self._interrupt(invocation, frame)
+
+    def _interrupt(self, invocation: Invocation, frame: FrameType | None) -> None:
+        if not self._is_stuck(invocation, frame):
+            return
+        if not invocation.ledger.deadline_exceeded:
             invocation.ledger.deadline_exceeded = True
             invocation.ledger.notes.append(f"interrupted at {place(frame)}")
-            raise DeadlineExceeded(f"the invocation's time was up at {place(frame)}")
-
-    def _is_late(self, invocation: Invocation) -> bool:
-        return invocation.deadline is not None and self._loop.time() > invocation.deadline
+        for task in asyncio.all_tasks(self._loop):  # what has not begun to block must not begin now
+            if task is not invocation.driver and task.get_context().get(current) is invocation:
+                task.cancel()
+        raise DeadlineExceeded(f"the invocation's time was up at {place(frame)}")
 
     def _is_stuck(self, invocation: Invocation, frame: FrameType | None) -> bool:
         """In a callback of the user's, or in a nested run that waits for something that will never come."""
@@ -81,26 +93,86 @@ class Fence:
         return frame is not None and user and (not machinery or invocation.over)
 
     def _drive(self, future: Future[Any]) -> None:
-        """Run the loop from inside the wait of its own thread until `future` is done."""
-        loop = self._loop
-        before = loop._thread_id, events._get_running_loop(), asyncio.tasks._swap_current_task(loop, None)  # type: ignore[attr-defined]
-        ready = len(loop._ready)
+        """Run the loop for a moment from inside the wait of its own thread."""
+        loop, end = self._loop, self._loop.time() + _SLICE
+        task, ready = asyncio.tasks._swap_current_task(loop, None), len(loop._ready)  # type: ignore[attr-defined]
+        running, events_before = loop._thread_id, events._get_running_loop()
         loop._thread_id = threading.get_ident()
         events._set_running_loop(loop)
+        timer = loop.call_at(end, lambda: None, context=Context())
+        self._depth += 1
         try:
-            while not future.done():
+            while not future.done() and loop.time() < end:
                 loop._run_once()
         finally:
-            loop._thread_id = before[0]
-            events._set_running_loop(before[1])
-            asyncio.tasks._swap_current_task(loop, before[2])  # type: ignore[attr-defined]
+            self._depth -= 1
+            timer.cancel()
+            loop._thread_id = running
+            events._set_running_loop(events_before)
+            asyncio.tasks._swap_current_task(loop, task)  # type: ignore[attr-defined]
             # The outer _run_once counted its callbacks before we ran some of them: leave it as many to pop.
             loop._ready.extend(_spent(loop) for _ in range(ready - len(loop._ready)))
 
 
-def waits_for_thread(frame: FrameType | None) -> bool:
-    """Whether a thread stands in a join, a wait or a result: then other work may run there, and nowhere else."""
-    return frame is not None and frame.f_code.co_filename == threading.__file__
+class Watch:
+    """Another thread's look at the loop's thread: where does it wait, so that the loop may run there meanwhile?"""
+
+    def __init__(self) -> None:
+        self._seen: tuple[FrameType | None, int] = None, 0
+        self._since = 0.0
+
+    def waiting(self, thread_id: int | None) -> FrameType | None:
+        """The frame in which the thread waits for another; None while it works, or holds a lock of the library's."""
+        frame = sys._current_frames().get(thread_id or 0)
+        if frame is None or frame.f_code.co_filename == selectors.__file__:  # the loop itself waits: it is free
+            return None
+        if frame.f_code in _WAITS:
+            return None if _starts_thread(frame) else frame
+        if self._seen != (frame, frame.f_lasti):
+            self._seen, self._since = (frame, frame.f_lasti), time.monotonic()
+        # lock.acquire(), SimpleQueue.get(), time.sleep(): C code, known by standing still
+        still = time.monotonic() - self._since > _STILL
+        return frame if still and not is_library(frame) else None
+
+
+class _Clock:
+    """Sends the signal when the time is up, and again until told to stop. A thread: itimers are for the user's code."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._at: float | None = None
+        self._again = 0.0
+        self._thread: threading.Thread | None = None
+
+    def set(self, seconds: float | None, again: float = 0.0) -> None:
+        """Start sending after `seconds`, or stop."""
+        with self._changed:
+            self._at, self._again = None if seconds is None else time.monotonic() + seconds, again
+            if seconds is not None and (self._thread is None or not self._thread.is_alive()):  # none after a fork
+                self._thread = threading.Thread(target=self._run, name="environment-deadline", daemon=True)
+                self._thread.start()
+            self._changed.notify()
+
+    def _run(self) -> None:
+        with self._changed:
+            while True:
+                left = None if self._at is None else self._at - time.monotonic()
+                if left is not None and left <= 0:
+                    signal.pthread_kill(threading.main_thread().ident or 0, _SIGNAL)
+                    left = self._again
+                self._changed.wait(left)
+
+
+_clock = _Clock()  # one a process
+
+
+def _starts_thread(frame: FrameType | None) -> bool:
+    """Thread.start() waits too, with locks of its caller's held (a pool's): nothing may run there."""
+    while frame is not None and frame.f_code.co_filename == threading.__file__:
+        if frame.f_code is threading.Thread.start.__code__:
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _spent(loop: asyncio.AbstractEventLoop) -> asyncio.Handle:

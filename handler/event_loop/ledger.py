@@ -3,16 +3,17 @@
 import asyncio
 import os
 import sys
+from asyncio import events
 from collections import Counter
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Any
 
 # Frames of these belong to whoever called them: the place worth naming is the code above.
 _LIBRARIES = sys.stdlib_module_names | {
-    *("agency_swarm", "agents", "anyio", "awslambdaric", "fastapi", "mangum", "nest_asyncio"),
-    *("openai", "pydantic", "starlette", "uvicorn", __name__.partition(".")[0]),
+    *("agency_swarm", "agents", "aiohttp", "anyio", "awslambdaric", "fastapi", "fastmcp", "httpcore", "httpx"),
+    *("litellm", "mangum", "mcp", "nest_asyncio", "openai", "pydantic", "starlette", "uvicorn"),
 }
 
 
@@ -32,6 +33,15 @@ class EventLoopConflict(EventLoopError):
     def __init__(self, call: str, place: str, instead: str) -> None:
         super().__init__(f"{call} at {place} conflicts with the running event loop. Write {instead} instead.")
         self.call, self.place, self.instead = call, place, instead
+        self._task = asyncio.current_task() if events._get_running_loop() else None
+
+    @property
+    def hidden(self) -> bool:
+        """Whether something else caught it than the code that made the call, whose own business it would be."""
+        task, traceback = self._task, self.__traceback__
+        if task is not None and task.done() and not task.cancelled() and task.exception() is self:
+            return True  # the outermost frame is the task's own, but it did not catch anything
+        return traceback is None or is_library(traceback.tb_frame)
 
 
 class DeadlineExceeded(BaseException):
@@ -62,8 +72,8 @@ class Ledger:
         return self.nested.total()
 
     def hidden_conflict(self) -> EventLoopConflict | None:
-        """The first conflict that a library swallowed; one that its own caller caught is the caller's business."""
-        return next((c for c in self.conflicts if not _handled_by_user(c.__traceback__)), None)
+        """The first conflict that a framework swallowed."""
+        return next((conflict for conflict in self.conflicts if conflict.hidden), None)
 
     def as_dict(self) -> dict[str, Any]:
         """The ledger as plain JSON values."""
@@ -122,15 +132,14 @@ def code_place(code: Any) -> str:
 
 def is_library(frame: FrameType) -> bool:
     """Whether a frame is of a package that calls the user's code, not of that code."""
-    module = str(frame.f_globals.get("__name__", ""))
-    return module.partition(".")[0] in _LIBRARIES
+    return is_library_module(str(frame.f_globals.get("__name__", "")))
+
+
+def is_library_module(module: str) -> bool:
+    """The same by a module's name."""
+    return module.partition(".")[0] in _LIBRARIES or module.startswith(f"{__package__}.")
 
 
 def _short(path: str) -> str:
     inside = os.path.relpath(path)
     return inside if not inside.startswith("..") else os.sep.join(path.split(os.sep)[-3:])
-
-
-def _handled_by_user(traceback: TracebackType | None) -> bool:
-    """The outermost frame of a traceback is the one that caught the exception."""
-    return traceback is not None and not is_library(traceback.tb_frame)

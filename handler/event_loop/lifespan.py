@@ -6,6 +6,8 @@ from typing import Any
 from .ledger import EventLoopError
 from .request import ASGIApp, Message
 
+_PATIENCE = 2.0  # seconds for the app's shutdown
+
 
 class Lifespan:
     """An app without a lifespan is fine; one whose startup fails is not.
@@ -19,6 +21,7 @@ class Lifespan:
         self._inbox: asyncio.Queue[Message] = asyncio.Queue()
         self._outbox: asyncio.Queue[Message] = asyncio.Queue()
         self._task: asyncio.Task[None] | None = None
+        self._received = ""
         self.state: dict[str, Any] = {}
 
     async def start(self) -> None:
@@ -35,16 +38,24 @@ class Lifespan:
     async def stop(self) -> None:
         """Run the app's shutdown, if its startup succeeded."""
         if self._task is not None and not self._task.done():
-            await self._exchange("lifespan.shutdown")
-            await self._task
+            async with asyncio.timeout(_PATIENCE):
+                await self._exchange("lifespan.shutdown")
+                await self._task
 
     async def _run(self, scope: dict[str, Any]) -> None:
         try:
-            await self._app(scope, self._inbox.get, self._outbox.put)
-        except Exception:  # noqa: BLE001 - the protocol's way of saying "no lifespan here"
-            await self._outbox.put({"type": "lifespan.unsupported"})
+            await self._app(scope, self._receive, self._outbox.put)
+        except BaseException as error:  # noqa: BLE001 - refusing the scope is the protocol's way of saying "none here"
+            failed = self._received or not isinstance(error, Exception)
+            kind = f"{self._received or 'lifespan.startup'}.failed" if failed else "lifespan.unsupported"
+            await self._outbox.put({"type": kind, "message": repr(error)})
         else:
             await self._outbox.put({"type": "lifespan.ended"})
+
+    async def _receive(self) -> Message:
+        message = await self._inbox.get()
+        self._received = message["type"]
+        return message
 
     async def _exchange(self, event: str) -> None:
         await self._inbox.put({"type": event})

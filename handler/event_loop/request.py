@@ -33,37 +33,43 @@ def remaining() -> float | None:
 class Reply:
     """The app's way out. It lets no conflict pass as a success, and nothing pass after the deadline's answer."""
 
-    def __init__(self, invocation: Invocation, send: Send) -> None:
+    def __init__(self, invocation: Invocation, send: Send, *, whole: bool) -> None:
         self._invocation, self._send = invocation, send
-        self._started = self._ended = False
+        self._whole = whole  # nothing leaves before the last byte is there: then it can still be replaced
+        self._held: list[Message] = []
+        self._status, self._started, self._ended = 0, False, False
 
     async def send(self, message: Message) -> None:
         """ASGI send, as the app sees it."""
         if self._ended:
             return
-        if message["type"] == "http.response.start" and await self._replaced(message["status"]):
-            return
         if message["type"] == "http.response.start":
-            self._started, self._invocation.ledger.status = True, message["status"]
-        self._ended = message["type"] == "http.response.body" and not message.get("more_body", False)
-        await self._send(message)
+            self._status = message["status"]
+        last = message["type"] == "http.response.body" and not message.get("more_body", False)
+        self._held.append(message)
+        if last or not self._whole:
+            await self._let_go(last)
 
     async def fail(self, status: int, kind: str, message: str) -> None:
-        """Answer with an error, or end what the app has begun to answer; nothing when it has answered."""
-        started, ended = self._started, self._ended
-        self._ended = True
-        if ended:
-            return
-        if started:
-            await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+        """Answer with an error instead of what has not left yet. A stream is cut, and its server shows that."""
+        if self._started or self._ended:
+            self._ended = True
             return
         ledger = self._invocation.ledger
-        ledger.status = status
         error = {"type": kind, "message": message, "request_id": ledger.request_id}
         body = json.dumps({"error": error}).encode()
         headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+        self._status, self._ended, ledger.status = status, True, status
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
         await self._send({"type": "http.response.body", "body": body, "more_body": False})
+
+    async def _let_go(self, last: bool) -> None:
+        if not self._started and await self._replaced(self._status):
+            return
+        self._started, self._ended, self._invocation.ledger.status = True, last, self._status
+        messages, self._held = self._held, []
+        for message in messages:
+            await self._send(message)
 
     async def conclude(self, app: asyncio.Task[None]) -> None:
         """When the app has ended, or its time has: see to it that there is exactly one whole answer."""

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from handler.event_loop import EnvironmentLoop, Ledger
@@ -35,9 +35,10 @@ class Environment:
         return self.ledgers[-1]
 
 
-def _endpoint(call: Callable[..., Any]) -> Callable[[Request], Awaitable[JSONResponse]]:
-    async def endpoint(request: Request) -> JSONResponse:
-        return JSONResponse(await call(request) if call.__code__.co_argcount else await call())
+def _endpoint(call: Callable[..., Any]) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
+        result = await call(request) if call.__code__.co_argcount else await call()
+        return result if isinstance(result, Response) else JSONResponse(result)
 
     return endpoint
 

@@ -2,10 +2,16 @@
 
 import asyncio
 import contextlib
+import signal
 import threading
 import time
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from typing import Any
 
 import pytest
+from starlette.requests import Request
+from starlette.responses import StreamingResponse
 
 from .conftest import Make
 
@@ -42,10 +48,8 @@ async def join() -> str:
 
 
 async def catches_everything() -> str:
-    try:
+    with suppress(BaseException):
         time.sleep(30)  # noqa: ASYNC251
-    except BaseException:  # noqa: BLE001
-        time.sleep(0.05)  # noqa: ASYNC251
     return "answered after all"
 
 
@@ -137,3 +141,99 @@ def test_the_environments_own_work_is_never_interrupted(make: Make) -> None:
     environment.handler._report = lambda ledger: time.sleep(0.2)  # past the fence
     status, body = environment.get("endpoint", seconds=1.5)
     assert (status, body["error"]["type"]) == (504, "deadline_exceeded")
+
+
+def test_many_blocking_tasks_are_one_deadline(make: Make) -> None:
+    async def many() -> str:
+        await asyncio.gather(*(block() for _ in range(60)))
+        return "late"
+
+    environment = make(many=many)
+    started = time.monotonic()
+    assert environment.get("many", seconds=1.5)[0] == 504
+    assert time.monotonic() - started < 1.45
+
+
+def test_a_body_that_breaks_half_way_is_an_error_and_never_half_a_success(make: Make) -> None:
+    async def body(fails: bool) -> AsyncIterator[bytes]:
+        yield b'{"half":'
+        if fails:
+            raise ValueError
+        await asyncio.sleep(30)
+
+    async def stream(request: Request) -> StreamingResponse:
+        return StreamingResponse(body("fails" in request.url.path), media_type="application/json")
+
+    environment = make(fails=stream, late=stream)
+    assert environment.get("fails")[0] == 500
+    assert environment.get("late", seconds=1.5)[0] == 504
+
+
+def test_abandoned_generators_do_not_outlive_the_deadline(make: Make) -> None:
+    kept: list[Any] = []
+
+    async def slow(times: int) -> AsyncIterator[int]:
+        try:
+            yield 1
+        finally:
+            for _ in range(times):
+                with suppress(asyncio.CancelledError):
+                    await asyncio.sleep(0.3)
+
+    async def endpoint() -> str:
+        for times in [1] * 50 + [20]:
+            kept.append(slow(times))
+            await anext(kept[-1])
+        return "ok"
+
+    environment = make(endpoint=endpoint)
+    started = time.monotonic()
+    assert environment.get("endpoint", seconds=2.5) == (200, "ok")
+    assert time.monotonic() - started < 2.4
+    assert any("generator" in entry for entry in environment.ledger.leftovers)
+    assert environment.get("hello") == (200, "hello")
+
+
+def test_sigalrm_belongs_to_the_users_code(make: Make) -> None:
+    async def endpoint() -> str:
+        before = signal.signal(signal.SIGALRM, lambda *_: None)
+        signal.alarm(5)
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+        return await block()
+
+    started = time.monotonic()
+    assert make(endpoint=endpoint).get("endpoint", seconds=1.5)[0] == 504
+    assert time.monotonic() - started < 1.45
+
+
+@pytest.mark.parametrize("seconds", [-1.0, 0.0, 0.1, 0.3])
+def test_next_to_no_time_is_a_deadline_too(make: Make, seconds: float) -> None:
+    environment = make(block=block, sleep=sleep)
+    for name in ("block", "sleep"):
+        started = time.monotonic()
+        assert environment.get(name, seconds=seconds)[0] == 504
+        assert time.monotonic() - started < 1
+        assert environment.get("hello") == (200, "hello")
+
+
+def test_nested_runs_that_wait_for_each_other_end_at_the_deadline(make: Make) -> None:
+    async def endpoint() -> str:
+        first, second = asyncio.Event(), asyncio.Event()
+
+        async def one() -> None:
+            asyncio.run(second.wait())  # type: ignore[arg-type]
+            first.set()
+
+        async def two() -> None:
+            asyncio.run(first.wait())  # type: ignore[arg-type]
+            second.set()
+
+        await asyncio.gather(one(), two())
+        return "never"
+
+    environment = make(mode="patch", endpoint=endpoint)
+    started = time.monotonic()
+    assert environment.get("endpoint", seconds=1.5)[0] == 504
+    assert time.monotonic() - started < 1.45
+    assert environment.get("hello") == (200, "hello")

@@ -74,11 +74,11 @@ print(asyncio.Task is task, hasattr(asyncio, "_nest_patched"))
 
 
 def test_close_gives_asyncio_back() -> None:
-    before = asyncio.run, asyncio.Runner.run
+    before = asyncio.run.__code__, asyncio.Runner.run
     environment = Environment({}, "strict")
-    assert asyncio.run != before[0]
+    assert asyncio.run.__code__ != before[0]
     environment.handler.close()
-    assert (asyncio.run, asyncio.Runner.run) == before
+    assert (asyncio.run.__code__, asyncio.Runner.run) == before
     assert asyncio.run(asyncio.sleep(0, "works")) == "works"
 
 
@@ -174,3 +174,54 @@ def test_import_time_asyncio_run_uses_the_environments_loop(make: Make) -> None:
 
     assert asyncio.run(which()) is environment.handler.loop
     assert asyncio.get_event_loop().run_until_complete(which()) is environment.handler.loop
+
+
+def test_a_conflict_in_a_task_group_is_not_hidden_either(make: Make) -> None:
+    async def child() -> str:
+        return asyncio.run(asyncio.sleep(0, "done"))
+
+    async def swallows() -> str:
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(child())
+        except* RuntimeError:
+            pass
+        return "swallowed by the user"
+
+    async def forgets() -> str:
+        asyncio.create_task(child())  # noqa: RUF006
+        await asyncio.sleep(0.01)
+        return "forgotten"
+
+    environment = make(mode="strict", swallows=swallows, forgets=forgets)
+    for name in ("swallows", "forgets"):
+        status, body = environment.get(name)
+        assert (status, body["error"]["type"]) == (500, "event_loop_conflict"), name
+
+
+def test_asyncio_run_imported_by_name_before_the_environment() -> None:
+    text = """
+import asyncio
+from asyncio import run
+from handler.event_loop import EnvironmentLoop
+from tests.events import Context, http_event
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        raise ValueError
+    run(asyncio.sleep(0))
+    await send({{"type": "http.response.start", "status": 200, "headers": []}})
+    await send({{"type": "http.response.body", "body": b"done"}})
+print(EnvironmentLoop(app, "{}", report=lambda ledger: print(ledger.nested_entries))(http_event(), Context())["body"])
+"""
+    assert script(text.format("patch")).split() == ["1", "done"]
+    assert "asyncio.run() at" in script(text.format("strict"))
+
+
+def test_two_environments_in_one_process_do_not_mix(make: Make) -> None:
+    async def which() -> int:
+        return id(await asyncio.to_thread(asyncio.get_event_loop))
+
+    first, second = make(which=which), make(which=which)
+    for _ in range(2):
+        assert first.get("which") == (200, id(first.handler.loop))
+        assert second.get("which") == (200, id(second.handler.loop))

@@ -3,10 +3,12 @@
 import asyncio
 import contextvars
 import os
+import queue
 import signal
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -14,7 +16,7 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
-from handler.event_loop import EventLoopError
+from handler.event_loop import EnvironmentLoop, EventLoopError
 from tests.events import Context, http_event
 
 from .conftest import Make
@@ -98,7 +100,7 @@ def test_a_timer_of_one_request_does_not_fire_in_the_next(make: Make) -> None:
 
     environment = make(later=later, wait=wait_a_little)
     environment.get("later")
-    assert any("timer" in entry for entry in environment.ledger.leftovers)
+    assert any("callback list.append" in entry for entry in environment.ledger.leftovers)
     environment.get("wait")
     assert seen == []
 
@@ -383,3 +385,177 @@ def test_the_longest_stall_is_measured(make: Make) -> None:
     assert environment.ledger.longest_stall_ms > 100
     environment.get("hello")
     assert environment.ledger.longest_stall_ms < 100
+
+
+def test_a_callback_that_schedules_itself_for_ever_ends_with_its_request(make: Make) -> None:
+    async def tick() -> str:
+        loop = asyncio.get_running_loop()
+
+        def again() -> None:
+            seen.append("tick")
+            loop.call_soon(again)
+
+        again()
+        return "ok"
+
+    environment = make(tick=tick, wait=wait_a_little)
+    assert environment.get("tick") == (200, "ok")
+    seen.clear()
+    environment.get("wait")
+    assert seen == []
+
+
+def test_settings_of_the_loop_are_put_back(make: Make) -> None:
+    async def change() -> str:
+        loop = asyncio.get_running_loop()
+        with ThreadPoolExecutor() as executor:
+            loop.set_default_executor(executor)
+        loop.set_task_factory(asyncio.eager_task_factory)
+        loop.set_exception_handler(lambda *_: None)
+        return "ok"
+
+    async def check() -> list[Any]:
+        loop = asyncio.get_running_loop()
+        done = await asyncio.to_thread(lambda: "done")
+        return [done, loop.get_task_factory() is None, loop.get_exception_handler() is None]
+
+    environment = make(change=change, check=check)
+    assert environment.get("change") == (200, "ok")
+    assert environment.get("check") == (200, ["done", True, True])
+
+
+def test_a_pool_blocked_in_c_code_is_left_to_it(make: Make) -> None:
+    async def blocks() -> str:
+        await asyncio.gather(*(asyncio.to_thread(time.sleep, 4) for _ in range(40)))
+        return "late"
+
+    async def pool() -> str:
+        return await asyncio.to_thread(lambda: "done")
+
+    environment = make(blocks=blocks, pool=pool)
+    assert environment.get("blocks", seconds=1.5)[0] == 504
+    assert environment.ledger.zombies
+    assert environment.get("pool", seconds=2) == (200, "done")
+
+
+def test_a_worker_that_serves_many_requests_may_go_on(make: Make) -> None:
+    jobs: queue.Queue[Any] = queue.Queue()
+    workers: list[threading.Thread] = []
+
+    def serve() -> None:
+        while job := jobs.get():
+            coroutine, future = job
+            future.set_result(asyncio.run(coroutine))
+
+    async def ask() -> str:
+        if not workers:
+            workers.append(threading.Thread(target=serve, daemon=True))
+            workers[0].start()
+        future: Future[str] = Future()
+        jobs.put((asyncio.sleep(0, "served"), future))
+        return await asyncio.wrap_future(future)
+
+    environment = make(ask=ask)
+    for _ in range(3):
+        assert environment.get("ask") == (200, "served")
+        assert environment.ledger.zombies == []
+    jobs.put(None)
+
+
+def test_a_request_that_sabotages_its_own_end_leaves_nothing(make: Make) -> None:
+    async def evil() -> None:
+        try:
+            await asyncio.sleep(30)
+        except asyncio.CancelledError:
+            for task in asyncio.all_tasks() - {asyncio.current_task()}:
+                task.cancel()
+            raise
+
+    async def endpoint() -> str:
+        asyncio.create_task(evil())  # noqa: RUF006
+        asyncio.create_task(swallows_cancels())  # noqa: RUF006
+        await asyncio.sleep(0.01)
+        return "ok"
+
+    environment = make(endpoint=endpoint, wait=wait_a_little)
+    assert environment.get("endpoint", seconds=4) == (200, "ok")
+    seen.clear()
+    environment.get("wait")
+    assert seen == []
+
+
+def test_hundreds_of_nested_runs_end_in_a_sentence_and_the_next_request_is_clean(make: Make) -> None:
+    async def nested() -> str:
+        return asyncio.run(asyncio.sleep(0.01, "done"))
+
+    async def endpoint() -> list[str]:
+        results = await asyncio.gather(*(nested() for _ in range(400)), return_exceptions=True)
+        return sorted({str(result)[:40] for result in results})
+
+    environment = make(mode="patch", endpoint=endpoint)
+    status, body = environment.get("endpoint")
+    assert status == 200
+    assert "done" in body
+    assert all(text == "done" or text.startswith("asyncio.run() at tests/event_loop") for text in body)
+    assert environment.get("hello") == (200, "hello")
+
+
+def test_a_shared_client_may_start_tasks_in_a_later_request(make: Make) -> None:
+    class Client(asyncio.Protocol):
+        def connection_made(self, transport: Any) -> None:
+            self.transport, self.answered = transport, asyncio.Queue[bytes]()
+
+        def data_received(self, data: bytes) -> None:
+            asyncio.get_running_loop().create_task(self.handle(data))
+
+        async def handle(self, data: bytes) -> None:
+            await self.answered.put(data)
+
+    class Echo(asyncio.Protocol):
+        def connection_made(self, transport: Any) -> None:
+            self.transport = transport
+
+        def data_received(self, data: bytes) -> None:
+            self.transport.write(data)
+
+    shared: dict[str, Any] = {}
+
+    async def ask() -> str:
+        loop = asyncio.get_running_loop()
+        if not shared:
+            shared["server"] = await loop.create_server(Echo, "127.0.0.1", 0)
+            port = shared["server"].sockets[0].getsockname()[1]
+            shared["transport"], shared["client"] = await loop.create_connection(Client, "127.0.0.1", port)
+        shared["client"].transport.write(b"hello")
+        return (await asyncio.wait_for(shared["client"].answered.get(), 2)).decode()
+
+    async def close() -> str:
+        shared["transport"].close()
+        shared["server"].close()
+        return "closed"
+
+    environment = make(ask=ask, close=close)
+    for _ in range(3):
+        assert environment.get("ask") == (200, "hello")
+    environment.get("close")
+
+
+def test_a_raw_app_that_cannot_start_says_so(mode: str) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            await receive()
+            raise SystemExit("no database")
+
+    with pytest.raises(EventLoopError, match="no database"):
+        EnvironmentLoop(app, mode)  # type: ignore[arg-type]
+
+
+def test_an_app_that_breaks_the_protocol_is_a_500(mode: str) -> None:
+    def app(scope: Any, receive: Any, send: Any) -> None:
+        raise ValueError
+
+    ledgers: list[Any] = []
+    handler = EnvironmentLoop(app, mode, report=ledgers.append)  # type: ignore[arg-type]
+    assert handler(http_event(), Context())["statusCode"] == 500
+    assert ledgers[-1].status == 500
+    handler.close()
