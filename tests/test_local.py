@@ -83,6 +83,12 @@ def test_a_keep_alive_connection_survives_its_first_request(server: tuple[str, s
     assert len(ports) == 1
 
 
+def test_a_large_body_does_not_spoil_the_connection(server: tuple[str, subprocess.Popen[str]]) -> None:
+    with httpx.Client(base_url=server[0], timeout=20) as client:
+        for size in (10, 500_000, 10, 500_000):
+            assert client.post("/completion", json={"message": "x" * size, "agent": "PlanfixAgent"}).status_code == 200
+
+
 def test_pipelined_requests_are_all_answered(server: tuple[str, subprocess.Popen[str]]) -> None:
     host, port = server[0].removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=10) as connection:

@@ -26,7 +26,7 @@ _stdlib_runner_run = asyncio.Runner.run
 _stdlib_run = FunctionType(runners.run.__code__, vars(runners), "run", None, None)
 _stdlib_run.__kwdefaults__ = runners.run.__kwdefaults__
 _DEEPEST = 300  # nested runs; asyncio's own machinery must never be what meets the recursion limit
-_FRAMES = 20_000  # what that many nested runs of an agency need
+_FRAMES = 20_000  # what that many nested runs of an agency, or waits within waits, need
 
 
 class Entries:
@@ -36,14 +36,20 @@ class Entries:
         self.loop, self.mode, self.fence = loop, mode, Fence(loop)
         self.home = 0  # the thread that runs the loop
         self.active: Invocation | None = None
+        self.environment: Invocation | None = None
         self._depth = 0
         self.zombies: set[threading.Thread] = set()
 
     @property
     def ledger(self) -> Ledger:
         """Of the invocation that the running code belongs to."""
-        invocation = current.get() or self.active
+        invocation = self._invocation()
         return invocation.ledger if invocation else Ledger(self.mode)
+
+    def _invocation(self) -> Invocation | None:
+        """What the app began at its start (its pool, its tasks) works for the active one."""
+        own = current.get()
+        return self.active or own if own is self.environment else own or self.active
 
     def run(self, main: Awaitable[Any], *, debug: bool | None = None, loop_factory: Any = None) -> Any:
         """asyncio.run: on the one loop, from wherever it is called."""
@@ -187,7 +193,7 @@ class Entries:
                 _discard(awaitable)
                 raise conflict
             self.ledger.nested["get_response_sync()", sync] += 1
-        invocation = current.get() or self.active
+        invocation = self._invocation()
         if self._is_over():
             raise self._too_late(call, awaitable)
         if not self.fence.armed and inspect.iscoroutine(awaitable):  # nobody could wake the loop's thread
@@ -296,7 +302,7 @@ def install(entries: Entries) -> None:
         asyncio_run = asyncio.run
         nest_asyncio.apply(entries.loop)
         asyncio.run = asyncio_run  # its own makes a loop and never closes it
-        sys.setrecursionlimit(max(sys.getrecursionlimit(), _FRAMES))
+    sys.setrecursionlimit(max(sys.getrecursionlimit(), _FRAMES))
     _original.update({name: getattr(_LOOP, name) for name in _METHODS})
     restore(entries)
 

@@ -4,9 +4,10 @@ import asyncio
 import contextvars
 import json
 import threading
+import types
 import uuid
 from asyncio import events
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
 from typing import Any
 
 from mangum import Mangum
@@ -15,7 +16,7 @@ from . import entries, leftovers
 from .entries import Entries, Mode
 from .ledger import EventLoopError, Invocation, Ledger, current
 from .lifespan import Lifespan
-from .request import ASGIApp, Heartbeat, Message, Receive, Reply, Scope, Send
+from .request import ASGIApp, Heartbeat, Receive, Reply, Scope, Send
 
 _DRAIN = 1.0  # seconds that leftovers get where no deadline is nearer
 
@@ -46,7 +47,8 @@ class EnvironmentLoop:
         entries.install(self._entries)
         self._gateway = Mangum(self.asgi, lifespan="off")
         self._pristine = contextvars.copy_context()
-        self._environment = Invocation(Ledger(mode))  # what the app's own startup began belongs to no request
+        # What the app's own startup began belongs to no request.
+        self._environment = self._entries.environment = Invocation(Ledger(mode))
         self._lifespan = Lifespan(app)
         try:
             self._within(self._environment, self.run, self._lifespan.start())
@@ -209,8 +211,19 @@ def _budget(invocation: Invocation, context: Any, now: float) -> tuple[Invocatio
 def _outside(call: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
     """A server's `send` or `receive`, in the context that the request was received in."""
     context = contextvars.copy_context()
+    return lambda *message: _in_context(context, call(*message).__await__())
 
-    async def outside(*message: Message) -> Any:
-        return await asyncio.create_task(call(*message), context=context)  # type: ignore[arg-type]
 
-    return outside
+@types.coroutine
+def _in_context(context: contextvars.Context, steps: Any) -> Generator[Any, Any, Any]:
+    """Await in another context than the task's; suspends only where the awaited does (a task would always)."""
+    step, value = steps.send, None
+    while True:
+        try:
+            future = context.run(step, value)
+        except StopIteration as end:
+            return end.value
+        try:
+            step, value = steps.send, (yield future)
+        except BaseException as error:  # noqa: BLE001 - thrown in, and passed on
+            step, value = steps.throw, error

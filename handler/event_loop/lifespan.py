@@ -1,6 +1,7 @@
 """The ASGI lifespan of an app: started once per environment, by the environment."""
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 from .ledger import EventLoopError
@@ -38,9 +39,10 @@ class Lifespan:
     async def stop(self) -> None:
         """Run the app's shutdown, if its startup succeeded."""
         if self._task is not None and not self._task.done():
-            async with asyncio.timeout(_PATIENCE):
-                await self._exchange("lifespan.shutdown")
-                await self._task
+            with suppress(TimeoutError):  # the environment ends all the same
+                async with asyncio.timeout(_PATIENCE):
+                    await self._exchange("lifespan.shutdown")
+                    await self._task
 
     async def _run(self, scope: dict[str, Any]) -> None:
         try:

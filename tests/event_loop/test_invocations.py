@@ -559,3 +559,63 @@ def test_an_app_that_breaks_the_protocol_is_a_500(mode: str) -> None:
     assert handler(http_event(), Context())["statusCode"] == 500
     assert ledgers[-1].status == 500
     handler.close()
+
+
+def test_an_app_that_never_answers_the_shutdown_is_closed_all_the_same(mode: str) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await asyncio.sleep(60)
+
+    handler = EnvironmentLoop(app, mode)  # type: ignore[arg-type]
+    handler.close()
+    assert handler.loop.is_closed()
+
+
+def test_what_the_startup_began_works_for_the_active_request(make: Make) -> None:
+    jobs: asyncio.Queue[Any] = asyncio.Queue()
+
+    async def serve() -> None:
+        while True:
+            future = await jobs.get()
+            try:
+                future.set_result(asyncio.run(asyncio.sleep(0, "done")))
+            except RuntimeError as error:
+                future.set_exception(error)
+
+    @asynccontextmanager
+    async def lifespan(app: Any) -> AsyncIterator[None]:
+        task = asyncio.create_task(serve())
+        yield
+        task.cancel()
+
+    async def ask() -> Any:
+        future = asyncio.get_running_loop().create_future()
+        await jobs.put(future)
+        return await future
+
+    environment = make(options={"lifespan": lifespan}, ask=ask)
+    for _ in range(2):
+        environment.get("ask")
+        ledger = environment.ledger
+        assert ledger.nested_entries + len(ledger.conflicts) == 1
+
+
+@pytest.mark.parametrize("gone", [True, False])
+def test_under_a_server_an_app_learns_that_its_client_is_gone(make: Make, gone: bool) -> None:
+    async def endpoint(request: Request) -> bool:
+        return await request.is_disconnected()
+
+    environment, sent = make(endpoint=endpoint), list[Any]()
+
+    async def receive() -> dict[str, str]:
+        if not gone:
+            await asyncio.sleep(60)
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "GET", "path": "/endpoint", "query_string": b"", "headers": []}
+    environment.handler.run(environment.handler.asgi(scope, receive, send))
+    assert sent[1]["body"] == (b"true" if gone else b"false")
