@@ -4,8 +4,9 @@
 
     handler = EnvironmentLoop(app, mode="patch")  # a Lambda handler
 
-`environment` is the journey of a request; `entries` are the ways into the loop from synchronous code, `fence` is what
-reaches a loop that such code blocks, `leftovers` ends what a request leaves behind, `ledger` remembers it all.
+`environment` is the journey of a request. `doors` replaces asyncio's ways into a loop; `entries` says what each does on
+the loop's thread, `workers` on any other. `fence` reaches a loop that synchronous code blocks, `leftovers` ends what a
+request leaves behind, `ledger` remembers it all.
 docs/event-loop.md tells the story.
 """
 

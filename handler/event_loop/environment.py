@@ -4,19 +4,18 @@ import asyncio
 import contextvars
 import json
 import threading
-import types
 import uuid
 from asyncio import events
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from mangum import Mangum
 
-from . import entries, leftovers
+from . import doors, leftovers
 from .entries import Entries, Mode
 from .ledger import EventLoopError, Invocation, Ledger, current
 from .lifespan import Lifespan
-from .request import ASGIApp, Heartbeat, Receive, Reply, Scope, Send
+from .request import ASGIApp, Heartbeat, Receive, Reply, Scope, Send, outside
 
 _DRAIN = 1.0  # seconds that leftovers get where no deadline is nearer
 
@@ -44,7 +43,7 @@ class EnvironmentLoop:
         self.app, self.mode, self._report = app, mode, report
         self.loop = asyncio.SelectorEventLoop()
         self._entries = Entries(self.loop, mode)
-        entries.install(self._entries)
+        doors.install(self._entries)
         self._gateway = Mangum(self.asgi, lifespan="off")
         self._pristine = contextvars.copy_context()
         # What the app's own startup began belongs to no request.
@@ -56,13 +55,13 @@ class EnvironmentLoop:
             self.close()
             raise
         self._generators = set(self.loop._asyncgens)  # type: ignore[attr-defined]
-        self._threads = set(threading.enumerate())
+        self._entries.workers.known = set(threading.enumerate())
 
     def __call__(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
         """Answer one API Gateway (v1, v2), function URL or ALB event, before the context's time is up."""
         if events._get_running_loop() is not None:
             raise EventLoopError("the handler was called from a running event loop: call it from synchronous code")
-        entries.restore(self._entries)
+        doors.restore(self._entries)
         request_id = str(getattr(context, "aws_request_id", "") or uuid.uuid4())
         invocation, seconds = _budget(Invocation(Ledger(self.mode, request_id=request_id)), context, self.loop.time())
         self._entries.active = invocation
@@ -83,14 +82,14 @@ class EnvironmentLoop:
         if self._entries.active is not None:  # on Lambda
             return await self._answer(self._entries.active, scope, receive, send, alone=True)
         # Under a server: many requests at once, and its timers and tasks are not a request's.
-        receive, send = _outside(receive), _outside(send)
+        receive, send = outside(receive), outside(send)
         invocation = Invocation(Ledger(self.mode, request_id=str(uuid.uuid4())))
         current.set(invocation)
         await self._answer(invocation, scope, receive, send, alone=False)
 
     def run(self, awaitable: Awaitable[Any]) -> Any:
         """Run an awaitable on the loop, e.g. an ASGI server: then worker threads reach the loop there too."""
-        entries.restore(self._entries)
+        doors.restore(self._entries)
         return self.loop.run_until_complete(awaitable)
 
     def close(self) -> None:
@@ -101,7 +100,7 @@ class EnvironmentLoop:
             self._within(self._environment, self.run, self._lifespan.stop())
             self.run(leftovers.end_tasks(self.loop, lambda task: True, self._environment.ledger, _DRAIN))
         finally:
-            entries.uninstall()
+            doors.uninstall()
             self.loop.close()
 
     def _within(self, invocation: Invocation, call: Callable[..., Any], *args: Any) -> Any:
@@ -161,22 +160,8 @@ class EnvironmentLoop:
         await leftovers.end_tasks(self.loop, belongs, invocation.ledger, budget)
         leftovers.end_callbacks(self.loop, invocation)
         if alone:
-            await self._end_threads(invocation.ledger)
+            await self._entries.workers.forsake(invocation.ledger)
         invocation.over = True
-
-    async def _end_threads(self, ledger: Ledger) -> None:
-        """No thread can be killed: name it, keep it away from the loop, and leave the pool that it blocks to it."""
-        if not leftovers.busy_threads(self._threads):
-            return
-        await asyncio.sleep(0.005)  # one that has just finished is on its way to its next wait
-        zombies = leftovers.busy_threads(self._threads)
-        ledger.zombies += zombies.values()
-        self._threads = {thread for thread in self._threads.union(zombies) if thread.is_alive()}
-        self._entries.zombies = {thread for thread in self._entries.zombies.union(zombies) if thread.is_alive()}
-        pool: Any = self.loop._default_executor  # type: ignore[attr-defined]
-        if pool is not None and not pool._threads.isdisjoint(zombies):
-            pool.shutdown(wait=False, cancel_futures=True)
-            self.loop._default_executor = None  # type: ignore[attr-defined]
 
 
 def _refuse(mode: str) -> None:
@@ -206,24 +191,3 @@ def _budget(invocation: Invocation, context: Any, now: float) -> tuple[Invocatio
     invocation.reserve = min(max(0.1 * left, 0.4), 2.0, 0.5 * left)
     invocation.deadline = now + left - invocation.reserve
     return invocation, left - 0.85 * invocation.reserve
-
-
-def _outside(call: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-    """A server's `send` or `receive`, in the context that the request was received in."""
-    context = contextvars.copy_context()
-    return lambda *message: _in_context(context, call(*message).__await__())
-
-
-@types.coroutine
-def _in_context(context: contextvars.Context, steps: Any) -> Generator[Any, Any, Any]:
-    """Await in another context than the task's; suspends only where the awaited does (a task would always)."""
-    step, value = steps.send, None
-    while True:
-        try:
-            future = context.run(step, value)
-        except StopIteration as end:
-            return end.value
-        try:
-            step, value = steps.send, (yield future)
-        except BaseException as error:  # noqa: BLE001 - thrown in, and passed on
-            step, value = steps.throw, error

@@ -1,10 +1,11 @@
 """One request on the loop: what it answers, how long it held the loop, where its time ends."""
 
 import asyncio
+import contextvars
 import json
 import logging
-from collections.abc import Awaitable, Callable, MutableMapping
-from contextvars import Context
+import types
+from collections.abc import Awaitable, Callable, Generator, MutableMapping
 from typing import Any
 
 from .ledger import Invocation, Ledger, current
@@ -107,7 +108,9 @@ class Heartbeat:
 
     def _schedule(self) -> None:
         self._due = self._loop.time() + _BEAT
-        self._handle = self._loop.call_at(self._due, self._beat, context=Context())  # not a leftover of the request
+        self._handle = self._loop.call_at(
+            self._due, self._beat, context=contextvars.Context()
+        )  # not a leftover of the request
 
     def _beat(self) -> None:
         self._measure()
@@ -116,3 +119,24 @@ class Heartbeat:
     def _measure(self) -> None:
         late = 1000 * (self._loop.time() - self._due)
         self._ledger.longest_stall_ms = max(self._ledger.longest_stall_ms, late)
+
+
+def outside(call: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    """A server's `send` or `receive`, in the context that the request was received in."""
+    context = contextvars.copy_context()
+    return lambda *message: _in_context(context, call(*message).__await__())
+
+
+@types.coroutine
+def _in_context(context: contextvars.Context, steps: Any) -> Generator[Any, Any, Any]:
+    """Await in another context than the task's; suspends only where the awaited does (a task would always)."""
+    step, value = steps.send, None
+    while True:
+        try:
+            future = context.run(step, value)
+        except StopIteration as end:
+            return end.value
+        try:
+            step, value = steps.send, (yield future)
+        except BaseException as error:  # noqa: BLE001 - thrown in, and passed on
+            step, value = steps.throw, error

@@ -1,0 +1,114 @@
+"""What threads other than the loop's own may ask of it: they get the one loop, never a second."""
+
+import asyncio
+import inspect
+import sys
+import threading
+from collections.abc import Awaitable, Callable
+from concurrent import futures
+from typing import TYPE_CHECKING, Any
+
+from .doors import before, original, stdlib_run
+from .fence import Watch
+from .ledger import EventLoopError, Invocation, Ledger, current, place
+from .leftovers import busy_threads
+
+if TYPE_CHECKING:
+    from .entries import Entries
+
+
+class Workers:
+    """Worker threads and the loop of `entries`. `known` are those that no request has left behind."""
+
+    def __init__(self, entries: "Entries") -> None:
+        self._entries = entries
+        self._loop: Any = entries.loop
+        self.known: set[threading.Thread] = set()
+        self._zombies: set[threading.Thread] = set()
+
+    def run(self, call: str, awaitable: Awaitable[Any]) -> Any:
+        """Run an awaitable on the loop for this thread, also while the loop's thread waits for this very thread."""
+        if self.is_over():
+            raise self.too_late(call, awaitable)
+        self._get_response_sync(awaitable)
+        if not self._entries.fence.armed and inspect.iscoroutine(awaitable):  # nobody could wake the loop's thread
+            self._entries.note("the loop does not run in the main thread: a worker ran a loop of its own")
+            return stdlib_run(awaitable)
+        coroutine = _within(self._entries.invocation(), awaitable)
+        future = before[asyncio, "run_coroutine_threadsafe"](coroutine, self._loop)
+        self._wait(future)
+        return future.result()
+
+    def run_until_complete(self, future: Awaitable[Any]) -> Any:
+        """get_event_loop().run_until_complete(...), where get_event_loop() gave our loop."""
+        if self._entries.mode == "strict":
+            call = "get_event_loop().run_until_complete() in a worker thread"
+            raise self._entries.conflict(call, "`asyncio.run(...)`", future)
+        return self.run("loop.run_until_complete()", future) if self._loop.is_running() else stdlib_run(future)
+
+    def call_soon(self, callback: Callable[..., Any], *args: Any, context: Any = None) -> asyncio.Handle:
+        """loop.call_soon_threadsafe: deaf to threads whose invocation is over."""
+        if threading.get_ident() != self._entries.home and self.is_over():
+            return asyncio.Handle(callback, args, self._loop, context)
+        handle: asyncio.Handle = original["call_soon_threadsafe"](self._loop, callback, *args, context=context)
+        return handle
+
+    def is_over(self) -> bool:
+        """Whether the running thread is left from an invocation that has ended."""
+        invocation = current.get()
+        return (invocation is not None and invocation.over) or threading.current_thread() in self._zombies
+
+    def too_late(self, call: str, awaitable: object) -> EventLoopError:
+        """What such a thread is told."""
+        discard(awaitable)
+        return EventLoopError(f"{call} in a thread whose invocation is over: nothing of it may run into the next")
+
+    async def forsake(self, ledger: Ledger) -> None:
+        """After a request: no thread can be killed, so name it, be deaf to it, and leave it the pool that it blocks."""
+        if not busy_threads(self.known):
+            return
+        await asyncio.sleep(0.005)  # one that has just finished is on its way to its next wait
+        zombies = busy_threads(self.known)
+        ledger.zombies += zombies.values()
+        self.known = {thread for thread in self.known.union(zombies) if thread.is_alive()}
+        self._zombies = {thread for thread in self._zombies.union(zombies) if thread.is_alive()}
+        pool = self._loop._default_executor
+        if pool is not None and not pool._threads.isdisjoint(zombies):
+            pool.shutdown(wait=False, cancel_futures=True)
+            self._loop._default_executor = None
+
+    def _wait(self, future: futures.Future[Any]) -> None:
+        pause, counted, watch = 0.001, False, Watch()
+        while not futures.wait([future], pause).done:
+            pause = min(2 * pause, 0.02)
+            frame = watch.waiting(self._loop._thread_id)
+            if frame is None:
+                continue
+            if not counted:
+                self._entries.ledger.thread_waits[place(frame)] += 1
+            pause, counted = 0.002, True
+            self._entries.fence.drive(future, frame)
+
+    def _get_response_sync(self, awaitable: Awaitable[Any]) -> None:
+        """Agency.get_response_sync on the loop's thread starts this second thread, and waits for it: a nested entry."""
+        if threading.current_thread().name != "agency-get-response-sync":
+            return
+        frame = sys._current_frames().get(self._loop._thread_id or 0)
+        while frame is not None and frame.f_code.co_name != "get_response_sync":
+            frame = frame.f_back
+        if frame is not None and self._entries.mode == "strict":
+            raise self._entries.conflict("get_response_sync()", "`await agency.get_response(...)`", awaitable, frame)
+        if frame is not None:
+            self._entries.ledger.nested["get_response_sync()", place(frame)] += 1
+
+
+def discard(awaitable: object) -> None:
+    """A coroutine that will not be awaited: closed, it does not warn of that."""
+    if inspect.iscoroutine(awaitable):
+        awaitable.close()
+
+
+async def _within(invocation: Invocation | None, awaitable: Awaitable[Any]) -> Any:
+    """For a thread that inherited no context: what its coroutine leaves behind is the invocation's too."""
+    current.set(invocation)
+    return await awaitable
