@@ -1,7 +1,9 @@
 """The same app under uvicorn, on this machine only: `make run`."""
 
 import os
+import socket
 import sys
+from contextlib import suppress
 
 import uvicorn
 
@@ -9,7 +11,7 @@ from handler import catalogue
 from handler.app import app
 from handler.errors import ServiceError
 from handler.event_loop import EnvironmentLoop, EventLoopError
-from handler.settings import ConfigurationError, get_settings
+from handler.settings import ConfigurationError, Settings, get_settings
 
 HOST = "127.0.0.1"
 _HINT = """
@@ -21,34 +23,40 @@ next week'"'"'s installation plan for the crew in Stuttgart. Prepare the reply."
 
 
 def main() -> None:
-    """Serve until interrupted, on the environment's one loop. A configuration that cannot work exits with 2."""
+    """Serve until interrupted, on the environment's one loop. What cannot work is refused in a sentence."""
     try:
-        settings, port = get_settings(), _port()
+        settings, listener = get_settings(), _listen()
         environment = EnvironmentLoop(app, settings.event_loop)
         catalogue.check()
     except (ConfigurationError, EventLoopError, ServiceError) as error:
         sys.exit(f"Not started: {error.__cause__ or error}")
-    model = (
-        "offline (set OPENAI_API_KEY for a real one)" if settings.offline else settings.model or "as the agents name it"
-    )
-    print(_HINT.format(agencies=", ".join(catalogue.factories()), host=HOST, port=port, model=model), flush=True)
+    print(_hint(settings, listener.getsockname()[1]), flush=True)
     # Its loop is ours and its lifespan too: the environment has started the app already.
-    server = uvicorn.Server(
-        uvicorn.Config(environment.asgi, HOST, port, lifespan="off", interface="asgi3", log_level="warning")
-    )
-    try:
-        environment.run(server.serve())
-    except KeyboardInterrupt:
-        pass
-    finally:
-        environment.close()
+    server = uvicorn.Server(uvicorn.Config(environment.asgi, lifespan="off", interface="asgi3", log_level="warning"))
+    with suppress(KeyboardInterrupt):
+        environment.run(server.serve(sockets=[listener]))
+    environment.close()
 
 
-def _port() -> int:
+def _listen() -> socket.socket:
     port = os.environ.get("PORT", "8000")
-    if not port.isdigit() or not 0 <= int(port) < 65536:
+    if not port.isdigit() or not int(port) < 65536:
         raise ConfigurationError(f"PORT is {port!r}: write a number from 0 to 65535")
-    return int(port)
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((HOST, int(port)))
+    except OSError as error:
+        listener.close()
+        raise ConfigurationError(f"port {port} cannot be used ({error.strerror}): set PORT to another") from None
+    return listener
+
+
+def _hint(settings: Settings, port: int) -> str:
+    model = settings.model or "as the agents name it"
+    if settings.offline:
+        model = "offline (set OPENAI_API_KEY for a real one)"
+    return _HINT.format(agencies=", ".join(catalogue.factories()), host=HOST, port=port, model=model)
 
 
 if __name__ == "__main__":

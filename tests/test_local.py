@@ -100,6 +100,23 @@ def test_pipelined_requests_are_all_answered(server: tuple[str, subprocess.Popen
             received += chunk
 
 
+def test_a_port_in_use_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        done = subprocess.run(
+            [sys.executable, "-m", "handler.local"],
+            env=environment(tmp_path, PORT=str(taken.getsockname()[1])),
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+    assert done.returncode == 1
+    assert done.stderr.startswith("Not started: port ")
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize(
     ("settings", "said"),
     [

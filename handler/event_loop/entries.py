@@ -178,7 +178,9 @@ class Entries:
             except KeyboardInterrupt:
                 raise
             except BaseException as error:
-                if task.done() or self.loop.is_closed():
+                if task.done():
+                    return task.result()
+                if self.loop.is_closed():
                     raise
                 self.loop._stopping = False  # type: ignore[attr-defined]
                 self.note(f"the loop went on after {error!r}")
