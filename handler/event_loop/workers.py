@@ -74,8 +74,7 @@ class Workers:
         self._zombies = {thread for thread in self._zombies.union(zombies) if thread.is_alive()}
         pool = self._loop._default_executor
         if pool is not None and not pool._threads.isdisjoint(zombies):
-            pool.shutdown(wait=False, cancel_futures=True)
-            self._loop._default_executor = None
+            pool.shutdown(wait=False, cancel_futures=True)  # the next invocation gets another
 
     def _wait(self, future: futures.Future[Any]) -> None:
         pause, counted, watch = 0.001, False, Watch()

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
@@ -55,6 +55,14 @@ async def swallows_everything(seen: list[str] = seen) -> None:
             seen.append("swallowed")
 
 
+async def swallows_one_cancel() -> None:
+    try:
+        await asyncio.sleep(30)
+    finally:
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(5)
+
+
 async def wait_a_little() -> str:
     await asyncio.sleep(0.1)
     return "waited"
@@ -71,13 +79,13 @@ def spawning(coroutine: Any) -> Any:
     return endpoint
 
 
-@pytest.mark.parametrize("coroutine", [poll, swallows_cancels, swallows_everything])
+@pytest.mark.parametrize("coroutine", [poll, swallows_one_cancel, swallows_cancels, swallows_everything])
 def test_a_leftover_task_never_runs_in_the_next_request(make: Make, coroutine: Any) -> None:
     environment = make(spawn=spawning(coroutine), wait=wait_a_little)
     assert environment.get("spawn", seconds=4) == (200, "spawned")
     named = list(environment.ledger.leftovers + environment.ledger.zombies)
     assert any(coroutine.__name__ in entry and "test_invocations.py" in entry for entry in named)
-    assert bool(environment.ledger.zombies) == (coroutine is not poll)
+    assert bool(environment.ledger.zombies) == (coroutine in (swallows_cancels, swallows_everything))
     seen.clear()
     assert environment.get("wait") == (200, "waited")
     assert seen == []
@@ -616,6 +624,61 @@ def test_under_a_server_an_app_learns_that_its_client_is_gone(make: Make, gone: 
     async def send(message: Any) -> None:
         sent.append(message)
 
-    scope = {"type": "http", "method": "GET", "path": "/endpoint", "query_string": b"", "headers": []}
-    environment.handler.run(environment.handler.asgi(scope, receive, send))
+    environment.handler.run(environment.handler.asgi({**SCOPE}, receive, send))
     assert sent[1]["body"] == (b"true" if gone else b"false")
+
+
+SCOPE = {"type": "http", "method": "GET", "path": "/endpoint", "query_string": b"", "headers": []}
+
+
+def test_under_a_server_its_callbacks_do_not_inherit_a_requests_context(make: Make) -> None:
+    user: contextvars.ContextVar[str] = contextvars.ContextVar("user", default="nobody")
+
+    async def endpoint(request: Request) -> str:
+        user.set("alice")
+        await request.body()
+        return user.get()
+
+    async def receive() -> dict[str, Any]:
+        seen.append(user.get())  # what a transport's reader would keep for the connection's next request
+        return {"type": "http.request"}
+
+    async def send(message: Any) -> None:
+        seen.append(user.get())
+
+    environment = make(endpoint=endpoint)
+    environment.handler.run(environment.handler.asgi({**SCOPE}, receive, send))
+    assert len(seen) >= 3
+    assert set(seen) == {"nobody"}
+
+
+def test_under_a_server_too_a_thread_of_an_ended_request_gets_no_loop(make: Make) -> None:
+    go, done, errors = threading.Event(), threading.Event(), list[str]()
+
+    def tool() -> None:
+        go.wait(5)
+        try:
+            asyncio.run(poll())
+        except EventLoopError as error:
+            errors.append(str(error))
+        done.set()
+
+    async def endpoint() -> str:
+        asyncio.get_running_loop().run_in_executor(None, contextvars.copy_context().run, tool)
+        return "ok"
+
+    environment = make(endpoint=endpoint)
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request"}
+
+    async def send(message: Any) -> None:
+        seen.append(message["type"])
+
+    async def server() -> None:
+        await environment.handler.asgi({**SCOPE}, receive, send)
+        go.set()
+        await asyncio.to_thread(done.wait, 5)
+
+    environment.handler.run(server())
+    assert "whose invocation is over" in errors[0]
