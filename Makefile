@@ -1,6 +1,7 @@
 # Bare `make` prints this list. Every target does its own set-up.
 PORT ?= 8000
 ARCHITECTURE ?= arm64
+EVENT ?= events/completion.json
 BIN := .venv/bin
 export PYTHONPATH := .:agents
 
@@ -37,6 +38,9 @@ synth: node_modules ## the CloudFormation template, into cdk.out/ (needs Node)
 	@scripts/setup dev
 	@node_modules/.bin/cdk synth -q -c architecture=$(ARCHITECTURE)
 
+sam: synth ## run EVENT= through the function with `sam local invoke`
+	@sam local invoke ApiFunction -t cdk.out/AgencyLambda.template.json -e $(EVENT)
+
 node_modules: package.json
 	@npm install --no-package-lock --no-audit --no-fund --silent
 	@touch node_modules
@@ -45,5 +49,5 @@ lock: ## compile requirements*.in to hashed requirements*.txt (needs uv)
 	uv pip compile -q requirements.in -o requirements.txt --python-version 3.13 --universal --generate-hashes --no-header
 	uv pip compile -q requirements-dev.in -o requirements-dev.txt --override requirements-overrides.in --python-version 3.13 --universal --generate-hashes --no-header
 
-.PHONY: help run test check format loop-table bundle synth lock
+.PHONY: help run test check format loop-table bundle synth sam lock
 .DEFAULT_GOAL := help
