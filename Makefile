@@ -6,9 +6,9 @@ BIN := .venv/bin
 export PYTHONPATH := .:agents
 
 help: ## print this list
-	@grep -E '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "make %-11s %s\n", $$1, $$2}'
 
-run: ## serve the agencies on 127.0.0.1:$(PORT), embedded store, offline model unless OPENAI_API_KEY is set
+run: ## serve the agencies on 127.0.0.1 (PORT=8000), embedded store, offline model unless OPENAI_API_KEY is set
 	@scripts/setup run
 	@PORT=$(PORT) $(BIN)/python -m handler.local
 
@@ -30,7 +30,7 @@ loop-table: ## measure the table in docs/event-loop.md again
 	@scripts/setup dev
 	@$(BIN)/python -m benchmarks.loop_patterns
 
-bundle: ## build the Lambda bundle into build/, without Docker
+bundle: ## build the Lambda bundle (ARCHITECTURE=arm64) into build/, without Docker
 	@scripts/setup dev
 	@$(BIN)/python -m infra.bundle $(ARCHITECTURE)
 
@@ -38,7 +38,7 @@ synth: node_modules ## the CloudFormation template, into cdk.out/ (needs Node)
 	@scripts/setup dev
 	@node_modules/.bin/cdk synth -q -c architecture=$(ARCHITECTURE)
 
-sam: synth ## run EVENT= through the function with `sam local invoke`
+sam: synth ## run EVENT=events/completion.json through the function with `sam local invoke`
 	@sam local invoke ApiFunction -t cdk.out/AgencyLambda.template.json -e $(EVENT)
 
 node_modules: package.json
