@@ -4,6 +4,7 @@ The folder `agents/` itself must not be in it: there, `agents` is the import nam
 """
 
 import hashlib
+import os
 import shutil
 import subprocess
 import sys
@@ -50,7 +51,12 @@ def _install(target: Path, architecture: Architecture) -> None:
     command = [uv, "pip", "install", "-q", "--no-deps", "--require-hashes", "-r", "requirements.txt"]
     platform = ["--python-platform", _PLATFORMS[architecture], "--python-version", "3.13", "--only-binary", ":all:"]
     done = subprocess.run(
-        [*command, *platform, "--target", str(target)], cwd=ROOT, capture_output=True, text=True, check=False
+        [*command, *platform, "--target", str(target)],
+        cwd=ROOT,
+        env={**os.environ, "UV_SYSTEM_CERTS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode:
         raise BundleError(f"uv could not install the requirements: {done.stderr.strip()}")
