@@ -1,6 +1,7 @@
 """Where asyncio's own ways into a loop are replaced, once, at cold start; `entries` says what each then does."""
 
 import asyncio
+import os
 import sys
 import threading
 from asyncio import runners
@@ -57,12 +58,13 @@ def restore(entries: "Entries") -> None:
     if not isinstance(asyncio.get_event_loop_policy(), Policy):
         asyncio.set_event_loop_policy(Policy())
     for (owner, name), door in _doors(entries).items():  # also of what was imported since
-        before.setdefault((owner, name), getattr(owner, name))
-        setattr(owner, name, door)
+        if vars(owner).get(name) is not door:
+            before.setdefault((owner, name), getattr(owner, name))
+            setattr(owner, name, door)
     entries.home = threading.get_ident()
     asyncio.set_event_loop(entries.loop)
     loop: Any = entries.loop
-    loop._stopping = False
+    loop._stopping, loop._asyncgen_firstiter_hook = False, entries.own_generator
     loop.set_exception_handler(None)
     loop.set_task_factory(None)
     if loop._executor_shutdown_called or getattr(loop._default_executor, "_shutdown", False):
@@ -82,6 +84,19 @@ def uninstall() -> None:
 
 
 def _doors(entries: "Entries") -> dict[tuple[Any, str], Any]:
+    """(owner, name) -> what stands there while `entries` are installed; made once, and as libraries are imported."""
+    doors = entries.doors
+    if not doors:
+        doors |= _asyncio_doors(entries)
+    anyio, sdk = sys.modules.get("anyio"), sys.modules.get("agents.run")
+    if anyio and (anyio, "run") not in doors:
+        doors[anyio, "run"] = entries.run_anyio
+    if sdk and (sdk.AgentRunner, "run_sync") not in doors:
+        doors[sdk.AgentRunner, "run_sync"] = lambda *args, **options: entries.run_sync(*args, **options)
+    return doors
+
+
+def _asyncio_doors(entries: "Entries") -> dict[tuple[Any, str], Any]:
     doors: dict[tuple[Any, str], Any] = {
         (asyncio, "run"): runners.run,  # nest_asyncio has another, and user code may
         (asyncio, "run_coroutine_threadsafe"): entries.run_threadsafe,
@@ -93,10 +108,6 @@ def _doors(entries: "Entries") -> dict[tuple[Any, str], Any]:
         # Applied again it would take our policy's place; applied late it breaks the running loop.
         (nest_asyncio, "_patch_policy"): lambda: None,
     }
-    if anyio := sys.modules.get("anyio"):
-        doors[anyio, "run"] = entries.run_anyio
-    if sdk := sys.modules.get("agents.run"):
-        doors[sdk.AgentRunner, "run_sync"] = lambda *args, **options: entries.run_sync(*args, **options)
     if entries.mode == "strict":
         doors[nest_asyncio, "_patch_asyncio"] = entries.refuse_late_patch
     return doors
@@ -120,3 +131,6 @@ def run(main: Any, *, debug: bool | None = None, loop_factory: Any = None) -> An
     if _installed is None:
         return stdlib_run(main, debug=debug, loop_factory=loop_factory)
     return _installed.run(main, debug=debug, loop_factory=loop_factory)
+
+
+os.register_at_fork(after_in_child=uninstall)  # a child has threads and a loop of its own, or none

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from concurrent import futures
 from types import FrameType
 from typing import Any, Literal
+from weakref import WeakKeyDictionary
 
 from .doors import before, original, stdlib_run, stdlib_runner_run
 from .fence import Fence
@@ -38,7 +39,9 @@ class Entries:
         self.home = 0
         self.active: Invocation | None = None
         self.environment: Invocation | None = None
+        self.doors: dict[tuple[Any, str], Any] = {}
         self.workers = Workers(self)
+        self.generators: WeakKeyDictionary[Any, Invocation | None] = WeakKeyDictionary()
         self._depth = 0
 
     @property
@@ -101,10 +104,12 @@ class Entries:
         running, ours = events._get_running_loop(), loop is self.loop
         if running is self.loop and not ours and _caller() == runners.__name__:
             return discard(future)  # a Runner tidies up its own loop, on which nothing has run
-        if running is self.loop and (ours or inspect.iscoroutine(future)):
+        if running is self.loop and (ours or (inspect.iscoroutine(future) and not _has_own_work(loop))):
             return self._nested("loop.run_until_complete()", future)
         if running is self.loop and self.mode == "strict":
             raise self.conflict("loop.run_until_complete()", _AWAIT, future)
+        if running is self.loop:
+            self.ledger.nested["loop.run_until_complete()", place(sys._getframe())] += 1
         if ours and threading.get_ident() != self.home:
             return self.workers.run_until_complete(future)
         return self._complete(future) if ours else original["run_until_complete"](loop, future)
@@ -171,6 +176,11 @@ class Entries:
         finally:
             sys.set_asyncgen_hooks(*hooks)
 
+    def own_generator(self, generator: Any) -> None:
+        """The loop's hook for an asynchronous generator that begins: remember for whom."""
+        self.loop._asyncgens.add(generator)  # type: ignore[attr-defined]
+        self.generators[generator] = current.get()
+
     def _persist(self, task: asyncio.Future[Any]) -> Any:
         while True:
             try:
@@ -180,10 +190,15 @@ class Entries:
             except BaseException as error:
                 if task.done():
                     return task.result()
-                if self.loop.is_closed():
+                if self.loop.is_closed() or self.loop.is_running():
                     raise
                 self.loop._stopping = False  # type: ignore[attr-defined]
                 self.note(f"the loop went on after {error!r}")
+
+
+def _has_own_work(loop: Any) -> bool:
+    """A second loop with connections or timers: what runs on it must not be moved to ours."""
+    return len(loop._selector.get_map()) > 1 or bool(loop._scheduled or loop._ready)
 
 
 def _caller() -> Any:

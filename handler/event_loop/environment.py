@@ -54,8 +54,7 @@ class EnvironmentLoop:
         except BaseException:
             self.close()
             raise
-        self._generators = set(self.loop._asyncgens)  # type: ignore[attr-defined]
-        self._entries.workers.known = set(threading.enumerate())
+        self._entries.workers.startup = set(threading.enumerate())
 
     def __call__(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
         """Answer one API Gateway (v1, v2), function URL or ALB event, before the context's time is up."""
@@ -70,7 +69,9 @@ class EnvironmentLoop:
                 answer: dict[str, Any] = self._within(invocation, self._gateway, event, context)
         finally:
             if not invocation.over:  # it got no answer, or something broke out of its end
-                self._within(invocation, self.run, self._end(invocation, alone=True))
+                driver = invocation.driver
+                end = driver if driver and not driver.done() else self._end(invocation, alone=True)
+                self._within(invocation, self.run, end)
             self._entries.active = None
         return answer
 
@@ -147,7 +148,7 @@ class EnvironmentLoop:
                 invocation.ledger.notes.append("the end of the request was cancelled, and begun again")
 
     async def _end_all(self, invocation: Invocation, alone: bool) -> None:
-        budget = _DRAIN
+        budget, invocation.ending = _DRAIN, True
         if invocation.deadline is not None:
             budget = min(_DRAIN, max(invocation.deadline - self.loop.time(), 0) + 0.4 * invocation.reserve)
 
@@ -156,7 +157,7 @@ class EnvironmentLoop:
             return owner is invocation or (alone and owner is not self._environment)
 
         if alone:
-            leftovers.close_generators(self.loop, self._generators)
+            leftovers.close_generators(self.loop, self._entries.generators, self._environment)
         await leftovers.end_tasks(self.loop, belongs, invocation.ledger, budget)
         leftovers.end_callbacks(self.loop, invocation)
         if alone:

@@ -25,7 +25,9 @@ from .ledger import DeadlineExceeded, Invocation, current, is_library, place
 _SIGNAL = signal.SIGURG
 _SLICE = 0.02  # seconds for which the loop runs inside a wait, before the wait looks whether it is over
 _STILL = 0.05  # seconds at one instruction that count as waiting there
+_IDLE = 0.005  # seconds of processor time in which that may be
 _DEEPEST = 300  # waits within waits
+_IMPORT = "<frozen importlib._bootstrap>"
 _WAITS = {threading.Condition.wait.__code__, threading.Thread.join.__code__}
 
 
@@ -57,7 +59,8 @@ class Fence:
 
     def drive(self, future: Future[Any], frame: FrameType) -> None:
         """Called by a worker thread whose coroutine cannot run, because the loop's thread waits in `frame`."""
-        self._requests.append((future, frame))
+        if not any(pending is future for pending, _ in self._requests):
+            self._requests.append((future, frame))
         signal.pthread_kill(threading.main_thread().ident or 0, _SIGNAL)
 
     def _on_signal(self, signum: int, frame: FrameType | None) -> None:
@@ -85,11 +88,14 @@ class Fence:
         task = asyncio.current_task(self._loop)
         if task is invocation.driver and task is not None:
             return False
-        machinery, user = False, task is not None
+        machinery, user, importing = False, task is not None, False
         while frame is not None and frame.f_code is not asyncio.Handle._run.__code__:
             machinery = machinery or frame.f_code.co_name == "_run_once"
             user = user or not is_library(frame)
+            importing = importing or frame.f_code.co_filename == _IMPORT
             frame = frame.f_back
+        if importing and self._loop.time() < (invocation.deadline or 0) + 0.5 * invocation.reserve:
+            return False  # half an import stays in sys.modules: only when there is nearly no time left
         return frame is not None and user and (not machinery or invocation.over)
 
     def _drive(self, future: Future[Any]) -> None:
@@ -119,7 +125,7 @@ class Watch:
 
     def __init__(self) -> None:
         self._seen: tuple[FrameType | None, int] = None, 0
-        self._since = 0.0
+        self._since = self._cpu = 0.0
 
     def waiting(self, thread_id: int | None) -> FrameType | None:
         """The frame in which the thread waits for another; None while it works, or holds a lock of the library's."""
@@ -128,11 +134,18 @@ class Watch:
             return None
         if frame.f_code in _WAITS:
             return None if _starts_thread(frame) else frame
-        if self._seen != (frame, frame.f_lasti):
-            self._seen, self._since = (frame, frame.f_lasti), time.monotonic()
-        # lock.acquire(), SimpleQueue.get(), time.sleep(): C code, known by standing still
+        # lock.acquire(), SimpleQueue.get(), time.sleep(): C code, known by standing still and using no processor time
+        cpu = _cpu_seconds(thread_id or 0)
+        if self._seen != (frame, frame.f_lasti) or cpu - self._cpu > _IDLE:
+            self._seen, self._since, self._cpu = (frame, frame.f_lasti), time.monotonic(), cpu
         still = time.monotonic() - self._since > _STILL
         return frame if still and not is_library(frame) else None
+
+
+def _cpu_seconds(thread_id: int) -> float:
+    """Processor time of a thread; always 0 where the system does not tell (macOS)."""
+    clock = getattr(time, "pthread_getcpuclockid", None)
+    return time.clock_gettime(clock(thread_id)) if clock else 0.0
 
 
 class _Clock:

@@ -5,9 +5,10 @@ import heapq
 import queue
 import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from concurrent.futures import thread as pool
 from contextlib import suppress
+from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
@@ -15,6 +16,14 @@ from .ledger import Invocation, Ledger, code_place, current, is_library, is_libr
 
 _ROUND = 0.05  # seconds between two cancels of the same task; some swallow the first in a `finally`
 _off = set[asyncio.Task[Any]]()  # zombies: referenced, or the garbage collector would complain about each
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a thread is at. `job`: the frame that stands as long as it is at the same; None when it has not begun."""
+
+    text: str
+    job: FrameType | None
 
 
 async def end_tasks(loop: Any, belongs: Callable[[asyncio.Task[Any]], bool], ledger: Ledger, budget: float) -> None:
@@ -45,20 +54,23 @@ async def end_tasks(loop: Any, belongs: Callable[[asyncio.Task[Any]], bool], led
         task.cancel()
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-    for task in left():  # not even closing ended it
-        _take_off(loop, task)
+    for task in left():
+        if task in stubborn:  # not even closing ended it
+            _take_off(loop, task)
+        else:  # it has only just come
+            task.cancel()
 
 
 def end_callbacks(loop: Any, invocation: Invocation) -> None:
     """Cancel what the invocation scheduled on the loop; drop cancelled timers, which nest_asyncio keeps.
 
-    A library's own callbacks stay: a shared client's connection has to be closed by somebody.
+    asyncio's and a library's own callbacks stay: a shared client's connection has to be closed by somebody.
     """
     for handle in [*loop._scheduled, *loop._ready]:
         if handle.cancelled() or handle._context.get(current) is not invocation:
             continue
         callback = getattr(handle._callback, "func", handle._callback)  # functools.partial
-        if not is_library_module(str(getattr(callback, "__module__", ""))):
+        if not _belongs_to_client(str(getattr(callback, "__module__", ""))):
             invocation.ledger.leftovers.append(f"callback {getattr(callback, '__qualname__', callback)}")
             handle.cancel()
     live = [timer for timer in loop._scheduled if not timer.cancelled()]
@@ -66,10 +78,15 @@ def end_callbacks(loop: Any, invocation: Invocation) -> None:
     loop._scheduled, loop._timer_cancelled_count = live, 0
 
 
-def close_generators(loop: Any, keep: Iterable[Any]) -> None:
+def _belongs_to_client(module: str) -> bool:
+    root = module.partition(".")[0]
+    return is_library_module(module) and (root not in sys.stdlib_module_names or root in ("asyncio", "_asyncio"))
+
+
+def close_generators(loop: Any, generators: Mapping[Any, Invocation | None], keep: Invocation) -> None:
     """Begin to close abandoned asynchronous generators: left to the collector they would end in a later request."""
-    for generator in set(loop._asyncgens).difference(keep):
-        if not generator.ag_running:
+    for generator, owner in list(generators.items()):
+        if owner is not keep and not generator.ag_running:
             loop.create_task(_close(generator), name=f"generator {generator.__qualname__}")
 
 
@@ -78,25 +95,32 @@ async def _close(generator: Any) -> None:
         await generator.aclose()
 
 
-def busy_threads(known: set[threading.Thread]) -> dict[threading.Thread, str]:
-    """Threads not in `known` that are at the user's work, described. No thread can be killed."""
+def busy_threads(known: set[threading.Thread]) -> dict[threading.Thread, Work]:
+    """Threads not in `known` that are at the user's work. No thread can be killed."""
     frames, me = sys._current_frames(), threading.current_thread()
-    standing = {t: frames.get(t.ident or 0) for t in set(threading.enumerate()) - known if t is not me}
-    return {t: f"thread {t.name} still works at {place(frame)}" for t, frame in standing.items() if _is_busy(frame)}
+    others = [thread for thread in set(threading.enumerate()) - known if thread is not me]
+    found = {thread: _work(thread, frames.get(thread.ident or 0)) for thread in others}
+    return {thread: work for thread, work in found.items() if work is not None}
 
 
-def _is_busy(frame: FrameType | None) -> bool:
-    """A pool's worker in a job, or a thread of the user's own; not one that waits for its next job."""
+def _work(thread: threading.Thread, frame: FrameType | None) -> Work | None:
+    """A pool's worker in or before a job, or a thread of the user's own; None for one that waits for its next job."""
+    text = f"thread {thread.name} still works at {place(frame)}"
     stack = []
     while frame is not None:
         stack.append(frame)
         frame = frame.f_back
-    if any(each.f_code is pool._WorkItem.run.__code__ for each in stack):
-        return True
+    for each in stack:
+        if each.f_code is pool._WorkItem.run.__code__:
+            return Work(text, each)
+    jobs = pool._threads_queues.get(thread)
+    if jobs is not None and not jobs.empty():
+        return Work(f"thread {thread.name} has a job left", None)
     within = [each for each in stack if each.f_code.co_filename != threading.__file__]
     if within and within[0].f_code.co_filename == queue.__file__:
-        return False
-    return any(not is_library(each) for each in stack)
+        return None
+    users = [each for each in stack if not is_library(each)]
+    return Work(text, users[-1]) if users else None
 
 
 def _name(task: asyncio.Task[Any]) -> str:

@@ -38,18 +38,18 @@ class Reply:
         self._invocation, self._send = invocation, send
         self._whole = whole  # nothing leaves before the last byte is there: then it can still be replaced
         self._held: list[Message] = []
-        self._status, self._started, self._ended = 0, False, False
+        self._status, self._last, self._started, self._ended = 0, False, False, False
 
     async def send(self, message: Message) -> None:
         """ASGI send, as the app sees it."""
-        if self._ended:
+        if self._ended or self._last:
             return
         if message["type"] == "http.response.start":
             self._status = message["status"]
-        last = message["type"] == "http.response.body" and not message.get("more_body", False)
         self._held.append(message)
-        if last or not self._whole:
-            await self._let_go(last)
+        self._last = message["type"] == "http.response.body" and not message.get("more_body", False)
+        if not self._whole:
+            await self._let_go()
 
     async def fail(self, status: int, kind: str, message: str) -> None:
         """Answer with an error instead of what has not left yet. A stream is cut, and its server shows that."""
@@ -64,10 +64,10 @@ class Reply:
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
         await self._send({"type": "http.response.body", "body": body, "more_body": False})
 
-    async def _let_go(self, last: bool) -> None:
+    async def _let_go(self) -> None:
         if not self._started and await self._replaced(self._status):
             return
-        self._started, self._ended, self._invocation.ledger.status = True, last, self._status
+        self._started, self._ended, self._invocation.ledger.status = True, self._last, self._status
         messages, self._held = self._held, []
         for message in messages:
             await self._send(message)
@@ -77,7 +77,9 @@ class Reply:
         error = app.exception() if app.done() and not app.cancelled() else None
         if error is not None:
             logger.error("the app failed", exc_info=error)
-        if self._invocation.ledger.deadline_exceeded:
+        if self._whole and self._last and self._held[0]["type"] == "http.response.start":
+            await self._let_go()  # from here, not from the app: this is never interrupted
+        elif self._invocation.ledger.deadline_exceeded:
             await self._time_is_up()
         elif not await self._replaced(500):
             await self.fail(500, "internal_error", "The service failed to answer. The request id finds it in the log.")

@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Awaitable, Callable
 from concurrent import futures
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from .doors import before, original, stdlib_run
@@ -18,26 +19,32 @@ if TYPE_CHECKING:
 
 
 class Workers:
-    """Worker threads and the loop of `entries`. `known` are those that no request has left behind."""
+    """Worker threads and the loop of `entries`. `startup` are those that were there before any request."""
 
     def __init__(self, entries: "Entries") -> None:
         self._entries = entries
         self._loop: Any = entries.loop
-        self.known: set[threading.Thread] = set()
-        self._zombies: set[threading.Thread] = set()
+        self.startup: set[threading.Thread] = set()
+        self._zombies: dict[threading.Thread, FrameType | None] = {}  # and the job that each was at
 
     def run(self, call: str, awaitable: Awaitable[Any]) -> Any:
         """Run an awaitable on the loop for this thread, also while the loop's thread waits for this very thread."""
         if self.is_over():
             raise self.too_late(call, awaitable)
         self._get_response_sync(awaitable)
+        own = threading.current_thread() in self.startup and current.get() is None  # no request's: it runs on
+        if own and inspect.iscoroutine(awaitable):
+            return stdlib_run(awaitable)
         if not self._entries.fence.armed and inspect.iscoroutine(awaitable):  # nobody could wake the loop's thread
             self._entries.note("the loop does not run in the main thread: a worker ran a loop of its own")
             return stdlib_run(awaitable)
-        coroutine = _within(self._entries.invocation(), awaitable)
-        future = before[asyncio, "run_coroutine_threadsafe"](coroutine, self._loop)
-        self._wait(future)
-        return future.result()
+        invocation = self._entries.invocation()
+        future = before[asyncio, "run_coroutine_threadsafe"](_within(invocation, awaitable), self._loop)
+        self._wait(future, invocation)
+        try:
+            return future.result()
+        except futures.CancelledError:
+            raise asyncio.CancelledError from None  # as asyncio.run would
 
     def run_until_complete(self, future: Awaitable[Any]) -> Any:
         """get_event_loop().run_until_complete(...), where get_event_loop() gave our loop."""
@@ -47,16 +54,25 @@ class Workers:
         return self.run("loop.run_until_complete()", future) if self._loop.is_running() else stdlib_run(future)
 
     def call_soon(self, callback: Callable[..., Any], *args: Any, context: Any = None) -> asyncio.Handle:
-        """loop.call_soon_threadsafe: deaf to threads whose invocation is over."""
-        if threading.get_ident() != self._entries.home and self.is_over():
+        """loop.call_soon_threadsafe: deaf to work of invocations that are over."""
+        invocation = current.get()
+        if invocation is not None and invocation.over and threading.get_ident() != self._entries.home:
             return asyncio.Handle(callback, args, self._loop, context)
         handle: asyncio.Handle = original["call_soon_threadsafe"](self._loop, callback, *args, context=context)
         return handle
 
     def is_over(self) -> bool:
-        """Whether the running thread is left from an invocation that has ended."""
+        """Whether the running thread is at work for an invocation that has ended."""
         invocation = current.get()
-        return (invocation is not None and invocation.over) or threading.current_thread() in self._zombies
+        if invocation is not None and (invocation.ending or invocation.over):
+            return True
+        thread, frame = threading.current_thread(), sys._getframe()
+        if thread not in self._zombies:
+            return False
+        job = self._zombies[thread]
+        while job is not None and frame is not None and frame is not job:
+            frame = frame.f_back  # type: ignore[assignment]
+        return frame is not None
 
     def too_late(self, call: str, awaitable: object) -> EventLoopError:
         """What such a thread is told."""
@@ -65,21 +81,23 @@ class Workers:
 
     async def forsake(self, ledger: Ledger) -> None:
         """After a request: no thread can be killed, so name it, be deaf to it, and leave it the pool that it blocks."""
-        if not busy_threads(self.known):
+        self._zombies = {thread: job for thread, job in self._zombies.items() if thread.is_alive()}
+        if not busy_threads(self.startup | self._zombies.keys()):
             return
         await asyncio.sleep(0.005)  # one that has just finished is on its way to its next wait
-        zombies = busy_threads(self.known)
-        ledger.zombies += zombies.values()
-        self.known = {thread for thread in self.known.union(zombies) if thread.is_alive()}
-        self._zombies = {thread for thread in self._zombies.union(zombies) if thread.is_alive()}
+        zombies = busy_threads(self.startup | self._zombies.keys())
+        ledger.zombies += [work.text for work in zombies.values()]
+        self._zombies |= {thread: work.job for thread, work in zombies.items()}
         pool = self._loop._default_executor
         if pool is not None and not pool._threads.isdisjoint(zombies):
             pool.shutdown(wait=False, cancel_futures=True)  # the next invocation gets another
 
-    def _wait(self, future: futures.Future[Any]) -> None:
+    def _wait(self, future: futures.Future[Any], invocation: Invocation | None) -> None:
         pause, counted, watch = 0.001, False, Watch()
         while not futures.wait([future], pause).done:
             pause = min(2 * pause, 0.02)
+            if invocation is not None and invocation.over:
+                future.cancel()
             frame = watch.waiting(self._loop._thread_id)
             if frame is None:
                 continue
