@@ -44,6 +44,7 @@ class Workers:
         try:
             return future.result()
         except futures.CancelledError:
+            discard(awaitable)
             raise asyncio.CancelledError from None  # as asyncio.run would
 
     def run_until_complete(self, future: Awaitable[Any]) -> Any:
@@ -121,7 +122,7 @@ class Workers:
 
 def discard(awaitable: object) -> None:
     """A coroutine that will not be awaited: closed, it does not warn of that."""
-    if inspect.iscoroutine(awaitable):
+    if inspect.iscoroutine(awaitable) and inspect.getcoroutinestate(awaitable) == inspect.CORO_CREATED:
         awaitable.close()
 
 

@@ -2,11 +2,14 @@
 
 import asyncio
 import contextlib
+import importlib
+import os
 import signal
 import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -245,3 +248,20 @@ def test_nested_runs_that_wait_for_each_other_end_at_the_deadline(make: Make) ->
     assert environment.get("endpoint", seconds=1.5)[0] == 504
     assert time.monotonic() - started < 1.45
     assert environment.get("hello") == (200, "hello")
+
+
+def test_an_import_is_not_interrupted_half_way(make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / f"slow_{os.getpid()}_{id(make)}"
+    package.mkdir()
+    (package / "__init__.py").write_text(f"import {package.name}.a\nimport {package.name}.b\n")
+    (package / "a.py").write_text("")
+    (package / "b.py").write_text("import time\ntime.sleep(1.2)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    async def lazy() -> bool:
+        module = importlib.import_module(package.name)
+        return hasattr(module, "a")
+
+    environment = make(lazy=lazy)
+    environment.get("lazy", seconds=1.5)  # a little late, but whole
+    assert environment.get("lazy") == (200, True)

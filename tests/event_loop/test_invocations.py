@@ -2,11 +2,13 @@
 
 import asyncio
 import contextvars
+import logging
 import os
 import queue
 import signal
 import threading
 import time
+import warnings
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
@@ -682,3 +684,175 @@ def test_under_a_server_too_a_thread_of_an_ended_request_gets_no_loop(make: Make
 
     environment.handler.run(server())
     assert "whose invocation is over" in errors[0]
+
+
+def test_a_shared_pool_serves_later_requests_again(make: Make) -> None:
+    shared = ThreadPoolExecutor(4)
+
+    async def one() -> str:
+        for _ in range(4):
+            asyncio.get_running_loop().run_in_executor(shared, time.sleep, 0.3)
+        await asyncio.sleep(0.05)
+        return "one"
+
+    async def two() -> str:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(shared, lambda: asyncio.run(asyncio.sleep(0, "two")))
+
+    environment = make(one=one, two=two)
+    assert environment.get("one") == (200, "one")
+    assert len(environment.ledger.zombies) == 4
+    time.sleep(0.5)
+    for _ in range(2):
+        assert environment.get("two", seconds=5) == (200, "two")
+    shared.shutdown()
+
+
+def test_a_retry_in_a_worker_does_not_reach_the_next_request(make: Make) -> None:
+    async def slow() -> None:
+        seen.append("began")
+        await asyncio.sleep(30)
+
+    def tool() -> None:
+        for _ in range(5):
+            with suppress(Exception, asyncio.CancelledError):
+                asyncio.run(slow())
+
+    async def endpoint() -> str:
+        await asyncio.to_thread(tool)
+        return "late"
+
+    environment = make(endpoint=endpoint, wait=wait_a_little)
+    assert environment.get("endpoint", seconds=1.5)[0] == 504
+    seen.clear()
+    assert environment.get("wait") == (200, "waited")
+    assert seen == []
+    assert environment.ledger.leftovers == []
+
+
+def test_keyboard_interrupt_does_not_hang_the_environment(make: Make) -> None:
+    async def endpoint() -> None:
+        raise KeyboardInterrupt
+
+    environment = make(endpoint=endpoint)
+    with pytest.raises(KeyboardInterrupt):
+        environment.get("endpoint", seconds=3)
+    assert environment.get("hello") == (200, "hello")
+
+
+def test_a_forked_child_has_a_loop_of_its_own(make: Make) -> None:
+    async def endpoint() -> list[Any]:
+        seen.clear()
+        asyncio.get_running_loop().call_later(0.01, seen.append, "parent's")
+        read, write = os.pipe()
+        if (child := os.fork()) == 0:
+            try:
+                result = asyncio.run(asyncio.sleep(0.05, "child"))
+                os.write(write, f"{result} {seen}".encode())
+            finally:
+                os._exit(0)
+        os.waitpid(child, 0)  # noqa: ASYNC222
+        answer = os.read(read, 100).decode()
+        os.close(read)
+        os.close(write)
+        return [answer]
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # fork with threads: the point
+        assert make(endpoint=endpoint).get("endpoint") == (200, ["child []"])
+
+
+def test_generators_of_the_startups_own_tasks_go_on(make: Make) -> None:
+    async def batch() -> AsyncIterator[int]:
+        for number in range(5):
+            await asyncio.sleep(0.02)
+            yield number
+
+    async def consume() -> None:
+        async for number in batch():
+            seen.append(str(number))
+
+    @asynccontextmanager
+    async def lifespan(app: Any) -> AsyncIterator[None]:
+        task = asyncio.create_task(consume())
+        yield
+        task.cancel()
+
+    environment = make(options={"lifespan": lifespan}, wait=wait_a_little)
+    for _ in range(6):
+        environment.get("hello")
+        environment.get("wait")
+    assert seen == list("01234")
+
+
+def test_a_startup_thread_is_nobodys_leftover(make: Make) -> None:
+    stop, results = threading.Event(), list[Any]()
+
+    def serve() -> None:
+        while not stop.wait(0.01):
+            results.append(asyncio.run(asyncio.sleep(0.05, "done")))
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    environment = make()
+    for _ in range(20):
+        environment.get("hello")
+        assert environment.ledger.leftovers == environment.ledger.zombies == []
+        time.sleep(0.01)
+    stop.set()
+    thread.join()
+    assert results
+    assert set(results) == {"done"}
+
+
+def test_a_second_loop_with_connections_of_its_own_stays_one(make: Make) -> None:
+    class Echo(asyncio.Protocol):
+        def connection_made(self, transport: Any) -> None:
+            self.transport = transport
+
+        def data_received(self, data: bytes) -> None:
+            self.transport.write(data)
+
+    second = asyncio.SelectorEventLoop()
+
+    async def connect() -> Any:
+        server = await second.create_server(Echo, "127.0.0.1", 0)
+        return server, *await asyncio.open_connection(*server.sockets[0].getsockname()[:2])
+
+    async def ask(reader: Any, writer: Any) -> str:
+        writer.write(b"hello")
+        return (await reader.read(100)).decode()
+
+    async def legacy() -> str:
+        return second.run_until_complete(ask(reader, writer))
+
+    environment = make(mode="patch", legacy=legacy)
+    server, reader, writer = second.run_until_complete(connect())
+    assert environment.get("legacy") == (200, "hello")
+    assert environment.ledger.nested_entries == 1
+    writer.close()
+    server.close()
+    second.run_until_complete(asyncio.sleep(0))
+    second.close()
+
+
+def test_a_timer_with_a_standard_library_callback_ends_too(make: Make) -> None:
+    async def later() -> str:
+        asyncio.get_running_loop().call_later(60, logging.getLogger("x").warning, "fired")
+        return "ok"
+
+    environment = make(later=later)
+    environment.get("later")
+    assert len(environment.ledger.leftovers) == 1
+
+
+@pytest.mark.parametrize("first", ["http.response.body", "nonsense"])
+def test_a_raw_app_that_answers_out_of_order_is_a_500(mode: str, first: str) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            raise ValueError
+        await send({"type": first, "body": b"x"})
+
+    handler = EnvironmentLoop(app, mode, report=lambda ledger: None)  # type: ignore[arg-type]
+    assert handler(http_event(), Context())["statusCode"] == 500
+    handler.close()

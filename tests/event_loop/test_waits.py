@@ -1,9 +1,11 @@
 """The loop's thread waits for a thread that needs the loop: no deadlock, in either mode."""
 
 import asyncio
+import hashlib
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from queue import SimpleQueue
 from typing import Any
 
@@ -165,3 +167,51 @@ def test_waits_within_waits_end_and_the_next_request_is_clean(make: Make, count:
     assert status in (200, 504)
     assert environment.get("hello") == (200, "hello")
     assert environment.ledger.leftovers == []
+
+
+def test_a_long_call_of_c_code_is_work_and_no_wait(make: Make) -> None:
+    lock, state = threading.Lock(), {"n": 0}
+
+    async def add() -> None:
+        with lock:
+            before = state["n"]
+            hashlib.pbkdf2_hmac("sha256", b"x", b"y", 400_000)
+            state["n"] = before + 1
+
+    async def endpoint() -> int:
+        task = asyncio.create_task(asyncio.to_thread(lambda: asyncio.run(asyncio.sleep(0.5))))
+        await asyncio.sleep(0.02)
+        await asyncio.gather(*(add() for _ in range(3)))
+        await task
+        return state["n"]
+
+    assert make(endpoint=endpoint).get("endpoint") == (200, 3)
+
+
+def test_a_worker_that_calls_again_and_again_never_hangs(make: Make) -> None:
+    stop = threading.Event()
+
+    def tool() -> int:
+        rounds = 0
+        while not stop.is_set():
+            with suppress(Exception, asyncio.CancelledError):
+                asyncio.run(asyncio.sleep(0.002))
+            rounds += 1
+        return rounds
+
+    threads: list[threading.Thread] = []
+
+    async def begin() -> str:
+        threads.append(threading.Thread(target=tool))
+        threads[-1].start()
+        await asyncio.sleep(0.02)
+        return "ok"
+
+    environment = make(begin=begin)
+    for _ in range(5):
+        environment.get("begin")
+        environment.get("hello")
+    stop.set()
+    for thread in threads:
+        thread.join(5)
+    assert not any(thread.is_alive() for thread in threads)
