@@ -3,6 +3,7 @@ PORT ?= 8000
 ARCHITECTURE ?= arm64
 EVENT ?= events/completion.json
 BIN := .venv/bin
+UV = $(shell command -v uv || echo $(BIN)/uv)
 export PYTHONPATH := .:agents
 
 help: ## print this list
@@ -16,7 +17,7 @@ test: ## run every test that needs no AWS
 	@scripts/setup dev
 	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
-check: synth ## format, lint, types, and cdk-nag on the template
+check: synth ## check format, lint, types, and cdk-nag on the template (needs Node)
 	@scripts/setup dev
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
@@ -45,9 +46,10 @@ node_modules: package.json
 	@npm install --no-package-lock --no-audit --no-fund --silent
 	@touch node_modules
 
-lock: ## compile requirements*.in to hashed requirements*.txt (needs uv)
-	uv pip compile -q requirements.in -o requirements.txt --python-version 3.13 --universal --generate-hashes --no-header
-	uv pip compile -q requirements-dev.in -o requirements-dev.txt --override requirements-overrides.in --python-version 3.13 --universal --generate-hashes --no-header
+lock: ## compile requirements*.in to hashed requirements*.txt
+	@scripts/setup dev
+	$(UV) pip compile -q requirements.in -o requirements.txt --python-version 3.13 --universal --generate-hashes --no-header
+	$(UV) pip compile -q requirements-dev.in -o requirements-dev.txt --override requirements-overrides.in --python-version 3.13 --universal --generate-hashes --no-header
 
 .PHONY: help run test check format loop-table bundle synth sam lock
 .DEFAULT_GOAL := help

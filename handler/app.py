@@ -38,7 +38,9 @@ def create_app() -> FastAPI:
     """The app; interactive docs only where no stranger can reach them."""
     local = "AWS_LAMBDA_FUNCTION_NAME" not in os.environ
     docs = {"docs_url": "/docs", "openapi_url": "/openapi.json"} if local else {"docs_url": None, "openapi_url": None}
-    app = FastAPI(title="agency-lambda", version="0.1.0", lifespan=lifespan, redoc_url=None, **docs)
+    app = FastAPI(
+        title="agency-lambda", version="0.1.0", lifespan=lifespan, redoc_url=None, redirect_slashes=False, **docs
+    )
     app.state.runs = runs
     app.add_middleware(BodyLimit)
     app.include_router(router)

@@ -8,7 +8,7 @@ LIMIT = 1_000_000  # bytes; a message is text, and a model's context is smaller
 
 
 class BodyLimit:
-    """ASGI middleware: 413 for a body over `LIMIT` bytes, declared or streamed."""
+    """ASGI middleware: 413 for a body over `LIMIT` bytes, whatever its declared length."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -16,25 +16,18 @@ class BodyLimit:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
-        body = await _read(scope, receive)
-        if body is None:
-            error = PayloadTooLarge(f"The body is over {LIMIT:,} bytes.")
-            return await answer(error.status, error.kind, str(error))(scope, receive, send)
-        await self._app(scope, _replay(body, receive), send)
-
-
-async def _read(scope: Scope, receive: Receive) -> bytes | None:
-    declared = dict(scope["headers"]).get(b"content-length", b"0")
-    if declared.isdigit() and int(declared) > LIMIT:
-        return None
-    body = bytearray()
-    while True:
-        message = await receive()
-        body += message.get("body", b"")
-        if len(body) > LIMIT:
-            return None
-        if not message.get("more_body", False):
-            return bytes(body)
+        body = bytearray()
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return  # cut off half-way: what has arrived is not what was meant
+            body += message.get("body", b"")
+            if len(body) > LIMIT:
+                error = PayloadTooLarge(f"The body is over {LIMIT:,} bytes.")
+                return await answer(error.status, error.kind, str(error))(scope, receive, send)
+            if not message.get("more_body", False):
+                break
+        await self._app(scope, _replay(bytes(body), receive), send)
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

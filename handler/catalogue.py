@@ -1,7 +1,10 @@
 """The agencies that `agents/` offers, by their URL names. Nothing here is imported before a run or a listing asks."""
 
 import inspect
+import re
+import traceback
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from handler.errors import AgencyMisconfigured, UnknownName
@@ -38,27 +41,60 @@ def build(create_agency: CreateAgency) -> "Agency":
     """A fresh agency: one that two runs share mixes their histories.
 
     Raises:
-        AgencyMisconfigured: the factory raised (that stays in the log), or its history callbacks are `async def`,
-            which the framework would never await.
+        AgencyMisconfigured: the factory raised (that stays in the log), or what it made cannot run here.
     """
     try:
         agency = create_agency()
     except Exception as error:
         raise AgencyMisconfigured("The agency cannot be built. The log says why.") from error
-    for kind in ("load", "save"):
-        callback = getattr(agency, f"_{kind}_threads_callback", None)
-        if inspect.iscoroutinefunction(callback) or inspect.iscoroutinefunction(getattr(callback, "__call__", None)):  # noqa: B004
-            raise AgencyMisconfigured(
-                f"{kind}_threads_callback is `async def`: Agency Swarm never awaits it, and the history would be lost. "
-                "Write `def`, or leave it out: conversations are kept by the service."
-            )
+    if defect := _defect(agency):
+        raise AgencyMisconfigured(defect)
+    agency._built_here = True
     return agency
 
 
 def check() -> None:
-    """Build every agency once, so that what cannot run is refused at start."""
-    for create_agency in factories().values():
-        build(create_agency)
+    """Build every agency, so that what cannot run is refused at start.
+
+    Raises:
+        AgencyMisconfigured: names the agency, what is wrong, and where. For the terminal, not for a client.
+    """
+    from handler.models import offline_script
+
+    for name, create_agency in _named(factories, "agents/agencies.py").items():
+        for _ in range(2):  # the second shows whether the first is shared
+            _named(partial(build, create_agency), f"agency {name!r}")
+        _named(partial(offline_script, create_agency), f"offline.py of agency {name!r}")
+
+
+def _named[T](call: Callable[[], T], what: str) -> T:
+    try:
+        return call()
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is told
+        cause = error.__cause__ or error
+        last = traceback.extract_tb(cause.__traceback__)[-1]
+        place = "" if isinstance(error, AgencyMisconfigured) and cause is error else f" ({last.filename}:{last.lineno})"
+        raise AgencyMisconfigured(f"{what}: {type(cause).__name__}: {cause}{place}") from None
+
+
+def _defect(agency: Any) -> str | None:
+    from agency_swarm import Agency
+
+    if not isinstance(agency, Agency):
+        return f"create_agency() returned {type(agency).__name__}, not an Agency."
+    if hasattr(agency, "_built_here"):
+        return "create_agency() returned the same Agency twice: its users would share their histories. Make a new one."
+    for agent in agency.agents.values():
+        if isinstance(agent.instructions, str) and re.fullmatch(r"\S+\.(md|txt)", agent.instructions):
+            return f"The instructions file of {agent.name} does not exist."
+    for kind in ("load", "save"):
+        callback = getattr(agency, f"_{kind}_threads_callback", None)
+        if inspect.iscoroutinefunction(callback) or inspect.iscoroutinefunction(getattr(callback, "__call__", None)):  # noqa: B004
+            return (
+                f"{kind}_threads_callback is `async def`: Agency Swarm never awaits it, and the history would be lost. "
+                "Write `def`, or leave it out: conversations are kept by the service."
+            )
+    return None
 
 
 def describe(name: str, agency: "Agency") -> dict[str, Any]:

@@ -7,6 +7,7 @@ ServiceError
  ├─ GuardrailTriggered   the agency's own guardrail refused
  ├─ StoreUnavailable
  ├─ UpstreamFailed       the model, or what stands behind it
+ ├─ RunLimitExceeded     too many model calls
  └─ AgencyMisconfigured  a defect in `agents/`
 
 Every answer is ``{"error": {"type", "message", "request_id"}}``. Only texts written here, or in the exceptions that
@@ -70,6 +71,12 @@ class UpstreamFailed(ServiceError):
     status, kind = 502, "upstream_failed"
 
 
+class RunLimitExceeded(ServiceError):
+    """The run was stopped, because it asked models more often than a run may."""
+
+    status, kind = 502, "run_limit_exceeded"
+
+
 class AgencyMisconfigured(ServiceError):
     """An agency cannot run as it is written; the message says what to change."""
 
@@ -121,7 +128,7 @@ def install(app: FastAPI) -> None:
 
 async def _service_error(request: Request, error: Any) -> JSONResponse:
     if error.status >= 500:
-        logger.error("%s: %s", error.kind, error, exc_info=error)
+        logger.error("request %s: %s: %s", request_id(), error.kind, error, exc_info=error)
     return answer(error.status, error.kind, str(error))
 
 
@@ -130,7 +137,7 @@ async def _invalid_request(request: Request, error: Any) -> JSONResponse:
     field = ".".join(str(part) for part in first["loc"][1:])
     if first["type"] == "json_invalid" or (not field and not _says_json(request)):
         return answer(400, "invalid_json", "The body is not JSON. Send content-type: application/json.")
-    return answer(422, "invalid_request", f"{field or 'body'}: {first['msg']}")
+    return answer(422, "invalid_request", f"{field or 'body'}: {first['msg'].removeprefix('Value error, ')}")
 
 
 async def _http_error(request: Request, error: Any) -> JSONResponse:

@@ -29,7 +29,7 @@ def main() -> None:
         environment = EnvironmentLoop(app, settings.event_loop)
         catalogue.check()
     except (ConfigurationError, EventLoopError, ServiceError) as error:
-        sys.exit(f"Not started: {error.__cause__ or error}")
+        sys.exit(f"Not started: {error}")
     print(_hint(settings, listener.getsockname()[1]), flush=True)
     # Its loop is ours and its lifespan too: the environment has started the app already.
     server = uvicorn.Server(uvicorn.Config(environment.asgi, lifespan="off", interface="asgi3", log_level="warning"))

@@ -6,10 +6,10 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from agents import InputGuardrailTripwireTriggered, OutputGuardrailTripwireTriggered
-from pydantic import BaseModel
+from pydantic_core import to_json
 
 from handler import catalogue
-from handler.errors import GuardrailTriggered, UnknownName, UpstreamFailed
+from handler.errors import GuardrailTriggered, RunLimitExceeded, UnknownName, UpstreamFailed
 from handler.event_loop import current
 from handler.models import Meter, Models, is_upstream_failure, offline_script
 from handler.settings import Settings
@@ -45,7 +45,8 @@ class Runs:
         Raises:
             UnknownName: no such agency or agent.
             GuardrailTriggered: a guardrail of the agency refused.
-            UpstreamFailed: the model did not answer.
+            UpstreamFailed: the model did not answer, or not as it should.
+            RunLimitExceeded: the agents went on and on.
             StoreUnavailable, ConversationBusy: the history could not be loaded, or grew meanwhile.
         """
         name, create_agency = catalogue.find(agency)
@@ -58,7 +59,7 @@ class Runs:
         history = await self._store.load(conversation)
         built.thread_manager.replace_messages(list(history))
         result = await _respond(built, message, agent, meter)
-        new = built.thread_manager.get_all_messages()[len(history) :]
+        new = _writable(built.thread_manager.get_all_messages()[len(history) :])
         await self._store.append(conversation, len(history), new)
         return Completed(
             response=_text(result.final_output),
@@ -81,8 +82,12 @@ async def _respond(agency: "Agency", message: str, agent: str | None, meter: Met
     except (InputGuardrailTripwireTriggered, OutputGuardrailTripwireTriggered) as error:
         raise GuardrailTriggered("A guardrail of the agency refused this run.") from error
     except Exception as error:
+        if meter.model_calls >= meter.limit:
+            raise RunLimitExceeded(f"The run was stopped after {meter.limit:.0f} model calls.") from error
         if is_upstream_failure(error):
-            raise UpstreamFailed("The model did not answer. Try again later.") from error
+            raise UpstreamFailed(
+                "The model did not answer as it should. The request id finds the reason in the log."
+            ) from error
         raise
     finally:
         _note(run_duration_ms=round(1000 * (time.monotonic() - started), 1), **asdict(meter))
@@ -95,4 +100,15 @@ def _note(**facts: Any) -> None:
 
 
 def _text(output: Any) -> str:
-    return output.model_dump_json() if isinstance(output, BaseModel) else str(output or "")
+    """A text as it is; what an `output_type` made, as JSON."""
+    text = "" if output is None else output if isinstance(output, str) else to_json(output).decode()
+    return str(_writable(text))
+
+
+def _writable(value: Any) -> Any:
+    """Without halves of surrogate pairs, which a model can cut an emoji into and no UTF-8 can hold."""
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, list):
+        return [_writable(each) for each in value]
+    return {key: _writable(each) for key, each in value.items()} if isinstance(value, dict) else value

@@ -18,7 +18,9 @@ from agency_swarm import (
 )
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
+from handler import catalogue
 from tests.conftest import Service
 from tests.events import http_event
 from tests.model_server import Failure, ModelServer, call
@@ -297,6 +299,121 @@ print([name for name in sys.modules if name.split(".")[0] in ("agencies", "agenc
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def one_agent(**options: Any) -> Callable[[], Agency]:
+    return lambda: Agency(Agent(name="One", instructions="One", model="one", **options))
+
+
+def test_a_model_that_calls_for_ever_is_stopped(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    @function_tool
+    def again() -> str:
+        """Again."""
+        return "again"
+
+    use(monkeypatch, one_agent(tools=[again]))
+    with ModelServer(lambda request: call("again")) as server:
+        service = start(OPENAI_API_KEY="k", OPENAI_BASE_URL=server.base_url)
+        status, body = service.ask()
+        assert len(server.requests) == 50
+    assert (status, body["error"]["type"]) == (502, "run_limit_exceeded")
+
+
+class Shape(BaseModel):
+    name: str
+    size: int
+
+
+@pytest.mark.parametrize("api", ["responses", "chat"])
+@pytest.mark.parametrize("answer", ["no JSON", '{"name": 1}', call("no_such_tool")])
+def test_a_model_that_misbehaves_is_a_502(start: Start, monkeypatch: pytest.MonkeyPatch, api: str, answer: Any) -> None:
+    use(monkeypatch, one_agent(output_type=Shape))
+    with ModelServer(lambda request: answer) as server:
+        service = start(OPENAI_API_KEY="k", OPENAI_BASE_URL=server.base_url, MODEL_API=api)
+        status, body = service.ask()
+    assert (status, body["error"]["type"]) == (502, "upstream_failed")
+
+
+@pytest.mark.parametrize(
+    ("kind", "answer", "response"),
+    [
+        (Shape, '{"name": "x", "size": 2}', '{"name":"x","size":2}'),
+        (list[str], '{"response": ["a", "b\'c"]}', '["a","b\'c"]'),
+        (int, '{"response": 0}', "0"),
+        (bool, '{"response": false}', "false"),
+        (str, "", ""),
+    ],
+)
+def test_a_typed_output_is_json(
+    start: Start, monkeypatch: pytest.MonkeyPatch, kind: Any, answer: str, response: str
+) -> None:
+    use(monkeypatch, one_agent(output_type=kind))
+    with ModelServer(lambda request: answer) as server:
+        service = start(OPENAI_API_KEY="k", OPENAI_BASE_URL=server.base_url)
+        status, body = service.ask()
+    assert status == 200
+    assert body["response"] == response
+
+
+def test_half_a_surrogate_from_a_model_does_not_end_a_conversation(start: Start) -> None:
+    with ModelServer(lambda request: "\ud83d cut") as server:
+        service = start(OPENAI_API_KEY="k", OPENAI_BASE_URL=server.base_url)
+        for _ in range(2):
+            status, body = service.ask("hello", thread_id="emoji")
+            assert status == 200
+            assert body["response"].endswith(" cut")
+
+
+def test_a_factory_that_shares_its_agency_is_refused(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = one_agent()()
+    use(monkeypatch, lambda: whole)
+    assert service.ask()[0] == 200
+    status, body = service.ask()
+    assert (status, body["error"]["type"]) == (500, "agency_misconfigured")
+    assert "same Agency twice" in body["error"]["message"]
+
+
+def failing() -> Agency:
+    raise ValueError("no database")
+
+
+@pytest.mark.parametrize(
+    ("factory", "said"),
+    [
+        (lambda: None, "returned NoneType"),
+        (lambda: Agency(Agent(name="One", instructions="./missing.md")), "instructions file of One"),
+        (failing, "ValueError: no database"),
+    ],
+)
+def test_the_start_names_what_cannot_run(monkeypatch: pytest.MonkeyPatch, factory: Any, said: str) -> None:
+    use(monkeypatch, factory)
+    with pytest.raises(catalogue.AgencyMisconfigured, match="agency 'agreement-desk'") as caught:
+        catalogue.check()
+    assert said in str(caught.value)
+
+
+def test_a_trailing_slash_is_a_404_in_the_one_shape(service: Service) -> None:
+    assert service.post("/completion/", {"message": "x"})[1]["error"]["type"] == "not_found"
+
+
+def test_an_endless_content_length_is_no_500(service: Service) -> None:
+    event = http_event("POST", "/completion", {"message": "x", "agency": "nobody"})
+    event["headers"]["content-length"] = "9" * 5000
+    assert service.send(event)[0] == 404
+
+
+def test_a_request_cut_off_in_its_body_is_not_run(service: Service) -> None:
+    messages = [{"type": "http.request", "body": b'{"message": "x"}', "more_body": True}, {"type": "http.disconnect"}]
+    scope = {"type": "http", "method": "POST", "path": "/completion", "query_string": b"", "headers": []}
+
+    async def receive() -> Any:
+        return messages.pop(0)
+
+    async def send(message: Any) -> None:
+        pass
+
+    service.handler.run(service.handler.asgi(scope, receive, send))
+    assert "model_calls" not in service.ledger.facts
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

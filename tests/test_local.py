@@ -34,6 +34,7 @@ def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str
         env=environment(tmp_path, PORT=str(port), EVENT_LOOP=request.param),
         cwd=ROOT,
         stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
     )
     url = f"http://127.0.0.1:{port}"
@@ -55,7 +56,8 @@ def test_it_answers_twice_in_one_conversation_and_stops_on_ctrl_c(server: tuple[
         assert "Dear Weber GmbH" in answer.json()["response"]
     assert httpx.get(f"{url}/docs").status_code == 200
     process.send_signal(signal.SIGINT)
-    out, _ = process.communicate(timeout=15)
+    out, err = process.communicate(timeout=15)
+    assert err == ""
     assert process.returncode == 0
     assert "curl -s localhost" in out
     assert "model: offline" in out

@@ -186,6 +186,8 @@ class Entries:
             try:
                 return original["run_until_complete"](self.loop, task)
             except KeyboardInterrupt:
+                if task.done():
+                    task.exception()  # it has been seen: here it goes
                 raise
             except BaseException as error:
                 if task.done():

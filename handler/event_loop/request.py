@@ -76,7 +76,7 @@ class Reply:
         """When the app has ended, or its time has: see to it that there is exactly one whole answer."""
         error = app.exception() if app.done() and not app.cancelled() else None
         if error is not None:
-            logger.error("the app failed", exc_info=error)
+            logger.error("request %s: the app failed", self._invocation.ledger.request_id, exc_info=error)
         if self._whole and self._last and self._held[0]["type"] == "http.response.start":
             await self._let_go()  # from here, not from the app: this is never interrupted
         elif self._invocation.ledger.deadline_exceeded:

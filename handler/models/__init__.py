@@ -2,11 +2,12 @@
 
 from handler.models.environment import Models, offline_script
 from handler.models.failures import ModelUnavailable, is_upstream_failure
-from handler.models.metering import Meter, MeteredModel, WrappedModel
+from handler.models.metering import Meter, MeteredModel, ModelCallLimit, WrappedModel
 
 __all__ = [
     "Meter",
     "MeteredModel",
+    "ModelCallLimit",
     "ModelUnavailable",
     "Models",
     "WrappedModel",

@@ -1,6 +1,7 @@
 """Which model answers for each agent of an agency."""
 
 import importlib.util
+import math
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
@@ -60,6 +61,8 @@ class Models:
         An agent's own Model instance stays, also offline. A name is looked up on our client (`litellm/...`
         where the SDK would). MODEL stands in for the framework's default, which an agent without a model has.
         """
+        if self.settings.offline:
+            meter.limit = math.inf  # costs nothing, and comes to an end by itself
         for agent in agency.agents.values():
             declared = getattr(agent.model, "declared", agent.model)
             inner = declared if isinstance(declared, Model) else self._named(agent, declared, script or {})

@@ -48,7 +48,8 @@ def is_upstream_failure(failure: BaseException | str) -> bool:
         return failure == ModelUnavailable.TEXT
     seen: set[int] = set()
     link: BaseException | None = failure
-    while link is not None and id(link) not in seen and not isinstance(link, ModelUnavailable):
+    # ModelBehaviorError: the model answered, but called a tool that is not there or broke the output's type.
+    while link is not None and id(link) not in seen and not isinstance(link, ModelUnavailable | ModelBehaviorError):
         seen.add(id(link))
         link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
-    return isinstance(link, ModelUnavailable)
+    return isinstance(link, ModelUnavailable | ModelBehaviorError)

@@ -20,14 +20,31 @@ from handler.models.failures import ModelUnavailable, provider_failures
 _Terminal = ResponseCompletedEvent | ResponseFailedEvent | ResponseIncompleteEvent
 
 
+class ModelCallLimit(RuntimeError):
+    """The run asked a model more often than a run may."""
+
+
 @dataclass
 class Meter:
     """What one run used, over all its agents. A call that failed counts as a call."""
+
+    # Model calls of one run: what calls a tool for ever is not paid for ever. No field: it is not used up, it is there.
+    limit = 50.0
 
     model_calls: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
     total_tokens: int = 0
+
+    def begin_call(self) -> None:
+        """Count a call before it is made.
+
+        Raises:
+            ModelCallLimit: that would be one too many.
+        """
+        if self.model_calls >= self.limit:
+            raise ModelCallLimit(f"the run was stopped after {self.limit:.0f} model calls")
+        self.model_calls += 1
 
     def add(self, usage: Usage | ResponseUsage | None) -> None:
         """None: the server does not say."""
@@ -85,7 +102,7 @@ class MeteredModel(WrappedModel):
         self.declared = declared
 
     async def get_response(self, *args: Any, **kwargs: Any) -> ModelResponse:
-        self.meter.model_calls += 1
+        self.meter.begin_call()
         with provider_failures():
             response = await super().get_response(*args, **kwargs)
         self.meter.add(response.usage)
@@ -94,7 +111,7 @@ class MeteredModel(WrappedModel):
         return response
 
     async def stream_response(self, *args: Any, **kwargs: Any) -> AsyncIterator[ResponseStreamEvent]:
-        self.meter.model_calls += 1
+        self.meter.begin_call()
         answered = False
         stream: Any = super().stream_response(*args, **kwargs)
         with provider_failures():

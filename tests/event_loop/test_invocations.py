@@ -832,7 +832,7 @@ def test_a_second_loop_with_connections_of_its_own_stays_one(make: Make) -> None
     assert environment.ledger.nested_entries == 1
     writer.close()
     server.close()
-    second.run_until_complete(asyncio.sleep(0))
+    second.run_until_complete(asyncio.sleep(0.05))
     second.close()
 
 
