@@ -160,6 +160,7 @@ class EnvironmentLoop:
             leftovers.close_generators(self.loop, self._entries.generators, self._environment)
         await leftovers.end_tasks(self.loop, belongs, invocation.ledger, budget)
         leftovers.end_callbacks(self.loop, invocation)
+        leftovers.forget_imports(invocation)
         if alone:
             await self._entries.workers.forsake(invocation.ledger)
         invocation.over = True

@@ -78,6 +78,7 @@ class Fence:
         if not invocation.ledger.deadline_exceeded:
             invocation.ledger.deadline_exceeded = True
             invocation.ledger.notes.append(f"interrupted at {place(frame)}")
+        invocation.half_imported |= _being_imported()
         for task in asyncio.all_tasks(self._loop):  # what has not begun to block must not begin now
             if task is not invocation.driver and task.get_context().get(current) is invocation:
                 task.cancel()
@@ -95,7 +96,7 @@ class Fence:
             importing = importing or frame.f_code.co_filename == _IMPORT
             frame = frame.f_back
         if importing and self._loop.time() < (invocation.deadline or 0) + 0.5 * invocation.reserve:
-            return False  # half an import stays in sys.modules: only when there is nearly no time left
+            return False  # an import is begun again from the start: only when there is nearly no time left
         return frame is not None and user and (not machinery or invocation.over)
 
     def _drive(self, future: Future[Any]) -> None:
@@ -140,6 +141,11 @@ class Watch:
             self._seen, self._since, self._cpu = (frame, frame.f_lasti), time.monotonic(), cpu
         still = time.monotonic() - self._since > _STILL
         return frame if still and not is_library(frame) else None
+
+
+def _being_imported() -> set[str]:
+    specs = [getattr(module, "__spec__", None) for module in list(sys.modules.values())]
+    return {spec.name for spec in specs if spec is not None and getattr(spec, "_initializing", False)}
 
 
 def _cpu_seconds(thread_id: int) -> float:

@@ -106,6 +106,7 @@ class Invocation:
     deadline: float | None = None
     reserve: float = 0.0
     driver: asyncio.Task[Any] | None = None  # ours, around the app's task: never to be interrupted
+    half_imported: set[str] = field(default_factory=set)  # modules whose import the deadline broke off
     ending: bool = False  # nothing new of it may begin
     over: bool = False
 

@@ -78,6 +78,13 @@ def end_callbacks(loop: Any, invocation: Invocation) -> None:
     loop._scheduled, loop._timer_cancelled_count = live, 0
 
 
+def forget_imports(invocation: Invocation) -> None:
+    """Of a package whose import was broken off nothing stays: what is missing in it would be missing for ever."""
+    for name in invocation.half_imported:
+        for module in [module for module in sys.modules if module == name or module.startswith(f"{name}.")]:
+            del sys.modules[module]
+
+
 def _belongs_to_client(module: str) -> bool:
     root = module.partition(".")[0]
     return is_library_module(module) and (root not in sys.stdlib_module_names or root in ("asyncio", "_asyncio"))
@@ -93,6 +100,11 @@ def close_generators(loop: Any, generators: Mapping[Any, Invocation | None], kee
 async def _close(generator: Any) -> None:
     with suppress(Exception):
         await generator.aclose()
+
+
+def has_pool_threads() -> bool:
+    """Whether there is any thread of a concurrent.futures pool."""
+    return len(pool._threads_queues) > 0
 
 
 def busy_threads(known: set[threading.Thread]) -> dict[threading.Thread, Work]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from .doors import before, original, stdlib_run
 from .fence import Watch
 from .ledger import EventLoopError, Invocation, Ledger, current, place
-from .leftovers import busy_threads
+from .leftovers import Work, busy_threads, has_pool_threads
 
 if TYPE_CHECKING:
     from .entries import Entries
@@ -83,15 +83,21 @@ class Workers:
     async def forsake(self, ledger: Ledger) -> None:
         """After a request: no thread can be killed, so name it, be deaf to it, and leave it the pool that it blocks."""
         self._zombies = {thread: job for thread, job in self._zombies.items() if thread.is_alive()}
-        if not busy_threads(self.startup | self._zombies.keys()):
+        if has_pool_threads():
+            await asyncio.sleep(0.0005)  # lets one that was given a job at the last moment begin it, and be seen
+        if not self._at_new_work():
             return
         await asyncio.sleep(0.005)  # one that has just finished is on its way to its next wait
-        zombies = busy_threads(self.startup | self._zombies.keys())
+        zombies = self._at_new_work()
         ledger.zombies += [work.text for work in zombies.values()]
         self._zombies |= {thread: work.job for thread, work in zombies.items()}
         pool = self._loop._default_executor
         if pool is not None and not pool._threads.isdisjoint(zombies):
             pool.shutdown(wait=False, cancel_futures=True)  # the next invocation gets another
+
+    def _at_new_work(self) -> dict[threading.Thread, Work]:
+        busy = busy_threads(self.startup)
+        return {t: work for t, work in busy.items() if work.job is None or self._zombies.get(t) is not work.job}
 
     def _wait(self, future: futures.Future[Any], invocation: Invocation | None) -> None:
         pause, counted, watch = 0.001, False, Watch()

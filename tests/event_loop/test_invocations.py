@@ -856,3 +856,27 @@ def test_a_raw_app_that_answers_out_of_order_is_a_500(mode: str, first: str) -> 
     handler = EnvironmentLoop(app, mode, report=lambda ledger: None)  # type: ignore[arg-type]
     assert handler(http_event(), Context())["statusCode"] == 500
     handler.close()
+
+
+def test_a_job_given_to_a_pool_at_the_last_moment_does_not_reach_the_next_request(make: Make) -> None:
+    shared, errors = ThreadPoolExecutor(1), list[str]()
+
+    def job() -> None:
+        time.sleep(0.05)
+        try:
+            asyncio.run(poll())
+        except EventLoopError as error:
+            errors.append(str(error))
+
+    async def endpoint() -> str:
+        shared.submit(job)
+        return "ok"
+
+    environment = make(endpoint=endpoint, wait=wait_a_little)
+    for _ in range(5):
+        environment.get("endpoint")
+        assert len(environment.ledger.zombies) == 1
+        environment.get("wait")
+        assert seen == []
+    assert len(errors) == 5
+    shared.shutdown()
