@@ -15,12 +15,14 @@ from agency_swarm import (
     GuardrailFunctionOutput,
     function_tool,
     input_guardrail,
+    output_guardrail,
 )
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from handler import catalogue
+from handler.store.sqlite import SQLiteStore
 from tests.conftest import Service
 from tests.events import http_event
 from tests.model_server import Failure, ModelServer, call
@@ -93,6 +95,24 @@ def item_count(folder: Path) -> int:
     return int(count)
 
 
+def test_a_thread_name_is_one_agencys_own(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agencies.AGENCIES", {"one": one_agent(), "two": one_agent()})
+    used = [service.ask("hello", agency=name, thread_id="same")[1]["usage"] for name in ("one", "two", "one")]
+    assert used[0] == used[1] != used[2]  # the second knows nothing of the first
+
+
+def test_two_runs_on_one_thread_never_mix(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def grown(self: SQLiteStore, conversation: str) -> list[Any]:
+        history = await load(self, conversation)
+        await self.append(conversation, len(history), [{"role": "user", "content": "somebody else's"}])
+        return history
+
+    load = SQLiteStore.load
+    monkeypatch.setattr(SQLiteStore, "load", grown)
+    status, body = service.ask(thread_id="weber")
+    assert (status, body["error"]["type"]) == (409, "conversation_busy")
+
+
 def test_one_agent_can_be_addressed(service: Service) -> None:
     status, body = service.ask("List the tasks.", agency="agreement-desk", agent="PlanfixAgent")
     assert (status, body["agent"]) == (200, "PlanfixAgent")
@@ -129,6 +149,7 @@ def test_bad_input_is_named(service: Service, body: Any, status: int, kind: str,
 
 def test_other_paths_and_methods(service: Service) -> None:
     assert service.get("/completion")[1]["error"]["type"] == "method_not_allowed"
+    assert service.handler(http_event("GET", "/completion"), None)["headers"]["allow"] == "POST"
     assert service.get("/nothing")[0] == 404
     assert service.get("/health") == (200, {"status": "ok"})
 
@@ -195,6 +216,16 @@ def test_a_failed_sub_agent_tells_no_upstream_text(start: Start, monkeypatch: py
         service = start(OPENAI_API_KEY="k", OPENAI_BASE_URL=server.base_url)
         _, body = service.ask()
     assert "sk-live" not in json.dumps(body)
+
+
+def test_an_output_guardrail_is_the_agencys_word_too(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    @output_guardrail
+    def never(context: Any, agent: Any, output: Any) -> GuardrailFunctionOutput:
+        return GuardrailFunctionOutput(output_info="no", tripwire_triggered=True)
+
+    use(monkeypatch, lambda: Agency(Agent(name="One", instructions="One", output_guardrails=[never])))
+    status, body = service.ask()
+    assert (status, body["error"]["type"]) == (422, "guardrail_triggered")
 
 
 def test_a_defect_in_an_agency_is_a_500_without_its_text(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:

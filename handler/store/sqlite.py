@@ -46,7 +46,7 @@ class SQLiteStore:
             with closing(self._connect()) as connection:
                 return [json.loads(item) for (item,) in connection.execute(query, (conversation,))]
         except (sqlite3.Error, OSError, ValueError) as error:
-            raise StoreUnavailable("the conversation could not be read") from error
+            raise StoreUnavailable("The conversation could not be read.") from error
 
     def _append(self, conversation: str, position: int, items: Sequence[Item]) -> None:
         rows = [
@@ -57,9 +57,11 @@ class SQLiteStore:
             with closing(self._connect()) as connection, connection:
                 connection.executemany("INSERT INTO item VALUES (?, ?, ?)", rows)
         except sqlite3.IntegrityError as error:
-            raise ConversationBusy("another run has continued this conversation in the meantime") from error
+            raise ConversationBusy(
+                "Another run continued this conversation meanwhile. What this run did is done, but not in the history."
+            ) from error
         except (sqlite3.Error, OSError) as error:
-            raise StoreUnavailable("the conversation could not be written") from error
+            raise StoreUnavailable("The conversation could not be written.") from error
 
     def _connect(self) -> sqlite3.Connection:
         self._path.parent.mkdir(parents=True, exist_ok=True)
