@@ -11,7 +11,7 @@ from pydantic_core import to_json
 from handler import catalogue
 from handler.errors import GuardrailTriggered, RunLimitExceeded, UnknownName, UpstreamFailed
 from handler.event_loop import current
-from handler.models import Meter, Models, is_upstream_failure, offline_script
+from handler.models import Meter, ModelCallLimit, Models, caused_by, is_upstream_failure, offline_script
 from handler.settings import Settings
 from handler.store import Store
 from handler.store.sqlite import SQLiteStore
@@ -53,7 +53,8 @@ class Runs:
         built, meter = catalogue.build(create_agency), Meter()
         if agent is not None and agent not in built.agents:
             raise UnknownName(f"The agency {name!r} has no agent {agent!r}. GET /agencies lists them.")
-        self._models.attach(built, meter, offline_script(create_agency))
+        script = offline_script(create_agency) if self._models.settings.offline else None
+        self._models.attach(built, meter, script)
         thread_id = thread_id or f"thread_{uuid.uuid4().hex}"
         conversation = f"{name}/{thread_id}"
         history = await self._store.load(conversation)
@@ -82,7 +83,7 @@ async def _respond(agency: "Agency", message: str, agent: str | None, meter: Met
     except (InputGuardrailTripwireTriggered, OutputGuardrailTripwireTriggered) as error:
         raise GuardrailTriggered("A guardrail of the agency refused this run.") from error
     except Exception as error:
-        if meter.model_calls >= meter.limit:
+        if caused_by(error, ModelCallLimit):
             raise RunLimitExceeded(f"The run was stopped after {meter.limit:.0f} model calls.") from error
         if is_upstream_failure(error):
             raise UpstreamFailed(

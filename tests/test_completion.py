@@ -350,6 +350,26 @@ def test_a_model_that_calls_for_ever_is_stopped(start: Start, monkeypatch: pytes
     assert (status, body["error"]["type"]) == (502, "run_limit_exceeded")
 
 
+def test_a_model_that_fails_at_the_limit_has_failed(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    @function_tool
+    def again() -> str:
+        """Again."""
+        return "again"
+
+    use(monkeypatch, one_agent(tools=[again]))
+    answers = [call("again")] * 49 + [Failure(500)]
+    with ModelServer(answers) as server:
+        service = start(OPENAI_API_KEY="k", OPENAI_BASE_URL=server.base_url)
+        assert service.ask()[1]["error"]["type"] == "upstream_failed"
+        assert len(server.requests) == 50
+
+
+def test_with_a_real_model_nobody_looks_for_the_offline_script(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("handler.runs.offline_script", None)
+    with ModelServer(["done"]) as server:
+        assert start(OPENAI_API_KEY="k", OPENAI_BASE_URL=server.base_url).ask()[0] == 200
+
+
 class Shape(BaseModel):
     name: str
     size: int

@@ -1,7 +1,7 @@
 """The model seam: which model answers for each agent, what all of them used, and when none could be asked."""
 
 from handler.models.environment import Models, offline_script
-from handler.models.failures import ModelUnavailable, is_upstream_failure
+from handler.models.failures import ModelUnavailable, caused_by, is_upstream_failure
 from handler.models.metering import Meter, MeteredModel, ModelCallLimit, WrappedModel
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "ModelUnavailable",
     "Models",
     "WrappedModel",
+    "caused_by",
     "is_upstream_failure",
     "offline_script",
 ]

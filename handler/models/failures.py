@@ -46,10 +46,15 @@ def is_upstream_failure(failure: BaseException | str) -> bool:
     """
     if isinstance(failure, str):
         return failure == ModelUnavailable.TEXT
+    # ModelBehaviorError: the model answered, but called a tool that is not there or broke the output's type.
+    return caused_by(failure, ModelUnavailable, ModelBehaviorError)
+
+
+def caused_by(failure: BaseException, *kinds: type[BaseException]) -> bool:
+    """Whether an exception, or what it was raised from, is one of `kinds`: the framework wraps what agents raise."""
     seen: set[int] = set()
     link: BaseException | None = failure
-    # ModelBehaviorError: the model answered, but called a tool that is not there or broke the output's type.
-    while link is not None and id(link) not in seen and not isinstance(link, ModelUnavailable | ModelBehaviorError):
+    while link is not None and id(link) not in seen and not isinstance(link, kinds):
         seen.add(id(link))
         link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
-    return isinstance(link, ModelUnavailable | ModelBehaviorError)
+    return isinstance(link, kinds)
