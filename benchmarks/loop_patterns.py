@@ -11,12 +11,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from handler.event_loop import EnvironmentLoop, Ledger
+from tests.events import Context, http_event
 
 from . import patterns
 
@@ -34,24 +34,12 @@ Outcome = dict[str, Any]
 Invoke = Callable[[str], Outcome]
 
 
-class _Clock:
-    aws_request_id = "benchmark"
-
-    def __init__(self) -> None:
-        self._end = time.monotonic() + _PATIENCE
-
-    def get_remaining_time_in_millis(self) -> int:
-        return int(1000 * (self._end - time.monotonic()))
-
-
 def _environment(mode: str) -> Invoke:
     ledgers: list[Ledger] = []
     handler = EnvironmentLoop(patterns.make_app(), mode, report=ledgers.append)  # type: ignore[arg-type]
 
     def invoke(name: str) -> Outcome:
-        request = {"http": {"method": "GET", "path": f"/{name}", "sourceIp": "127.0.0.1", "protocol": "HTTP/1.1"}}
-        event = {"version": "2.0", "rawPath": f"/{name}", "rawQueryString": "", "headers": {"host": "localhost"}}
-        answer = handler({**event, "requestContext": request}, _Clock())
+        answer = handler(http_event(path=f"/{name}"), Context(_PATIENCE))
         return {"status": answer["statusCode"], "body": answer["body"], "ledger": ledgers[-1].as_dict()}
 
     return invoke

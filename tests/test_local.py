@@ -102,21 +102,27 @@ def test_pipelined_requests_are_all_answered(server: tuple[str, subprocess.Popen
             received += chunk
 
 
+def refusal(folder: Path, **settings: str) -> str:
+    """What a start that is refused says."""
+    done = subprocess.run(
+        [sys.executable, "-m", "handler.local"],
+        env=environment(folder, **settings),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert done.stderr.startswith("Not started: ")
+    return done.stderr
+
+
 def test_a_port_in_use_is_refused_in_a_sentence(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        done = subprocess.run(
-            [sys.executable, "-m", "handler.local"],
-            env=environment(tmp_path, PORT=str(taken.getsockname()[1])),
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-    assert done.returncode == 1
-    assert done.stderr.startswith("Not started: port ")
-    assert "Traceback" not in done.stderr
+        assert refusal(tmp_path, PORT=str(taken.getsockname()[1])).startswith("Not started: port ")
 
 
 @pytest.mark.parametrize(
@@ -129,15 +135,4 @@ def test_a_port_in_use_is_refused_in_a_sentence(tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_work_is_refused_by_name(tmp_path: Path, settings: dict[str, str], said: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "handler.local"],
-        env=environment(tmp_path, **settings),
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert done.returncode == 1
-    assert done.stderr.startswith("Not started: ")
-    assert said in done.stderr
-    assert "Traceback" not in done.stderr
+    assert said in refusal(tmp_path, **settings)

@@ -59,10 +59,14 @@ class Entries:
         """For the ledger."""
         self.ledger.notes.append(text)
 
+    def count(self, call: str, frame: FrameType | None = None) -> None:
+        """A nested entry in the ledger. `frame`: where the call is, when not on this thread."""
+        self.ledger.nested[call, place(frame or sys._getframe())] += 1
+
     def conflict(
         self, call: str, instead: str, awaitable: object = None, frame: FrameType | None = None
     ) -> EventLoopConflict:
-        """A conflict in the ledger, to be raised. `frame`: where the call is, when not on this thread."""
+        """A conflict in the ledger, to be raised. `frame`: likewise."""
         discard(awaitable)
         conflict = EventLoopConflict(call, place(frame or sys._getframe()), instead)
         self.ledger.conflicts.append(conflict)
@@ -109,7 +113,7 @@ class Entries:
         if running is self.loop and self.mode == "strict":
             raise self.conflict("loop.run_until_complete()", _AWAIT, future)
         if running is self.loop:
-            self.ledger.nested["loop.run_until_complete()", place(sys._getframe())] += 1
+            self.count("loop.run_until_complete()")
         if ours and threading.get_ident() != self.home:
             return self.workers.run_until_complete(future)
         return self._complete(future) if ours else original["run_until_complete"](loop, future)
@@ -137,7 +141,7 @@ class Entries:
         if (ours and threading.get_ident() != self.home) or (running and self.mode == "strict"):
             raise self.conflict("loop.run_forever()", "`asyncio.create_task()`; the loop runs already")
         if running:
-            self.ledger.nested["loop.run_forever()", place(sys._getframe())] += 1
+            self.count("loop.run_forever()")
         original["run_forever"](loop)
 
     def close(self, loop: Any) -> None:
@@ -154,11 +158,11 @@ class Entries:
     def _nested(self, call: str, future: Awaitable[Any]) -> Any:
         if self.mode == "strict":
             raise self.conflict(call, _AWAIT, future)
-        where = place(sys._getframe())
         if self._depth >= _DEEPEST:
             discard(future)
+            where = place(sys._getframe())
             raise EventLoopError(f"{call} at {where} is the {_DEEPEST}th run inside another. Write {_AWAIT} instead.")
-        self.ledger.nested[call, where] += 1
+        self.count(call)
         self._depth += 1
         try:
             return original["run_until_complete"](self.loop, future)

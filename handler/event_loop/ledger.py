@@ -114,16 +114,10 @@ class Invocation:
 current: ContextVar[Invocation | None] = ContextVar("invocation", default=None)
 
 
-def user_frame(frame: FrameType | None) -> FrameType | None:
-    """The nearest frame, outwards, that is neither a library's nor this package's."""
+def place(frame: FrameType | None) -> str:
+    """``file:line`` of the nearest frame, outwards, that is neither a library's nor this package's."""
     while frame is not None and is_library(frame):
         frame = frame.f_back
-    return frame
-
-
-def place(frame: FrameType | None) -> str:
-    """``file:line`` of the user's code nearest to a frame."""
-    frame = user_frame(frame)
     return "an unknown place" if frame is None else f"{_short(frame.f_code.co_filename)}:{frame.f_lineno}"
 
 

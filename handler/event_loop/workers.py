@@ -123,7 +123,7 @@ class Workers:
         if frame is not None and self._entries.mode == "strict":
             raise self._entries.conflict("get_response_sync()", "`await agency.get_response(...)`", awaitable, frame)
         if frame is not None:
-            self._entries.ledger.nested["get_response_sync()", place(frame)] += 1
+            self._entries.count("get_response_sync()", frame)
 
 
 def discard(awaitable: object) -> None:

@@ -65,6 +65,14 @@ async def swallows_one_cancel() -> None:
             await asyncio.sleep(5)
 
 
+class Echo(asyncio.Protocol):
+    def connection_made(self, transport: Any) -> None:
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self.transport.write(data)
+
+
 async def wait_a_little() -> str:
     await asyncio.sleep(0.1)
     return "waited"
@@ -521,13 +529,6 @@ def test_a_shared_client_may_start_tasks_in_a_later_request(make: Make) -> None:
         async def handle(self, data: bytes) -> None:
             await self.answered.put(data)
 
-    class Echo(asyncio.Protocol):
-        def connection_made(self, transport: Any) -> None:
-            self.transport = transport
-
-        def data_received(self, data: bytes) -> None:
-            self.transport.write(data)
-
     shared: dict[str, Any] = {}
 
     async def ask() -> str:
@@ -806,13 +807,6 @@ def test_a_startup_thread_is_nobodys_leftover(make: Make) -> None:
 
 
 def test_a_second_loop_with_connections_of_its_own_stays_one(make: Make) -> None:
-    class Echo(asyncio.Protocol):
-        def connection_made(self, transport: Any) -> None:
-            self.transport = transport
-
-        def data_received(self, data: bytes) -> None:
-            self.transport.write(data)
-
     second = asyncio.SelectorEventLoop()
 
     async def connect() -> Any:
