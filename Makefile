@@ -13,6 +13,10 @@ run: ## serve the agencies on 127.0.0.1 (PORT=8000), embedded store, offline mod
 	@scripts/setup run
 	@PORT=$(PORT) $(BIN)/python -m handler.local
 
+key: ## make an API key for OWNER=name, and what to put into API_KEYS
+	@scripts/setup run
+	@$(BIN)/python -m handler.auth "$$OWNER"
+
 test: ## run every test that needs no AWS
 	@scripts/setup dev
 	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
@@ -51,5 +55,5 @@ lock: ## compile requirements*.in to hashed requirements*.txt
 	$(UV) pip compile -q requirements.in -o requirements.txt --python-version 3.13 --universal --generate-hashes --no-header
 	$(UV) pip compile -q requirements-dev.in -o requirements-dev.txt --override requirements-overrides.in --python-version 3.13 --universal --generate-hashes --no-header
 
-.PHONY: help run test check format loop-table bundle synth sam lock
+.PHONY: help run key test check format loop-table bundle synth sam lock
 .DEFAULT_GOAL := help

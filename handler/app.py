@@ -7,11 +7,13 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
 
 from handler import errors
+from handler.auth import Authentication
 from handler.body_limit import BodyLimit
 from handler.routes import router
-from handler.settings import get_settings
+from handler.settings import Settings, get_settings
 
 if TYPE_CHECKING:
     from handler.runs import Runs
@@ -42,10 +44,25 @@ def create_app() -> FastAPI:
         title="agency-lambda", version="0.1.0", lifespan=lifespan, redoc_url=None, redirect_slashes=False, **docs
     )
     app.state.runs = runs
-    app.add_middleware(BodyLimit)
+    _guard(app, get_settings())
     app.include_router(router)
     errors.install(app)
     return app
+
+
+def _guard(app: FastAPI, settings: Settings) -> None:
+    """From the inside to the outside: nobody without a key makes us read a body, and no preflight needs a key."""
+    app.add_middleware(BodyLimit)
+    open_paths = {path for path in ("/health", app.docs_url, app.openapi_url) if path}
+    app.add_middleware(Authentication, settings=settings, open_paths=open_paths)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=("GET", "POST", "DELETE"),
+            allow_headers=("authorization", "content-type", "idempotency-key"),
+            expose_headers=("x-request-id",),
+        )
 
 
 app = create_app()

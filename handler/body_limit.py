@@ -4,7 +4,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from handler.errors import PayloadTooLarge, answer
 
-LIMIT = 1_000_000  # bytes; a message is text, and a model's context is smaller
+# bytes; images and files come as data URLs. Lambda takes 6 MB per event, in which the body is a JSON string: what is
+# escaped in it, and the headers beside it, need the rest.
+LIMIT = 5_000_000
 
 
 class BodyLimit:
@@ -24,7 +26,7 @@ class BodyLimit:
             body += message.get("body", b"")
             if len(body) > LIMIT:
                 error = PayloadTooLarge(f"The body is over {LIMIT:,} bytes.")
-                return await answer(error.status, error.kind, str(error))(scope, receive, send)
+                return await answer(scope, error)(scope, receive, send)
             if not message.get("more_body", False):
                 break
         await self._app(scope, _replay(bytes(body), receive), send)

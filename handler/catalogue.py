@@ -33,7 +33,9 @@ def find(name: str | None) -> tuple[str, CreateAgency]:
     known = factories()
     name = name or next(iter(known))
     if name not in known:
-        raise UnknownName(f"There is no agency {name!r}. GET /agencies lists them.")
+        raise UnknownName(
+            f"There is no agency {name[:99]!r}. GET /agencies lists them.", param="model", code="model_not_found"
+        )
     return name, known[name]
 
 

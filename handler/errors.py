@@ -1,21 +1,30 @@
 """What can go wrong, and the one table that turns it into answers.
 
 ServiceError
- ├─ UnknownName          an agency or agent that is not there
+ ├─ InvalidRequest           what was sent cannot be done
+ ├─ UnsupportedParameter     it could be elsewhere, but is not done here
+ ├─ Unauthenticated          no key, or one that nobody has
+ ├─ HostNotAllowed           without keys only this machine is answered
+ ├─ NotFound                 or somebody else's
+ │   └─ UnknownName          an agency or agent that is not there
  ├─ PayloadTooLarge
- ├─ ConversationBusy     two runs on one conversation
- ├─ GuardrailTriggered   the agency's own guardrail refused
+ ├─ ConversationBusy         two runs on one conversation
+ ├─ IdempotencyKeyReused     for another request
+ ├─ GuardrailTriggered       the agency's own guardrail refused
  ├─ StoreUnavailable
- ├─ UpstreamFailed       the model, or what stands behind it
- ├─ RunLimitExceeded     too many model calls
- └─ AgencyMisconfigured  a defect in `agents/`
+ ├─ Interrupted              the run was stopped from outside
+ ├─ UpstreamFailed           the model, or what stands behind it
+ ├─ RunLimitExceeded         too many model calls
+ └─ AgencyMisconfigured      a defect in `agents/`
 
-Every answer is ``{"error": {"type", "message", "request_id"}}``. Only texts written here, or in the exceptions that
-this package raises, reach a client; what a library or a provider said goes to the log.
+Under /v1, where clients of OpenAI call, every answer is ``{"error": {"message", "type", "param", "code"}}``; elsewhere
+``{"error": {"type", "message", "request_id"}}``. All have the header x-request-id. Only texts written here, or in the
+exceptions that this package raises, reach a client; what a library or a provider said goes to the log.
 """
 
 import logging
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -23,6 +32,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
+from starlette.types import Scope
 
 from handler.event_loop import EventLoopConflict, current
 
@@ -30,15 +40,47 @@ logger = logging.getLogger(__name__)
 
 
 class ServiceError(Exception):
-    """`str(error)` is public."""
+    """`str(error)` is public. For /v1: `param` is the field that is wrong, `code` is more exact than `kind`."""
 
     status, kind = 500, "internal_error"
 
+    def __init__(self, message: str, *, param: str | None = None, code: str | None = None) -> None:
+        super().__init__(message)
+        self.param, self.code = param, code or self.kind
 
-class UnknownName(ServiceError):
-    """No agency or agent has this name."""
+
+class InvalidRequest(ServiceError):
+    """What was sent does not fit together, or not what is there."""
+
+    status, kind = 400, "invalid_request"
+
+
+class UnsupportedParameter(ServiceError):
+    """A parameter, or a value of it, that this service does not honour: refused, never ignored."""
+
+    status, kind = 400, "unsupported_parameter"
+
+
+class Unauthenticated(ServiceError):
+    """No key was sent, or one that is not known."""
+
+    status, kind = 401, "unauthenticated"
+
+
+class HostNotAllowed(ServiceError):
+    """Nobody needs a key here, so only this machine is answered."""
+
+    status, kind = 403, "host_not_allowed"
+
+
+class NotFound(ServiceError):
+    """Not there, or another owner's: the two look alike."""
 
     status, kind = 404, "not_found"
+
+
+class UnknownName(NotFound):
+    """No agency or agent has this name."""
 
 
 class PayloadTooLarge(ServiceError):
@@ -53,6 +95,12 @@ class ConversationBusy(ServiceError):
     status, kind = 409, "conversation_busy"
 
 
+class IdempotencyKeyReused(ServiceError):
+    """The idempotency key belongs to a request that said something else."""
+
+    status, kind = 409, "idempotency_key_reused"
+
+
 class GuardrailTriggered(ServiceError):
     """A guardrail of the agency refused the message or the answer."""
 
@@ -63,6 +111,12 @@ class StoreUnavailable(ServiceError):
     """The store could not be read or written."""
 
     status, kind = 503, "store_unavailable"
+
+
+class Interrupted(ServiceError):
+    """The run was stopped from outside before it was done."""
+
+    status, kind = 503, "interrupted"
 
 
 class UpstreamFailed(ServiceError):
@@ -92,17 +146,48 @@ class Failure(BaseModel):
 
 
 class FailureAnswer(BaseModel):
-    """The body of every error."""
+    """The body of every error outside of /v1."""
 
     error: Failure
 
 
-#: for the OpenAPI document
-RESPONSES: dict[int | str, dict[str, Any]] = {
-    status: {"model": FailureAnswer} for status in (400, 404, 405, 409, 413, 422, 500, 502, 503, 504)
-}
+class OpenAIFailure(BaseModel):
+    """The same as OpenAI's clients know it; the request id is the header x-request-id."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str
+
+
+class OpenAIFailureAnswer(BaseModel):
+    """The body of every error under /v1."""
+
+    error: OpenAIFailure
+
+
+_STATUSES = (400, 401, 403, 404, 405, 409, 413, 422, 500, 502, 503, 504)
+#: for the OpenAPI document: of every router, and of those under /v1
+RESPONSES: dict[int | str, dict[str, Any]] = {status: {"model": FailureAnswer} for status in _STATUSES}
+V1_RESPONSES: dict[int | str, dict[str, Any]] = {status: {"model": OpenAIFailureAnswer} for status in _STATUSES}
+
 _HTTP = {400: "invalid_json", 404: "not_found", 405: "method_not_allowed"}
-_INTERNAL = "The service failed to answer. The request id finds it in the log."
+_OPENAI_TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
+#: pydantic's type of an error -> what it is under /v1
+_FIELD_ERRORS = {"extra_forbidden": "unsupported_parameter", "missing": "missing_required_parameter"}
+INTERNAL = "The service failed to answer. The request id finds it in the log."
+_NO_JSON = "The body is not JSON. Send content-type: application/json."
+_LONGEST = 1000  # characters of a message: it may repeat what was sent, and that may be megabytes
+
+
+def again(kind: str, message: str) -> ServiceError:
+    """An error that was kept, to be raised once more."""
+    kinds = {error.kind: error for error in _every(ServiceError)}
+    return kinds.get(kind, ServiceError)(message)
+
+
+def _every(kind: type[ServiceError]) -> list[type[ServiceError]]:
+    return [kind, *(each for child in kind.__subclasses__() for each in _every(child))]
 
 
 def request_id() -> str:
@@ -111,10 +196,43 @@ def request_id() -> str:
     return invocation.ledger.request_id if invocation else str(uuid.uuid4())
 
 
-def answer(status: int, kind: str, message: str, **headers: str) -> JSONResponse:
-    """An error as a response."""
-    failure = Failure(type=kind, message=message, request_id=request_id())
-    return JSONResponse({"error": failure.model_dump()}, status, headers=headers)
+def answer(scope: Scope, error: ServiceError, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    """An error as a response, in the shape that the path's clients know."""
+    return _answer(scope, error.status, error.kind, str(error), error.code, error.param, headers)
+
+
+def _answer(
+    scope: Scope,
+    status: int,
+    kind: str,
+    message: str,
+    code: str | None = None,
+    param: str | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> JSONResponse:
+    found = request_id()
+    failure: BaseModel = Failure(type=kind, message=_sendable(message), request_id=found)
+    if _is_v1(scope):
+        failure = OpenAIFailure(
+            message=_sendable(message),
+            type=_openai_type(status),
+            param=None if param is None else _sendable(param),
+            code=code or kind,
+        )
+    return JSONResponse({"error": failure.model_dump()}, status, {**(headers or {}), "x-request-id": found})
+
+
+def _is_v1(scope: Scope) -> bool:
+    return f"{scope['path']}/".startswith("/v1/")
+
+
+def _openai_type(status: int) -> str:
+    return "server_error" if status >= 500 else _OPENAI_TYPES.get(status, "invalid_request_error")
+
+
+def _sendable(text: str) -> str:
+    """Short, and without halves of surrogate pairs, which JSON can hold and UTF-8 cannot."""
+    return text[:_LONGEST].encode(errors="replace").decode()
 
 
 def install(app: FastAPI) -> None:
@@ -127,30 +245,60 @@ def install(app: FastAPI) -> None:
 
 
 async def _service_error(request: Request, error: Any) -> JSONResponse:
+    response = answer(request.scope, error)
     if error.status >= 500:
-        logger.error("request %s: %s: %s", request_id(), error.kind, error, exc_info=error)
-    return answer(error.status, error.kind, str(error))
+        found = response.headers["x-request-id"]
+        logger.error("request %s: %s: %s", found, error.kind, error, exc_info=error)
+    return response
 
 
 async def _invalid_request(request: Request, error: Any) -> JSONResponse:
-    first = error.errors()[0]
-    field = ".".join(str(part) for part in first["loc"][1:])
-    if first["type"] == "json_invalid" or (not field and not _says_json(request)):
-        return answer(400, "invalid_json", "The body is not JSON. Send content-type: application/json.")
-    return answer(422, "invalid_request", f"{field or 'body'}: {first['msg'].removeprefix('Value error, ')}")
+    # The deepest: of a union it is the branch that came furthest.
+    steps, first = max(((_steps(each, error.body), each) for each in error.errors()), key=lambda found: len(found[0]))
+    param, v1 = _dotted(steps), _is_v1(request.scope)
+    no_body = not param and (not _says_json(request) or (v1 and first["type"] == "missing"))
+    if first["type"] == "json_invalid" or no_body:
+        return _answer(request.scope, 400, "invalid_json", _NO_JSON)
+    message = f"{param or 'body'}: {first['msg'].removeprefix('Value error, ')}"
+    if not v1:
+        return _answer(request.scope, 422, "invalid_request", message)
+    code = _FIELD_ERRORS.get(first["type"])
+    if code:
+        message = f"{code.replace('_', ' ').capitalize()}: {param!r}."
+    return _answer(request.scope, 400, "invalid_request", message, code, param or None)
+
+
+def _steps(error: Mapping[str, Any], body: Any) -> list[int | str]:
+    """The way to what is wrong, in what was sent; pydantic's own names for the branches of a union are not on it."""
+    source, *rest = tuple[int | str, ...](error["loc"])
+    if source != "body":
+        return rest
+    steps: list[int | str] = []
+    for step in rest:
+        there = step in body if isinstance(body, dict) else isinstance(body, list) and step in range(len(body))
+        if there:
+            body = body[step]
+        if there or (step is rest[-1] and error["type"] == "missing"):
+            steps.append(step)
+    return steps
+
+
+def _dotted(steps: list[int | str]) -> str:
+    """As OpenAI writes it: ``input[0].content``."""
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps).removeprefix(".")
 
 
 async def _http_error(request: Request, error: Any) -> JSONResponse:
     kind = _HTTP.get(error.status_code, "invalid_request")
-    return answer(error.status_code, kind, str(error.detail), **(error.headers or {}))
+    return _answer(request.scope, error.status_code, kind, str(error.detail), headers=error.headers)
 
 
 async def _conflict(request: Request, error: Any) -> JSONResponse:
-    return answer(500, "event_loop_conflict", str(error))
+    return _answer(request.scope, 500, "event_loop_conflict", str(error))
 
 
 async def _defect(request: Request, error: Exception) -> JSONResponse:
-    return answer(500, "internal_error", _INTERNAL)
+    return _answer(request.scope, 500, "internal_error", INTERNAL)
 
 
 def _says_json(request: Request) -> bool:

@@ -8,7 +8,6 @@ from contextlib import suppress
 import uvicorn
 
 from handler import catalogue
-from handler.app import app
 from handler.errors import ServiceError
 from handler.event_loop import EnvironmentLoop, EventLoopError
 from handler.settings import ConfigurationError, Settings, get_settings
@@ -26,6 +25,8 @@ def main() -> None:
     """Serve until interrupted, on the environment's one loop. What cannot work is refused in a sentence."""
     try:
         settings, listener = get_settings(), _listen()
+        from handler.app import app  # needs settings when it is imported: by now they are known to be right
+
         environment = EnvironmentLoop(app, settings.event_loop)
         catalogue.check()
     except (ConfigurationError, EventLoopError, ServiceError) as error:

@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 
-from handler import app as app_module
 from handler.event_loop import EnvironmentLoop, Ledger
 from handler.settings import get_settings
 from tests.events import Context, http_event
 
-SETTINGS = ("EVENT_LOOP", "MODEL", "MODEL_API", "OPENAI_API_KEY", "OPENAI_BASE_URL", "PLANFIX_TOKEN", "PLANFIX_URL")
+SETTINGS = (
+    *("API_KEYS", "AUTH", "AWS_LAMBDA_FUNCTION_NAME", "AWS_SAM_LOCAL", "CORS_ORIGINS", "EVENT_LOOP", "MAX_MODEL_CALLS"),
+    *("MAX_OUTPUT_TOKENS", "MODEL", "MODEL_API", "OPENAI_API_KEY", "OPENAI_BASE_URL", "PLANFIX_TOKEN", "PLANFIX_URL"),
+)
 QUESTION = "Client Weber GmbH asks about next week's installation plan for the crew in Stuttgart. Prepare the reply."
 
 
@@ -20,14 +22,16 @@ class Service:
     """`post` and `get` invoke the handler: (status, body). `ledger` is the last invocation's."""
 
     def __init__(self, mode: str) -> None:
+        from handler.app import create_app  # its import reads the settings, and must not read the developer's
+
         self.ledgers: list[Ledger] = []
-        self.handler = EnvironmentLoop(app_module.create_app(), mode, report=self.ledgers.append)  # type: ignore[arg-type]
+        self.handler = EnvironmentLoop(create_app(), mode, report=self.ledgers.append)  # type: ignore[arg-type]
 
     def post(self, path: str, body: Any, seconds: float = 60, **headers: str) -> tuple[int, Any]:
         return self.send(http_event("POST", path, body, **headers), seconds)
 
-    def get(self, path: str) -> tuple[int, Any]:
-        return self.send(http_event("GET", path))
+    def get(self, path: str, **headers: str) -> tuple[int, Any]:
+        return self.send(http_event("GET", path, **headers))
 
     def send(self, event: dict[str, Any], seconds: float = 60) -> tuple[int, Any]:
         answer = self.handler(event, Context(seconds))

@@ -22,7 +22,7 @@ def _text(body: Any) -> str | None:
 
 def rest_event(method: str = "GET", path: str = "/", body: Any = None, **headers: str) -> dict[str, Any]:
     """API Gateway REST API, payload 1.0."""
-    headers = {"content-type": "application/json", "host": "api.example.com", **headers}
+    headers = {"content-type": "application/json", "host": "localhost", **headers}
     return {
         "resource": "/{proxy+}",
         "path": path,
@@ -53,7 +53,7 @@ def http_event(method: str = "GET", path: str = "/", body: Any = None, **headers
         "routeKey": "$default",
         "rawPath": path,
         "rawQueryString": "",
-        "headers": {"content-type": "application/json", "host": "api.example.com", **headers},
+        "headers": {"content-type": "application/json", "host": "localhost", **headers},
         "requestContext": {
             "http": {"method": method, "path": path, "protocol": "HTTP/1.1", "sourceIp": "127.0.0.1"},
             "requestId": "gateway-1",
@@ -78,7 +78,7 @@ def alb_event(method: str = "GET", path: str = "/", body: Any = None, **headers:
         "httpMethod": method,
         "path": path,
         "queryStringParameters": {},
-        "headers": {"content-type": "application/json", "host": "api.example.com", **headers},
+        "headers": {"content-type": "application/json", "host": "localhost", **headers},
         "body": _text(body) or "",
         "isBase64Encoded": False,
     }

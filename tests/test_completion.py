@@ -22,7 +22,6 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from handler import catalogue
-from handler.store.sqlite import SQLiteStore
 from tests.conftest import Service
 from tests.events import http_event
 from tests.model_server import Failure, ModelServer, call
@@ -76,41 +75,20 @@ def test_one_client_keeps_one_connection_over_many_invocations(start: Start, mon
         assert server.connections == 1
 
 
-def test_a_thread_continues_and_only_the_new_items_are_written(service: Service, tmp_path: Path) -> None:
+def test_a_thread_continues(service: Service) -> None:
     first = service.ask(thread_id="weber")[1]
-    rows = item_count(tmp_path)
     second = service.ask("And when will the crew arrive?", thread_id="weber")[1]
     assert first["thread_id"] == second["thread_id"] == "weber"
-    assert item_count(tmp_path) > rows
     assert second["usage"]["input_tokens"] > first["usage"]["input_tokens"]
     other = service.ask("And when will the crew arrive?")[1]
     assert other["thread_id"] != "weber"
     assert other["usage"]["input_tokens"] < second["usage"]["input_tokens"]
 
 
-def item_count(folder: Path) -> int:
-    connection = sqlite3.connect(folder / "agency.db")
-    (count,) = connection.execute("SELECT count(*) FROM item").fetchone()
-    connection.close()
-    return int(count)
-
-
 def test_a_thread_name_is_one_agencys_own(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("agencies.AGENCIES", {"one": one_agent(), "two": one_agent()})
     used = [service.ask("hello", agency=name, thread_id="same")[1]["usage"] for name in ("one", "two", "one")]
     assert used[0] == used[1] != used[2]  # the second knows nothing of the first
-
-
-def test_two_runs_on_one_thread_never_mix(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def grown(self: SQLiteStore, conversation: str) -> list[Any]:
-        history = await load(self, conversation)
-        await self.append(conversation, len(history), [{"role": "user", "content": "somebody else's"}])
-        return history
-
-    load = SQLiteStore.load
-    monkeypatch.setattr(SQLiteStore, "load", grown)
-    status, body = service.ask(thread_id="weber")
-    assert (status, body["error"]["type"]) == (409, "conversation_busy")
 
 
 def test_one_agent_can_be_addressed(service: Service) -> None:
@@ -133,7 +111,7 @@ BAD = [
     ({"message": "x", "agent": ["y"]}, 422, "invalid_request", "agent"),
     ({"message": "x", "agency": "nobody"}, 404, "not_found", "nobody"),
     ({"message": "x", "agent": "Nobody"}, 404, "not_found", "Nobody"),
-    ({"message": "x" * 1_000_001}, 413, "payload_too_large", "1,000,000"),
+    ({"message": "x" * 5_000_001}, 413, "payload_too_large", "5,000,000"),
     ('{"message": ' + "[" * 100_000, 400, "invalid_json", ""),
 ]
 
@@ -326,7 +304,7 @@ from handler.event_loop import EnvironmentLoop
 from handler.app import app
 from tests.events import Context, http_event
 assert EnvironmentLoop(app)(http_event(path="/health"), Context())["statusCode"] == 200
-print([name for name in sys.modules if name.split(".")[0] in ("agencies", "agency_swarm", "agents", "openai")])
+print([name for name in sys.modules if name.split(".")[0] in ("agencies", "agency_swarm", "agents")])
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
@@ -365,7 +343,7 @@ def test_a_model_that_fails_at_the_limit_has_failed(start: Start, monkeypatch: p
 
 
 def test_with_a_real_model_nobody_looks_for_the_offline_script(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("handler.runs.offline_script", None)
+    monkeypatch.setattr("handler.runs.beginning.offline_script", None)
     with ModelServer(["done"]) as server:
         assert start(OPENAI_API_KEY="k", OPENAI_BASE_URL=server.base_url).ask()[0] == 200
 

@@ -1,5 +1,6 @@
-"""The Lambda entry inside AWS's own runtime client: cold and warm, every kind of event, a timeout."""
+"""The Lambda entry inside AWS's own runtime client: cold and warm, every kind of event, a timeout, and keys."""
 
+import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,12 @@ EVENTS = sorted((ROOT / "events").glob("*.json"))
 
 
 def variables(folder: Path, **more: str) -> dict[str, str]:
+    """As under `sam local invoke`, where nobody needs a key."""
+    return {**deployed(folder), "AWS_SAM_LOCAL": "true", **more}
+
+
+def deployed(folder: Path, **more: str) -> dict[str, str]:
+    """As on Lambda."""
     return {"STORE": f"sqlite:///{folder}/agency.db", "PLANFIX_BOARD": f"{folder}/board.db", **more}
 
 
@@ -64,3 +71,24 @@ def test_a_run_that_outlives_the_function_is_a_504_and_the_environment_goes_on(t
 def test_no_interactive_docs_on_lambda(runtime: RuntimeEmulator) -> None:
     for path in ("/docs", "/openapi.json", "/redoc"):
         assert runtime.invoke(rest_event("GET", path))["statusCode"] == 404
+
+
+def test_on_lambda_everything_but_health_needs_a_key(tmp_path: Path) -> None:
+    keys = f"alice:{hashlib.sha256(b'al_key').hexdigest()}"
+    with RuntimeEmulator("handler.api.handler", deployed(tmp_path, API_KEYS=keys)) as runtime:
+        assert runtime.invoke(rest_event("GET", "/health", host="api.example.com"))["statusCode"] == 200
+        asked = [("POST", "/completion"), ("GET", "/agencies"), ("POST", "/v1/responses"), ("GET", "/docs")]
+        for method, path in asked:
+            answer = runtime.invoke(rest_event(method, path, {"message": "hello"}))
+            assert answer["statusCode"] == 401, answer
+            assert answer["headers"]["www-authenticate"] == "Bearer"
+        with_key = {"host": "api.example.com", "authorization": "Bearer al_key"}
+        assert runtime.invoke(rest_event("GET", "/docs", **with_key))["statusCode"] == 404
+        assert runtime.invoke(rest_event("GET", "/health", **with_key))["statusCode"] == 200
+
+
+def test_on_lambda_without_keys_the_start_is_refused_by_name(tmp_path: Path) -> None:
+    with RuntimeEmulator("handler.api.handler", deployed(tmp_path)) as runtime:
+        answer = runtime.invoke(rest_event("GET", "/health"))
+    assert answer["errorType"] == "ConfigurationError", answer
+    assert "API_KEYS is not set: `make key OWNER=name`" in answer["errorMessage"]

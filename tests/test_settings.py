@@ -5,11 +5,15 @@ from pydantic import ValidationError
 
 from handler.settings import ConfigurationError, get_settings
 
+HASH, OTHER = "0a" * 32, "1B" * 32
+
 
 def test_the_defaults_are_embedded_and_offline(clean_environment: pytest.MonkeyPatch) -> None:
     clean_environment.delenv("STORE")
     settings = get_settings()
     assert (settings.event_loop, settings.offline, settings.store) == ("patch", True, "sqlite:///.data/agency.db")
+    assert (settings.auth, settings.api_keys, settings.cors_origins) == ("none", (), ())
+    assert (settings.max_model_calls, settings.max_output_tokens) == (50, 100_000)
     with pytest.raises(ValidationError):
         settings.model = "x"  # type: ignore[misc]
 
@@ -17,6 +21,7 @@ def test_the_defaults_are_embedded_and_offline(clean_environment: pytest.MonkeyP
 def test_on_lambda_only_tmp_is_written(clean_environment: pytest.MonkeyPatch) -> None:
     clean_environment.delenv("STORE")
     clean_environment.setenv("AWS_LAMBDA_FUNCTION_NAME", "api")
+    clean_environment.setenv("API_KEYS", f"alice:{HASH}")
     assert get_settings().store == "sqlite:////tmp/agency.db"
 
 
@@ -32,6 +37,26 @@ def test_an_empty_variable_is_not_set(clean_environment: pytest.MonkeyPatch) -> 
         ("MODEL_API", "completions"),
         ("STORE", "postgres://x"),
         ("STORE", "sqlite:///"),
+        ("STORE", "dynamodb://"),
+        ("STORE", "dynamodb://ab"),
+        ("STORE", "dynamodb://" + "a" * 256),
+        ("STORE", "dynamodb://a/b"),
+        ("STORE", "dynamodb://table\n"),
+        ("AUTH", "key"),
+        ("AUTH", "keys"),
+        ("CORS_ORIGINS", "*"),
+        ("CORS_ORIGINS", "https://app.example.com, *"),
+        ("CORS_ORIGINS", "https://*.example.com"),
+        ("CORS_ORIGINS", "app.example.com"),
+        ("CORS_ORIGINS", "https://app.example.com/"),
+        ("CORS_ORIGINS", "https://app.example.com/path"),
+        ("CORS_ORIGINS", "https://me@app.example.com"),
+        ("CORS_ORIGINS", "ftp://app.example.com"),
+        ("CORS_ORIGINS", "null"),
+        ("MAX_MODEL_CALLS", "0"),
+        ("MAX_MODEL_CALLS", "many"),
+        ("MAX_OUTPUT_TOKENS", "15"),
+        ("MAX_OUTPUT_TOKENS", "1e9x"),
         ("OPENAI_BASE_URL", "localhost:8000"),
         ("OPENAI_BASE_URL", "http://localhost:8000"),
     ],
@@ -45,3 +70,94 @@ def test_what_is_wrong_or_half_set_is_named(clean_environment: pytest.MonkeyPatc
 def test_the_key_is_never_shown(clean_environment: pytest.MonkeyPatch) -> None:
     clean_environment.setenv("OPENAI_API_KEY", "sk-live-1234")
     assert "sk-live" not in repr(get_settings())
+
+
+@pytest.mark.parametrize("url", ["sqlite:///x", "dynamodb://abc", "dynamodb://A.b_c-9" + "x" * 246])
+def test_two_kinds_of_stores(clean_environment: pytest.MonkeyPatch, url: str) -> None:
+    clean_environment.setenv("STORE", url)
+    assert get_settings().store == url
+
+
+def test_keys_are_pairs_and_an_owner_may_have_several(clean_environment: pytest.MonkeyPatch) -> None:
+    pairs = f" alice:{HASH},\n alice:{OTHER}\tb.o_b-1@x:{'2c' * 32},"
+    clean_environment.setenv("API_KEYS", pairs)
+    digests = [bytes.fromhex(text) for text in (HASH, OTHER, "2c" * 32)]
+    assert get_settings().api_keys == tuple(zip(("alice", "alice", "b.o_b-1@x"), digests, strict=True))
+    assert get_settings().auth == "keys"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (HASH, "64 hexadecimal digits"),
+        (f":{HASH}", "owner:sha256hex"),
+        (f"a/b:{HASH}", "owner:sha256hex"),
+        ("x" * 65 + f":{HASH}", "owner:sha256hex"),
+        (f"bob:{OTHER}0", "64 hexadecimal digits"),
+        (f"bob:{OTHER[:-1]}", "64 hexadecimal digits"),
+        (f"{OTHER}:bob", "64 hexadecimal digits"),
+        (f"bob:{OTHER}:{OTHER}", "64 hexadecimal digits"),
+        ("bob:al_0123456789abcdef", "64 hexadecimal digits"),
+        (f"bob:{HASH}", "another owner has this key"),
+    ],
+)
+def test_a_wrong_pair_is_named_by_its_place_and_not_shown(
+    clean_environment: pytest.MonkeyPatch, wrong: str, said: str
+) -> None:
+    clean_environment.setenv("API_KEYS", f"alice:{HASH}, {wrong}")
+    with pytest.raises(ConfigurationError, match=r"^API_KEYS pair 2: ") as caught:
+        get_settings()
+    assert said in str(caught.value)
+    for shown in (HASH[:10], OTHER[:10], "al_0", ";", "AUTH"):  # nothing secret, and nothing that only follows from it
+        assert shown not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("variables", "auth"),
+    [
+        ({}, "none"),
+        ({"API_KEYS": f"alice:{HASH}"}, "keys"),
+        ({"API_KEYS": f"alice:{HASH}", "AUTH": "none"}, "none"),
+        ({"AWS_LAMBDA_FUNCTION_NAME": "api", "API_KEYS": f"alice:{HASH}"}, "keys"),
+        ({"AWS_LAMBDA_FUNCTION_NAME": "api", "AWS_SAM_LOCAL": "true"}, "none"),
+        ({"AWS_LAMBDA_FUNCTION_NAME": "api", "AWS_SAM_LOCAL": "true", "AUTH": "none"}, "none"),
+        ({"AWS_LAMBDA_FUNCTION_NAME": "api", "AWS_SAM_LOCAL": "true", "API_KEYS": f"alice:{HASH}"}, "keys"),
+    ],
+)
+def test_who_needs_a_key(clean_environment: pytest.MonkeyPatch, variables: dict[str, str], auth: str) -> None:
+    for name, value in variables.items():
+        clean_environment.setenv(name, value)
+    assert get_settings().auth == auth
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"AUTH": "keys"}, "make key OWNER=name"),
+        ({"AWS_LAMBDA_FUNCTION_NAME": "api"}, "make key OWNER=name"),
+        ({"AWS_LAMBDA_FUNCTION_NAME": "api", "AWS_SAM_LOCAL": "false"}, "make key OWNER=name"),
+        ({"AWS_LAMBDA_FUNCTION_NAME": "api", "API_KEYS": ""}, "make key OWNER=name"),
+        ({"AWS_LAMBDA_FUNCTION_NAME": "api", "AUTH": "none"}, "AUTH=none would let everybody call"),
+        ({"AWS_LAMBDA_FUNCTION_NAME": "api", "AUTH": "none", "API_KEYS": f"alice:{HASH}"}, "AUTH=none"),
+        ({"API_KEYS": ", ,"}, "API_KEYS pair 1"),
+        ({"API_KEYS": " "}, "API_KEYS pair 1"),
+    ],
+)
+def test_nothing_is_open_to_everybody_by_mistake(
+    clean_environment: pytest.MonkeyPatch, variables: dict[str, str], said: str
+) -> None:
+    for name, value in variables.items():
+        clean_environment.setenv(name, value)
+    with pytest.raises(ConfigurationError, match=said):
+        get_settings()
+
+
+def test_origins_are_as_a_browser_writes_them(clean_environment: pytest.MonkeyPatch) -> None:
+    clean_environment.setenv("CORS_ORIGINS", "https://App.example.com , http://localhost:5173,http://[::1]:80,")
+    assert get_settings().cors_origins == ("https://app.example.com", "http://localhost:5173", "http://[::1]:80")
+
+
+def test_limits_of_a_run(clean_environment: pytest.MonkeyPatch) -> None:
+    clean_environment.setenv("MAX_MODEL_CALLS", "1")
+    clean_environment.setenv("MAX_OUTPUT_TOKENS", "16")
+    assert (get_settings().max_model_calls, get_settings().max_output_tokens) == (1, 16)

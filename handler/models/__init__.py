@@ -1,17 +1,35 @@
 """The model seam: which model answers for each agent, what all of them used, and when none could be asked."""
 
 from handler.models.environment import Models, offline_script
-from handler.models.failures import ModelUnavailable, caused_by, is_upstream_failure
-from handler.models.metering import Meter, MeteredModel, ModelCallLimit, WrappedModel
+from handler.models.failures import ModelUnavailable, caused_by, is_upstream_failure, provider_failures
+from handler.models.metering import (
+    Heard,
+    Meter,
+    MeteredModel,
+    ModelCallLimit,
+    OutputTokenLimit,
+    Question,
+    RunLimit,
+    Running,
+    WrappedModel,
+    running,
+)
 
 __all__ = [
+    "Heard",
     "Meter",
     "MeteredModel",
     "ModelCallLimit",
     "ModelUnavailable",
     "Models",
+    "OutputTokenLimit",
+    "Question",
+    "RunLimit",
+    "Running",
     "WrappedModel",
     "caused_by",
     "is_upstream_failure",
     "offline_script",
+    "provider_failures",
+    "running",
 ]

@@ -16,7 +16,7 @@ from agents.models.multi_provider import MultiProvider
 from agents.tracing.provider import DefaultTraceProvider
 from openai import AsyncOpenAI
 
-from handler.models.metering import Meter, MeteredModel
+from handler.models.metering import MeteredModel, Running
 from handler.offline import OfflineModel, Script
 from handler.settings import Settings
 
@@ -55,18 +55,20 @@ class Models:
         if client is not None:
             await client.close()
 
-    def attach(self, agency: Agency, meter: Meter, script: Mapping[str, Script] | None = None) -> None:
-        """Give every agent its model, counted by `meter`; script: agent name -> its offline script.
+    def attach(self, agency: Agency, run: Running, script: Mapping[str, Script] | None = None) -> None:
+        """Give every agent its model, counted and heard by `run`; script: agent name -> its offline script.
 
         An agent's own Model instance stays, also offline. A name is looked up on our client (`litellm/...`
         where the SDK would). MODEL stands in for the framework's default, which an agent without a model has.
         """
-        if self.settings.offline:
-            meter.limit = math.inf  # costs nothing, and comes to an end by itself
         for agent in agency.agents.values():
             declared = getattr(agent.model, "declared", agent.model)
-            inner = declared if isinstance(declared, Model) else self._named(agent, declared, script or {})
-            agent.model = MeteredModel(inner, meter, declared)
+            agent.model = MeteredModel(self.bare(agent, script or {}), run, agent.name, declared)
+
+    def bare(self, agent: Agent, script: Mapping[str, Script]) -> Model:
+        """The model of one agent, neither counted nor heard."""
+        declared = getattr(agent.model, "declared", agent.model)
+        return declared if isinstance(declared, Model) else self._named(agent, declared, script)
 
     def _named(self, agent: Agent, declared: str | None, script: Mapping[str, Script]) -> Model:
         if self.settings.offline:

@@ -1,13 +1,16 @@
-"""Around every model call: counted, and failing under one name."""
+"""Around every model call: counted, heard, and failing under one name."""
 
-from collections.abc import AsyncIterator
-from contextlib import aclosing
-from dataclasses import dataclass
-from typing import Any
+import math
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractContextManager, aclosing
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
-from agents import Model, ModelResponse, Usage
+from agents import AgentOutputSchemaBase, Model, ModelResponse, ModelSettings, Tool, TResponseInputItem, Usage
 from agents.retry import ModelRetryAdvice, ModelRetryAdviceRequest
 from openai.types.responses import (
+    Response,
     ResponseCompletedEvent,
     ResponseFailedEvent,
     ResponseIncompleteEvent,
@@ -20,31 +23,57 @@ from handler.models.failures import ModelUnavailable, provider_failures
 _Terminal = ResponseCompletedEvent | ResponseFailedEvent | ResponseIncompleteEvent
 
 
-class ModelCallLimit(RuntimeError):
+class RunLimit(RuntimeError):
+    """The run has used up what a run may use."""
+
+
+class ModelCallLimit(RunLimit):
     """The run asked a model more often than a run may."""
+
+
+class OutputTokenLimit(RunLimit):
+    """The run's models have written as many tokens as they may."""
 
 
 @dataclass
 class Meter:
     """What one run used, over all its agents. A call that failed counts as a call."""
 
-    # Model calls of one run: what calls a tool for ever is not paid for ever. No field: it is not used up, it is there.
-    limit = 50.0
-
     model_calls: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
     total_tokens: int = 0
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
 
-    def begin_call(self) -> None:
-        """Count a call before it is made.
+    tool_calls: int = 0
+
+    # Limits are no fields: they are not used up, they are there. What calls a tool for ever is not paid for ever.
+    most_calls = 50.0
+    most_output_tokens = math.inf
+    most_tool_calls = math.inf
+    cap: int | None = None  # as most_output_tokens, but told to the provider too: the client asked for it
+
+    def begin_call(self, settings: ModelSettings) -> ModelSettings:
+        """Count a call before it is made; returns the settings to make it with.
 
         Raises:
-            ModelCallLimit: that would be one too many.
+            ModelCallLimit, OutputTokenLimit: that would be one too many.
         """
-        if self.model_calls >= self.limit:
-            raise ModelCallLimit(f"the run was stopped after {self.limit:.0f} model calls")
+        left = min(self.most_output_tokens, math.inf if self.cap is None else self.cap) - self.output_tokens
+        if self.model_calls >= self.most_calls:
+            raise ModelCallLimit(f"the run was stopped after {self.most_calls:.0f} model calls")
+        if left <= 0:
+            raise OutputTokenLimit(f"the run was stopped after {self.output_tokens} output tokens")
         self.model_calls += 1
+        if self.cap is None:
+            return settings
+        return replace(settings, max_tokens=min(int(left), settings.max_tokens or int(left)))
+
+    def begin_tool_call(self) -> bool:
+        """Count a call of a tool before it is made; False: the client allowed no more."""
+        self.tool_calls += 1
+        return self.tool_calls <= self.most_tool_calls
 
     def add(self, usage: Usage | ResponseUsage | None) -> None:
         """None: the server does not say."""
@@ -52,6 +81,8 @@ class Meter:
             self.input_tokens += usage.input_tokens
             self.output_tokens += usage.output_tokens
             self.total_tokens += usage.total_tokens
+            self.cached_tokens += getattr(usage.input_tokens_details, "cached_tokens", None) or 0
+            self.reasoning_tokens += getattr(usage.output_tokens_details, "reasoning_tokens", None) or 0
 
 
 class WrappedModel(Model):
@@ -88,38 +119,147 @@ class WrappedModel(Model):
                 yield event
 
 
+class Heard(Protocol):
+    """One model call, as the run hears it."""
+
+    def event(self, event: ResponseStreamEvent) -> None:
+        """One event of the provider's stream."""
+        ...
+
+    def answer(self, items: Sequence[Any], complete: bool) -> None:
+        """The whole answer; complete: it was not cut off at a limit of tokens."""
+        ...
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a model is asked, in the SDK's terms."""
+
+    instructions: str | None
+    items: str | list[TResponseInputItem]
+    settings: ModelSettings
+    tools: list[Tool]
+    output_schema: AgentOutputSchemaBase | None
+
+
+class Running(Protocol):
+    """The run that models are asked for."""
+
+    meter: Meter
+    live: bool
+    """It wants every event as it comes, not only the whole answer."""
+
+    def ask(self, agent: str, question: Question) -> Question:
+        """The question as this run puts it."""
+        ...
+
+    def model_call(self, agent: str) -> AbstractContextManager[Heard]:
+        """Around one call: when it ends with an exception, its answer was broken off."""
+        ...
+
+
+# Not kept with the agents: an agency may build itself from agents that it shares between runs.
+running: ContextVar[Running] = ContextVar("running")
+
+
 class MeteredModel(WrappedModel):
-    """Counts every call and token, streamed or not, and gives every failure of a provider one name.
+    """Counts every call and token, lets the run hear every answer, and gives every failure of a provider one name.
 
     An answer that holds nothing is none: the chat model makes one of a web page, or of a stream cut short.
 
+    run: for code that calls the agent from a thread of its own, where `running` is not known.
     declared: what the agent itself names (a name, a Model or None), for an agency that reuses its agents.
     """
 
-    def __init__(self, inner: Model, meter: Meter, declared: str | Model | None) -> None:
+    def __init__(self, inner: Model, run: Running, agent: str, declared: str | Model | None) -> None:
         super().__init__(inner)
-        self.meter = meter
-        self.declared = declared
+        self.run, self.agent, self.declared = run, agent, declared
 
-    async def get_response(self, *args: Any, **kwargs: Any) -> ModelResponse:
-        self.meter.begin_call()
-        with provider_failures():
-            response = await super().get_response(*args, **kwargs)
-        self.meter.add(response.usage)
-        if not response.output:
+    async def get_response(
+        self,
+        system_instructions: str | None,
+        input: str | list[TResponseInputItem],
+        model_settings: ModelSettings,
+        tools: list[Tool],
+        output_schema: AgentOutputSchemaBase | None,
+        *args: Any,
+        **kwargs: Any,
+    ) -> ModelResponse:
+        run = running.get(self.run)
+        question = run.ask(self.agent, Question(system_instructions, input, model_settings, tools, output_schema))
+        question = replace(question, settings=run.meter.begin_call(question.settings))
+        with run.model_call(self.agent) as heard, provider_failures():
+            # Only a stream says that it was cut off at the client's limit.
+            if run.live or run.meter.cap is not None:
+                return await self._streamed(run, heard, question, *args, **kwargs)
+            response = await super().get_response(*_positional(question), *args, **kwargs)
+            run.meter.add(response.usage)
+            if not response.output:
+                raise ModelUnavailable
+            heard.answer(
+                response.output, all(getattr(item, "status", None) != "incomplete" for item in response.output)
+            )
+            return response
+
+    async def _streamed(
+        self, run: Running, heard: Heard, question: Question, *args: Any, **kwargs: Any
+    ) -> ModelResponse:
+        """The same answer, heard while it is made. A broken stream is no answer."""
+        question = replace(question, settings=replace(question.settings, include_usage=True))
+        stream: Any = super().stream_response(*_positional(question), *args, **kwargs)
+        ended: Response | None = None
+        async with aclosing(stream):
+            async for event in stream:
+                heard.event(event)
+                if isinstance(event, _Terminal):
+                    ended = event.response
+        if ended is None or ended.status == "failed":
             raise ModelUnavailable
-        return response
+        run.meter.add(ended.usage)
+        cut = ended.status == "incomplete"
+        if cut and not ended.output:
+            raise OutputTokenLimit("the model was cut off before it said anything")
+        if not ended.output:
+            raise ModelUnavailable
+        heard.answer(ended.output, not cut)
+        return ModelResponse(output=ended.output, usage=_usage(ended.usage), response_id=ended.id)
 
-    async def stream_response(self, *args: Any, **kwargs: Any) -> AsyncIterator[ResponseStreamEvent]:
-        self.meter.begin_call()
+    async def stream_response(
+        self,
+        system_instructions: str | None,
+        input: str | list[TResponseInputItem],
+        model_settings: ModelSettings,
+        *args: Any,
+        **kwargs: Any,
+    ) -> AsyncIterator[ResponseStreamEvent]:
+        """For a tool that streams an agent by itself; the run itself calls `get_response`."""
+        meter = running.get(self.run).meter
+        settings = meter.begin_call(model_settings)
         answered = False
-        stream: Any = super().stream_response(*args, **kwargs)
+        stream: Any = super().stream_response(system_instructions, input, settings, *args, **kwargs)
         with provider_failures():
             async with aclosing(stream):
                 async for event in stream:
                     if isinstance(event, _Terminal):
                         answered = bool(event.response.output)
-                        self.meter.add(event.response.usage)
+                        meter.add(event.response.usage)
                     yield event
         if not answered:
             raise ModelUnavailable
+
+
+def _positional(question: Question) -> tuple[Any, ...]:
+    return question.instructions, question.items, question.settings, question.tools, question.output_schema
+
+
+def _usage(usage: ResponseUsage | None) -> Usage:
+    if usage is None:
+        return Usage(requests=1)
+    return Usage(
+        requests=1,
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        total_tokens=usage.total_tokens,
+        input_tokens_details=usage.input_tokens_details,
+        output_tokens_details=usage.output_tokens_details,
+    )

@@ -1,6 +1,5 @@
 """A finished answer in the shapes of OpenAI's Responses API: the object, and the events that stream it."""
 
-import re
 from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
@@ -8,30 +7,39 @@ from uuid import uuid4
 from openai.types.responses import (
     Response,
     ResponseCompletedEvent,
-    ResponseContentPartAddedEvent,
-    ResponseContentPartDoneEvent,
     ResponseCreatedEvent,
-    ResponseFunctionCallArgumentsDeltaEvent,
-    ResponseFunctionCallArgumentsDoneEvent,
     ResponseFunctionToolCall,
+    ResponseIncompleteEvent,
     ResponseInProgressEvent,
     ResponseOutputItem,
-    ResponseOutputItemAddedEvent,
-    ResponseOutputItemDoneEvent,
     ResponseOutputMessage,
     ResponseOutputText,
+    ResponseReasoningItem,
     ResponseStreamEvent,
-    ResponseTextDeltaEvent,
-    ResponseTextDoneEvent,
     ResponseUsage,
 )
+from openai.types.responses.response import IncompleteDetails
+from openai.types.responses.response_reasoning_item import Summary
 from openai.types.responses.response_usage import InputTokensDetails, OutputTokensDetails
 
+from handler.offline.item_events import item_events
 
-def message_item(text: str) -> ResponseOutputMessage:
-    content = ResponseOutputText(type="output_text", text=text, annotations=[], logprobs=[])
+_TOKEN = 4  # characters
+
+
+def reasoning_item(summary: str) -> ResponseReasoningItem:
+    return ResponseReasoningItem(
+        id=_new_id("rs"), type="reasoning", status="completed", summary=[Summary(type="summary_text", text=summary)]
+    )
+
+
+def message_item(text: str, complete: bool = True) -> ResponseOutputMessage:
     return ResponseOutputMessage(
-        id=_new_id("msg"), type="message", role="assistant", status="completed", content=[content]
+        id=_new_id("msg"),
+        type="message",
+        role="assistant",
+        status="completed" if complete else "incomplete",
+        content=[ResponseOutputText(type="output_text", text=text, annotations=[], logprobs=[])],
     )
 
 
@@ -47,18 +55,20 @@ def call_item(tool: str, arguments: str) -> ResponseFunctionToolCall:
 
 
 def response(model: str, output: list[ResponseOutputItem], read: int, written: int) -> Response:
-    """A completed Response; `read` and `written` are in characters, counted as 4 a token."""
+    """A Response, incomplete if an item is; `read` and `written` are in characters, counted as 4 a token."""
+    cut = any(item.type == "message" and item.status == "incomplete" for item in output)
     return Response(
         id=_new_id("resp"),
         object="response",
         created_at=0,  # the only clock in an answer; without it the same question gives the same answer
-        status="completed",
+        status="incomplete" if cut else "completed",
+        incomplete_details=IncompleteDetails(reason="max_output_tokens") if cut else None,
         model=model,
         output=output,
         parallel_tool_calls=True,
         tool_choice="auto",
         tools=[],
-        usage=_usage(read // 4 + 1, written // 4 + 1),
+        usage=_usage(read // _TOKEN + 1, written // _TOKEN + 1),
     )
 
 
@@ -70,49 +80,21 @@ def stream_events(answer: Response) -> Iterator[ResponseStreamEvent]:
 
 
 def _events(answer: Response) -> Iterator[ResponseStreamEvent]:
-    begun = answer.model_copy(update={"status": "in_progress", "output": [], "usage": None})
+    nothing_yet: dict[str, Any] = {"status": "in_progress", "output": [], "usage": None, "incomplete_details": None}
+    begun = answer.model_copy(update=nothing_yet)
     yield ResponseCreatedEvent(type="response.created", response=begun, sequence_number=0)
     yield ResponseInProgressEvent(type="response.in_progress", response=begun, sequence_number=0)
     for index, item in enumerate(answer.output):
-        if isinstance(item, ResponseOutputMessage):
-            yield from _message_events(item, index)
-        elif isinstance(item, ResponseFunctionToolCall):
-            yield from _call_events(item, index)
-    yield ResponseCompletedEvent(type="response.completed", response=answer, sequence_number=0)
+        yield from item_events(item, index)
+    if answer.status == "incomplete":
+        yield ResponseIncompleteEvent(type="response.incomplete", response=answer, sequence_number=0)
+    else:
+        yield ResponseCompletedEvent(type="response.completed", response=answer, sequence_number=0)
 
 
-def _message_events(item: ResponseOutputMessage, index: int) -> Iterator[ResponseStreamEvent]:
-    part = item.content[0]
-    assert isinstance(part, ResponseOutputText)
-    whole: dict[str, Any] = {"output_index": index, "sequence_number": 0}
-    at = {**whole, "item_id": item.id, "content_index": 0}
-    begun = item.model_copy(update={"status": "in_progress", "content": []})
-    empty = part.model_copy(update={"text": ""})
-    yield ResponseOutputItemAddedEvent(type="response.output_item.added", item=begun, **whole)
-    yield ResponseContentPartAddedEvent(type="response.content_part.added", part=empty, **at)
-    for delta in _pieces(part.text):
-        yield ResponseTextDeltaEvent(type="response.output_text.delta", delta=delta, logprobs=[], **at)
-    yield ResponseTextDoneEvent(type="response.output_text.done", text=part.text, logprobs=[], **at)
-    yield ResponseContentPartDoneEvent(type="response.content_part.done", part=part, **at)
-    yield ResponseOutputItemDoneEvent(type="response.output_item.done", item=item, **whole)
-
-
-def _call_events(item: ResponseFunctionToolCall, index: int) -> Iterator[ResponseStreamEvent]:
-    whole: dict[str, Any] = {"output_index": index, "sequence_number": 0}
-    at = {**whole, "item_id": item.id}
-    begun = item.model_copy(update={"status": "in_progress", "arguments": ""})
-    yield ResponseOutputItemAddedEvent(type="response.output_item.added", item=begun, **whole)
-    for delta in _pieces(item.arguments):
-        yield ResponseFunctionCallArgumentsDeltaEvent(type="response.function_call_arguments.delta", delta=delta, **at)
-    yield ResponseFunctionCallArgumentsDoneEvent(
-        type="response.function_call_arguments.done", name=item.name, arguments=item.arguments, **at
-    )
-    yield ResponseOutputItemDoneEvent(type="response.output_item.done", item=item, **whole)
-
-
-def _pieces(text: str) -> list[str]:
-    """About three words at a time."""
-    return re.findall(r"(?:\s*\S+){1,3}\s*|\s+", text)
+def within(text: str, tokens: int) -> str:
+    """The longest beginning that counts as that many tokens."""
+    return text[: tokens * _TOKEN - 1]
 
 
 def _new_id(kind: str) -> str:

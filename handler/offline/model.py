@@ -18,9 +18,11 @@ from agents import (
 )
 from openai.types.responses import Response, ResponseOutputItem, ResponseStreamEvent
 
+from handler.client_tools import ClientTool
 from handler.offline import events
+from handler.offline.generic import thought
 from handler.offline.plan import Plan, Script, decide
-from handler.offline.turn import read_turn
+from handler.offline.turn import Turn, read_turn, without_client
 
 
 class OfflineModel(Model):
@@ -80,23 +82,46 @@ class OfflineModel(Model):
         output_schema: AgentOutputSchemaBase | None,
         handoffs: list[Handoff],
     ) -> Response:
-        functions = {tool.name: tool.params_json_schema for tool in tools if isinstance(tool, FunctionTool)}
-        turn = read_turn(items, {} if settings.tool_choice == "none" else functions)
-        plain = output_schema is None or output_schema.is_plain_text()
+        plan, turn = self._plan(items, settings, tools, output_schema, handoffs)
+        short = events.within(plan, settings.max_tokens) if isinstance(plan, str) and settings.max_tokens else plan
+        output = output_items(short, complete=short == plan)
+        if _wants_summary(settings):
+            output.insert(0, events.reasoning_item(thought(self.agent, turn, [] if isinstance(plan, str) else plan)))
+        read = len(instructions or "") + len(json.dumps(items, default=str))
+        return events.response(self.model, output, read, written=len(str(short)))
+
+    def _plan(
+        self,
+        items: str | list[TResponseInputItem],
+        settings: ModelSettings,
+        tools: list[Tool],
+        output_schema: AgentOutputSchemaBase | None,
+        handoffs: list[Handoff],
+    ) -> tuple[Plan, Turn]:
+        functions = [tool for tool in tools if isinstance(tool, FunctionTool)]
+        own = {tool.name: tool.params_json_schema for tool in functions if not isinstance(tool, ClientTool)}
+        declared = {tool.name: tool.params_json_schema for tool in functions if isinstance(tool, ClientTool)}
         hosted = [tool.name for tool in tools if not isinstance(tool, FunctionTool)]
+        plain = output_schema is None or output_schema.is_plain_text()
+        turn = without_client(read_turn(items, own), declared)
         plan = decide(
             self.agent,
             turn,
             self.script,
             output_schema=None if plain or output_schema is None else output_schema.json_schema(),
             unused=(*hosted, *(handoff.tool_name for handoff in handoffs)),
+            tool_choice=settings.tool_choice if isinstance(settings.tool_choice, str) else None,
+            parallel=settings.parallel_tool_calls is not False,
         )
-        output = output_items(plan)
-        read = len(instructions or "") + len(json.dumps(items, default=str))
-        return events.response(self.model, output, read, sum(len(item.to_json(indent=None)) for item in output))
+        return plan, turn
 
 
-def output_items(plan: Plan) -> list[ResponseOutputItem]:
+def output_items(plan: Plan, complete: bool = True) -> list[ResponseOutputItem]:
     if isinstance(plan, str):
-        return [events.message_item(plan)]
+        return [events.message_item(plan, complete)]
     return [events.call_item(tool, json.dumps(arguments, ensure_ascii=False)) for tool, arguments in plan]
+
+
+def _wants_summary(settings: ModelSettings) -> bool:
+    asked = settings.reasoning
+    return asked is not None and (asked.summary or asked.generate_summary) is not None

@@ -1,23 +1,18 @@
 """What an agent does next when there is no model to ask: its own script, or the generic behaviour."""
 
-import json
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
-from handler.offline.example import example
+from handler.offline.generic import MARK, ToolCall, answer_line, client_call, possible_calls, report, structured
 from handler.offline.turn import Turn
 
-type Plan = str | list[tuple[str, dict[str, Any]]]
+type Plan = str | list[ToolCall]
 """A final text, or the tool calls to make now: (tool name, arguments)."""
 
 type Script = Callable[[Turn], Plan]
 
-MARK = "[offline model]"
 _MOST_CALLS = 50  # of one script for one message: a script that waits for what never comes must end
-_FARTHEST = 3  # colleagues asking colleagues: in a large agency where everyone knows everyone it would take for ever
-_LONGEST = 400  # characters of one tool's output in the generic answer
-_ASKED_BY = re.compile(r"\n\[asked by (.+)\]\Z")
 
 
 def decide(
@@ -27,27 +22,58 @@ def decide(
     *,
     output_schema: Mapping[str, Any] | None = None,
     unused: tuple[str, ...] = (),
+    tool_choice: str | None = None,
+    parallel: bool = True,
 ) -> Plan:
     """One step of one agent. The same arguments always give the same plan.
 
+    The client's functions come first, each once for one message; what they answered is added to the final text.
+
     output_schema: the final text must be JSON of this schema.
     unused: what the offline model cannot call (hosted tools, handoffs); a generic answer mentions them.
+    tool_choice: as in the API; "required" or a tool's name has its way once for one message.
+    parallel: whether the client's functions may be called all at once.
     A script's text is kept as written; only where it nowhere says "offline model" the mark is put before it.
 
     Raises:
         RuntimeError: the script calls tools without end.
         TypeError: the script returned neither a text nor tool calls.
     """
+    if tool_choice == "none":
+        turn = replace(turn, tools={}, client_tools={})
+    if calls := _client_calls(turn, tool_choice):
+        return calls if parallel else calls[:1]
+    plan = _own_plan(agent, turn, script, output_schema, unused)
+    if demanded := _demanded(agent, turn, plan, tool_choice):
+        return demanded
+    if isinstance(plan, list) or output_schema or not turn.client_calls:
+        return plan
+    return "\n".join([f"{plan}\n", *(answer_line(call.tool, call.output) for call in turn.client_calls)])
+
+
+def _client_calls(turn: Turn, choice: str | None) -> list[ToolCall]:
+    made = _made(turn)
+    if choice in turn.tools and choice not in made:
+        return []  # they wait for the agent's own tool
+    if choice in turn.client_tools and choice not in made:
+        return [client_call(turn, choice)]
+    return [client_call(turn, tool) for tool in turn.client_tools if tool not in made]
+
+
+def _own_plan(
+    agent: str, turn: Turn, script: Script | None, output_schema: Mapping[str, Any] | None, unused: tuple[str, ...]
+) -> Plan:
     if script is not None:
         plan = _checked(agent, script(turn), len(turn.calls))
         if not isinstance(plan, str) and turn.tools:
             return plan
         if isinstance(plan, str):
             return plan if output_schema or "offline model" in plan.lower() else f"{MARK} {plan}"
-    for tool, arguments in _possible_calls(agent, turn):
-        if not _made(turn, tool, arguments.get("recipient_agent")):
+    made = [(call.tool, call.arguments.get("recipient_agent")) for call in turn.calls]
+    for tool, arguments in possible_calls(agent, turn):
+        if (tool, arguments.get("recipient_agent")) not in made:
             return [(tool, arguments)]
-    return _structured(turn, output_schema) if output_schema else _report(agent, turn, unused)
+    return structured(turn, output_schema) if output_schema else report(agent, turn, unused)
 
 
 def _checked(agent: str, plan: Any, made: int) -> Plan:
@@ -62,44 +88,14 @@ def _checked(agent: str, plan: Any, made: int) -> Plan:
     return plan
 
 
-def _possible_calls(agent: str, turn: Turn) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every tool once, every colleague once."""
-    text, asked_by = _without_trail(turn.message)
-    for tool, schema in turn.tools.items():
-        recipients = schema.get("properties", {}).get("recipient_agent", {}).get("enum")
-        if recipients is None:
-            yield tool, example(schema, text)
-        elif len(asked_by) < _FARTHEST:
-            message = f"{text}\n[asked by {' > '.join([*asked_by, agent])}]"
-            for name in (name for name in recipients if name not in asked_by):
-                told = {"recipient_agent": name, "message": message, "additional_instructions": ""}
-                known = {key: value for key, value in told.items() if key in schema["properties"]}
-                yield tool, example(schema, text) | known
+def _demanded(agent: str, turn: Turn, plan: Plan, choice: str | None) -> list[ToolCall]:
+    """The call that `choice` insists on, unless it was made already or is in the plan."""
+    called = _made(turn) | (set() if isinstance(plan, str) else {tool for tool, _ in plan})
+    if choice in called or (choice == "required" and called):
+        return []
+    call = next((call for call in possible_calls(agent, turn) if choice in ("required", call[0])), None)
+    return [call] if call else []
 
 
-def _without_trail(message: str) -> tuple[str, list[str]]:
-    """The trail of who asked whom travels in the message itself: nothing else reaches the colleague."""
-    trail = _ASKED_BY.search(message)
-    text = message[: trail.start()] if trail else message
-    return text or "(no text)", trail[1].split(" > ") if trail else []
-
-
-def _made(turn: Turn, tool: str, recipient: str | None) -> bool:
-    return any(call.tool == tool and call.arguments.get("recipient_agent") == recipient for call in turn.calls)
-
-
-def _report(agent: str, turn: Turn, unused: tuple[str, ...]) -> str:
-    lines = [f"{MARK} {agent} was asked: {_clipped(_without_trail(turn.message)[0])}"]
-    for call in turn.calls:
-        lines.append(f"{call.arguments.get('recipient_agent', call.tool)} answered: {_clipped(call.output)}")
-    if unused:
-        lines.append(f"Not called offline: {', '.join(unused)}.")
-    return "\n".join(lines)
-
-
-def _structured(turn: Turn, schema: Mapping[str, Any]) -> str:
-    return json.dumps(example({**schema}, f"{MARK} {_without_trail(turn.message)[0]}"), ensure_ascii=False)
-
-
-def _clipped(text: str) -> str:
-    return text if len(text) <= _LONGEST else text[:_LONGEST] + "..."
+def _made(turn: Turn) -> set[str]:
+    return {call.tool for call in [*turn.calls, *turn.client_calls]}

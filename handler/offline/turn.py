@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 
@@ -24,39 +24,63 @@ class Turn:
     tools:   tool name -> JSON schema of its parameters (`send_message` included, hosted tools not);
              empty when the request forbids tools (`tool_choice="none"`).
     earlier: the user-role texts before that message, oldest first.
+    attached: what came with the message and cannot be read here, such as "1 image, 2 files".
+    client_tools, client_calls: `tools` and `calls` of the functions that the client declared and runs itself.
+             They are called before the script is asked, and their outputs are added to its text.
     """
 
     message: str
     calls: list[Call] = field(default_factory=list)
     tools: dict[str, dict[str, Any]] = field(default_factory=dict)
     earlier: list[str] = field(default_factory=list)
+    attached: str = ""
+    client_tools: dict[str, dict[str, Any]] = field(default_factory=dict)
+    client_calls: list[Call] = field(default_factory=list)
 
 
 def read_turn(items: str | Iterable[Any], tools: Mapping[str, dict[str, Any]]) -> Turn:
     """Items of kinds it does not know (reasoning, hosted calls, system messages) are passed over."""
-    messages: list[str] = []
+    messages: list[object] = []
     called: list[Mapping[str, Any]] = []
     outputs: dict[str, str] = {}
     for item in [{"role": "user", "content": items}] if isinstance(items, str) else items:
         if not isinstance(item, Mapping):
             continue
         if item.get("role") == "user":
-            messages.append(text_of(item.get("content")))
+            messages.append(item.get("content"))
             called.clear()
         elif item.get("type") == "function_call":
             called.append(item)
         elif item.get("type") == "function_call_output":
             outputs[str(item.get("call_id"))] = text_of(item.get("output"))
     calls = [_call(item, outputs.get(str(item.get("call_id")), "")) for item in called]
-    return Turn(messages[-1] if messages else "", calls, dict(tools), messages[:-1])
+    *earlier, message = messages or [""]
+    return Turn(text_of(message), calls, dict(tools), [text_of(one) for one in earlier], _attached(message))
+
+
+def without_client(turn: Turn, declared: Mapping[str, dict[str, Any]]) -> Turn:
+    """The client's part set aside. What the agent itself does not have was the client's, declared again or not."""
+    own = [call for call in turn.calls if call.tool in turn.tools]
+    others = [call for call in turn.calls if call.tool not in turn.tools]
+    return replace(turn, calls=own, client_tools=dict(declared), client_calls=others)
 
 
 def text_of(content: object) -> str:
     """The text of a string or of content parts; images and files have none."""
     if isinstance(content, str):
         return content
+    return "\n".join(str(part["text"]) for part in _parts(content) if "text" in part)
+
+
+def _attached(content: object) -> str:
+    kinds = [part.get("type") for part in _parts(content)]
+    counted = [(kinds.count("input_image"), "image"), (kinds.count("input_file"), "file")]
+    return ", ".join(f"{count} {kind}{'s' if count > 1 else ''}" for count, kind in counted if count)
+
+
+def _parts(content: object) -> list[Mapping[str, Any]]:
     parts = content if isinstance(content, list) else [content]
-    return "\n".join(str(part["text"]) for part in parts if isinstance(part, Mapping) and "text" in part)
+    return [part for part in parts if isinstance(part, Mapping)]
 
 
 def _call(item: Mapping[str, Any], output: str) -> Call:

@@ -2,10 +2,11 @@
 
 from fastapi import APIRouter
 
-from handler.errors import RESPONSES
-from handler.routes import agencies, completion, health
+from handler.errors import RESPONSES, V1_RESPONSES
+from handler.routes import agencies, completion, conversations, health, models, responses
 
-router = APIRouter(responses=RESPONSES)
-router.include_router(completion.router)
-router.include_router(agencies.router)
-router.include_router(health.router)
+router = APIRouter()
+for ours in (completion, agencies, health):
+    router.include_router(ours.router, responses=RESPONSES)
+for openai in (responses, conversations, models):
+    router.include_router(openai.router, responses=V1_RESPONSES)

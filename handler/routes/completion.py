@@ -1,9 +1,16 @@
 """POST /completion: a message in, the agency's answer out."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+
+from handler import catalogue
+from handler.auth import Owner
+from handler.protocol.items import text_of
+from handler.protocol.output import new_id
+from handler.protocol.request import CreateResponse
+from handler.routes.service import IdempotencyKey, Service, once
 
 router = APIRouter()
 
@@ -54,6 +61,24 @@ class CompletionAnswer(BaseModel):
 
 
 @router.post("/completion", response_model=CompletionAnswer)
-async def completion(body: Completion, request: Request) -> object:
+async def completion(body: Completion, owner: Owner, runs: Service, key: IdempotencyKey = None) -> dict[str, Any]:
     """Run the agency once and answer when it is done."""
-    return await request.app.state.runs().complete(body.message, body.agency, body.agent, body.thread_id)
+    name, _ = catalogue.find(body.agency)
+    model = name if body.agent is None else f"{name}/{body.agent}"
+    thread = f"{name}/{body.thread_id or new_id('thread')}"
+    run = await runs.begin(CreateResponse(model=model, input=body.message), owner, once(key, body), thread)
+    return _answer(await run.execute(), name)
+
+
+def _answer(response: dict[str, Any], agency: str) -> dict[str, Any]:
+    """The response object, in fewer words."""
+    messages = [item for item in response["output"] if item["type"] == "message"]
+    last = messages[-1] if messages else {"content": [], "agent": response["model"].partition("/")[2]}
+    return {
+        "response": text_of(last["content"]),
+        "run_id": response["id"],
+        "thread_id": response["conversation"]["id"].removeprefix(f"{agency}/"),
+        "agency": agency,
+        "agent": last["agent"],
+        "usage": response["usage"],
+    }

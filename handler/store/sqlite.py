@@ -1,31 +1,40 @@
 """The embedded store: one SQLite file, safe for several processes."""
 
 import asyncio
-import json
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
-from pydantic_core import to_jsonable_python
-
-from handler.errors import ConversationBusy, StoreUnavailable
-
-from . import Item
+from . import ABSENT, Change, Conflict, Put, Record, StoreUnavailable
+from .rules import check, decoded, encoded
 
 _BUSY = 5.0  # seconds to wait for another process's write
-_SCHEMA = """
+_THREADS = 4  # calls at a time; SQLite lets one of them write
+_VERSION = 2  # 1 kept conversations in a table `item`: it may lie beside this one, and is not read
+_SCHEMA = f"""
 BEGIN IMMEDIATE;
-CREATE TABLE IF NOT EXISTS item (
-    conversation TEXT NOT NULL,
-    position INTEGER NOT NULL,
-    item TEXT NOT NULL,
-    PRIMARY KEY (conversation, position)
+CREATE TABLE IF NOT EXISTS record (
+    partition TEXT NOT NULL,
+    sort TEXT NOT NULL,
+    body BLOB NOT NULL,
+    version TEXT NOT NULL,
+    expires INTEGER,
+    PRIMARY KEY (partition, sort)
 ) WITHOUT ROWID;
-PRAGMA user_version = 1;
+CREATE INDEX IF NOT EXISTS record_expires ON record (expires) WHERE expires IS NOT NULL;
+PRAGMA user_version = {_VERSION};
 COMMIT;
 """
+_HERE = "FROM record WHERE partition = ? AND ifnull(expires > ?, TRUE)"
+_PUT = "INSERT OR REPLACE INTO record VALUES (?, ?, ?, ?, ?)"
+_DELETE = "DELETE FROM record WHERE partition = ? AND sort = ?"
+_PURGE = """
+DELETE FROM record WHERE (partition, sort) IN (SELECT partition, sort FROM record WHERE expires <= ? LIMIT 25)
+"""  # as many as one write may add, so that they cannot pile up
 
 
 class SQLiteStore:
@@ -33,55 +42,100 @@ class SQLiteStore:
 
     def __init__(self, path: str) -> None:
         self._path = Path(path)
+        # Not the loop's own pool: where slow tools fill that one, a lease could not be renewed.
+        self._threads = ThreadPoolExecutor(_THREADS, "store")
 
-    async def load(self, conversation: str) -> list[Item]:
-        return await asyncio.to_thread(self._load, conversation)
+    async def get(self, partition: str, sort: str) -> Record | None:
+        found = await self._in_thread(self._select, partition, "AND sort = ?", sort)
+        return found[0] if found else None
 
-    async def append(self, conversation: str, position: int, items: Sequence[Item]) -> None:
-        await asyncio.to_thread(self._append, conversation, position, items)
+    async def query(
+        self, partition: str, *, after: str = "", before: str | None = None, limit: int | None = None
+    ) -> list[Record]:
+        end = b"" if before is None else before  # to SQLite, every blob is behind every text
+        some = -1 if limit is None else limit
+        where = "AND sort > ? AND sort < ? ORDER BY sort LIMIT ?"
+        return await self._in_thread(self._select, partition, where, after, end, some)
 
-    def _load(self, conversation: str) -> list[Item]:
-        query = "SELECT item FROM item WHERE conversation = ? ORDER BY position"
+    async def write(self, *changes: Change) -> None:
+        check(changes)
+        await self._in_thread(self._write, changes)
+
+    async def aclose(self) -> None:
+        """Nothing is held open."""
+
+    async def _in_thread[T](self, work: Callable[..., T], *arguments: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
+
+    def _select(self, partition: str, where: str, *values: Any) -> list[Record]:
+        query = f"SELECT sort, body, version, expires {_HERE} {where}"
         try:
             with closing(self._connect()) as connection:
-                return [json.loads(item) for (item,) in connection.execute(query, (conversation,))]
-        except (sqlite3.Error, OSError, ValueError) as error:
-            raise StoreUnavailable("The conversation could not be read.") from error
+                rows = connection.execute(query, (partition, int(time.time()), *values)).fetchall()
+        except (sqlite3.Error, OSError) as error:
+            raise StoreUnavailable("The store could not be read.") from error
+        return [Record(partition, sort, decoded(body), version, expires) for sort, body, version, expires in rows]
 
-    def _append(self, conversation: str, position: int, items: Sequence[Item]) -> None:
-        rows = [
-            (conversation, number, json.dumps(item, default=to_jsonable_python))
-            for number, item in enumerate(items, position)
-        ]
+    def _write(self, changes: tuple[Change, ...]) -> None:
+        bodies = [encoded(change.body) if isinstance(change, Put) else b"" for change in changes]
         try:
             with closing(self._connect()) as connection, connection:
-                connection.executemany("INSERT INTO item VALUES (?, ?, ?)", rows)
-        except sqlite3.IntegrityError as error:
-            raise ConversationBusy(
-                "Another run continued this conversation meanwhile. What this run did is done, but not in the history."
-            ) from error
+                connection.execute("BEGIN IMMEDIATE")
+                now = int(time.time())
+                if _is_done(connection, changes, now):
+                    return
+                for change, body in zip(changes, bodies, strict=True):
+                    if isinstance(change, Put):
+                        row = (change.partition, change.sort, body, change.version, change.expires)
+                        connection.execute(_PUT, row)
+                    else:
+                        connection.execute(_DELETE, (change.partition, change.sort))
+                connection.execute(_PURGE, (now,))
         except (sqlite3.Error, OSError) as error:
-            raise StoreUnavailable("The conversation could not be written.") from error
+            raise StoreUnavailable("The store could not be written.") from error
 
     def _connect(self) -> sqlite3.Connection:
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        connection = sqlite3.connect(self._path, timeout=_BUSY)
+        connection = sqlite3.connect(self._path, timeout=_BUSY, isolation_level=None)
         try:
             _set_up(connection)
+            # What is committed is with the kernel, so the end of this process cannot take it; a power cut can take
+            # the last commits, but no half of one.
+            connection.execute("PRAGMA synchronous = NORMAL")
         except BaseException:
             connection.close()
             raise
         return connection
 
 
+def _is_done(connection: sqlite3.Connection, changes: tuple[Change, ...], now: int) -> bool:
+    """Whether these very changes were written before: who got no answer may ask again.
+
+    Raises:
+        Conflict: they were not, and something else is there than they expect.
+    """
+    there: list[str] = []
+    for change in changes:
+        key = (change.partition, now, change.sort)
+        row = connection.execute(f"SELECT version {_HERE} AND sort = ?", key).fetchone()
+        there.append(row[0] if row else ABSENT)
+    if all(change.expected in (None, version) for change, version in zip(changes, there, strict=True)):
+        return False
+    if {change.version for change in changes if isinstance(change, Put)} & set(there):
+        return True
+    raise Conflict
+
+
 def _set_up(connection: sqlite3.Connection) -> None:
     """The first of several processes that start together makes the file; SQLite itself does not wait for that."""
     deadline = time.monotonic() + _BUSY
-    while not connection.execute("PRAGMA user_version").fetchone()[0]:
+    while (version := connection.execute("PRAGMA user_version").fetchone()[0]) != _VERSION:
+        if version > _VERSION:
+            raise StoreUnavailable("The store was made by a newer version of this service.")
         try:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.executescript(_SCHEMA)
-        except sqlite3.OperationalError:
-            if time.monotonic() > deadline:
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                 raise
             time.sleep(0.02)

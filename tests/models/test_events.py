@@ -3,13 +3,16 @@
 import asyncio
 import json
 
+import pytest
 from agents import FunctionTool, ModelSettings, ModelTracing
 from openai.types.responses import ResponseStreamEvent
+from openai.types.shared import Reasoning
 from pydantic import TypeAdapter
 
 from handler.offline import OfflineModel
 
 TEXT = "one two three four five\n\n  six seven"
+THINK = Reasoning(summary="auto")
 
 
 async def ignore(context, arguments):
@@ -36,9 +39,10 @@ def request(**more):
     }
 
 
-def streamed(script):
+def streamed(script, **settings):
     async def collect():
-        return [event async for event in OfflineModel("Solo", script).stream_response(**request())]
+        asked = request(model_settings=ModelSettings(**settings))
+        return [event async for event in OfflineModel("Solo", script).stream_response(**asked)]
 
     return asyncio.run(collect())
 
@@ -76,9 +80,34 @@ def test_two_calls_in_openais_order():
     assert len({item.call_id for item in events[-1].response.output}) == 2
 
 
-def test_numbered_from_zero_and_readable_by_the_official_types():
+def test_a_summary_of_reasoning_in_openais_order():
+    events = streamed(lambda turn: TEXT, reasoning=THINK)
+    kinds = [event.type.removeprefix("response.") for event in events[2:]]
+    deltas = kinds.count("reasoning_summary_text.delta")
+    assert deltas > 2
+    assert kinds[: deltas + 6] == [
+        "output_item.added",
+        "reasoning_summary_part.added",
+        *["reasoning_summary_text.delta"] * deltas,
+        "reasoning_summary_text.done",
+        "reasoning_summary_part.done",
+        "output_item.done",
+        "output_item.added",  # of the message
+    ]
+    added, part, *_, text, done_part, done = events[2 : deltas + 7]
+    summary = events[-1].response.output[0].summary[0].text
+    assert (added.item.summary, added.item.status, part.part.text) == ([], "in_progress", "")
+    assert "".join(e.delta for e in events if e.type == "response.reasoning_summary_text.delta") == summary
+    assert text.text == done_part.part.text == done.item.summary[0].text == summary
+    assert {e.output_index for e in events[2 : deltas + 7]} == {0}
+    assert {e.item_id for e in events[3 : deltas + 6]} == {done.item.id}
+    assert {e.output_index for e in events[deltas + 7 : -1]} == {1}
+
+
+@pytest.mark.parametrize("settings", [{}, {"reasoning": THINK}, {"max_tokens": 3}])
+def test_numbered_from_zero_and_readable_by_the_official_types(settings):
     for script in (lambda turn: TEXT, lambda turn: [("add", {})]):
-        events = streamed(script)
+        events = streamed(script, **settings)
         assert [event.sequence_number for event in events] == list(range(len(events)))
         adapter = TypeAdapter(ResponseStreamEvent)
         for event in events:

@@ -1,0 +1,182 @@
+"""Input items: what a client may send, what the agents are given of it, and what is shown of it later.
+
+Checked with the `openai` package's own types. Only what is in the request itself is read: a link would make the model's
+server fetch an address that the caller chose, and a file id would reach into the account behind our key.
+"""
+
+import base64
+import binascii
+import json
+import zlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from openai.types.responses import (
+    EasyInputMessage,
+    ResponseCompactionItem,
+    ResponseFunctionToolCall,
+    ResponseInputFile,
+    ResponseInputImage,
+    ResponseInputText,
+    ResponseOutputRefusal,
+    ResponseOutputText,
+    ResponseReasoningItem,
+)
+from openai.types.responses.response_input_item import FunctionCallOutput
+from pydantic import BaseModel, ValidationError
+
+from handler.errors import InvalidRequest, UnsupportedParameter
+from handler.protocol.output import Item, new_id
+
+_ITEMS: dict[str, type[BaseModel]] = {
+    "function_call": ResponseFunctionToolCall,
+    "function_call_output": FunctionCallOutput,
+    "reasoning": ResponseReasoningItem,
+    "compaction": ResponseCompactionItem,
+}
+_SPOKEN: dict[str, type[BaseModel]] = {"output_text": ResponseOutputText, "refusal": ResponseOutputRefusal}
+_HEARD: dict[str, type[BaseModel]] = {
+    "input_text": ResponseInputText,
+    "input_image": ResponseInputImage,
+    "input_file": ResponseInputFile,
+}
+_DEFAULTS: dict[str, Item] = {
+    "input_image": {"detail": "auto"},
+    "output_text": {"annotations": []},
+    "reasoning": {"id": "rs_", "summary": []},
+    "compaction": {"id": "cmp_"},
+}
+
+
+def read_items(given: str | Sequence[Any], param: str = "input") -> list[Item]:
+    """The items in their public form: complete, each under an id of its own.
+
+    Raises:
+        InvalidRequest, UnsupportedParameter: names the item and the field.
+    """
+    if isinstance(given, str):
+        given = [{"role": "user", "content": given}]
+    return [_item(item, f"{param}[{number}]") for number, item in enumerate(given)]
+
+
+def for_agents(items: Sequence[Item]) -> list[Item]:
+    """The items as the framework takes them. Reasoning stays with the model that it came from."""
+    return [told for item in items for told in _for_agents(item)]
+
+
+def _for_agents(item: Item) -> Iterator[Item]:
+    kind = item["type"]
+    if kind == "message":
+        yield {key: item[key] for key in ("type", "role", "content", "phase") if item.get(key) is not None}
+    elif kind == "function_call":
+        yield {key: item[key] for key in ("type", "call_id", "name", "arguments")}
+    elif kind == "function_call_output":
+        yield {key: item[key] for key in ("type", "call_id", "output")}
+    elif kind == "compaction":
+        yield from for_agents(unpacked(item, "input"))
+
+
+def packed(summary: str, last: Sequence[Item]) -> Item:
+    """A summary of the older turns and the last items word for word, as one item that can be sent back.
+
+    It holds nothing that its owner has not sent or been answered, so it is opaque but no secret.
+    """
+    content = json.dumps({"summary": summary, "last": list(last)}).encode()
+    return {
+        "type": "compaction",
+        "id": new_id("compaction"),
+        "encrypted_content": "v1." + base64.urlsafe_b64encode(zlib.compress(content)).decode(),
+    }
+
+
+def unpacked(item: Item, param: str) -> list[Item]:
+    """The items of a compaction, the summary first, as a message."""
+    version, _, content = item["encrypted_content"].partition(".")
+    try:
+        if version != "v1":
+            raise ValueError(version)
+        unzip = zlib.decompressobj()
+        text = unzip.decompress(base64.urlsafe_b64decode(content), 20_000_000)
+        if unzip.unconsumed_tail:
+            raise ValueError("too large")
+        held = json.loads(text)
+        summary, last = held["summary"], held["last"]
+        told = {"role": "developer", "content": f"Summary of the conversation so far:\n{summary}"}
+        return read_items([told, *last], f"{param}.last")
+    except (ValueError, KeyError, TypeError, binascii.Error, zlib.error, RecursionError):
+        raise InvalidRequest(
+            "This compaction was not made by POST /v1/responses/compact here.", param=f"{param}.encrypted_content"
+        ) from None
+
+
+def text_of(content: str | Sequence[Item] | None) -> str:
+    """The text of a string or of content parts; images and files have none."""
+    if content is None or isinstance(content, str):
+        return content or ""
+    return "".join(str(part.get("text") or part.get("refusal") or "") for part in content)
+
+
+def _item(given: Any, param: str) -> Item:
+    if not isinstance(given, dict):
+        raise InvalidRequest("An item is an object.", param=param)
+    kind = given.get("type") or ("message" if "role" in given else None)
+    if kind == "message":
+        return _message(given, param)
+    if not isinstance(kind, str) or kind not in _ITEMS:
+        raise UnsupportedParameter(f"Items of type {kind!r} are not supported.", param=f"{param}.type")
+    item = _checked(_ITEMS[kind], {**_DEFAULTS.get(kind, {}), **given}, param)
+    if isinstance(item.get("output"), list):
+        item["output"] = _parts(item["output"], _HEARD, f"{param}.output")
+    if kind == "compaction":
+        unpacked(item, param)
+    status = {} if kind == "compaction" else {"status": item.get("status") or "completed"}
+    return {**item, "id": new_id(kind), **status}
+
+
+def _message(given: Item, param: str) -> Item:
+    role, content = given.get("role"), given.get("content")
+    spoken = role == "assistant"
+    if isinstance(content, str):
+        content = [{"type": "output_text" if spoken else "input_text", "text": content}]
+    if not isinstance(content, list):
+        raise InvalidRequest("The content is a text or a list of parts.", param=f"{param}.content")
+    parts = _parts(content, {**_HEARD, **_SPOKEN} if spoken else _HEARD, f"{param}.content")
+    if spoken:  # the framework's other dialect, Chat Completions, knows no other part of an assistant's message
+        parts = [
+            {**_DEFAULTS["output_text"], **part, "type": "output_text"} if "text" in part else part for part in parts
+        ]
+    outline = {"role": role, "content": "", "phase": given.get("phase")}
+    message = _checked(EasyInputMessage, outline, param)
+    return {**message, "id": new_id("message"), "type": "message", "status": "completed", "content": parts}
+
+
+def _parts(given: list[Any], kinds: dict[str, type[BaseModel]], param: str) -> list[Item]:
+    return [_part(part, kinds, f"{param}[{number}]") for number, part in enumerate(given)]
+
+
+def _part(given: Any, kinds: dict[str, type[BaseModel]], param: str) -> Item:
+    kind = given.get("type") if isinstance(given, dict) else None
+    if not isinstance(kind, str) or kind not in kinds:
+        raise UnsupportedParameter(f"Content of type {kind!r} is not supported here.", param=f"{param}.type")
+    part = _checked(kinds[kind], {**_DEFAULTS.get(kind, {}), **given}, param)
+    for name in ("file_id", "file_url"):
+        if part.get(name) is not None:
+            raise UnsupportedParameter(
+                f"{name} is not supported: send the content as a data URL.", param=f"{param}.{name}"
+            )
+    if kind == "input_image" and not str(part.get("image_url")).startswith("data:image/"):
+        raise UnsupportedParameter("Only data URLs of images are supported.", param=f"{param}.image_url")
+    if kind == "input_file" and not part.get("file_data"):
+        raise InvalidRequest("A file is sent as file_data, a data URL.", param=f"{param}.file_data")
+    return part
+
+
+def _checked(model: type[BaseModel], given: Item, param: str) -> Item:
+    try:
+        checked = model.model_validate(given, strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise InvalidRequest(first["msg"], param=f"{param}.{field}") from None
+    known = set(model.model_fields)
+    return {key: value for key, value in checked.model_dump(mode="json", exclude_none=True).items() if key in known}

@@ -1,0 +1,170 @@
+"""POST /v1/responses: what may be asked. What is not supported is refused by name, never ignored."""
+
+import json
+from typing import Annotated, Any, Literal, Self
+
+from openai.types.responses import FunctionTool, ResponseTextConfig, ToolChoiceFunction
+from openai.types.shared import Reasoning
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from handler.errors import InvalidRequest, UnsupportedParameter
+
+# Accepted only as what we do anyway: (default first)
+_FIXED: dict[str, tuple[Any, ...]] = {
+    "background": (False,),
+    "include": ([],),
+    "truncation": ("disabled",),
+    "service_tier": ("auto", "default"),
+    "top_logprobs": (0,),
+    "presence_penalty": (0,),
+    "frequency_penalty": (0,),
+    "stream_options": ({}, {"include_obfuscation": False}),
+}
+_DEEPEST = 64  # levels of JSON; whatever reads it later may be recursive
+_REASONS = {"background": " yet"}
+
+Text = Annotated[str, StringConstraints(min_length=1)]
+Metadata = Annotated[
+    dict[Annotated[str, StringConstraints(max_length=64)], Annotated[str, StringConstraints(max_length=512)]],
+    Field(max_length=16),
+]
+
+
+class ConversationReference(BaseModel):
+    """`{"id": "conv_..."}`."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    id: str
+
+
+def _filled(given: str | list[Any]) -> str | list[Any]:
+    if not (given.strip() if isinstance(given, str) else given):
+        raise ValueError("must not be empty")
+    return given
+
+
+class CompactRequest(BaseModel):
+    """What both `responses` and `responses/compact` take. `model`: an agency, or "agency/Agent"."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    model: Text = Field(examples=["agreement-desk", "agreement-desk/PlanfixAgent"])
+    input: Annotated[str | list[Any], AfterValidator(_filled)] | None = Field(
+        default=None, examples=["Client Weber GmbH asks about next week's installation plan."]
+    )
+    instructions: str | None = None
+    previous_response_id: Text | None = None
+    prompt_cache_key: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _sendable(cls, given: Any) -> Any:
+        _refuse_depth(given, _DEEPEST)
+        try:
+            json.dumps(given, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            raise InvalidRequest("The body has half of a surrogate pair, which is no character.") from None
+        return given
+
+
+class CreateResponse(CompactRequest):
+    """The parameters of OpenAI's Responses API that an agency can honour."""
+
+    input: Annotated[str | list[Any], AfterValidator(_filled)] = Field(
+        examples=["Client Weber GmbH asks about next week's installation plan."]
+    )
+    stream: bool | None = None
+    store: bool | None = None
+    conversation: Text | ConversationReference | None = None
+    metadata: Metadata | None = None
+    max_output_tokens: int | None = Field(default=None, ge=16)
+    max_tool_calls: int | None = Field(default=None, ge=1)
+    tools: list[dict[str, Any]] | None = None
+    tool_choice: Literal["auto", "none", "required"] | ToolChoiceFunction | None = None
+    parallel_tool_calls: bool | None = None
+    temperature: float | None = Field(default=None, ge=0, le=2)
+    top_p: float | None = Field(default=None, ge=0, le=1)
+    reasoning: Reasoning | None = None
+    text: ResponseTextConfig | None = None
+    user: str | None = None
+    safety_identifier: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _supported(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        for name, allowed in _FIXED.items():
+            if given.get(name) is not None and given[name] not in allowed:
+                said = f"{name!r} is not supported{_REASONS.get(name, '')}" + (
+                    f", other than {json.dumps(allowed[0])}." if allowed else "."
+                )
+                raise UnsupportedParameter(said, param=name)
+        return {name: value for name, value in given.items() if name not in _FIXED}
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.conversation is not None and self.previous_response_id is not None:
+            raise InvalidRequest(
+                "Send either 'conversation' or 'previous_response_id', not both.", param="previous_response_id"
+            )
+        if self.conversation is not None and not self.stored:
+            raise InvalidRequest("A conversation keeps what is said in it: 'store' cannot be false.", param="store")
+        _refuse_extra(self.reasoning, "reasoning")
+        _refuse_extra(self.text, "text")
+        _refuse_extra(self.text.format if self.text else None, "text.format")
+        choice = self.tool_choice
+        declared = {tool.name for tool in self.functions}
+        if isinstance(choice, ToolChoiceFunction) and choice.name not in declared:
+            raise InvalidRequest(f"There is no function {choice.name!r} in 'tools'.", param="tool_choice")
+        return self
+
+    @property
+    def stored(self) -> bool:
+        """Kept, unless the client says no."""
+        return self.store is not False
+
+    @property
+    def functions(self) -> list[FunctionTool]:
+        """The declared tools; other kinds than functions are refused."""
+        return [_function(tool, f"tools[{number}]") for number, tool in enumerate(self.tools or [])]
+
+    @property
+    def conversation_id(self) -> str | None:
+        """However it was written."""
+        return self.conversation.id if isinstance(self.conversation, ConversationReference) else self.conversation
+
+
+def _refuse_depth(value: Any, left: int) -> None:
+    if not left:
+        raise InvalidRequest(f"The body is nested more than {_DEEPEST} deep.")
+    for each in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        _refuse_depth(each, left - 1)
+
+
+def _refuse_extra(model: BaseModel | None, name: str) -> None:
+    """OpenAI's own types let pass what they do not know."""
+    for extra in (model.model_extra or {}) if model else ():
+        raise UnsupportedParameter(f"Unsupported parameter: {name + '.' + extra!r}.", param=f"{name}.{extra}")
+
+
+def _function(tool: dict[str, Any], param: str) -> FunctionTool:
+    if tool.get("type") != "function":
+        raise UnsupportedParameter(f"Tools of type {tool.get('type')!r} are not supported.", param=f"{param}.type")
+    name = tool.get("name")
+    if not isinstance(name, str) or not name.replace("_", "").replace("-", "").isalnum() or len(name) > 64:
+        raise InvalidRequest("A function's name is 1 to 64 letters, digits, _ and -.", param=f"{param}.name")
+    for field, kind in (("description", str), ("parameters", dict), ("strict", bool)):
+        if tool.get(field) is not None and not isinstance(tool[field], kind):
+            raise InvalidRequest(f"must be of type {kind.__name__}", param=f"{param}.{field}")
+    extra = set(tool) - {"type", "name", "description", "parameters", "strict"}
+    if extra:
+        raise UnsupportedParameter(f"Unsupported parameter: {sorted(extra)[0]!r}.", param=f"{param}.{sorted(extra)[0]}")
+    return FunctionTool(
+        type="function",
+        name=name,
+        description=tool.get("description"),
+        parameters=tool.get("parameters"),
+        strict=tool.get("strict"),
+    )

@@ -1,0 +1,56 @@
+"""The response object, every field of Open Responses in it."""
+
+import time
+from typing import Any
+
+from handler.protocol.request import CreateResponse
+
+Resource = dict[str, Any]
+FINAL = frozenset({"completed", "incomplete", "failed", "cancelled"})
+"""A response in one of these does not change any more."""
+
+
+def new(request: CreateResponse, response_id: str, conversation: str | None) -> Resource:
+    """A response that has just begun."""
+    text = request.text.to_dict(mode="json") if request.text else {}
+    reasoning = request.reasoning.to_dict(mode="json") if request.reasoning else {}
+    return {
+        "id": response_id,
+        "object": "response",
+        "created_at": int(time.time()),
+        "completed_at": None,
+        "status": "in_progress",
+        "background": False,
+        "error": None,
+        "incomplete_details": None,
+        "instructions": request.instructions,
+        "max_output_tokens": request.max_output_tokens,
+        "max_tool_calls": request.max_tool_calls,
+        "metadata": request.metadata or {},
+        "model": request.model,
+        "output": [],
+        "parallel_tool_calls": request.parallel_tool_calls is not False,
+        "previous_response_id": request.previous_response_id,
+        **({"conversation": {"id": conversation}} if conversation else {}),
+        "prompt_cache_key": request.prompt_cache_key,
+        "reasoning": {"effort": None, "summary": None, **reasoning},
+        "safety_identifier": request.safety_identifier,
+        "service_tier": "default",
+        "store": request.stored,
+        "temperature": 1.0 if request.temperature is None else request.temperature,
+        "text": {"format": {"type": "text"}, **text},
+        "tool_choice": _tool_choice(request),
+        "tools": [tool.to_dict(mode="json") for tool in request.functions],
+        "top_logprobs": 0,
+        "top_p": 1.0 if request.top_p is None else request.top_p,
+        "presence_penalty": 0.0,
+        "frequency_penalty": 0.0,
+        "truncation": "disabled",
+        "usage": None,
+        "user": request.user,
+    }
+
+
+def _tool_choice(request: CreateResponse) -> Any:
+    choice = request.tool_choice or "auto"
+    return choice if isinstance(choice, str) else choice.to_dict(mode="json")

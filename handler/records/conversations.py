@@ -1,0 +1,171 @@
+"""Conversations: a log of turns with a head. One run at a time adds to it."""
+
+import time
+from dataclasses import dataclass, replace
+from typing import Any
+
+from handler.errors import ConversationBusy, NotFound
+from handler.protocol.output import new_id
+from handler.records.history import Item, Place, Segment, Turn, is_id, load_turns
+from handler.store import ABSENT, Conflict, Delete, Put, Store
+
+LEASE = 30.0  # seconds that a run holds a conversation without saying so again
+_BATCH = 25
+_HEAD = "head"  # behind every turn, whose sort is a number
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """A head. run: who adds to it now; until: Unix seconds when that is over, unless it says so again."""
+
+    id: str
+    log: str
+    created_at: int
+    metadata: dict[str, str]
+    turns: int
+    run: str | None
+    until: float
+    version: str
+
+    @property
+    def place(self) -> Place:
+        """Its end."""
+        return Place((Segment(self.log, self.turns),))
+
+    @property
+    def resource(self) -> dict[str, Any]:
+        """As clients see it."""
+        return {
+            "id": self.id,
+            "object": "conversation",
+            "created_at": self.created_at,
+            "metadata": self.metadata,
+        }
+
+    def held(self, run: str) -> Put:
+        """The change by which a run takes it, or says again that it has it."""
+        return self._put(run=run, until=time.time() + LEASE)
+
+    def released(self) -> Put:
+        """The change by which a run that added nothing lets go of it."""
+        return self._put(run=None, until=0.0)
+
+    def appended(self, turn: Turn) -> tuple[Put, Put]:
+        """The changes that add a turn and let go of it."""
+        return turn.put(self.place, None), self._put(turns=self.turns + 1, run=None, until=0.0)
+
+    def described(self, metadata: dict[str, str]) -> Put:
+        """The change of its metadata."""
+        return self._put(metadata=metadata)
+
+    def _put(self, **changed: Any) -> Put:
+        """Over this version of the head."""
+        after = replace(self, **changed)
+        body = {name: getattr(after, name) for name in ("created_at", "metadata", "turns", "run", "until")}
+        return Put(self.log, _HEAD, body, expected=self.version)
+
+
+class Conversations:
+    """The conversations of one owner."""
+
+    def __init__(self, store: Store, owner: str) -> None:
+        self._store, self._owner = store, owner
+
+    async def create(self, metadata: dict[str, str], items: list[Item], history: list[Item]) -> Conversation:
+        """A new one, with what was said already."""
+        conversation = self._new(new_id("conv"), metadata)
+        changes = conversation.appended(Turn(items, history)) if items else (conversation.released(),)
+        await self._store.write(*changes)
+        return conversation
+
+    async def get(self, conversation_id: str, param: str | None = None) -> Conversation:
+        """One conversation.
+
+        Raises:
+            NotFound: it is not there, or another owner's, which is the same.
+        """
+        found = await self._find(conversation_id) if is_id(conversation_id) else None
+        if found is None:
+            raise NotFound(f"Conversation with id {conversation_id[:99]!r} not found.", param=param)
+        return found
+
+    async def items(self, conversation: Conversation) -> list[Item]:
+        """Everything in it, oldest first."""
+        return [item for turn in await load_turns(self._store, conversation.place) for item in turn.items]
+
+    async def update(self, conversation_id: str, metadata: dict[str, str]) -> Conversation:
+        """Give it other metadata."""
+        while True:
+            conversation = await self.get(conversation_id)
+            try:
+                await self._store.write(head := conversation.described(metadata))
+            except Conflict:
+                continue
+            return replace(conversation, metadata=metadata, version=head.version)
+
+    async def append(self, conversation_id: str, turn: Turn) -> None:
+        """Add what a client says was said.
+
+        Raises:
+            ConversationBusy: a run adds to it now.
+        """
+        conversation = await self.free(conversation_id)
+        try:
+            await self._store.write(*conversation.appended(turn))
+        except Conflict:
+            raise busy() from None
+
+    async def free(self, conversation_id: str, *, create: bool = False) -> Conversation:
+        """One conversation, to add to; with `create` a new one where none is.
+
+        Raises:
+            ConversationBusy: a run adds to it now.
+            NotFound: it is not there.
+        """
+        found = await self._find(conversation_id) if create else await self.get(conversation_id, "conversation")
+        conversation = found or self._new(conversation_id, {})
+        if conversation.run is not None and conversation.until > time.time():
+            raise busy()
+        return conversation
+
+    async def renew(self, conversation: Conversation) -> Conversation:
+        """Say again that the run still adds to it.
+
+        Raises:
+            ConversationBusy: it has lost it.
+        """
+        while True:
+            found = await self._find(conversation.id)
+            if found is None or found.run is None or found.run != conversation.run:
+                raise busy()
+            try:
+                await self._store.write(head := found.held(found.run))
+            except Conflict:
+                continue
+            return replace(found, until=head.body["until"], version=head.version)
+
+    async def delete(self, conversation_id: str) -> None:
+        """Forget it and everything in it; the head first, so that nobody finds half of it."""
+        conversation = await self.get(conversation_id)
+        await self._store.write(Delete(conversation.log, _HEAD))
+        records = await self._store.query(conversation.log)
+        for start in range(0, len(records), _BATCH):
+            await self._store.write(*(Delete(each.partition, each.sort) for each in records[start : start + _BATCH]))
+
+    async def _find(self, conversation_id: str) -> Conversation | None:
+        record = await self._store.get(self._log(conversation_id), _HEAD)
+        if record is None:
+            return None
+        return Conversation(conversation_id, record.partition, version=record.version, **record.body)
+
+    def _new(self, conversation_id: str, metadata: dict[str, str]) -> Conversation:
+        log = self._log(conversation_id)
+        return Conversation(conversation_id, log, int(time.time()), metadata, 0, None, 0.0, ABSENT)
+
+    def _log(self, conversation_id: str) -> str:
+        return f"{self._owner}/conversation/{conversation_id}"
+
+
+def busy() -> ConversationBusy:
+    """409: one run at a time."""
+    return ConversationBusy("Another run is adding to this conversation. Try again when it is done.")

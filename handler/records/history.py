@@ -1,0 +1,92 @@
+"""What was said, as turns that are only ever appended: a turn writes no more, however long the conversation is.
+
+Turns lie in logs. A response stands at a place: after so many turns of a log. Whoever continues from a place where the
+log has gone on already begins a log of its own (a branch), and stands at the end of two segments.
+"""
+
+import asyncio
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from handler.errors import NotFound
+from handler.store import ABSENT, Put, Store
+
+Item = dict[str, Any]
+
+
+_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
+
+
+def is_id(given: str) -> bool:
+    """Whether a text can be an id of ours; a store is not asked for what cannot."""
+    return _ID.fullmatch(given) is not None
+
+
+@dataclass(frozen=True)
+class Segment:
+    """The first `turns` turns of a log; `log` is the partition that holds it."""
+
+    log: str
+    turns: int
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a response stands: everything in these segments, in order, was said before."""
+
+    segments: tuple[Segment, ...] = ()
+
+    @classmethod
+    def read(cls, kept: Sequence[Sequence[Any]]) -> "Place":
+        """As `kept` wrote it."""
+        return cls(tuple(Segment(log, turns) for log, turns in kept))
+
+    @property
+    def kept(self) -> list[tuple[str, int]]:
+        """As JSON."""
+        return [(segment.log, segment.turns) for segment in self.segments]
+
+    @property
+    def next(self) -> "Place":
+        """One turn on, in the same log."""
+        *before, last = self.segments
+        return Place((*before, Segment(last.log, last.turns + 1)))
+
+    def branch(self, log: str) -> "Place":
+        """The same place, to be continued in a log that is new."""
+        return Place((*(segment for segment in self.segments if segment.turns), Segment(log, 0)))
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What one run, or one client, has added. items: as clients see it; history: as the agents remember it."""
+
+    items: list[Item]
+    history: list[Item]
+
+    def put(self, place: Place, expires: int | None) -> Put:
+        """The change that appends this turn at a place, where nobody else has."""
+        last = place.segments[-1]
+        body = {"items": self.items, "history": self.history}
+        return Put(last.log, f"{last.turns:09d}", body, expires, expected=ABSENT)
+
+
+async def load_turns(store: Store, place: Place) -> list[Turn]:
+    """Every turn up to a place.
+
+    Raises:
+        NotFound: some of them have expired; a history with a hole in it is none.
+    """
+    loaded = await asyncio.gather(*(_load(store, segment) for segment in place.segments))
+    return [turn for turns in loaded for turn in turns]
+
+
+async def _load(store: Store, segment: Segment) -> list[Turn]:
+    if not segment.turns:
+        return []
+    records = await store.query(segment.log, before=f"{segment.turns:09d}")
+    if len(records) != segment.turns:
+        raise NotFound("What was said before is not kept any more: it has expired or was deleted.")
+    return [Turn(**record.body) for record in records]

@@ -1,0 +1,107 @@
+"""Responses, with their input and their stream of events."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from handler.errors import NotFound
+from handler.protocol.resource import FINAL, Resource
+from handler.records.history import Item, Place, is_id
+from handler.store import ABSENT, Delete, Put, Store
+
+RETENTION = 30 * 24 * 3600  # seconds that a response and its turn are kept
+_POLL = 0.25  # seconds between looks for what another process adds
+_BATCH = 25  # changes in one write
+
+
+def expiry() -> int:
+    """When something that is written now is not kept any more."""
+    return int(time.time()) + RETENTION
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A response as it is kept.
+
+    place: where it stands in what was said; None: it has not added to it. streamed: its events are kept too.
+    """
+
+    response: Resource
+    input: list[Item]
+    place: Place | None
+    streamed: bool
+    version: str
+
+
+class Responses:
+    """The responses of one owner."""
+
+    def __init__(self, store: Store, owner: str) -> None:
+        self._store, self._owner = store, owner
+
+    def log(self, response_id: str) -> str:
+        """The log that begins with this response."""
+        return f"{self._owner}/log/{response_id}"
+
+    def continued(self, place: Place, response_id: str) -> Place:
+        """Where this response adds to what was said: to the log itself, but to no conversation that it is not in."""
+        return place if place.segments[-1].log.startswith(self.log("")) else place.branch(self.log(response_id))
+
+    def put(
+        self, response: Resource, given: list[Item], place: Place | None, streamed: bool, expected: str = ABSENT
+    ) -> Put:
+        """The change that keeps a response."""
+        body = {"response": response, "input": given, "place": place and place.kept, "streamed": streamed}
+        return Put(self._partition(response["id"]), "response", body, expiry(), expected=expected)
+
+    def put_events(self, response_id: str, events: Sequence[Any]) -> Put:
+        """The change that keeps some of its events, which follow on each other."""
+        sort = f"event/{events[0]['sequence_number']:09d}"
+        return Put(self._partition(response_id), sort, list(events), expiry())
+
+    async def get(self, response_id: str, param: str | None = None) -> Kept:
+        """One response.
+
+        Raises:
+            NotFound: it is not there, or another owner's, which is the same.
+        """
+        record = await self._store.get(self._partition(response_id), "response") if is_id(response_id) else None
+        if record is None:
+            code = "previous_response_not_found" if param else None
+            raise NotFound(f"Response with id {response_id[:99]!r} not found.", param=param, code=code)
+        body = record.body
+        place = Place.read(body["place"]) if body["place"] else None
+        return Kept(body["response"], body["input"], place, body["streamed"], record.version)
+
+    async def final(self, response_id: str) -> Kept:
+        """One response, when it does not change any more."""
+        while True:
+            kept = await self.get(response_id)
+            if kept.response["status"] in FINAL:
+                return kept
+            await asyncio.sleep(_POLL)
+
+    async def delete(self, response_id: str) -> None:
+        """Forget a response and its events. What it has added to a conversation stays there."""
+        await self.get(response_id)
+        records = await self._store.query(self._partition(response_id))
+        for start in range(0, len(records), _BATCH):
+            await self._store.write(*(Delete(each.partition, each.sort) for each in records[start : start + _BATCH]))
+
+    async def events(self, response_id: str, after: int = -1) -> AsyncIterator[Any]:
+        """The events behind sequence number `after`, and then each that is added, until the response is final."""
+        while True:
+            final = (await self.get(response_id)).response["status"] in FINAL
+            for record in await self._store.query(self._partition(response_id), after="event/", before="event0"):
+                for event in record.body:
+                    if event["sequence_number"] > after:
+                        after = event["sequence_number"]
+                        yield event
+            if final:
+                return
+            await asyncio.sleep(_POLL)
+
+    def _partition(self, response_id: str) -> str:
+        return f"{self._owner}/response/{response_id}"

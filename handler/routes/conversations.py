@@ -1,0 +1,106 @@
+"""/v1/conversations: what was said, kept by name of an id."""
+
+from typing import Any
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field
+
+from handler.auth import Owner
+from handler.errors import NotFound
+from handler.protocol.items import for_agents, read_items
+from handler.protocol.output import Item
+from handler.protocol.request import Metadata
+from handler.records import Conversations, Turn
+from handler.routes.pages import Page, page
+from handler.routes.service import Service
+
+router = APIRouter(prefix="/v1/conversations")
+
+
+class NewItems(BaseModel):
+    """At most 20 at a time, as OpenAI has it."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    items: list[Any] = Field(min_length=1, max_length=20)
+
+
+class NewConversation(BaseModel):
+    """Both may be left out."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    items: list[Any] | None = Field(default=None, max_length=20)
+    metadata: Metadata | None = None
+
+
+class Description(BaseModel):
+    """In place of the old one."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    metadata: Metadata
+
+
+@router.post("")
+async def create(owner: Owner, runs: Service, body: NewConversation | None = None) -> dict[str, Any]:
+    """Begin a conversation, with what was said already."""
+    body = body or NewConversation()
+    items = read_items(body.items or [], "items")
+    conversation = await Conversations(runs.store, owner).create(body.metadata or {}, items, _history(items))
+    return conversation.resource
+
+
+@router.get("/{conversation_id}")
+async def retrieve(conversation_id: str, owner: Owner, runs: Service) -> dict[str, Any]:
+    """Its metadata; what was said is under `/items`."""
+    return (await Conversations(runs.store, owner).get(conversation_id)).resource
+
+
+@router.post("/{conversation_id}")
+async def update(conversation_id: str, body: Description, owner: Owner, runs: Service) -> dict[str, Any]:
+    """Give it other metadata."""
+    return (await Conversations(runs.store, owner).update(conversation_id, body.metadata)).resource
+
+
+@router.delete("/{conversation_id}")
+async def delete(conversation_id: str, owner: Owner, runs: Service) -> dict[str, Any]:
+    """Forget it and everything that was said in it."""
+    await Conversations(runs.store, owner).delete(conversation_id)
+    return {"id": conversation_id, "object": "conversation.deleted", "deleted": True}
+
+
+@router.get("/{conversation_id}/items")
+async def items(conversation_id: str, owner: Owner, runs: Service, wanted: Page) -> dict[str, Any]:
+    """What was said."""
+    conversations = Conversations(runs.store, owner)
+    return page(await conversations.items(await conversations.get(conversation_id)), wanted)
+
+
+@router.post("/{conversation_id}/items")
+async def add(conversation_id: str, body: NewItems, owner: Owner, runs: Service) -> dict[str, Any]:
+    """Add what was said elsewhere."""
+    added = read_items(body.items, "items")
+    await Conversations(runs.store, owner).append(conversation_id, Turn(added, _history(added)))
+    return {
+        "object": "list",
+        "data": added,
+        "first_id": added[0]["id"],
+        "last_id": added[-1]["id"],
+        "has_more": False,
+    }
+
+
+@router.get("/{conversation_id}/items/{item_id}")
+async def item(conversation_id: str, item_id: str, owner: Owner, runs: Service) -> dict[str, Any]:
+    """One of its items."""
+    conversations = Conversations(runs.store, owner)
+    for each in await conversations.items(await conversations.get(conversation_id)):
+        if each["id"] == item_id:
+            return each
+    raise NotFound(f"Item with id {item_id[:99]!r} not found.")
+
+
+def _history(items: list[Item]) -> list[Item]:
+    """As the agents remember it: said between the user and whoever is asked."""
+    return [{**item, "callerAgent": None} for item in for_agents(items)]

@@ -1,0 +1,37 @@
+"""/v1/models: what `model` may be."""
+
+from typing import Any
+
+from fastapi import APIRouter
+
+from handler import catalogue
+from handler.errors import NotFound
+
+router = APIRouter(prefix="/v1/models")
+
+
+@router.get("")
+async def models() -> dict[str, Any]:
+    """Every agency, and every agent of it that can be addressed."""
+    return {"object": "list", "data": [_model(name) for name in _names()]}
+
+
+@router.get("/{model:path}")
+async def model(model: str) -> dict[str, Any]:
+    """One of them."""
+    if model not in _names():
+        raise NotFound(f"The model {model[:99]!r} does not exist.", param="model", code="model_not_found")
+    return _model(model)
+
+
+def _names() -> list[str]:
+    known = catalogue.factories()
+    return [
+        name
+        for agency, factory in known.items()
+        for name in (agency, *(f"{agency}/{agent}" for agent in catalogue.build(factory).agents))
+    ]
+
+
+def _model(name: str) -> dict[str, Any]:
+    return {"id": name, "object": "model", "created": 0, "owned_by": name.partition("/")[0]}

@@ -1,0 +1,53 @@
+"""Lists, page by page, as OpenAI has them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from fastapi import Depends, Query
+
+from handler.errors import InvalidRequest
+from handler.protocol.output import Item
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which part of a list, newest first unless asked otherwise."""
+
+    limit: int
+    order: Literal["asc", "desc"]
+    after: str | None
+
+
+def _wanted(
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    order: Literal["asc", "desc"] = "desc",
+    after: Annotated[str | None, Query(description="the id of the last item of the page before")] = None,
+) -> Wanted:
+    return Wanted(limit, order, after)
+
+
+Page = Annotated[Wanted, Depends(_wanted)]
+
+
+def page(items: Sequence[Item], wanted: Wanted) -> dict[str, Any]:
+    """`{"object": "list", "data", "first_id", "last_id", "has_more"}`.
+
+    Raises:
+        InvalidRequest: `after` is not in the list.
+    """
+    ordered = list(items) if wanted.order == "asc" else list(reversed(items))
+    start = 0
+    if wanted.after is not None:
+        ids = [item["id"] for item in ordered]
+        if wanted.after not in ids:
+            raise InvalidRequest(f"There is no item {wanted.after[:99]!r} in this list.", param="after")
+        start = ids.index(wanted.after) + 1
+    data = ordered[start : start + wanted.limit]
+    return {
+        "object": "list",
+        "data": data,
+        "first_id": data[0]["id"] if data else None,
+        "last_id": data[-1]["id"] if data else None,
+        "has_more": start + wanted.limit < len(ordered),
+    }

@@ -1,0 +1,69 @@
+"""/v1/responses: Open Responses."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Response
+
+from handler.auth import Owner
+from handler.errors import InvalidRequest
+from handler.protocol.request import CompactRequest, CreateResponse
+from handler.protocol.stream import EventStream
+from handler.records import Responses
+from handler.routes.pages import Page, page
+from handler.routes.service import IdempotencyKey, Service, once
+
+router = APIRouter(prefix="/v1/responses")
+
+
+@router.post("", response_model=None)
+async def create(
+    body: CreateResponse, owner: Owner, runs: Service, key: IdempotencyKey = None
+) -> Response | dict[str, Any]:
+    """Run an agency. `model` is its name, or "agency/Agent"; with `stream` the answer is server-sent events."""
+    run = await runs.begin(body, owner, once(key, body))
+    if body.stream:
+        return EventStream(run.follow(), run.leave)
+    return await run.execute()
+
+
+@router.post("/compact", response_model=None)
+async def compact(body: CompactRequest, owner: Owner, runs: Service) -> dict[str, Any]:
+    """The older turns summarised by the model, the last ones word for word, as one item that can be sent back."""
+    return await runs.compact(body, owner)
+
+
+@router.get("/{response_id}", response_model=None)
+async def retrieve(
+    response_id: str,
+    owner: Owner,
+    runs: Service,
+    stream: bool = False,
+    starting_after: Annotated[int | None, Query(ge=-1)] = None,
+) -> Response | dict[str, Any]:
+    """A stored response; with `stream` its events behind number `starting_after`."""
+    responses = Responses(runs.store, owner)
+    kept = await responses.get(response_id)
+    if stream:
+        if not kept.streamed:
+            raise InvalidRequest("This response was not streamed, so it has no events.", param="stream")
+        after = -1 if starting_after is None else starting_after
+        return EventStream(responses.events(response_id, after), _nothing)
+    return kept.response
+
+
+@router.delete("/{response_id}", response_model=None)
+async def delete(response_id: str, owner: Owner, runs: Service) -> dict[str, Any]:
+    """Forget a response and its events; what it added to a conversation stays there."""
+    await Responses(runs.store, owner).delete(response_id)
+    return {"id": response_id, "object": "response", "deleted": True}
+
+
+@router.get("/{response_id}/input_items", response_model=None)
+async def input_items(response_id: str, owner: Owner, runs: Service, wanted: Page) -> dict[str, Any]:
+    """What was sent to it."""
+    kept = await Responses(runs.store, owner).get(response_id)
+    return page(kept.input, wanted)
+
+
+async def _nothing() -> None:
+    """Whoever only looks on leaves nothing behind."""

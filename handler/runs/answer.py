@@ -1,0 +1,98 @@
+"""The agents answer once: an agency with its history, run under what the client asked for."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from agents import InputGuardrailTripwireTriggered, OutputGuardrailTripwireTriggered
+from pydantic_core import to_json
+
+from handler.client_tools import HANDED_OVER
+from handler.errors import GuardrailTriggered, RunLimitExceeded, UpstreamFailed
+from handler.models import ModelCallLimit, OutputTokenLimit, caused_by, is_upstream_failure, running
+from handler.protocol.items import for_agents
+from handler.protocol.output import Item
+from handler.runs.seam import Seam
+
+if TYPE_CHECKING:
+    from agency_swarm import Agency, RunResult
+
+NO_ANSWER = "The model did not answer as it should. The request id finds the reason in the log."
+
+
+@dataclass(frozen=True)
+class Answer:
+    """history: what the agents remember of it. cut: it was ended at a limit of tokens."""
+
+    history: list[Item]
+    cut: bool
+
+
+class Desk:
+    """An agency that is ready to answer.
+
+    history: what its agents remember. given: the client's input items.
+    """
+
+    def __init__(self, agency: "Agency", entry: str, seam: Seam, history: list[Item], given: Sequence[Item]) -> None:
+        self._agency, self._entry, self._seam = agency, entry, seam
+        self._given, self._before = for_agents(given), len(history)
+        agency.thread_manager.replace_messages(history)
+
+    async def answer(self) -> Answer:
+        """Run the agents.
+
+        Raises:
+            GuardrailTriggered: a guardrail of the agency refused.
+            UpstreamFailed: the model did not answer, or not as it should.
+            RunLimitExceeded: the agents went on and on.
+        """
+        token = running.set(self._seam)
+        try:
+            result = await self._agency.get_response(self._given, recipient_agent=self._entry)
+        except (InputGuardrailTripwireTriggered, OutputGuardrailTripwireTriggered) as error:
+            raise GuardrailTriggered("A guardrail of the agency refused this run.") from error
+        except Exception as error:  # noqa: BLE001 - told apart there, and raised again
+            return self._broken_off(error)
+        finally:
+            running.reset(token)
+        return self._said(result)
+
+    def _said(self, result: "RunResult") -> Answer:
+        text = "" if self._seam.handed_over else text_of(result.final_output)
+        if text and not self._seam.narrator.spoke:
+            self._seam.narrator.say(text, result.last_agent.name)
+        return Answer(self._new(), self._seam.narrator.cut)
+
+    def _broken_off(self, error: Exception) -> Answer:
+        """At its limit of tokens a run ends with what was said so far; anything else is a failure."""
+        if caused_by(error, OutputTokenLimit) or self._seam.narrator.cut:
+            said = self._seam.narrator.said
+            told = {"agent": self._entry, "callerAgent": None}
+            return Answer([*self._new(), *({**item, **told} for item in for_agents(said))], True)
+        if caused_by(error, ModelCallLimit):
+            calls = self._seam.meter.most_calls
+            raise RunLimitExceeded(f"The run was stopped after {calls:.0f} model calls.") from error
+        if is_upstream_failure(error):
+            raise UpstreamFailed(NO_ANSWER) from error
+        raise error
+
+    def _new(self) -> list[Item]:
+        """What the agents add to their memory, without the stand-ins for what the client has yet to answer."""
+        messages = self._agency.thread_manager.get_all_messages()[self._before :]
+        return [writable(message) for message in messages if message.get("output") != HANDED_OVER]
+
+
+def text_of(output: Any) -> str:
+    """A text as it is; what an `output_type` made, as JSON."""
+    text = "" if output is None else output if isinstance(output, str) else to_json(output).decode()
+    return str(writable(text))
+
+
+def writable(value: Any) -> Any:
+    """Without halves of surrogate pairs, which a model can cut an emoji into and no UTF-8 can hold."""
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, list):
+        return [writable(each) for each in value]
+    return {key: writable(each) for key, each in value.items()} if isinstance(value, dict) else value

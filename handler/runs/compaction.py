@@ -1,0 +1,81 @@
+"""POST /v1/responses/compact: a long conversation as one item."""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from agents import Model, ModelSettings, ModelTracing
+from openai.types.responses import ResponseOutputMessage
+
+from handler.errors import InvalidRequest
+from handler.models import Meter, ModelUnavailable, provider_failures
+from handler.protocol.items import packed, text_of
+from handler.protocol.output import Item, new_id
+from handler.runs.run import usage
+
+_LAST = 2  # user messages that are kept word for word, with everything behind the first of them
+_INSTRUCTIONS = (
+    "Summarise the conversation below for the assistant who will continue it. Keep names, numbers, decisions, promises "
+    "and open questions. Write plain text, no more than 300 words."
+)
+
+
+async def compacted(model: Model, items: Sequence[Item], instructions: str | None) -> dict[str, Any]:
+    """The items as a `response.compaction`: the model's summary of the older ones, and the last ones word for word.
+
+    Raises:
+        InvalidRequest: there is nothing to compact.
+        ModelUnavailable: the model did not answer.
+    """
+    if not items:
+        raise InvalidRequest("There is nothing to compact: send 'input' or 'previous_response_id'.", param="input")
+    older, last = _parted([item for item in items if item["type"] != "reasoning"])
+    meter = Meter()
+    summary = await _summary(model, older, instructions, meter) if older else "Nothing was said before."
+    return {
+        "id": new_id("resp"),
+        "object": "response.compaction",
+        "created_at": int(time.time()),
+        "output": [packed(summary, last)],
+        "usage": usage(meter),
+    }
+
+
+def _parted(items: list[Item]) -> tuple[list[Item], list[Item]]:
+    asked = [number for number, item in enumerate(items) if item.get("role") == "user"]
+    start = asked[-_LAST] if len(asked) >= _LAST else 0
+    return items[:start], items[start:]
+
+
+async def _summary(model: Model, items: list[Item], instructions: str | None, meter: Meter) -> str:
+    said = "\n\n".join(text for text in (_INSTRUCTIONS, instructions) if text)
+    settings = meter.begin_call(ModelSettings())
+    server_state: dict[str, Any] = {"previous_response_id": None, "conversation_id": None, "prompt": None}
+    with provider_failures():
+        answer = await model.get_response(
+            said, _transcript(items), settings, [], None, [], ModelTracing.DISABLED, **server_state
+        )
+    meter.add(answer.usage)
+    summary = "".join(
+        text_of([part.model_dump() for part in each.content])
+        for each in answer.output
+        if isinstance(each, ResponseOutputMessage)
+    )
+    if not summary:
+        raise ModelUnavailable
+    return summary
+
+
+def _transcript(items: list[Item]) -> str:
+    """One line an item, as `user: ...`."""
+    return "\n".join(f"{_speaker(item)}: {_words(item)}" for item in items)
+
+
+def _speaker(item: Item) -> str:
+    return str(item.get("role") or item["type"])
+
+
+def _words(item: Item) -> str:
+    if item["type"] == "function_call":
+        return f"{item['name']}({item['arguments']})"
+    return " ".join(text_of(item.get("content") or item.get("output")).split())

@@ -1,0 +1,212 @@
+"""What a client sees of the agents at work: items of the response, built from an allowlist.
+
+The agent that speaks with the user is shown as it speaks: its messages, its calls of the client's functions, and
+summaries of its reasoning if they were asked for. Everything else that agents do (tools, colleagues, handoffs) is
+an item of its own: who, which tool, whether it is done; never arguments, outputs, instructions or others' words.
+
+Such an item is of type `reasoning`, because that is what every client knows and none acts on: a `function_call` would
+ask the client to run it. Beside its `summary` it has `agent`, `tool`, for a colleague `recipient`, and `parent`, the
+id of the item within which it happens.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from openai.types.responses import ResponseStreamEvent
+
+from handler.models import Heard
+from handler.protocol.output import Item, OpenItem, Output
+
+_within: ContextVar[str | None] = ContextVar("within", default=None)  # the item of the tool call that runs here
+_PARTS = {"output_text": ("type", "text", "annotations"), "refusal": ("type", "refusal")}
+_DELTAS = {
+    "response.content_part.added": "content_index",
+    "response.output_text.delta": "content_index",
+    "response.refusal.delta": "content_index",
+    "response.reasoning_summary_part.added": "summary_index",
+    "response.reasoning_summary_text.delta": "summary_index",
+}
+
+
+class Narrator:
+    """Tells the output of one response what the agents do.
+
+    functions: names of the client's functions. reasoning: the client asked for summaries.
+    silent: says of an agent that its words wait for its guardrails; then only its last words are shown, when they pass.
+    """
+
+    def __init__(
+        self,
+        output: Output,
+        *,
+        agents: frozenset[str],
+        functions: frozenset[str],
+        reasoning: bool,
+        silent: Callable[[str], bool],
+    ) -> None:
+        self._output, self._agents, self._functions = output, agents, functions
+        self._reasoning, self._silent = reasoning, silent
+        self.cut = False  # the last words to the user were cut off at a limit of tokens
+
+    @property
+    def aloud(self) -> bool:
+        """Whether this code runs for the agent that speaks with the user, and not within a tool of it."""
+        return _within.get() is None
+
+    @contextmanager
+    def model_call(self, agent: str) -> Iterator[Heard]:
+        """Around one call of an agent's model."""
+        telling = _Telling(self, agent, aloud=self.aloud)
+        try:
+            yield telling
+        finally:
+            telling.end()
+
+    @contextmanager
+    def tool_call(self, agent: str, tool: str, arguments: str) -> Iterator[None]:
+        """Around one call of a tool; what happens in there is part of it."""
+        opened = self._output.open(self._activity(agent, tool, arguments))
+        token = _within.set(opened.item["id"])
+        try:
+            yield
+        except BaseException:
+            opened.close(status="incomplete")
+            raise
+        finally:
+            _within.reset(token)
+        opened.close()
+
+    @property
+    def said(self) -> list[Item]:
+        """The messages to the user so far."""
+        return [item for item in self._output.items if item["type"] == "message" and item["content"]]
+
+    @property
+    def spoke(self) -> bool:
+        """Whether anything was addressed to the user, or handed to the client."""
+        return any(item["type"] in ("message", "function_call") for item in self._output.items)
+
+    def say(self, text: str, agent: str) -> None:
+        """A message that no model was heard to say: a guardrail's guidance, or words that waited for theirs."""
+        part = {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+        self._output.add({"type": "message", "role": "assistant", "agent": agent, "content": [part]})
+
+    def public(self, item: Any, agent: str) -> Item | None:
+        """What may be shown of a model's item to the user; None: nothing."""
+        if item.type == "message" and not self._silent(agent):
+            shown = {
+                "type": "message",
+                "role": "assistant",
+                "agent": agent,
+                "content": [_part(part) for part in item.content],
+            }
+            phase = getattr(item, "phase", None)
+            return {**shown, "phase": phase} if phase else shown
+        if item.type == "function_call" and item.name in self._functions:
+            return {key: getattr(item, key) for key in ("type", "call_id", "name", "arguments")}
+        if item.type == "reasoning" and self._reasoning:
+            return {
+                "type": "reasoning",
+                "summary": [{"type": "summary_text", "text": part.text} for part in item.summary],
+            }
+        return None
+
+    def activity(self, item: Any, agent: str) -> None:
+        """What a model's item tells of the provider's own tools, and of handoffs, which no tool call is made for."""
+        if item.type == "function_call" and item.name.startswith("transfer_to_"):
+            self._output.open(self._activity(agent, item.name, item.arguments)).close()
+        elif item.type.endswith("_call") and item.type != "function_call":
+            self._output.open(self._activity(agent, item.type.removesuffix("_call"), "")).close()
+
+    def start(self, shown: Item) -> OpenItem:
+        """An item that the user watches grow."""
+        empty: Item = {name: [] for name in ("content", "summary") if name in shown}
+        if "arguments" in shown:
+            empty["arguments"] = ""
+        return self._output.open({**shown, **empty})
+
+    def _activity(self, agent: str, tool: str, arguments: str) -> Item:
+        recipient = _recipient(arguments)
+        known = recipient in self._agents
+        said = f"{agent} asks {recipient}" if known else f"{agent} uses {tool}"
+        return {
+            "type": "reasoning",
+            "summary": [{"type": "summary_text", "text": said}],
+            "agent": agent,
+            "tool": tool,
+            **({"recipient": recipient} if known else {}),
+            "parent": _within.get(),
+        }
+
+
+class _Telling:
+    """One model call, while it is told. aloud: the agent speaks with the user, not with a colleague."""
+
+    def __init__(self, narrator: Narrator, agent: str, *, aloud: bool) -> None:
+        self._narrator, self._agent, self._aloud = narrator, agent, aloud
+        self._open: dict[int, OpenItem] = {}
+        self._heard = False
+
+    def event(self, event: ResponseStreamEvent) -> None:
+        if not self._aloud:
+            return
+        if event.type == "response.output_item.added":
+            self._heard = True
+            if shown := self._narrator.public(event.item, self._agent):
+                self._open[event.output_index] = self._narrator.start(shown)
+            return
+        opened = self._open.get(getattr(event, "output_index", -1))
+        if opened is None:
+            return
+        if event.type == "response.output_item.done":
+            self._finish(self._open.pop(event.output_index), event.item)
+        elif event.type == "response.function_call_arguments.delta":
+            opened.arguments(event.delta)
+        elif event.type in _DELTAS:
+            _grow(opened, event)
+
+    def answer(self, items: Sequence[Any], complete: bool) -> None:
+        for item in items:
+            self._narrator.activity(item, self._agent)
+            if self._aloud and not self._heard and (shown := self._narrator.public(item, self._agent)):
+                opened = self._narrator.start(shown)
+                self._finish(opened, item)
+        if self._aloud:
+            self._narrator.cut = not complete
+
+    def end(self) -> None:
+        """What was not finished was broken off."""
+        for opened in self._open.values():
+            opened.close(status="incomplete")
+
+    def _finish(self, opened: OpenItem, item: Any) -> None:
+        cut = getattr(item, "status", None) == "incomplete"
+        opened.close(self._narrator.public(item, self._agent), status="incomplete" if cut else "completed")
+
+
+def _grow(opened: OpenItem, event: Any) -> None:
+    part = getattr(event, "part", None)
+    kind = {"response.refusal.delta": "refusal", "response.reasoning_summary_text.delta": "summary_text"}.get(
+        event.type
+    )
+    kind = kind or (part.type if part is not None else "output_text")
+    if kind in ("output_text", "refusal", "summary_text"):
+        opened.text(getattr(event, _DELTAS[event.type]), getattr(event, "delta", ""), kind)
+
+
+def _part(part: Any) -> Item:
+    told = part.model_dump(mode="json")
+    shown = {key: told[key] for key in _PARTS[part.type]}
+    return {**shown, "logprobs": []} if part.type == "output_text" else shown
+
+
+def _recipient(arguments: str) -> str | None:
+    try:
+        read = json.loads(arguments or "{}")
+    except ValueError:
+        return None
+    recipient = read.get("recipient_agent") if isinstance(read, dict) else None
+    return recipient if isinstance(recipient, str) else None

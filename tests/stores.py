@@ -1,0 +1,173 @@
+"""Stores to test on: a DynamoDB table on loopback, and a relay that breaks what lies behind it."""
+
+import http.client
+import json
+import os
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import urlsplit
+
+import boto3
+
+
+@contextmanager
+def dynamodb_table() -> Iterator[tuple[str, dict[str, str]]]:
+    """(name, the environment in which boto3 finds it) of a new, empty table.
+
+    It is moto's, unless AGENCY_TEST_DYNAMODB_URL names another DynamoDB.
+    """
+    with _endpoint() as url:
+        environment = {
+            "AWS_ENDPOINT_URL_DYNAMODB": url,
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_DEFAULT_REGION": "eu-central-1",
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+        client = dynamodb_client(url)
+        name = f"test-{uuid.uuid4().hex}"
+        client.create_table(
+            TableName=name,
+            KeySchema=[
+                {"AttributeName": "partition", "KeyType": "HASH"},
+                {"AttributeName": "sort", "KeyType": "RANGE"},
+            ],
+            AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in ("partition", "sort")],
+            BillingMode="PAY_PER_REQUEST",
+        )
+        client.get_waiter("table_exists").wait(TableName=name, WaiterConfig={"Delay": 1})
+        time_to_live = {"Enabled": True, "AttributeName": "expires"}
+        client.update_time_to_live(TableName=name, TimeToLiveSpecification=time_to_live)
+        try:
+            yield name, environment
+        finally:
+            client.delete_table(TableName=name)
+            client.close()
+
+
+def dynamodb_client(url: str) -> Any:
+    """A client of our own, to look at what the store has done."""
+    return boto3.session.Session().client(
+        "dynamodb",
+        endpoint_url=url,
+        region_name="eu-central-1",
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+    )
+
+
+@contextmanager
+def _endpoint() -> Iterator[str]:
+    if url := os.environ.get("AGENCY_TEST_DYNAMODB_URL"):
+        yield url
+        return
+    from moto.server import DomainDispatcherApplication, create_backend_app  # a second of CPU
+    from werkzeug.serving import WSGIRequestHandler, make_server
+
+    class Quiet(WSGIRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log(self, *arguments: Any) -> None: ...
+
+    moto, one_at_a_time = DomainDispatcherApplication(create_backend_app), threading.Lock()
+
+    def application(environ: Any, start_response: Any) -> Any:
+        with one_at_a_time:  # moto looks first and writes then, with nothing to keep two writers apart
+            return moto(environ, start_response)
+
+    server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=Quiet)
+    with _serving(server):
+        yield f"http://127.0.0.1:{server.server_port}"
+
+
+@contextmanager
+def _serving(server: Any) -> Iterator[None]:
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+class Relay:
+    """Passes requests on to a DynamoDB. What is in its way is set by the test.
+
+    `seen` are the (operation, request) that came; `fault(operation, request)` may return the answer to give instead of
+    passing it on, as (status, body), or LOST: it is carried out, but never answered.
+    """
+
+    LOST = (0, b"")
+
+    def __init__(self, url: str) -> None:
+        self.behind = urlsplit(url).netloc
+        self.seen: list[tuple[str, dict[str, Any]]] = []
+        self.delay = 0.0
+        self.fault: Callable[[str, dict[str, Any]], tuple[int, bytes] | None] = lambda operation, request: None
+
+    def faults_once(self, operation: str, *answers: tuple[int, bytes]) -> None:
+        """Give these answers, one each, to the next requests of this operation."""
+        left = list(answers)
+        self.fault = lambda name, request: left.pop(0) if name == operation and left else None
+
+    def operations(self) -> list[str]:
+        return [operation for operation, _ in self.seen]
+
+    def answer(self, headers: dict[str, str], body: bytes) -> tuple[int, bytes]:
+        operation, request = headers["X-Amz-Target"].partition(".")[2], json.loads(body)
+        self.seen.append((operation, request))
+        time.sleep(self.delay)
+        instead = self.fault(operation, request)
+        if instead not in (None, self.LOST):
+            return instead  # type: ignore[return-value]
+        connection = http.client.HTTPConnection(self.behind)
+        try:
+            connection.request("POST", "/", body, headers)
+            answer = connection.getresponse()
+            return instead or (answer.status, answer.read())
+        finally:
+            connection.close()
+
+
+def refusal(code: str, *reasons: str) -> tuple[int, bytes]:
+    """DynamoDB's answer for what it refuses; with reasons: of a transaction."""
+    body: dict[str, Any] = {"__type": f"com.amazonaws.dynamodb.v20120810#{code}", "message": "secret words of AWS"}
+    if reasons:
+        body["CancellationReasons"] = [{"Code": reason} for reason in reasons]
+    return 400, json.dumps(body).encode()
+
+
+@contextmanager
+def relay_before(url: str) -> Iterator[tuple[Relay, str]]:
+    relay = Relay(url)
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            status, answer = relay.answer(dict(self.headers), body)
+            if not status:
+                self.close_connection = True
+                return
+            self.send_response(status)
+            self.send_header("Content-Type", "application/x-amz-json-1.0")
+            self.send_header("Content-Length", str(len(answer)))
+            if answer.startswith(b"{"):
+                self.send_header("x-amzn-RequestId", "relayed")
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, *arguments: Any) -> None: ...
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    with _serving(server):
+        yield relay, f"http://127.0.0.1:{server.server_port}"
