@@ -1,7 +1,7 @@
 """Who may call: a key names its owner, and without a key only GET /health is answered.
 
-`python -m handler.auth OWNER` makes a key. The service knows keys only by their SHA-256: they are 256 random bits, which
-no slower hash would make harder to guess.
+`python -m handler.auth OWNER` makes a key. The service knows keys only by their SHA-256: they are 256 random bits,
+which no slower hash would make harder to guess.
 """
 
 import hashlib

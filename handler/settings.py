@@ -51,10 +51,8 @@ def _origins(value: Any) -> Any:
         return value
     origins = [origin.strip().lower() for origin in value.split(",") if origin.strip()]
     for origin in origins:
-        if origin == "*":
-            raise ValueError("names every origin that may call from a browser; * would be all of them")
         if not _ORIGIN.fullmatch(origin):
-            raise ValueError(f"has {origin!r}: write https://HOST or https://HOST:PORT, without a path or final slash")
+            raise ValueError(f"has {origin!r}: write https://HOST or https://HOST:PORT, no path, no final slash, no *")
     return tuple(origins)
 
 

@@ -18,6 +18,22 @@ SETTINGS = (
 QUESTION = "Client Weber GmbH asks about next week's installation plan for the crew in Stuttgart. Prepare the reply."
 
 
+def sse(body: str) -> list[dict[str, Any]]:
+    """The events of a whole stream, which must end as it should."""
+    *chunks, done, rest = body.split("\n\n")
+    assert (done, rest) == ("data: [DONE]", "")
+    events = []
+    for chunk in chunks:
+        if chunk.startswith(":"):
+            continue
+        name, data = chunk.split("\n")
+        event = json.loads(data.removeprefix("data: "))
+        assert name == f"event: {event['type']}"
+        events.append(event)
+    assert [event["sequence_number"] for event in events] == list(range(len(events)))
+    return events
+
+
 class Service:
     """`post` and `get` invoke the handler: (status, body). `ledger` is the last invocation's."""
 
@@ -32,6 +48,16 @@ class Service:
 
     def get(self, path: str, **headers: str) -> tuple[int, Any]:
         return self.send(http_event("GET", path, **headers))
+
+    def delete(self, path: str, **headers: str) -> tuple[int, Any]:
+        return self.send(http_event("DELETE", path, **headers))
+
+    def respond(self, input: Any, **fields: Any) -> Any:
+        """POST /v1/responses that succeeds: the response, or with stream=True its events."""
+        body = {"model": "agreement-desk", "input": input, **fields}
+        answer = self.handler(http_event("POST", "/v1/responses", body), Context(60))
+        assert answer["statusCode"] == 200, answer["body"]
+        return sse(answer["body"]) if fields.get("stream") else json.loads(answer["body"])
 
     def send(self, event: dict[str, Any], seconds: float = 60) -> tuple[int, Any]:
         answer = self.handler(event, Context(seconds))

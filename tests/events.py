@@ -47,12 +47,13 @@ def rest_event(method: str = "GET", path: str = "/", body: Any = None, **headers
 
 
 def http_event(method: str = "GET", path: str = "/", body: Any = None, **headers: str) -> dict[str, Any]:
-    """API Gateway HTTP API, payload 2.0."""
+    """API Gateway HTTP API, payload 2.0; the path may have a query."""
+    path, _, query = path.partition("?")
     return {
         "version": "2.0",
         "routeKey": "$default",
         "rawPath": path,
-        "rawQueryString": "",
+        "rawQueryString": query,
         "headers": {"content-type": "application/json", "host": "localhost", **headers},
         "requestContext": {
             "http": {"method": method, "path": path, "protocol": "HTTP/1.1", "sourceIp": "127.0.0.1"},

@@ -7,7 +7,8 @@
 
     server.base_url, server.requests, server.connections, server.tokens (input, output of all good answers)
 
-An answer is a text, a list of tool calls (name, arguments), or a Failure. `delay` holds back every answer.
+An answer is a text, a list of tool calls (name, arguments), or a Failure. `delay` holds back every answer; a stream
+waits before its last event for `hold`, and breaks off if that does not come. A text is cut at the request's limit.
 """
 
 import json
@@ -23,7 +24,7 @@ from typing import Any, Self
 from openai.types.responses import Response
 
 from handler.offline import Plan, Script, decide, read_turn
-from handler.offline.events import response, stream_events
+from handler.offline.events import response, stream_events, within
 from handler.offline.model import output_items
 from tests.models.chat_wire import as_items, completion, completion_chunks
 
@@ -42,6 +43,9 @@ class Failure:
 
 
 type Answer = Plan | Failure
+
+_LIMITS = ("max_output_tokens", "max_completion_tokens", "max_tokens")
+_PATIENCE = 5.0  # seconds, with a test that does not give the sign that a stream waits for
 
 
 @dataclass(frozen=True)
@@ -97,12 +101,14 @@ class ModelServer:
         self,
         answers: Callable[[ModelRequest], Answer] | Iterable[Answer] | None = None,
         delay: float = 0.0,
+        hold: threading.Event | None = None,
     ) -> None:
         canned = iter(answers) if isinstance(answers, Iterable) else None
         self.answer: Callable[[ModelRequest], Answer] = (
             (lambda request: next(canned)) if canned else answers or scripts()  # type: ignore[assignment]
         )
         self.delay = delay  # seconds
+        self.hold = hold
         self.requests: list[ModelRequest] = []
         self.connections = 0
         self.tokens = (0, 0)
@@ -174,13 +180,21 @@ class _Door(BaseHTTPRequestHandler):
 
     def _answer(self, request: ModelRequest, answer: Response) -> None:
         if request.body.get("stream"):
-            self._begin_stream()
-            for event in _sse(request, answer):
-                self._chunk(event)
-            self._chunk(b"")
+            self._stream([*_sse(request, answer)])
             return
         body = completion(answer) if request.chat else answer.to_dict(mode="json")
         self._send(200, json.dumps(body).encode(), {"Content-Type": "application/json"})
+
+    def _stream(self, events: list[bytes]) -> None:
+        *first, last = events
+        self._begin_stream()
+        for event in first:
+            self._chunk(event)
+        if self.owner.hold and not self.owner.hold.wait(_PATIENCE):
+            self._hang_up()
+            return
+        self._chunk(last)
+        self._chunk(b"")
 
     def _break_off(self, request: ModelRequest, after: int) -> None:
         self._begin_stream()
@@ -212,8 +226,15 @@ class _Door(BaseHTTPRequestHandler):
 
 
 def _response(request: ModelRequest, plan: Plan) -> Response:
-    output = output_items(plan)
-    return response(request.body["model"], output, len(json.dumps(request.body)), len(str(plan)))
+    limit = next((request.body[name] for name in _LIMITS if request.body.get(name)), None)
+    said = within(plan, limit) if isinstance(plan, str) and limit else plan
+    output = output_items(said, complete=said == plan)
+    asked = {name: value for name, value in request.body.items() if not name.startswith("stream")}
+    answer = response(request.body["model"], output, len(json.dumps(asked)), len(str(said)))
+    assert answer.usage
+    answer.usage.input_tokens_details.cached_tokens = answer.usage.input_tokens // 2
+    answer.usage.output_tokens_details.reasoning_tokens = answer.usage.output_tokens // 3
+    return answer
 
 
 def _sse(request: ModelRequest, answer: Response) -> Iterator[bytes]:

@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
@@ -66,7 +67,6 @@ def _endpoint() -> Iterator[str]:
     if url := os.environ.get("AGENCY_TEST_DYNAMODB_URL"):
         yield url
         return
-    from moto.server import DomainDispatcherApplication, create_backend_app  # a second of CPU
     from werkzeug.serving import WSGIRequestHandler, make_server
 
     class Quiet(WSGIRequestHandler):
@@ -74,15 +74,22 @@ def _endpoint() -> Iterator[str]:
 
         def log(self, *arguments: Any) -> None: ...
 
+    server = make_server("127.0.0.1", 0, _moto(), threaded=True, request_handler=Quiet)
+    with _serving(server):
+        yield f"http://127.0.0.1:{server.server_port}"
+
+
+@cache
+def _moto() -> Any:
+    from moto.server import DomainDispatcherApplication, create_backend_app  # a second of CPU
+
     moto, one_at_a_time = DomainDispatcherApplication(create_backend_app), threading.Lock()
 
     def application(environ: Any, start_response: Any) -> Any:
         with one_at_a_time:  # moto looks first and writes then, with nothing to keep two writers apart
             return moto(environ, start_response)
 
-    server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=Quiet)
-    with _serving(server):
-        yield f"http://127.0.0.1:{server.server_port}"
+    return application
 
 
 @contextmanager

@@ -106,6 +106,7 @@ def test_however_bearer_is_written(whoami: Callable[..., Any], value: bytes) -> 
         ([b"Bearer " + GOOD, b"Bearer " + GOOD], 'Bearer error="invalid_token"'),
         ([b"Bearer " + GOOD, b"Basic eA=="], 'Bearer error="invalid_token"'),
         ([b"Basic eA==", b"Bearer " + GOOD], "Bearer"),
+        ([b"Bearer ", GOOD], 'Bearer error="invalid_token"'),
     ],
     ids=lambda value: repr(value)[:40],
 )
@@ -142,6 +143,10 @@ def test_no_key_configured_never_means_open(clean_environment: pytest.MonkeyPatc
             whoami(**variables)
         for name in variables:
             clean_environment.delenv(name)
+    of_nothing = whoami(API_KEYS=f"nobody:{digest('')}")
+    for headers in ([], bearer("")):
+        assert ask(of_nothing, "/whoami", headers).status == 401
+    clean_environment.delenv("API_KEYS")
     app = whoami()
     assert ask(app, "/whoami", [(b"host", b"api.example.com")]).status == 403
     assert ask(app, "/whoami", client=("203.0.113.7", 1)).status == 403

@@ -49,6 +49,7 @@ TO_RAISE: dict[str, BaseException] = {
     "store": errors.StoreUnavailable("Not there."),
     "defect": RuntimeError(SECRET),
     "long": errors.InvalidRequest("x" * 1_000_000, param="y" * 1_000_000),
+    "half": errors.InvalidRequest("Half: \ud800", param="\ud800"),
     "limit": HTTPException(429, "Slowly."),
 }
 
@@ -236,6 +237,7 @@ def test_what_was_sent_is_repeated_only_in_part(app: FastAPI) -> None:
 def test_half_a_surrogate_in_a_name_is_no_500(app: FastAPI) -> None:
     for path, status in (("/v1/things", 400), ("/own/things", 422)):
         assert post(app, path, b'{"model": "x", "\\ud800": 1}').status == status
+        assert post(app, path, {"model": "half"}).status == 400
 
 
 def test_the_openapi_document_tells_the_two_shapes_apart(app: FastAPI) -> None:

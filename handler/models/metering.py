@@ -213,6 +213,8 @@ class MeteredModel(WrappedModel):
                 heard.event(event)
                 if isinstance(event, _Terminal):
                     ended = event.response
+                    if ended.status == "incomplete":
+                        break  # the SDK's Responses model makes an error of it, after the event
         if ended is None or ended.status == "failed":
             raise ModelUnavailable
         run.meter.add(ended.usage)

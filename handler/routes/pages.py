@@ -19,7 +19,7 @@ class Wanted:
     after: str | None
 
 
-def _wanted(
+async def _wanted(
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     order: Literal["asc", "desc"] = "desc",
     after: Annotated[str | None, Query(description="the id of the last item of the page before")] = None,

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from handler.runs import Runs
 
 
-def _runs(request: Request) -> "Runs":
+async def _runs(request: Request) -> "Runs":
     runs: Runs = request.app.state.runs()
     return runs
 

@@ -58,24 +58,32 @@ class Seam:
     def _settings(self) -> ModelSettings:
         request, choice = self._request, self._choice
         self._choice = None  # it holds for one call; else the agent would call tools for ever
-        text = request.text
-        extra = {name: getattr(request, name) for name in ("user", "safety_identifier", "prompt_cache_key")}
-        if text and isinstance(text.format, ResponseFormatJSONObject):
-            kind = {"type": "json_object"}
-            extra |= {"response_format": kind} if self._chat else {"text": {"format": kind}}
+        hints = {name: getattr(request, name) for name in ("user", "safety_identifier", "prompt_cache_key")}
+        plain, body = _json_object(request, self._chat)
         return ModelSettings(
             temperature=request.temperature,
             top_p=request.top_p,
             reasoning=request.reasoning,
-            verbosity=text.verbosity if text else None,
+            verbosity=request.text.verbosity if request.text and plain else None,
             parallel_tool_calls=request.parallel_tool_calls,
             tool_choice=choice.name if isinstance(choice, ToolChoiceFunction) else choice,
-            extra_args={name: value for name, value in extra.items() if value is not None} or None,
+            extra_args={name: value for name, value in hints.items() if value is not None} or None,
+            extra_body=body,
         )
 
     def _schema(self) -> AgentOutputSchemaBase | None:
         wanted = self._request.text.format if self._request.text else None
         return _ClientSchema(wanted) if isinstance(wanted, ResponseFormatTextJSONSchemaConfig) else None
+
+
+def _json_object(request: CreateResponse, chat: bool) -> tuple[bool, dict[str, Any] | None]:
+    """The SDK has no word for a JSON object without a schema, so it is said in each API's own."""
+    text = request.text
+    if text is None or not isinstance(text.format, ResponseFormatJSONObject):
+        return True, None
+    if chat:
+        return True, {"response_format": {"type": "json_object"}}
+    return False, {"text": text.to_dict(mode="json", exclude_none=True)}
 
 
 class _ClientSchema(AgentOutputSchemaBase):

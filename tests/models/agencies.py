@@ -1,14 +1,17 @@
 """Small agencies and the ways to run them, for the tests of this folder."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import math
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from agency_swarm import Agency, Agent, BaseTool, function_tool
-from agents import ItemHelpers
+from openai.types.responses import ResponseStreamEvent
 from pydantic import Field, SecretStr
 
-from handler.models import Meter, Models
+from handler.models import Meter, Models, Question
 from handler.settings import Settings
 
 
@@ -50,28 +53,77 @@ def offline() -> Models:
     return Models(settings(key=None))
 
 
-def ask(models: Models, agency: Agency, message: str = "Order paper", script: Any = None) -> tuple[str, Meter]:
-    """One buffered run on a loop of its own: (final text, what it used)."""
-    meter = Meter()
-    models.attach(agency, meter, script)
+class Listener:
+    """A run that keeps what it hears. on_event is called with every event as it comes.
 
-    async def run() -> Any:
+    `questions` and `calls` are all model calls, by agent; `answers` and `broken` how they ended.
+    """
+
+    def __init__(self, live: bool = False, on_event: Callable[[ResponseStreamEvent], None] | None = None) -> None:
+        self.meter, self.live = Meter(), live
+        self.questions: list[tuple[str, Question]] = []
+        self.events: list[ResponseStreamEvent] = []
+        self.answers: list[tuple[list[Any], bool]] = []
+        self.broken: list[BaseException] = []
+        self._on_event = on_event
+
+    @property
+    def calls(self) -> list[str]:
+        return [agent for agent, _ in self.questions]
+
+    def ask(self, agent: str, question: Question) -> Question:
+        self.questions.append((agent, question))
+        return question
+
+    @contextmanager
+    def model_call(self, agent: str) -> Iterator["Listener"]:
+        try:
+            yield self
+        except BaseException as error:
+            self.broken.append(error)
+            raise
+
+    def event(self, event: ResponseStreamEvent) -> None:
+        self.events.append(event)
+        if self._on_event:
+            self._on_event(event)
+
+    def answer(self, items: Sequence[Any], complete: bool) -> None:
+        self.answers.append(([*items], complete))
+
+    @property
+    def deltas(self) -> list[str]:
+        """The pieces of text that were heard."""
+        return [event.delta for event in self.events if event.type == "response.output_text.delta"]
+
+
+def unlimited() -> Listener:
+    """A run that may call models as often as it likes."""
+    run = Listener()
+    run.meter.most_calls = math.inf
+    return run
+
+
+def ask(
+    models: Models,
+    agency: Agency,
+    message: str = "Order paper",
+    script: Any = None,
+    *,
+    live: bool = False,
+    run: Listener | None = None,
+) -> tuple[Any, Meter]:
+    """One run on a loop of its own: (final output, what it used). live: heard event by event."""
+    run = run or Listener(live)
+    models.attach(agency, run, script)
+
+    async def final_output() -> Any:
         return (await agency.get_response(message)).final_output
 
-    return closing(models, run), meter
+    return closing(models, final_output), run.meter
 
 
-def ask_streamed(
-    models: Models, agency: Agency, message: str = "Order paper", script: Any = None
-) -> tuple[list[Any], Meter]:
-    """One streamed run on a loop of its own: (every event, what it used)."""
-    meter = Meter()
-    models.attach(agency, meter, script)
-
-    async def run() -> list[Any]:
-        return [event async for event in agency.get_response_stream(message)]
-
-    return closing(models, run), meter
+ask_streamed = partial(ask, live=True)
 
 
 def closing[T](models: Models, run: Callable[[], Awaitable[T]]) -> T:
@@ -84,9 +136,3 @@ def closing[T](models: Models, run: Callable[[], Awaitable[T]]) -> T:
             await models.aclose()
 
     return asyncio.run(whole())
-
-
-def final_text(events: list[Any]) -> str:
-    """The last message that the events of a stream complete."""
-    items = [event.item for event in events if getattr(event, "name", "") == "message_output_created"]
-    return ItemHelpers.text_message_output(items[-1])

@@ -27,7 +27,7 @@ def _items(message: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def completion(answer: Response) -> dict[str, Any]:
     calls = _tool_calls(answer)
     message = {"role": "assistant", "content": answer.output_text or None, "tool_calls": calls or None}
-    choice = {"index": 0, "message": message, "finish_reason": _reason(calls)}
+    choice = {"index": 0, "message": message, "finish_reason": _reason(answer, calls)}
     return {**_head(answer), "object": "chat.completion", "choices": [choice], "usage": _usage(answer)}
 
 
@@ -38,7 +38,7 @@ def completion_chunks(answer: Response) -> Iterator[dict[str, Any]]:
         yield {**head, "choices": [_choice({"role": "assistant", "content": word})]}
     for index, call in enumerate(calls):
         yield {**head, "choices": [_choice({"role": "assistant", "tool_calls": [{"index": index, **call}]})]}
-    yield {**head, "choices": [_choice({}, _reason(calls))]}
+    yield {**head, "choices": [_choice({}, _reason(answer, calls))]}
     yield {**head, "choices": [], "usage": _usage(answer)}
 
 
@@ -58,13 +58,15 @@ def _tool_calls(answer: Response) -> list[dict[str, Any]]:
     ]
 
 
-def _reason(calls: list[Any]) -> str:
-    return "tool_calls" if calls else "stop"
+def _reason(answer: Response, calls: list[Any]) -> str:
+    return "length" if answer.status == "incomplete" else "tool_calls" if calls else "stop"
 
 
-def _usage(answer: Response) -> dict[str, int]:
+def _usage(answer: Response) -> dict[str, Any]:
     assert answer.usage
     return {
+        "prompt_tokens_details": {"cached_tokens": answer.usage.input_tokens_details.cached_tokens},
+        "completion_tokens_details": {"reasoning_tokens": answer.usage.output_tokens_details.reasoning_tokens},
         "prompt_tokens": answer.usage.input_tokens,
         "completion_tokens": answer.usage.output_tokens,
         "total_tokens": answer.usage.total_tokens,

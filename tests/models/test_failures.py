@@ -1,13 +1,16 @@
 """When the model does not answer, it is known as that, under everything the framework wraps around it."""
 
+import asyncio
+import itertools
+
 import httpx
 import pytest
 from agency_swarm import function_tool
 from agents import GuardrailFunctionOutput, input_guardrail
 
-from handler.models import Meter, Models, ModelUnavailable, environment, is_upstream_failure
+from handler.models import Models, ModelUnavailable, environment, is_upstream_failure
 from tests.model_server import Failure, ModelServer, call, scripts
-from tests.models.agencies import ask, ask_streamed, closing, office, settings, single
+from tests.models.agencies import Listener, ask, ask_streamed, closing, office, settings, single
 from tests.models.test_offline_script import SCRIPT
 
 SECRET = '{"error": {"message": "Incorrect API key provided: sk-live-0815 of org-42"}}'
@@ -27,24 +30,21 @@ def no_retries(monkeypatch):
     monkeypatch.setattr(environment, "_RETRIES", 0)
 
 
+@pytest.mark.parametrize("live", [False, True])
 @pytest.mark.parametrize(("api", "name"), CASES)
-def test_a_buffered_run_fails_as_an_upstream_failure(api, name):
-    with ModelServer(lambda request: FAILURES[name]) as server:
-        with pytest.raises(Exception, match="Runner execution failed") as failure:
-            ask(Models(settings(server.base_url, model_api=api)), single())
-        assert is_upstream_failure(failure.value)
-        assert isinstance(failure.value.__cause__, ModelUnavailable)
-        assert "sk-live" not in f"{failure.value} {failure.value.__cause__}"
-
-
-@pytest.mark.parametrize(("api", "name"), CASES)
-def test_a_streamed_run_ends_with_an_error_that_can_be_told(api, name):
-    with ModelServer(lambda request: FAILURES[name]) as server:
-        events, meter = ask_streamed(Models(settings(server.base_url, model_api=api)), single())
-        errors = [event for event in events if isinstance(event, dict)]
-        assert [is_upstream_failure(error["content"]) for error in errors] == [True]
-        assert "sk-live" not in str(events)
-        assert meter.model_calls == 1
+def test_a_run_fails_as_an_upstream_failure(api, name, live):
+    run = Listener(live)
+    with (
+        ModelServer(lambda request: FAILURES[name]) as server,
+        pytest.raises(Exception, match="Runner execution failed") as failure,
+    ):
+        ask(Models(settings(server.base_url, model_api=api)), single(), run=run)
+    assert is_upstream_failure(failure.value)
+    assert isinstance(failure.value.__cause__, ModelUnavailable)
+    assert "sk-live" not in f"{failure.value} {failure.value.__cause__} {run.events}"
+    assert run.meter.model_calls == 1
+    assert [str(error) for error in run.broken] == [ModelUnavailable.TEXT]
+    assert run.answers == []
 
 
 @pytest.mark.parametrize("run", [ask, ask_streamed])
@@ -61,10 +61,11 @@ def test_what_a_colleagues_model_said_reaches_nobody(run):
 
 def test_a_page_with_no_answer_in_it_is_no_answer():
     page = Failure(200, "<html>Welcome</html>", {"Content-Type": "text/html"})
-    for api in ("responses", "chat"):
+    for api, live in itertools.product(("responses", "chat"), (False, True)):
         with ModelServer(lambda request: page) as server:
-            events, _ = ask_streamed(Models(settings(server.base_url, model_api=api)), single())
-            assert is_upstream_failure(events[-1]["content"])
+            with pytest.raises(Exception, match="Runner execution failed") as failure:
+                ask(Models(settings(server.base_url, model_api=api)), single(), live=live)
+            assert is_upstream_failure(failure.value)
 
 
 def test_a_silent_server_is_given_up(monkeypatch):
@@ -100,16 +101,15 @@ def faulty_guardrail(context, agent, message) -> GuardrailFunctionOutput:
     raise httpx.ReadTimeout("slow policy server")
 
 
+@pytest.mark.parametrize("live", [False, True])
 @pytest.mark.parametrize(
     "faulty", [{"tools": [fetch_page]}, {"input_guardrails": [faulty_guardrail]}], ids=["tool", "guardrail"]
 )
-def test_a_failure_of_the_agencys_own_code_is_not_the_models(faulty):
+def test_a_failure_of_the_agencys_own_code_is_not_the_models(faulty, live):
     with ModelServer(lambda request: call("fetch_page", url="x") if request.tools else "fine") as server:
         with pytest.raises(Exception, match=r"failed|Error|slow|route") as failure:
-            ask(Models(settings(server.base_url)), single(**faulty))
+            ask(Models(settings(server.base_url)), single(**faulty), live=live)
         assert not is_upstream_failure(failure.value)
-        events, _ = ask_streamed(Models(settings(server.base_url)), single(**faulty))
-        assert [is_upstream_failure(event["content"]) for event in events if isinstance(event, dict)] == [False]
 
 
 def test_the_chain_of_an_exception_is_read_as_a_traceback_reads_it():
@@ -136,10 +136,10 @@ def test_a_run_that_failed_leaves_the_client_usable():
             answers = []
             for _ in range(2):
                 agency = single()
-                models.attach(agency, Meter())
-                answers.append([event async for event in agency.get_response_stream("hi")])
+                models.attach(agency, Listener(live=True))
+                answers.append(await asyncio.gather(agency.get_response("hi"), return_exceptions=True))
             return answers
 
-        broken, good = closing(models, twice)
-    assert is_upstream_failure(broken[-1]["content"])
-    assert not [event for event in good if isinstance(event, dict)]
+        [broken], [good] = closing(models, twice)
+    assert is_upstream_failure(broken)
+    assert good.final_output == "fine"

@@ -9,22 +9,14 @@ from agency_swarm import Agency, Agent
 from agency_swarm.messages.codex_input import agent_uses_codex_browser_auth
 from agency_swarm.utils.hosted_tool_compat import _supports_openai_hosted_tools
 from agency_swarm.utils.model_utils import get_model_name, get_usage_tracking_model_name
-from agents import (
-    Model,
-    ModelResponse,
-    ModelSettings,
-    ModelTracing,
-    OpenAIChatCompletionsModel,
-    OpenAIResponsesModel,
-    Usage,
-)
+from agents import Model, ModelResponse, OpenAIChatCompletionsModel, OpenAIResponsesModel, Usage
 from openai import AsyncOpenAI
 
 from handler.models import Meter, MeteredModel, Models, is_upstream_failure
 from handler.offline import OfflineModel
 from handler.offline.events import message_item
 from tests.model_server import ModelServer, scripts
-from tests.models.agencies import ask, ask_streamed, closing, office, offline, settings, single
+from tests.models.agencies import Listener, ask, ask_streamed, office, offline, settings, single
 from tests.models.test_events import request
 from tests.models.test_offline_script import SCRIPT
 
@@ -84,19 +76,17 @@ def test_a_failed_call_is_a_call_and_a_bug_stays_a_bug():
         async def get_response(self, *args, **kwargs):
             raise KeyError("typo")
 
-    meter = Meter()
-    agency = single(model=Buggy())
-    models = offline()
-    models.attach(agency, meter)
+    run = Listener()
     with pytest.raises(Exception, match="Runner execution failed") as failure:
-        closing(models, lambda: agency.get_response("hi"))
-    assert meter.model_calls == 1
+        ask(offline(), single(model=Buggy()), run=run)
+    assert run.meter.model_calls == 1
+    assert [type(error) for error in run.broken] == [KeyError]
     assert not is_upstream_failure(failure.value)
 
 
 def test_wrapping_forwards_what_the_framework_asks():
     own = Own()
-    wrapped = MeteredModel(own, Meter(), own)
+    wrapped = MeteredModel(own, Listener(), "Solo", own)
     assert (wrapped.model, wrapped.private, wrapped.get_retry_advice(None)) == ("own", "seen", "advice")
     assert (get_model_name(wrapped), get_usage_tracking_model_name(wrapped)) == ("own", "own")
     assert isinstance(wrapped, Own)
@@ -112,7 +102,8 @@ def test_an_abandoned_stream_is_closed_at_once():
     own = Own()
 
     async def first_event_only():
-        async with aclosing(MeteredModel(own, Meter(), own).stream_response()) as stream:
+        model = MeteredModel(own, Listener(), "Solo", own)
+        async with aclosing(model.stream_response(**request())) as stream:
             async for _ in stream:
                 break
         return own.closed
@@ -126,7 +117,7 @@ def test_the_framework_treats_a_wrapped_openai_model_as_one(kind, base_url):
     client = AsyncOpenAI(api_key="sk-x", base_url=base_url)
     plain = Agent(name="Plain", instructions=".", model=kind("gpt-5.4", client))
     agency = single(model=kind("gpt-5.4", client))
-    offline().attach(agency, Meter())
+    offline().attach(agency, Listener())
     wrapped = agency.agents["Solo"]
     assert isinstance(wrapped.model, kind)
     assert type(wrapped.model) is MeteredModel
@@ -147,7 +138,7 @@ def test_agents_made_once_and_used_again_are_not_wrapped_twice():
 
 
 def test_a_model_by_itself_answers_through_the_meter():
-    meter = Meter()
-    model = MeteredModel(OfflineModel("Solo"), meter, None)
-    asyncio.run(model.get_response(**request(model_settings=ModelSettings(), tracing=ModelTracing.DISABLED)))
-    assert meter.model_calls == 1
+    run = Listener()
+    model = MeteredModel(OfflineModel("Solo"), run, "Solo", None)
+    asyncio.run(model.get_response(**request()))
+    assert run.meter.model_calls == 1

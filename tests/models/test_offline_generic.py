@@ -9,7 +9,7 @@ from agency_swarm import Agency, Agent, Handoff, WebSearchTool, function_tool
 from agents import ModelSettings
 from pydantic import BaseModel, Field
 
-from tests.models.agencies import CreateTask, ask, ask_streamed, final_text, office, offline, read_task, single
+from tests.models.agencies import CreateTask, Listener, ask, ask_streamed, office, offline, read_task, single, unlimited
 
 
 class Letter(BaseModel):
@@ -31,17 +31,15 @@ def test_every_tool_and_every_colleague_is_called_once():
 
 def test_the_same_question_has_the_same_answer_streamed_or_not():
     texts = {ask(offline(), office())[0] for _ in range(2)}
-    texts.add(final_text(ask_streamed(offline(), office())[0]))
+    texts.add(ask_streamed(offline(), office())[0])
     assert len(texts) == 1
 
 
 def test_streamed_text_comes_in_several_deltas():
-    events, _ = ask_streamed(offline(), single())
-    deltas = [
-        e.data.delta for e in events if e.type == "raw_response_event" and e.data.type == "response.output_text.delta"
-    ]
-    assert len(deltas) > 1
-    assert "".join(deltas) == final_text(events) == "[offline model] Solo was asked: Order paper"
+    run = Listener(live=True)
+    text, _ = ask(offline(), single(), run=run)
+    assert len(run.deltas) > 1
+    assert "".join(run.deltas) == text == "[offline model] Solo was asked: Order paper"
 
 
 def test_what_cannot_be_called_is_named():
@@ -60,8 +58,8 @@ def test_tools_that_are_forbidden_stay_uncalled():
     assert meter.model_calls == 1
 
 
-@pytest.mark.parametrize("streamed", [False, True])
-def test_a_structured_answer_validates_and_says_that_it_is_offline(streamed):
+@pytest.mark.parametrize("run", [ask, ask_streamed])
+def test_a_structured_answer_validates_and_says_that_it_is_offline(run):
     seen = []
 
     @function_tool
@@ -71,10 +69,7 @@ def test_a_structured_answer_validates_and_says_that_it_is_offline(streamed):
         return "noted"
 
     agency = single(output_type=Letter, tools=[note])
-    if streamed:
-        letter = Letter.model_validate_json(final_text(ask_streamed(offline(), agency)[0]))
-    else:
-        letter, _ = ask(offline(), agency)
+    letter, _ = run(offline(), agency)
     assert seen == ["Order paper"]
     assert all("[offline model]" in line for line in letter.lines)
     jsonschema.validate(letter.model_dump(), Letter.model_json_schema())
@@ -83,7 +78,7 @@ def test_a_structured_answer_validates_and_says_that_it_is_offline(streamed):
 def test_agents_who_all_know_each_other_come_to_an_end():
     agents = [Agent(name=f"A{n}", instructions=".") for n in range(5)]
     flows = [(one, other) for one in agents for other in agents if one is not other]
-    _, meter = ask(offline(), Agency(agents[0], communication_flows=flows))
+    _, meter = ask(offline(), Agency(agents[0], communication_flows=flows), run=unlimited())
     # Paths without a repeated agent, at most three questions deep: 1 + 4 + 12 + 24 answers, 40 questions.
     assert meter.model_calls == 41 + 40
 
@@ -108,8 +103,9 @@ def test_an_empty_message_still_reaches_a_colleague():
 
 
 def test_tool_arguments_are_json_of_the_tools_schema():
-    events, _ = ask_streamed(offline(), single(tools=[CreateTask, read_task]))
-    calls = [e.item.raw_item for e in events if getattr(e, "name", "") == "tool_called"]
+    run = Listener()
+    ask(offline(), single(tools=[CreateTask, read_task]), run=run)
+    calls = [item for items, _ in run.answers for item in items if item.type == "function_call"]
     assert [(call.name, json.loads(call.arguments)) for call in calls] == [
         ("CreateTask", {"title": "Order paper", "priority": 1}),
         ("read_task", {"number": 1}),

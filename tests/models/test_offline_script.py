@@ -4,7 +4,7 @@ import pytest
 
 from handler.models import offline_script
 from handler.offline import Turn, decide
-from tests.models.agencies import ask, ask_streamed, final_text, office, offline, single
+from tests.models.agencies import ask, ask_streamed, office, offline, single, unlimited
 
 
 def manager(turn):
@@ -32,15 +32,10 @@ SCRIPT = {"Manager": manager, "Planner": planner, "Writer": writer}
 ANSWER = "Done: [offline model] task 17: paper (priority 2); Dear all, details of 17 [offline model]"
 
 
-def test_the_five_steps_of_the_original_problem():
-    text, meter = ask(offline(), office(), script=SCRIPT)
+@pytest.mark.parametrize("run", [ask, ask_streamed])
+def test_the_five_steps_of_the_original_problem(run):
+    text, meter = run(offline(), office(), script=SCRIPT)
     assert text == ANSWER
-    assert meter.model_calls == 3 + 2 + 2 + 1
-
-
-def test_the_five_steps_streamed():
-    events, meter = ask_streamed(offline(), office(), script=SCRIPT)
-    assert final_text(events) == ANSWER
     assert meter.model_calls == 3 + 2 + 2 + 1
 
 
@@ -100,7 +95,7 @@ def test_a_script_that_never_answers_is_stopped():
     endless = {"Solo": lambda turn: [("read_task", {"number": 1})]}
     agency = single(tools=office().agents["Planner"].tools)
     with pytest.raises(Exception, match="Runner execution failed") as failure:
-        ask(offline(), agency, script=endless)
+        ask(offline(), agency, script=endless, run=unlimited())
     assert "wants more than 50 tool calls" in str(failure.value.__cause__)
 
 

@@ -10,9 +10,9 @@ from agents import ModelSettings, OpenAIChatCompletionsModel, OpenAIResponsesMod
 from agents.exceptions import UserError
 from openai.types.shared import Reasoning
 
-from handler.models import Meter, Models
+from handler.models import Models
 from tests.model_server import Failure, ModelServer, scripts
-from tests.models.agencies import ask, ask_streamed, closing, final_text, office, settings, single
+from tests.models.agencies import Listener, ask, ask_streamed, closing, office, settings, single
 from tests.models.test_offline_script import ANSWER, SCRIPT
 
 APIS = {"responses": "/v1/responses", "chat": "/v1/chat/completions"}
@@ -23,7 +23,7 @@ def test_tools_and_colleagues_work_through_either_api(api):
     with ModelServer(scripts(SCRIPT)) as server:
         models = Models(settings(server.base_url, model_api=api))
         assert ask(models, office())[0] == ANSWER
-        assert final_text(ask_streamed(models, office())[0]) == ANSWER
+        assert ask_streamed(models, office())[0] == ANSWER
         assert {request.path for request in server.requests} == {APIS[api]}
         assert [bool(request.body.get("stream")) for request in server.requests] == [False] * 8 + [True] * 8
 
@@ -49,14 +49,14 @@ def test_a_streamed_chat_asks_for_its_usage(api):
 def test_a_name_is_sent_as_the_agent_wrote_it(base, declared, sent):
     models = Models(settings("http://127.0.0.1:9/v1" if base else None))
     agency = single(**({"model": declared} if declared else {}))
-    models.attach(agency, Meter())
+    models.attach(agency, Listener())
     assert agency.agents["Solo"].model.model == sent
     closing(models, _nothing)
 
 
 def test_an_unknown_provider_prefix_is_refused_at_openai():
     with pytest.raises(UserError, match="Unknown prefix: nobody"):
-        Models(settings()).attach(single(model="nobody/model"), Meter())
+        Models(settings()).attach(single(model="nobody/model"), Listener())
 
 
 @pytest.mark.parametrize(("api", "kind"), [("responses", OpenAIResponsesModel), ("chat", OpenAIChatCompletionsModel)])
@@ -64,7 +64,7 @@ def test_the_setting_stands_in_only_where_no_model_is_named(api, kind):
     models = Models(settings("http://127.0.0.1:9/v1", model="qwen3", model_api=api))
     agency = office()
     agency.agents["Writer"].model = "gpt-4.1"
-    models.attach(agency, Meter())
+    models.attach(agency, Listener())
     assert {name: agent.model.model for name, agent in agency.agents.items()} == {
         "Manager": "qwen3",
         "Planner": "qwen3",
@@ -118,12 +118,10 @@ def test_one_client_keeps_one_connection_over_many_runs():
 
         async def runs():
             for number in range(3):
-                agency = office()
-                models.attach(agency, Meter())
-                await agency.get_response(f"Order {number}")
-                streamed = office()
-                models.attach(streamed, Meter())
-                assert [event async for event in streamed.get_response_stream(f"Order {number}")]
+                for live in (False, True):
+                    agency = office()
+                    models.attach(agency, Listener(live))
+                    await agency.get_response(f"Order {number}")
 
         closing(models, runs)
         assert (len(server.requests), server.connections) == (6 * 8, 1)

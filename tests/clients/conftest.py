@@ -1,0 +1,21 @@
+"""One server for all test modules of a worker: it takes seconds to start, and every test makes ids of its own."""
+
+from collections.abc import Iterator
+
+import openai
+import pytest
+
+from tests.clients.server import Server, serve
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with serve(tmp_path_factory.mktemp("server")) as running:
+        yield running
+
+
+@pytest.fixture
+def client(server: Server) -> Iterator[openai.OpenAI]:
+    """OpenAI's own, with nothing changed but where it calls; a retry would hide a failure."""
+    with openai.OpenAI(base_url=server.base_url, api_key=server.key, max_retries=0) as made:
+        yield made
