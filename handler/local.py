@@ -17,7 +17,9 @@ _HINT = """
 {agencies} on http://{host}:{port} (interactive docs: /docs), model: {model}
 
 curl -s localhost:{port}/completion -H 'content-type: application/json' -d '{{"message": "Client Weber GmbH asks about \
-next week'"'"'s installation plan for the crew in Stuttgart. Prepare the reply."}}'
+next week'"'"'s installation plan for the crew in Stuttgart. Prepare the reply."}}'{auth}
+
+OpenAI's clients: base_url="http://{host}:{port}/v1", api_key={key}, model="{agency}"
 """
 
 
@@ -57,7 +59,16 @@ def _hint(settings: Settings, port: int) -> str:
     model = settings.model or "as the agents name it"
     if settings.offline:
         model = "offline (set OPENAI_API_KEY for a real one)"
-    return _HINT.format(agencies=", ".join(catalogue.factories()), host=HOST, port=port, model=model)
+    names, keys = list(catalogue.factories()), settings.auth == "keys"
+    return _HINT.format(
+        agencies=", ".join(names),
+        host=HOST,
+        port=port,
+        model=model,
+        agency=names[0],
+        auth=' -H "authorization: Bearer $KEY"' if keys else "",
+        key="KEY" if keys else '"any"',
+    )
 
 
 if __name__ == "__main__":
