@@ -1,7 +1,6 @@
 """Which model answers for each agent of an agency."""
 
 import importlib.util
-import math
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import fields, replace

@@ -153,7 +153,9 @@ class Output:
 
     def open(self, item: Item) -> OpenItem:
         """A new item, under an id of its own: agents that work side by side never share one."""
-        opened = OpenItem({**_copy(item), "id": new_id(item["type"]), "status": "in_progress"}, len(self._opened), self._emit)
+        opened = OpenItem(
+            {**_copy(item), "id": new_id(item["type"]), "status": "in_progress"}, len(self._opened), self._emit
+        )
         self._opened.append(opened)
         return opened
 

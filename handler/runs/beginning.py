@@ -1,23 +1,24 @@
 """How a run begins: everything that can be refused is refused here, before anything is kept or asked."""
 
 import math
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from handler import catalogue
-from handler.errors import ConversationBusy, InvalidRequest, UnknownName, UpstreamFailed, again
+from handler.errors import ConversationBusy, InvalidRequest, UnknownName, UpstreamFailed
 from handler.models import Meter, Models, ModelUnavailable, offline_script
 from handler.offline.digest import digest
 from handler.protocol import resource
-from handler.protocol.items import for_agents, read_items
-from handler.protocol.output import Event, Item, new_id
+from handler.protocol.items import read_items
+from handler.protocol.output import Item, new_id
 from handler.protocol.request import CompactRequest, CreateResponse
 from handler.records import Claims, Conversation, Conversations, Place, Responses, load_turns
 from handler.runs.answer import NO_ANSWER, Desk
 from handler.runs.compaction import compacted
+from handler.runs.keeping import Keeping
 from handler.runs.narrator import Narrator
-from handler.runs.run import Keeping, Run
+from handler.runs.refusals import refuse_clashes, refuse_loose_ends
+from handler.runs.replay import Replay
+from handler.runs.run import Run
 from handler.runs.seam import Seam
 from handler.runs.tools import watch
 from handler.settings import Settings
@@ -25,27 +26,6 @@ from handler.store import Conflict, Store, open_store
 
 if TYPE_CHECKING:
     from agency_swarm import Agency, Agent
-
-
-class Replay:
-    """The response of an earlier request with the same idempotency key; to the caller it is like a `Run`."""
-
-    def __init__(self, responses: Responses, response_id: str) -> None:
-        self._responses, self._id = responses, response_id
-
-    async def execute(self) -> resource.Resource:
-        """Wait for it; raises what the first request raised."""
-        kept = await self._responses.final(self._id)
-        if error := kept.response["error"]:
-            raise again(error["code"], error["message"])
-        return kept.response
-
-    def follow(self) -> AsyncIterator[Event]:
-        """Its events."""
-        return self._responses.events(self._id)
-
-    async def leave(self) -> None:
-        """It goes on without us."""
 
 
 class Runs:
@@ -128,18 +108,14 @@ class Runs:
         else:
             place = Place().branch(responses.log(response_id))
         history = [item for turn in await load_turns(self.store, place) for item in turn.history]
-        _refuse_loose_ends(history, given)
+        refuse_loose_ends(history, given)
         response = resource.new(request, response_id, conversation.id if conversation else None)
-        keeping, changes = None, []
+        live, keeping = bool(request.stream), None
         if request.stored:
-            begun = responses.put(response, given, None, bool(request.stream))
-            keeping = Keeping(self.store, responses, conversations, begun, place, conversation)
-            changes = [begun, *([conversation.held(response_id)] if conversation else [])]
-            if conversation:
-                keeping.conversation = _held(conversation, changes[-1], response_id)
-        run = Run(response, given, bool(request.stream), keeping)
-        run.desk = self._desk(run, request, name, built, agent, history)
-        return run, changes
+            keeping = Keeping(self.store, owner, response, given, place, conversation, live)
+        run = Run(response, live, keeping)
+        run.desk = self._desk(run, request, name, built, agent, history, given)
+        return run, keeping.begin() if keeping else []
 
     def build(self, model: str) -> tuple[str, str, "Agency"]:
         """The agency of a model name, fresh, and the agent that it addresses: "agency" or "agency/Agent".
@@ -159,9 +135,16 @@ class Runs:
         return name, agent or built.entry_points[0].name, built
 
     def _desk(
-        self, run: Run, request: CreateResponse, name: str, agency: "Agency", entry: str, history: list[Item]
+        self,
+        run: Run,
+        request: CreateResponse,
+        name: str,
+        agency: "Agency",
+        entry: str,
+        history: list[Item],
+        given: list[Item],
     ) -> Desk:
-        _refuse_clashes(agency, entry, request)
+        refuse_clashes(agency, entry, request)
         narrator = Narrator(
             run.output,
             agents=frozenset(agency.agents),
@@ -175,7 +158,7 @@ class Runs:
         self._models.attach(agency, seam, script)
         for each in agency.agents.values():
             watch(each)
-        return Desk(agency, entry, seam, history, run.given)
+        return Desk(agency, entry, seam, history, given)
 
     def _limit(self, meter: Meter, request: CreateResponse) -> None:
         """Offline only what was asked for: calls cost nothing there, and come to an end by themselves."""
@@ -197,37 +180,6 @@ async def _stands(responses: Responses, previous: str) -> Place:
     return kept.place
 
 
-def _held(conversation: Conversation, put: Any, run: str) -> Conversation:
-    return replace(conversation, run=run, until=put.body["until"], version=put.version)
-
-
 def _waits(agent: "Agent") -> bool:
     """Whether an agent's words are told only when they are its last: guardrails check them, or its type reads them."""
     return bool(agent.input_guardrails or agent.output_guardrails) or agent.output_type not in (None, str)
-
-
-def _refuse_clashes(agency: "Agency", entry: str, request: CreateResponse) -> None:
-    """What the client declares must not stand in for what is the agent's own."""
-    wanted = request.text.format.type if request.text and request.text.format else "text"
-    if wanted != "text" and agency.agents[entry].output_type not in (None, str):
-        raise InvalidRequest(f"{entry} has an output type of its own.", param="text.format")
-    state = agency._agent_runtime_state.get(entry)
-    own = {tool.name for tool in agency.agents[entry].tools}
-    own |= {tool.name for tool in state.send_message_tools.values()} if state else set()
-    names = [tool.name for tool in request.functions]
-    for number, name in enumerate(names):
-        if name in own or name in names[:number]:
-            raise InvalidRequest(f"There is a tool {name!r} already: rename yours.", param=f"tools[{number}].name")
-
-
-def _refuse_loose_ends(history: Sequence[Item], given: Sequence[Item]) -> None:
-    """Every call of the client's functions has its output, and every output its call."""
-    told = [item for item in [*history, *for_agents(given)] if item.get("callerAgent") is None]
-    calls = {item["call_id"] for item in told if item.get("type") == "function_call"}
-    outputs = {item["call_id"] for item in told if item.get("type") == "function_call_output"}
-    for number, item in enumerate(given):
-        if item["type"] == "function_call_output" and item["call_id"] not in calls:
-            said = f"No function call with call_id {item['call_id']!r} was found for this output."
-            raise InvalidRequest(said, param=f"input[{number}].call_id")
-    if missing := sorted(calls - outputs):
-        raise InvalidRequest(f"No output was sent for the function call {missing[0]!r}.", param="input")

@@ -18,8 +18,12 @@ class Feed:
 
     def emit(self, kind: str, **fields: Any) -> None:
         """The next event."""
-        self.events.append({"type": kind, "sequence_number": len(self.events), **fields})
+        self.events.append(self.next(kind, **fields))
         self._tell()
+
+    def next(self, kind: str, **fields: Any) -> Event:
+        """What the next event would be."""
+        return {"type": kind, "sequence_number": len(self.events), **fields}
 
     def end(self) -> None:
         """There is no next event."""

@@ -101,9 +101,7 @@ def test_a_streamed_answer_is_the_buffered_one(api, plan, monkeypatch):
     assert streamed.usage == buffered.usage
     assert streamed.usage.input_tokens_details.cached_tokens > 0
     assert streamed.usage.output_tokens_details.reasoning_tokens > 0
-    assert streamed.response_id == (
-        buffered.response_id or "__fake_id__"
-    )  # Chat: none, or a made up one
+    assert streamed.response_id == (buffered.response_id or "__fake_id__")  # Chat: none, or a made up one
 
 
 @pytest.mark.parametrize("live", [False, True])

@@ -1,0 +1,47 @@
+"""What does not fit together is refused before anything is kept or asked."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from handler.errors import InvalidRequest
+from handler.protocol.items import for_agents
+from handler.protocol.output import Item
+from handler.protocol.request import CreateResponse
+
+if TYPE_CHECKING:
+    from agency_swarm import Agency
+
+
+def refuse_clashes(agency: "Agency", entry: str, request: CreateResponse) -> None:
+    """What the client declares must not stand in for what is the agent's own.
+
+    Raises:
+        InvalidRequest: names the parameter.
+    """
+    wanted = request.text.format.type if request.text and request.text.format else "text"
+    if wanted != "text" and agency.agents[entry].output_type not in (None, str):
+        raise InvalidRequest(f"{entry} has an output type of its own.", param="text.format")
+    state = agency._agent_runtime_state.get(entry)
+    own = {tool.name for tool in agency.agents[entry].tools}
+    own |= {tool.name for tool in state.send_message_tools.values()} if state else set()
+    names = [tool.name for tool in request.functions]
+    for number, name in enumerate(names):
+        if name in own or name in names[:number]:
+            raise InvalidRequest(f"There is a tool {name!r} already: rename yours.", param=f"tools[{number}].name")
+
+
+def refuse_loose_ends(history: Sequence[Item], given: Sequence[Item]) -> None:
+    """Every call of the client's functions has its output, and every output its call.
+
+    Raises:
+        InvalidRequest: names the parameter and the call.
+    """
+    told = [item for item in [*history, *for_agents(given)] if item.get("callerAgent") is None]
+    calls = {item["call_id"] for item in told if item.get("type") == "function_call"}
+    outputs = {item["call_id"] for item in told if item.get("type") == "function_call_output"}
+    for number, item in enumerate(given):
+        if item["type"] == "function_call_output" and item["call_id"] not in calls:
+            said = f"No function call with call_id {item['call_id']!r} was found for this output."
+            raise InvalidRequest(said, param=f"input[{number}].call_id")
+    if missing := sorted(calls - outputs):
+        raise InvalidRequest(f"No output was sent for the function call {missing[0]!r}.", param="input")
