@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
-from handler import errors
+from handler import error_answers
 from handler.auth import Authentication
 from handler.body_limit import BodyLimit
 from handler.routes import router
@@ -46,7 +46,7 @@ def create_app() -> FastAPI:
     app.state.runs = runs
     _guard(app, get_settings())
     app.include_router(router)
-    errors.install(app)
+    error_answers.install(app)
     return app
 
 

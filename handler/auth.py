@@ -17,7 +17,8 @@ from fastapi import Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from handler.errors import HostNotAllowed, Unauthenticated, answer
+from handler.error_answers import answer
+from handler.errors import HostNotAllowed, Unauthenticated
 from handler.settings import OWNER, Settings
 
 LOCAL = "local"  # who calls where nobody needs a key

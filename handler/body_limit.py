@@ -2,7 +2,8 @@
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from handler.errors import PayloadTooLarge, answer
+from handler.error_answers import answer
+from handler.errors import PayloadTooLarge
 
 # bytes; images and files come as data URLs. Lambda takes 6 MB per event, in which the body is a JSON string: what is
 # escaped in it, and the headers beside it, need the rest.

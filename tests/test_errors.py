@@ -9,7 +9,7 @@ from fastapi import APIRouter, FastAPI, Header
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
-from handler import errors
+from handler import error_answers, errors
 from tests.asgi import Reply, ask
 
 SECRET = "sk-live-1234 /var/task/handler/runs.py"
@@ -58,12 +58,12 @@ TO_RAISE: dict[str, BaseException] = {
 def app() -> FastAPI:
     """The same two routes under /v1 and elsewhere."""
     app = FastAPI()
-    for prefix, responses in (("/v1", errors.V1_RESPONSES), ("/own", errors.RESPONSES)):
+    for prefix, responses in (("/v1", error_answers.V1_RESPONSES), ("/own", error_answers.RESPONSES)):
         router = APIRouter(prefix=prefix, responses=responses)
         router.post("/things")(create)
         router.get("/things")(read)
         app.include_router(router)
-    errors.install(app)
+    error_answers.install(app)
     return app
 
 
@@ -95,11 +95,11 @@ def test_every_error_has_a_status_and_two_shapes(
     error: type[errors.ServiceError], status: int, type_: str, code: str
 ) -> None:
     for path in ("/v1", "/v1/responses"):
-        answer = errors.answer({"path": path}, error("Said.", param="input[0]"))
+        answer = error_answers.answer({"path": path, "method": "GET"}, error("Said.", param="input[0]"))
         envelope = {"message": "Said.", "type": type_, "param": "input[0]", "code": code}
         assert (answer.status_code, json.loads(answer.body)) == (status, {"error": envelope})
     for path in ("/completion", "/v1x", "/", "/x/v1/"):
-        answer = errors.answer({"path": path}, error("Said.", param="input[0]"))
+        answer = error_answers.answer({"path": path, "method": "GET"}, error("Said.", param="input[0]"))
         own = {"type": code, "message": "Said.", "request_id": answer.headers["x-request-id"]}
         assert (answer.status_code, json.loads(answer.body)) == (status, {"error": own})
 

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from handler.errors import RESPONSES, V1_RESPONSES
+from handler.error_answers import RESPONSES, V1_RESPONSES
 from handler.routes import agencies, completion, conversations, health, models, responses
 
 router = APIRouter()

@@ -50,7 +50,8 @@ class Run:
             if keeper:
                 keeper.cancel()
             self.feed.end()
-            _note(run_duration_ms=round(1000 * (time.monotonic() - started), 1), **asdict(self.meter))
+            took = round(1000 * (time.monotonic() - started), 1)
+            _note(response_id=self.response["id"], run_duration_ms=took, **asdict(self.meter))
 
     def follow(self) -> AsyncIterator[Event]:
         """Begin at once, whoever listens, and tell every event as it comes; how it ended, the last one says."""

@@ -116,6 +116,7 @@ def test_what_the_provider_said_reaches_nobody_and_is_no_200(start: Start, strea
         assert "response.completed" not in answer["body"]
     else:
         assert answer["statusCode"] == 502
+        assert answer["headers"]["x-should-retry"] == "false"  # the clients of OpenAI would run the agents again
 
 
 def test_usage_counts_what_colleagues_colleagues_used(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
