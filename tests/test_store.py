@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import json
 import os
 import signal
 import socket
@@ -299,8 +300,10 @@ def test_whoever_writes_the_same_again_has_written_it(store: Store) -> None:
         await store.write(Put("p", "old", 1, version="old"))
         both = [Put("p", "next", incompressible(400_000)), Delete("p", "old", expected="old")]
         await store.write(*both)
+        await store.write(Put("p", "old", "by another since"))
         await store.write(*both)
         assert await body(store, "next") == both[0].body  # type: ignore[union-attr]
+        assert await body(store, "old") == "by another since"
         await store.write(Put("p", "s", 2))
         await conflict(store, put)
         assert await body(store) == 2
@@ -342,33 +345,33 @@ def test_what_no_store_could_write_is_refused_by_both(store: Store) -> None:
 # Time
 
 
-def test_a_record_whose_time_is_over_is_not_there(store: Store, place: Place) -> None:
+def test_a_record_whose_time_is_over_is_not_there(store: Store) -> None:
     async def use() -> None:
-        gone, there = Put("p", "a", 1, expires=GONE), Put("p", "b", 1, expires=LATER)
-        await store.write(there)
-        await store.write(gone)
+        end = int(time.time()) + 2
+        ends, lasts = Put("p", "a", 1, expires=end), Put("p", "b", 1, expires=LATER)
+        await store.write(ends, lasts)
+        await conflict(store, Put("p", "a", 2, expected=ABSENT))
+        assert [record.sort for record in await store.query("p")] == ["a", "b"]
+        await asyncio.sleep(end - time.time())
         assert await store.get("p", "a") is None
         assert [record.sort for record in await store.query("p")] == ["b"]
         assert [record.sort for record in await store.query("p", limit=1)] == ["b"]
-        await conflict(store, Put("p", "a", 2, expected=gone.version))
-        await conflict(store, Delete("p", "a", expected=gone.version))
-        await store.write(Put("p", "a", 3, expected=ABSENT))
-        await store.write(Put("p", "b", 3, expected=there.version))
+        await conflict(store, Put("p", "a", 2, expected=ends.version))
+        await conflict(store, Delete("p", "a", expected=ends.version))
+        await store.write(Put("p", "a", 3, expected=ABSENT), Put("p", "b", 3, expected=lasts.version))
         assert [record.body for record in await store.query("p")] == [3, 3]
 
     asyncio.run(use())
 
 
-def test_time_goes_by(store: Store) -> None:
+def test_a_record_may_be_written_too_late(store: Store) -> None:
     async def use() -> None:
-        end = int(time.time()) + 2
-        lease = Put("p", "s", 1, expires=end)
-        await store.write(lease)
-        assert await body(store) == 1
-        await conflict(store, Put("p", "s", 2, expected=ABSENT))
-        await asyncio.sleep(end - time.time())
-        assert await store.get("p", "s") is None
-        await store.write(Put("p", "s", 2, expected=ABSENT))
+        gone = Put("p", "a", 1, expires=GONE)
+        await store.write(gone)
+        assert await store.get("p", "a") is None
+        await conflict(store, Put("p", "a", 2, expected=gone.version))
+        await store.write(Put("p", "a", 2, expected=ABSENT))
+        assert await body(store, "a") == 2
 
     asyncio.run(use())
 
@@ -500,9 +503,9 @@ def test_the_loop_goes_on_while_the_store_works(store: Store, place: Place) -> N
 def test_slow_tools_do_not_hold_up_the_store(store: Store) -> None:
     async def use() -> None:
         end = threading.Event()
-        tools = [
-            asyncio.create_task(asyncio.to_thread(end.wait, 10)) for _ in range(40)
-        ]  # more than the pool has threads
+        more_than_threads = 40
+        tools = [asyncio.create_task(asyncio.to_thread(end.wait, 10)) for _ in range(more_than_threads)]
+        await asyncio.sleep(0)  # they begin
         await asyncio.wait_for(store.write(Put("p", "s", 1)), 5)
         end.set()
         await asyncio.gather(*tools)
@@ -673,22 +676,29 @@ def test_a_body_without_one_of_its_parts_is_not_cut_short(dynamodb: tuple[Store,
 
 
 @pytest.mark.parametrize("change", [Put("p", "s", "next"), Delete("p", "s")])
-def test_a_body_that_is_replaced_while_it_is_read(dynamodb: tuple[Store, Relay, Place], change: Put | Delete) -> None:
+@pytest.mark.parametrize("removed", ["all", "some"])
+def test_a_body_that_is_replaced_while_it_is_read(
+    dynamodb: tuple[Store, Relay, Place], change: Put | Delete, removed: str
+) -> None:
     store, relay, place = dynamodb
     writer = open_store(place.url)
 
     def replace(operation: str, request: dict[str, Any]) -> None:
         if operation == "Query" and "part/" in str(request):
             relay.fault = lambda operation, request: None
+            first = min(key for key in place.holds() if key[0].startswith("part/"))
             asyncio.run(writer.write(change))
+            if removed == "some":
+                asyncio.run(writer.write(Put(*first, "is still there")))
 
     async def use() -> None:
-        for read in (store.get, store.query):
-            await store.write(Put("p", "s", incompressible(1_000_000)))
-            relay.fault = replace
-            found = await read("p", "s") if read == store.get else await store.query("p")
-            there = found if isinstance(found, list) else [found] if found else []
-            assert [record.body for record in there] == (["next"] if isinstance(change, Put) else [])
+        await store.write(Put("p", "s", incompressible(800_000)))
+        relay.fault = replace
+        found = await store.get("p", "s")
+        assert found is None if isinstance(change, Delete) else found and found.body == "next"
+        await store.write(Put("p", "s", incompressible(800_000)))
+        relay.fault = replace
+        assert [record.body for record in await store.query("p")] == ([] if isinstance(change, Delete) else ["next"])
 
     asyncio.run(use())
     asyncio.run(writer.aclose())
@@ -700,6 +710,51 @@ def test_a_transaction_stays_under_four_megabytes(dynamodb: tuple[Store, Relay, 
     asyncio.run(store.write(*changes))
     [items] = [request["TransactItems"] for operation, request in relay.seen if operation == "TransactWriteItems"]
     assert sum(len(str(item)) for item in items) < 4_000_000
+
+
+def test_what_is_left_unprocessed_is_asked_for_again(dynamodb: tuple[Store, Relay, Place]) -> None:
+    store, relay, place = dynamodb
+
+    async def use() -> None:
+        put = Put("p", "s", incompressible(500_000), expected=ABSENT)
+        await store.write(put)
+        table = place.url.removeprefix("dynamodb://")
+        rest = {table: {"Keys": [{"partition": {"S": "p"}, "sort": {"S": "s"}}]}}
+        later = {"Responses": {table: []}, "UnprocessedKeys": rest}
+        relay.faults_once("BatchGetItem", (200, json.dumps(later).encode()))
+        await store.write(put)  # a conflict, had it not looked again
+        assert await body(store) == put.body
+
+    asyncio.run(use())
+
+
+def test_every_read_is_consistent(dynamodb: tuple[Store, Relay, Place]) -> None:
+    store, relay, place = dynamodb
+
+    async def use() -> None:
+        await store.write(Put("p", "s", incompressible(500_000)), Put("p", "t", 1))
+        await store.get("p", "s")
+        await store.query("p", after="a", before="z", limit=1)
+        table = place.url.removeprefix("dynamodb://")
+        reads = [(name, request) for name, request in relay.seen if name in ("GetItem", "Query", "BatchGetItem")]
+        assert len(reads) == 5
+        for _, request in reads:
+            assert request.get("RequestItems", {table: request})[table]["ConsistentRead"] is True
+
+    asyncio.run(use())
+
+
+def test_a_closed_store_connects_anew(dynamodb: tuple[Store, Relay, Place], monkeypatch: pytest.MonkeyPatch) -> None:
+    async def use() -> None:
+        store, _, _ = dynamodb
+        await store.write(Put("p", "s", 1))
+        monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", closed_port())
+        assert await body(store) == 1
+        await store.aclose()
+        with pytest.raises(StoreUnavailable):
+            await store.get("p", "s")
+
+    asyncio.run(use())
 
 
 # Trouble with a file
@@ -720,6 +775,7 @@ def test_a_file_with_a_hole_is_no_empty_store(file: tuple[Path, Place]) -> None:
     async def use() -> None:
         for number in range(20):
             await store.write(Put("p", f"{number:02}", incompressible(3000)))
+        await store.aclose()
         with path.open("r+b") as whole:
             whole.seek(4096)
             whole.write(os.urandom(path.stat().st_size - 4096))
@@ -795,7 +851,10 @@ def test_who_holds_the_file_too_long_makes_it_unavailable(
 
 def test_the_file_is_left_in_wal_mode_and_closed(file: tuple[Path, Place]) -> None:
     path, place = file
-    asyncio.run(open_store(place.url).write(Put("p", "s", 1)))
+    store = open_store(place.url)
+    asyncio.run(store.write(Put("p", "s", 1)))
+    assert len(os.listdir(path.parent)) == 3  # no write waits until all of it is written back
+    asyncio.run(store.aclose())
     assert os.listdir(path.parent) == ["agency.db"]
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
@@ -834,6 +893,14 @@ def test_processes_that_start_together_make_one_file(file: tuple[Path, Place]) -
     assert place.holds() == {("p", f"{number}") for number in range(6)}
 
 
+def test_a_new_file_that_another_process_makes_is_waited_for(file: tuple[Path, Place]) -> None:
+    path, place = file
+    path.parent.mkdir(parents=True)
+    place.slow()
+    asyncio.run(open_store(place.url).write(Put("p", "s", 1)))
+    assert place.holds() == {("p", "s")}
+
+
 DIES = """
 import asyncio, os, signal, sqlite3, sys
 from handler.store import Put, open_store
@@ -846,6 +913,7 @@ class Dies(sqlite3.Connection):
 
 async def main(store):
     for number in range(5):
+        await store.aclose()  # what it leaves in the file of writes to come is then of the last one
         large = os.urandom(2_000_000).hex()  # more than SQLite's cache: it is in the file before it is committed
         last = "dies" if number == 4 else "lives"
         await store.write(Put("p", f"{number}a", large, version="a"), Put("p", f"{number}b", large, version=last))

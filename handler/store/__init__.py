@@ -74,6 +74,9 @@ class Store(Protocol):
     async def write(self, *changes: Change) -> None:
         """All of the changes or none. At most 25, of different records.
 
+        The same Put again (the same version) is no conflict: whoever got no answer may ask again. A write whose task
+        is cancelled may still happen.
+
         Raises:
             Conflict: one of them expected something else.
         """

@@ -7,7 +7,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from threading import Lock
 from typing import Any
+from weakref import finalize
 
 from . import ABSENT, Change, Conflict, Put, Record, StoreUnavailable
 from .rules import check, decoded, encoded
@@ -38,10 +40,15 @@ DELETE FROM record WHERE (partition, sort) IN (SELECT partition, sort FROM recor
 
 
 class SQLiteStore:
-    """Implements `Store`. A connection a call: cheap, and nothing to renew after a fork or a snapshot."""
+    """Implements `Store`. A connection a call: cheap, and no state to lose.
+
+    One more is kept, unused: the last connection that closes has to write everything back and to wait for the disk.
+    """
 
     def __init__(self, path: str) -> None:
         self._path = Path(path)
+        self._lock = Lock()
+        self._kept: finalize[[], SQLiteStore] | None = None
         # Not the loop's own pool: where slow tools fill that one, a lease could not be renewed.
         self._threads = ThreadPoolExecutor(_THREADS, "store")
 
@@ -62,7 +69,8 @@ class SQLiteStore:
         await self._in_thread(self._write, changes)
 
     async def aclose(self) -> None:
-        """Nothing is held open."""
+        if self._kept:
+            await self._in_thread(self._kept)
 
     async def _in_thread[T](self, work: Callable[..., T], *arguments: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
@@ -95,8 +103,14 @@ class SQLiteStore:
             raise StoreUnavailable("The store could not be written.") from error
 
     def _connect(self) -> sqlite3.Connection:
+        with self._lock:
+            if not (self._kept and self._kept.alive):
+                self._kept = finalize(self, self._open().close)
+        return self._open()
+
+    def _open(self) -> sqlite3.Connection:
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        connection = sqlite3.connect(self._path, timeout=_BUSY, isolation_level=None)
+        connection = sqlite3.connect(self._path, timeout=_BUSY, isolation_level=None, check_same_thread=False)
         try:
             _set_up(connection)
             # What is committed is with the kernel, so the end of this process cannot take it; a power cut can take

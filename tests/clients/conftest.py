@@ -16,6 +16,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture
 def client(server: Server) -> Iterator[openai.OpenAI]:
-    """OpenAI's own, with nothing changed but where it calls; a retry would hide a failure."""
-    with openai.OpenAI(base_url=server.base_url, api_key=server.key, max_retries=0) as made:
+    """OpenAI's own, with nothing changed but where it calls."""
+    with openai.OpenAI(**server.options()) as made:
         yield made

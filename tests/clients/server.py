@@ -7,9 +7,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -22,7 +23,7 @@ _STARTED = 60.0  # seconds, at most; two cores may be busy with other tests
 
 @dataclass(frozen=True)
 class Server:
-    """url: without /v1. key, stranger: two owners' keys. log: everything that it has written to stderr."""
+    """url: without /v1. key, stranger: two owners' keys. log: everything that it has written."""
 
     url: str
     key: str
@@ -34,6 +35,10 @@ class Server:
         """What clients of OpenAI are pointed at."""
         return f"{self.url}/v1"
 
+    def options(self, key: str | None = None) -> dict[str, Any]:
+        """For OpenAI's Python clients; a retry would hide a failure."""
+        return {"base_url": self.base_url, "api_key": key or self.key, "max_retries": 0, "timeout": 30}
+
 
 @contextmanager
 def serve(folder: Path, **settings: str) -> Iterator[Server]:
@@ -43,16 +48,15 @@ def serve(folder: Path, **settings: str) -> Iterator[Server]:
     stores = {"STORE": f"sqlite:///{folder}/agency.db", "PLANFIX_BOARD": f"{folder}/board.db"}
     kept = {name: value for name, value in os.environ.items() if name not in SETTINGS}
     path = {"PYTHONPATH": f"{ROOT}:{ROOT / 'agents'}"}
-    log = folder / "stderr.log"
+    log = folder / "server.log"  # a file: it writes a line a request, and would wait for whoever does not read a pipe
     with (
-        log.open("w") as errors,
+        log.open("w") as written,
         subprocess.Popen(
             [sys.executable, "-m", "handler.local"],
             env={**kept, **stores, **path, "PORT": "0", "API_KEYS": pairs, **settings},
             cwd=ROOT,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
+            stdout=written,
+            stderr=subprocess.STDOUT,
         ) as process,
     ):
         try:
@@ -61,16 +65,13 @@ def serve(folder: Path, **settings: str) -> Iterator[Server]:
             process.kill()
 
 
-def _url(process: subprocess.Popen[str], log: Path) -> str:
+def _url(process: subprocess.Popen[bytes], log: Path) -> str:
     """As it says itself which port it took; when that is said it has not quite begun to listen."""
-    assert process.stdout
-    said = next((found for line in process.stdout if (found := re.search(r"http://127\.0\.0\.1:\d+", line))), None)
-    assert said, log.read_text()
     end = time.monotonic() + _STARTED
-    while True:
-        try:
-            httpx.get(f"{said[0]}/health").raise_for_status()
-            return said[0]
-        except httpx.TransportError:
-            assert time.monotonic() < end
-            time.sleep(0.05)
+    while time.monotonic() < end and process.poll() is None:
+        said = re.search(r"http://127\.0\.0\.1:\d+", log.read_text())
+        with suppress(httpx.TransportError):
+            if said and httpx.get(f"{said[0]}/health").is_success:
+                return said[0]
+        time.sleep(0.05)
+    raise RuntimeError(f"not started: {log.read_text()}")

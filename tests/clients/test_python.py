@@ -6,7 +6,7 @@ from typing import Any
 import openai
 import pytest
 from openai.types.responses import Response, ResponseReasoningItem
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from tests.clients.server import MODEL, Server
 from tests.conftest import QUESTION
@@ -51,7 +51,7 @@ def test_the_streaming_helper(client: openai.OpenAI) -> None:
 
 def test_the_asynchronous_client(server: Server) -> None:
     async def both() -> tuple[str, str]:
-        async with openai.AsyncOpenAI(base_url=server.base_url, api_key=server.key, max_retries=0) as client:
+        async with openai.AsyncOpenAI(**server.options()) as client:
             deltas = []
             async for event in await client.responses.create(model=MODEL, input=QUESTION, stream=True):
                 if event.type == "response.output_text.delta":
@@ -71,7 +71,7 @@ def test_many_streams_at_once(server: Server) -> None:
             return (await stream.get_final_response()).output_text
 
     async def everybody() -> list[str]:
-        async with openai.AsyncOpenAI(base_url=server.base_url, api_key=server.key, max_retries=0) as client:
+        async with openai.AsyncOpenAI(**server.options()) as client:
             return await asyncio.gather(*(ask(client, f"C{number}") for number in range(8)))
 
     for number, text in enumerate(asyncio.run(everybody())):
@@ -95,11 +95,17 @@ def test_a_replay_by_the_helper(client: openai.OpenAI) -> None:
         assert replayed.get_final_response().output_text == final.output_text
 
 
+# handler/offline/plan.py: an agent with a script of its own answers in prose, whatever schema the client sends.
+typed = pytest.mark.xfail(strict=True, raises=ValidationError, reason="a script's prose is no JSON")
+
+
+@typed
 def test_a_typed_answer(client: openai.OpenAI) -> None:
     parsed = client.responses.parse(model=MODEL, input="When?", text_format=Appointment)
     assert isinstance(parsed.output_parsed, Appointment)
 
 
+@typed
 def test_a_typed_answer_streamed(client: openai.OpenAI) -> None:
     with client.responses.stream(model=MODEL, input="When?", text_format=Appointment) as stream:
         assert isinstance(stream.get_final_response().output_parsed, Appointment)
@@ -181,7 +187,7 @@ def test_the_same_idempotency_key_gives_the_same_response(client: openai.OpenAI)
 
 def test_an_unknown_key(server: Server) -> None:
     with (
-        openai.OpenAI(base_url=server.base_url, api_key="al_nobody", max_retries=0) as client,
+        openai.OpenAI(**server.options("al_nobody")) as client,
         pytest.raises(openai.AuthenticationError) as refused,
     ):
         client.responses.create(model=MODEL, input="Greet me.")
@@ -191,7 +197,7 @@ def test_an_unknown_key(server: Server) -> None:
 
 def test_a_stranger_finds_nothing(client: openai.OpenAI, server: Server) -> None:
     made = client.responses.create(model=MODEL, input="Greet me.")
-    with openai.OpenAI(base_url=server.base_url, api_key=server.stranger, max_retries=0) as stranger:
+    with openai.OpenAI(**server.options(server.stranger)) as stranger:
         with pytest.raises(openai.NotFoundError):
             stranger.responses.retrieve(made.id)
         with pytest.raises(openai.NotFoundError) as refused:

@@ -76,7 +76,7 @@ def test_a_tool_call_in_a_conversation(client: openai.OpenAI) -> None:
 
 def test_one_run_at_a_time(server: Server) -> None:
     async def crowd() -> tuple[list[Any], list[str]]:
-        async with openai.AsyncOpenAI(base_url=server.base_url, api_key=server.key, max_retries=0) as client:
+        async with openai.AsyncOpenAI(**server.options()) as client:
             conversation = await client.conversations.create()
             asked: Any = {"model": MODEL, "conversation": conversation.id}
             made = await asyncio.gather(
@@ -122,7 +122,7 @@ def test_what_cannot_be_continued(client: openai.OpenAI) -> None:
 
 def test_a_stranger_finds_nothing(client: openai.OpenAI, server: Server) -> None:
     conversation = client.conversations.create(items=[said("Hello.")])
-    with openai.OpenAI(base_url=server.base_url, api_key=server.stranger, max_retries=0) as stranger:
+    with openai.OpenAI(**server.options(server.stranger)) as stranger:
         with pytest.raises(openai.NotFoundError):
             stranger.conversations.retrieve(conversation.id)
         with pytest.raises(openai.NotFoundError):

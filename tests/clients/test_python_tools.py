@@ -45,9 +45,7 @@ def test_a_round_trip_by_previous_response(client: openai.OpenAI) -> None:
     assert (call.name, call.status) == ("get_weather", "completed")
     assert set(json.loads(call.arguments)) == {"location"}
     assert first.output_text == ""
-    final = client.responses.create(
-        model=MODEL, input=answers(first), previous_response_id=first.id, tools=[WEATHER]
-    )
+    final = client.responses.create(model=MODEL, input=answers(first), previous_response_id=first.id, tools=[WEATHER])
     assert calls(final) == []
     assert "get_weather answered: get_weather says 21" in final.output_text
 
@@ -56,9 +54,7 @@ def test_a_round_trip_by_previous_response(client: openai.OpenAI) -> None:
 def test_a_round_trip_by_sending_everything_again(client: openai.OpenAI, reasoning: Any) -> None:
     said: list[Any] = [{"role": "user", "content": "How is the weather?"}]
     for _ in range(2):
-        made = client.responses.create(
-            model=MODEL, input=said, tools=[WEATHER, TIME], store=False, reasoning=reasoning
-        )
+        made = client.responses.create(model=MODEL, input=said, tools=[WEATHER, TIME], store=False, reasoning=reasoning)
         assert [item.type for item in made.output].count("reasoning") >= (reasoning is not None)
         said += [*made.output, *answers(made)]
     assert "get_weather answered: get_weather says 21" in made.output_text

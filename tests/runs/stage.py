@@ -17,7 +17,6 @@ from openai.types.responses import (
 )
 
 from handler import catalogue
-from handler.errors import ServiceError
 from handler.offline.events import response, stream_events
 from handler.protocol.request import CreateResponse
 from handler.runs import Run, Runs
@@ -83,8 +82,10 @@ async def begin(runs: Runs, **fields: Any) -> Run:
 async def told(run: Run) -> Told:
     """The run to its end, good or bad."""
     if run.live:
-        return Told([event async for event in run.follow()], run.response)
-    with suppress(ServiceError):
+        events = [event async for event in run.follow()]
+        await run.leave()
+        return Told(events, run.response)
+    with suppress(Exception):  # the response says it
         await run.execute()
     return Told([], run.response)
 

@@ -269,7 +269,9 @@ def take(item, step):
 
 
 @hypothesis_settings(deadline=None, max_examples=300)
-@given(st.lists(st.tuples(st.just(MESSAGE), speaking()) | st.tuples(st.just(CALL), calling()), max_size=4), st.randoms())
+@given(
+    st.lists(st.tuples(st.just(MESSAGE), speaking()) | st.tuples(st.just(CALL), calling()), max_size=4), st.randoms()
+)
 def test_however_it_comes_everything_that_opens_closes_once(plans, chance):
     told = []
     output = output_to(told)
