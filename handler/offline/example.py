@@ -10,6 +10,7 @@ from handler.offline.pattern import matching
 
 type Schema = dict[str, Any]
 
+_MOST = 100_000  # values and characters that a schema may ask for
 _DEEP = 4  # below this a recursive schema is brought to its end: no optional items, null where it may be
 _FORMATS = {
     "date": "2025-01-31",
@@ -25,17 +26,29 @@ _FORMATS = {
 }
 
 
-def example(schema: Schema, text: str) -> Any:
-    """Best effort: `not`, `if` and contradictory schemas are not solved. Optional properties are left out."""
-    return _Maker(schema, text).value(schema, 0)
+def example(schema: Schema, text: str, *, trusted: bool = True) -> Any:
+    """Best effort: `not`, `if` and contradictory schemas are not solved. Optional properties are left out.
+
+    trusted: the schema is the agency's own. Of a stranger's no pattern is tried: there are some that take for ever.
+
+    Raises:
+        ValueError: an example would be too large.
+    """
+    return _Maker(schema, text, trusted, [_MOST]).value(schema, 0)
 
 
 class _Maker:
-    def __init__(self, root: Schema, text: str) -> None:
-        self.root = root
-        self.text = text
+    def __init__(self, root: Schema, text: str, trusted: bool, left: list[int]) -> None:
+        self.root, self.text, self.trusted, self.left = root, text, trusted, left
+
+    def _spend(self, size: float) -> None:
+        """A few words of a schema can ask for more than any memory holds."""
+        if size > self.left[0]:
+            raise ValueError("the schema asks for a value that is too large")
+        self.left[0] -= int(size)
 
     def value(self, schema: Schema | bool, depth: int) -> Any:
+        self._spend(1)
         schema = self._resolved({} if isinstance(schema, bool) else schema, depth)
         for given in ("const", "default"):
             if given in schema:
@@ -57,13 +70,15 @@ class _Maker:
             case "boolean":
                 return False
             case "string":
-                return _string(schema, self.text)
+                self._spend(max(schema.get("minLength", 0), 0))
+                return _string(schema if self.trusted else _without_pattern(schema), self.text)
         return None
 
     def _object(self, schema: Schema, depth: int) -> dict[str, Any]:
         properties = schema.get("properties", {})
         names = [*schema.get("required", [])]
         wanted = schema.get("minProperties", 0)
+        self._spend(max(wanted, 0))
         names += [name for name in properties if name not in names][: max(0, wanted - len(names))]
         names += [f"key{number}" for number in range(wanted - len(names))]
         others = schema.get("additionalProperties", True)
@@ -73,6 +88,7 @@ class _Maker:
         fixed = schema.get("prefixItems", [])
         usual = len(fixed) or (1 if depth < _DEEP and schema.get("items", True) else 0)
         length = min(max(usual, schema.get("minItems", 0)), schema.get("maxItems", math.inf))
+        self._spend(max(length, 0))
         kinds = [*fixed, *[schema.get("items", {})] * (length - len(fixed))][:length]
         if not schema.get("uniqueItems"):
             return [self.value(kind, depth + 1) for kind in kinds]
@@ -85,7 +101,7 @@ class _Maker:
             return kind["enum"][number % len(kind["enum"])]
         if kind.get("type") in ("integer", "number"):
             return self.value(kind, depth + 1) + number * kind.get("multipleOf", 1)
-        return _Maker(self.root, f"{number + 1} {self.text}").value(kind, depth + 1)
+        return _Maker(self.root, f"{number + 1} {self.text}", self.trusted, self.left).value(kind, depth + 1)
 
     def _resolved(self, schema: Schema, depth: int) -> Schema:
         """Follows $ref, merges allOf and picks one of anyOf / oneOf."""
@@ -108,6 +124,10 @@ class _Maker:
         for step in reference.removeprefix("#").split("/")[1:]:
             target = target[step.replace("~1", "/").replace("~0", "~")]
         return {**target}
+
+
+def _without_pattern(schema: Schema) -> Schema:
+    return {key: value for key, value in schema.items() if key != "pattern"}
 
 
 def _preferred(options: list[Schema], depth: int) -> Schema:

@@ -37,7 +37,7 @@ def possible_calls(agent: str, turn: Turn) -> Iterator[ToolCall]:
 def client_call(turn: Turn, tool: str) -> ToolCall:
     """Whatever schema a client sends, its own function is all that can suffer from it."""
     try:
-        arguments = example(turn.client_tools[tool], _without_trail(turn.message)[0])
+        arguments = example(turn.client_tools[tool], _without_trail(turn.message)[0], trusted=False)
     except _BROKEN_SCHEMA:
         arguments = {}
     return tool, arguments if isinstance(arguments, dict) else {}
@@ -51,8 +51,15 @@ def report(agent: str, turn: Turn, unused: tuple[str, ...]) -> str:
     return "\n".join(lines)
 
 
-def structured(turn: Turn, schema: Mapping[str, Any]) -> str:
-    return json.dumps(example({**schema}, f"{MARK} {_without_trail(turn.message)[0]}"), ensure_ascii=False)
+def structured(turn: Turn, schema: Mapping[str, Any], *, trusted: bool = True) -> str:
+    """JSON of a schema; of a stranger's that makes no sense, an empty object."""
+    text = f"{MARK} {_without_trail(turn.message)[0]}"
+    try:
+        return json.dumps(example({**schema}, text, trusted=trusted), ensure_ascii=False)
+    except _BROKEN_SCHEMA:
+        if trusted:
+            raise
+        return "{}"
 
 
 def thought(agent: str, turn: Turn, calls: Iterable[ToolCall]) -> str:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from agents import (
+    AgentOutputSchema,
     AgentOutputSchemaBase,
     FunctionTool,
     Handoff,
@@ -21,6 +22,7 @@ from openai.types.responses import Response, ResponseOutputItem, ResponseStreamE
 from handler.client_tools import ClientTool
 from handler.offline import events
 from handler.offline.generic import thought
+from handler.offline.generic import structured
 from handler.offline.plan import Plan, Script, decide
 from handler.offline.turn import Turn, read_turn, without_client
 
@@ -103,16 +105,19 @@ class OfflineModel(Model):
         declared = {tool.name: tool.params_json_schema for tool in functions if isinstance(tool, ClientTool)}
         hosted = [tool.name for tool in tools if not isinstance(tool, FunctionTool)]
         plain = output_schema is None or output_schema.is_plain_text()
+        own_schema = isinstance(output_schema, AgentOutputSchema)  # else it is the client's, and no script knows of it
         turn = without_client(read_turn(items, own), declared)
         plan = decide(
             self.agent,
             turn,
             self.script,
-            output_schema=None if plain or output_schema is None else output_schema.json_schema(),
+            output_schema=output_schema.json_schema() if output_schema and own_schema and not plain else None,
             unused=(*hosted, *(handoff.tool_name for handoff in handoffs)),
             tool_choice=settings.tool_choice if isinstance(settings.tool_choice, str) else None,
             parallel=settings.parallel_tool_calls is not False,
         )
+        if isinstance(plan, str) and output_schema and not plain and not own_schema:
+            plan = structured(turn, output_schema.json_schema(), trusted=False)
         return plan, turn
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import openai
 import pytest
 from openai.types.responses import Response, ResponseReasoningItem
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from tests.clients.server import MODEL, Server
 from tests.conftest import QUESTION
@@ -95,17 +95,11 @@ def test_a_replay_by_the_helper(client: openai.OpenAI) -> None:
         assert replayed.get_final_response().output_text == final.output_text
 
 
-# handler/offline/plan.py: an agent with a script of its own answers in prose, whatever schema the client sends.
-typed = pytest.mark.xfail(strict=True, raises=ValidationError, reason="a script's prose is no JSON")
-
-
-@typed
 def test_a_typed_answer(client: openai.OpenAI) -> None:
     parsed = client.responses.parse(model=MODEL, input="When?", text_format=Appointment)
     assert isinstance(parsed.output_parsed, Appointment)
 
 
-@typed
 def test_a_typed_answer_streamed(client: openai.OpenAI) -> None:
     with client.responses.stream(model=MODEL, input="When?", text_format=Appointment) as stream:
         assert isinstance(stream.get_final_response().output_parsed, Appointment)

@@ -1,5 +1,7 @@
 """Arguments made from a JSON schema are valid under it."""
 
+from typing import Any
+
 import jsonschema
 import pytest
 from hypothesis import given, settings
@@ -113,3 +115,34 @@ def nested(inner):
 @settings(max_examples=150, deadline=None, derandomize=True, database=None)
 def test_any_schema_has_a_valid_example(schema, text):
     jsonschema.validate(example(schema, text), schema)
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "string", "minLength": 10**12},
+        {"type": "array", "items": {"type": "string"}, "minItems": 10**12},
+        {"type": "object", "minProperties": 10**12},
+        {"type": "array", "minItems": 400, "items": {"type": "array", "minItems": 400, "items": {"type": "boolean"}}},
+        {
+            "$defs": {
+                f"d{n}": {
+                    "type": "object",
+                    "properties": {k: {"$ref": f"#/$defs/d{n + 1}"} for k in "abcd"},
+                    "required": [*"abcd"],
+                }
+                for n in range(30)
+            }
+            | {"d30": {"type": "string"}},
+            "$ref": "#/$defs/d0",
+        },
+    ],
+)
+def test_a_few_words_of_a_schema_do_not_fill_the_memory(schema: Any) -> None:
+    with pytest.raises(ValueError, match="too large"):
+        example(schema, "text")
+
+
+def test_a_strangers_pattern_is_not_tried() -> None:
+    pattern = r"(?=(a+)+b)a{40}"
+    assert example({"type": "string", "pattern": pattern}, "text", trusted=False) == "text"

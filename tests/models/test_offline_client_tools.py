@@ -144,7 +144,7 @@ def test_forbidden_tools_are_not_called_but_their_answers_stay():
     [
         {"type": "string"},
         {"properties": []},
-        {"type": "object", "properties": {"a": {"pattern": "("}}, "required": ["a"]},
+        {"type": "object", "properties": {"a": {"type": "string", "minLength": 10**12}}, "required": ["a"]},
         {"$ref": "#/nowhere"},
         {"$ref": "#"},
         {"type": "object", "properties": {"a": {"type": "string", "minLength": "long"}}, "required": ["a"]},
