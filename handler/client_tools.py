@@ -1,5 +1,6 @@
 """Functions that a client declares in its request: the agent may call them, the client runs them."""
 
+from copy import deepcopy
 from typing import Any
 
 from agents import FunctionTool
@@ -16,7 +17,7 @@ class ClientTool(FunctionTool):
         super().__init__(
             name=declared.name,
             description=declared.description or "",
-            params_json_schema=declared.parameters or {"type": "object", "properties": {}},
+            params_json_schema=deepcopy(declared.parameters or {}) or {"type": "object", "properties": {}},
             on_invoke_tool=_hand_over,
             strict_json_schema=bool(declared.strict),
         )

@@ -124,8 +124,9 @@ def _open_subtask(turn: Turn, client: str | None, request: str) -> Reply:
 
 
 def _top_task(tasks: list[dict[str, Any]], name: str) -> int | None:
-    same = (task for task in tasks if task["name"].casefold() == name.casefold())
-    return next((task["id"] for task in same if task["parent_id"] is None), None)
+    known = [task for task in tasks if isinstance(task, dict) and isinstance(task.get("name"), str)]
+    same = (task for task in known if task["name"].casefold() == name.casefold())
+    return next((task.get("id") for task in same if task.get("parent_id") is None), None)
 
 
 def _store_letter(turn: Turn, task_id: int, letter: str) -> Reply:

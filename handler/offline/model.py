@@ -21,8 +21,7 @@ from openai.types.responses import Response, ResponseOutputItem, ResponseStreamE
 
 from handler.client_tools import ClientTool
 from handler.offline import events
-from handler.offline.generic import thought
-from handler.offline.generic import structured
+from handler.offline.generic import structured, thought
 from handler.offline.plan import Plan, Script, decide
 from handler.offline.turn import Turn, read_turn, without_client
 

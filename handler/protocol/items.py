@@ -166,7 +166,7 @@ def _part(given: Any, kinds: dict[str, type[BaseModel]], param: str) -> Item:
             )
     if kind == "input_image" and not str(part.get("image_url")).startswith("data:image/"):
         raise UnsupportedParameter("Only data URLs of images are supported.", param=f"{param}.image_url")
-    if kind == "input_file" and not part.get("file_data"):
+    if kind == "input_file" and not str(part.get("file_data")).startswith("data:"):
         raise InvalidRequest("A file is sent as file_data, a data URL.", param=f"{param}.file_data")
     return part
 

@@ -28,6 +28,16 @@ def new_id(kind: str) -> str:
     return f"{PREFIX.get(kind, kind)}_{uuid.uuid4().hex}"
 
 
+def item_id(kind: str, response_id: str) -> str:
+    """A fresh id of an item of a response; it says of which one, so that a reference to it is found."""
+    return f"{PREFIX.get(kind, kind)}_{response_id.partition('_')[2]}{uuid.uuid4().hex[:16]}"
+
+
+def response_of(item: str) -> str:
+    """The id of the response that an item's id says it is of."""
+    return f"resp_{item.partition('_')[2][:32]}"
+
+
 @dataclass(frozen=True)
 class _Kind:
     """How one kind of part is told of."""
@@ -142,8 +152,8 @@ class OpenItem:
 class Output:
     """The items of one response, in the order in which they opened; several may be open at once."""
 
-    def __init__(self, emit: Emit) -> None:
-        self._emit = emit
+    def __init__(self, emit: Emit, response_id: str) -> None:
+        self._emit, self._response = emit, response_id
         self._opened: list[OpenItem] = []
 
     @property
@@ -153,9 +163,8 @@ class Output:
 
     def open(self, item: Item) -> OpenItem:
         """A new item, under an id of its own: agents that work side by side never share one."""
-        opened = OpenItem(
-            {**_copy(item), "id": new_id(item["type"]), "status": "in_progress"}, len(self._opened), self._emit
-        )
+        whole = {**_copy(item), "id": item_id(item["type"], self._response), "status": "in_progress"}
+        opened = OpenItem(whole, len(self._opened), self._emit)
         self._opened.append(opened)
         return opened
 

@@ -44,10 +44,28 @@ def _filled(given: str | list[Any]) -> str | list[Any]:
     return given
 
 
-class CompactRequest(BaseModel):
-    """What both `responses` and `responses/compact` take. `model`: an agency, or "agency/Agent"."""
+class Body(BaseModel):
+    """A request's body: nothing unknown in it, and nothing that could not be kept or sent back."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _sendable(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given  # no JSON, or no object: that is said elsewhere
+        _refuse_depth(given, _DEEPEST)
+        try:
+            json.dumps(given, ensure_ascii=False, allow_nan=False).encode()
+        except UnicodeEncodeError:
+            raise InvalidRequest("The body has half of a surrogate pair, which is no character.") from None
+        except ValueError:
+            raise InvalidRequest("NaN and Infinity are no JSON.") from None
+        return given
+
+
+class CompactRequest(Body):
+    """What both `responses` and `responses/compact` take. `model`: an agency, or "agency/Agent"."""
 
     model: Text = Field(examples=["agreement-desk", "agreement-desk/PlanfixAgent"])
     input: Annotated[str | list[Any], AfterValidator(_filled)] | None = Field(
@@ -56,16 +74,6 @@ class CompactRequest(BaseModel):
     instructions: str | None = None
     previous_response_id: Text | None = None
     prompt_cache_key: str | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _sendable(cls, given: Any) -> Any:
-        _refuse_depth(given, _DEEPEST)
-        try:
-            json.dumps(given, ensure_ascii=False).encode()
-        except UnicodeEncodeError:
-            raise InvalidRequest("The body has half of a surrogate pair, which is no character.") from None
-        return given
 
 
 class CreateResponse(CompactRequest):

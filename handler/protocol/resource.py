@@ -12,7 +12,6 @@ FINAL = frozenset({"completed", "incomplete", "failed", "cancelled"})
 
 def new(request: CreateResponse, response_id: str, conversation: str | None) -> Resource:
     """A response that has just begun."""
-    text = request.text.to_dict(mode="json") if request.text else {}
     reasoning = request.reasoning.to_dict(mode="json") if request.reasoning else {}
     return {
         "id": response_id,
@@ -38,7 +37,7 @@ def new(request: CreateResponse, response_id: str, conversation: str | None) -> 
         "service_tier": "default",
         "store": request.stored,
         "temperature": 1.0 if request.temperature is None else request.temperature,
-        "text": {"format": {"type": "text"}, **text},
+        "text": _text(request),
         "tool_choice": _tool_choice(request),
         "tools": [tool.to_dict(mode="json") for tool in request.functions],
         "top_logprobs": 0,
@@ -49,6 +48,14 @@ def new(request: CreateResponse, response_id: str, conversation: str | None) -> 
         "usage": None,
         "user": request.user,
     }
+
+
+def _text(request: CreateResponse) -> Any:
+    text = request.text.to_dict(mode="json") if request.text else {}
+    wanted: dict[str, Any] = text.get("format") or {"type": "text"}  # type: ignore[assignment]
+    if wanted["type"] == "json_schema":
+        wanted = {**wanted, "description": wanted.get("description"), "strict": bool(wanted.get("strict"))}
+    return {**text, "format": wanted}
 
 
 def _tool_choice(request: CreateResponse) -> Any:

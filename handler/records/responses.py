@@ -3,10 +3,12 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from handler.errors import NotFound
+from handler.protocol.output import response_of
 from handler.protocol.resource import FINAL, Resource
 from handler.records.history import Item, Place, is_id
 from handler.store import ABSENT, Delete, Put, Store
@@ -74,6 +76,21 @@ class Responses:
         body = record.body
         place = Place.read(body["place"]) if body["place"] else None
         return Kept(body["response"], body["input"], place, body["streamed"], record.version)
+
+    async def item(self, reference: Any, param: str) -> Item:
+        """The output item that an item reference means.
+
+        Raises:
+            NotFound: it is not there, or another owner's.
+        """
+        wanted = reference.get("id")
+        if isinstance(wanted, str):
+            with suppress(NotFound):
+                kept = await self.get(response_of(wanted))
+                output: list[Item] = kept.response["output"]
+                if found := [item for item in output if item["id"] == wanted]:
+                    return found[0]
+        raise NotFound(f"Item with id {str(wanted)[:99]!r} not found.", param=f"{param}.id")
 
     async def final(self, response_id: str) -> Kept:
         """One response, when it does not change any more."""

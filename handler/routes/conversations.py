@@ -3,13 +3,13 @@
 from typing import Any
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from handler.auth import Owner
 from handler.errors import NotFound
 from handler.protocol.items import for_agents, read_items
 from handler.protocol.output import Item
-from handler.protocol.request import Metadata
+from handler.protocol.request import Body, Metadata
 from handler.records import Conversations, Turn
 from handler.routes.pages import Page, page
 from handler.routes.service import Service
@@ -17,27 +17,21 @@ from handler.routes.service import Service
 router = APIRouter(prefix="/v1/conversations")
 
 
-class NewItems(BaseModel):
+class NewItems(Body):
     """At most 20 at a time, as OpenAI has it."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     items: list[Any] = Field(min_length=1, max_length=20)
 
 
-class NewConversation(BaseModel):
+class NewConversation(Body):
     """Both may be left out."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     items: list[Any] | None = Field(default=None, max_length=20)
     metadata: Metadata | None = None
 
 
-class Description(BaseModel):
+class Description(Body):
     """In place of the old one."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     metadata: Metadata
 

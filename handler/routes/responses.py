@@ -15,7 +15,12 @@ from handler.routes.service import IdempotencyKey, Service, once
 router = APIRouter(prefix="/v1/responses")
 
 
-@router.post("", response_model=None)
+_STREAM: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The response, or its events", "content": {"application/json": {}, "text/event-stream": {}}}
+}
+
+
+@router.post("", response_model=None, responses=_STREAM)
 async def create(
     body: CreateResponse, owner: Owner, runs: Service, key: IdempotencyKey = None
 ) -> Response | dict[str, Any]:
@@ -32,7 +37,7 @@ async def compact(body: CompactRequest, owner: Owner, runs: Service) -> dict[str
     return await runs.compact(body, owner)
 
 
-@router.get("/{response_id}", response_model=None)
+@router.get("/{response_id}", response_model=None, responses=_STREAM)
 async def retrieve(
     response_id: str,
     owner: Owner,

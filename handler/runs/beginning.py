@@ -79,7 +79,7 @@ class Runs:
             UpstreamFailed: the model did not answer.
         """
         _, entry, agency = self.build(request.model)
-        items = read_items(request.input) if request.input else []
+        items = read_items(await self._referred(request.input, owner)) if request.input else []
         if request.previous_response_id:
             place = await _stands(Responses(self.store, owner), request.previous_response_id)
             items = [*(item for turn in await load_turns(self.store, place) for item in turn.items), *items]
@@ -96,7 +96,7 @@ class Runs:
 
     async def _prepare(self, request: CreateResponse, owner: str, thread: str | None) -> tuple[Run, list[Any]]:
         name, agent, built = self.build(request.model)
-        given = read_items(request.input)
+        given = read_items(await self._referred(request.input, owner))
         response_id = new_id("resp")
         conversations, responses = Conversations(self.store, owner), Responses(self.store, owner)
         conversation: Conversation | None = None
@@ -116,6 +116,18 @@ class Runs:
         run = Run(response, live, keeping)
         run.desk = self._desk(run, request, name, built, agent, history, given)
         return run, keeping.begin() if keeping else []
+
+    async def _referred(self, given: str | list[Any], owner: str) -> str | list[Any]:
+        """The input with what it only refers to: items that this owner was sent before."""
+        if isinstance(given, str):
+            return given
+        responses = Responses(self.store, owner)
+        return [
+            await responses.item(item, f"input[{number}]")
+            if isinstance(item, dict) and item.get("type") == "item_reference"
+            else item
+            for number, item in enumerate(given)
+        ]
 
     def build(self, model: str) -> tuple[str, str, "Agency"]:
         """The agency of a model name, fresh, and the agent that it addresses: "agency" or "agency/Agent".

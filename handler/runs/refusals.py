@@ -3,6 +3,9 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from openai.types.responses import FunctionTool
+
+from handler.client_tools import ClientTool
 from handler.errors import InvalidRequest
 from handler.protocol.items import for_agents
 from handler.protocol.output import Item
@@ -28,6 +31,16 @@ def refuse_clashes(agency: "Agency", entry: str, request: CreateResponse) -> Non
     for number, name in enumerate(names):
         if name in own or name in names[:number]:
             raise InvalidRequest(f"There is a tool {name!r} already: rename yours.", param=f"tools[{number}].name")
+    for number, tool in enumerate(request.functions):
+        _refuse_schema(tool, f"tools[{number}].parameters")
+
+
+def _refuse_schema(tool: FunctionTool, param: str) -> None:
+    """The SDK makes a strict schema stricter still, and fails in its own ways where that cannot be."""
+    try:
+        ClientTool(tool)
+    except Exception as error:
+        raise InvalidRequest("This schema cannot be strict: send 'strict': false.", param=param) from error
 
 
 def refuse_loose_ends(history: Sequence[Item], given: Sequence[Item]) -> None:

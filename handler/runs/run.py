@@ -31,7 +31,7 @@ class Run:
     def __init__(self, response: Resource, live: bool, keeping: Keeping | None) -> None:
         self.response, self.live, self._keeping = response, live, keeping
         self.meter, self.feed = Meter(), Feed()
-        self.output = Output(self.feed.emit if live else _to_nobody)
+        self.output = Output(self.feed.emit if live else _to_nobody, response["id"])
         self._task: asyncio.Task[Resource] | None = None
 
     async def execute(self) -> Resource:

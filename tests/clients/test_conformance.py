@@ -23,7 +23,6 @@ from llm_comply.config import ComplianceConfig
 from llm_comply.runner import TestRunner as Runner
 from llm_comply.schema import SpecLoader
 from llm_comply.tests import get_tests
-from pydantic import ValidationError
 
 from tests.clients.server import MODEL, Server, serve
 from tests.clients.wire import Event, read_events, well_formed
@@ -181,11 +180,7 @@ def output_is_right(case: str, final: Any) -> None:
         assert json.loads(final["output"][-1]["content"][0]["text"])["name"]
 
 
-# handler/protocol/resource.py: the standard asks for `description`, be it null, in text.format.
-incomplete = pytest.mark.xfail(strict=True, raises=ValidationError, reason="text.format has no description")
-every_case = pytest.mark.parametrize(
-    "case", [pytest.param(case, marks=incomplete) if case == "JSON" else case for case in CASES]
-)
+every_case = pytest.mark.parametrize("case", CASES)
 
 
 @every_case

@@ -115,8 +115,8 @@ def test_what_comes_near_to_a_request(api: httpx.Client) -> None:
     @given(requests_of_responses(AGENT))
     def send(body: dict[str, Any]) -> None:
         answer = api.post("/v1/responses", json=body)
-        assert answer.status_code in (200, 400), answer.text
-        if answer.status_code == 400:
+        assert answer.status_code in (200, 400, 404), answer.text
+        if answer.status_code >= 400:
             error_is_told("/v1", answer)
         elif body.get("stream"):
             well_formed(read_events(answer.iter_lines()))
@@ -139,8 +139,6 @@ def test_no_method_that_is_not_there(api: httpx.Client, operations: list[APIOper
             error_is_told(path, answer)
 
 
-# handler/protocol/request.py: what is not read as JSON arrives there as bytes, which json.dumps cannot write.
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="500 instead of 400 invalid_json")
 @pytest.mark.parametrize("path", ["/v1/responses", "/v1/responses/compact"])
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded"])
 def test_a_body_that_is_not_called_json(api: httpx.Client, path: str, kind: str) -> None:
@@ -149,8 +147,6 @@ def test_a_body_that_is_not_called_json(api: httpx.Client, path: str, kind: str)
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid_json")
 
 
-# handler/client_tools.py: the framework refuses such a schema, with an exception that nobody catches.
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="500 instead of 400")
 @pytest.mark.parametrize("schema", [{"type": "object", "additionalProperties": True}, {"properties": {"a": 1}}])
 def test_a_strict_schema_that_cannot_be_strict(api: httpx.Client, schema: Any) -> None:
     tool = {"type": "function", "name": "f", "parameters": schema, "strict": True}
@@ -158,8 +154,6 @@ def test_a_strict_schema_that_cannot_be_strict(api: httpx.Client, schema: Any) -
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, "tools[0].parameters")
 
 
-# handler/routes/conversations.py: a new item is not looked at as an input is, and what is kept can never be listed.
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="500, for this conversation from then on")
 def test_half_of_a_surrogate_pair_in_a_conversation(api: httpx.Client) -> None:
     body = '{"items": [{"role": "user", "content": "\\ud800"}]}'
     headers = {"content-type": "application/json"}

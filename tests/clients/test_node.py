@@ -20,12 +20,7 @@ pytestmark = [
 
 
 @pytest.mark.parametrize(
-    "script",
-    [
-        *("responses", "streams", "tools", "conversations", "errors", "ai_sdk"),
-        pytest.param("ai_sdk_chat", marks=pytest.mark.xfail(strict=True, reason="item_reference is refused")),
-        pytest.param("ai_sdk_activity", marks=pytest.mark.xfail(strict=True, reason="activities come without deltas")),
-    ],
+    "script", ["responses", "streams", "tools", "conversations", "errors", "ai_sdk", "ai_sdk_chat"]
 )
 def test_from_node(server: Server, script: str) -> None:
     settings = {"BASE_URL": server.base_url, "API_KEY": server.key, "MODEL": MODEL, "QUESTION": QUESTION}

@@ -43,6 +43,30 @@ def test_a_failure_is_sent_as_it_is():
         assert (answer.status_code, answer.text, answer.headers["retry-after"]) == (429, "slow down", "7")
 
 
+def test_a_text_is_cut_at_the_requests_limit(ask_openai):
+    with ModelServer(lambda request: "x" * 400) as server:
+        assert len(ask_openai(server).output_text) == 400
+        cut = ask_openai(server, max_output_tokens=16)
+        with OpenAI(api_key="sk-x", base_url=server.base_url) as client:
+            asked = {"model": "m", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 16}
+            chat = client.chat.completions.create(**asked).choices[0]
+    assert (len(cut.output_text), cut.status, cut.usage.output_tokens) == (63, "incomplete", 16)
+    assert (chat.message.content, chat.finish_reason) == (cut.output_text, "length")
+
+
+def test_a_stream_waits_before_its_last_event(ask_openai):
+    hold = threading.Event()
+    with ModelServer(["one", "two"], hold=hold) as server:
+        stream = ask_openai(server, stream=True)
+        kinds = []
+        for event in stream:
+            kinds.append(event.type)
+            if event.type == "response.output_item.done":
+                assert not hold.is_set()
+                hold.set()
+    assert kinds[-1] == "response.completed"
+
+
 def test_the_end_of_the_block_is_the_end_of_everything():
     before = threading.active_count()
     client = httpx.Client()

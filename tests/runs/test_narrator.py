@@ -422,19 +422,42 @@ def refused():
 
 
 def narrator(told):
-    output = Output(lambda kind, **fields: told.append({"type": kind, **fields}))
+    output = Output(lambda kind, **fields: told.append({"type": kind, **fields}), "resp_1")
     hears = {"agents": frozenset(), "functions": frozenset(), "reasoning": False, "silent": lambda name: False}
     return Narrator(output, **hears)
 
 
-def test_a_refusal_grows_like_a_text():
+def test_what_comes_after_a_tool_is_said_aloud_again():
+    told = []
+    narrates = narrator(told)
+    with narrates.tool_call("Solo", "work", "{}"):
+        assert not narrates.aloud
+    assert narrates.aloud
+    with narrates.model_call("Solo") as heard:
+        heard.answer([message_item("done")], True)
+    assert [said(item) for item in replayed(told)] == ["Solo uses work", "done"]
+
+
+def test_what_breaks_off_is_closed_at_once():
+    told = []
+    broken = pytest.raises(ConnectionError)
+    with broken, narrator(told).model_call("Solo") as heard:
+        item = message_item("").model_copy(update={"content": [], "status": "in_progress"})
+        heard.event(ItemAdded(type="response.output_item.added", item=item, output_index=0, sequence_number=0))
+        raise ConnectionError
+    assert [item["status"] for item in replayed(told)] == ["incomplete"]
+
+
+@pytest.mark.parametrize("opened", [True, False])
+def test_a_refusal_grows_like_a_text(opened):
     told = []
     at = {"item_id": "m", "output_index": 0, "content_index": 0, "sequence_number": 0}
     empty = refused().model_copy(update={"content": [], "status": "in_progress"})
     part = ResponseOutputRefusal(type="refusal", refusal="")
     with narrator(told).model_call("Solo") as heard:
         heard.event(ItemAdded(type="response.output_item.added", item=empty, output_index=0, sequence_number=0))
-        heard.event(PartAdded(type="response.content_part.added", part=part, **at))
+        if opened:
+            heard.event(PartAdded(type="response.content_part.added", part=part, **at))
         heard.event(ResponseRefusalDeltaEvent(type="response.refusal.delta", delta="I can", **at))
         heard.event(ResponseRefusalDeltaEvent(type="response.refusal.delta", delta="not", **at))
         heard.event(ItemDone(type="response.output_item.done", item=refused(), output_index=0, sequence_number=0))

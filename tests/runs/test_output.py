@@ -24,7 +24,7 @@ def output(told):
 
 
 def output_to(told):
-    return Output(lambda kind, **fields: told.append({"type": kind, **fields}))
+    return Output(lambda kind, **fields: told.append({"type": kind, **fields}), "resp_1")
 
 
 def kinds(told):

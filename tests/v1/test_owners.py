@@ -79,6 +79,13 @@ def test_nobody_continues_what_another_said(service: Service, field: str) -> Non
         assert service.post(path, {**ASK, field: mine}, **bearer(ANN))[0] == 200
 
 
+def test_nobody_refers_to_an_item_of_another(service: Service) -> None:
+    _, response = service.post("/v1/responses", ASK, **bearer(ANN))
+    given = [{"type": "item_reference", "id": response["output"][-1]["id"]}, {"role": "user", "content": "go on"}]
+    assert service.post("/v1/responses", {**ASK, "input": given}, **bearer(BOB))[0] == 404
+    assert service.post("/v1/responses", {**ASK, "input": given}, **bearer(ANN))[0] == 200
+
+
 def test_a_thread_and_an_idempotency_key_are_each_owners_own(service: Service) -> None:
     body = {"message": "hello", "thread_id": "same"}
     answers = [

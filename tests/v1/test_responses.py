@@ -289,7 +289,9 @@ REFUSED = [
     ({"input": []}, "invalid_request", "input"),
     ({"input": " "}, "invalid_request", "input"),
     ({"input": ["x"]}, "invalid_request", "input[0]"),
-    ({"input": [{"type": "item_reference", "id": "x"}]}, "unsupported_parameter", "input[0].type"),
+    ({"input": [{"type": "item_reference", "id": "msg_x"}]}, "not_found", "input[0].id"),
+    ({"input": [{"type": "computer_call", "id": "x"}]}, "unsupported_parameter", "input[0].type"),
+    ({"temperature": float("nan")}, "invalid_request", None),
     ({"input": [{"role": "user", "content": [{"type": "input_audio"}]}]}, "unsupported_parameter", None),
     ({"input": [{"role": "robot", "content": "x"}]}, "invalid_request", "input[0].role"),
     ({"input": [{"type": "compaction", "encrypted_content": "x"}]}, "invalid_request", "input[0].encrypted_content"),
@@ -436,3 +438,10 @@ def test_a_stored_response_can_be_compacted_offline(service: Service) -> None:
     assert compacted["output"][0]["type"] == "compaction"
     assert text(service.respond([*compacted["output"], {"role": "user", "content": "go on"}]))
     assert service.post("/v1/responses/compact", {"model": "agreement-desk"})[1]["error"]["param"] == "input"
+
+
+def test_an_item_is_sent_back_by_its_id(asked: Any) -> None:
+    service, requests = asked(["It is sunny.", "fine"])
+    said = service.respond("Weather?")["output"][-1]
+    service.respond([{"type": "item_reference", "id": said["id"]}, {"role": "user", "content": "And now?"}])
+    assert "It is sunny." in json.dumps(requests[1].body)
