@@ -13,6 +13,7 @@ ServiceError
  ├─ GuardrailTriggered       the agency's own guardrail refused
  ├─ StoreUnavailable
  ├─ Interrupted              the run was stopped from outside
+ ├─ GivenUp                  begun again too often
  ├─ UpstreamFailed           the model, or what stands behind it
  ├─ RunLimitExceeded         too many model calls
  └─ AgencyMisconfigured      a defect in `agents/`
@@ -99,6 +100,12 @@ class Interrupted(ServiceError):
     """The run was stopped from outside before it was done."""
 
     status, kind = 503, "interrupted"
+
+
+class GivenUp(ServiceError):
+    """The run was begun again and again, and never came to its end."""
+
+    status, kind = 500, "given_up"
 
 
 class UpstreamFailed(ServiceError):

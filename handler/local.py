@@ -1,5 +1,6 @@
 """The same app under uvicorn, on this machine only: `make run`."""
 
+import asyncio
 import os
 import socket
 import sys
@@ -10,6 +11,7 @@ import uvicorn
 from handler import catalogue
 from handler.errors import ServiceError
 from handler.event_loop import EnvironmentLoop, EventLoopError
+from handler.queue.local import LocalQueue
 from handler.settings import ConfigurationError, Settings, get_settings
 
 HOST = "127.0.0.1"
@@ -37,8 +39,23 @@ def main() -> None:
     # Its loop is ours and its lifespan too: the environment has started the app already.
     server = uvicorn.Server(uvicorn.Config(environment.asgi, lifespan="off", interface="asgi3", log_level="warning"))
     with suppress(KeyboardInterrupt):
-        environment.run(server.serve(sockets=[listener]))
+        environment.run(_serve(server, listener))
     environment.close()
+
+
+async def _serve(server: uvicorn.Server, listener: socket.socket) -> None:
+    """The server, and beside it the worker, until the server ends."""
+    from handler.app import runs
+    from handler.runs.work import serve
+
+    queue = runs().queue
+    worker = asyncio.create_task(serve(runs(), queue)) if isinstance(queue, LocalQueue) else None
+    try:
+        await server.serve(sockets=[listener])
+    finally:
+        if worker:
+            worker.cancel()
+            await asyncio.wait({worker})
 
 
 def _listen() -> socket.socket:

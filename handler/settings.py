@@ -24,6 +24,12 @@ def _http_url(value: str) -> str:
     return value.rstrip("/")
 
 
+def _queue_url(value: str) -> str:
+    if value != "local" and not value.startswith(("http://", "https://")):
+        raise ValueError("must be local, or the URL of an SQS queue")
+    return value
+
+
 def _store_url(value: str) -> str:
     if not _STORE.fullmatch(value):
         raise ValueError("must be sqlite:///PATH or dynamodb://TABLE (a table's name is 3 to 255 of a-z A-Z 0-9 _ . -)")
@@ -78,6 +84,7 @@ class Settings(BaseSettings):
     model: str | None = None
     model_api: Literal["responses", "chat"] = "responses"
     store: Annotated[str, AfterValidator(_store_url)] = Field(default_factory=lambda: _writable("agency.db"))
+    queue: Annotated[str, AfterValidator(_queue_url)] = "local"
     api_keys: Annotated[tuple[tuple[str, bytes], ...], NoDecode, BeforeValidator(_api_keys)] = Field(
         default=(), repr=False
     )

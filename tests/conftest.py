@@ -13,7 +13,16 @@ from tests.events import Context, http_event
 
 SETTINGS = (
     *("API_KEYS", "AUTH", "AWS_LAMBDA_FUNCTION_NAME", "AWS_SAM_LOCAL", "CORS_ORIGINS", "EVENT_LOOP", "MAX_MODEL_CALLS"),
-    *("MAX_OUTPUT_TOKENS", "MODEL", "MODEL_API", "OPENAI_API_KEY", "OPENAI_BASE_URL", "PLANFIX_TOKEN", "PLANFIX_URL"),
+    *(
+        "MAX_OUTPUT_TOKENS",
+        "MODEL",
+        "MODEL_API",
+        "OPENAI_API_KEY",
+        "OPENAI_BASE_URL",
+        "PLANFIX_TOKEN",
+        "PLANFIX_URL",
+        "QUEUE",
+    ),
 )
 QUESTION = "Client Weber GmbH asks about next week's installation plan for the crew in Stuttgart. Prepare the reply."
 

@@ -260,7 +260,8 @@ def test_a_guardrail_that_raises_is_the_callers_business(service: Service, monke
 
 def test_a_history_that_cannot_be_read_fails_the_run(service: Service, tmp_path: Path) -> None:
     service.ask(thread_id="weber")
-    (tmp_path / "agency.db").write_bytes(b"this is no database, and long enough to be recognised as none" * 100)
+    for file in tmp_path.glob("agency.db*"):  # what was written lately lies beside it
+        file.write_bytes(b"this is no database, and long enough to be recognised as none" * 100)
     status, body = service.ask(thread_id="weber")
     assert (status, body["error"]["type"]) == (503, "store_unavailable")
 
@@ -343,7 +344,7 @@ def test_a_model_that_fails_at_the_limit_has_failed(start: Start, monkeypatch: p
 
 
 def test_with_a_real_model_nobody_looks_for_the_offline_script(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("handler.runs.beginning.offline_script", None)
+    monkeypatch.setattr("handler.runs.equipment.offline_script", None)
     with ModelServer(["done"]) as server:
         assert start(OPENAI_API_KEY="k", OPENAI_BASE_URL=server.base_url).ask()[0] == 200
 

@@ -42,6 +42,8 @@ def test_an_empty_variable_is_not_set(clean_environment: pytest.MonkeyPatch) -> 
         ("STORE", "dynamodb://" + "a" * 256),
         ("STORE", "dynamodb://a/b"),
         ("STORE", "dynamodb://table\n"),
+        ("QUEUE", "sqs"),
+        ("QUEUE", "sqs://queue"),
         ("AUTH", "key"),
         ("AUTH", "keys"),
         ("CORS_ORIGINS", "*"),

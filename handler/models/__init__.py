@@ -3,6 +3,7 @@
 from handler.models.environment import Models, offline_script
 from handler.models.failures import ModelUnavailable, caused_by, is_upstream_failure, provider_failures
 from handler.models.metering import (
+    Answered,
     Heard,
     Meter,
     MeteredModel,
@@ -16,6 +17,7 @@ from handler.models.metering import (
 )
 
 __all__ = [
+    "Answered",
     "Heard",
     "Meter",
     "MeteredModel",

@@ -1,8 +1,8 @@
 """Around every model call: counted, heard, and failing under one name."""
 
 import math
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractContextManager, aclosing
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, aclosing
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -119,15 +119,25 @@ class WrappedModel(Model):
                 yield event
 
 
+@dataclass(frozen=True)
+class Answered:
+    """What a model has answered; complete: it was not cut off at a limit of tokens."""
+
+    response: ModelResponse
+    complete: bool
+
+
 class Heard(Protocol):
-    """One model call, as the run hears it."""
+    """One model call, as the run hears it. known: the run has this answer already, and need not ask for it."""
+
+    known: Answered | None
 
     def event(self, event: ResponseStreamEvent) -> None:
         """One event of the provider's stream."""
         ...
 
-    def answer(self, items: Sequence[Any], complete: bool) -> None:
-        """The whole answer; complete: it was not cut off at a limit of tokens."""
+    async def answer(self, answered: Answered) -> Answered:
+        """The whole answer. It is the run's when this returns, whatever happens then; returns the one that counts."""
         ...
 
 
@@ -153,7 +163,7 @@ class Running(Protocol):
         """The question as this run puts it."""
         ...
 
-    def model_call(self, agent: str) -> AbstractContextManager[Heard]:
+    def model_call(self, agent: str, question: Question) -> AbstractAsyncContextManager[Heard]:
         """Around one call: when it ends with an exception, its answer was broken off."""
         ...
 
@@ -188,22 +198,23 @@ class MeteredModel(WrappedModel):
         run = running.get(self.run)
         question = run.ask(self.agent, Question(system_instructions, input, model_settings, tools, output_schema))
         question = replace(question, settings=run.meter.begin_call(question.settings))
-        with run.model_call(self.agent) as heard, provider_failures():
-            # Only a stream says that it was cut off at the client's limit.
-            if run.live or run.meter.cap is not None:
-                return await self._streamed(run, heard, question, *args, **kwargs)
-            response = await super().get_response(*_positional(question), *args, **kwargs)
-            run.meter.add(response.usage)
-            if not response.output:
-                raise ModelUnavailable
-            heard.answer(
-                response.output, all(getattr(item, "status", None) != "incomplete" for item in response.output)
-            )
-            return response
+        async with run.model_call(self.agent, question) as heard:
+            with provider_failures():
+                answered = heard.known or await self._asked(run, heard, question, *args, **kwargs)
+            run.meter.add(answered.response.usage)
+            if not answered.response.output:
+                raise ModelUnavailable if answered.complete else OutputTokenLimit("cut off before it said anything")
+            return (await heard.answer(answered)).response
 
-    async def _streamed(
-        self, run: Running, heard: Heard, question: Question, *args: Any, **kwargs: Any
-    ) -> ModelResponse:
+    async def _asked(self, run: Running, heard: Heard, question: Question, *args: Any, **kwargs: Any) -> Answered:
+        # Only a stream says that it was cut off at the client's limit.
+        if run.live or run.meter.cap is not None:
+            return await self._streamed(heard, question, *args, **kwargs)
+        response = await super().get_response(*_positional(question), *args, **kwargs)
+        whole = all(getattr(item, "status", None) != "incomplete" for item in response.output)
+        return Answered(response, whole and not _at_limit(response.usage, question))
+
+    async def _streamed(self, heard: Heard, question: Question, *args: Any, **kwargs: Any) -> Answered:
         """The same answer, heard while it is made. A broken stream is no answer."""
         question = replace(question, settings=replace(question.settings, include_usage=True))
         stream: Any = super().stream_response(*_positional(question), *args, **kwargs)
@@ -217,14 +228,8 @@ class MeteredModel(WrappedModel):
                         break  # the SDK's Responses model makes an error of it, after the event
         if ended is None or ended.status == "failed":
             raise ModelUnavailable
-        run.meter.add(ended.usage)
-        cut = ended.status == "incomplete"
-        if cut and not ended.output:
-            raise OutputTokenLimit("the model was cut off before it said anything")
-        if not ended.output:
-            raise ModelUnavailable
-        heard.answer(ended.output, not cut)
-        return ModelResponse(output=ended.output, usage=_usage(ended.usage), response_id=ended.id)
+        response = ModelResponse(output=ended.output, usage=_usage(ended.usage), response_id=ended.id)
+        return Answered(response, ended.status != "incomplete" and not _at_limit(response.usage, question))
 
     async def stream_response(
         self,
@@ -252,6 +257,11 @@ class MeteredModel(WrappedModel):
 
 def _positional(question: Question) -> tuple[Any, ...]:
     return question.instructions, question.items, question.settings, question.tools, question.output_schema
+
+
+def _at_limit(usage: Usage, question: Question) -> bool:
+    """Of a chat's answer the SDK does not say that it was cut off."""
+    return question.settings.max_tokens is not None and usage.output_tokens >= question.settings.max_tokens
 
 
 def _usage(usage: ResponseUsage | None) -> Usage:

@@ -4,8 +4,9 @@ Every item that opens closes, and every part of it, in the standard order; who f
 Order and names: https://www.openresponses.org/specification (Streaming).
 """
 
+import hashlib
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -28,9 +29,13 @@ def new_id(kind: str) -> str:
     return f"{PREFIX.get(kind, kind)}_{uuid.uuid4().hex}"
 
 
-def item_id(kind: str, response_id: str) -> str:
-    """A fresh id of an item of a response; it says of which one, so that a reference to it is found."""
-    return f"{PREFIX.get(kind, kind)}_{response_id.partition('_')[2]}{uuid.uuid4().hex[:16]}"
+def item_id(kind: str, response_id: str, *origin: str) -> str:
+    """An id of an item of a response; it says of which one, so that a reference to it is found.
+
+    origin: what the item comes from; the same origin has the same id, also after a crash. None: it is a fresh one.
+    """
+    own = hashlib.sha256(chr(0).join(origin).encode()).hexdigest() if origin else uuid.uuid4().hex
+    return f"{PREFIX.get(kind, kind)}_{response_id.partition('_')[2]}{own[:16]}"
 
 
 def response_of(item: str) -> str:
@@ -81,24 +86,53 @@ class OpenItem:
         self.item, self._index, self._emit = item, index, emit
         self._parts = _PARTS.get(item["type"], "")
         self._open_part: int | None = None
+        self._numbers: dict[object, int] = {}
         self.closed = False
-        emit("response.output_item.added", output_index=index, item=_copy(item))
 
-    def text(self, part: int, delta: str, kind: str = "output_text") -> None:
-        """More of a part; a part that is new opens, and closes the one before it."""
+    def begin(self) -> None:
+        """Tell that it is there."""
+        self._emit("response.output_item.added", output_index=self._index, item=_copy(self.item))
+
+    def restore(self, event: Event) -> None:
+        """Take in what was told of it before, by a run that was interrupted."""
+        kind = event["type"]
+        parts = self.item[self._parts] if self._parts else []
+        if kind.endswith("part.added"):
+            parts.append(dict(event["part"]))
+            self._open_part = len(parts) - 1
+        elif kind.endswith("part.done"):
+            self._open_part = None
+        elif kind == "response.function_call_arguments.delta":
+            self.item["arguments"] += event["delta"]
+        elif kind.endswith(".delta"):
+            part = parts[-1]
+            part[_KINDS[part["type"]].text] += event["delta"]
+        elif kind == "response.output_item.done":
+            self.item, self.closed = _copy(event["item"]), True
+
+    def text(self, part: object, delta: str, kind: str = "output_text") -> None:
+        """More of a part; a part that is new opens, and closes the one before it.
+
+        part: whatever tells it from the item's other parts; not every server counts from 0.
+        """
+        if self.closed:
+            return
         parts = self.item[self._parts]
-        while len(parts) <= part:
+        number = self._numbers.setdefault(part, len(parts))
+        if number == len(parts):
             self._close_part()
             parts.append(dict(_EMPTY[kind]))
-            self._open_part = len(parts) - 1
+            self._open_part = number
             self._tell(_KINDS[kind].opened, part=dict(parts[-1]))
         if delta:
-            kind = parts[part]["type"]
-            parts[part][_KINDS[kind].text] += delta
+            kind = parts[number]["type"]
+            parts[number][_KINDS[kind].text] += delta
             self._tell(_KINDS[kind].delta, delta=delta, **_KINDS[kind].extra)
 
     def arguments(self, delta: str) -> None:
         """More of a function call's arguments."""
+        if self.closed:
+            return
         self.item["arguments"] += delta
         self._emit(
             "response.function_call_arguments.delta", item_id=self.item["id"], output_index=self._index, delta=delta
@@ -108,20 +142,23 @@ class OpenItem:
         """Nothing more comes. final: the whole item; what of it was not told yet is told now."""
         if self.closed:
             return
-        self.closed = True
         for number, part in enumerate((final or {}).get(self._parts, [])):
             self._complete(number, part)
         self._close_part()
         if self.item["type"] == "function_call":
             self._close_call((final or self.item)["arguments"])
+        self.closed = True
         self.item |= {"status": status}
         self._emit("response.output_item.done", output_index=self._index, item=_copy(self.item))
 
     def _complete(self, number: int, part: Item) -> None:
         kind = part["type"]
         told = self.item[self._parts]
-        if number >= len(told):
-            self.text(number, part[_KINDS[kind].text], kind)
+        whole = part[_KINDS[kind].text]
+        sofar = told[number][_KINDS[kind].text] if number < len(told) else ""
+        if number >= len(told) or (number == self._open_part and whole.startswith(sofar)):
+            self._numbers[number, "final"] = number
+            self.text((number, "final"), whole[len(sofar) :], kind)
         told[number] = {**_EMPTY[kind], **part}
         self._open_part = number if self._open_part is None or number >= self._open_part else self._open_part
 
@@ -135,8 +172,8 @@ class OpenItem:
         self._open_part = None
 
     def _close_call(self, arguments: str) -> None:
-        if not self.item["arguments"] and arguments:
-            self.arguments(arguments)
+        if arguments.startswith(self.item["arguments"]) and arguments != self.item["arguments"]:
+            self.arguments(arguments[len(self.item["arguments"]) :])
         self.item["arguments"] = arguments
         where = {"item_id": self.item["id"], "output_index": self._index}
         self._emit(
@@ -155,23 +192,46 @@ class Output:
     def __init__(self, emit: Emit, response_id: str) -> None:
         self._emit, self._response = emit, response_id
         self._opened: list[OpenItem] = []
+        self._known: dict[str | None, OpenItem] = {}
 
     @property
     def items(self) -> list[Item]:
         """As they are now."""
         return [_copy(each.item) for each in self._opened]
 
-    def open(self, item: Item) -> OpenItem:
-        """A new item, under an id of its own: agents that work side by side never share one."""
-        whole = {**_copy(item), "id": item_id(item["type"], self._response), "status": "in_progress"}
-        opened = OpenItem(whole, len(self._opened), self._emit)
-        self._opened.append(opened)
+    def open(self, item: Item, known: str | None = None) -> OpenItem:
+        """A new item, under an id of its own: agents that work side by side never share one.
+
+        known: the id of an item that may have been told of before, and then goes on.
+        """
+        if known in self._known:
+            return self._known[known]
+        whole = {**_copy(item), "id": known or item_id(item["type"], self._response), "status": "in_progress"}
+        opened = self._append(whole)
+        opened.begin()
         return opened
 
-    def add(self, item: Item) -> None:
+    def add(self, item: Item, known: str | None = None) -> None:
         """A whole item: opened, told and closed."""
         empty = {**item, _PARTS[item["type"]]: []} if item["type"] in _PARTS else item
-        self.open({**empty, "arguments": ""} if item["type"] == "function_call" else empty).close(item)
+        self.open({**empty, "arguments": ""} if item["type"] == "function_call" else empty, known).close(item)
+
+    def restore(self, events: Iterable[Event], kept: Container[str]) -> None:
+        """Take in what an interrupted run has told, and close what is neither done nor among `kept` ids."""
+        for event in events:
+            if event["type"] == "response.output_item.added":
+                self._append(_copy(event["item"]))
+            elif "output_index" in event:
+                self._opened[event["output_index"]].restore(event)
+        for each in self._opened:
+            if each.item["id"] not in kept and "tool" not in each.item:
+                each.close(status="incomplete")
+
+    def _append(self, item: Item) -> OpenItem:
+        opened = OpenItem(item, len(self._opened), self._emit)
+        self._opened.append(opened)
+        self._known[item["id"]] = opened
+        return opened
 
     def close(self) -> None:
         """Close what is still open as incomplete."""

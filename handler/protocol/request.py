@@ -11,7 +11,6 @@ from handler.errors import InvalidRequest, UnsupportedParameter
 
 # Accepted only as what we do anyway: (default first)
 _FIXED: dict[str, tuple[Any, ...]] = {
-    "background": (False,),
     "include": ([],),
     "truncation": ("disabled",),
     "service_tier": ("auto", "default"),
@@ -21,7 +20,6 @@ _FIXED: dict[str, tuple[Any, ...]] = {
     "stream_options": ({}, {"include_obfuscation": False}),
 }
 _DEEPEST = 64  # levels of JSON; whatever reads it later may be recursive
-_REASONS = {"background": " yet"}
 
 Text = Annotated[str, StringConstraints(min_length=1)]
 Metadata = Annotated[
@@ -82,6 +80,7 @@ class CreateResponse(CompactRequest):
     input: Annotated[str | list[Any], AfterValidator(_filled)] = Field(
         examples=["Client Weber GmbH asks about next week's installation plan."]
     )
+    background: bool | None = None
     stream: bool | None = None
     store: bool | None = None
     conversation: Text | ConversationReference | None = None
@@ -105,9 +104,7 @@ class CreateResponse(CompactRequest):
             return given
         for name, allowed in _FIXED.items():
             if given.get(name) is not None and given[name] not in allowed:
-                said = f"{name!r} is not supported{_REASONS.get(name, '')}" + (
-                    f", other than {json.dumps(allowed[0])}." if allowed else "."
-                )
+                said = f"{name!r} is not supported" + (f", other than {json.dumps(allowed[0])}." if allowed else ".")
                 raise UnsupportedParameter(said, param=name)
         return {name: value for name, value in given.items() if name not in _FIXED}
 

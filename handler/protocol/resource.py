@@ -3,6 +3,8 @@
 import time
 from typing import Any
 
+from starlette.responses import JSONResponse
+
 from handler.protocol.request import CreateResponse
 
 Resource = dict[str, Any]
@@ -18,8 +20,8 @@ def new(request: CreateResponse, response_id: str, conversation: str | None) -> 
         "object": "response",
         "created_at": int(time.time()),
         "completed_at": None,
-        "status": "in_progress",
-        "background": False,
+        "status": "queued" if request.background else "in_progress",
+        "background": bool(request.background),
         "error": None,
         "incomplete_details": None,
         "instructions": request.instructions,
@@ -61,3 +63,11 @@ def _text(request: CreateResponse) -> Any:
 def _tool_choice(request: CreateResponse) -> Any:
     choice = request.tool_choice or "auto"
     return choice if isinstance(choice, str) else choice.to_dict(mode="json")
+
+
+def answered(response: Resource, body: Any = None) -> JSONResponse:
+    """The response as an answer: 202 and where to look again, if it goes on elsewhere although the client waited."""
+    content = response if body is None else body
+    if response["background"] or response["status"] in FINAL:
+        return JSONResponse(content)
+    return JSONResponse(content, 202, {"location": f"/v1/responses/{response['id']}", "retry-after": "2"})

@@ -1,7 +1,7 @@
-"""Conversations: a log of turns with a head. One run at a time adds to it."""
+"""Conversations: a log of turns with a head. One run at a time adds to it; those in the background wait their turn."""
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from handler.errors import ConversationBusy, NotFound
@@ -9,23 +9,22 @@ from handler.protocol.output import new_id
 from handler.records.history import Item, Place, Segment, Turn, is_id, load_turns
 from handler.store import ABSENT, Conflict, Delete, Put, Store
 
-LEASE = 30.0  # seconds that a run holds a conversation without saying so again
 _BATCH = 25
 _HEAD = "head"  # behind every turn, whose sort is a number
 
 
 @dataclass(frozen=True)
 class Conversation:
-    """A head. run: who adds to it now; until: Unix seconds when that is over, unless it says so again."""
+    """A head. run: whose turn it is; it is an unfinished run, so its lease says whether it is alive."""
 
     id: str
     log: str
     created_at: int
     metadata: dict[str, str]
     turns: int
-    run: str | None
-    until: float
-    version: str
+    run: str | None = None
+    waiting: list[str] = field(default_factory=list)
+    version: str = ABSENT
 
     @property
     def place(self) -> Place:
@@ -43,25 +42,32 @@ class Conversation:
         }
 
     def held(self, run: str) -> Put:
-        """The change by which a run takes it, or says again that it has it."""
-        return self._put(run=run, until=time.time() + LEASE)
+        """The change by which a run takes it, or gets in line."""
+        if self.run is None:
+            return self._put(run=run)
+        return self._put(waiting=[*self.waiting, run])
 
-    def released(self) -> Put:
-        """The change by which a run that added nothing lets go of it."""
-        return self._put(run=None, until=0.0)
+    def left(self, run: str) -> Put:
+        """The change by which a run that adds nothing lets go of it, or gets out of line."""
+        if self.run == run:
+            return self._put(**self._next())
+        return self._put(waiting=[each for each in self.waiting if each != run])
 
     def appended(self, turn: Turn) -> tuple[Put, Put]:
-        """The changes that add a turn and let go of it."""
-        return turn.put(self.place, None), self._put(turns=self.turns + 1, run=None, until=0.0)
+        """The changes that add a turn; then it is the next one's."""
+        return turn.put(self.place, None), self._put(turns=self.turns + 1, **self._next())
 
     def described(self, metadata: dict[str, str]) -> Put:
         """The change of its metadata."""
         return self._put(metadata=metadata)
 
+    def _next(self) -> dict[str, Any]:
+        return {"run": self.waiting[0] if self.waiting else None, "waiting": self.waiting[1:]}
+
     def _put(self, **changed: Any) -> Put:
         """Over this version of the head."""
         after = replace(self, **changed)
-        body = {name: getattr(after, name) for name in ("created_at", "metadata", "turns", "run", "until")}
+        body = {name: getattr(after, name) for name in ("created_at", "metadata", "turns", "run", "waiting")}
         return Put(self.log, _HEAD, body, expected=self.version)
 
 
@@ -74,7 +80,7 @@ class Conversations:
     async def create(self, metadata: dict[str, str], items: list[Item], history: list[Item]) -> Conversation:
         """A new one, with what was said already."""
         conversation = self._new(new_id("conv"), metadata)
-        changes = conversation.appended(Turn(items, history)) if items else (conversation.released(),)
+        changes = conversation.appended(Turn(items, history)) if items else (conversation.described(metadata),)
         await self._store.write(*changes)
         return conversation
 
@@ -109,40 +115,22 @@ class Conversations:
         Raises:
             ConversationBusy: a run adds to it now.
         """
-        conversation = await self.free(conversation_id)
+        conversation = await self.wanted(conversation_id)
+        if conversation.run is not None:
+            raise busy()
         try:
             await self._store.write(*conversation.appended(turn))
         except Conflict:
             raise busy() from None
 
-    async def free(self, conversation_id: str, *, create: bool = False) -> Conversation:
+    async def wanted(self, conversation_id: str, *, create: bool = False) -> Conversation:
         """One conversation, to add to; with `create` a new one where none is.
 
         Raises:
-            ConversationBusy: a run adds to it now.
             NotFound: it is not there.
         """
         found = await self._find(conversation_id) if create else await self.get(conversation_id, "conversation")
-        conversation = found or self._new(conversation_id, {})
-        if conversation.run is not None and conversation.until > time.time():
-            raise busy()
-        return conversation
-
-    async def renew(self, conversation: Conversation) -> Conversation:
-        """Say again that the run still adds to it.
-
-        Raises:
-            ConversationBusy: it has lost it.
-        """
-        while True:
-            found = await self._find(conversation.id)
-            if found is None or found.run is None or found.run != conversation.run:
-                raise busy()
-            try:
-                await self._store.write(head := found.held(found.run))
-            except Conflict:
-                continue
-            return replace(found, until=head.body["until"], version=head.version)
+        return found or self._new(conversation_id, {})
 
     async def delete(self, conversation_id: str) -> None:
         """Forget it and everything in it; the head first, so that nobody finds half of it."""
@@ -156,11 +144,11 @@ class Conversations:
         record = await self._store.get(self._log(conversation_id), _HEAD)
         if record is None:
             return None
-        return Conversation(conversation_id, record.partition, version=record.version, **record.body)
+        return Conversation(id=conversation_id, log=record.partition, version=record.version, **record.body)
 
     def _new(self, conversation_id: str, metadata: dict[str, str]) -> Conversation:
         log = self._log(conversation_id)
-        return Conversation(conversation_id, log, int(time.time()), metadata, 0, None, 0.0, ABSENT)
+        return Conversation(conversation_id, log, int(time.time()), metadata, 0)
 
     def _log(self, conversation_id: str) -> str:
         return f"{self._owner}/conversation/{conversation_id}"

@@ -4,10 +4,11 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from handler.errors import NotFound
+from handler.event_loop import remaining
 from handler.protocol.output import response_of
 from handler.protocol.resource import FINAL, Resource
 from handler.records.history import Item, Place, is_id
@@ -15,6 +16,7 @@ from handler.store import ABSENT, Delete, Put, Store
 
 RETENTION = 30 * 24 * 3600  # seconds that a response and its turn are kept
 _POLL = 0.25  # seconds between looks for what another process adds
+_LEAVE = 1.0  # seconds before the end of an invocation, at which a stream ends
 _BATCH = 25  # changes in one write
 
 
@@ -24,17 +26,34 @@ def expiry() -> int:
 
 
 @dataclass(frozen=True)
+class Asked:
+    """What a run was asked, so that another attempt can begin with the same.
+
+    request: the body of the request. input: its items. start: the place that it continues; thread: the conversation.
+    """
+
+    request: dict[str, Any]
+    input: list[Item]
+    start: list[Any]
+    thread: str | None
+
+
+@dataclass(frozen=True)
 class Kept:
     """A response as it is kept.
 
-    place: where it stands in what was said; None: it has not added to it. streamed: its events are kept too.
+    place: where it stands in what was said; None: it has not added to it.
     """
 
     response: Resource
-    input: list[Item]
+    asked: Asked
     place: Place | None
-    streamed: bool
     version: str
+
+    @property
+    def streamed(self) -> bool:
+        """Whether its events are kept too."""
+        return bool(self.asked.request.get("stream"))
 
 
 class Responses:
@@ -51,17 +70,15 @@ class Responses:
         """Where this response adds to what was said: to the log itself, but to no conversation that it is not in."""
         return place if place.segments[-1].log.startswith(self.log("")) else place.branch(self.log(response_id))
 
-    def put(
-        self, response: Resource, given: list[Item], place: Place | None, streamed: bool, expected: str = ABSENT
-    ) -> Put:
+    def put(self, response: Resource, asked: Asked, place: Place | None, expected: str = ABSENT) -> Put:
         """The change that keeps a response."""
-        body = {"response": response, "input": given, "place": place and place.kept, "streamed": streamed}
-        return Put(self._partition(response["id"]), "response", body, expiry(), expected=expected)
+        body = {"response": response, **asdict(asked), "place": place and place.kept}
+        return Put(self.partition(response["id"]), "response", body, expiry(), expected=expected)
 
     def put_events(self, response_id: str, events: Sequence[Any]) -> Put:
         """The change that keeps some of its events, which follow on each other."""
         sort = f"event/{events[0]['sequence_number']:09d}"
-        return Put(self._partition(response_id), sort, list(events), expiry())
+        return Put(self.partition(response_id), sort, list(events), expiry())
 
     async def get(self, response_id: str, param: str | None = None) -> Kept:
         """One response.
@@ -69,13 +86,14 @@ class Responses:
         Raises:
             NotFound: it is not there, or another owner's, which is the same.
         """
-        record = await self._store.get(self._partition(response_id), "response") if is_id(response_id) else None
+        record = await self._store.get(self.partition(response_id), "response") if is_id(response_id) else None
         if record is None:
             code = "previous_response_not_found" if param else None
             raise NotFound(f"Response with id {response_id[:99]!r} not found.", param=param, code=code)
         body = record.body
         place = Place.read(body["place"]) if body["place"] else None
-        return Kept(body["response"], body["input"], place, body["streamed"], record.version)
+        asked = Asked(body["request"], body["input"], body["start"], body["thread"])
+        return Kept(body["response"], asked, place, record.version)
 
     async def item(self, reference: Any, param: str) -> Item:
         """The output item that an item reference means.
@@ -103,22 +121,30 @@ class Responses:
     async def delete(self, response_id: str) -> None:
         """Forget a response and its events. What it has added to a conversation stays there."""
         await self.get(response_id)
-        records = await self._store.query(self._partition(response_id))
+        records = await self._store.query(self.partition(response_id))
         for start in range(0, len(records), _BATCH):
             await self._store.write(*(Delete(each.partition, each.sort) for each in records[start : start + _BATCH]))
+
+    async def told(self, response_id: str) -> list[Any]:
+        """The events that are kept."""
+        records = await self._store.query(self.partition(response_id), after="event/", before="event0")
+        events = [event for record in records for event in record.body]
+        return [event for number, event in enumerate(events) if event["sequence_number"] == number]
 
     async def events(self, response_id: str, after: int = -1) -> AsyncIterator[Any]:
         """The events behind sequence number `after`, and then each that is added, until the response is final."""
         while True:
             final = (await self.get(response_id)).response["status"] in FINAL
-            for record in await self._store.query(self._partition(response_id), after="event/", before="event0"):
+            for record in await self._store.query(self.partition(response_id), after="event/", before="event0"):
                 for event in record.body:
                     if event["sequence_number"] > after:
                         after = event["sequence_number"]
                         yield event
-            if final:
-                return
+            left = remaining()
+            if final or (left is not None and left < _LEAVE):
+                return  # whoever wants more asks for what comes after
             await asyncio.sleep(_POLL)
 
-    def _partition(self, response_id: str) -> str:
+    def partition(self, response_id: str) -> str:
+        """Where everything of one response lies."""
         return f"{self._owner}/response/{response_id}"

@@ -10,6 +10,8 @@ from handler.auth import Owner
 from handler.protocol.items import text_of
 from handler.protocol.output import new_id
 from handler.protocol.request import CreateResponse
+from handler.protocol.resource import FINAL, answered
+from handler.records import Kept
 from handler.routes.service import IdempotencyKey, Service, once
 
 router = APIRouter()
@@ -61,13 +63,17 @@ class CompletionAnswer(BaseModel):
 
 
 @router.post("/completion", response_model=CompletionAnswer)
-async def completion(body: Completion, owner: Owner, runs: Service, key: IdempotencyKey = None) -> dict[str, Any]:
+async def completion(body: Completion, owner: Owner, runs: Service, key: IdempotencyKey = None) -> Any:
     """Run the agency once and answer when it is done."""
     name, _ = catalogue.find(body.agency)
     model = name if body.agent is None else f"{name}/{body.agent}"
     thread = f"{name}/{body.thread_id or new_id('thread')}"
-    run = await runs.begin(CreateResponse(model=model, input=body.message), owner, once(key, body), thread)
-    return _answer(await run.execute(), name)
+    begun = await runs.begin(CreateResponse(model=model, input=body.message), owner, once(key, body), thread)
+    response = await (runs.settled(owner, begun) if isinstance(begun, Kept) else runs.execute(begun))
+    if response["status"] in FINAL:
+        return _answer(response, name)
+    unfinished = {"run_id": response["id"], "thread_id": thread.removeprefix(f"{name}/"), "status": response["status"]}
+    return answered(response, unfinished)
 
 
 def _answer(response: dict[str, Any], agency: str) -> dict[str, Any]:

@@ -7,8 +7,9 @@ from fastapi import APIRouter, Query, Response
 from handler.auth import Owner
 from handler.errors import InvalidRequest
 from handler.protocol.request import CompactRequest, CreateResponse
+from handler.protocol.resource import FINAL, answered
 from handler.protocol.stream import EventStream
-from handler.records import Responses
+from handler.records import Kept, Responses
 from handler.routes.pages import Page, page
 from handler.routes.service import IdempotencyKey, Service, once
 
@@ -21,14 +22,16 @@ _STREAM: dict[int | str, dict[str, Any]] = {
 
 
 @router.post("", response_model=None, responses=_STREAM)
-async def create(
-    body: CreateResponse, owner: Owner, runs: Service, key: IdempotencyKey = None
-) -> Response | dict[str, Any]:
+async def create(body: CreateResponse, owner: Owner, runs: Service, key: IdempotencyKey = None) -> Response:
     """Run an agency. `model` is its name, or "agency/Agent"; with `stream` the answer is server-sent events."""
-    run = await runs.begin(body, owner, once(key, body))
+    begun = await runs.begin(body, owner, once(key, body))
+    if isinstance(begun, Kept):
+        if body.stream:
+            return EventStream(Responses(runs.store, owner).events(begun.response["id"]), _nothing)
+        return answered(await runs.settled(owner, begun))
     if body.stream:
-        return EventStream(run.follow(), run.leave)
-    return await run.execute()
+        return EventStream(begun.follow(runs.execute(begun)), begun.leave)
+    return answered(await runs.execute(begun))
 
 
 @router.post("/compact", response_model=None)
@@ -58,8 +61,11 @@ async def retrieve(
 
 @router.delete("/{response_id}", response_model=None)
 async def delete(response_id: str, owner: Owner, runs: Service) -> dict[str, Any]:
-    """Forget a response and its events; what it added to a conversation stays there."""
-    await Responses(runs.store, owner).delete(response_id)
+    """Forget a response and its events, and end its run; what it added to a conversation stays there."""
+    responses = Responses(runs.store, owner)
+    if (await responses.get(response_id)).response["status"] not in FINAL:
+        await runs.cancel(owner, response_id)
+    await responses.delete(response_id)
     return {"id": response_id, "object": "response", "deleted": True}
 
 
@@ -67,7 +73,13 @@ async def delete(response_id: str, owner: Owner, runs: Service) -> dict[str, Any
 async def input_items(response_id: str, owner: Owner, runs: Service, wanted: Page) -> dict[str, Any]:
     """What was sent to it."""
     kept = await Responses(runs.store, owner).get(response_id)
-    return page(kept.input, wanted)
+    return page(kept.asked.input, wanted)
+
+
+@router.post("/{response_id}/cancel", response_model=None)
+async def cancel(response_id: str, owner: Owner, runs: Service) -> dict[str, Any]:
+    """End a run, wherever it runs; what it has said so far is kept."""
+    return await runs.cancel(owner, response_id)
 
 
 async def _nothing() -> None:

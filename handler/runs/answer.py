@@ -4,14 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from agents import InputGuardrailTripwireTriggered, OutputGuardrailTripwireTriggered
+from agents import InputGuardrailTripwireTriggered, ModelRefusalError, OutputGuardrailTripwireTriggered
 from pydantic_core import to_json
 
 from handler.client_tools import HANDED_OVER
-from handler.errors import GuardrailTriggered, RunLimitExceeded, UpstreamFailed
+from handler.errors import GuardrailTriggered, RunLimitExceeded, StoreUnavailable, UpstreamFailed
 from handler.models import ModelCallLimit, OutputTokenLimit, caused_by, is_upstream_failure, running
-from handler.protocol.items import for_agents
+from handler.protocol.items import for_agents, read_items
 from handler.protocol.output import Item
+from handler.runs.journal import Unwritten
 from handler.runs.seam import Seam
 
 if TYPE_CHECKING:
@@ -39,6 +40,11 @@ class Desk:
         self._given, self._before = for_agents(given), len(history)
         agency.thread_manager.replace_messages(history)
 
+    @property
+    def journal_hits(self) -> int:
+        """Answers that an earlier attempt has left."""
+        return self._seam.journal.hits
+
     async def answer(self) -> Answer:
         """Run the agents.
 
@@ -46,12 +52,15 @@ class Desk:
             GuardrailTriggered: a guardrail of the agency refused.
             UpstreamFailed: the model did not answer, or not as it should.
             RunLimitExceeded: the agents went on and on.
+            StoreUnavailable: what the model or a tool answered could not be kept.
         """
         token = running.set(self._seam)
         try:
             result = await self._agency.get_response(self._given, recipient_agent=self._entry)
         except (InputGuardrailTripwireTriggered, OutputGuardrailTripwireTriggered) as error:
             raise GuardrailTriggered("A guardrail of the agency refused this run.") from error
+        except Unwritten as error:
+            raise StoreUnavailable("The store could not be written.") from error
         except Exception as error:  # noqa: BLE001 - told apart there, and raised again
             return self._broken_off(error)
         finally:
@@ -59,23 +68,35 @@ class Desk:
         return self._said(result)
 
     def _said(self, result: "RunResult") -> Answer:
-        text = "" if self._seam.handed_over else text_of(result.final_output)
-        if text and not self._seam.narrator.spoke:
-            self._seam.narrator.say(text, result.last_agent.name)
-        return Answer(self._new(), self._seam.narrator.cut)
+        narrator = self._seam.narrator
+        passed = bool(result.raw_responses)  # else it is what a guardrail says in the agent's place
+        text = "" if self._seam.handed_over and passed else text_of(result.final_output)
+        if passed:
+            narrator.release()
+        if text and (not narrator.spoke or narrator.waits(result.last_agent.name)):
+            narrator.say(text, result.last_agent.name)
+        return Answer(self._new(), narrator.cut)
 
     def _broken_off(self, error: Exception) -> Answer:
-        """At its limit of tokens a run ends with what was said so far; anything else is a failure."""
+        """A refusal is an answer, and at its limit of tokens a run ends with what was said; all else is a failure."""
+        if caused_by(error, ModelRefusalError):
+            return Answer(self._told(), False)
         if caused_by(error, OutputTokenLimit) or self._seam.narrator.cut:
-            said = self._seam.narrator.said
-            told = {"agent": self._entry, "callerAgent": None}
-            return Answer([*self._new(), *({**item, **told} for item in for_agents(said))], True)
+            return Answer(self._told(), True)
         if caused_by(error, ModelCallLimit):
             calls = self._seam.meter.most_calls
             raise RunLimitExceeded(f"The run was stopped after {calls:.0f} model calls.") from error
+        if caused_by(error, StoreUnavailable):
+            raise StoreUnavailable("The run could not be kept.") from error
         if is_upstream_failure(error):
             raise UpstreamFailed(NO_ANSWER) from error
         raise error
+
+    def _told(self) -> list[Item]:
+        """What the framework adds, and the words that it has not heard as an answer."""
+        told = {"agent": self._entry, "callerAgent": None}
+        said = read_items([{"role": "assistant", "content": item["content"]} for item in self._seam.narrator.said])
+        return [*self._new(), *({**item, **told} for item in for_agents(said))]
 
     def _new(self) -> list[Item]:
         """What the agents add to their memory, without the stand-ins for what the client has yet to answer."""

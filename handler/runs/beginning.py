@@ -1,40 +1,54 @@
 """How a run begins: everything that can be refused is refused here, before anything is kept or asked."""
 
-import math
+import logging
+import uuid
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from handler import catalogue
-from handler.errors import ConversationBusy, InvalidRequest, UnknownName, UpstreamFailed
-from handler.models import Meter, Models, ModelUnavailable, offline_script
+from handler.errors import (
+    ConversationBusy,
+    GivenUp,
+    InvalidRequest,
+    NotFound,
+    ServiceError,
+    StoreUnavailable,
+    UnsupportedParameter,
+    UpstreamFailed,
+    again,
+)
+from handler.models import Models, ModelUnavailable
 from handler.offline.digest import digest
 from handler.protocol import resource
 from handler.protocol.items import read_items
-from handler.protocol.output import Item, new_id
+from handler.protocol.output import new_id
 from handler.protocol.request import CompactRequest, CreateResponse
-from handler.records import Claims, Conversation, Conversations, Place, Responses, load_turns
-from handler.runs.answer import NO_ANSWER, Desk
+from handler.queue import Queue, open_queue
+from handler.records import Claims, Conversations, Kept, Lease, Leases, Place, Responses, busy, load_turns
+from handler.records.responses import Asked
+from handler.runs.answer import NO_ANSWER
 from handler.runs.compaction import compacted
-from handler.runs.keeping import Keeping
-from handler.runs.narrator import Narrator
-from handler.runs.refusals import refuse_clashes, refuse_loose_ends
-from handler.runs.replay import Replay
-from handler.runs.run import Run
-from handler.runs.seam import Seam
-from handler.runs.tools import watch
+from handler.runs.equipment import Equipment, build
+from handler.runs.keeping import Keeping, new_lease
+from handler.runs.run import MOST_ATTEMPTS, HandedOver, Run
 from handler.settings import Settings
-from handler.store import Conflict, Store, open_store
+from handler.store import Change, Conflict, Store, open_store
+
+logger = logging.getLogger(__name__)
+_NOT_YET = 5.0  # seconds until somebody looks again whether it is a run's turn; who is before it, says so earlier
 
 if TYPE_CHECKING:
-    from agency_swarm import Agency, Agent
+    pass
 
 
 class Runs:
-    """Made once per environment: what is shared is the model client and the store, never an agency."""
+    """Made once per environment: what is shared is the model client, the store and the queue, never an agency."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._models = Models(settings)
         self.store: Store = open_store(settings.store)
+        self._equipment = Equipment(settings, self._models, self.store)
+        self.queue: Queue = open_queue(settings.queue)
 
     async def begin(
         self,
@@ -42,8 +56,9 @@ class Runs:
         owner: str,
         once: tuple[str, bytes] | None = None,
         thread: str | None = None,
-    ) -> Run | Replay:
-        """A run that can be executed, or the one that an earlier request with this idempotency key began.
+    ) -> Run | Kept:
+        """A run that can be executed; or a response that is being made elsewhere: in the background, or because an
+        earlier request with this idempotency key began it.
 
         once: an idempotency key and the body that it was sent with.
         thread: a conversation by a name of the caller's own, made if it is not there.
@@ -52,24 +67,90 @@ class Runs:
             NotFound, UnknownName, InvalidRequest, UnsupportedParameter: refused, and nothing is kept.
             ConversationBusy, IdempotencyKeyReused, StoreUnavailable.
         """
-        if once and not request.stored:
-            raise InvalidRequest("An Idempotency-Key needs a response that is stored: 'store' is false.", param="store")
-        claims = Claims(self.store, owner)
+        self._refuse(request, once)
+        claims, responses = Claims(self.store, owner), Responses(self.store, owner)
         while True:
             if once and (made := await claims.find(*once)):
-                return Replay(Responses(self.store, owner), made)
+                return await responses.get(made)
             try:
                 run, changes = await self._prepare(request, owner, thread)
                 if once:
                     changes.append(claims.put(*once, run.response["id"]))
                 if changes:
                     await self.store.write(*changes)
-                return run
             except Conflict:
                 continue  # somebody else began at the same moment: look again at what is there now
             except ConversationBusy:
                 if not (once and await claims.find(*once)):
                     raise  # else it is busy with this very request
+                continue
+            if not request.background:
+                return run
+            await self._send(run.response["id"])
+            return await responses.get(run.response["id"])
+
+    async def resume(self, run_id: str) -> Run | None:
+        """Another attempt at a run, on what the earlier ones have left; None: there is nothing to do here and now."""
+        leases = Leases(self.store)
+        lease = await leases.take(run_id, uuid.uuid4().hex)
+        if lease is None:
+            return None
+        responses = Responses(self.store, lease.owner)
+        try:
+            kept = await responses.get(run_id)
+        except NotFound:  # it was deleted
+            await self.store.write(lease.end())
+            return None
+        return await self._taken_up(kept, lease)
+
+    async def cancel(self, owner: str, response_id: str) -> resource.Resource:
+        """End a run, wherever it runs; returns the response when it has ended, however that was.
+
+        Raises:
+            NotFound: it is not there.
+        """
+        responses = Responses(self.store, owner)
+        kept = await responses.get(response_id)
+        if kept.response["status"] not in resource.FINAL:
+            await Leases(self.store).cancel(response_id)
+            if (run := await self.resume(response_id)) is not None:  # nobody works on it, so it ends here
+                await self.execute(run)
+            kept = await responses.final(response_id)
+        return kept.response
+
+    async def execute(self, run: Run) -> resource.Resource:
+        """One attempt, and word to whoever works next; returns the response, which another attempt may go on with.
+
+        Raises:
+            ServiceError: the run failed; its response says so too.
+        """
+        try:
+            return await run.execute()
+        except HandedOver as handed_over:
+            await self._send(run.response["id"], handed_over.after)
+            return handed_over.response
+        finally:
+            if run.keeping and run.keeping.next:
+                await self._send(run.keeping.next)
+
+    async def _send(self, run_id: str, after: float = 0.0) -> None:
+        """A queue that is away loses nothing: the sweeper finds the run."""
+        try:
+            await self.queue.send(run_id, after)
+        except Exception:
+            logger.exception("run %s: the queue could not be told of it", run_id)
+
+    async def settled(self, owner: str, kept: Kept) -> resource.Resource:
+        """What an earlier request with the same idempotency key was answered.
+
+        Raises:
+            ServiceError: as it failed.
+        """
+        if not kept.response["background"]:
+            kept = await Responses(self.store, owner).final(kept.response["id"])
+        if error := kept.response["error"]:
+            raise again(error["code"], error["message"])
+        return kept.response
 
     async def compact(self, request: CompactRequest, owner: str) -> dict[str, Any]:
         """See `compacted`; what is not addressed to the user is no part of it.
@@ -78,7 +159,7 @@ class Runs:
             NotFound, UnknownName, InvalidRequest, UnsupportedParameter, StoreUnavailable.
             UpstreamFailed: the model did not answer.
         """
-        _, entry, agency = self.build(request.model)
+        _, entry, agency = build(request.model)
         items = read_items(await self._referred(request.input, owner)) if request.input else []
         if request.previous_response_id:
             place = await _stands(Responses(self.store, owner), request.previous_response_id)
@@ -93,29 +174,81 @@ class Runs:
         """Close the connections to the model and the store."""
         await self._models.aclose()
         await self.store.aclose()
+        await self.queue.aclose()
 
-    async def _prepare(self, request: CreateResponse, owner: str, thread: str | None) -> tuple[Run, list[Any]]:
-        name, agent, built = self.build(request.model)
-        given = read_items(await self._referred(request.input, owner))
-        response_id = new_id("resp")
+    def _refuse(self, request: CreateResponse, once: object) -> None:
+        if once and not request.stored:
+            raise InvalidRequest("An Idempotency-Key needs a response that is stored: 'store' is false.", param="store")
+        if request.background and not request.stored:
+            raise InvalidRequest("In the background a response has to be stored: 'store' is false.", param="store")
+        if request.background and not self.queue.durable:
+            raise UnsupportedParameter("'background' needs a queue: QUEUE is not set.", param="background")
+
+    async def _prepare(self, request: CreateResponse, owner: str, thread: str | None) -> tuple[Run, list[Change]]:
+        """A run that nobody knows of yet, and the changes that make it known."""
+        given, response_id = read_items(await self._referred(request.input, owner)), new_id("resp")
         conversations, responses = Conversations(self.store, owner), Responses(self.store, owner)
-        conversation: Conversation | None = None
+        conversation, background = None, bool(request.background)
         if wanted := thread or request.conversation_id:
-            conversation = await conversations.free(wanted, create=thread is not None)
+            conversation = await conversations.wanted(wanted, create=thread is not None)
+            if conversation.run is not None and not background:
+                await self._give_up(conversation.run)
+                raise busy()
             place = conversation.place
         elif request.previous_response_id:
             place = responses.continued(await _stands(responses, request.previous_response_id), response_id)
         else:
             place = Place().branch(responses.log(response_id))
-        history = [item for turn in await load_turns(self.store, place) for item in turn.history]
-        refuse_loose_ends(history, given)
         response = resource.new(request, response_id, conversation.id if conversation else None)
-        live, keeping = bool(request.stream), None
+        keeping, changes = None, []
         if request.stored:
-            keeping = Keeping(self.store, owner, response, given, place, conversation, live)
-        run = Run(response, live, keeping)
-        run.desk = self._desk(run, request, name, built, agent, history, given)
-        return run, keeping.begin() if keeping else []
+            body = request.model_dump(mode="json", exclude_unset=True, by_alias=True)
+            asked = Asked(body, given, place.kept, conversation.id if conversation else None)
+            lease = new_lease(owner, response_id, background=background)
+            keeping = Keeping(self.store, owner, response_id, asked, place, conversation, lease)
+            changes = keeping.begin(response)
+        run = Run(response, bool(request.stream), keeping, durable=self.queue.durable)
+        await self._equipment.equip(run, request, owner, given, place)
+        return run, changes
+
+    async def _give_up(self, run_id: str) -> None:
+        """Where nobody takes up what was interrupted, a run that has died must not hold its conversation for ever."""
+        if not self.queue.durable and (run := await self.resume(run_id)) is not None:
+            run.stop("given up")
+            with suppress(GivenUp):
+                await self.execute(run)
+
+    async def _taken_up(self, kept: Kept, lease: Lease) -> Run | None:
+        request = CreateResponse.model_validate(kept.asked.request)
+        place, conversation = Place.read(kept.asked.start), None
+        gone = False
+        if kept.asked.thread:
+            conversation = await Conversations(self.store, lease.owner).wanted(kept.asked.thread, create=True)
+            gone = lease.id not in (conversation.run, *conversation.waiting)  # it was deleted
+            if lease.id in conversation.waiting and not lease.cancelled:
+                await Leases(self.store).let_go(lease, after=_NOT_YET, counts=False)
+                return None
+            place, conversation = conversation.place, None if gone else conversation
+        keeping = Keeping(self.store, lease.owner, lease.id, kept.asked, place, conversation, lease, kept.version)
+        run = Run(kept.response, kept.streamed, keeping, durable=self.queue.durable)
+        told = await keeping.responses.told(lease.id)
+        if lease.cancelled or lease.attempts > MOST_ATTEMPTS:
+            run.stop("cancelled" if lease.cancelled else "given up")
+            run.restore(told, set())
+            return run
+        try:
+            if gone:
+                raise NotFound("The conversation was deleted before this run had its turn.")
+            journal = await self._equipment.equip(run, request, lease.owner, kept.asked.input, place)
+        except StoreUnavailable:
+            raise
+        except ServiceError as error:  # what it was asked, or what it continues, is not there any more
+            run.restore(told, set())
+            run.refuse(error)
+            return run
+        await journal.load()
+        run.restore(told, journal.ids)
+        return run
 
     async def _referred(self, given: str | list[Any], owner: str) -> str | list[Any]:
         """The input with what it only refers to: items that this owner was sent before."""
@@ -129,59 +262,6 @@ class Runs:
             for number, item in enumerate(given)
         ]
 
-    def build(self, model: str) -> tuple[str, str, "Agency"]:
-        """The agency of a model name, fresh, and the agent that it addresses: "agency" or "agency/Agent".
-
-        Raises:
-            UnknownName: there is none.
-        """
-        name, _, agent = model.partition("/")
-        name, create_agency = catalogue.find(name)
-        built = catalogue.build(create_agency)
-        if agent and agent not in built.agents:
-            raise UnknownName(
-                f"The agency {name!r} has no agent {agent!r}. GET /agencies lists them.",
-                param="model",
-                code="model_not_found",
-            )
-        return name, agent or built.entry_points[0].name, built
-
-    def _desk(
-        self,
-        run: Run,
-        request: CreateResponse,
-        name: str,
-        agency: "Agency",
-        entry: str,
-        history: list[Item],
-        given: list[Item],
-    ) -> Desk:
-        refuse_clashes(agency, entry, request)
-        narrator = Narrator(
-            run.output,
-            agents=frozenset(agency.agents),
-            functions=frozenset(tool.name for tool in request.functions),
-            reasoning=request.reasoning is not None and request.reasoning.summary is not None,
-            silent=lambda name: _waits(agency.agents[name]),
-        )
-        self._limit(run.meter, request)
-        seam = Seam(request, entry, run.meter, narrator, chat=self._settings.model_api == "chat")
-        script = offline_script(catalogue.find(name)[1]) if self._settings.offline else None
-        self._models.attach(agency, seam, script)
-        for each in agency.agents.values():
-            watch(each)
-        return Desk(agency, entry, seam, history, given)
-
-    def _limit(self, meter: Meter, request: CreateResponse) -> None:
-        """Offline only what was asked for: calls cost nothing there, and come to an end by themselves."""
-        for setting, limit in (("max_model_calls", "most_calls"), ("max_output_tokens", "most_output_tokens")):
-            if not self._settings.offline or setting in self._settings.model_fields_set:
-                setattr(meter, limit, getattr(self._settings, setting))
-            else:
-                setattr(meter, limit, math.inf)
-        meter.cap = request.max_output_tokens
-        meter.most_tool_calls = request.max_tool_calls or math.inf
-
 
 async def _stands(responses: Responses, previous: str) -> Place:
     kept = await responses.get(previous, "previous_response_id")
@@ -190,8 +270,3 @@ async def _stands(responses: Responses, previous: str) -> Place:
             f"Response {previous!r} cannot be continued: it is {kept.response['status']}.", param="previous_response_id"
         )
     return kept.place
-
-
-def _waits(agent: "Agent") -> bool:
-    """Whether an agent's words are told only when they are its last: guardrails check them, or its type reads them."""
-    return bool(agent.input_guardrails or agent.output_guardrails) or agent.output_type not in (None, str)

@@ -11,7 +11,7 @@ from handler.errors import InvalidRequest
 from handler.models import Meter, ModelUnavailable, provider_failures
 from handler.protocol.items import packed, text_of
 from handler.protocol.output import Item, new_id
-from handler.runs.run import usage
+from handler.runs.account import usage
 
 _LAST = 2  # user messages that are kept word for word, with everything behind the first of them
 _INSTRUCTIONS = (

@@ -25,6 +25,10 @@ class Feed:
         """What the next event would be."""
         return {"type": kind, "sequence_number": len(self.events), **fields}
 
+    def restore(self, events: list[Event]) -> None:
+        """Those that an interrupted attempt has told, and that are kept already."""
+        self.events, self._kept = list(events), len(events)
+
     def end(self) -> None:
         """There is no next event."""
         self.ended = True

@@ -1,92 +1,148 @@
-"""Where a stored run is kept: its own record, its events, and the log or the conversation that it adds a turn to."""
+"""Where a stored run is kept: its own record, its events, its lease, and the log or conversation that it adds to."""
 
 import asyncio
+import time
+import uuid
 from collections.abc import Sequence
 from dataclasses import replace
 
+from handler.errors import GivenUp, NotFound
 from handler.protocol.output import Event, Item
 from handler.protocol.resource import Resource
-from handler.records import Conversation, Conversations, Place, Responses, Turn, busy
+from handler.records import Conversations, Lease, Leases, Place, Responses, Turn
+from handler.records.conversations import Conversation
+from handler.records.leases import GRACE, TIME
+from handler.records.responses import Asked
 from handler.store import Change, Conflict, Store
 
 _ATTEMPTS = 5  # at the last write, against others who write to the same records
 
 
-class Keeping:
-    """One stored run, from its first write to its last; in between it keeps its events and its conversation.
+class Lost(Exception):
+    """The run is another attempt's by now, or was deleted: this one writes nothing more."""
 
-    place: where its turn will stand. conversation: the one that it adds to, if it does.
+
+class Keeping:
+    """One attempt at a stored run, from its first write to its last.
+
+    place: where its turn will stand. conversation: the one that it adds to, if it does. version: of its record.
     """
 
     def __init__(
         self,
         store: Store,
         owner: str,
-        response: Resource,
-        given: list[Item],
+        response_id: str,
+        asked: Asked,
         place: Place,
         conversation: Conversation | None,
-        streamed: bool,
+        lease: Lease,
+        version: str = "",
     ) -> None:
-        self._store, self._given, self._streamed = store, given, streamed
-        self._responses, self._conversations = Responses(store, owner), Conversations(store, owner)
-        self._id, self._place, self._conversation = response["id"], place, conversation
-        self._begun = self._responses.put(response, given, None, streamed)
+        self._store, self._owner, self._id, self._asked = store, owner, response_id, asked
+        self.responses, self._conversations = Responses(store, owner), Conversations(store, owner)
+        self._leases = Leases(store)
+        self._place, self._conversation, self.lease, self._version = place, conversation, lease, version
         self._writing = asyncio.Lock()  # what is kept while the agents work is never kept over the end
+        self.next: str | None = None  # the run whose turn it is in the conversation, when this one is over
 
-    def begin(self) -> list[Change]:
-        """The changes of the first write: the run is there, and has its conversation."""
+    def begin(self, response: Resource) -> list[Change]:
+        """The changes of the first write: the run is there, and has its conversation, or waits for it."""
+        begun, lease = self.responses.put(response, self._asked, None), self.lease.put()
+        self._version, self.lease = begun.version, self.lease.written(lease)
         if self._conversation is None:
-            return [self._begun]
+            return [begun, lease]
         held = self._conversation.held(self._id)
-        self._conversation = replace(self._conversation, run=self._id, version=held.version)
-        return [self._begun, held]
+        changed = {name: held.body[name] for name in ("run", "waiting")}
+        self._conversation = replace(self._conversation, version=held.version, **changed)
+        return [begun, lease, held]
 
-    async def events(self, events: Sequence[Event]) -> None:
-        """Keep some more of its events."""
-        async with self._writing:
-            await self._store.write(self._responses.put_events(self._id, events))
-
-    async def renew(self) -> None:
-        """Say that it is still at it.
+    async def started(self, response: Resource) -> None:
+        """It is not queued any more.
 
         Raises:
-            ConversationBusy: the conversation is another's by now.
+            Lost: see there.
         """
-        if self._conversation:
-            async with self._writing:
-                self._conversation = await self._conversations.renew(self._conversation)
+        async with self._writing:
+            put = self.responses.put(response, self._asked, None, self._version)
+            renewed = await self._leases.renew(self.lease, put)
+            if renewed is None:
+                raise Lost
+            self.lease, self._version = renewed, put.version
+
+    async def go_on(self, events: Sequence[Event]) -> Lease:
+        """Say that it is still at it, and keep some more of its events.
+
+        Raises:
+            Lost: see there.
+        """
+        more = [self.responses.put_events(self._id, events)] if events else []
+        async with self._writing:
+            renewed = await self._leases.renew(self.lease, *more)
+            if renewed is None:
+                raise Lost
+            self.lease = renewed
+            return renewed
+
+    async def let_go(self, *, after: float = 0.0, counts: bool = True) -> None:
+        """This attempt ends, and another one goes on."""
+        async with self._writing:
+            await self._leases.let_go(self.lease, after=after, counts=counts)
 
     async def end(self, response: Resource, history: list[Item] | None, events: Sequence[Event]) -> None:
         """The last write, all of it or nothing. history: what the agents remember; None: the run adds no turn.
 
         Raises:
-            ConversationBusy: it has lost its conversation.
-            NotFound: it was deleted meanwhile.
+            Lost: see there.
         """
-        turn = None if history is None else Turn([*self._given, *response["output"]], history)
+        turn = None if history is None else Turn([*self._asked.input, *response["output"]], history)
         async with self._writing:
             for _ in range(_ATTEMPTS):
                 try:
-                    return await self._store.write(*self._last(response, turn, events))
+                    await self._store.write(*self._last(response, turn, events))
                 except Conflict:
                     await self._make_way()
-        raise busy()
+                    continue
+                if self._conversation and self._conversation.waiting:
+                    self.next = self._conversation.waiting[0]
+                return
+        raise Lost
 
     def _last(self, response: Resource, turn: Turn | None, events: Sequence[Event]) -> list[Change]:
         place = self._place.next if turn else None
-        changes: list[Change] = [self._responses.put(response, self._given, place, self._streamed, self._begun.version)]
+        kept = self.responses.put(response, self._asked, place, self._version)
+        dead = (response["error"] or {}).get("code") == GivenUp.kind
+        changes: list[Change] = [kept, self.lease.end(dead=dead)]
         if self._conversation:
-            changes += self._conversation.appended(turn) if turn else [self._conversation.released()]
+            held = self._conversation
+            changes += held.appended(turn) if turn else [held.left(self._id)]
         elif turn:
-            changes.append(turn.put(self._place, self._begun.expires))
-        return [*changes, self._responses.put_events(self._id, events)] if events else changes
+            changes.append(turn.put(self._place, kept.expires))
+        return [*changes, self.responses.put_events(self._id, events)] if events else changes
 
     async def _make_way(self) -> None:
-        """Somebody else has written meanwhile: is there still a place for this run?"""
-        kept = await self._responses.get(self._id)
-        self._begun = replace(self._begun, version=kept.version)
+        """Somebody else has written meanwhile: is this still the attempt, and is there a place for it?"""
+        lease = await self._leases.find(self._id)
+        if lease is None or lease.holder != self.lease.holder:
+            raise Lost
+        self.lease = lease
+        self._version = (await self.responses.get(self._id)).version
         if self._conversation:
-            self._conversation = await self._conversations.renew(self._conversation)
+            self._conversation = await self._still(self._conversation)
         else:
-            self._place = self._place.branch(self._responses.log(self._id))
+            self._place = self._place.branch(self.responses.log(self._id))
+
+    async def _still(self, before: Conversation) -> Conversation:
+        self._conversation = None
+        found = await self._conversations.wanted(before.id, create=True)
+        if self._id not in (found.run, *found.waiting):
+            raise NotFound("The conversation was deleted while this run worked on it.")
+        return found
+
+
+def new_lease(owner: str, response_id: str, *, background: bool) -> Lease:
+    """Of a run that begins: in the background it is anybody's, else it is ours."""
+    now = time.time()
+    if background:
+        return Lease(response_id, owner, "", now + GRACE, 0, now)
+    return Lease(response_id, owner, uuid.uuid4().hex, now + TIME, 1, now)

@@ -17,8 +17,7 @@ from typing import Any
 
 from openai.types.responses import ResponseStreamEvent
 
-from handler.models import Heard
-from handler.protocol.output import Item, OpenItem, Output
+from handler.protocol.output import Item, OpenItem, Output, item_id
 
 _within: ContextVar[str | None] = ContextVar("within", default=None)  # the item of the tool call that runs here
 _PARTS = {"output_text": ("type", "text", "annotations"), "refusal": ("type", "refusal")}
@@ -42,13 +41,16 @@ class Narrator:
         self,
         output: Output,
         *,
+        response: str,
         agents: frozenset[str],
         functions: frozenset[str],
         reasoning: bool,
         silent: Callable[[str], bool],
     ) -> None:
-        self._output, self._agents, self._functions = output, agents, functions
+        self._output, self._response = output, response
+        self._agents, self.functions = agents, functions
         self._reasoning, self._silent = reasoning, silent
+        self._held: list[Item] = []
         self.cut = False  # the last words to the user were cut off at a limit of tokens
 
     @property
@@ -57,18 +59,19 @@ class Narrator:
         return _within.get() is None
 
     @contextmanager
-    def model_call(self, agent: str) -> Iterator[Heard]:
+    def model_call(self, agent: str) -> Iterator["Telling"]:
         """Around one call of an agent's model."""
-        telling = _Telling(self, agent, aloud=self.aloud)
+        telling = Telling(self, agent, aloud=self.aloud)
         try:
             yield telling
         finally:
             telling.end()
 
     @contextmanager
-    def tool_call(self, agent: str, tool: str, arguments: str) -> Iterator[None]:
-        """Around one call of a tool; what happens in there is part of it."""
-        opened = self._output.open(self._activity(agent, tool, arguments))
+    def tool_call(self, agent: str, tool: str, arguments: str, call: str) -> Iterator[None]:
+        """Around one call of a tool; what happens in there is part of it. call: which one, also after a crash."""
+        known = item_id("reasoning", self._response, agent, call)
+        opened = self._output.open(self._activity(agent, tool, arguments), known)
         token = _within.set(opened.item["id"])
         try:
             yield
@@ -89,14 +92,28 @@ class Narrator:
         """Whether anything was addressed to the user, or handed to the client."""
         return any(item["type"] in ("message", "function_call") for item in self._output.items)
 
+    def waits(self, agent: str) -> bool:
+        """Whether what an agent says to the user is told only in the end."""
+        return self._silent(agent)
+
+    def hold(self, items: list[Item]) -> None:
+        """What an agent has said that waits: what it had said before does not count any more."""
+        self._held = [item for item in items if item["type"] != "message"]
+
+    def release(self) -> None:
+        """What waited has passed; its message comes as the last words."""
+        for number, item in enumerate(self._held):
+            self._output.add(item, item_id(item["type"], self._response, "held", str(number)))
+
     def say(self, text: str, agent: str) -> None:
         """A message that no model was heard to say: a guardrail's guidance, or words that waited for theirs."""
         part = {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
-        self._output.add({"type": "message", "role": "assistant", "agent": agent, "content": [part]})
+        said = {"type": "message", "role": "assistant", "agent": agent, "content": [part]}
+        self._output.add(said, item_id("message", self._response, "said"))
 
     def public(self, item: Any, agent: str) -> Item | None:
         """What may be shown of a model's item to the user; None: nothing."""
-        if item.type == "message" and not self._silent(agent):
+        if item.type == "message":
             shown = {
                 "type": "message",
                 "role": "assistant",
@@ -105,7 +122,7 @@ class Narrator:
             }
             phase = getattr(item, "phase", None)
             return {**shown, "phase": phase} if phase else shown
-        if item.type == "function_call" and item.name in self._functions:
+        if item.type == "function_call" and item.name in self.functions:
             return {key: getattr(item, key) for key in ("type", "call_id", "name", "arguments")}
         if item.type == "reasoning" and self._reasoning:
             return {
@@ -114,19 +131,24 @@ class Narrator:
             }
         return None
 
-    def activity(self, item: Any, agent: str) -> None:
+    def activity(self, item: Any, agent: str) -> Item | None:
         """What a model's item tells of the provider's own tools, and of handoffs, which no tool call is made for."""
-        if item.type == "function_call" and item.name.startswith("transfer_to_"):
-            self._output.open(self._activity(agent, item.name, item.arguments)).close()
-        elif item.type.endswith("_call") and item.type != "function_call":
-            self._output.open(self._activity(agent, item.type.removesuffix("_call"), "")).close()
+        if item.type == "function_call" and item.name.startswith("transfer_to_") and item.name not in self.functions:
+            return self._activity(agent, item.name, item.arguments)
+        if item.type.endswith("_call") and item.type != "function_call":
+            return self._activity(agent, item.type.removesuffix("_call"), "")
+        return None
 
-    def start(self, shown: Item) -> OpenItem:
-        """An item that the user watches grow."""
+    def new_id(self, kind: str) -> str:
+        """For an item that is not told of yet."""
+        return item_id(kind, self._response)
+
+    def start(self, shown: Item, known: str | None) -> OpenItem:
+        """An item that grows."""
         empty: Item = {name: [] for name in ("content", "summary") if name in shown}
         if "arguments" in shown:
             empty["arguments"] = ""
-        return self._output.open({**shown, **empty})
+        return self._output.open({**shown, **empty} if "tool" not in shown else shown, known)
 
     def _activity(self, agent: str, tool: str, arguments: str) -> Item:
         recipient = _recipient(arguments)
@@ -142,49 +164,77 @@ class Narrator:
         }
 
 
-class _Telling:
-    """One model call, while it is told. aloud: the agent speaks with the user, not with a colleague."""
+class Telling:
+    """One model call, while it is told. aloud: the agent speaks with the user, not with a colleague.
+
+    ids: of the items by their number in the answer, as they were or will be told.
+    """
 
     def __init__(self, narrator: Narrator, agent: str, *, aloud: bool) -> None:
         self._narrator, self._agent, self._aloud = narrator, agent, aloud
         self._open: dict[int, OpenItem] = {}
-        self._heard = False
+        self.ids: dict[int, str] = {}
 
     def event(self, event: ResponseStreamEvent) -> None:
-        if not self._aloud:
+        """One event of the provider's stream. What closes, closes with the answer: then it is certain."""
+        if not self._aloud or self._narrator.waits(self._agent):
             return
         if event.type == "response.output_item.added":
-            self._heard = True
-            if shown := self._narrator.public(event.item, self._agent):
-                self._open[event.output_index] = self._narrator.start(shown)
+            if event.output_index in self._open:
+                return  # a chat server that refuses says so twice
+            # Of a handoff it is not known yet to whom.
+            if event.item.type != "function_call" or event.item.name in self._narrator.functions:
+                self._begin(event.output_index, self._shown(event.item))
             return
         opened = self._open.get(getattr(event, "output_index", -1))
         if opened is None:
             return
-        if event.type == "response.output_item.done":
-            self._finish(self._open.pop(event.output_index), event.item)
-        elif event.type == "response.function_call_arguments.delta":
+        if event.type == "response.function_call_arguments.delta":
             opened.arguments(event.delta)
         elif event.type in _DELTAS:
             _grow(opened, event)
 
+    def plan(self, items: Sequence[Any]) -> None:
+        """Settle under which ids the answer will be told, before it is."""
+        told = [self._open[number].item for number in sorted(self._open)]
+        for number, item in enumerate(items):
+            if shown := self._shown(item):
+                before = told.pop(0) if told and _alike(told[0], shown) else None
+                self.ids[number] = before["id"] if before else self._narrator.new_id(shown["type"])
+
     def answer(self, items: Sequence[Any], complete: bool) -> None:
-        for item in items:
-            self._narrator.activity(item, self._agent)
-            if self._aloud and not self._heard and (shown := self._narrator.public(item, self._agent)):
-                opened = self._narrator.start(shown)
-                self._finish(opened, item)
+        """The whole answer; under `ids`."""
+        if not self.ids:
+            self.plan(items)
+        for number, item in enumerate(items):
+            if shown := self._shown(item):
+                opened = self._narrator.start(shown, self.ids.get(number))
+                cut = getattr(item, "status", None) == "incomplete"
+                # Of an activity everything is told when it opens.
+                opened.close(None if "tool" in shown else shown, status="incomplete" if cut else "completed")
         if self._aloud:
             self._narrator.cut = not complete
+            if self._narrator.waits(self._agent):
+                public = [self._narrator.public(item, self._agent) for item in items]
+                self._narrator.hold([item for item in public if item])
 
     def end(self) -> None:
         """What was not finished was broken off."""
         for opened in self._open.values():
             opened.close(status="incomplete")
 
-    def _finish(self, opened: OpenItem, item: Any) -> None:
-        cut = getattr(item, "status", None) == "incomplete"
-        opened.close(self._narrator.public(item, self._agent), status="incomplete" if cut else "completed")
+    def _shown(self, item: Any) -> Item | None:
+        spoken = self._aloud and not self._narrator.waits(self._agent)
+        public = self._narrator.public(item, self._agent) if spoken else None
+        return public or self._narrator.activity(item, self._agent)
+
+    def _begin(self, number: int, shown: Item | None) -> None:
+        if shown:
+            self._open[number] = self._narrator.start(shown, None)
+
+
+def _alike(told: Item, shown: Item) -> bool:
+    return told["type"] == shown["type"] and told.get("tool") == shown.get("tool")
 
 
 def _grow(opened: OpenItem, event: Any) -> None:

@@ -1,48 +1,70 @@
-"""One run: the agents answer, and what they said is kept, all of it or none."""
+"""One attempt at a run: the agents answer, and what they said is kept, all of it or none."""
 
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import suppress
-from dataclasses import asdict
-from typing import Any
+from typing import Any, Literal
 
-from handler.errors import INTERNAL, Interrupted, ServiceError
-from handler.event_loop import DeadlineExceeded, current
+from handler.errors import INTERNAL, GivenUp, Interrupted, ServiceError, StoreUnavailable, UpstreamFailed
+from handler.event_loop import DeadlineExceeded, current, remaining
 from handler.models import Meter
 from handler.protocol.output import Event, Output
 from handler.protocol.resource import Resource
+from handler.runs.account import facts, usage
 from handler.runs.answer import Answer, Desk, writable
 from handler.runs.feed import Feed
-from handler.runs.keeping import Keeping
-from handler.store import Conflict
+from handler.runs.keeping import Keeping, Lost
 
 logger = logging.getLogger(__name__)
 _FLUSH = 0.5  # seconds between writes of events
-_RENEW = 10.0  # seconds between renewals of a conversation; a third of the lease
+_RENEW = 3.0  # seconds between renewals of the lease, which is when it is seen that somebody wants the run to end
+MOST_ATTEMPTS = 5
+_BACKOFF = 2.0  # seconds before the second attempt after a failure of the model; then twice as long each time
+
+Stop = Literal["cancelled", "lost", "handed over", "given up"]
+
+
+class HandedOver(Exception):
+    """The run goes on in another attempt, elsewhere or later; `response` is how it stands now. after: seconds."""
+
+    def __init__(self, response: Resource, after: float = 0.0) -> None:
+        self.response, self.after = response, after
 
 
 class Run:
-    """A run that has begun. live: its events are wanted. keeping: None for a run that is not stored."""
+    """A run that has begun. live: its events are wanted. keeping: None for a run that is not stored.
 
-    desk: Desk
+    durable: somebody takes it up again if this attempt has to stop.
+    """
 
-    def __init__(self, response: Resource, live: bool, keeping: Keeping | None) -> None:
-        self.response, self.live, self._keeping = response, live, keeping
+    desk: Desk | None = None
+
+    def __init__(self, response: Resource, live: bool, keeping: Keeping | None, *, durable: bool) -> None:
+        self.response, self.live, self.keeping, self._durable = response, live, keeping, durable
         self.meter, self.feed = Meter(), Feed()
         self.output = Output(self.feed.emit if live else _to_nobody, response["id"])
+        self.facts: dict[str, Any] = {}
+        self.stopped: Stop | None = None
+        self._refused: ServiceError | None = None
+        self._agents: asyncio.Task[Answer] | None = None
         self._task: asyncio.Task[Resource] | None = None
+        queued = keeping.lease.queued_at if keeping else time.time()
+        self.waited = round(1000 * max(time.time() - queued, 0.0), 1)  # milliseconds since it was asked for
+        left = remaining()
+        self._margin = 0.0 if left is None else min(2.5, 0.25 * left)
 
     async def execute(self) -> Resource:
         """Run to the end; returns the response when it is kept.
 
         Raises:
             ServiceError: the run failed; its response says so too.
+            HandedOver: time is up, or the model is out of order: another attempt goes on.
+            Lost: another attempt has it.
         """
-        self._tell("response.created")
-        self._tell("response.in_progress")
-        keeper = asyncio.create_task(self._keep(self._keeping)) if self._keeping else None
+        await self._begin()
+        keeper = asyncio.create_task(self._keep(self.keeping)) if self.keeping else None
         started = time.monotonic()
         try:
             return await self._answer()
@@ -50,30 +72,61 @@ class Run:
             if keeper:
                 keeper.cancel()
             self.feed.end()
-            took = round(1000 * (time.monotonic() - started), 1)
-            _note(response_id=self.response["id"], run_duration_ms=took, **asdict(self.meter))
+            self.facts = facts(self, time.monotonic() - started)
+            if invocation := current.get():
+                invocation.ledger.facts.update(self.facts)
 
-    def follow(self) -> AsyncIterator[Event]:
+    def follow(self, execution: Coroutine[Any, Any, Resource]) -> AsyncIterator[Event]:
         """Begin at once, whoever listens, and tell every event as it comes; how it ended, the last one says."""
-        self._task = asyncio.create_task(self.execute())
+        self._task = asyncio.create_task(execution)
         return self.feed.follow()
 
     async def leave(self) -> None:
         """Nobody listens any more: what is stored is finished, anything else is cancelled."""
         assert self._task
-        if self._keeping is None:
+        if self.keeping is None:
             self._task.cancel()
         with suppress(Exception, asyncio.CancelledError):
             await self._task
 
+    def restore(self, events: list[Event], ids: set[str]) -> None:
+        """Go on where an interrupted attempt has ended: after these events. ids: of items that the journal knows."""
+        if self.live:
+            self.feed.restore(events)
+            self.output.restore(events, ids)
+
+    async def _begin(self) -> None:
+        if self.response["status"] == "queued" and self.keeping and not self.stopped:
+            self.response["status"] = "in_progress"
+            await self.keeping.started(self.response)
+        told = {event["type"] for event in self.feed.events[:3]}
+        for kind in ("response.created", "response.in_progress"):
+            if kind not in told:
+                self._tell(kind)
+
     async def _answer(self) -> Resource:
+        if self._refused:
+            await self._fail(self._refused)
+            raise self._refused
+        if self.stopped:
+            return await self._end_stopped()
+        assert self.desk
+        self._agents = asyncio.create_task(self.desk.answer())
         try:
-            answer = await self.desk.answer()
+            answer = await self._agents
         except ServiceError as error:
+            if isinstance(error, UpstreamFailed) and self._may_try_again():
+                raise await self._hand_over(error) from error
             await self._fail(error)
             raise
         except (asyncio.CancelledError, DeadlineExceeded):
-            await self._fail(Interrupted("The run was interrupted."))
+            task = asyncio.current_task()
+            if self.stopped is None and task and not task.cancelling():  # the agents' own code has cancelled them
+                await self._fail(ServiceError(INTERNAL))
+                raise ServiceError(INTERNAL) from None
+            self._agents.cancel()
+            return await self._end_stopped()
+        except Lost:
             raise
         except Exception:
             logger.exception("run %s failed", self.response["id"])
@@ -86,7 +139,41 @@ class Run:
             raise
         return self.response
 
+    async def _end_stopped(self) -> Resource:
+        """The agents were stopped: by a client, by another attempt, by the clock, or by the end of the process."""
+        if self.stopped == "lost":
+            raise Lost
+        if self.stopped == "cancelled":
+            await self._end("cancelled")
+            return self.response
+        if self.stopped == "given up":
+            error = GivenUp("The run was interrupted too often, and is given up.")
+            await self._fail(error)
+            raise error
+        if self.keeping and self._durable:
+            handed_over = await self._hand_over()
+            if self.stopped == "handed over":
+                raise handed_over
+            raise asyncio.CancelledError
+        await self._fail(Interrupted("The run was interrupted."))
+        raise asyncio.CancelledError
+
+    def _may_try_again(self) -> bool:
+        """In the background nobody waits for a model that is out of order."""
+        lease = self.keeping.lease if self.keeping else None
+        return bool(self.response["background"] and lease and lease.attempts < MOST_ATTEMPTS)
+
+    async def _hand_over(self, error: ServiceError | None = None) -> HandedOver:
+        assert self.keeping
+        attempts = self.keeping.lease.attempts
+        after = _BACKOFF * 2 ** (attempts - 1) if error else 0.0
+        await self.keeping.go_on(self.feed.unkept())
+        await self.keeping.let_go(after=after, counts=error is not None)
+        return HandedOver(self.response, after)
+
     async def _fail(self, error: ServiceError) -> None:
+        if isinstance(error, StoreUnavailable) and self.response["background"]:
+            return  # nobody waits: another attempt goes on when the store is back
         try:
             await self._end("failed", error=error)
         except ServiceError:
@@ -104,10 +191,10 @@ class Run:
             "error": {"code": error.kind, "message": str(error)} if error else None,
             "incomplete_details": {"reason": "max_output_tokens"} if status == "incomplete" else None,
         }
-        if self._keeping:
+        if self.keeping:
             last = self.feed.next(f"response.{status}", response=dict(self.response))
             events = [*self.feed.unkept(), last] if self.live else []
-            await self._keeping.end(self.response, answer.history if answer else None, events)
+            await self.keeping.end(self.response, answer.history if answer else None, events)
         self._tell(f"response.{status}")
 
     def _tell(self, kind: str) -> None:
@@ -115,38 +202,40 @@ class Run:
             self.feed.emit(kind, response=dict(self.response))
 
     async def _keep(self, keeping: Keeping) -> None:
-        """While the agents work: keep the events, and the conversation."""
-        renewed = time.monotonic()
-        while True:
+        """While the agents work: keep the events and the lease, and watch the clock."""
+        spoken = time.monotonic()
+        while self.stopped is None:
             await asyncio.sleep(_FLUSH)
             try:
-                if events := self.feed.unkept():
-                    await keeping.events(events)
-                    self.feed.kept(len(events))
-                if time.monotonic() - renewed > _RENEW:
-                    await keeping.renew()
-                    renewed = time.monotonic()
-            except (ServiceError, Conflict):
+                if self.feed.unkept() or time.monotonic() - spoken > _RENEW:
+                    spoken = time.monotonic()
+                    await self._go_on(keeping)
+            except ServiceError:
                 logger.exception("run %s: could not be kept so far", self.response["id"])
+            left = remaining()
+            if self._durable and left is not None and left < self._margin:
+                self.stop("handed over")
 
+    async def _go_on(self, keeping: Keeping) -> None:
+        events = self.feed.unkept()
+        try:
+            lease = await keeping.go_on(events)
+        except Lost:
+            return self.stop("lost")
+        self.feed.kept(len(events))
+        if lease.cancelled:
+            self.stop("cancelled")
 
-def usage(meter: Meter) -> dict[str, Any]:
-    """Of every model call of every agent."""
-    return {
-        "model_calls": meter.model_calls,
-        "input_tokens": meter.input_tokens,
-        "input_tokens_details": {"cached_tokens": meter.cached_tokens},
-        "output_tokens": meter.output_tokens,
-        "output_tokens_details": {"reasoning_tokens": meter.reasoning_tokens},
-        "total_tokens": meter.total_tokens,
-    }
+    def refuse(self, error: ServiceError) -> None:
+        """It cannot run at all: executing it says so in its response."""
+        self._refused = error
+
+    def stop(self, why: Stop) -> None:
+        """End the agents' work here and now."""
+        self.stopped = self.stopped or why
+        if self._agents:
+            self._agents.cancel()
 
 
 def _to_nobody(kind: str, **fields: Any) -> None:
     """Nobody wants the events of an answer that is sent whole."""
-
-
-def _note(**facts: Any) -> None:
-    """For the log line and the metrics of this invocation."""
-    if invocation := current.get():
-        invocation.ledger.facts.update(facts)

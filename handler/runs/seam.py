@@ -1,17 +1,21 @@
 """Where a run meets its agents: what their models are asked, and what is heard of them."""
 
-from contextlib import AbstractContextManager
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
-from agents import AgentOutputSchemaBase, ModelSettings
+from agency_swarm.tools.send_message import SendMessage
+from agents import AgentOutputSchemaBase, FunctionTool, ModelSettings
 from openai.types.responses import ResponseFormatTextJSONSchemaConfig, ToolChoiceFunction
 from openai.types.shared import ResponseFormatJSONObject
 
 from handler.client_tools import ClientTool
-from handler.models import Heard, Meter, Question, running
+from handler.models import Answered, Heard, Meter, Question, running
 from handler.protocol.request import CreateResponse
-from handler.runs.narrator import Narrator
+from handler.runs.journal import Journal
+from handler.runs.narrator import Narrator, Telling
 
 
 def current_seam() -> "Seam | None":
@@ -27,8 +31,19 @@ class Seam:
     user, not for its colleagues.
     """
 
-    def __init__(self, request: CreateResponse, entry: str, meter: Meter, narrator: Narrator, *, chat: bool) -> None:
-        self.meter, self.narrator = meter, narrator
+    def __init__(
+        self,
+        request: CreateResponse,
+        entry: str,
+        meter: Meter,
+        narrator: Narrator,
+        journal: Journal,
+        *,
+        chat: bool,
+        response: str,
+    ) -> None:
+        self.meter, self.narrator, self.journal, self.response = meter, narrator, journal, response
+        self._calls: Counter[tuple[str, str]] = Counter()
         self.live = bool(request.stream)
         self.handed_over = False  # control went back to the client, who has a function to run
         self._request, self._entry, self._chat = request, entry, chat
@@ -39,9 +54,22 @@ class Seam:
         """The client's functions that an agent may call."""
         return self._functions if agent == self._entry and self.narrator.aloud else []
 
-    def model_call(self, agent: str) -> AbstractContextManager[Heard]:
+    @asynccontextmanager
+    async def model_call(self, agent: str, question: Question) -> AsyncIterator[Heard]:
         """See `Running`."""
-        return self.narrator.model_call(agent)
+        key = self.journal.key(agent, question)
+        with self.narrator.model_call(agent) as telling:
+            yield _Call(self.journal, key, telling)
+
+    @asynccontextmanager
+    async def tool_call(self, agent: str, tool: FunctionTool, arguments: str, call: str) -> AsyncIterator["ToolCall"]:
+        """Around one call of a tool. call: the id that the model gave it."""
+        nth = self._calls[agent, call] = self._calls[agent, call] + 1  # a careless server gives an id twice
+        call = f"{agent}/{call}/{nth}"
+        # What a colleague was told must be in its memory again: that call is made again, and finds its answers here.
+        kept = None if isinstance(tool, SendMessage) else self.journal
+        with self.narrator.tool_call(agent, tool.name, arguments, call):
+            yield ToolCall(kept, call)
 
     def ask(self, agent: str, question: Question) -> Question:
         """See `Running`: what the client asked for, in place of what the agent would ask."""
@@ -84,6 +112,39 @@ def _json_object(request: CreateResponse, chat: bool) -> tuple[bool, dict[str, A
     if chat:
         return True, {"response_format": {"type": "json_object"}}
     return False, {"text": text.to_dict(mode="json", exclude_none=True)}
+
+
+class _Call:
+    """See `Heard`: one model call, told as it comes, and in the journal before it is used."""
+
+    def __init__(self, journal: Journal, key: str, telling: Telling) -> None:
+        self._journal, self._key, self._telling = journal, key, telling
+        self._entry = journal.find(key)
+        self.known = self._entry.answered if self._entry else None
+        self.event = telling.event
+
+    async def answer(self, answered: Answered) -> Answered:
+        entry = self._entry
+        if entry is None:
+            self._telling.plan(answered.response.output)
+            entry = await self._journal.keep(self._key, answered, self._telling.ids)
+        self._telling.ids = entry.ids
+        self._telling.answer(entry.answered.response.output, entry.answered.complete)
+        return entry.answered
+
+
+class ToolCall:
+    """One call of a tool: what it has returned, if it has finished before; else what it returns is to be kept."""
+
+    def __init__(self, journal: Journal | None, call: str) -> None:
+        self._journal, self.call = journal, call
+        self.finished: bool
+        self.output: Any
+        self.finished, self.output = journal.tool(call) if journal else (False, None)
+
+    async def keep(self, output: Any) -> Any:
+        """It is the run's when this returns; returns what is."""
+        return await self._journal.keep_tool(self.call, output) if self._journal else output
 
 
 class _ClientSchema(AgentOutputSchemaBase):

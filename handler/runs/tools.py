@@ -18,6 +18,7 @@ from agents import (
 )
 from agents.run_internal.turn_resolution import check_for_final_output_from_tools
 
+import idempotency
 from handler.client_tools import ClientTool
 from handler.runs.seam import Seam, current_seam
 
@@ -54,8 +55,15 @@ def _watched(tool: Tool, agent: str, seam: Seam) -> Tool:
 async def _invoke(tool: FunctionTool, agent: str, seam: Seam, context: Any, arguments: str) -> Any:
     if not seam.meter.begin_tool_call():
         return _NO_MORE
-    with seam.narrator.tool_call(agent, tool.name, arguments):
-        return await tool.on_invoke_tool(context, arguments)
+    async with seam.tool_call(agent, tool, arguments, getattr(context, "tool_call_id", "")) as call:
+        if call.finished:
+            return call.output
+        token = idempotency.current.set(f"{seam.response}/{call.call}")
+        try:
+            output = await tool.on_invoke_tool(context, arguments)
+        finally:
+            idempotency.current.reset(token)
+        return await call.keep(output)
 
 
 async def _after_tools(

@@ -211,7 +211,6 @@ def test_an_unknown_model(client: openai.OpenAI) -> None:
 @pytest.mark.parametrize(
     ("asked", "param"),
     [
-        ({"background": True}, "background"),
         ({"include": ["reasoning.encrypted_content"]}, "include"),
         ({"truncation": "auto"}, "truncation"),
         ({"service_tier": "flex"}, "service_tier"),

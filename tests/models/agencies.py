@@ -2,8 +2,8 @@
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
@@ -11,7 +11,7 @@ from agency_swarm import Agency, Agent, BaseTool, function_tool
 from openai.types.responses import ResponseStreamEvent
 from pydantic import Field, SecretStr
 
-from handler.models import Meter, Models, Question
+from handler.models import Answered, Meter, Models, Question
 from handler.settings import Settings
 
 
@@ -75,8 +75,10 @@ class Listener:
         self.questions.append((agent, question))
         return question
 
-    @contextmanager
-    def model_call(self, agent: str) -> Iterator["Listener"]:
+    known = None
+
+    @asynccontextmanager
+    async def model_call(self, agent: str, question: Question) -> AsyncIterator["Listener"]:
         try:
             yield self
         except BaseException as error:
@@ -88,8 +90,9 @@ class Listener:
         if self._on_event:
             self._on_event(event)
 
-    def answer(self, items: Sequence[Any], complete: bool) -> None:
-        self.answers.append(([*items], complete))
+    async def answer(self, answered: Answered) -> Answered:
+        self.answers.append(([*answered.response.output], answered.complete))
+        return answered
 
     @property
     def deltas(self) -> list[str]:

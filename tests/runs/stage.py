@@ -82,7 +82,7 @@ async def begin(runs: Runs, **fields: Any) -> Run:
 async def told(run: Run) -> Told:
     """The run to its end, good or bad."""
     if run.live:
-        events = [event async for event in run.follow()]
+        events = [event async for event in run.follow(run.execute())]
         await run.leave()
         return Told(events, run.response)
     with suppress(Exception):  # the response says it
@@ -118,8 +118,8 @@ class Plays(Model):
 
     async def stream_response(self, *args: Any, **kwargs: Any) -> AsyncIterator[ResponseStreamEvent]:
         answer = self._next()
-        *first, last = stream_events(answer)
-        for event in [*first, *_others(answer.output), last]:
+        created, begun, *rest = stream_events(answer)
+        for event in [created, begun, *_others(answer.output), *rest]:
             await asyncio.sleep(0)
             yield event
 

@@ -424,13 +424,13 @@ def refused():
 def narrator(told):
     output = Output(lambda kind, **fields: told.append({"type": kind, **fields}), "resp_1")
     hears = {"agents": frozenset(), "functions": frozenset(), "reasoning": False, "silent": lambda name: False}
-    return Narrator(output, **hears)
+    return Narrator(output, response="resp_1", **hears)
 
 
 def test_what_comes_after_a_tool_is_said_aloud_again():
     told = []
     narrates = narrator(told)
-    with narrates.tool_call("Solo", "work", "{}"):
+    with narrates.tool_call("Solo", "work", "{}", "call_1"):
         assert not narrates.aloud
     assert narrates.aloud
     with narrates.model_call("Solo") as heard:

@@ -2,13 +2,13 @@
 
 import asyncio
 import json
-import time
 from typing import Any
 
 import pytest
 
 from handler.records import Conversations
-from handler.store import StoreUnavailable
+from handler.settings import get_settings
+from handler.store import Delete, StoreUnavailable, open_store
 from handler.store.sqlite import SQLiteStore
 from tests.conftest import Service
 
@@ -87,29 +87,17 @@ def test_a_failed_run_leaves_the_conversation_as_it_was(service: Service, monkey
     assert service.respond("two", conversation=name)["status"] == "completed"
 
 
-def held(service: Service, name: str, until: float) -> None:
-    """Another process runs in the conversation."""
-
-    async def hold() -> None:
-        store = service_store(service)
-        conversation = await Conversations(store, "local").get(name)
-        await store.write(conversation.held("resp_other"))
-        head = await Conversations(store, "local").get(name)
-        await store.write(head._put(until=until))
-
-    asyncio.run(hold())
-
-
-def service_store(service: Service) -> Any:
-    from handler.settings import get_settings
-    from handler.store import open_store
-
-    return open_store(get_settings().store)
+async def other_process(name: str, *, takes: bool = True) -> None:
+    """Another process runs in the conversation, or no longer does."""
+    store = open_store(get_settings().store)
+    conversation = await Conversations(store, "local").wanted(name, create=True)
+    await store.write(conversation.held("resp_other") if takes else conversation.left("resp_other"))
+    await store.aclose()
 
 
 def test_a_busy_conversation_says_so_before_anything_is_done(service: Service) -> None:
     name = new(service)
-    held(service, name, time.time() + 30)
+    asyncio.run(other_process(name))
     for path, body in (
         ("/v1/responses", {**ASK, "conversation": name}),
         ("/v1/responses", {**ASK, "conversation": name, "stream": True}),
@@ -118,21 +106,15 @@ def test_a_busy_conversation_says_so_before_anything_is_done(service: Service) -
         status, answer = service.post(path, body)
         assert (status, answer["error"]["code"]) == (409, "conversation_busy")
         assert "model_calls" not in service.ledger.facts
-    held(service, name, time.time() - 1)  # whoever had it has died
+    asyncio.run(other_process(name, takes=False))
     assert service.respond("now", conversation=name)["status"] == "completed"
 
 
 def test_a_thread_of_completion_is_busy_too(service: Service) -> None:
     service.ask("one", thread_id="weber")
-    asyncio.run(_hold_thread(service))
+    asyncio.run(other_process("agreement-desk/weber"))
     status, answer = service.ask("two", thread_id="weber")
     assert (status, answer["error"]["type"]) == (409, "conversation_busy")
-
-
-async def _hold_thread(service: Service) -> None:
-    store = service_store(service)
-    thread = await Conversations(store, "local").free("agreement-desk/weber", create=True)
-    await store.write(thread.held("resp_other"))
 
 
 def test_two_requests_at_once_never_mix(service: Service) -> None:
@@ -181,13 +163,17 @@ def test_a_history_that_cannot_be_read_is_a_503_and_never_empty(
     assert "model_calls" not in service.ledger.facts
 
 
-def test_an_end_that_cannot_be_kept_is_not_called_completed(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("what", ["its end", "anything after its beginning"])
+def test_what_cannot_be_kept_is_not_called_completed(
+    service: Service, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
     name = new(service)
     write, writes = SQLiteStore.write, []
 
     async def breaks(self: SQLiteStore, *changes: Any) -> None:
         writes.append(changes)
-        if len(writes) > 1:
+        ends = any(isinstance(change, Delete) for change in changes)
+        if ends or (len(writes) > 1 and what != "its end"):
             raise StoreUnavailable("The store could not be written.")
         await write(self, *changes)
 

@@ -10,9 +10,8 @@ from typing import Any
 
 import pytest
 
-from handler.errors import ConversationBusy
 from handler.records import Conversations, Turn
-from handler.store import Change, Put, Store, open_store
+from handler.store import Change, Conflict, Put, Store, open_store
 from tests.conftest import Service
 from tests.stores import dynamodb_table
 
@@ -73,7 +72,7 @@ def test_a_turn_writes_as_much_at_turn_5_as_at_turn_500(service: Service) -> Non
 WRITER = """
 import asyncio, sys
 from handler.errors import ConversationBusy
-from handler.records import Conversations, Turn
+from handler.records import Conversations, Turn, busy
 from handler.store import Conflict, open_store
 
 async def write(url, conversation, name):
@@ -83,12 +82,14 @@ async def write(url, conversation, name):
     while done < 12:
         run = f"resp_{name}{done}"
         try:
-            free = await conversations.free(conversation)
+            free = await conversations.wanted(conversation)
+            if free.run is not None:
+                raise busy()
             await store.write(free.held(run))
             held = await conversations.get(conversation)
             assert held.run == run
             said = {"type": "message", "id": run, "n": held.turns}
-            await store.write(*(await conversations.renew(held)).appended(Turn([said, said], [said, said])))
+            await store.write(*held.appended(Turn([said, said], [said, said])))
             done += 1
         except (ConversationBusy, Conflict):
             await asyncio.sleep(0.002)
@@ -132,11 +133,36 @@ def test_a_conversation_that_was_lost_is_not_written_to(url: str) -> None:
         store = open_store(url)
         conversations = Conversations(store, "ann")
         made = await conversations.create({}, [], [])
-        await store.write((await conversations.free(made.id)).held("resp_a"))
+        await store.write((await conversations.wanted(made.id)).held("resp_a"))
         lost = await conversations.get(made.id)
-        await store.write(lost._put(run="resp_b"))  # its lease had run out
-        with pytest.raises(ConversationBusy):
-            await conversations.renew(lost)
+        await store.write(lost.left("resp_a"))  # it was given up by somebody else
+        await store.write((await conversations.wanted(made.id)).held("resp_b"))
+        with pytest.raises(Conflict):
+            await store.write(*lost.appended(Turn([{"id": "msg_1"}], [{"id": "msg_1"}])))
+        after = await conversations.get(made.id)
+        assert (after.run, await conversations.items(after)) == ("resp_b", [])
+        await store.aclose()
+
+    asyncio.run(use())
+
+
+def test_who_waits_for_a_conversation_has_it_in_turn(url: str) -> None:
+    async def use() -> None:
+        store = open_store(url)
+        conversations = Conversations(store, "ann")
+        made = (await conversations.create({}, [], [])).id
+        for run in "abcd":
+            await store.write((await conversations.wanted(made)).held(run))
+        head = await conversations.get(made)
+        assert (head.run, head.waiting) == ("a", ["b", "c", "d"])
+        await store.write(head.left("c"))  # out of line
+        await store.write(*(await conversations.get(made)).appended(Turn([{"id": "msg_1"}], [{"id": "msg_1"}])))
+        head = await conversations.get(made)
+        assert (head.run, head.waiting, head.turns) == ("b", ["d"], 1)
+        for left in "bd":
+            await store.write((await conversations.get(made)).left(left))
+        head = await conversations.get(made)
+        assert (head.run, head.waiting, head.turns) == (None, [], 1)
         await store.aclose()
 
     asyncio.run(use())

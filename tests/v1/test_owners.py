@@ -43,7 +43,7 @@ OWNED = [(method, path) for method, path in routes() if re.search(r"\{(response|
 
 
 def test_the_walk_meets_every_kind_of_thing() -> None:
-    assert len(OWNED) == 9
+    assert len(OWNED) == 10
     assert {path.split("/")[2] for _, path in OWNED} == {"responses", "conversations"}
 
 

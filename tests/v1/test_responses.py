@@ -266,7 +266,8 @@ def test_input_items_are_pages(service: Service) -> None:
 
 
 REFUSED = [
-    ({"background": True}, "unsupported_parameter", "background"),
+    ({"background": True, "store": False}, "invalid_request", "store"),
+    ({"background": "yes"}, "invalid_request", "background"),
     ({"truncation": "auto"}, "unsupported_parameter", "truncation"),
     ({"include": ["message.output_text.logprobs"]}, "unsupported_parameter", "include"),
     ({"service_tier": "flex"}, "unsupported_parameter", "service_tier"),

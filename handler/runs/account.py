@@ -1,0 +1,33 @@
+"""What a run has cost, for its client and for the log."""
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from handler.models import Meter
+
+if TYPE_CHECKING:
+    from handler.runs.run import Run
+
+
+def usage(meter: Meter) -> dict[str, Any]:
+    """Of every model call of every agent."""
+    return {
+        "model_calls": meter.model_calls,
+        "input_tokens": meter.input_tokens,
+        "input_tokens_details": {"cached_tokens": meter.cached_tokens},
+        "output_tokens": meter.output_tokens,
+        "output_tokens_details": {"reasoning_tokens": meter.reasoning_tokens},
+        "total_tokens": meter.total_tokens,
+    }
+
+
+def facts(run: "Run", took: float) -> dict[str, Any]:
+    """For the log line and the metrics; took: seconds."""
+    told: dict[str, Any] = {"response_id": run.response["id"], "run_duration_ms": round(1000 * took, 1)}
+    told |= asdict(run.meter)
+    if run.keeping:
+        lease = run.keeping.lease
+        told |= {"attempts": lease.attempts, "lease_steals": lease.lost, "queue_age_ms": run.waited}
+        told |= {"journal_hits": run.desk.journal_hits if run.desk else 0}
+        told |= {"handovers": int(run.stopped == "handed over")}
+    return told

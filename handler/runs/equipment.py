@@ -1,0 +1,90 @@
+"""What a run needs to run: a fresh agency on its history, its models, its tools, and somebody who tells of it all."""
+
+import math
+from typing import TYPE_CHECKING
+
+from handler import catalogue
+from handler.errors import UnknownName
+from handler.models import Meter, Models, offline_script
+from handler.protocol.output import Item
+from handler.protocol.request import CreateResponse
+from handler.records import Place, Responses, load_turns
+from handler.runs.answer import Desk
+from handler.runs.journal import Journal
+from handler.runs.narrator import Narrator
+from handler.runs.refusals import refuse_clashes, refuse_loose_ends
+from handler.runs.run import Run
+from handler.runs.seam import Seam
+from handler.runs.tools import watch
+from handler.settings import Settings
+from handler.store import Store
+
+if TYPE_CHECKING:
+    from agency_swarm import Agency, Agent
+
+
+class Equipment:
+    """Of one environment: the models are shared, agencies never."""
+
+    def __init__(self, settings: Settings, models: Models, store: Store) -> None:
+        self._settings, self._models, self._store = settings, models, store
+
+    async def equip(self, run: Run, request: CreateResponse, owner: str, given: list[Item], place: Place) -> Journal:
+        """Give a run its agents, on what was said before."""
+        name, entry, agency = build(request.model)
+        refuse_clashes(agency, entry, request)
+        history = [item for turn in await load_turns(self._store, place) for item in turn.history]
+        refuse_loose_ends(history, given)
+        response_id = run.response["id"]
+        narrator = Narrator(
+            run.output,
+            response=response_id,
+            agents=frozenset(agency.agents),
+            functions=frozenset(tool.name for tool in request.functions),
+            reasoning=request.reasoning is not None and request.reasoning.summary is not None,
+            silent=lambda name: _waits(agency.agents[name]),
+        )
+        self._limit(run.meter, request)
+        store = self._store if request.stored else None
+        journal = Journal(store, Responses(self._store, owner), response_id)
+        chat = self._settings.model_api == "chat"
+        seam = Seam(request, entry, run.meter, narrator, journal, chat=chat, response=response_id)
+        script = offline_script(catalogue.find(name)[1]) if self._settings.offline else None
+        self._models.attach(agency, seam, script)
+        for each in agency.agents.values():
+            watch(each)
+        run.desk = Desk(agency, entry, seam, history, given)
+        return journal
+
+    def _limit(self, meter: Meter, request: CreateResponse) -> None:
+        """Offline only what was asked for: calls cost nothing there, and come to an end by themselves."""
+        for setting, limit in (("max_model_calls", "most_calls"), ("max_output_tokens", "most_output_tokens")):
+            if not self._settings.offline or setting in self._settings.model_fields_set:
+                setattr(meter, limit, getattr(self._settings, setting))
+            else:
+                setattr(meter, limit, math.inf)
+        meter.cap = request.max_output_tokens
+        meter.most_tool_calls = request.max_tool_calls or math.inf
+
+
+def build(model: str) -> tuple[str, str, "Agency"]:
+    """The agency of a model name, fresh, and the agent that it addresses: "agency" or "agency/Agent".
+
+    Raises:
+        UnknownName: there is none.
+    """
+    name, _, agent = model.partition("/")
+    name, create_agency = catalogue.find(name)
+    built = catalogue.build(create_agency)
+    if agent and agent not in built.agents:
+        raise UnknownName(
+            f"The agency {name!r} has no agent {agent!r}. GET /agencies lists them.",
+            param="model",
+            code="model_not_found",
+        )
+    return name, agent or built.entry_points[0].name, built
+
+
+def _waits(agent: "Agent") -> bool:
+    """Whether an agent's words are told only when they are its last: guardrails check them, or its type reads them."""
+    return bool(agent.input_guardrails or agent.output_guardrails) or agent.output_type not in (None, str)

@@ -1,0 +1,352 @@
+"""The Lambda entry of the worker: SQS messages that come late, twice, out of order or broken; sweeps; handovers."""
+
+import itertools
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import boto3
+import pytest
+from agency_swarm import Agency, Agent, function_tool
+
+from handler.event_loop import EnvironmentLoop, Ledger
+from handler.protocol.request import CreateResponse
+from handler.records import Conversations, Responses
+from handler.runs.keeping import Lost
+from handler.runs.run import MOST_ATTEMPTS
+from handler.settings import get_settings
+from tests.events import Context, rest_event
+from tests.model_server import ModelServer, call
+from tests.runtime_emulator import RuntimeEmulator, binary
+from tests.stores import _moto, _serving
+
+ON_LINUX = pytest.mark.skipif(binary() is None, reason="AWS ships its runtime emulator for Linux only")
+SCHEDULE = {"version": "0", "source": "aws.events", "detail-type": "Scheduled Event", "detail": {}}
+_numbers = itertools.count()
+
+
+class Queue(NamedTuple):
+    """An SQS queue on loopback. environment: in which boto3 finds it."""
+
+    url: str
+    environment: dict[str, str]
+    client: Any
+
+    def messages(self) -> list[dict[str, Any]]:
+        """Those that are there, taken out; as Lambda hands them to a function."""
+        found = self.client.receive_message(QueueUrl=self.url, MaxNumberOfMessages=10).get("Messages", [])
+        for each in found:
+            self.client.delete_message(QueueUrl=self.url, ReceiptHandle=each["ReceiptHandle"])
+        return [message(each["Body"], each["MessageId"]) for each in found]
+
+
+@contextmanager
+def sqs_queue() -> Iterator[Queue]:
+    from werkzeug.serving import WSGIRequestHandler, make_server
+
+    class Quiet(WSGIRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log(self, *arguments: Any) -> None: ...
+
+    server = make_server("127.0.0.1", 0, _moto(), threaded=True, request_handler=Quiet)
+    with _serving(server):
+        endpoint = f"http://127.0.0.1:{server.server_port}"
+        environment = {
+            "AWS_ENDPOINT_URL_SQS": endpoint,
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_DEFAULT_REGION": "eu-central-1",
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+        client = boto3.session.Session().client(
+            "sqs",
+            endpoint_url=endpoint,
+            region_name="eu-central-1",
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+        )
+        url = client.create_queue(QueueName=f"test-{next(_numbers)}")["QueueUrl"]
+        try:
+            yield Queue(url, environment, client)
+        finally:
+            client.delete_queue(QueueUrl=url)
+            client.close()
+
+
+def message(body: str, message_id: str = "message-1") -> dict[str, Any]:
+    return {
+        "messageId": message_id,
+        "receiptHandle": "handle",
+        "body": body,
+        "attributes": {"ApproximateReceiveCount": "1", "SentTimestamp": "1545082649183"},
+        "messageAttributes": {},
+        "eventSource": "aws:sqs",
+        "eventSourceARN": "arn:aws:sqs:eu-central-1:1:runs",
+        "awsRegion": "eu-central-1",
+    }
+
+
+class Worker:
+    """The handler in this process; the runs are made and read beside it, on its own loop."""
+
+    def __init__(self, queue: Queue) -> None:
+        from handler import worker
+        from handler.app import runs
+
+        self.queue, self.ledgers = queue, list[Ledger]()
+        worker.environment.close()  # the module's own, as it was imported for Lambda
+        self.environment = EnvironmentLoop(worker.app, "patch", report=self.ledgers.append)
+        self._module, self.runs = worker, runs
+
+    def handle(self, *records: dict[str, Any], seconds: float = 60) -> list[str]:
+        """The messages that failed."""
+        answer = self._module.handler({"Records": list(records)}, Context(seconds))
+        assert list(answer) == ["batchItemFailures"]
+        return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
+
+    def sweep(self) -> Any:
+        return self._module.handler(SCHEDULE, Context(60))
+
+    def begin(self, **fields: Any) -> str:
+        request = CreateResponse.model_validate(
+            {"model": "agreement-desk", "input": "hello", "background": True, **fields}
+        )
+        kept = self.environment.run(self.runs().begin(request, "local"))
+        assert kept.response["status"] == "queued"
+        return str(kept.response["id"])
+
+    def read(self, run: str) -> Any:
+        return self.environment.run(Responses(self.runs().store, "local").get(run)).response
+
+    def conversation(self) -> str:
+        return str(self.environment.run(Conversations(self.runs().store, "local").create({}, [], [])).id)
+
+    def close(self) -> None:
+        if self.runs.cache_info().currsize:
+            self.environment.run(self.runs().aclose())
+            self.runs.cache_clear()
+        self.environment.close()
+
+
+@pytest.fixture(scope="module")
+def queue() -> Iterator[Queue]:
+    with sqs_queue() as made:
+        yield made
+
+
+@pytest.fixture
+def begin_work(clean_environment: pytest.MonkeyPatch, queue: Queue) -> Iterator[Callable[..., Worker]]:
+    """begin_work(NAME=value, ...) -> Worker with these settings."""
+    queue.messages()
+    made: list[Worker] = []
+
+    def work(**settings: str) -> Worker:
+        for name, value in {"QUEUE": queue.url, **queue.environment, **settings}.items():
+            clean_environment.setenv(name, value)
+        get_settings.cache_clear()
+        worker = Worker(queue)
+        clean_environment.setattr("handler.worker.environment", worker.environment)
+        made.append(worker)
+        return worker
+
+    yield work
+    for each in made:
+        each.close()
+
+
+@pytest.fixture
+def worker(begin_work: Callable[..., Worker]) -> Worker:
+    return begin_work()
+
+
+def test_a_message_finishes_the_run(worker: Worker) -> None:
+    made = worker.begin()
+    (sent,) = worker.queue.messages()
+    assert json.loads(sent["body"]) == {"run": made}
+    assert worker.handle(sent) == []
+    done = worker.read(made)
+    assert (done["status"], done["background"]) == ("completed", True)
+    assert done["usage"]["model_calls"] > 0
+    assert worker.queue.messages() == []
+
+
+def test_messages_that_come_twice_or_late_are_harmless(worker: Worker) -> None:
+    made = worker.begin()
+    (sent,) = worker.queue.messages()
+    again = {**sent, "messageId": "message-2"}
+    assert worker.handle(sent, again) == []
+    done = worker.read(made)
+    assert done["status"] == "completed"
+    assert worker.handle(again) == []
+    assert worker.handle(message('{"run": "resp_nobody"}')) == []
+    assert worker.read(made) == done
+
+
+def test_messages_that_come_out_of_order_are_worked_on_in_order(worker: Worker) -> None:
+    conversation = worker.conversation()
+    made = [worker.begin(conversation=conversation, input=f"question {number}") for number in range(3)]
+    sent = {json.loads(each["body"])["run"]: each for each in worker.queue.messages()}
+    assert worker.handle(sent[made[2]], sent[made[1]]) == []
+    assert [worker.read(run)["status"] for run in made] == ["queued"] * 3
+    assert worker.handle(sent[made[0]]) == []
+    for following in made[1:]:  # whoever was too early is sent for again, when it is its turn
+        told = worker.queue.messages()
+        assert following in [json.loads(each["body"])["run"] for each in told]
+        assert worker.handle(*told) == []
+    assert [worker.read(run)["status"] for run in made] == ["completed"] * 3
+    items = worker.environment.run(_items(worker, conversation))
+    said = [item["content"][0]["text"] for item in items if item.get("role") == "user"]
+    assert said == ["question 0", "question 1", "question 2"]
+
+
+async def _items(worker: Worker, conversation: str) -> list[Any]:
+    conversations = Conversations(worker.runs().store, "local")
+    return await conversations.items(await conversations.get(conversation))
+
+
+@pytest.mark.parametrize("body", ["", "not JSON", "{}", "[]", "null", '{"run": 5}', '{"run": null}', '{"other": "x"}'])
+def test_a_broken_message_fails_alone(worker: Worker, body: str) -> None:
+    made = [worker.begin(), worker.begin()]
+    first, second = worker.queue.messages()
+    assert worker.handle(first, message(body, "broken"), second) == ["broken"]
+    assert [worker.read(run)["status"] for run in made] == ["completed"] * 2
+
+
+def clock(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """As the leases see it."""
+    now = time.time
+    monkeypatch.setattr("handler.records.leases.time.time", lambda: now() + seconds)
+
+
+def test_a_run_that_dies_again_and_again_is_given_up_and_stays_a_failure(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It stays one until SQS has moved its message to the dead letters."""
+
+    async def dies(*args: Any, **options: Any) -> None:
+        raise Lost
+
+    conversation = worker.conversation()
+    made = worker.begin(conversation=conversation)
+    (sent,) = worker.queue.messages()
+    deaths = 0
+    with monkeypatch.context() as dying:
+        dying.setattr("handler.runs.answer.Desk.answer", dies)
+        for _ in range(MOST_ATTEMPTS + 3):
+            with monkeypatch.context() as dead:
+                for name in ("end", "let_go", "go_on"):
+                    dead.setattr(f"handler.runs.keeping.Keeping.{name}", dies)
+                worker.handle(sent)
+            deaths += 1
+            clock(dying, 60)  # a minute later each time
+            if worker.environment.run(_attempts(worker, made)) >= MOST_ATTEMPTS:
+                break
+        assert deaths <= MOST_ATTEMPTS + 1
+        failures = [worker.handle(sent) for _ in range(3)]
+    assert failures == [[sent["messageId"]]] * 3
+    failed = worker.read(made)
+    assert (failed["status"], failed["error"]["code"]) == ("failed", "given_up")
+    assert worker.sweep() == {"swept": 0}  # nobody sends for it any more
+    following = worker.begin(conversation=conversation)
+    assert worker.handle(*worker.queue.messages()) == []
+    assert worker.read(following)["status"] == "completed"
+
+
+async def _attempts(worker: Worker, run: str) -> int:
+    from handler.records import Leases
+
+    lease = await Leases(worker.runs().store).find(run)
+    return lease.attempts if lease else 0
+
+
+def test_a_schedule_sweeps_for_what_was_lost(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = worker.begin()
+    assert len(worker.queue.messages()) == 1  # and it is lost
+    assert worker.sweep() == {"swept": 0}  # it may still be on its way
+    clock(monkeypatch, 60)
+    assert worker.sweep() == {"swept": 1}
+    assert worker.sweep() == {"swept": 0}
+    assert worker.handle(*worker.queue.messages()) == []
+    assert worker.read(made)["status"] == "completed"
+    clock(monkeypatch, 3600)
+    assert worker.sweep() == {"swept": 0}
+
+
+def lookup() -> Agency:
+    @function_tool
+    async def look_up() -> str:
+        """Looks something up."""
+        return "looked up"
+
+    return Agency(Agent(name="One", instructions="One", model="one", tools=[look_up]))
+
+
+def look_once(request: Any) -> Any:
+    return "Found." if request.items[-1].get("type") == "function_call_output" else call("look_up")
+
+
+def test_near_the_deadline_a_run_is_handed_over_with_a_new_message(
+    begin_work: Callable[..., Worker], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agencies.AGENCIES", {"agreement-desk": lookup})
+    with ModelServer(look_once, delay=1.7) as server:
+        worker = begin_work(OPENAI_API_KEY="k", OPENAI_BASE_URL=server.base_url)
+        made = worker.begin()
+        assert worker.handle(*worker.queue.messages(), seconds=4) == []
+        assert not worker.ledgers[-1].deadline_exceeded
+        assert (worker.read(made)["status"], len(server.requests)) == ("in_progress", 2)
+        (sent,) = worker.queue.messages()
+        assert json.loads(sent["body"]) == {"run": made}
+        server.delay = 0
+        assert worker.handle(sent) == []
+    assert worker.read(made)["status"] == "completed"
+    assert [len(request.items) for request in server.requests] == [1, 3, 3]
+
+
+@ON_LINUX
+def test_inside_the_runtime(worker: Worker, tmp_path: Path) -> None:
+    """What the API has queued is finished in another process, in more invocations than one where one is too short."""
+    variables = {
+        **worker.queue.environment,
+        **{"QUEUE": worker.queue.url, "STORE": f"sqlite:///{tmp_path}/agency.db", "AWS_SAM_LOCAL": "true"},
+        "PLANFIX_BOARD": f"{tmp_path}/board.db",
+    }
+    made = worker.begin()
+    (sent,) = worker.queue.messages()
+    with RuntimeEmulator("handler.worker.handler", variables) as runtime:
+        for _ in range(2):
+            assert runtime.invoke({"Records": [sent, message("broken", "broken")]}) == {
+                "batchItemFailures": [{"itemIdentifier": "broken"}]
+            }
+        assert runtime.invoke(SCHEDULE) == {"swept": 0}
+    assert worker.read(made)["status"] == "completed"
+    with ModelServer(delay=2) as server:
+        slow = {**variables, "OPENAI_API_KEY": "k", "OPENAI_BASE_URL": server.base_url}
+        made, rounds = worker.begin(model="agreement-desk/PlanfixAgent"), 0
+        with RuntimeEmulator("handler.worker.handler", slow, timeout=6) as runtime:
+            while sent_now := worker.queue.messages():
+                assert rounds < 10
+                assert runtime.invoke({"Records": sent_now}) == {"batchItemFailures": []}
+                rounds += 1
+        done = worker.read(made)
+        assert (done["status"], rounds > 1) == ("completed", True), (done["status"], rounds)
+        assert len(server.requests) < done["usage"]["model_calls"] + rounds  # only what was cut off is asked again
+
+
+@ON_LINUX
+def test_a_lambda_without_a_queue_refuses_background_by_name(tmp_path: Path) -> None:
+    variables = {
+        **{"STORE": f"sqlite:///{tmp_path}/agency.db", "PLANFIX_BOARD": f"{tmp_path}/board.db"},
+        "AWS_SAM_LOCAL": "true",
+    }
+    body = {"model": "agreement-desk", "input": "hello", "background": True}
+    with RuntimeEmulator("handler.api.handler", variables) as runtime:
+        answer = runtime.invoke(rest_event("POST", "/v1/responses", body))
+        told = json.loads(answer["body"])["error"]
+        assert (answer["statusCode"], told["code"], told["param"]) == (400, "unsupported_parameter", "background")
+        del body["background"]
+        assert runtime.invoke(rest_event("POST", "/v1/responses", body))["statusCode"] == 200
