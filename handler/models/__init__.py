@@ -2,19 +2,8 @@
 
 from handler.models.environment import Models, offline_script
 from handler.models.failures import ModelUnavailable, caused_by, is_upstream_failure, provider_failures
-from handler.models.metering import (
-    Answered,
-    Heard,
-    Meter,
-    MeteredModel,
-    ModelCallLimit,
-    OutputTokenLimit,
-    Question,
-    RunLimit,
-    Running,
-    WrappedModel,
-    running,
-)
+from handler.models.meter import Meter, ModelCallLimit, OutputTokenLimit, RunLimit
+from handler.models.metering import Answered, Heard, MeteredModel, Question, Running, WrappedModel, running
 
 __all__ = [
     "Answered",

@@ -38,14 +38,8 @@ def provider_failures() -> Iterator[None]:
         raise ModelUnavailable from error
 
 
-def is_upstream_failure(failure: BaseException | str) -> bool:
-    """Was it the model that failed, and not the agency's code?
-
-    failure: an exception, wrapped by the framework or not; or the `content` of a stream's error event, where
-    the text is all that is left of the exception.
-    """
-    if isinstance(failure, str):
-        return failure == ModelUnavailable.TEXT
+def is_upstream_failure(failure: BaseException) -> bool:
+    """Was it the model that failed, and not the agency's code? The framework may have wrapped the exception."""
     # ModelBehaviorError: the model answered, but called a tool that is not there or broke the output's type.
     return caused_by(failure, ModelUnavailable, ModelBehaviorError)
 

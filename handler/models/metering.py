@@ -1,6 +1,5 @@
 """Around every model call: counted, heard, and failing under one name."""
 
-import math
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, aclosing
 from contextvars import ContextVar
@@ -19,70 +18,9 @@ from openai.types.responses import (
 )
 
 from handler.models.failures import ModelUnavailable, provider_failures
+from handler.models.meter import Meter, OutputTokenLimit
 
 _Terminal = ResponseCompletedEvent | ResponseFailedEvent | ResponseIncompleteEvent
-
-
-class RunLimit(RuntimeError):
-    """The run has used up what a run may use."""
-
-
-class ModelCallLimit(RunLimit):
-    """The run asked a model more often than a run may."""
-
-
-class OutputTokenLimit(RunLimit):
-    """The run's models have written as many tokens as they may."""
-
-
-@dataclass
-class Meter:
-    """What one run used, over all its agents. A call that failed counts as a call."""
-
-    model_calls: int = 0
-    input_tokens: int = 0
-    output_tokens: int = 0
-    total_tokens: int = 0
-    cached_tokens: int = 0
-    reasoning_tokens: int = 0
-
-    tool_calls: int = 0
-
-    # Limits are no fields: they are not used up, they are there. What calls a tool for ever is not paid for ever.
-    most_calls = 50.0
-    most_output_tokens = math.inf
-    most_tool_calls = math.inf
-    cap: int | None = None  # as most_output_tokens, but told to the provider too: the client asked for it
-
-    def begin_call(self, settings: ModelSettings) -> ModelSettings:
-        """Count a call before it is made; returns the settings to make it with.
-
-        Raises:
-            ModelCallLimit, OutputTokenLimit: that would be one too many.
-        """
-        left = min(self.most_output_tokens, math.inf if self.cap is None else self.cap) - self.output_tokens
-        if self.model_calls >= self.most_calls:
-            raise ModelCallLimit(f"the run was stopped after {self.most_calls:.0f} model calls")
-        if left <= 0:
-            raise OutputTokenLimit(f"the run was stopped after {self.output_tokens} output tokens")
-        self.model_calls += 1
-        if self.cap is None:
-            return settings
-        return replace(settings, max_tokens=min(int(left), settings.max_tokens or int(left)))
-
-    def begin_tool_call(self) -> bool:
-        """Count a call of a tool before it is made; False: the client allowed no more."""
-        self.tool_calls += 1
-        return self.tool_calls <= self.most_tool_calls
-
-    def add(self, usage: Usage | ResponseUsage | None) -> None:
-        """None: the server does not say."""
-        if usage is not None:
-            self.input_tokens += usage.input_tokens
-            self.output_tokens += usage.output_tokens
-            self.total_tokens += usage.total_tokens
-            self.cached_tokens += getattr(usage.input_tokens_details, "cached_tokens", None) or 0
-            self.reasoning_tokens += getattr(usage.output_tokens_details, "reasoning_tokens", None) or 0
 
 
 class WrappedModel(Model):
