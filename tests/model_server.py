@@ -154,6 +154,7 @@ class _Door(BaseHTTPRequestHandler):
         self.owner._open.discard(self.connection)
         with suppress(OSError):  # nobody is there to read the rest
             super().finish()
+        self.rfile.close()  # it does not, where the client hung up
 
     def handle(self) -> None:
         with suppress(OSError):  # cut by the client or by the end of the `with` block

@@ -157,13 +157,15 @@ class MeteredModel(WrappedModel):
         question = replace(question, settings=replace(question.settings, include_usage=True))
         stream: Any = super().stream_response(*_positional(question), *args, **kwargs)
         ended: Response | None = None
-        async with aclosing(stream):
-            async for event in stream:
-                heard.event(event)
-                if isinstance(event, _Terminal):
-                    ended = event.response
-                    if ended.status == "incomplete":
-                        break  # the SDK's Responses model makes an error of it, after the event
+        try:
+            async with aclosing(stream):
+                async for event in stream:
+                    heard.event(event)
+                    if isinstance(event, _Terminal):
+                        ended = event.response
+        except Exception:
+            if ended is None or ended.status != "incomplete":  # the SDK's Responses model makes an error of those
+                raise
         if ended is None or ended.status == "failed":
             raise ModelUnavailable
         response = ModelResponse(output=ended.output, usage=_usage(ended.usage), response_id=ended.id)

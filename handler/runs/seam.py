@@ -1,10 +1,9 @@
 """Where a run meets its agents: what their models are asked, and what is heard of them."""
 
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import Any
+from typing import Any, Self
 
 from agency_swarm.tools.send_message import SendMessage
 from agents import AgentOutputSchemaBase, FunctionTool, ModelSettings
@@ -12,7 +11,7 @@ from openai.types.responses import ResponseFormatTextJSONSchemaConfig, ToolChoic
 from openai.types.shared import ResponseFormatJSONObject
 
 from handler.client_tools import ClientTool
-from handler.models import Answered, Heard, Meter, Question, running
+from handler.models import Answered, Meter, Question, running
 from handler.protocol.request import CreateResponse
 from handler.runs.journal import Journal
 from handler.runs.narrator import Narrator, Telling
@@ -54,22 +53,17 @@ class Seam:
         """The client's functions that an agent may call."""
         return self._functions if agent == self._entry and self.narrator.aloud else []
 
-    @asynccontextmanager
-    async def model_call(self, agent: str, question: Question) -> AsyncIterator[Heard]:
+    def model_call(self, agent: str, question: Question) -> "_Call":
         """See `Running`."""
-        key = self.journal.key(agent, question)
-        with self.narrator.model_call(agent) as telling:
-            yield _Call(self.journal, key, telling)
+        return _Call(self.journal, self.journal.key(agent, question), self.narrator.model_call(agent))
 
-    @asynccontextmanager
-    async def tool_call(self, agent: str, tool: FunctionTool, arguments: str, call: str) -> AsyncIterator["ToolCall"]:
+    def tool_call(self, agent: str, tool: FunctionTool, arguments: str, call: str) -> "ToolCall":
         """Around one call of a tool. call: the id that the model gave it."""
         nth = self._calls[agent, call] = self._calls[agent, call] + 1  # a careless server gives an id twice
         call = f"{agent}/{call}/{nth}"
         # What a colleague was told must be in its memory again: that call is made again, and finds its answers here.
-        kept = None if isinstance(tool, SendMessage) else self.journal
-        with self.narrator.tool_call(agent, tool.name, arguments, call):
-            yield ToolCall(kept, call)
+        journal = None if isinstance(tool, SendMessage) else self.journal
+        return ToolCall(journal, call, self.narrator.tool_call(agent, tool.name, arguments, call))
 
     def ask(self, agent: str, question: Question) -> Question:
         """See `Running`: what the client asked for, in place of what the agent would ask."""
@@ -114,14 +108,22 @@ def _json_object(request: CreateResponse, chat: bool) -> tuple[bool, dict[str, A
     return False, {"text": text.to_dict(mode="json", exclude_none=True)}
 
 
+# Classes, and no generators: those that are asynchronous are closed with their request, whoever still waits in them.
 class _Call:
     """See `Heard`: one model call, told as it comes, and in the journal before it is used."""
 
-    def __init__(self, journal: Journal, key: str, telling: Telling) -> None:
-        self._journal, self._key, self._telling = journal, key, telling
-        self._entry = journal.find(key)
+    def __init__(self, journal: Journal, key: str, narration: AbstractContextManager[Telling]) -> None:
+        self._journal, self._key, self._narration = journal, key, narration
+
+    async def __aenter__(self) -> Self:
+        self._telling = self._narration.__enter__()
+        self._entry = self._journal.find(self._key)
         self.known = self._entry.answered if self._entry else None
-        self.event = telling.event
+        self.event = self._telling.event
+        return self
+
+    async def __aexit__(self, *failure: Any) -> None:
+        self._narration.__exit__(*failure)
 
     async def answer(self, answered: Answered) -> Answered:
         entry = self._entry
@@ -136,11 +138,18 @@ class _Call:
 class ToolCall:
     """One call of a tool: what it has returned, if it has finished before; else what it returns is to be kept."""
 
-    def __init__(self, journal: Journal | None, call: str) -> None:
-        self._journal, self.call = journal, call
+    def __init__(self, journal: Journal | None, call: str, narration: AbstractContextManager[None]) -> None:
+        self._journal, self.call, self._narration = journal, call, narration
         self.finished: bool
         self.output: Any
         self.finished, self.output = journal.tool(call) if journal else (False, None)
+
+    async def __aenter__(self) -> Self:
+        self._narration.__enter__()
+        return self
+
+    async def __aexit__(self, *failure: Any) -> None:
+        self._narration.__exit__(*failure)
 
     async def keep(self, output: Any) -> Any:
         """It is the run's when this returns; returns what is."""
