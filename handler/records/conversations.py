@@ -5,11 +5,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from handler.errors import ConversationBusy, NotFound
-from handler.protocol.output import new_id
-from handler.records.history import Item, Place, Segment, Turn, is_id, load_turns
+from handler.protocol.output import Item, new_id
+from handler.records.history import Place, Segment, Turn, forget, is_id, load_turns
 from handler.store import ABSENT, Conflict, Delete, Put, Store
 
-_BATCH = 25
 _HEAD = "head"  # behind every turn, whose sort is a number
 
 
@@ -136,9 +135,7 @@ class Conversations:
         """Forget it and everything in it; the head first, so that nobody finds half of it."""
         conversation = await self.get(conversation_id)
         await self._store.write(Delete(conversation.log, _HEAD))
-        records = await self._store.query(conversation.log)
-        for start in range(0, len(records), _BATCH):
-            await self._store.write(*(Delete(each.partition, each.sort) for each in records[start : start + _BATCH]))
+        await forget(self._store, conversation.log)
 
     async def _find(self, conversation_id: str) -> Conversation | None:
         record = await self._store.get(self._log(conversation_id), _HEAD)

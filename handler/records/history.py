@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from handler.errors import NotFound
-from handler.store import ABSENT, Put, Store
+from handler.protocol.output import Item
+from handler.store import ABSENT, Delete, Put, Store
 
-Item = dict[str, Any]
-
-
+_AT_ONCE = 25  # changes in one write
 _ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
 
@@ -90,3 +89,10 @@ async def _load(store: Store, segment: Segment) -> list[Turn]:
     if len(records) != segment.turns:
         raise NotFound("What was said before is not kept any more: it has expired or was deleted.")
     return [Turn(**record.body) for record in records]
+
+
+async def forget(store: Store, partition: str) -> None:
+    """Delete every record of a partition."""
+    records = await store.query(partition)
+    for start in range(0, len(records), _AT_ONCE):
+        await store.write(*(Delete(each.partition, each.sort) for each in records[start : start + _AT_ONCE]))

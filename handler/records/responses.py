@@ -9,15 +9,14 @@ from typing import Any
 
 from handler.errors import NotFound
 from handler.event_loop import remaining
-from handler.protocol.output import response_of
+from handler.protocol.output import Item, response_of
 from handler.protocol.resource import FINAL, Resource
-from handler.records.history import Item, Place, is_id
-from handler.store import ABSENT, Delete, Put, Store
+from handler.records.history import Place, forget, is_id
+from handler.store import ABSENT, Put, Store
 
 RETENTION = 30 * 24 * 3600  # seconds that a response and its turn are kept
 _POLL = 0.25  # seconds between looks for what another process adds
 _LEAVE = 1.0  # seconds before the end of an invocation, at which a stream ends
-_BATCH = 25  # changes in one write
 
 
 def expiry() -> int:
@@ -121,9 +120,7 @@ class Responses:
     async def delete(self, response_id: str) -> None:
         """Forget a response and its events. What it has added to a conversation stays there."""
         await self.get(response_id)
-        records = await self._store.query(self.partition(response_id))
-        for start in range(0, len(records), _BATCH):
-            await self._store.write(*(Delete(each.partition, each.sort) for each in records[start : start + _BATCH]))
+        await forget(self._store, self.partition(response_id))
 
     async def told(self, response_id: str) -> list[Any]:
         """The events that are kept."""

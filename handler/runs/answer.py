@@ -86,8 +86,6 @@ class Desk:
         if caused_by(error, ModelCallLimit):
             calls = self._seam.meter.most_calls
             raise RunLimitExceeded(f"The run was stopped after {calls:.0f} model calls.") from error
-        if caused_by(error, StoreUnavailable):
-            raise StoreUnavailable("The run could not be kept.") from error
         if is_upstream_failure(error):
             raise UpstreamFailed(NO_ANSWER) from error
         raise error

@@ -3,7 +3,7 @@
 import logging
 import uuid
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from handler.errors import (
     ConversationBusy,
@@ -36,15 +36,11 @@ from handler.store import Change, Conflict, Store, open_store
 logger = logging.getLogger(__name__)
 _NOT_YET = 5.0  # seconds until somebody looks again whether it is a run's turn; who is before it, says so earlier
 
-if TYPE_CHECKING:
-    pass
-
 
 class Runs:
     """Made once per environment: what is shared is the model client, the store and the queue, never an agency."""
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
         self._models = Models(settings)
         self.store: Store = open_store(settings.store)
         self._equipment = Equipment(settings, self._models, self.store)

@@ -113,22 +113,25 @@ class Journal:
 
     async def _write(self, key: str, body: dict[str, Any]) -> dict[str, Any]:
         """Returns what is kept then: an answer that is there is never written over."""
-        while self._store is not None:
-            sort = f"journal/{key}"
+        try:
+            return body if self._store is None else await self._settle(self._store, key, body)
+        except StoreUnavailable as error:
+            raise Unwritten from error
+
+    async def _settle(self, store: Store, key: str, body: dict[str, Any]) -> dict[str, Any]:
+        sort = f"journal/{key}"
+        while True:
             put = Put(self._partition, sort, body, expiry(), expected=self._versions.get(key, ABSENT))
             try:
-                await self._store.write(put)
-            except StoreUnavailable as error:
-                raise Unwritten from error
+                await store.write(put)
             except Conflict:  # an attempt that has lost its lease, and does not know yet, or ours that has
-                there = await self._store.get(self._partition, sort)
+                there = await store.get(self._partition, sort)
                 if there and "asked" not in there.body:
                     return dict(there.body)
                 self._versions[key] = there.version if there else ABSENT
                 continue
             self._versions[key] = put.version
-            break
-        return body
+            return body
 
 
 def _entry(body: dict[str, Any]) -> Entry:

@@ -39,7 +39,7 @@ class Keeping:
         lease: Lease,
         version: str = "",
     ) -> None:
-        self._store, self._owner, self._id, self._asked = store, owner, response_id, asked
+        self._store, self._id, self._asked = store, response_id, asked
         self.responses, self._conversations = Responses(store, owner), Conversations(store, owner)
         self._leases = Leases(store)
         self._place, self._conversation, self.lease, self._version = place, conversation, lease, version

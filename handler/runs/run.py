@@ -126,8 +126,6 @@ class Run:
                 raise ServiceError(INTERNAL) from None
             self._agents.cancel()
             return await self._end_stopped()
-        except Lost:
-            raise
         except Exception:
             logger.exception("run %s failed", self.response["id"])
             await self._fail(ServiceError(INTERNAL))
