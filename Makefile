@@ -1,10 +1,15 @@
 # Bare `make` prints this list. Every target does its own set-up.
 PORT ?= 8000
-ARCHITECTURE ?= arm64
+ENVIRONMENT ?= dev
 EVENT ?= events/completion.json
+HOST_ARCHITECTURE := $(if $(filter x86_64 amd64,$(shell uname -m)),x86_64,arm64)
+STACK := agency-lambda-$(ENVIRONMENT)
+CDK = node_modules/.bin/cdk
+CONTEXT = -c environment=$(ENVIRONMENT) $(if $(ARCHITECTURE),-c architecture=$(ARCHITECTURE))
 BIN := .venv/bin
 UV = $(shell command -v uv || echo $(BIN)/uv)
 export PYTHONPATH := .:agents
+export OWNER URL KEY MESSAGE AGENCY
 
 help: ## print this list
 	@grep -E '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "make %-11s %s\n", $$1, $$2}'
@@ -13,13 +18,13 @@ run: ## serve the agencies on 127.0.0.1 (PORT=8000), embedded store, offline mod
 	@scripts/setup run
 	@PORT=$(PORT) $(BIN)/python -m handler.local
 
-key: ## make an API key for OWNER=name, and what to put into API_KEYS
+key: ## make an API key for OWNER=name, and what to put into API_KEYS; SECRET=id puts it into that secret
 	@scripts/setup run
-	@$(BIN)/python -m handler.auth "$$OWNER"
+	@$(BIN)/python -m handler.auth "$$OWNER" $(if $(SECRET),--secret "$(SECRET)")
 
 test: ## run every test that needs no AWS
 	@scripts/setup dev
-	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --ignore=tests/e2e $(ARGS)
 
 check: synth ## check format, lint, types, and cdk-nag on the template (needs Node)
 	@scripts/setup dev
@@ -35,16 +40,45 @@ loop-table: ## measure the table in docs/event-loop.md again
 	@scripts/setup dev
 	@$(BIN)/python -m benchmarks.loop_patterns
 
+e2e: node_modules ## deploy to an AWS emulator on loopback, call the deployed API, destroy it (needs Node)
+	@scripts/setup dev
+	@scripts/setup emulator
+	@$(BIN)/python -m pytest tests/e2e $(ARGS)
+
 bundle: ## build the Lambda bundle (ARCHITECTURE=arm64) into build/, without Docker
 	@scripts/setup dev
 	@$(BIN)/python -m infra.bundle $(ARCHITECTURE)
 
-synth: node_modules ## the CloudFormation template, into cdk.out/ (needs Node)
+synth: node_modules ## the CloudFormation templates of ENVIRONMENT=dev, into cdk.out/ (needs Node)
 	@scripts/setup dev
-	@node_modules/.bin/cdk synth -q -c architecture=$(ARCHITECTURE)
+	@$(CDK) synth -q $(CONTEXT) $(ARGS)
 
-sam: synth ## run EVENT=events/completion.json through the function with `sam local invoke`
-	@sam local invoke ApiFunction -t cdk.out/AgencyLambda.template.json -e $(EVENT)
+sam: ## run EVENT=events/completion.json through the function with `sam local invoke` (needs Docker and the SAM CLI)
+	@$(MAKE) --no-print-directory synth ARCHITECTURE=$(HOST_ARCHITECTURE)
+	@sam local invoke ApiFunction -t cdk.out/$(STACK).template.json -e $(EVENT)
+
+deploy: node_modules ## put ENVIRONMENT=dev into your AWS account (`cdk deploy --all`)
+	@scripts/setup dev
+	@$(CDK) deploy --all $(CONTEXT) $(ARGS)
+	@echo "Next: the lines FirstKey and ModelKey above are commands; then make ask URL=... KEY=... MESSAGE=..."
+
+model-key: ## put the key of the model's provider, which is asked for, into SECRET=id
+	@scripts/setup run
+	@$(BIN)/python scripts/put_secret.py "$(SECRET)"
+
+ask: ## ask the agency at URL=https://... with KEY=... and MESSAGE=... (AGENCY=, else its first)
+	@scripts/setup run
+	@$(BIN)/python scripts/ask.py
+
+logs: ## what the functions of ENVIRONMENT=dev write, as it comes
+	@scripts/setup run
+	@$(BIN)/python scripts/logs.py $(STACK)
+
+destroy: node_modules ## delete ENVIRONMENT=dev from your AWS account; production keeps what is stored
+	@scripts/setup dev
+	@$(CDK) destroy --all $(CONTEXT) $(ARGS)
+	@echo "Still there: the access to logs that API Gateway has in this account (role *CloudWatchRole*), the bucket of cdk"
+	@echo "bootstrap, and in production the table, the secrets and the logs: README, 'Delete everything', says how they go."
 
 node_modules: package.json
 	@npm install --no-package-lock --no-audit --no-fund --silent
@@ -54,6 +88,7 @@ lock: ## compile requirements*.in to hashed requirements*.txt
 	@scripts/setup dev
 	$(UV) pip compile -q requirements.in -o requirements.txt --python-version 3.13 --universal --generate-hashes --no-header
 	$(UV) pip compile -q requirements-dev.in -o requirements-dev.txt --override requirements-overrides.in --python-version 3.13 --universal --generate-hashes --no-header
+	$(UV) pip compile -q requirements-emulator.in -o requirements-emulator.txt --python-version 3.13 --universal --generate-hashes --no-header
 
-.PHONY: help run key test check format loop-table bundle synth sam lock
+.PHONY: help run key test e2e check format loop-table bundle synth sam deploy model-key ask logs destroy lock
 .DEFAULT_GOAL := help

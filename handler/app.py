@@ -3,37 +3,23 @@
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import cache
-from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from handler import error_answers
-from handler.auth import Authentication
+from handler.auth import Authentication, caller_of
 from handler.body_limit import BodyLimit
+from handler.environment import close, runs
 from handler.routes import router
 from handler.settings import Settings, get_settings
-
-if TYPE_CHECKING:
-    from handler.runs import Runs
-
-
-@cache
-def runs() -> "Runs":
-    """Made by the first request that runs an agency: importing the framework takes longer than all the rest."""
-    from handler.runs import Runs
-
-    return Runs(get_settings())
 
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Close what the environment's requests shared."""
     yield
-    if runs.cache_info().currsize:
-        await runs().aclose()
-        runs.cache_clear()
+    await close()
 
 
 def create_app() -> FastAPI:
@@ -54,7 +40,9 @@ def _guard(app: FastAPI, settings: Settings) -> None:
     """From the inside to the outside: nobody without a key makes us read a body, and no preflight needs a key."""
     app.add_middleware(BodyLimit)
     open_paths = {path for path in ("/health", app.docs_url, app.openapi_url) if path}
-    app.add_middleware(Authentication, settings=settings, open_paths=open_paths)
+    if settings.auth == "none":  # who is answered is decided by where it comes from, whatever it asks for
+        open_paths = set()
+    app.add_middleware(Authentication, caller=caller_of(settings), open_paths=open_paths)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,

@@ -14,6 +14,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
+from starlette._utils import get_route_path
 from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
@@ -101,7 +102,7 @@ def _answer(
 
 
 def _is_v1(scope: Scope) -> bool:
-    return f"{scope['path']}/".startswith("/v1/")
+    return f"{get_route_path(scope)}/".startswith("/v1/")
 
 
 def _openai_type(status: int) -> str:

@@ -3,7 +3,9 @@
 ServiceError
  ├─ InvalidRequest           what was sent cannot be done
  ├─ UnsupportedParameter     it could be elsewhere, but is not done here
- ├─ Unauthenticated          no key, or one that nobody has
+ ├─ Unauthenticated          nobody
+ │   ├─ UnknownCaller        nobody that is known
+ │   └─ Unsigned             nobody, where AWS credentials sign
  ├─ HostNotAllowed           without keys only this machine is answered
  ├─ NotFound                 or somebody else's
  │   └─ UnknownName          an agency or agent that is not there
@@ -12,6 +14,8 @@ ServiceError
  ├─ IdempotencyKeyReused     for another request
  ├─ GuardrailTriggered       the agency's own guardrail refused
  ├─ StoreUnavailable
+ ├─ SecretUnavailable        what Secrets Manager holds could not be read
+ ├─ IssuerUnavailable        who issues tokens could not be asked for his keys
  ├─ Interrupted              the run was stopped from outside
  ├─ GivenUp                  begun again too often
  ├─ UpstreamFailed           the model, or what stands behind it
@@ -45,9 +49,22 @@ class UnsupportedParameter(ServiceError):
 
 
 class Unauthenticated(ServiceError):
-    """No key was sent, or one that is not known."""
+    """Who calls did not say who it is. challenge: how to say it, as the header WWW-Authenticate."""
 
     status, kind = 401, "unauthenticated"
+    challenge = "Bearer"
+
+
+class UnknownCaller(Unauthenticated):
+    """A key that nobody has, or a token that is not valid here."""
+
+    challenge = 'Bearer error="invalid_token"'
+
+
+class Unsigned(Unauthenticated):
+    """No AWS principal has signed the request."""
+
+    challenge = "AWS4-HMAC-SHA256"
 
 
 class HostNotAllowed(ServiceError):
@@ -94,6 +111,18 @@ class StoreUnavailable(ServiceError):
     """The store could not be read or written."""
 
     status, kind = 503, "store_unavailable"
+
+
+class SecretUnavailable(ServiceError):
+    """What Secrets Manager holds could not be read, and never was."""
+
+    status, kind = 503, "secret_unavailable"
+
+
+class IssuerUnavailable(ServiceError):
+    """The issuer of tokens did not give its keys, and never did."""
+
+    status, kind = 503, "issuer_unavailable"
 
 
 class Interrupted(ServiceError):

@@ -45,7 +45,7 @@ def main() -> None:
 
 async def _serve(server: uvicorn.Server, listener: socket.socket) -> None:
     """The server, and beside it the worker, until the server ends."""
-    from handler.app import runs
+    from handler.environment import runs
     from handler.runs.work import serve
 
     queue = runs().queue
@@ -74,7 +74,7 @@ def _listen() -> socket.socket:
 
 def _hint(settings: Settings, port: int) -> str:
     model = settings.model or "as the agents name it"
-    if settings.offline:
+    if not (settings.openai_api_key or settings.openai_api_key_secret):
         model = "offline (set OPENAI_API_KEY for a real one)"
     names, keys = list(catalogue.factories()), settings.auth == "keys"
     return _HINT.format(

@@ -1,6 +1,8 @@
 """The ledger of an invocation as one log line, which is its CloudWatch metrics too (embedded metric format)."""
 
 import json
+import logging
+import os
 from typing import Any
 
 from aws_lambda_powertools.metrics import MetricUnit
@@ -10,9 +12,12 @@ from handler.event_loop import Ledger
 
 NAMESPACE = "AgencyLambda"
 _COUNTS = (
-    *("model_calls", "input_tokens", "output_tokens", "tool_calls"),
+    *("model_calls", "model_failures", "input_tokens", "output_tokens", "total_tokens"),
+    "tool_calls",
     *("attempts", "journal_hits", "handovers", "lease_steals"),
 )
+# At INFO, which Lambda's JSON log format asks for, its log repeats what the agents say to each other.
+logging.getLogger("agency_swarm").setLevel(logging.WARNING)
 _TIMES = ("run_duration_ms", "queue_age_ms")
 
 
@@ -23,7 +28,7 @@ def report(ledger: Ledger) -> None:
 
 def line(ledger: Ledger) -> dict[str, object]:
     """What `report` prints."""
-    metrics = AmazonCloudWatchEMFProvider(namespace=NAMESPACE, service="agency")
+    metrics = _metrics()
     for name, value in {
         "NestedEntries": ledger.nested_entries,
         "LoopConflicts": len(ledger.conflicts),
@@ -41,9 +46,22 @@ def line(ledger: Ledger) -> dict[str, object]:
 
 def report_run(facts: dict[str, Any]) -> None:
     """Print a run that no request waits for as a line of its own, of the same shape."""
-    metrics = AmazonCloudWatchEMFProvider(namespace=NAMESPACE, service="agency")
+    metrics = _metrics()
     _add_run(metrics, facts)
     print(json.dumps({**facts, **metrics.serialize_metric_set()}), flush=True)
+
+
+def report_sweep(expired: int) -> None:
+    """Print how many attempts a sweep has found that died without a word."""
+    metrics = _metrics()
+    metrics.add_metric("ExpiredLeases", MetricUnit.Count, expired)
+    print(json.dumps(metrics.serialize_metric_set()), flush=True)
+
+
+def _metrics() -> AmazonCloudWatchEMFProvider:
+    """Their dimension `service` keeps two deployments in one account apart; the variable is Powertools' own."""
+    service = os.environ.get("POWERTOOLS_SERVICE_NAME") or "agency"
+    return AmazonCloudWatchEMFProvider(namespace=NAMESPACE, service=service)
 
 
 def _add_run(metrics: AmazonCloudWatchEMFProvider, facts: dict[str, Any]) -> None:

@@ -3,6 +3,7 @@
     event -> EnvironmentLoop -> receive -> runs -> (lease, journal, agency) -> what failed
 
 The loop, the deadline and the ledger are the same as those of `handler.api`: a batch is sent through them as a request.
+Nobody calls it over HTTP, so it has no keys of callers and may read none.
 """
 
 import json
@@ -13,7 +14,7 @@ from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
 from handler import telemetry
-from handler.app import runs
+from handler.environment import runs
 from handler.event_loop import EnvironmentLoop
 from handler.settings import get_settings
 

@@ -1,14 +1,30 @@
-"""`cdk synth`. Needs no credentials, no Docker and no network once the bundle is built.
+"""`cdk synth`. Needs no credentials and no Docker, and no network once the bundle is built."""
 
-Context: `-c architecture=x86_64` (default arm64).
-"""
+import sys
 
-from aws_cdk import App, Validations
+from aws_cdk import App, Tags, Validations
 from cdk_nag import AwsSolutionsChecks
 
+from infra.bundle import BundleError
+from infra.data_stack import DataStack
+from infra.environments import PROJECT, chosen
+from infra.refusals import DeploymentError
 from infra.service_stack import ServiceStack
 
-app = App()
-ServiceStack(app, "AgencyLambda", architecture=app.node.try_get_context("architecture") or "arm64")
-Validations.of(app).add_plugins(AwsSolutionsChecks(app))
-app.synth()
+
+def main() -> None:
+    """Write the templates of one environment."""
+    app = App()
+    environment = chosen(app.node)
+    data = DataStack(app, f"{environment.stack}-data", environment=environment)
+    ServiceStack(app, environment.stack, environment=environment, data=data)
+    Tags.of(app).add("project", PROJECT)
+    Tags.of(app).add("environment", environment.name)
+    Validations.of(app).add_plugins(AwsSolutionsChecks(app))
+    app.synth()
+
+
+try:
+    main()
+except (DeploymentError, BundleError) as error:
+    sys.exit(f"Not synthesised: {error}")

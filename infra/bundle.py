@@ -1,59 +1,101 @@
 """The Lambda bundle, built without Docker: the requirements for its platform, `handler/`, and what is IN `agents/`.
 
 The folder `agents/` itself must not be in it: there, `agents` is the import name of the Agents SDK.
+`infra/bundle_left_out.py` says what goes. The same input gives the same bytes, in the folder and in the zip.
 """
 
-import hashlib
+import fcntl
 import os
 import shutil
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
+from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
+
+from infra import bundle_left_out, bundle_sources
+from infra.bundle_sources import ROOT, BundleError
+
+__all__ = ["ROOT", "Architecture", "BundleError", "build", "make", "parts", "zipped"]
 
 Architecture = Literal["arm64", "x86_64"]
 
-ROOT = Path(__file__).parents[1]
 LIMIT = 262_144_000  # bytes: what Lambda unzips at most
 _PLATFORMS = {"arm64": "aarch64-manylinux_2_28", "x86_64": "x86_64-manylinux_2_28"}
-_IGNORED = shutil.ignore_patterns("__pycache__", ".*")
-
-
-class BundleError(RuntimeError):
-    """The bundle cannot be built or would be refused; the message says why."""
+_PYTHON = (3, 13)
 
 
 def build(architecture: Architecture) -> Path:
-    """Build into `build/bundle-ARCHITECTURE`, or find it there unchanged.
+    """The folder `build/bundle-ARCHITECTURE` and beside it the zip: made, or found there unchanged.
 
     Raises:
-        BundleError: the architecture is unknown, uv failed, an agency is named like a package, or it is too large.
+        BundleError: the architecture or the Python is wrong, uv failed, code in agents/ cannot run there, or it is
+            too large.
     """
     if architecture not in _PLATFORMS:
         raise BundleError(f"architecture {architecture!r} is unknown: write arm64 or x86_64")
-    target, digest = ROOT / "build" / f"bundle-{architecture}", _digest(architecture)
-    stamp = target.with_suffix(".digest")
-    if stamp.exists() and stamp.read_text() == digest:
-        return target
-    stamp.unlink(missing_ok=True)
-    shutil.rmtree(target, ignore_errors=True)
-    _install(target, architecture)
-    _copy(target)
-    size = sum(path.stat().st_size for path in target.rglob("*") if path.is_file())
+    if sys.version_info[:2] != _PYTHON:
+        raise BundleError(f"the bytecode is for Python 3.13, and this is Python {sys.version.partition(' ')[0]}")
+    folder = ROOT / "build" / f"bundle-{architecture}"
+    folder.parent.mkdir(exist_ok=True)
+    with _alone(folder):
+        stamp, digest = _beside(folder, ".digest"), bundle_sources.digest(architecture)
+        finished = stamp.exists() and folder.is_dir() and _beside(folder, ".zip").exists()
+        if not finished or stamp.read_text() != digest:
+            stamp.unlink(missing_ok=True)  # and comes last: who is interrupted begins again
+            _replace(folder, architecture)
+            stamp.write_text(digest)
+    return folder
+
+
+def zipped(architecture: Architecture) -> Path:
+    """The zip of what `build` makes."""
+    return _beside(build(architecture), ".zip")
+
+
+def make(folder: Path, architecture: Architecture) -> None:
+    """The folder, which must not be there, and beside it the zip."""
+    code = bundle_sources.agents_code()
+    _install(folder, architecture, code)
+    bundle_left_out.remove_files(folder, code)
+    bundle_sources.copy_into(folder)
+    _compile(folder)
+    size = sum(parts(folder).values())
     if size > LIMIT:
         raise BundleError(f"the bundle is {size:,} bytes, and Lambda takes {LIMIT:,}")
-    stamp.write_text(digest)
-    return target
+    _zip(folder, _beside(folder, ".zip"))
 
 
-def _install(target: Path, architecture: Architecture) -> None:
+def parts(folder: Path) -> Counter[str]:
+    """Bytes by name at the top of the bundle."""
+    sizes: Counter[str] = Counter()
+    for path in _files(folder):
+        sizes[path.relative_to(folder).parts[0]] += path.stat().st_size
+    return sizes
+
+
+def _replace(folder: Path, architecture: Architecture) -> None:
+    new = _beside(folder, ".new")
+    shutil.rmtree(new, ignore_errors=True)
+    make(new, architecture)
+    shutil.rmtree(folder, ignore_errors=True)
+    new.rename(folder)
+    _beside(new, ".zip").rename(_beside(folder, ".zip"))
+
+
+def _install(folder: Path, architecture: Architecture, code: str) -> None:
+    lock, named = ((ROOT / name).read_text() for name in ("requirements.txt", "requirements.in"))
     uv = shutil.which("uv") or str(Path(sys.executable).parent / "uv")
-    command = [uv, "pip", "install", "-q", "--no-deps", "--require-hashes", "-r", "requirements.txt"]
+    command = [uv, "pip", "install", "-q", "--no-deps", "--require-hashes", "-r", "-", "--link-mode", "copy"]
     platform = ["--python-platform", _PLATFORMS[architecture], "--python-version", "3.13", "--only-binary", ":all:"]
     done = subprocess.run(
-        [*command, *platform, "--target", str(target)],
+        [*command, *platform, "--target", str(folder)],
         cwd=ROOT,
         env={**os.environ, "UV_SYSTEM_CERTS": "1"},
+        input=bundle_left_out.requirements(lock, named, code),
         capture_output=True,
         text=True,
         check=False,
@@ -62,28 +104,53 @@ def _install(target: Path, architecture: Architecture) -> None:
         raise BundleError(f"uv could not install the requirements: {done.stderr.strip()}")
 
 
-def _copy(target: Path) -> None:
-    shutil.copytree(ROOT / "handler", target / "handler", ignore=_IGNORED)
-    for source in sorted((ROOT / "agents").iterdir()):
-        if source.name.startswith((".", "__pycache__")):
-            continue
-        if (target / source.name).exists():
-            raise BundleError(f"agents/{source.name} has the name of an installed package: rename it")
-        if source.is_dir():
-            shutil.copytree(source, target / source.name, ignore=_IGNORED)
-        else:
-            shutil.copy2(source, target / source.name)
+def _compile(folder: Path) -> None:
+    """Bytecode that is never checked against its source. What does not compile (templates) stays without."""
+    paths = ["-s", str(folder), "-p", "/var/task", str(folder)]
+    subprocess.run(
+        [sys.executable, "-S", "-P", "-m", "compileall", "-qq", "--invalidation-mode", "unchecked-hash", *paths],
+        env={"PYTHONHASHSEED": "0"},  # one process, in one order: what it has interned before is in the bytes
+        check=False,
+    )
 
 
-def _digest(architecture: Architecture) -> str:
-    """Of everything that the bundle is made from."""
-    digest = hashlib.sha256(architecture.encode())
-    sources = [path for folder in ("handler", "agents") for path in sorted((ROOT / folder).rglob("*"))]
-    for path in [ROOT / "requirements.txt", Path(__file__), *sources]:
-        if path.is_file() and "__pycache__" not in path.parts:
-            digest.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()
+def _zip(folder: Path, target: Path) -> None:
+    with ZipFile(target, "w") as archive:
+        for path in _files(folder):
+            entry = ZipInfo(str(path.relative_to(folder)))  # of 1980-01-01
+            entry.create_system = 3  # Unix: the permissions count
+            entry.external_attr = (0o100755 if path.suffix == ".sh" else 0o100644) << 16
+            archive.writestr(entry, path.read_bytes(), ZIP_DEFLATED, 9)
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def _beside(folder: Path, suffix: str) -> Path:
+    return folder.with_name(folder.name + suffix)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One process at a time; the lock ends with the process, however that ends."""
+    with _beside(folder, ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _main(architecture: Architecture) -> None:
+    folder = build(architecture)
+    archive = _beside(folder, ".zip")
+    sizes = parts(folder)
+    print(folder)
+    print(f"{sizes.total() / 1e6:.1f} MB unzipped, {archive.stat().st_size / 1e6:.1f} MB zipped; the largest:")
+    for name, size in sizes.most_common(10):
+        print(f"{size / 1e6:6.1f} MB  {name}")
 
 
 if __name__ == "__main__":
-    print(build(sys.argv[1] if sys.argv[1:] else "arm64"))  # type: ignore[arg-type]
+    try:
+        _main(sys.argv[1] if sys.argv[1:] else "arm64")  # type: ignore[arg-type]
+    except BundleError as error:
+        sys.exit(f"No bundle: {error}")

@@ -1,15 +1,35 @@
-"""The service: a function that answers. It has no address yet, because it has no authentication yet."""
+"""The service: who may call it, what answers, what works on in the background, and who is told when it fails."""
 
-from aws_cdk import Stack
+from aws_cdk import CfnOutput, Stack
 from constructs import Construct
 
-from infra.api_function import ApiFunction
-from infra.bundle import Architecture
+from infra.data_stack import DataStack
+from infra.environments import Environment
+from infra.functions import Functions
+from infra.monitoring import Monitoring
+from infra.rest_api import RestApi
+from infra.run_queue import RunQueue
 
 
 class ServiceStack(Stack):
-    """Reached with `aws lambda invoke` by whoever IAM allows to, and with `sam local invoke ApiFunction`."""
+    """Can be deleted and made anew: nothing is lost but its URL and what was queued, which the sweep queues again."""
 
-    def __init__(self, scope: Construct, construct_id: str, *, architecture: Architecture) -> None:
-        super().__init__(scope, construct_id, description="agency-lambda: an Agency Swarm agency on Lambda")
-        ApiFunction(self, "Api", architecture=architecture)
+    def __init__(self, scope: Construct, construct_id: str, *, environment: Environment, data: DataStack) -> None:
+        super().__init__(scope, construct_id, description="agency-lambda: the service")
+        queue = RunQueue(self, "Queue", environment=environment)
+        functions = Functions(self, environment=environment, data=data, queue=queue)
+        api = RestApi(self, "Gateway", environment=environment)
+        api.add("GET", "/health", functions.api, is_open=True)
+        api.add("POST", "/v1/responses", functions.stream)
+        api.add("GET", "/v1/responses/{id}", functions.stream)
+        # A path that the gateway knows does not fall back to the proxy: its other methods have to be said.
+        for path in ("/v1/responses", "/v1/responses/{id}", "/v1/responses/{id}/{proxy+}", "/{proxy+}"):
+            api.add("ANY", path, functions.api)
+        monitoring = Monitoring(self, "Monitoring", environment=environment, api=api, functions=functions, queue=queue)
+
+        CfnOutput(self, "Url", value=api.url)
+        if api.target:
+            CfnOutput(self, "DomainTarget", value=api.target, description="what the domain's name in DNS must point to")
+        CfnOutput(self, "FirstKey", value=f"make key OWNER=you SECRET={data.api_keys.secret_arn}")
+        CfnOutput(self, "ModelKey", value=f"make model-key SECRET={data.openai_key.secret_arn}")
+        CfnOutput(self, "Alarms", value=monitoring.topic.topic_arn)

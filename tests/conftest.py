@@ -7,22 +7,16 @@ from typing import Any
 
 import pytest
 
+from handler import secrets
 from handler.event_loop import EnvironmentLoop, Ledger
 from handler.settings import get_settings
 from tests.events import Context, http_event
 
 SETTINGS = (
-    *("API_KEYS", "AUTH", "AWS_LAMBDA_FUNCTION_NAME", "AWS_SAM_LOCAL", "CORS_ORIGINS", "EVENT_LOOP", "MAX_MODEL_CALLS"),
-    *(
-        "MAX_OUTPUT_TOKENS",
-        "MODEL",
-        "MODEL_API",
-        "OPENAI_API_KEY",
-        "OPENAI_BASE_URL",
-        "PLANFIX_TOKEN",
-        "PLANFIX_URL",
-        "QUEUE",
-    ),
+    *("API_KEYS", "API_KEYS_SECRET", "AUTH", "AWS_LAMBDA_FUNCTION_NAME", "AWS_SAM_LOCAL", "CORS_ORIGINS"),
+    *("EVENT_LOOP", "JWT_AUDIENCE", "JWT_ISSUER", "MAX_MODEL_CALLS", "MAX_OUTPUT_TOKENS", "MODEL", "MODEL_API"),
+    *("OPENAI_API_KEY", "OPENAI_API_KEY_SECRET", "OPENAI_BASE_URL", "PLANFIX_TOKEN", "PLANFIX_URL"),
+    *("POWERTOOLS_SERVICE_NAME", "QUEUE"),
 )
 QUESTION = "Client Weber GmbH asks about next week's installation plan for the crew in Stuttgart. Prepare the reply."
 
@@ -90,6 +84,7 @@ def clean_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     get_settings.cache_clear()
     yield monkeypatch
     get_settings.cache_clear()
+    secrets.forget()
 
 
 @pytest.fixture

@@ -13,11 +13,11 @@ from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 
 from handler import body_limit
-from handler.auth import Authentication, Owner
+from handler.auth import Authentication, Owner, caller_of
 from handler.settings import ConfigurationError, Settings, get_settings
 from tests.asgi import Headers, ask
 from tests.conftest import Service
-from tests.events import function_url_event
+from tests.events import function_url_event, rest_event
 
 
 def digest(key: str) -> str:
@@ -46,7 +46,8 @@ def whoami(clean_environment: pytest.MonkeyPatch) -> Callable[..., Any]:
         inner = FastAPI()
         inner.get("/whoami")(who)
         inner.get("/health")(anybody)
-        return Authentication(inner, get_settings(), {"/health"})
+        settings = get_settings()
+        return Authentication(inner, caller_of(settings), set() if settings.auth == "none" else {"/health"})
 
     async def who(owner: Owner) -> str:
         return owner
@@ -137,10 +138,17 @@ def test_a_callers_path_is_compared_as_it_is_routed(whoami: Callable[..., Any]) 
 # The holes of Agency Swarm's run_fastapi, one by one
 
 
-def test_no_key_configured_never_means_open(clean_environment: pytest.MonkeyPatch, whoami: Callable[..., Any]) -> None:
+def test_no_key_configured_never_means_open(
+    clean_environment: pytest.MonkeyPatch, whoami: Callable[..., Any], service_app: Callable[..., FastAPI]
+) -> None:
     for variables in ({"AUTH": "keys"}, {"AWS_LAMBDA_FUNCTION_NAME": "api"}, {"API_KEYS": " , "}):
         with pytest.raises(ConfigurationError, match="API_KEYS"):
             whoami(**variables)
+        for name in variables:
+            clean_environment.delenv(name)
+    for variables in ({"AUTH": "keys"}, {"AWS_LAMBDA_FUNCTION_NAME": "api"}):
+        with pytest.raises(ConfigurationError, match="API_KEYS"):
+            service_app(**variables)  # at once, not when the first request comes
         for name in variables:
             clean_environment.delenv(name)
     of_nothing = whoami(API_KEYS=f"nobody:{digest('')}")
@@ -357,3 +365,33 @@ def test_a_key_for_nobody_is_refused_in_a_sentence(arguments: tuple[str, ...]) -
 def test_keys_are_not_shown_with_the_settings(clean_environment: pytest.MonkeyPatch) -> None:
     clean_environment.setenv("API_KEYS", pairs())
     assert "alice" not in repr(Settings())
+
+
+# Behind the stage of an API Gateway
+
+
+def behind(stage: str, event: dict[str, Any]) -> dict[str, Any]:
+    """A REST API's event, as its stage makes it."""
+    event["requestContext"] |= {"stage": stage, "path": f"/{stage}{event['path']}"}
+    return event
+
+
+def test_behind_a_stage_the_same_paths_are_open(start: Callable[..., Service]) -> None:
+    service = start(API_KEYS=pairs(), AWS_LAMBDA_FUNCTION_NAME="api")
+    key = {"authorization": f"Bearer {KEYS['bob']}"}
+    assert service.send(behind("dev", rest_event("GET", "/health")))[0] == 200
+    for path in ("/dev/health", "/healthy", "/v1/models"):
+        assert service.send(behind("dev", rest_event("GET", path)))[0] == 401, path
+    assert service.send(behind("dev", rest_event("GET", "/v1/models", **key)))[0] == 200
+    assert service.send(behind("health", rest_event("GET", "/agencies")))[0] == 401
+    status, body = service.send(behind("v1", rest_event("GET", "/nothing", **key)))
+    assert (status, sorted(body["error"])) == (404, ["message", "request_id", "type"])  # not as under /v1
+    status, body = service.send(behind("dev", rest_event("GET", "/v1/nothing", **key)))
+    assert (status, sorted(body["error"])) == (404, ["code", "message", "param", "type"])
+
+
+def test_the_interactive_docs_find_their_document_behind_a_prefix(service_app: Callable[..., FastAPI]) -> None:
+    page = ask(service_app(), "/dev/docs", root_path="/dev")
+    assert b"'/dev/openapi.json'" in page.body
+    document = ask(service_app(), "/dev/openapi.json", root_path="/dev").body
+    assert document["servers"] == [{"url": "/dev"}]

@@ -78,6 +78,8 @@ def post(app: FastAPI, path: str, body: Any, kind: bytes = b"application/json") 
         (errors.InvalidRequest, 400, "invalid_request_error", "invalid_request"),
         (errors.UnsupportedParameter, 400, "invalid_request_error", "unsupported_parameter"),
         (errors.Unauthenticated, 401, "authentication_error", "unauthenticated"),
+        (errors.UnknownCaller, 401, "authentication_error", "unauthenticated"),
+        (errors.Unsigned, 401, "authentication_error", "unauthenticated"),
         (errors.HostNotAllowed, 403, "permission_error", "host_not_allowed"),
         (errors.NotFound, 404, "invalid_request_error", "not_found"),
         (errors.UnknownName, 404, "invalid_request_error", "not_found"),
@@ -89,6 +91,8 @@ def post(app: FastAPI, path: str, body: Any, kind: bytes = b"application/json") 
         (errors.UpstreamFailed, 502, "server_error", "upstream_failed"),
         (errors.RunLimitExceeded, 502, "server_error", "run_limit_exceeded"),
         (errors.StoreUnavailable, 503, "server_error", "store_unavailable"),
+        (errors.SecretUnavailable, 503, "server_error", "secret_unavailable"),
+        (errors.IssuerUnavailable, 503, "server_error", "issuer_unavailable"),
     ],
 )
 def test_every_error_has_a_status_and_two_shapes(

@@ -95,6 +95,12 @@ def test_the_table_of_patterns_is_whole() -> None:
         assert f"| {name.replace('_', ' ')} |" in page
 
 
+def test_what_is_named_is_what_is_locked() -> None:
+    locked = set(re.findall(r"^(\S+==\S+)", (ROOT / "requirements.txt").read_text(), re.MULTILINE))
+    named = re.findall(r"^([^#\s]+)", (ROOT / "requirements.in").read_text(), re.MULTILINE)
+    assert {re.sub(r"\[.*?\]", "", pin) for pin in named} <= locked
+
+
 def test_pins_are_exact_and_hashed() -> None:
     for name in ("requirements.txt", "requirements-dev.txt"):
         text = (ROOT / name).read_text()

@@ -44,6 +44,16 @@ def test_every_kind_of_event_is_answered_cold_and_warm(runtime: RuntimeEmulator,
             assert body["usage"]["model_calls"] >= 5
 
 
+def test_what_is_said_is_not_in_the_log(tmp_path: Path) -> None:
+    """At INFO, Lambda's default with JSON logs, the framework repeats what agents say to each other."""
+    settings = variables(tmp_path, AWS_LAMBDA_LOG_FORMAT="JSON", AWS_LAMBDA_LOG_LEVEL="INFO")
+    with RuntimeEmulator("handler.api.handler", settings) as runtime:
+        answer = runtime.invoke(rest_event("POST", "/completion", {"message": "Client Zanzibar Ltd asks for a date."}))
+    assert "Zanzibar" in answer["body"]
+    assert "offline model" not in runtime.log_text
+    assert "Zanzibar" not in runtime.log_text
+
+
 def test_a_conversation_goes_on_in_the_next_invocation(runtime: RuntimeEmulator) -> None:
     def tell(message: str) -> Any:
         event = rest_event("POST", "/completion", {"message": message, "thread_id": "runtime"})
@@ -92,4 +102,4 @@ def test_on_lambda_without_keys_the_start_is_refused_by_name(tmp_path: Path) -> 
     with RuntimeEmulator("handler.api.handler", deployed(tmp_path)) as runtime:
         answer = runtime.invoke(rest_event("GET", "/health"))
     assert answer["errorType"] == "ConfigurationError", answer
-    assert "API_KEYS is not set: `make key OWNER=name`" in answer["errorMessage"]
+    assert "neither API_KEYS nor API_KEYS_SECRET is set: `make key OWNER=name`" in answer["errorMessage"]

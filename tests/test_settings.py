@@ -11,7 +11,8 @@ HASH, OTHER = "0a" * 32, "1B" * 32
 def test_the_defaults_are_embedded_and_offline(clean_environment: pytest.MonkeyPatch) -> None:
     clean_environment.delenv("STORE")
     settings = get_settings()
-    assert (settings.event_loop, settings.offline, settings.store) == ("patch", True, "sqlite:///.data/agency.db")
+    assert (settings.event_loop, settings.openai_api_key) == ("patch", None)
+    assert settings.store == "sqlite:///.data/agency.db"
     assert (settings.auth, settings.api_keys, settings.cors_origins) == ("none", (), ())
     assert (settings.max_model_calls, settings.max_output_tokens) == (50, 100_000)
     with pytest.raises(ValidationError):
@@ -27,7 +28,7 @@ def test_on_lambda_only_tmp_is_written(clean_environment: pytest.MonkeyPatch) ->
 
 def test_an_empty_variable_is_not_set(clean_environment: pytest.MonkeyPatch) -> None:
     clean_environment.setenv("OPENAI_API_KEY", "")
-    assert get_settings().offline
+    assert get_settings().openai_api_key is None
 
 
 @pytest.mark.parametrize(
@@ -45,7 +46,6 @@ def test_an_empty_variable_is_not_set(clean_environment: pytest.MonkeyPatch) -> 
         ("QUEUE", "sqs"),
         ("QUEUE", "sqs://queue"),
         ("AUTH", "key"),
-        ("AUTH", "keys"),
         ("CORS_ORIGINS", "*"),
         ("CORS_ORIGINS", "https://app.example.com, *"),
         ("CORS_ORIGINS", "https://*.example.com"),
@@ -121,6 +121,9 @@ def test_a_wrong_pair_is_named_by_its_place_and_not_shown(
         ({"API_KEYS": f"alice:{HASH}"}, "keys"),
         ({"API_KEYS": f"alice:{HASH}", "AUTH": "none"}, "none"),
         ({"AWS_LAMBDA_FUNCTION_NAME": "api", "API_KEYS": f"alice:{HASH}"}, "keys"),
+        ({"AWS_LAMBDA_FUNCTION_NAME": "worker"}, "keys"),  # and there are none: for nobody, it is the worker
+        ({"API_KEYS_SECRET": "keys"}, "keys"),
+        ({"AWS_LAMBDA_FUNCTION_NAME": "api", "AUTH": "iam"}, "iam"),
         ({"AWS_LAMBDA_FUNCTION_NAME": "api", "AWS_SAM_LOCAL": "true"}, "none"),
         ({"AWS_LAMBDA_FUNCTION_NAME": "api", "AWS_SAM_LOCAL": "true", "AUTH": "none"}, "none"),
         ({"AWS_LAMBDA_FUNCTION_NAME": "api", "AWS_SAM_LOCAL": "true", "API_KEYS": f"alice:{HASH}"}, "keys"),
@@ -135,14 +138,20 @@ def test_who_needs_a_key(clean_environment: pytest.MonkeyPatch, variables: dict[
 @pytest.mark.parametrize(
     ("variables", "said"),
     [
-        ({"AUTH": "keys"}, "make key OWNER=name"),
-        ({"AWS_LAMBDA_FUNCTION_NAME": "api"}, "make key OWNER=name"),
-        ({"AWS_LAMBDA_FUNCTION_NAME": "api", "AWS_SAM_LOCAL": "false"}, "make key OWNER=name"),
-        ({"AWS_LAMBDA_FUNCTION_NAME": "api", "API_KEYS": ""}, "make key OWNER=name"),
+        ({"AWS_LAMBDA_FUNCTION_NAME": "api", "AWS_SAM_LOCAL": "false", "AUTH": "none"}, "AUTH=none"),
         ({"AWS_LAMBDA_FUNCTION_NAME": "api", "AUTH": "none"}, "AUTH=none would let everybody call"),
         ({"AWS_LAMBDA_FUNCTION_NAME": "api", "AUTH": "none", "API_KEYS": f"alice:{HASH}"}, "AUTH=none"),
         ({"API_KEYS": ", ,"}, "API_KEYS pair 1"),
         ({"API_KEYS": " "}, "API_KEYS pair 1"),
+        ({"AUTH": "iam"}, "AUTH=iam needs API Gateway"),
+        ({"AUTH": "iam", "AWS_LAMBDA_FUNCTION_NAME": "api", "AWS_SAM_LOCAL": "true"}, "AUTH=iam needs API Gateway"),
+        ({"AUTH": "jwt"}, "JWT_ISSUER is needed"),
+        ({"AUTH": "jwt", "JWT_ISSUER": "https://issuer.example"}, "JWT_AUDIENCE is needed"),
+        ({"AUTH": "jwt", "JWT_AUDIENCE": "agency"}, "JWT_ISSUER is needed"),
+        ({"JWT_ISSUER": "https://issuer.example"}, "JWT_ISSUER is needed"),
+        ({"JWT_AUDIENCE": "agency", "API_KEYS": f"alice:{HASH}"}, "JWT_AUDIENCE is needed"),
+        ({"API_KEYS": f"alice:{HASH}", "API_KEYS_SECRET": "keys"}, "API_KEYS and API_KEYS_SECRET are both set"),
+        ({"OPENAI_API_KEY": "k", "OPENAI_API_KEY_SECRET": "key"}, "OPENAI_API_KEY and OPENAI_API_KEY_SECRET are both"),
     ],
 )
 def test_nothing_is_open_to_everybody_by_mistake(
@@ -163,3 +172,36 @@ def test_limits_of_a_run(clean_environment: pytest.MonkeyPatch) -> None:
     clean_environment.setenv("MAX_MODEL_CALLS", "1")
     clean_environment.setenv("MAX_OUTPUT_TOKENS", "16")
     assert (get_settings().max_model_calls, get_settings().max_output_tokens) == (1, 16)
+
+
+@pytest.mark.parametrize(
+    ("issuer", "good"),
+    [
+        ("https://issuer.example/tenant/", True),
+        ("http://127.0.0.1:8080", True),
+        ("http://localhost", True),
+        ("http://[::1]:1", True),
+        ("http://issuer.example", False),
+        ("http://localhost.evil.example", False),
+        ("http://localhost@evil.example", False),
+        ("https://", False),
+        ("issuer.example", False),
+        ("ftp://localhost", False),
+    ],
+)
+def test_an_issuer_is_asked_where_nobody_listens(
+    clean_environment: pytest.MonkeyPatch, issuer: str, good: bool
+) -> None:
+    for name, value in {"AUTH": "jwt", "JWT_ISSUER": issuer, "JWT_AUDIENCE": "agency"}.items():
+        clean_environment.setenv(name, value)
+    if good:
+        assert get_settings().jwt_issuer == issuer  # to the letter: it is compared with what is in tokens
+    else:
+        with pytest.raises(ConfigurationError, match=r"^JWT_ISSUER must be https://"):
+            get_settings()
+
+
+def test_a_server_of_ones_own_may_have_its_key_in_a_secret(clean_environment: pytest.MonkeyPatch) -> None:
+    clean_environment.setenv("OPENAI_BASE_URL", "https://models.example/v1")
+    clean_environment.setenv("OPENAI_API_KEY_SECRET", "key")
+    assert get_settings().openai_api_key_secret == "key"

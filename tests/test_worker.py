@@ -1,10 +1,15 @@
 """The Lambda entry of the worker: SQS messages that come late, twice, out of order or broken; sweeps; handovers."""
 
+import asyncio
 import itertools
 import json
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,13 +19,14 @@ from agency_swarm import Agency, Agent, function_tool
 
 from handler.event_loop import EnvironmentLoop, Ledger
 from handler.protocol.request import CreateResponse
+from handler.queue import open_queue
 from handler.records import Conversations, Responses
 from handler.runs.keeping import Lost
 from handler.runs.run import MOST_ATTEMPTS
 from handler.settings import get_settings
 from tests.events import Context, rest_event
-from tests.model_server import ModelServer, call
-from tests.runtime_emulator import RuntimeEmulator, binary
+from tests.model_server import Failure, ModelServer, call
+from tests.runtime_emulator import ROOT, RuntimeEmulator, binary
 from tests.stores import _moto, _serving
 
 ON_LINUX = pytest.mark.skipif(binary() is None, reason="AWS ships its runtime emulator for Linux only")
@@ -214,6 +220,104 @@ def test_a_broken_message_fails_alone(worker: Worker, body: str) -> None:
     first, second = worker.queue.messages()
     assert worker.handle(first, message(body, "broken"), second) == ["broken"]
     assert [worker.read(run)["status"] for run in made] == ["completed"] * 2
+
+
+def test_a_whole_batch_is_worked_on_beside_what_is_not_ours(worker: Worker) -> None:
+    """Five are the most that the queue sends at once. What failed comes again after the queue's visibility timeout."""
+    made = [worker.begin(), worker.begin(), worker.begin()]
+    first, second, third = worker.queue.messages()
+    poison = [message('{"detail": "of another queue"}', "poison-1"), message("\x00", "poison-2")]
+    assert worker.handle(first, poison[0], second, poison[1], third) == ["poison-1", "poison-2"]
+    assert [worker.read(run)["status"] for run in made] == ["completed"] * 3
+    assert worker.queue.messages() == []  # nothing of ours sends for them again
+    assert worker.sweep() == {"swept": 0}
+
+
+def test_a_message_that_failed_comes_again_soon(worker: Worker) -> None:
+    """Not after its visibility timeout, which is as long as a run takes: three of those would be an hour."""
+    sent = worker.queue.client
+    url = sent.create_queue(QueueName="slow", Attributes={"VisibilityTimeout": "900"})["QueueUrl"]
+    sent.send_message(QueueUrl=url, MessageBody="not ours")
+    (received,) = sent.receive_message(QueueUrl=url)["Messages"]
+    runs = worker.runs()
+    queue, runs.queue = runs.queue, open_queue(url)
+    try:
+        record = {**message("not ours"), "receiptHandle": received["ReceiptHandle"]}
+        assert worker.handle(record) == ["message-1"]
+        worker.environment.run(runs.queue.aclose())
+    finally:
+        runs.queue = queue
+    (again,) = sent.receive_message(QueueUrl=url, WaitTimeSeconds=15)["Messages"]
+    assert again["Body"] == "not ours"
+
+
+def test_a_run_that_breaks_out_of_its_attempt_fails_alone(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = [worker.begin(), worker.begin()]
+    first, second = worker.queue.messages()
+    execute = worker.runs().execute
+
+    async def breaks(run: Any) -> Any:
+        if run.response["id"] == json.loads(first["body"])["run"]:
+            raise asyncio.CancelledError
+        return await execute(run)
+
+    monkeypatch.setattr(worker.runs(), "execute", breaks)
+    assert worker.handle(first, second) == [first["messageId"]]
+    assert sorted(worker.read(run)["status"] for run in made) == ["completed", "queued"]
+
+
+def test_a_run_whose_model_fails_says_so_in_its_metrics(
+    begin_work: Callable[..., Worker], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with ModelServer([Failure(500), "good"]) as server:
+        worker = begin_work(OPENAI_API_KEY="k", OPENAI_BASE_URL=server.base_url)
+        made = worker.begin(model="agreement-desk/CommunicationAgent")
+        assert worker.handle(*worker.queue.messages()) == []
+    (line,) = [each for each in lines(capsys) if each.get("response_id") == made]
+    assert (line["model_failures"], line["ModelFailures"]) in ((1, 1), (1, [1.0]))
+    assert "model_failures" not in json.dumps(worker.read(made))
+
+
+def lines(capsys: pytest.CaptureFixture[str]) -> list[Any]:
+    """What was printed since this was asked last, as far as it is JSON."""
+    return [json.loads(text) for text in capsys.readouterr().out.splitlines() if text.startswith("{")]
+
+
+def test_a_sweep_counts_the_attempts_that_died_and_not_those_that_wait(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from handler.records import Leases
+
+    died, _waits = worker.begin(), worker.begin()
+    worker.environment.run(Leases(worker.runs().store).take(died, "an attempt"))
+    lines(capsys)
+    assert worker.sweep() == {"swept": 0}
+    assert not [line for line in lines(capsys) if "ExpiredLeases" in line]
+    clock(monkeypatch, 60)
+    assert worker.sweep() == {"swept": 2}
+    assert [line["ExpiredLeases"] for line in lines(capsys) if "ExpiredLeases" in line] in ([1], [[1.0]])
+
+
+BARE = """
+import sys
+from handler.worker import handler
+for name in ("handler.app", "handler.auth", "fastapi", "jwt", "boto3"):
+    assert name not in sys.modules, name
+"""
+
+
+def test_the_worker_has_no_callers_and_needs_no_keys(tmp_path: Path) -> None:
+    variables = {
+        **{"PATH": os.environ["PATH"], "PYTHONPATH": f"{ROOT}:{ROOT / 'agents'}", "AWS_LAMBDA_FUNCTION_NAME": "worker"},
+        **{"STORE": "dynamodb://table", "QUEUE": "https://sqs.example/queue", "OPENAI_API_KEY_SECRET": "model-key"},
+    }
+    run = partial(subprocess.run, env=variables, cwd=tmp_path, capture_output=True, text=True)
+    done = run([sys.executable, "-c", BARE])
+    assert (done.returncode, done.stderr) == (0, "")
+    refused = run([sys.executable, "-c", "import handler.api"])
+    assert refused.returncode == 1
+    assert "ConfigurationError: AUTH is keys" in refused.stderr
+    assert "neither API_KEYS nor API_KEYS_SECRET is set" in refused.stderr
 
 
 def clock(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:

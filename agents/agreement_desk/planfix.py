@@ -1,9 +1,11 @@
-"""Planfix, the task board: its REST API if PLANFIX_URL and PLANFIX_TOKEN are set, else an embedded board.
+"""Planfix, the task board: its REST API if PLANFIX_URL and PLANFIX_TOKEN are set, else an embedded board: a file, or
+with PLANFIX_BOARD=dynamodb://TABLE a table that any number of Lambdas share.
 
 Every method blocks, so a tool calls it from a worker thread, never from the event loop.
 """
 
 import os
+import re
 from pathlib import Path
 from typing import Protocol
 
@@ -13,7 +15,7 @@ from agreement_desk.task import PlanfixError, Task
 
 
 class Planfix(Protocol):
-    """The contract of both. Every method raises PlanfixError, also for a task that does not exist."""
+    """The contract of all three. Every method raises PlanfixError, also for a task that does not exist."""
 
     def create_task(self, name: str, description: str = "", parent_id: int | None = None) -> int: ...
 
@@ -34,11 +36,11 @@ def open_planfix() -> Planfix:
     """Choose by the environment. Touches neither network nor disk.
 
     Raises:
-        PlanfixError: one of the two variables is set and the other is not, or the URL is none.
+        PlanfixError: one of the two variables is set and the other is not, or a URL is none.
     """
     url, token = (os.environ.get(name, "").strip() for name in ("PLANFIX_URL", "PLANFIX_TOKEN"))
     if not url and not token:
-        return Board(_board_path())
+        return _open_board()
     if not url or not token:
         given, absent = ("PLANFIX_URL", "PLANFIX_TOKEN") if url else ("PLANFIX_TOKEN", "PLANFIX_URL")
         raise PlanfixError(f"{absent} is not set but {given} is: set both, or neither for the embedded board")
@@ -47,7 +49,14 @@ def open_planfix() -> Planfix:
     return RestApi(url, token)
 
 
-def _board_path() -> Path:
+def _open_board() -> Planfix:
     """Only /tmp is writable on Lambda; on a laptop the data stays with the checkout."""
     folder = "/tmp" if "AWS_LAMBDA_FUNCTION_NAME" in os.environ else ".data"
-    return Path(os.environ.get("PLANFIX_BOARD") or f"{folder}/board.db")
+    place = os.environ.get("PLANFIX_BOARD") or f"{folder}/board.db"
+    if "://" not in place:
+        return Board(Path(place))
+    if not (table := re.fullmatch(r"dynamodb://([a-zA-Z0-9_.-]{3,255})", place)):
+        raise PlanfixError("PLANFIX_BOARD must be the path of a file, or dynamodb://TABLE")
+    from agreement_desk.planfix_table import TableBoard  # and boto3, only where it is used
+
+    return TableBoard(table[1])

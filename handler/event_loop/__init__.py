@@ -4,9 +4,9 @@
 
     handler = EnvironmentLoop(app, mode="patch")  # a Lambda handler
 
-`environment` is the journey of a request. `doors` replaces asyncio's ways into a loop; `entries` says what each does on
-the loop's thread, `workers` on any other. `fence` reaches a loop that synchronous code blocks, `leftovers` ends what a
-request leaves behind, `ledger` remembers it all.
+`environment` is the journey of a request; `stage` says where the app lies. `doors` replaces asyncio's ways into a loop;
+`entries` says what each does on the loop's thread, `workers` on any other. `fence` reaches a loop that synchronous code
+blocks, `leftovers` ends what a request leaves behind, `ledger` remembers it all.
 docs/event-loop.md tells the story.
 """
 

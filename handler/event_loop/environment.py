@@ -15,7 +15,8 @@ from . import doors, leftovers
 from .entries import Entries, Mode
 from .ledger import EventLoopError, Invocation, Ledger, current
 from .lifespan import Lifespan
-from .request import ASGIApp, Heartbeat, Receive, Reply, Scope, Send, outside
+from .request import ASGIApp, Heartbeat, Message, Receive, Reply, Scope, Send, outside
+from .stage import placed
 
 _DRAIN = 1.0  # seconds that leftovers get where no deadline is nearer
 
@@ -58,15 +59,25 @@ class EnvironmentLoop:
 
     def __call__(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
         """Answer one API Gateway (v1, v2), function URL or ALB event, before the context's time is up."""
+        answer: dict[str, Any] = self._invoke(context, True, self._gateway, event, context)
+        return answer
+
+    def stream(self, event: dict[str, Any], context: Any, send: Send) -> None:
+        """The same, but what the app sends goes to `send` (ASGI's) at once, where a runtime can stream."""
+        handler = self._gateway.infer(event, context)
+        self._invoke(context, False, self.run, self.asgi(handler.scope, _request(handler.body), send))
+
+    def _invoke(self, context: Any, whole: bool, call: Callable[..., Any], *arguments: Any) -> Any:
         if events._get_running_loop() is not None:
             raise EventLoopError("the handler was called from a running event loop: call it from synchronous code")
         doors.restore(self._entries)
         request_id = str(getattr(context, "aws_request_id", "") or uuid.uuid4())
         invocation, seconds = _budget(Invocation(Ledger(self.mode, request_id=request_id)), context, self.loop.time())
+        invocation.whole = whole
         self._entries.active = invocation
         try:
             with self._entries.fence.around(invocation, seconds):
-                answer: dict[str, Any] = self._within(invocation, self._gateway, event, context)
+                answer = self._within(invocation, call, *arguments)
         finally:
             if not invocation.over:  # it got no answer, or something broke out of its end
                 driver = invocation.driver
@@ -81,10 +92,10 @@ class EnvironmentLoop:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
         if self._entries.active is not None:  # on Lambda
-            return await self._answer(self._entries.active, scope, receive, send, alone=True)
+            return await self._answer(self._entries.active, placed(scope), receive, send, alone=True)
         # Under a server: many requests at once, and its timers and tasks are not a request's.
         receive, send = outside(receive), outside(send)
-        invocation = Invocation(Ledger(self.mode, request_id=str(uuid.uuid4())))
+        invocation = Invocation(Ledger(self.mode, request_id=str(uuid.uuid4())), whole=False)
         current.set(invocation)
         await self._answer(invocation, scope, receive, send, alone=False)
 
@@ -113,7 +124,7 @@ class EnvironmentLoop:
     async def _answer(self, invocation: Invocation, scope: Scope, receive: Receive, send: Send, *, alone: bool) -> None:
         invocation.driver = asyncio.current_task()
         started, heartbeat = self.loop.time(), Heartbeat(self.loop, invocation.ledger)
-        reply = Reply(invocation, send, whole=alone)
+        reply = Reply(invocation, send, whole=invocation.whole)
         app = self.loop.create_task(self._call(scope, receive, reply.send), name="request")
         try:
             await self._until_deadline(app, invocation, alone)
@@ -179,6 +190,18 @@ def _refuse(mode: str) -> None:
                 "uvloop is in place, and nest_asyncio cannot patch it nor this environment own it: "
                 "remove uvloop.install() or uvloop.EventLoopPolicy"
             )
+
+
+def _request(body: bytes) -> Receive:
+    """ASGI's `receive` for a body that is there; that the client has gone is not to be learned here."""
+    messages = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def receive() -> Message:
+        if messages:
+            return messages.pop()
+        return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]
+
+    return receive
 
 
 def _budget(invocation: Invocation, context: Any, now: float) -> tuple[Invocation, float | None]:

@@ -100,11 +100,13 @@ class Invocation:
     """One request on its way through the environment. `deadline` in the loop's own time, None for no limit.
 
     `reserve`: seconds between the deadline and the platform's own, to end things properly.
+    `whole`: nothing of its answer leaves before all of it is there.
     """
 
     ledger: Ledger
     deadline: float | None = None
     reserve: float = 0.0
+    whole: bool = True
     driver: asyncio.Task[Any] | None = None  # ours, around the app's task: never to be interrupted
     half_imported: set[str] = field(default_factory=set)  # modules whose import the deadline broke off
     ending: bool = False  # nothing new of it may begin

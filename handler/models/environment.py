@@ -15,9 +15,11 @@ from agents.models.multi_provider import MultiProvider
 from agents.tracing.provider import DefaultTraceProvider
 from openai import AsyncOpenAI
 
+from handler.fresh import Fresh
 from handler.models.metering import MeteredModel, Running
 from handler.offline import OfflineModel, Script
 from handler.settings import Settings
+from handler.variables import bearer_key
 
 _OPENAI = "https://api.openai.com/v1"
 _TIMEOUT = httpx.Timeout(connect=5, read=120, write=30, pool=5)  # seconds; read: of silence, not of the answer
@@ -33,15 +35,38 @@ class Models:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._client: AsyncOpenAI | None = None
+        self._key = settings.openai_api_key and settings.openai_api_key.get_secret_value()
+        self._secret: Fresh[str | None] | None = None
+        if settings.openai_api_key_secret:
+            from handler.secrets import secret  # and boto3, only where there is one
+
+            self._secret = secret(settings.openai_api_key_secret, bearer_key)
         _disable_tracing()
+
+    async def refresh(self) -> None:
+        """Before a run: the key as it is now. A run that has begun goes on with the one that it began with.
+
+        Raises:
+            SecretUnavailable: see there.
+        """
+        if self._secret is None:
+            return
+        self._key = await self._secret.value()
+        if self._client and self._key and self._key != self._client.api_key:
+            self._client = self._client.with_options(api_key=self._key)  # on the same connections
+
+    @property
+    def offline(self) -> bool:
+        """No key, no model to ask: the deterministic offline model answers."""
+        return self._key is None
 
     @property
     def client(self) -> AsyncOpenAI:
         """Made when first used; offline there is no key and so no client."""
         if self._client is None:
-            assert self.settings.openai_api_key, "offline: there is no client"
+            assert self._key, "offline: there is no client"
             self._client = AsyncOpenAI(
-                api_key=self.settings.openai_api_key.get_secret_value(),
+                api_key=self._key,
                 base_url=self.settings.openai_base_url or _OPENAI,
                 timeout=_TIMEOUT,
                 max_retries=_RETRIES,
@@ -50,6 +75,9 @@ class Models:
 
     async def aclose(self) -> None:
         """Close the connections. What is attached after it gets a new client (after a SnapStart restore)."""
+        if self._secret:
+            self._key = None
+            self._secret.forget()
         client, self._client = self._client, None
         if client is not None:
             await client.close()
@@ -70,7 +98,7 @@ class Models:
         return declared if isinstance(declared, Model) else self._named(agent, declared, script)
 
     def _named(self, agent: Agent, declared: str | None, script: Mapping[str, Script]) -> Model:
-        if self.settings.offline:
+        if self.offline:
             return OfflineModel(agent.name, script.get(agent.name))
         name = declared or FRAMEWORK_DEFAULT_MODEL
         if self.settings.model and name == FRAMEWORK_DEFAULT_MODEL:

@@ -1,10 +1,14 @@
 """What a run uses of its models and tools, and how much it may."""
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from agents import ModelSettings, Usage
 from openai.types.responses import ResponseUsage
+
+from handler.models.failures import ModelUnavailable
 
 
 class RunLimit(RuntimeError):
@@ -31,6 +35,7 @@ class Meter:
     reasoning_tokens: int = 0
 
     tool_calls: int = 0
+    model_failures: int = 0
 
     # Limits are no fields: they are not used up, they are there. What calls a tool for ever is not paid for ever.
     most_calls = 50.0
@@ -53,6 +58,15 @@ class Meter:
         if self.cap is None:
             return settings
         return replace(settings, max_tokens=min(int(left), settings.max_tokens or int(left)))
+
+    @contextmanager
+    def failures(self) -> Iterator[None]:
+        """Around one call: count it if the model does not answer."""
+        try:
+            yield
+        except ModelUnavailable:
+            self.model_failures += 1
+            raise
 
     def begin_tool_call(self) -> bool:
         """Count a call of a tool before it is made; False: the client allowed no more."""

@@ -137,11 +137,12 @@ class MeteredModel(WrappedModel):
         question = run.ask(self.agent, Question(system_instructions, input, model_settings, tools, output_schema))
         question = replace(question, settings=run.meter.begin_call(question.settings))
         async with run.model_call(self.agent, question) as heard:
-            with provider_failures():
-                answered = heard.known or await self._asked(run, heard, question, *args, **kwargs)
-            run.meter.add(answered.response.usage)
-            if not answered.response.output:
-                raise ModelUnavailable if answered.complete else OutputTokenLimit("cut off before it said anything")
+            with run.meter.failures():
+                with provider_failures():
+                    answered = heard.known or await self._asked(run, heard, question, *args, **kwargs)
+                run.meter.add(answered.response.usage)
+                if not answered.response.output:
+                    raise ModelUnavailable if answered.complete else OutputTokenLimit("cut off before it said anything")
             return (await heard.answer(answered)).response
 
     async def _asked(self, run: Running, heard: Heard, question: Question, *args: Any, **kwargs: Any) -> Answered:
@@ -184,15 +185,16 @@ class MeteredModel(WrappedModel):
         settings = meter.begin_call(model_settings)
         answered = False
         stream: Any = super().stream_response(system_instructions, input, settings, *args, **kwargs)
-        with provider_failures():
-            async with aclosing(stream):
-                async for event in stream:
-                    if isinstance(event, _Terminal):
-                        answered = bool(event.response.output)
-                        meter.add(event.response.usage)
-                    yield event
-        if not answered:
-            raise ModelUnavailable
+        with meter.failures():
+            with provider_failures():
+                async with aclosing(stream):
+                    async for event in stream:
+                        if isinstance(event, _Terminal):
+                            answered = bool(event.response.output)
+                            meter.add(event.response.usage)
+                        yield event
+            if not answered:
+                raise ModelUnavailable
 
 
 def _positional(question: Question) -> tuple[Any, ...]:

@@ -16,6 +16,10 @@ class Queue(Protocol):
         """Somebody should work on this run, `after` seconds from now."""
         ...
 
+    async def again(self, receipt: str) -> None:
+        """The message that came with this receipt has failed: bring it again soon, not after as long as a run takes."""
+        ...
+
     async def aclose(self) -> None:
         """Close what the queue holds open."""
         ...

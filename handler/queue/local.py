@@ -23,5 +23,8 @@ class LocalQueue:
         """The next run that somebody should work on."""
         return await self._waiting.get()
 
+    async def again(self, receipt: str) -> None:
+        """There are no receipts here."""
+
     async def aclose(self) -> None:
         pass

@@ -2,12 +2,16 @@
 
 import asyncio
 import json
+import logging
 from typing import Any
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
 
+logger = logging.getLogger(__name__)
 _CONFIG = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 4})
+_SOON = 5  # seconds
 _LONGEST = 900  # seconds that SQS delays a message at most
 
 
@@ -23,10 +27,23 @@ class SQSQueue:
     async def send(self, run: str, after: float = 0.0) -> None:
         await asyncio.to_thread(self._send, run, min(round(after), _LONGEST))
 
-    def _send(self, run: str, delay: int) -> None:
+    async def again(self, receipt: str) -> None:
+        try:
+            await asyncio.to_thread(self._show, receipt)
+        except (BotoCoreError, ClientError):
+            logger.exception("a message that failed comes again only after its visibility timeout")
+
+    @property
+    def _sqs(self) -> Any:
         if self._client is None:
             self._client = boto3.session.Session().client("sqs", config=_CONFIG)
-        self._client.send_message(QueueUrl=self._url, MessageBody=json.dumps({"run": run}), DelaySeconds=delay)
+        return self._client
+
+    def _send(self, run: str, delay: int) -> None:
+        self._sqs.send_message(QueueUrl=self._url, MessageBody=json.dumps({"run": run}), DelaySeconds=delay)
+
+    def _show(self, receipt: str) -> None:
+        self._sqs.change_message_visibility(QueueUrl=self._url, ReceiptHandle=receipt, VisibilityTimeout=_SOON)
 
     async def aclose(self) -> None:
         client, self._client = self._client, None

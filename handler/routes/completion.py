@@ -12,7 +12,7 @@ from handler.protocol.output import new_id
 from handler.protocol.request import CreateResponse
 from handler.protocol.resource import FINAL, answered
 from handler.records import Kept
-from handler.routes.service import IdempotencyKey, Service, once
+from handler.routes.service import IdempotencyKey, RootPath, Service, once
 
 router = APIRouter()
 
@@ -63,7 +63,7 @@ class CompletionAnswer(BaseModel):
 
 
 @router.post("/completion", response_model=CompletionAnswer)
-async def completion(body: Completion, owner: Owner, runs: Service, key: IdempotencyKey = None) -> Any:
+async def completion(body: Completion, owner: Owner, runs: Service, root: RootPath, key: IdempotencyKey = None) -> Any:
     """Run the agency once and answer when it is done."""
     name, _ = catalogue.find(body.agency)
     model = name if body.agent is None else f"{name}/{body.agent}"
@@ -73,7 +73,7 @@ async def completion(body: Completion, owner: Owner, runs: Service, key: Idempot
     if response["status"] in FINAL:
         return _answer(response, name)
     unfinished = {"run_id": response["id"], "thread_id": thread.removeprefix(f"{name}/"), "status": response["status"]}
-    return answered(response, unfinished)
+    return answered(response, root, unfinished)
 
 
 def _answer(response: dict[str, Any], agency: str) -> dict[str, Any]:

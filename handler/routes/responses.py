@@ -11,7 +11,7 @@ from handler.protocol.resource import FINAL, answered
 from handler.protocol.stream import EventStream
 from handler.records import Kept, Responses
 from handler.routes.pages import Page, page
-from handler.routes.service import IdempotencyKey, Service, once
+from handler.routes.service import IdempotencyKey, RootPath, Service, once
 
 router = APIRouter(prefix="/v1/responses")
 
@@ -22,16 +22,18 @@ _STREAM: dict[int | str, dict[str, Any]] = {
 
 
 @router.post("", response_model=None, responses=_STREAM)
-async def create(body: CreateResponse, owner: Owner, runs: Service, key: IdempotencyKey = None) -> Response:
+async def create(
+    body: CreateResponse, owner: Owner, runs: Service, root: RootPath, key: IdempotencyKey = None
+) -> Response:
     """Run an agency. `model` is its name, or "agency/Agent"; with `stream` the answer is server-sent events."""
     begun = await runs.begin(body, owner, once(key, body))
     if isinstance(begun, Kept):
         if body.stream:
             return EventStream(Responses(runs.store, owner).events(begun.response["id"]), _nothing)
-        return answered(await runs.settled(owner, begun))
+        return answered(await runs.settled(owner, begun), root)
     if body.stream:
         return EventStream(begun.follow(runs.execute(begun)), begun.leave)
-    return answered(await runs.execute(begun))
+    return answered(await runs.execute(begun), root)
 
 
 @router.post("/compact", response_model=None)

@@ -14,7 +14,13 @@ async def _runs(request: Request) -> "Runs":
     return runs
 
 
+async def _root_path(request: Request) -> str:
+    """What a client writes before our paths: the stage of an API Gateway, or nothing."""
+    return str(request.scope.get("root_path", ""))
+
+
 Service = Annotated["Runs", Depends(_runs)]
+RootPath = Annotated[str, Depends(_root_path)]
 IdempotencyKey = Annotated[
     str | None,
     Header(

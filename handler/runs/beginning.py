@@ -10,6 +10,7 @@ from handler.errors import (
     GivenUp,
     InvalidRequest,
     NotFound,
+    SecretUnavailable,
     ServiceError,
     StoreUnavailable,
     UnsupportedParameter,
@@ -61,7 +62,7 @@ class Runs:
 
         Raises:
             NotFound, UnknownName, InvalidRequest, UnsupportedParameter: refused, and nothing is kept.
-            ConversationBusy, IdempotencyKeyReused, StoreUnavailable.
+            ConversationBusy, IdempotencyKeyReused, StoreUnavailable, SecretUnavailable.
         """
         self._refuse(request, once)
         claims, responses = Claims(self.store, owner), Responses(self.store, owner)
@@ -152,7 +153,7 @@ class Runs:
         """See `compacted`; what is not addressed to the user is no part of it.
 
         Raises:
-            NotFound, UnknownName, InvalidRequest, UnsupportedParameter, StoreUnavailable.
+            NotFound, UnknownName, InvalidRequest, UnsupportedParameter, StoreUnavailable, SecretUnavailable.
             UpstreamFailed: the model did not answer.
         """
         _, entry, agency = build(request.model)
@@ -160,6 +161,7 @@ class Runs:
         if request.previous_response_id:
             place = await _stands(Responses(self.store, owner), request.previous_response_id)
             items = [*(item for turn in await load_turns(self.store, place) for item in turn.items), *items]
+        await self._models.refresh()
         model = self._models.bare(agency.agents[entry], {entry: digest})
         try:
             return await compacted(model, items, request.instructions)
@@ -236,7 +238,7 @@ class Runs:
             if gone:
                 raise NotFound("The conversation was deleted before this run had its turn.")
             journal = await self._equipment.equip(run, request, lease.owner, kept.asked.input, place)
-        except StoreUnavailable:
+        except (StoreUnavailable, SecretUnavailable):  # another attempt may find it there
             raise
         except ServiceError as error:  # what it was asked, or what it continues, is not there any more
             run.restore(told, set())

@@ -31,6 +31,7 @@ class Equipment:
 
     async def equip(self, run: Run, request: CreateResponse, owner: str, given: list[Item], place: Place) -> Journal:
         """Give a run its agents, on what was said before."""
+        await self._models.refresh()
         name, entry, agency = build(request.model)
         refuse_clashes(agency, entry, request)
         history = [item for turn in await load_turns(self._store, place) for item in turn.history]
@@ -49,7 +50,7 @@ class Equipment:
         journal = Journal(store, Responses(self._store, owner), response_id)
         chat = self._settings.model_api == "chat"
         seam = Seam(request, entry, run.meter, narrator, journal, chat=chat, response=response_id)
-        script = offline_script(catalogue.find(name)[1]) if self._settings.offline else None
+        script = offline_script(catalogue.find(name)[1]) if self._models.offline else None
         self._models.attach(agency, seam, script)
         for each in agency.agents.values():
             watch(each)
@@ -59,7 +60,7 @@ class Equipment:
     def _limit(self, meter: Meter, request: CreateResponse) -> None:
         """Offline only what was asked for: calls cost nothing there, and come to an end by themselves."""
         for setting, limit in (("max_model_calls", "most_calls"), ("max_output_tokens", "most_output_tokens")):
-            if not self._settings.offline or setting in self._settings.model_fields_set:
+            if not self._models.offline or setting in self._settings.model_fields_set:
                 setattr(meter, limit, getattr(self._settings, setting))
             else:
                 setattr(meter, limit, math.inf)

@@ -49,6 +49,8 @@ async def sweep(runs: "Runs") -> int:
     """Send for every run that nobody works on; returns how many."""
     leases = Leases(runs.store)
     overdue = [lease for lease in await leases.all() if lease.overdue]
+    if expired := sum(bool(lease.holder) for lease in overdue):  # the others only wait
+        telemetry.report_sweep(expired)
     sent = [lease for lease in overdue if await leases.sent_for(lease)]
     for lease in sent:
         await runs.queue.send(lease.id)
@@ -113,4 +115,5 @@ async def _message(runs: "Runs", record: dict[str, Any]) -> None:
         await work(runs, run_id)
     except Exception:
         logger.exception("message %s: an attempt failed", record["messageId"])
+        await runs.queue.again(record["receiptHandle"])
         raise

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from agreement_desk import planfix_items
 from agreement_desk.planfix import Planfix, open_planfix
 from tests.planfix_server import TOKEN, PlanfixServer
+from tests.stores import dynamodb_table
 
 
 @pytest.fixture(autouse=True)
@@ -33,10 +35,34 @@ def use_server(server: PlanfixServer, monkeypatch: pytest.MonkeyPatch) -> Planfi
     return server
 
 
-@pytest.fixture(params=["board", "rest"])
+@pytest.fixture(scope="session")
+def one_table() -> Iterator[tuple[str, dict[str, str]]]:
+    with dynamodb_table() as made:
+        yield made
+
+
+@pytest.fixture
+def use_table(one_table: tuple[str, dict[str, str]], monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The name of a table that is PLANFIX_BOARD, and empty."""
+    name, environment = one_table
+    for variable, value in {**environment, "PLANFIX_BOARD": f"dynamodb://{name}"}.items():
+        monkeypatch.setenv(variable, value)
+    planfix_items.client.cache_clear()
+    client = planfix_items.client()
+    for page in client.get_paginator("scan").paginate(TableName=name, ConsistentRead=True):
+        for item in page["Items"]:
+            client.delete_item(TableName=name, Key={key: item[key] for key in ("partition", "sort")})
+    yield name
+    client.close()
+    planfix_items.client.cache_clear()
+
+
+@pytest.fixture(params=["board", "table", "rest"])
 def implementation(request: pytest.FixtureRequest) -> str:
     if request.param == "rest":
         request.getfixturevalue("use_server")
+    if request.param == "table":
+        request.getfixturevalue("use_table")
     return request.param
 
 
@@ -50,6 +76,9 @@ def comments(implementation: str, request: pytest.FixtureRequest) -> Callable[[]
     """The comments that are there, read behind the contract's back: it can only add them."""
     if implementation == "rest":
         return lambda: request.getfixturevalue("server").comments
+    if implementation == "table":
+        items = planfix_items.Items(request.getfixturevalue("use_table")).all
+        return lambda: [(int(item["task_id"]["N"]), item["text"]["S"]) for item in items("comment")]
 
     def rows() -> list[tuple[int, str]]:
         with closing(sqlite3.connect(request.getfixturevalue("board_path"))) as board:

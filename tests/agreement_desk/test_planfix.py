@@ -1,4 +1,4 @@
-"""The contract, over both implementations, and the choice between them."""
+"""The contract, over all implementations, and the choice between them."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -101,6 +101,15 @@ def test_the_board_is_where_one_can_write(monkeypatch: pytest.MonkeyPatch, on_la
     if on_lambda:
         monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "agency")
     assert open_planfix()._path == Path(path)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    "url", ["dynamodb://", "dynamodb://ab", "dynamodb://a/b", "dynamodb://table\n", "sqlite:///board.db", "redis://x"]
+)
+def test_a_board_that_is_none_refuses_to_build_an_agency(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("PLANFIX_BOARD", url)
+    with pytest.raises(PlanfixError, match=r"^PLANFIX_BOARD must be the path of a file, or dynamodb://TABLE$"):
+        create_agency()
 
 
 def test_with_both_variables_the_rest_api_is_used(monkeypatch: pytest.MonkeyPatch) -> None:

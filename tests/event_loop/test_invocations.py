@@ -872,5 +872,5 @@ def test_a_job_given_to_a_pool_at_the_last_moment_does_not_reach_the_next_reques
         assert len(environment.ledger.zombies) == 1
         environment.get("wait")
         assert seen == []
-    assert len(errors) == 5
     shared.shutdown()
+    assert len(errors) == 5

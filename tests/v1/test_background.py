@@ -516,6 +516,23 @@ def lookup() -> Agency:
     return Agency(Agent(name="One", instructions="One", model="one", tools=[look_up]))
 
 
+@pytest.mark.parametrize("path", ["/v1/responses", "/completion"])
+def test_behind_a_stage_the_link_leads_there_too(start: Start, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    monkeypatch.setattr("agencies.AGENCIES", {"agreement-desk": lookup})
+    with ModelServer(look_once, delay=1.7) as server:
+        service = start(OPENAI_API_KEY="k", OPENAI_BASE_URL=server.base_url)
+        event = http_event("POST", f"/dev{path}", ASK if path == "/v1/responses" else {"message": "hello"})
+        event["requestContext"]["stage"] = "dev"
+        answer = service.handler(event, Context(4))
+        (made,) = sent_for(service)
+        assert (answer["statusCode"], answer["headers"]["location"]) == (202, f"/dev/v1/responses/{made}")
+        found = http_event("GET", answer["headers"]["location"])
+        found["requestContext"]["stage"] = "dev"
+        assert service.send(found)[0] == 200
+        server.delay = 0
+        attempt(service, made)
+
+
 def look_once(request: Any) -> Any:
     return "Found." if request.items[-1].get("type") == "function_call_output" else call("look_up")
 

@@ -1,0 +1,8 @@
+"""Who may call. AUTH says how callers show who they are: `keys`, `iam`, `jwt`, or `none` on this machine.
+
+Each way is a `Caller` in a file of its own. `python -m handler.auth OWNER` makes a key.
+"""
+
+from handler.auth.middleware import Authentication, Owner, caller_of
+
+__all__ = ["Authentication", "Owner", "caller_of"]

@@ -1,0 +1,67 @@
+"""The keys with which an OpenID issuer signs (https://openid.net/specs/openid-connect-discovery-1_0.html)."""
+
+from typing import Any
+
+import httpx
+import jwt
+
+from handler.errors import IssuerUnavailable
+from handler.fresh import Fresh
+from handler.variables import private_url
+
+ALGORITHMS = ("RS256", "ES256")  # never one whose key signs and verifies: everybody has the keys that are published
+_KEEP = 300.0  # seconds
+_AGAIN = 30.0  # seconds between two questions for a key that is not there: anybody can name one
+_TIMEOUT = httpx.Timeout(3.0)
+
+
+class Issuer:
+    """url: as it is in tokens, and in the issuer's own discovery document."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._keys = Fresh(f"the keys of {url}", lambda: _keys(url), _unavailable, _KEEP)
+
+    async def key(self, kid: Any) -> jwt.PyJWK | None:
+        """The key with this id.
+
+        Raises:
+            IssuerUnavailable: see there.
+        """
+        if not isinstance(kid, str):
+            return None
+        keys = await self._keys.value()
+        return keys.get(kid) or (await self._keys.value(_AGAIN)).get(kid)
+
+
+def _unavailable() -> IssuerUnavailable:
+    return IssuerUnavailable("Tokens cannot be checked at the moment. The log says why.")
+
+
+def _keys(url: str) -> dict[str, jwt.PyJWK]:
+    with httpx.Client(timeout=_TIMEOUT) as client:
+        described = _object(client.get(f"{url.rstrip('/')}/.well-known/openid-configuration"))
+        if described.get("issuer") != url:
+            raise ValueError("The discovery document is of another issuer.")
+        published = _object(client.get(private_url(str(described.get("jwks_uri")))))
+    found = {str(key.key_id): key for key in map(_key, published.get("keys", [])) if key}
+    if not found:
+        raise ValueError(f"None of the published keys is for {' or '.join(ALGORITHMS)}.")
+    return found
+
+
+def _object(answer: httpx.Response) -> dict[str, Any]:
+    found = answer.raise_for_status().json()
+    if not isinstance(found, dict):
+        raise ValueError(f"{answer.url} is no JSON object.")
+    return found
+
+
+def _key(published: Any) -> jwt.PyJWK | None:
+    """One of the keys; None for what is for something else, or of a kind that is not taken here."""
+    try:
+        key = jwt.PyJWK(published)
+    except (jwt.PyJWTError, AttributeError, TypeError, ValueError):
+        return None
+    usable = key.key_id and key.public_key_use in ("sig", None) and key.algorithm_name in ALGORITHMS
+    return key if usable else None

@@ -1,0 +1,47 @@
+"""AUTH=jwt: an OpenID issuer has signed who calls."""
+
+from typing import Any
+
+import jwt
+from starlette.types import Scope
+
+from handler.auth.bearer import bearer
+from handler.auth.issuer import ALGORITHMS, Issuer
+from handler.auth.owners import owner_of
+from handler.errors import Unauthenticated, UnknownCaller
+from handler.settings import ConfigurationError, Settings
+
+_LEEWAY = 30  # seconds that two clocks may differ
+
+
+class Tokens:
+    """See `Caller`: the token's `sub`, if it is of JWT_ISSUER and for JWT_AUDIENCE."""
+
+    def __init__(self, settings: Settings) -> None:
+        if settings.jwt_issuer is None or settings.jwt_audience is None:
+            raise ConfigurationError("JWT_ISSUER and JWT_AUDIENCE are needed with AUTH=jwt")
+        self._issuer, self._audience = Issuer(settings.jwt_issuer), settings.jwt_audience
+
+    async def __call__(self, scope: Scope) -> str:
+        token = bearer(scope)
+        if not token:
+            raise Unauthenticated("A token is needed: send the header `Authorization: Bearer TOKEN`.")
+        try:
+            key = await self._issuer.key(jwt.get_unverified_header(token).get("kid"))
+            subject = self._claims(token, key)["sub"] if key else ""
+        except jwt.PyJWTError:
+            subject = ""
+        if not subject:
+            raise UnknownCaller("This token is not valid here.")
+        return owner_of(subject)
+
+    def _claims(self, token: bytes, key: jwt.PyJWK) -> dict[str, Any]:
+        return jwt.decode(
+            token,
+            key,  # which knows its one algorithm
+            algorithms=ALGORITHMS,
+            issuer=self._issuer.url,
+            audience=self._audience,
+            leeway=_LEEWAY,
+            options={"require": ["exp", "iss", "aud", "sub"]},
+        )

@@ -1,0 +1,73 @@
+"""How the values of the settings are written. Each raises ValueError with what to write instead."""
+
+import os
+import re
+from typing import Any
+from urllib.parse import urlsplit
+
+OWNER = re.compile(r"[A-Za-z0-9_.@-]{1,64}")
+_DIGEST = re.compile(r"[0-9A-Fa-f]{64}")
+_ORIGIN = re.compile(r"https?://(\[[0-9a-f:]+\]|[a-z0-9._-]+)(:[0-9]{1,5})?")
+_STORE = re.compile(r"sqlite:///.+|dynamodb://[a-zA-Z0-9_.-]{3,255}")
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+def http_url(value: str) -> str:
+    if not value.startswith(("http://", "https://")):
+        raise ValueError("must start with http:// or https://")
+    return value.rstrip("/")
+
+
+def private_url(value: str) -> str:
+    """One that nobody on the way can read or change."""
+    url = urlsplit(value)
+    if not url.hostname or (url.scheme != "https" and (url.scheme, url.hostname in _LOOPBACK) != ("http", True)):
+        raise ValueError("must be https://HOST..., or http:// on localhost")
+    return value
+
+
+def queue_url(value: str) -> str:
+    if value == "local" or value.startswith(("http://", "https://")):
+        return value
+    if os.environ.get("AWS_SAM_LOCAL") == "true":
+        return "local"  # it hands on the name that the template has for a queue which it does not make
+    raise ValueError("must be local, or the URL of an SQS queue")
+
+
+def store_url(value: str) -> str:
+    if not _STORE.fullmatch(value):
+        raise ValueError("must be sqlite:///PATH or dynamodb://TABLE (a table's name is 3 to 255 of a-z A-Z 0-9 _ . -)")
+    return value
+
+
+def api_keys(value: Any) -> Any:
+    """`owner:sha256hex` pairs -> ((owner, digest), ...). A wrong one is named by its position: it may hold a secret."""
+    if not isinstance(value, str):
+        return value
+    keys: dict[bytes, str] = {}
+    for number, pair in enumerate(re.split(r"[\s,]+", value.strip(" ,\t\r\n")), start=1):
+        owner, _, digest = pair.partition(":")
+        if not OWNER.fullmatch(owner):
+            raise ValueError(f"pair {number}: write owner:sha256hex, the owner as 1 to 64 of a-z A-Z 0-9 _ . @ -")
+        if not _DIGEST.fullmatch(digest):
+            raise ValueError(f"pair {number}: write owner:sha256hex, the key's SHA-256 as 64 hexadecimal digits")
+        if keys.setdefault(bytes.fromhex(digest), owner) != owner:
+            raise ValueError(f"pair {number}: another owner has this key already")
+    return tuple((owner, digest) for digest, owner in keys.items())
+
+
+def bearer_key(value: str) -> str:
+    """A key that an HTTP header can carry."""
+    if not re.fullmatch(r"[\x21-\x7e]+", value):
+        raise ValueError("must be one key: no space, no line break and no letter beyond ASCII in it")
+    return value
+
+
+def origins(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    found = [origin.strip().lower() for origin in value.split(",") if origin.strip()]
+    for origin in found:
+        if not _ORIGIN.fullmatch(origin):
+            raise ValueError(f"has {origin!r}: write https://HOST or https://HOST:PORT, no path, no final slash, no *")
+    return tuple(found)

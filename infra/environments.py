@@ -1,0 +1,98 @@
+"""What differs between deployments, on one screen. `cdk deploy --all -c environment=production` takes one of them.
+
+Every field may be given for one command, e.g. `-c waf=true -c memory_mb=2048`.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
+
+from constructs import Node
+from pydantic import TypeAdapter, ValidationError
+
+from infra.bundle import Architecture
+from infra.refusals import DeploymentError, refuse
+
+PROJECT = "agency-lambda"  # the first part of every stack's name; another one for another project in this account
+
+
+@dataclass(frozen=True, kw_only=True)
+class Environment:
+    """One deployment: the data stack `PROJECT-name-data` and the service stack `PROJECT-name`."""
+
+    name: str = "dev"  # also the stage in the URL
+    production: bool = False  # what holds data cannot be deleted by accident, and outlives its stack
+    architecture: Architecture = "arm64"  # x86_64 to try the bundle on such a machine; arm64 is a fifth cheaper
+
+    auth: Literal["keys", "iam", "jwt"] = "keys"
+    jwt_issuer: str = ""
+    jwt_audience: str = ""
+    domain_name: str = ""
+    certificate_arn: str = ""  # ACM, in the region of the deployment
+    endpoint: Literal["regional", "edge"] = "regional"
+    waf: bool = False  # USD 6 a month and more; blocks who sends more than waf_requests in 5 minutes
+    waf_requests: int = 1000
+    requests_per_second: int = 50  # of all callers together; API Gateway answers 429 beyond it
+    burst: int = 100
+
+    memory_mb: int = 1024
+    answer_seconds: int = 29  # of a buffered answer; what takes longer goes on in the worker
+    stream_seconds: int = 29
+    worker_seconds: int = 900
+    worker_concurrency: int = 10  # workers at once, so that a full queue does not use up the model's rate limit
+    reserved_concurrency: int | None = None  # of ApiFunction and of StreamFunction; a new account has only 10 in all
+    snap_start: bool = True  # USD 4 per GB of memory, function and month
+    provisioned_concurrency: int = 0  # instead of SnapStart
+
+    log_days: int = 30
+    alarm_email: str = ""
+    tokens_per_hour: int = 1_000_000  # more is an alarm
+    monthly_budget: int = 0  # USD, of the whole account; 0: no budget
+
+    variables: Mapping[str, str] = field(default_factory=dict)  # README's settings, e.g. {"MODEL": "gpt-5"}
+    secrets: Mapping[str, str] = field(default_factory=dict)  # variable: ARN of a secret that agents may read
+
+    def __post_init__(self) -> None:
+        refuse(self)
+
+    @property
+    def stack(self) -> str:
+        """The name of the service stack, and of everything of this environment where names are shared."""
+        return f"{PROJECT}-{self.name}"
+
+
+ENVIRONMENTS: Mapping[str, Mapping[str, Any]] = {
+    "dev": {},
+    "production": {"production": True, "log_days": 365, "alarm_email": "", "requests_per_second": 200, "burst": 400},
+}
+
+
+def chosen(node: Node) -> Environment:
+    """The environment that the context names, with what else the context says.
+
+    Raises:
+        DeploymentError: names what is unknown or would be refused by AWS.
+    """
+    context = {name: value for name, value in node.get_all_context().items() if name.isidentifier()}
+    name = context.pop("environment", "dev")
+    known = {each.name for each in fields(Environment)} - {"name"}
+    if name not in ENVIRONMENTS:
+        raise DeploymentError(f"environment {name!r} is unknown: write one of {', '.join(ENVIRONMENTS)}")
+    if unknown := sorted(context.keys() - known):
+        raise DeploymentError(f"-c {unknown[0]}=... is unknown: write one of {', '.join(sorted(known))}")
+    for mapping in {"variables", "secrets"} & context.keys():
+        context[mapping] = _mapping(mapping, context[mapping])
+    try:
+        return TypeAdapter(Environment).validate_python({"name": name, **ENVIRONMENTS[name], **context})
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise DeploymentError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+
+
+def _mapping(name: str, value: Any) -> Any:
+    """The command line gives text; cdk.json gives what it is."""
+    try:
+        return json.loads(value) if isinstance(value, str) else value
+    except ValueError:
+        raise DeploymentError(f'{name}: write JSON, e.g. -c {name}=\'{{"MODEL": "gpt-5"}}\'') from None

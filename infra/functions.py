@@ -1,0 +1,124 @@
+"""The four functions: one bundle, and each may do what it must and nothing else."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from aws_cdk import Duration
+from aws_cdk import aws_events as events
+from aws_cdk import aws_events_targets as targets
+from aws_cdk import aws_lambda_event_sources as sources
+from constructs import Construct
+
+from infra.data_stack import DataStack
+from infra.environments import Environment
+from infra.function import AgencyFunction
+from infra.run_queue import RunQueue
+
+_READ = ("dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query")
+_WRITE = ("dynamodb:PutItem", "dynamodb:DeleteItem")  # transactions need nothing more; nothing here scans or updates
+_LEASES = {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": ["running"]}}  # the partition that a sweep looks at
+
+
+class Functions:
+    """api and stream answer requests; worker works on runs; sweep finds those that nobody works on."""
+
+    def __init__(self, scope: Construct, *, environment: Environment, data: DataStack, queue: RunQueue) -> None:
+        self._scope, self._environment, self._data, self._queue = scope, environment, data, queue
+        # 29 s are what API Gateway waits for a whole answer; a run that needs longer goes on in the worker.
+        self.api = self._answering("ApiFunction", "handler.api.handler", environment.answer_seconds)
+        self.stream = self._answering("StreamFunction", "handler.api.handler", environment.stream_seconds)
+        self.worker = self._worker()
+        self.sweep = self._sweep()
+        self.every = (self.api, self.stream, self.worker, self.sweep)
+
+    def _answering(self, logical_id: str, handler: str, seconds: int) -> AgencyFunction:
+        function = self._running(
+            logical_id,
+            handler,
+            seconds,
+            self._callers(),
+            provisioned=self._environment.provisioned_concurrency,
+            reserved=self._environment.reserved_concurrency,
+        )
+        if self._environment.auth == "keys":
+            function.allow("secretsmanager:GetSecretValue", on=self._data.api_keys.secret_arn)
+        return function
+
+    def _worker(self) -> AgencyFunction:
+        """15 minutes, as long as Lambda lets it: every handover to the next costs a start."""
+        worker = self._running("WorkerFunction", "handler.worker.handler", self._environment.worker_seconds, {})
+        worker.live.add_event_source(
+            sources.SqsEventSource(
+                self._queue.queue,
+                batch_size=5,  # runs on one loop: agents wait for models nearly all of the time
+                report_batch_item_failures=True,
+                max_concurrency=self._environment.worker_concurrency,
+            )
+        )
+        return worker
+
+    def _sweep(self) -> AgencyFunction:
+        """512 MB: it imports the framework and asks for one partition. Nobody waits for it: no snapshot to pay for."""
+        sweep = AgencyFunction(
+            self._scope,
+            "SweepFunction",
+            environment=self._environment,
+            handler="handler.worker.handler",
+            seconds=60,
+            memory_mb=512,
+            variables=self._kept(),
+        )
+        sweep.allow(*_READ, "dynamodb:PutItem", on=self._data.table.table_arn, conditions=_LEASES)
+        sweep.allow("sqs:SendMessage", on=self._queue.queue.queue_arn)
+        target = targets.LambdaFunction(sweep.live, retry_attempts=0)  # the next minute is the next attempt
+        events.Rule(self._scope, "EveryMinute", schedule=events.Schedule.rate(Duration.minutes(1)), targets=[target])
+        return sweep
+
+    def _running(
+        self, logical_id: str, handler: str, seconds: int, variables: Mapping[str, str], **capacity: Any
+    ) -> AgencyFunction:
+        """A function that runs agents: it stores, it queues, it asks the model, it reads what its tools need.
+
+        1024 MB are 0.58 of a CPU: a run waits for models nearly all of its time, and its start is in the snapshot.
+        """
+        environment, data = self._environment, self._data
+        function = AgencyFunction(
+            self._scope,
+            logical_id,
+            environment=environment,
+            handler=handler,
+            seconds=seconds,
+            memory_mb=environment.memory_mb,
+            snap_start=environment.snap_start,
+            variables={
+                **self._kept(),
+                **variables,
+                "OPENAI_API_KEY_SECRET": data.openai_key.secret_arn,
+                **environment.secrets,
+                **environment.variables,
+            },
+            **capacity,
+        )
+        function.allow(*_READ, *_WRITE, on=data.table.table_arn)
+        function.allow("sqs:SendMessage", on=self._queue.queue.queue_arn)
+        for secret in (data.openai_key.secret_arn, *environment.secrets.values()):
+            function.allow("secretsmanager:GetSecretValue", on=secret)
+        return function
+
+    def _kept(self) -> dict[str, str]:
+        table = f"dynamodb://{self._data.table.table_name}"
+        return {
+            "STORE": table,
+            "PLANFIX_BOARD": table,  # every function sees the same tasks; a real account (PLANFIX_URL) goes before it
+            "QUEUE": self._queue.queue.queue_url,
+            "POWERTOOLS_SERVICE_NAME": self._environment.stack,  # the dimension of its metrics
+        }
+
+    def _callers(self) -> dict[str, str]:
+        """Who may call. Without AUTH it is `keys`, as always on Lambda: only `sam local` reads that as `none`."""
+        of = self._environment
+        return {
+            "keys": {"API_KEYS_SECRET": self._data.api_keys.secret_arn},
+            "jwt": {"AUTH": "jwt", "JWT_ISSUER": of.jwt_issuer, "JWT_AUDIENCE": of.jwt_audience},
+            "iam": {"AUTH": "iam"},
+        }[of.auth]

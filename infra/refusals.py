@@ -1,0 +1,79 @@
+"""What AWS would refuse, or take and not do: said in a sentence when the template is made, not after ten minutes."""
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from infra.environments import Environment
+
+_SECRET = re.compile(r"API_KEYS?$|TOKEN$|PASSWORD$|SECRET_ACCESS_KEY$", re.IGNORECASE)
+LOG_DAYS = {
+    1: "ONE_DAY",
+    3: "THREE_DAYS",
+    5: "FIVE_DAYS",
+    7: "ONE_WEEK",
+    14: "TWO_WEEKS",
+    30: "ONE_MONTH",
+    60: "TWO_MONTHS",
+    90: "THREE_MONTHS",
+    180: "SIX_MONTHS",
+    365: "ONE_YEAR",
+}
+_RESERVED = re.compile(r"AWS_|LAMBDA_|_HANDLER$")
+
+
+class DeploymentError(Exception):
+    """This cannot be deployed; the message says why and what to write instead."""
+
+
+def refuse(environment: "Environment") -> None:
+    """Raises DeploymentError for the first thing that is wrong."""
+    for wrong, sentence in _rules(environment):
+        if wrong:
+            raise DeploymentError(f"{sentence} (environment {environment.name})")
+
+
+def refuse_mixed(path: str, *, route_streams: bool, function_streams: bool) -> None:
+    """API Gateway answers 502 where one side streams and the other does not."""
+    if route_streams and not function_streams:
+        raise DeploymentError(f"{path} streams, but its function answers whole: take a function that streams")
+    if function_streams and not route_streams:
+        raise DeploymentError(f"{path} is answered whole, but its function streams: take a function that does not")
+
+
+def _rules(of: "Environment") -> list[tuple[bool, str]]:
+    secret = next((name for name in of.variables if _SECRET.search(name)), None)
+    reserved = next((name for name in of.variables if _RESERVED.match(name)), None)
+    return [
+        (
+            not re.fullmatch(r"[a-z][a-z0-9]{0,19}", of.name),
+            "name: write 1 to 20 of a-z 0-9: it becomes a stage of API Gateway and a part of names",
+        ),
+        (
+            of.snap_start and of.provisioned_concurrency > 0,
+            "snap_start and provisioned_concurrency exclude each other on Lambda: set snap_start to false",
+        ),
+        (
+            of.endpoint == "edge" and of.stream_seconds > 30,
+            "an edge endpoint cuts a stream that is silent for 30 seconds, and agents are: write endpoint=regional, "
+            "or stream_seconds of at most 30",
+        ),
+        (not 3 <= of.answer_seconds <= 29, "answer_seconds: API Gateway waits 29 seconds: write 3 to 29"),
+        (not 3 <= of.stream_seconds <= 900, "stream_seconds: Lambda and API Gateway end at 900: write 3 to 900"),
+        (not 30 <= of.worker_seconds <= 900, "worker_seconds: Lambda ends at 900: write 30 to 900"),
+        (not 512 <= of.memory_mb <= 10240, "memory_mb: the framework needs 512, and Lambda has 10240 at most"),
+        (not 2 <= of.worker_concurrency <= 1000, "worker_concurrency: SQS event sources take 2 to 1000"),
+        (of.log_days not in LOG_DAYS, f"log_days: CloudWatch keeps logs for {', '.join(map(str, LOG_DAYS))} days"),
+        (of.requests_per_second < 1 or of.burst < 1, "requests_per_second and burst: write 1 or more"),
+        (not 10 <= of.waf_requests <= 2_000_000_000, "waf_requests: WAF counts 10 to 2,000,000,000 in 5 minutes"),
+        (bool(of.domain_name) != bool(of.certificate_arn), "domain_name and certificate_arn belong together: set both"),
+        (
+            (of.auth == "jwt") != bool(of.jwt_issuer and of.jwt_audience),
+            "auth=jwt needs jwt_issuer and jwt_audience, and nothing else takes them",
+        ),
+        (
+            secret is not None,
+            f"variables: {secret} could be read in the template: keep it in Secrets Manager, and name it in secrets",
+        ),
+        (reserved is not None, f"variables: {reserved} belongs to Lambda"),
+    ]

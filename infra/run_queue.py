@@ -1,0 +1,34 @@
+"""The queue of runs, and where messages end that nobody could work on."""
+
+from aws_cdk import Duration
+from aws_cdk import aws_sqs as sqs
+from constructs import Construct
+
+from infra.environments import Environment
+
+_TRIES = 3  # a message is only a hint, and what it stands for is counted in the store: three are for bad luck
+
+
+class RunQueue(Construct):
+    """queue: a message a run. dead_letters: kept for 14 days; redrive them when what was wrong is repaired."""
+
+    def __init__(self, scope: Construct, construct_id: str, *, environment: Environment) -> None:
+        super().__init__(scope, construct_id)
+        self.dead_letters = sqs.Queue(
+            self,
+            "DeadLetters",
+            retention_period=Duration.days(14),
+            enforce_ssl=True,
+            encryption=sqs.QueueEncryption.SQS_MANAGED,
+        )
+        self.queue = sqs.Queue(
+            self,
+            "Runs",
+            # Longer than a worker lives. AWS advises six times as long, but here a worker that dies is noticed by the
+            # lease of its run, not by its message.
+            visibility_timeout=Duration.seconds(environment.worker_seconds + 30),
+            retention_period=Duration.days(14),
+            enforce_ssl=True,
+            encryption=sqs.QueueEncryption.SQS_MANAGED,
+            dead_letter_queue=sqs.DeadLetterQueue(queue=self.dead_letters, max_receive_count=_TRIES),
+        )

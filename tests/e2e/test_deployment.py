@@ -1,0 +1,218 @@
+"""The deployment, really tried: deployed, called, deployed again, destroyed. The tests stand in their order."""
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.e2e.cloud import ROOT, STACK, Cloud, wait_until
+
+PYTHON = str(ROOT / ".venv" / "bin" / "python")
+MESSAGE = "Client Weber GmbH asks about next week's installation plan for the crew in Stuttgart. Prepare the reply."
+AGENCY = "agreement-desk"
+
+
+class Deployment:
+    """What a user holds in hand after `make deploy` and `make key`."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self.cloud, self.api = cloud, cloud.api()
+        self.key, self.other = self._key("anna"), self._key("ben")
+
+    def _key(self, owner: str) -> str:
+        """As the output FirstKey says."""
+        command, _, secret = self.cloud.outputs()["FirstKey"].partition(" SECRET=")
+        assert command == "make key OWNER=you"
+        printed = self.cloud.run(PYTHON, "-m", "handler.auth", owner, "--secret", secret, PYTHONPATH=".:agents")
+        (key,) = re.findall(r"al_\S+", printed)
+        return str(key)
+
+    def call(
+        self, method: str, path: str, body: Any = None, *, key: str | None = None, **headers: str
+    ) -> httpx.Response:
+        sent = {"authorization": f"Bearer {self.key if key is None else key}", **headers}
+        if key == "":
+            del sent["authorization"]
+        return httpx.request(method, self.api + path, json=body, headers=sent, timeout=60)
+
+    def ask(self, **fields: Any) -> dict[str, Any]:
+        answer = self.call("POST", "/v1/responses", {"model": AGENCY, "input": MESSAGE, **fields})
+        assert answer.status_code == 200, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+    def ended(self, response: str, seconds: float = 60) -> dict[str, Any]:
+        """The response when it is final."""
+        found: dict[str, Any] = {}
+
+        def is_final() -> bool:
+            found.update(self.call("GET", f"/v1/responses/{response}").json())
+            return found["status"] not in ("queued", "in_progress")
+
+        wait_until(is_final, seconds)
+        return found
+
+    @contextmanager
+    def nobody_works(self) -> Iterator[None]:
+        """No worker gets a message."""
+        functions = self.cloud.client("lambda")
+        (mapping,) = functions.list_event_source_mappings()["EventSourceMappings"]
+        functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
+        try:
+            yield
+        finally:
+            functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=True)
+
+    def waiting(self, queue: str) -> int:
+        """Messages that are there to be received."""
+        found = self.cloud.client("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=["All"])["Attributes"]
+        return int(found["ApproximateNumberOfMessages"])
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    with Cloud(tmp_path_factory.mktemp("cloud")) as cloud:
+        yield cloud
+
+
+@pytest.fixture(scope="module")
+def deployment(cloud: Cloud) -> Deployment:
+    cloud.cdk("bootstrap")
+    printed = cloud.cdk("deploy", "--all", "--require-approval", "never")
+    for output in ("Url", "FirstKey", "ModelKey"):
+        assert f"{STACK}.{output} = " in printed
+    return Deployment(cloud)
+
+
+def test_health_needs_no_key(deployment: Deployment) -> None:
+    answer = deployment.call("GET", "/health", key="")
+    assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        *(("GET", path) for path in ("/agencies", "/v1/models", "/v1/responses/resp_1", "/docs", "/openapi.json")),
+        *(("POST", path) for path in ("/completion", "/v1/responses", "/v1/responses/resp_1/cancel", "/health")),
+        ("DELETE", "/v1/responses/resp_1"),
+    ],
+)
+@pytest.mark.parametrize("key", ["", "al_wrong"])
+def test_everything_else_does(deployment: Deployment, method: str, path: str, key: str) -> None:
+    answer = deployment.call(method, path, {} if method == "POST" else None, key=key)
+    assert answer.status_code == 401 or (method, path) == ("POST", "/health")
+    assert answer.status_code in (401, 403, 404, 405)
+
+
+def test_the_agency_answers(deployment: Deployment) -> None:
+    answer = deployment.call("POST", "/completion", {"message": MESSAGE})
+    assert answer.status_code == 200, answer.text
+    assert "Dear Weber GmbH" in answer.json()["response"]
+    assert answer.json()["usage"]["model_calls"] == 15
+
+
+def test_the_tasks_are_on_the_board_in_the_table_where_every_function_sees_them(deployment: Deployment) -> None:
+    table = deployment.cloud.client("dynamodb")
+    (name,) = table.list_tables()["TableNames"]
+    stored = json.dumps(table.scan(TableName=name, ConsistentRead=True)["Items"], default=str)
+    assert "Weber GmbH" in stored
+    assert "board" in stored
+
+
+def test_a_response_is_made_kept_and_only_its_owners(deployment: Deployment) -> None:
+    response = deployment.ask()
+    assert response["status"] == "completed"
+    path = f"/v1/responses/{response['id']}"
+    assert deployment.call("GET", path).json() == response
+    assert deployment.call("GET", path, key=deployment.other).status_code == 404
+    assert deployment.call("DELETE", path).status_code == 200
+    assert deployment.call("GET", path).status_code == 404
+
+
+def test_a_stream_comes_whole_where_nothing_streams_yet(deployment: Deployment) -> None:
+    body = {"model": AGENCY, "input": MESSAGE, "stream": True}
+    answer = deployment.call("POST", "/v1/responses", body)
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    assert "event: response.completed" in answer.text
+
+
+def test_in_the_background_a_worker_makes_it(deployment: Deployment) -> None:
+    with deployment.nobody_works():
+        response = deployment.ask(background=True)
+        assert response["status"] == "queued"
+    made = deployment.ended(response["id"])
+    assert made["status"] == "completed"
+    assert "Dear Weber GmbH" in json.dumps(made["output"])
+
+
+def test_a_run_can_be_cancelled(deployment: Deployment) -> None:
+    with deployment.nobody_works():
+        response = deployment.ask(background=True)
+        answer = deployment.call("POST", f"/v1/responses/{response['id']}/cancel")
+        assert answer.status_code == 200, answer.text
+    assert deployment.ended(response["id"])["status"] == "cancelled"
+
+
+def test_a_conversation_goes_on(deployment: Deployment) -> None:
+    conversation = deployment.call("POST", "/v1/conversations", {}).json()["id"]
+    for _ in range(2):
+        deployment.ask(conversation=conversation)
+    items = deployment.call("GET", f"/v1/conversations/{conversation}/items?limit=100").json()["data"]
+    assert sum(item["type"] == "message" and item["role"] == "user" for item in items) == 2
+    assert deployment.call("GET", f"/v1/conversations/{conversation}", key=deployment.other).status_code == 404
+
+
+def test_the_same_request_again_is_the_same_run(deployment: Deployment) -> None:
+    body = {"model": AGENCY, "input": MESSAGE}
+    first, second = (
+        deployment.call("POST", "/v1/responses", body, **{"idempotency-key": "order-1"}).json() for _ in range(2)
+    )
+    assert first["id"] == second["id"]
+    other = deployment.call("POST", "/v1/responses", {**body, "input": "else"}, **{"idempotency-key": "order-1"})
+    assert other.status_code in (409, 422)
+
+
+def test_a_run_whose_message_is_lost_is_found_by_the_sweep(deployment: Deployment) -> None:
+    cloud = deployment.cloud
+    queue = cloud.resource("AWS::SQS::Queue", "QueueRuns")
+    with deployment.nobody_works():
+        response = deployment.ask(background=True)
+        cloud.client("sqs").purge_queue(QueueUrl=queue)
+    assert deployment.ended(response["id"], 100)["status"] == "completed"
+
+
+def test_a_message_that_nobody_understands_ends_among_the_dead_letters(deployment: Deployment) -> None:
+    cloud = deployment.cloud
+    queue, dead = (cloud.resource("AWS::SQS::Queue", name) for name in ("QueueRuns", "QueueDeadLetters"))
+    with deployment.nobody_works():
+        response = deployment.ask(background=True)
+        cloud.client("sqs").send_message(QueueUrl=queue, MessageBody="not ours")
+    wait_until(lambda: deployment.waiting(dead) == 1, 100)
+    assert deployment.ended(response["id"])["status"] == "completed"
+
+
+def test_what_the_functions_wrote_is_json_and_holds_no_key(deployment: Deployment) -> None:
+    log = deployment.cloud.log_text()
+    assert '"_aws"' in log
+    for secret in (deployment.key, deployment.other):
+        assert secret not in log
+    assert "Weber" not in log
+
+
+def test_deploying_again_changes_nothing(deployment: Deployment) -> None:
+    printed = deployment.cloud.cdk("deploy", "--all", "--require-approval", "never")
+    assert printed.count("(no changes)") == 2, printed
+
+
+def test_destroying_leaves_nothing(deployment: Deployment) -> None:
+    deployment.cloud.cdk("destroy", "--all", "--force")
+    cloud = deployment.cloud
+    stacks = [each["StackName"] for each in cloud.client("cloudformation").describe_stacks()["Stacks"]]
+    assert stacks == ["CDKToolkit"]
+    assert cloud.client("dynamodb").list_tables()["TableNames"] == []
+    assert cloud.client("sqs").list_queues().get("QueueUrls", []) == []
+    assert cloud.client("lambda").list_functions()["Functions"] == []

@@ -1,0 +1,102 @@
+"""Runs in an interpreter that has the standard library and the bundle, and nothing else (see test_bundle_inside.py).
+
+inside_bundle.py BUNDLE events   sends stdin's [[module, event], ...] through the handlers
+inside_bundle.py BUNDLE agency   runs an agency with a tool of every kind against OPENAI_BASE_URL
+
+The last line of stdout is the result, as JSON.
+"""
+
+import asyncio
+import json
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+BUNDLE = sys.argv[1]
+COMPILED: list[str] = []  # files in the bundle whose source was compiled
+MCP_SERVER = f"""
+import sys
+sys.path.insert(0, {BUNDLE!r})
+from mcp.server.fastmcp import FastMCP
+server = FastMCP("shouting", log_level="ERROR")
+@server.tool()
+def shout(word: str) -> str:
+    return word.upper()
+server.run()
+"""
+
+
+class Context:
+    aws_request_id = "request-1"
+
+    def get_remaining_time_in_millis(self) -> int:
+        return 60_000
+
+
+def record_what_is_compiled(event: str, arguments: tuple[Any, ...]) -> None:
+    if event == "compile" and str(arguments[1]).startswith(BUNDLE):
+        COMPILED.append(str(Path(arguments[1]).relative_to(BUNDLE)))
+
+
+def events() -> Any:
+    """What the handlers answered, where the packages came from, what was compiled."""
+    answers = [import_module(module).handler(event, Context()) for module, event in json.load(sys.stdin)]
+    for service in ("dynamodb", "sqs", "secretsmanager", "sts"):
+        import_module("boto3").client(service, region_name="eu-central-1")
+    outside = [
+        file
+        for file in (getattr(module, "__file__", None) for module in sys.modules.values())
+        if file and "site-packages" in file
+    ]
+    return {"answers": answers, "outside": outside, "compiled": COMPILED}
+
+
+async def agency() -> Any:
+    """The types and values that the tools gave, and the last agent's structured output."""
+    from agency_swarm import Agency, Agent, BaseTool, Handoff, function_tool
+    from agents.mcp import MCPServerStdio
+    from pydantic import BaseModel, EmailStr, Field
+
+    import handler  # noqa: F401 - as on Lambda, first
+
+    class Sum(BaseModel):
+        total: int
+        to: EmailStr
+
+    class Double(BaseTool):  # type: ignore[misc]
+        """Doubles a number."""
+
+        number: int = Field(..., description="what to double")
+
+        def run(self) -> str:
+            return str(self.number * 2)
+
+    @function_tool  # type: ignore[misc]
+    def add(a: int, b: int) -> int:
+        """Add two numbers.
+
+        Args:
+            a: the first
+            b: the second
+        """
+        return a + b
+
+    command = {"command": sys.executable, "args": ["-I", "-S", "-B", "-c", MCP_SERVER]}
+    shouting = MCPServerStdio(command, name="shouting", client_session_timeout_seconds=60)
+    first = Agent(name="First", instructions="First.", tools=[add, Double], mcp_servers=[shouting])
+    second = Agent(name="Second", instructions="Second.", output_type=Sum)
+    crew = Agency(first, communication_flows=[(first, second, Handoff)])
+    result = await crew.get_response("go")
+    outputs = [item.output for item in result.new_items if item.type == "tool_call_output_item"]
+    return {
+        "described": add.params_json_schema["properties"]["a"]["description"],
+        "outputs": outputs,
+        "final": result.final_output.model_dump(),
+    }
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, BUNDLE)
+    sys.addaudithook(record_what_is_compiled)
+    print("\n" + json.dumps(events() if sys.argv[2] == "events" else asyncio.run(agency())))
