@@ -12,7 +12,7 @@ export PYTHONPATH := .:agents
 export OWNER URL KEY MESSAGE AGENCY
 
 help: ## print this list
-	@grep -E '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "make %-11s %s\n", $$1, $$2}'
+	@grep -E '^[a-z0-9-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "make %-11s %s\n", $$1, $$2}'
 
 run: ## serve the agencies on 127.0.0.1 (PORT=8000), embedded store, offline model unless OPENAI_API_KEY is set
 	@scripts/setup run
@@ -57,6 +57,10 @@ sam: ## run EVENT=events/completion.json through the function with `sam local in
 	@$(MAKE) --no-print-directory synth ARCHITECTURE=$(HOST_ARCHITECTURE)
 	@sam local invoke ApiFunction -t cdk.out/$(STACK).template.json -e $(EVENT)
 
+bootstrap: node_modules ## prepare your AWS account and region for deployments, once (`cdk bootstrap`)
+	@scripts/setup dev
+	@$(CDK) bootstrap $(CONTEXT) $(ARGS)
+
 deploy: node_modules ## put ENVIRONMENT=dev into your AWS account (`cdk deploy --all`)
 	@scripts/setup dev
 	@$(CDK) deploy --all $(CONTEXT) $(ARGS)
@@ -77,8 +81,7 @@ logs: ## what the functions of ENVIRONMENT=dev write, as it comes
 destroy: node_modules ## delete ENVIRONMENT=dev from your AWS account; production keeps what is stored
 	@scripts/setup dev
 	@$(CDK) destroy --all $(CONTEXT) $(ARGS)
-	@echo "Still there: the access to logs that API Gateway has in this account (role *CloudWatchRole*), the bucket of cdk"
-	@echo "bootstrap, and in production the table, the secrets and the logs: README, 'Delete everything', says how they go."
+	@echo "Still there: what docs/deploy.md lists under 'Delete everything', with the commands that delete that too."
 
 node_modules: package.json
 	@npm install --no-package-lock --no-audit --no-fund --silent
@@ -90,5 +93,5 @@ lock: ## compile requirements*.in to hashed requirements*.txt
 	$(UV) pip compile -q requirements-dev.in -o requirements-dev.txt --override requirements-overrides.in --python-version 3.13 --universal --generate-hashes --no-header
 	$(UV) pip compile -q requirements-emulator.in -o requirements-emulator.txt --python-version 3.13 --universal --generate-hashes --no-header
 
-.PHONY: help run key test e2e check format loop-table bundle synth sam deploy model-key ask logs destroy lock
+.PHONY: help run key test e2e check format loop-table bundle synth sam bootstrap deploy model-key ask logs destroy lock
 .DEFAULT_GOAL := help

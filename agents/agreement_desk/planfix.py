@@ -1,5 +1,5 @@
-"""Planfix, the task board: its REST API if PLANFIX_URL and PLANFIX_TOKEN are set, else an embedded board: a file, or
-with PLANFIX_BOARD=dynamodb://TABLE a table that any number of Lambdas share.
+"""Planfix, the task board: its REST API if PLANFIX_URL and PLANFIX_TOKEN (or PLANFIX_TOKEN_SECRET) are set, else an
+embedded board: a file, or with PLANFIX_BOARD=dynamodb://TABLE a table that any number of Lambdas share.
 
 Every method blocks, so a tool calls it from a worker thread, never from the event loop.
 """
@@ -38,15 +38,25 @@ def open_planfix() -> Planfix:
     Raises:
         PlanfixError: one of the two variables is set and the other is not, or a URL is none.
     """
-    url, token = (os.environ.get(name, "").strip() for name in ("PLANFIX_URL", "PLANFIX_TOKEN"))
+    url, token, secret = (
+        os.environ.get(name, "").strip() for name in ("PLANFIX_URL", "PLANFIX_TOKEN", "PLANFIX_TOKEN_SECRET")
+    )
+    if secret and url and not token:
+        from agreement_desk.planfix_token import token_in  # and boto3, only where it is used
+
+        return RestApi(_checked(url), lambda: token_in(secret))
     if not url and not token:
         return _open_board()
     if not url or not token:
         given, absent = ("PLANFIX_URL", "PLANFIX_TOKEN") if url else ("PLANFIX_TOKEN", "PLANFIX_URL")
         raise PlanfixError(f"{absent} is not set but {given} is: set both, or neither for the embedded board")
+    return RestApi(_checked(url), token)
+
+
+def _checked(url: str) -> str:
     if not url.startswith(("http://", "https://")):
         raise PlanfixError("PLANFIX_URL must start with https://, as in https://ACCOUNT.planfix.com/rest/")
-    return RestApi(url, token)
+    return url
 
 
 def _open_board() -> Planfix:

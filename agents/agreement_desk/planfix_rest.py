@@ -4,6 +4,7 @@ import html
 import re
 import ssl
 import time
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -19,10 +20,18 @@ TIMEOUT = httpx.Timeout(10.0, connect=3.0)
 
 
 class RestApi:
+    """token: itself, or what reads it when it is needed."""
+
     def __init__(
-        self, url: str, token: str, *, timeout: httpx.Timeout = TIMEOUT, waits: tuple[float, ...] = WAITS
+        self,
+        url: str,
+        token: str | Callable[[], str],
+        *,
+        timeout: httpx.Timeout = TIMEOUT,
+        waits: tuple[float, ...] = WAITS,
     ) -> None:
-        self._url, self._token, self._timeout, self._waits = url, token, timeout, waits
+        self._url, self._timeout, self._waits = url, timeout, waits
+        self._token = token if callable(token) else lambda: token
 
     def create_task(self, name: str, description: str = "", parent_id: int | None = None) -> int:
         body: dict[str, Any] = {"name": name, "description": _to_html(description)}
@@ -59,13 +68,13 @@ class RestApi:
             time.sleep(seconds)
             answer = self._send(method, path, body)
         if answer.get("result") == "fail":
-            reason = str(answer.get("error")).replace(self._token, "***")[:200]
+            reason = str(answer.get("error")).replace(self._token(), "***")[:200]
             raise PlanfixError(f"Planfix refused {what}: {reason} (code {answer.get('code')})")
         return answer
 
     def _send(self, method: str, path: str, body: dict[str, Any] | None) -> dict[str, Any]:
         """A new connection each time: Lambda freezes and SnapStart clones one that is kept."""
-        headers = {"Authorization": f"Bearer {self._token}"}
+        headers = {"Authorization": f"Bearer {self._token()}"}
         try:
             with httpx.Client(base_url=self._url, headers=headers, timeout=self._timeout, verify=_tls()) as client:
                 return _answer(client.request(method, path, json=body))

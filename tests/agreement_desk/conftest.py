@@ -14,7 +14,7 @@ from tests.stores import dynamodb_table
 @pytest.fixture(autouse=True)
 def board_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Every test has a board of its own and no Planfix of the developer's."""
-    for name in ("PLANFIX_URL", "PLANFIX_TOKEN", "AWS_LAMBDA_FUNCTION_NAME"):
+    for name in ("PLANFIX_URL", "PLANFIX_TOKEN", "PLANFIX_TOKEN_SECRET", "AWS_LAMBDA_FUNCTION_NAME"):
         monkeypatch.delenv(name, raising=False)
     path = tmp_path / "a" / "new" / "folder" / "board.db"
     monkeypatch.setenv("PLANFIX_BOARD", str(path))

@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterator
 import httpx
 import pytest
 
+from agreement_desk.planfix import open_planfix
 from agreement_desk.planfix_rest import WAITS, RestApi
 from agreement_desk.task import PlanfixError
 from tests import planfix_server
 from tests.planfix_server import TOKEN, PlanfixServer
+from tests.vault import secrets_manager
 
 
 @pytest.fixture
@@ -117,3 +119,19 @@ def test_a_long_refusal_is_cut(server: PlanfixServer, api: RestApi) -> None:
         api.update_task(7, "name")
     assert len(str(error.value)) < 300
     assert TOKEN not in str(error.value)
+
+
+def test_the_token_may_lie_in_secrets_manager(server: PlanfixServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    with secrets_manager() as vault:
+        for name, value in vault.environment.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("PLANFIX_URL", server.url)
+        monkeypatch.setenv("PLANFIX_TOKEN_SECRET", vault.create(f"{TOKEN}\n"))
+        planfix = open_planfix()
+        assert vault.readings() == 0  # choosing happens on the loop, and touches no network
+        for _ in range(2):
+            planfix.get_task(planfix.create_task("name"))
+        assert vault.readings() == 1
+        monkeypatch.setenv("PLANFIX_TOKEN_SECRET", "nowhere")
+        with pytest.raises(PlanfixError, match=r"token cannot be read \(ResourceNotFoundException\)"):
+            open_planfix().get_task(1)
