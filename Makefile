@@ -9,7 +9,12 @@ CONTEXT = -c environment=$(ENVIRONMENT) $(if $(ARCHITECTURE),-c architecture=$(A
 BIN := .venv/bin
 UV = $(shell command -v uv || echo $(BIN)/uv)
 export PYTHONPATH := .:agents
-export OWNER URL KEY MESSAGE AGENCY
+export OWNER URL KEY AGENCY
+export MESSAGE := $(value MESSAGE)
+# cdk reads the one, boto3 the other
+ifdef AWS_REGION
+export AWS_DEFAULT_REGION := $(AWS_REGION)
+endif
 
 help: ## print this list
 	@grep -E '^[a-z0-9-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "make %-11s %s\n", $$1, $$2}'
@@ -74,13 +79,17 @@ ask: ## ask the agency at URL=https://... with KEY=... and MESSAGE=... (AGENCY=,
 	@scripts/setup run
 	@$(BIN)/python scripts/ask.py
 
+stream: ## the same, following the answer as it comes: which agent does what, and speaks
+	@scripts/setup run
+	@$(BIN)/python scripts/ask.py --stream
+
 logs: ## what the functions of ENVIRONMENT=dev write, as it comes
 	@scripts/setup run
 	@$(BIN)/python scripts/logs.py $(STACK)
 
 destroy: node_modules ## delete ENVIRONMENT=dev from your AWS account; production keeps what is stored
 	@scripts/setup dev
-	@$(CDK) destroy --all $(CONTEXT) $(ARGS)
+	@$(CDK) destroy $(if $(filter production,$(ENVIRONMENT)),$(STACK) --exclusively,--all) $(CONTEXT) $(ARGS)
 	@echo "Still there: what docs/deploy.md lists under 'Delete everything', with the commands that delete that too."
 
 node_modules: package.json
@@ -93,5 +102,5 @@ lock: ## compile requirements*.in to hashed requirements*.txt
 	$(UV) pip compile -q requirements-dev.in -o requirements-dev.txt --override requirements-overrides.in --python-version 3.13 --universal --generate-hashes --no-header
 	$(UV) pip compile -q requirements-emulator.in -o requirements-emulator.txt --python-version 3.13 --universal --generate-hashes --no-header
 
-.PHONY: help run key test e2e check format loop-table bundle synth sam bootstrap deploy model-key ask logs destroy lock
+.PHONY: help run key test e2e check format loop-table bundle synth sam bootstrap deploy model-key ask stream logs destroy lock
 .DEFAULT_GOAL := help

@@ -9,12 +9,13 @@ Cold start, in this order: the loop and, with EVENT_LOOP=patch, nest_asyncio on 
 
 from typing import Any
 
-from handler import telemetry
+from handler import snapshot, telemetry
 from handler.app import app
 from handler.event_loop import EnvironmentLoop
 from handler.settings import get_settings
 
 environment = EnvironmentLoop(app, get_settings().event_loop, report=telemetry.report)
+snapshot.register(environment)
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:

@@ -48,8 +48,8 @@ def _guard(app: FastAPI, settings: Settings) -> None:
             CORSMiddleware,
             allow_origins=settings.cors_origins,
             allow_methods=("GET", "POST", "DELETE"),
-            allow_headers=("authorization", "content-type", "idempotency-key"),
-            expose_headers=("x-request-id",),
+            allow_headers=("*",),  # OpenAI's client sends a dozen of its own
+            expose_headers=("x-request-id", "location", "retry-after"),
         )
 
 

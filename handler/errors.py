@@ -17,6 +17,7 @@ ServiceError
  ├─ SecretUnavailable        what Secrets Manager holds could not be read
  ├─ IssuerUnavailable        who issues tokens could not be asked for his keys
  ├─ Interrupted              the run was stopped from outside
+ ├─ OutOfTime                the invocation ends before the run does
  ├─ GivenUp                  begun again too often
  ├─ UpstreamFailed           the model, or what stands behind it
  ├─ RunLimitExceeded         too many model calls
@@ -129,6 +130,12 @@ class Interrupted(ServiceError):
     """The run was stopped from outside before it was done."""
 
     status, kind = 503, "interrupted"
+
+
+class OutOfTime(ServiceError):
+    """The invocation ends before the run does, and nobody takes it up."""
+
+    status, kind = 504, "deadline_exceeded"
 
 
 class GivenUp(ServiceError):

@@ -12,12 +12,14 @@ from handler.errors import ServiceError
 
 logger = logging.getLogger(__name__)
 _PAUSE = 5.0  # seconds after a failure until somebody asks again
+_OLDEST = 900.0  # seconds that a value outlives its source: what was withdrawn must not hold for ever
 
 
 class Fresh[T]:
     """A value that `fetch` gets, in a worker thread: one at a time, whoever waits gets the same.
 
-    name: for the log. unavailable: raised while there is no value; once there was one, it outlives a failure.
+    name: for the log. unavailable: raised while there is no value; once there was one, it outlives a failure
+    for a quarter of an hour.
     keep: seconds.
     """
 
@@ -29,7 +31,7 @@ class Fresh[T]:
     def forget(self) -> None:
         """As if it had never been fetched."""
         self._held: tuple[T] | None = None
-        self._looked, self._lasts = 0.0, 0.0
+        self._looked, self._fetched, self._lasts = 0.0, 0.0, 0.0
 
     async def value(self, most: float | None = None) -> T:
         """The value. most: seconds that it may be old, where that is not as long as it is kept.
@@ -51,8 +53,10 @@ class Fresh[T]:
     async def _look(self) -> None:
         try:
             self._held = (await asyncio.to_thread(self._fetch),)
-            self._lasts = self._keep
+            self._lasts, self._fetched = self._keep, time.time()
         except Exception:
+            if not 0 <= time.time() - self._fetched < _OLDEST:
+                self._held = None
             older = "could not be read" if self._held is None else "could not be read again, the older value stays"
             logger.exception("%s %s", self._name, older)
             self._lasts = _PAUSE

@@ -1,5 +1,6 @@
 """Every setting of the service: typed, read once, frozen. What is wrong refuses to start, by name."""
 
+import math
 import os
 from functools import cache
 from typing import Annotated, Literal, Self
@@ -53,6 +54,7 @@ class Settings(BaseSettings):
     jwt_issuer: Annotated[str, AfterValidator(variables.private_url)] | None = None
     jwt_audience: str | None = None
     cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(variables.origins)] = ()
+    answer_seconds: float = Field(default=math.inf, gt=0)
     max_model_calls: int = Field(default=50, ge=1)
     max_output_tokens: int = Field(default=100_000, ge=16)  # 16 is the least that OpenAI takes
 

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
-from handler import telemetry
+from handler import snapshot, telemetry
 from handler.environment import runs
 from handler.event_loop import EnvironmentLoop
 from handler.settings import get_settings
@@ -28,6 +28,7 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 environment = EnvironmentLoop(app, get_settings().event_loop, report=telemetry.report)
+snapshot.register(environment)
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:

@@ -4,9 +4,11 @@ Every field may be given for one command, e.g. `-c waf=true -c memory_mb=2048`.
 """
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from constructs import Node
 from pydantic import TypeAdapter, ValidationError
@@ -29,7 +31,7 @@ class Environment:
     jwt_issuer: str = ""
     jwt_audience: str = ""
     domain_name: str = ""
-    certificate_arn: str = ""  # ACM, in the region of the deployment
+    certificate_arn: str = ""  # ACM, in the region of the deployment; for an edge endpoint in us-east-1
     endpoint: Literal["regional", "edge"] = "regional"
     waf: bool = False  # USD 6 a month and more; blocks who sends more than waf_requests in 5 minutes
     waf_requests: int = 1000
@@ -38,9 +40,12 @@ class Environment:
 
     memory_mb: int = 1024
     answer_seconds: int = 29  # of a buffered answer; what takes longer goes on in the worker
-    stream_seconds: int = 29
+    streaming: bool = True  # false: streams come whole, at their end; emulators on this machine cannot do better
+    stream_seconds: int = 900
     worker_seconds: int = 900
-    worker_concurrency: int = 10  # workers at once, so that a full queue does not use up the model's rate limit
+    worker_concurrency: int = (
+        5  # workers at once (25 runs): a full queue must not use up what the model, or Lambda, allows
+    )
     reserved_concurrency: int | None = None  # of ApiFunction and of StreamFunction; a new account has only 10 in all
     snap_start: bool = True  # USD 4 per GB of memory, function and month
     provisioned_concurrency: int = 0  # instead of SnapStart
@@ -64,7 +69,7 @@ class Environment:
 
 ENVIRONMENTS: Mapping[str, Mapping[str, Any]] = {
     "dev": {},
-    "production": {"production": True, "log_days": 365, "alarm_email": "", "requests_per_second": 200, "burst": 400},
+    "production": {"production": True, "log_days": 365, "requests_per_second": 200, "burst": 400},
 }
 
 
@@ -83,11 +88,18 @@ def chosen(node: Node) -> Environment:
         raise DeploymentError(f"-c {unknown[0]}=... is unknown: write one of {', '.join(sorted(known))}")
     for mapping in {"variables", "secrets"} & context.keys():
         context[mapping] = _mapping(mapping, context[mapping])
+    context.setdefault("streaming", not _is_emulated())
     try:
         return TypeAdapter(Environment).validate_python({"name": name, **ENVIRONMENTS[name], **context})
     except ValidationError as error:
         first = error.errors()[0]
         raise DeploymentError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+
+
+def _is_emulated() -> bool:
+    """Whether the AWS that is deployed to is an emulator on this machine: none of them leads a stream to a Lambda."""
+    endpoint = os.environ.get("AWS_ENDPOINT_URL", "")
+    return urlsplit(endpoint).hostname in ("localhost", "127.0.0.1", "::1")
 
 
 def _mapping(name: str, value: Any) -> Any:

@@ -16,6 +16,7 @@ from infra.run_queue import RunQueue
 
 _READ = ("dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query")
 _WRITE = ("dynamodb:PutItem", "dynamodb:DeleteItem")  # transactions need nothing more; nothing here scans or updates
+_SILENCE, _EDGE_SILENCE = 280, 25  # seconds that a whole answer may take on a route that streams
 _LEASES = {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": ["running"]}}  # the partition that a sweep looks at
 
 
@@ -25,24 +26,39 @@ class Functions:
     def __init__(self, scope: Construct, *, environment: Environment, data: DataStack, queue: RunQueue) -> None:
         self._scope, self._environment, self._data, self._queue = scope, environment, data, queue
         # 29 s are what API Gateway waits for a whole answer; a run that needs longer goes on in the worker.
-        self.api = self._answering("ApiFunction", "handler.api.handler", environment.answer_seconds)
-        self.stream = self._answering("StreamFunction", "handler.api.handler", environment.stream_seconds)
+        self.api = self._answering("ApiFunction", "handler.api.handler", environment.answer_seconds, {})
+        # 15 minutes, as long as Lambda and the gateway let a stream be. What is silent the gateway cuts after 5 minutes
+        # (edge: 30 s): streams speak every 10 s, and who waits for a whole answer is told before where it goes on.
+        self.stream = self._streaming() if environment.streaming else self._whole()
         self.worker = self._worker()
         self.sweep = self._sweep()
         self.every = (self.api, self.stream, self.worker, self.sweep)
 
-    def _answering(self, logical_id: str, handler: str, seconds: int) -> AgencyFunction:
+    def _answering(
+        self, logical_id: str, handler: str, seconds: int, variables: Mapping[str, str], *, streams: bool = False
+    ) -> AgencyFunction:
         function = self._running(
             logical_id,
             handler,
             seconds,
-            self._callers(),
+            {**self._callers(), **variables},
+            streams=streams,
             provisioned=self._environment.provisioned_concurrency,
             reserved=self._environment.reserved_concurrency,
         )
         if self._environment.auth == "keys":
             function.allow("secretsmanager:GetSecretValue", on=self._data.api_keys.secret_arn)
         return function
+
+    def _streaming(self) -> AgencyFunction:
+        """The wrapper starts our runtime client in place of AWS's, which cannot stream."""
+        silence = _EDGE_SILENCE if self._environment.endpoint == "edge" else _SILENCE
+        variables = {"AWS_LAMBDA_EXEC_WRAPPER": "/var/task/handler/stream.sh", "ANSWER_SECONDS": str(silence)}
+        seconds = self._environment.stream_seconds
+        return self._answering("StreamFunction", "handler.stream.handler", seconds, variables, streams=True)
+
+    def _whole(self) -> AgencyFunction:
+        return self._answering("StreamFunction", "handler.stream.handler", self._environment.answer_seconds, {})
 
     def _worker(self) -> AgencyFunction:
         """15 minutes, as long as Lambda lets it: every handover to the next costs a start."""

@@ -1,6 +1,6 @@
 """Who is told, and of what: alarms and a budget to one topic, and a dashboard to look at then."""
 
-from aws_cdk import Duration
+from aws_cdk import Duration, Stack
 from aws_cdk import aws_budgets as budgets
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
@@ -33,6 +33,7 @@ class Monitoring(Construct):
         super().__init__(scope, construct_id)
         self._environment = environment
         self.topic = sns.Topic(self, "Alarms", enforce_ssl=True)
+        self._let_publish("cloudwatch.amazonaws.com")
         if environment.alarm_email:
             self.topic.add_subscription(subscriptions.EmailSubscription(environment.alarm_email))
         p95 = api.api.metric_latency(statistic="p95", period=_FIVE_MINUTES)
@@ -71,6 +72,17 @@ class Monitoring(Construct):
             )
         ]
 
+    def _let_publish(self, service: str) -> None:
+        """The topic's policy takes the place of the default one, which would let the whole account."""
+        self.topic.add_to_resource_policy(
+            iam.PolicyStatement(
+                actions=["sns:Publish"],
+                principals=[iam.ServicePrincipal(service)],
+                resources=[self.topic.topic_arn],
+                conditions={"StringEquals": {"aws:SourceAccount": Stack.of(self).account}},
+            )
+        )
+
     def _own(self, name: str, period: Duration = _FIVE_MINUTES) -> cloudwatch.Metric:
         """A metric that handler/telemetry.py writes into the log."""
         return cloudwatch.Metric(
@@ -99,7 +111,8 @@ class Monitoring(Construct):
         return alarm
 
     def _dashboard(self, functions: Functions, api: RestApi, queue: RunQueue) -> None:
-        dashboard = cloudwatch.Dashboard(self, "Dashboard", dashboard_name=self._environment.stack)
+        name = f"{self._environment.stack}-{Stack.of(self).region}"  # all regions of an account share the names
+        dashboard = cloudwatch.Dashboard(self, "Dashboard", dashboard_name=name)
         requests = [api.api.metric_count(), api.api.metric_client_error(), api.api.metric_server_error()]
         latency = [api.api.metric_latency(statistic=each) for each in ("p50", "p95")]
         waiting = [
@@ -127,13 +140,7 @@ class Monitoring(Construct):
         )
 
     def _budget(self) -> None:
-        self.topic.add_to_resource_policy(
-            iam.PolicyStatement(
-                actions=["sns:Publish"],
-                principals=[iam.ServicePrincipal("budgets.amazonaws.com")],
-                resources=[self.topic.topic_arn],
-            )
-        )
+        self._let_publish("budgets.amazonaws.com")
         told = budgets.CfnBudget.SubscriberProperty(subscription_type="SNS", address=self.topic.topic_arn)
         budgets.CfnBudget(
             self,

@@ -19,7 +19,8 @@ LOG_DAYS = {
     180: "SIX_MONTHS",
     365: "ONE_YEAR",
 }
-_RESERVED = re.compile(r"AWS_|LAMBDA_|_HANDLER$")
+_ARN = re.compile(r"arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:\d{12}:secret:.+-[A-Za-z0-9]{6}")
+_RESERVED = re.compile(r"^(AWS|LAMBDA)_|^_HANDLER$")
 
 
 class DeploymentError(Exception):
@@ -43,7 +44,8 @@ def refuse_mixed(path: str, *, route_streams: bool, function_streams: bool) -> N
 
 def _rules(of: "Environment") -> list[tuple[bool, str]]:
     secret = next((name for name in of.variables if _SECRET.search(name)), None)
-    reserved = next((name for name in of.variables if _RESERVED.match(name)), None)
+    reserved = next((name for name in (*of.variables, *of.secrets) if _RESERVED.search(name)), None)
+    no_arn = next((name for name, arn in of.secrets.items() if not _ARN.fullmatch(arn)), None)
     return [
         (
             not re.fullmatch(r"[a-z][a-z0-9]{0,19}", of.name),
@@ -54,7 +56,7 @@ def _rules(of: "Environment") -> list[tuple[bool, str]]:
             "snap_start and provisioned_concurrency exclude each other on Lambda: set snap_start to false",
         ),
         (
-            of.endpoint == "edge" and of.stream_seconds > 30,
+            of.streaming and of.endpoint == "edge" and of.stream_seconds > 30,
             "an edge endpoint cuts a stream that is silent for 30 seconds, and agents are: write endpoint=regional, "
             "or stream_seconds of at most 30",
         ),
@@ -76,4 +78,22 @@ def _rules(of: "Environment") -> list[tuple[bool, str]]:
             f"variables: {secret} could be read in the template: keep it in Secrets Manager, and name it in secrets",
         ),
         (reserved is not None, f"variables: {reserved} belongs to Lambda"),
+        (no_arn is not None, f"secrets: {no_arn} must be the whole ARN of a secret, with the six letters at its end"),
+        (
+            bool(of.jwt_issuer) and not of.jwt_issuer.startswith("https://"),
+            "jwt_issuer: write https://..., to the letter as its tokens have it",
+        ),
+        (
+            of.auth == "iam" and "CORS_ORIGINS" in of.variables,
+            "CORS_ORIGINS: a page cannot sign what a browser asks before it calls: with auth=iam it is of no use",
+        ),
+        (of.provisioned_concurrency < 0, "provisioned_concurrency: write 0 or more"),
+        (
+            of.reserved_concurrency is not None and not of.provisioned_concurrency <= of.reserved_concurrency,
+            "reserved_concurrency must be provisioned_concurrency or more",
+        ),
+        (
+            of.endpoint == "edge" and bool(of.certificate_arn) and ":acm:us-east-1:" not in of.certificate_arn,
+            "certificate_arn: an edge endpoint takes certificates of us-east-1 only",
+        ),
     ]

@@ -15,6 +15,7 @@ from infra.refusals import refuse_mixed
 
 # What the gateway says itself, as OpenAI's clients read it. They repeat a POST that got a 5xx: agents may have worked.
 _ERROR = '{"error": {"message": $context.error.messageString, "type": "%s", "param": null, "code": "%s"}}'
+_TLS = {"regional": "SecurityPolicy_TLS13_1_2_PFS_PQ_2025_09", "edge": "SecurityPolicy_TLS12_2018_EDGE"}
 _GATEWAY = "$context.error.responseType"
 _LOG_POLICY = "Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs"
 _LOGGED = {  # nothing that a caller writes freely: the gateway does not escape it
@@ -23,7 +24,7 @@ _LOGGED = {  # nothing that a caller writes freely: the gateway does not escape 
     "ip": "$context.identity.sourceIp",
     "caller": "$context.identity.userArn",
     "method": "$context.httpMethod",
-    "path": "$context.path",
+    "route": "$context.resourcePath",
     "status": "$context.status",
     "bytes": "$context.responseLength",
     "latency_ms": "$context.responseLatency",
@@ -71,8 +72,15 @@ class RestApi(Construct):
         iam = self._environment.auth == "iam" and not is_open
         self.api.root.resource_for_path(path).add_method(
             method,
-            gateway.LambdaIntegration(function.live, timeout=Duration.seconds(29), allow_test_invoke=False),
+            self._integration(function, streams),
             authorization_type=gateway.AuthorizationType.IAM if iam else gateway.AuthorizationType.NONE,
+        )
+
+    def _integration(self, function: AgencyFunction, streams: bool) -> gateway.LambdaIntegration:
+        mode = gateway.ResponseTransferMode.STREAM if streams else gateway.ResponseTransferMode.BUFFERED
+        seconds = self._environment.stream_seconds if streams else self._environment.answer_seconds
+        return gateway.LambdaIntegration(
+            function.live, response_transfer_mode=mode, timeout=Duration.seconds(seconds), allow_test_invoke=False
         )
 
     def _stage(self) -> gateway.StageOptions:
@@ -80,7 +88,6 @@ class RestApi(Construct):
             stage_name=self._environment.name,
             throttling_rate_limit=self._environment.requests_per_second,
             throttling_burst_limit=self._environment.burst,
-            metrics_enabled=True,
             access_log_destination=gateway.LogGroupLogDestination(self._log),
             access_log_format=gateway.AccessLogFormat.custom(json.dumps(_LOGGED)),
         )
@@ -89,9 +96,8 @@ class RestApi(Construct):
         """At the default address; CDK's own property is only there for domains."""
         resource = self.api.node.default_child
         assert isinstance(resource, gateway.CfnRestApi)
-        if self._environment.endpoint == "regional":
-            resource.security_policy = "SecurityPolicy_TLS13_1_2_PFS_PQ_2025_09"
-            resource.endpoint_access_mode = "BASIC"
+        resource.security_policy = _TLS[self._environment.endpoint]
+        resource.endpoint_access_mode = "BASIC"
 
     def _answer_errors(self) -> None:
         for name, type_, kind, headers in (
@@ -103,7 +109,7 @@ class RestApi(Construct):
                 name,
                 type=type_,
                 templates={"application/json": _ERROR % (kind, _GATEWAY)},
-                response_headers=headers,
+                response_headers={"access-control-allow-origin": "'*'", **headers},  # nothing in it is anybody's
             )
 
     def _with_domain(self) -> str:

@@ -6,7 +6,7 @@ from constructs import Construct
 
 from infra.environments import Environment
 
-_TRIES = 3  # a message is only a hint, and what it stands for is counted in the store: three are for bad luck
+_TRIES = 5  # as AWS advises where a function may be throttled; attempts at a run are counted in the store
 
 
 class RunQueue(Construct):

@@ -20,9 +20,9 @@ class ServiceStack(Stack):
         functions = Functions(self, environment=environment, data=data, queue=queue)
         api = RestApi(self, "Gateway", environment=environment)
         api.add("GET", "/health", functions.api, is_open=True)
-        api.add("POST", "/v1/responses", functions.stream)
-        api.add("GET", "/v1/responses/{id}", functions.stream)
-        # A path that the gateway knows does not fall back to the proxy: its other methods have to be said.
+        api.add("POST", "/v1/responses", functions.stream, streams=environment.streaming)
+        api.add("GET", "/v1/responses/{id}", functions.stream, streams=environment.streaming)
+        # All methods of each path are said: which ones fall back to the proxy, gateways and emulators see differently.
         for path in ("/v1/responses", "/v1/responses/{id}", "/v1/responses/{id}/{proxy+}", "/{proxy+}"):
             api.add("ANY", path, functions.api)
         monitoring = Monitoring(self, "Monitoring", environment=environment, api=api, functions=functions, queue=queue)
@@ -30,6 +30,11 @@ class ServiceStack(Stack):
         CfnOutput(self, "Url", value=api.url)
         if api.target:
             CfnOutput(self, "DomainTarget", value=api.target, description="what the domain's name in DNS must point to")
-        CfnOutput(self, "FirstKey", value=f"make key OWNER=you SECRET={data.api_keys.secret_arn}")
+        CfnOutput(
+            self,
+            "FirstKey",
+            value=f"make key OWNER=you SECRET={data.api_keys.secret_arn}",
+            description="with auth=keys",
+        )
         CfnOutput(self, "ModelKey", value=f"make model-key SECRET={data.openai_key.secret_arn}")
         CfnOutput(self, "Alarms", value=monitoring.topic.topic_arn)

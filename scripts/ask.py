@@ -1,14 +1,16 @@
-"""Ask a deployed agency and print its answer: `make ask URL=https://... KEY=... MESSAGE="..."` (AGENCY=name)."""
+"""Ask a deployed agency: `make ask URL=https://... KEY=... MESSAGE="..."` (AGENCY=name); `make stream` likewise."""
 
 import os
 import sys
 import time
+from collections.abc import Iterable
+from typing import Any
 
-from openai import OpenAI, OpenAIError
-from openai.types.responses import Response
+from openai import APIConnectionError, OpenAI, OpenAIError
+from openai.types.responses import Response, ResponseStreamEvent
 
 _UNFINISHED = ("queued", "in_progress")
-_PAUSE = 2.0  # seconds between looks at a run that goes on in the background
+_PAUSE = 2.0  # seconds between looks at a run that goes on in the background, and before a broken stream is resumed
 
 
 def main() -> None:
@@ -18,23 +20,66 @@ def main() -> None:
         sys.exit('Nothing asked: write make ask URL=https://... KEY=al_... MESSAGE="..."')
     client = OpenAI(base_url=f"{url.rstrip('/')}/v1", api_key=os.environ.get("KEY") or "none", max_retries=0)
     try:
-        response = _answer(client, os.environ.get("AGENCY") or client.models.list().data[0].id, message)
+        agency = os.environ.get("AGENCY") or client.models.list().data[0].id
+        response = _streamed(client, agency, message) if "--stream" in sys.argv else _whole(client, agency, message)
     except OpenAIError as error:
         sys.exit(f"No answer: {error}")
     if response.status != "completed":
         reason = response.error or response.incomplete_details
         sys.exit(f"The run ended as {response.status}: {reason.model_dump_json() if reason else 'no reason given'}")
-    print(response.output_text)
 
 
-def _answer(client: OpenAI, agency: str, message: str) -> Response:
+def _whole(client: OpenAI, agency: str, message: str) -> Response:
     response = client.responses.create(model=agency, input=message)
     if response.status in _UNFINISHED:
         print(f"{response.id} goes on in the background ...", file=sys.stderr)
     while response.status in _UNFINISHED:
         time.sleep(_PAUSE)
         response = client.responses.retrieve(response.id)
+    print(response.output_text)
     return response
+
+
+def _streamed(client: OpenAI, agency: str, message: str) -> Response:
+    """Follow the events; where a stream ends before its run does, go on with another behind the last one."""
+    seen = Seen()
+    seen.follow(client.responses.create(model=agency, input=message, stream=True))
+    while seen.response is None or seen.response.status in _UNFINISHED:
+        if seen.response is None:
+            raise OpenAIError("the stream ended before it began")
+        time.sleep(_PAUSE)
+        seen.follow(client.responses.retrieve(seen.response.id, stream=True, starting_after=seen.number))
+    print()
+    return seen.response
+
+
+class Seen:
+    """What was shown so far: `response` as the last event had it, `number` of that event."""
+
+    def __init__(self) -> None:
+        self.response: Response | None = None
+        self.number = -1
+        self._speaks = ""
+
+    def follow(self, events: Iterable[ResponseStreamEvent]) -> None:
+        """Show each; a connection that breaks ends it, as an end does."""
+        try:
+            for event in events:
+                self._show(event)
+        except APIConnectionError:
+            if self.response is None:
+                raise
+
+    def _show(self, event: Any) -> None:
+        self.number = event.sequence_number
+        self.response = getattr(event, "response", self.response)
+        if event.type == "response.output_item.added" and event.item.type == "message":
+            self._speaks = f"\n{event.item.agent}: "
+        elif event.type == "response.output_item.added" and event.item.type == "reasoning":
+            print(*(f"  {part.text}" for part in event.item.summary), sep="\n", flush=True)
+        elif event.type == "response.output_text.delta":
+            print(self._speaks, event.delta, sep="", end="", flush=True)
+            self._speaks = ""
 
 
 if __name__ == "__main__":

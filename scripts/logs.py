@@ -38,19 +38,17 @@ def _groups(cloudformation: Any, stack: str) -> dict[str, str]:
 
 
 def _follow(logs: Any, groups: dict[str, str], since: int) -> None:
-    printed: dict[str, int] = {}  # event id -> its time
+    printed: set[tuple[int, str, str]] = set()  # time in milliseconds, who writes, what
     while True:
-        new = {
-            event["eventId"]: (event["timestamp"], name, event["message"].rstrip())
+        found = {
+            (event["timestamp"], name, event["message"].rstrip())
             for group, name in groups.items()
             for event in _events(logs, group, since)
-            if event["eventId"] not in printed
         }
-        for when, name, message in sorted(new.values()):
+        for when, name, message in sorted(found - printed):
             print(f"{datetime.fromtimestamp(when / 1000):%H:%M:%S} {name:15} {message}", flush=True)
-        printed |= {event: when for event, (when, _, _) in new.items()}
-        since = max([since, *(when - _LATE for when in printed.values())])
-        printed = {event: when for event, when in printed.items() if when >= since}
+        since = max([since, *(when - _LATE for when, _, _ in found)])
+        printed = {line for line in printed | found if line[0] >= since}
         time.sleep(_PAUSE)
 
 

@@ -6,14 +6,18 @@ from getpass import getpass
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from handler.variables import bearer_key
+
 
 def main() -> None:
     """The functions read it within a minute."""
     if len(sys.argv) != 2 or not sys.argv[1]:
         sys.exit("Nothing stored: write make model-key SECRET=..., as `make deploy` prints it")
     value = (getpass("The key (it is not shown): ") if sys.stdin.isatty() else sys.stdin.readline()).strip()
-    if not value:
-        sys.exit("Nothing stored: no key was given")
+    try:
+        bearer_key(value)
+    except ValueError as error:
+        sys.exit(f"Nothing stored: the key {error}")
     try:
         boto3.session.Session().client("secretsmanager").put_secret_value(SecretId=sys.argv[1], SecretString=value)
     except (BotoCoreError, ClientError) as error:

@@ -11,14 +11,17 @@ The key, shown only this once:
 
     {key}
 
-{where}
-
-Call with it: curl -H "Authorization: Bearer $KEY" localhost:8000/agencies"""
+{where}"""
 _TO_BE_ADDED = """\
 Add this pair to API_KEYS (pairs are separated by commas, and an owner may have several keys):
 
-    {pair}"""
-_ADDED = "It is in the secret {secret}, and opens within a minute."
+    {pair}
+
+Call with it: curl -H "Authorization: Bearer $KEY" localhost:8000/agencies"""
+_ADDED = """\
+Its SHA-256 is in the secret {secret}, and it opens within a minute.
+
+Call with it: make ask URL=https://... KEY=... MESSAGE=..."""
 
 
 def main() -> None:

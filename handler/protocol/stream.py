@@ -8,6 +8,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from handler.protocol.output import Event
+from handler.protocol.resource import FINAL, Resource
 
 HEARTBEAT = 10.0  # seconds of silence before a comment; gateways and proxies close what is silent for long
 
@@ -47,6 +48,21 @@ class EventStream(Response):
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         except OSError:
             return  # the client has gone
+
+
+async def resumable(events: AsyncIterator[Event], response: Resource, root_path: str) -> AsyncIterator[Event]:
+    """The events; where they end before the response does, the last one says how to go on.
+
+    It repeats the number of the one before it, so that whoever only counts resumes right.
+    root_path: what the client writes before our paths.
+    """
+    last, is_final = -1, response["status"] in FINAL
+    async for event in events:
+        last, is_final = event["sequence_number"], event["type"].removeprefix("response.") in FINAL
+        yield event
+    if not is_final:
+        resume = f"{root_path}/v1/responses/{response['id']}?stream=true&starting_after={last}"
+        yield {"type": "response.in_progress", "sequence_number": last, "response": dict(response), "resume": resume}
 
 
 async def _gone(receive: Receive) -> None:

@@ -1,6 +1,7 @@
 """Responses, with their input and their stream of events."""
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
@@ -17,6 +18,12 @@ from handler.store import ABSENT, Put, Store
 RETENTION = 30 * 24 * 3600  # seconds that a response and its turn are kept
 _POLL = 0.25  # seconds between looks for what another process adds
 _LEAVE = 1.0  # seconds before the end of an invocation, at which a stream ends
+
+
+def _is_leaving() -> bool:
+    """Whether this invocation ends so soon that nobody should wait here any more."""
+    left = remaining()
+    return left is not None and left < _LEAVE
 
 
 def expiry() -> int:
@@ -109,11 +116,12 @@ class Responses:
                     return found[0]
         raise NotFound(f"Item with id {str(wanted)[:99]!r} not found.", param=f"{param}.id")
 
-    async def final(self, response_id: str) -> Kept:
-        """One response, when it does not change any more."""
+    async def final(self, response_id: str, seconds: float = math.inf) -> Kept:
+        """One response, when it does not change any more; or as it is after so long, or when the invocation ends."""
+        end = time.monotonic() + seconds
         while True:
             kept = await self.get(response_id)
-            if kept.response["status"] in FINAL:
+            if kept.response["status"] in FINAL or time.monotonic() > end or _is_leaving():
                 return kept
             await asyncio.sleep(_POLL)
 
@@ -137,8 +145,7 @@ class Responses:
                     if event["sequence_number"] > after:
                         after = event["sequence_number"]
                         yield event
-            left = remaining()
-            if final or (left is not None and left < _LEAVE):
+            if final or _is_leaving():
                 return  # whoever wants more asks for what comes after
             await asyncio.sleep(_POLL)
 

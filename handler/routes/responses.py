@@ -8,7 +8,7 @@ from handler.auth import Owner
 from handler.errors import InvalidRequest
 from handler.protocol.request import CompactRequest, CreateResponse
 from handler.protocol.resource import FINAL, answered
-from handler.protocol.stream import EventStream
+from handler.protocol.stream import EventStream, resumable
 from handler.records import Kept, Responses
 from handler.routes.pages import Page, page
 from handler.routes.service import IdempotencyKey, RootPath, Service, once
@@ -29,10 +29,11 @@ async def create(
     begun = await runs.begin(body, owner, once(key, body))
     if isinstance(begun, Kept):
         if body.stream:
-            return EventStream(Responses(runs.store, owner).events(begun.response["id"]), _nothing)
+            kept = Responses(runs.store, owner).events(begun.response["id"])
+            return EventStream(resumable(kept, begun.response, root), _nothing)
         return answered(await runs.settled(owner, begun), root)
     if body.stream:
-        return EventStream(begun.follow(runs.execute(begun)), begun.leave)
+        return EventStream(resumable(begun.follow(runs.execute(begun)), begun.response, root), begun.leave)
     return answered(await runs.execute(begun), root)
 
 
@@ -47,6 +48,7 @@ async def retrieve(
     response_id: str,
     owner: Owner,
     runs: Service,
+    root: RootPath,
     stream: bool = False,
     starting_after: Annotated[int | None, Query(ge=-1)] = None,
 ) -> Response | dict[str, Any]:
@@ -57,7 +59,7 @@ async def retrieve(
         if not kept.streamed:
             raise InvalidRequest("This response was not streamed, so it has no events.", param="stream")
         after = -1 if starting_after is None else starting_after
-        return EventStream(responses.events(response_id, after), _nothing)
+        return EventStream(resumable(responses.events(response_id, after), kept.response, root), _nothing)
     return kept.response
 
 

@@ -1,6 +1,7 @@
 """How a run begins: everything that can be refused is refused here, before anything is kept or asked."""
 
 import logging
+import math
 import uuid
 from contextlib import suppress
 from typing import Any
@@ -46,6 +47,7 @@ class Runs:
         self.store: Store = open_store(settings.store)
         self._equipment = Equipment(settings, self._models, self.store)
         self.queue: Queue = open_queue(settings.queue)
+        self._answer_seconds = settings.answer_seconds
 
     async def begin(
         self,
@@ -138,13 +140,13 @@ class Runs:
             logger.exception("run %s: the queue could not be told of it", run_id)
 
     async def settled(self, owner: str, kept: Kept) -> resource.Resource:
-        """What an earlier request with the same idempotency key was answered.
+        """What an earlier request with the same idempotency key was answered, or how it stands when time is up.
 
         Raises:
             ServiceError: as it failed.
         """
         if not kept.response["background"]:
-            kept = await Responses(self.store, owner).final(kept.response["id"])
+            kept = await Responses(self.store, owner).final(kept.response["id"], self._answer_seconds)
         if error := kept.response["error"]:
             raise again(error["code"], error["message"])
         return kept.response
@@ -205,7 +207,8 @@ class Runs:
             lease = new_lease(owner, response_id, background=background)
             keeping = Keeping(self.store, owner, response_id, asked, place, conversation, lease)
             changes = keeping.begin(response)
-        run = Run(response, bool(request.stream), keeping, durable=self.queue.durable)
+        patience = math.inf if request.stream else self._answer_seconds
+        run = Run(response, bool(request.stream), keeping, durable=self.queue.durable, patience=patience)
         await self._equipment.equip(run, request, owner, given, place)
         return run, changes
 

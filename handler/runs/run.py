@@ -2,12 +2,13 @@
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import suppress
 from typing import Any, Literal
 
-from handler.errors import INTERNAL, GivenUp, Interrupted, ServiceError, StoreUnavailable, UpstreamFailed
+from handler.errors import INTERNAL, GivenUp, Interrupted, OutOfTime, ServiceError, StoreUnavailable, UpstreamFailed
 from handler.event_loop import DeadlineExceeded, current, remaining
 from handler.models import Meter
 from handler.protocol.output import Event, Output
@@ -36,12 +37,20 @@ class HandedOver(Exception):
 class Run:
     """A run that has begun. live: its events are wanted. keeping: None for a run that is not stored.
 
-    durable: somebody takes it up again if this attempt has to stop.
+    durable: somebody takes it up again if this attempt has to stop. patience: seconds that the client's gateway waits.
     """
 
     desk: Desk | None = None
 
-    def __init__(self, response: Resource, live: bool, keeping: Keeping | None, *, durable: bool) -> None:
+    def __init__(
+        self,
+        response: Resource,
+        live: bool,
+        keeping: Keeping | None,
+        *,
+        durable: bool,
+        patience: float = math.inf,
+    ) -> None:
         self.response, self.live, self.keeping, self._durable = response, live, keeping, durable
         self.meter, self.feed = Meter(), Feed()
         self.output = Output(self.feed.emit if live else _to_nobody, response["id"])
@@ -54,6 +63,7 @@ class Run:
         self.waited = round(1000 * max(time.time() - queued, 0.0), 1)  # milliseconds since it was asked for
         left = remaining()
         self._margin = 0.0 if left is None else min(2.5, 0.25 * left)
+        self._patient_until = time.monotonic() + patience
 
     async def execute(self) -> Resource:
         """Run to the end; returns the response when it is kept.
@@ -64,13 +74,12 @@ class Run:
             Lost: another attempt has it.
         """
         await self._begin()
-        keeper = asyncio.create_task(self._keep(self.keeping)) if self.keeping else None
+        keeper = asyncio.create_task(self._keep())
         started = time.monotonic()
         try:
             return await self._answer()
         finally:
-            if keeper:
-                keeper.cancel()
+            keeper.cancel()
             self.feed.end()
             self.facts = facts(self, time.monotonic() - started)
             if invocation := current.get():
@@ -153,6 +162,10 @@ class Run:
             if self.stopped == "handed over":
                 raise handed_over
             raise asyncio.CancelledError
+        if self.stopped == "handed over":
+            late = OutOfTime("The run did not finish before the deadline of this invocation.")
+            await self._fail(late)
+            raise late
         await self._fail(Interrupted("The run was interrupted."))
         raise asyncio.CancelledError
 
@@ -199,20 +212,23 @@ class Run:
         if self.live:
             self.feed.emit(kind, response=dict(self.response))
 
-    async def _keep(self, keeping: Keeping) -> None:
+    async def _keep(self) -> None:
         """While the agents work: keep the events and the lease, and watch the clock."""
         spoken = time.monotonic()
         while self.stopped is None:
             await asyncio.sleep(_FLUSH)
-            try:
-                if self.feed.unkept() or time.monotonic() - spoken > _RENEW:
-                    spoken = time.monotonic()
-                    await self._go_on(keeping)
-            except ServiceError:
-                logger.exception("run %s: could not be kept so far", self.response["id"])
-            left = remaining()
-            if self._durable and left is not None and left < self._margin:
+            if self.keeping and (self.feed.unkept() or time.monotonic() - spoken > _RENEW):
+                spoken = time.monotonic()
+                try:
+                    await self._go_on(self.keeping)
+                except ServiceError:
+                    logger.exception("run %s: could not be kept so far", self.response["id"])
+            if self._is_late():
                 self.stop("handed over")
+
+    def _is_late(self) -> bool:
+        left = remaining()
+        return time.monotonic() > self._patient_until or (left is not None and left < self._margin)
 
     async def _go_on(self, keeping: Keeping) -> None:
         events = self.feed.unkept()

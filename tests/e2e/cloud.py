@@ -33,7 +33,6 @@ class Cloud:
             "AWS_ENDPOINT_URL_S3": self.url,
             "AWS_ACCESS_KEY_ID": "test",
             "AWS_SECRET_ACCESS_KEY": "test",
-            "AWS_DEFAULT_REGION": "us-east-1",
             "AWS_REGION": "us-east-1",
             "AWS_EC2_METADATA_DISABLED": "true",
             "CDK_DEFAULT_ACCOUNT": "000000000000",
@@ -112,6 +111,24 @@ class Cloud:
         )
         assert done.returncode == 0, done.stdout
         return done.stdout
+
+    def start(self, *command: str) -> subprocess.Popen[str]:
+        """Begin a command of the project's."""
+        return subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=self.environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    @staticmethod
+    def end(process: subprocess.Popen[str]) -> None:
+        """With what it has started."""
+        os.killpg(process.pid, signal.SIGTERM)
 
     def outputs(self) -> dict[str, str]:
         """What the service stack says of itself."""

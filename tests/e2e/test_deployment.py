@@ -9,9 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.e2e.cloud import ROOT, STACK, Cloud, wait_until
+from tests.e2e.cloud import STACK, Cloud, wait_until
 
-PYTHON = str(ROOT / ".venv" / "bin" / "python")
 MESSAGE = "Client Weber GmbH asks about next week's installation plan for the crew in Stuttgart. Prepare the reply."
 AGENCY = "agreement-desk"
 
@@ -27,7 +26,7 @@ class Deployment:
         """As the output FirstKey says."""
         command, _, secret = self.cloud.outputs()["FirstKey"].partition(" SECRET=")
         assert command == "make key OWNER=you"
-        printed = self.cloud.run(PYTHON, "-m", "handler.auth", owner, "--secret", secret, PYTHONPATH=".:agents")
+        printed = self.cloud.run("make", "-s", "key", f"OWNER={owner}", f"SECRET={secret}")
         (key,) = re.findall(r"al_\S+", printed)
         return str(key)
 
@@ -193,6 +192,38 @@ def test_a_message_that_nobody_understands_ends_among_the_dead_letters(deploymen
         cloud.client("sqs").send_message(QueueUrl=queue, MessageBody="not ours")
     wait_until(lambda: deployment.waiting(dead) == 1, 100)
     assert deployment.ended(response["id"])["status"] == "completed"
+
+
+def test_make_ask_prints_the_answer(deployment: Deployment) -> None:
+    cloud = deployment.cloud
+    printed = cloud.run("make", "-s", "ask", URL=deployment.api, KEY=deployment.key, MESSAGE=MESSAGE)
+    assert "Dear Weber GmbH" in printed
+    streamed = cloud.run("make", "-s", "stream", URL=deployment.api, KEY=deployment.key, MESSAGE=MESSAGE)
+    assert "  AgreementManager asks PlanfixAgent\n" in streamed
+    assert "\nAgreementManager: [offline model] " in streamed
+    assert "Dear Weber GmbH" in streamed
+    with pytest.raises(AssertionError, match="No answer: "):
+        cloud.run("make", "-s", "ask", URL=deployment.api, KEY="al_wrong", MESSAGE=MESSAGE)
+
+
+def test_make_logs_follows_what_the_functions_write(deployment: Deployment) -> None:
+    with deployment.cloud.start("make", "-s", "logs") as following:
+        assert following.stdout
+        lines = [line for _, line in zip(range(30), following.stdout, strict=False)]
+        deployment.cloud.end(following)
+    assert any("ApiFunction" in line and '"request_id"' in line for line in lines), "".join(lines)
+
+
+def test_the_models_key_is_taken_from_the_terminal_and_used_within_a_minute(deployment: Deployment) -> None:
+    cloud = deployment.cloud
+    command, _, secret = cloud.outputs()["ModelKey"].partition(" SECRET=")
+    assert command == "make model-key"
+    with cloud.start("make", "-s", "model-key", f"SECRET={secret}") as putting:
+        printed, _ = putting.communicate("sk-test\n", timeout=60)
+    assert "Stored." in printed
+    assert "sk-test" not in printed
+    secrets = cloud.client("secretsmanager")
+    assert secrets.get_secret_value(SecretId=secret)["SecretString"] == "sk-test"
 
 
 def test_what_the_functions_wrote_is_json_and_holds_no_key(deployment: Deployment) -> None:

@@ -54,12 +54,18 @@ class Assembly:
 
 
 def synth(**context: Any) -> Assembly:
-    """With `-c name=value` for each (-O: see requirements-overrides.in).
+    """With `-c name=value` for each, and as NAME=value in the environment where it is written so.
+
+    (-O: see requirements-overrides.in.)
 
     Raises:
         Refused: with what was printed.
     """
-    return _synth(json.dumps({name: _typed(value) for name, value in context.items()}, sort_keys=True))
+    given = {name: _typed(value) for name, value in context.items()}
+    return _synth(
+        json.dumps({name: value for name, value in given.items() if name.islower()}, sort_keys=True),
+        tuple((name, value) for name, value in given.items() if name.isupper()),
+    )
 
 
 def _typed(value: Any) -> str:
@@ -68,12 +74,18 @@ def _typed(value: Any) -> str:
 
 
 @cache
-def _synth(context: str) -> Assembly:
+def _synth(context: str, variables: tuple[tuple[str, str], ...]) -> Assembly:
     folder = Path(tempfile.mkdtemp(prefix="cdk.out-"))
     done = subprocess.run(
         [sys.executable, "-O", "-m", "infra.app"],
         cwd=ROOT,
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": ".", "CDK_OUTDIR": str(folder), "CDK_CONTEXT_JSON": context},
+        env={
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": ".",
+            "CDK_OUTDIR": str(folder),
+            "CDK_CONTEXT_JSON": context,
+            **dict(variables),
+        },
         capture_output=True,
         text=True,
     )

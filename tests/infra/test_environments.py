@@ -38,7 +38,7 @@ def test_what_cannot_be_deployed_is_said(fields: dict[str, Any], sentence: str) 
 
 def test_what_can_be_deployed_is_not_refused() -> None:
     Environment(provisioned_concurrency=2, snap_start=False)
-    Environment(endpoint="edge")
+    Environment(endpoint="edge", stream_seconds=30)
     Environment(auth="jwt", jwt_issuer="https://issuer.example.com", jwt_audience="agencies")
     for name, fields in ENVIRONMENTS.items():
         Environment(name=name, **fields)

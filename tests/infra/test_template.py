@@ -117,7 +117,7 @@ def test_no_secret_has_a_value_in_the_template(dev: Assembly) -> None:
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_a_function_is_what_the_tests_run_and_ends_its_log(dev: Assembly, name: str) -> None:
     function = dev.service[name]["Properties"]
-    entry = "worker" if name in ("WorkerFunction", "SweepFunction") else "api"
+    entry = {"ApiFunction": "api", "StreamFunction": "stream"}.get(name, "worker")
     assert (function["Handler"], function["Runtime"]) == (f"handler.{entry}.handler", "python3.13")
     assert function["Architectures"] == ["arm64"]
     assert function["LoggingConfig"]["LogFormat"] == "JSON"
@@ -158,10 +158,38 @@ def test_everything_that_calls_a_function_calls_its_alias(dev: Assembly) -> None
         assert not any(f'"{name}"' in json.dumps(each) for name in FUNCTIONS)
 
 
-def test_the_buffered_functions_end_before_the_gateway_does(dev: Assembly) -> None:
-    assert dev.service["ApiFunction"]["Properties"]["Timeout"] <= 29
-    for each in routes(dev).values():
-        assert each["Integration"]["TimeoutInMillis"] <= 29_000
+def test_what_streams_streams_on_both_sides_and_nothing_else_does(dev: Assembly) -> None:
+    streaming = {("POST", "/v1/responses"), ("GET", "/v1/responses/{id}")}
+    for route, each in routes(dev).items():
+        integration = each["Integration"]
+        streams = integration.get("ResponseTransferMode") == "STREAM"
+        assert streams == (route in streaming) == ("response-streaming-invocations" in json.dumps(integration["Uri"]))
+        assert streams == ("StreamFunction" in json.dumps(integration["Uri"]))
+        assert integration["TimeoutInMillis"] == (900_000 if streams else 29_000)
+
+
+def test_on_an_emulator_and_where_it_is_not_wanted_nothing_streams() -> None:
+    for assembly in (synth(streaming=False), synth(AWS_ENDPOINT_URL="http://localhost:4566")):
+        assert not [each for each in routes(assembly).values() if "streaming" in json.dumps(each["Integration"])]
+        function = assembly.service["StreamFunction"]["Properties"]
+        assert "AWS_LAMBDA_EXEC_WRAPPER" not in function["Environment"]["Variables"]
+        assert function["Timeout"] == 29
+
+
+def test_the_functions_end_when_the_gateway_does(dev: Assembly) -> None:
+    assert dev.service["ApiFunction"]["Properties"]["Timeout"] == 29
+    assert dev.service["StreamFunction"]["Properties"]["Timeout"] == 900
+
+
+def test_the_streaming_function_starts_our_runtime_client_and_is_never_silent_for_long(dev: Assembly) -> None:
+    variables = dev.service["StreamFunction"]["Properties"]["Environment"]["Variables"]
+    wrapper = variables["AWS_LAMBDA_EXEC_WRAPPER"].removeprefix("/var/task/")
+    assert (ROOT / wrapper).stat().st_mode & 0o111
+    assert float(variables["ANSWER_SECONDS"]) < 300  # of silence, after which the gateway cuts
+    for name in set(FUNCTIONS) - {"StreamFunction"}:
+        assert "AWS_LAMBDA_EXEC_WRAPPER" not in dev.service[name]["Properties"]["Environment"]["Variables"]
+    edge = synth(endpoint="edge", stream_seconds=30).service["StreamFunction"]["Properties"]["Environment"]["Variables"]
+    assert float(edge["ANSWER_SECONDS"]) < 30
 
 
 # ------------------------------------------------------------------ roles

@@ -579,10 +579,12 @@ def test_a_stream_near_its_deadline_goes_on_in_another_attempt(start: Start, mon
         service = start(OPENAI_API_KEY="k", OPENAI_BASE_URL=server.base_url)
         answer = service.handler(http_event("POST", "/v1/responses", {**ASK, "stream": True}), Context(4))
         assert answer["statusCode"] == 200
-        first = Answer(200, {}, answer["body"]).events
+        *first, last = Answer(200, {}, answer["body"]).events
         made = first[0]["response"]["id"]
         assert numbers(first) == list(range(len(first)))
         assert first[-1]["type"] not in [f"response.{status}" for status in FINAL]
+        assert (last["type"], last["sequence_number"]) == ("response.in_progress", len(first) - 1)
+        assert last["resume"] == f"/v1/responses/{made}?stream=true&starting_after={len(first) - 1}"
         server.delay = 0
         attempt(service, made)
         assert len(server.requests) == 3
@@ -590,7 +592,49 @@ def test_a_stream_near_its_deadline_goes_on_in_another_attempt(start: Start, mon
     assert numbers(whole) == list(range(len(whole)))
     assert whole[: len(first)] == first
     assert replay(service, made, len(first) - 1) == whole[len(first) :]
+    resumed = service.handler(http_event("GET", last["resume"]), Context(60))
+    assert Answer(200, {}, resumed["body"]).events == whole[len(first) :]
     assert whole[-1]["type"] == "response.completed"
+
+
+def test_a_stream_that_only_looks_on_says_how_to_go_on_when_its_invocation_ends(service: Service) -> None:
+    def look(method: str, path: str, body: Any = None) -> list[dict[str, Any]]:
+        return Answer(200, {}, service.handler(http_event(method, path, body), Context(4))["body"]).events
+
+    *_, last = look("POST", "/v1/responses", {**LATER, "stream": True})
+    for _ in range(2):
+        assert last["type"] == "response.in_progress"
+        *_, last = look("GET", last["resume"])
+    attempt(service, last["response"]["id"])
+    events = look("GET", last["resume"])
+    assert events[-1]["type"] == "response.completed"
+    assert numbers(events) == list(range(len(events)))
+
+
+def test_a_run_that_nobody_takes_up_fails_in_time_and_says_so(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agencies.AGENCIES", {"agreement-desk": lookup})
+    with ModelServer(look_once, delay=3) as server:
+        service = start(OPENAI_API_KEY="k", OPENAI_BASE_URL=server.base_url)
+        ask = {**ASK, "store": False}
+        whole = service.handler(http_event("POST", "/v1/responses", ask), Context(4))
+        assert (whole["statusCode"], json.loads(whole["body"])["error"]["code"]) == (504, "deadline_exceeded")
+        stream = service.handler(http_event("POST", "/v1/responses", {**ask, "stream": True}), Context(4))
+        assert stream["statusCode"] == 200
+        last = Answer(200, {}, stream["body"]).events[-1]
+    assert (last["type"], last["response"]["error"]["code"]) == ("response.failed", "deadline_exceeded")
+
+
+def test_a_whole_answer_is_not_waited_for_longer_than_the_gateway_waits(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Behind a gateway that cuts what is silent, though the function has more time. A stream is never silent."""
+    monkeypatch.setattr("agencies.AGENCIES", {"agreement-desk": lookup})
+    with ModelServer(look_once, delay=1.7) as server:
+        service = start(OPENAI_API_KEY="k", OPENAI_BASE_URL=server.base_url, ANSWER_SECONDS="1")
+        whole = service.handler(http_event("POST", "/v1/responses", ASK), Context(60))
+        assert whole["statusCode"] == 202
+        stream = service.handler(http_event("POST", "/v1/responses", {**ASK, "stream": True}), Context(60))
+        assert Answer(200, {}, stream["body"]).events[-1]["type"] == "response.completed"
 
 
 def test_without_a_queue_it_is_refused_by_name(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:

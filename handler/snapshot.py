@@ -1,0 +1,99 @@
+"""SnapStart: what is prepared once, before the snapshot, and what each environment that is restored from it renews.
+
+A snapshot is taken when a version is published, and holds the whole process. So everything that a request needs is
+imported and has run once by then, and nothing in it is secret, connected or random.
+"""
+
+import asyncio
+import gc
+import logging
+import os
+import random
+import sys
+import tempfile
+from typing import TYPE_CHECKING
+
+from handler import environment
+from handler.event_loop import EnvironmentLoop
+from handler.settings import get_settings
+
+if TYPE_CHECKING:
+    from agency_swarm import Agency
+
+    from handler.runs import Runs
+
+logger = logging.getLogger(__name__)
+_SECONDS = 10.0  # for a rehearsal; an agency that hangs must not keep a version from being published
+
+
+def register(loop: EnvironmentLoop) -> None:
+    """Prepare and renew at Lambda's word where it takes snapshots; prepare now where nobody waits for the start."""
+    kind = os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE")
+    if kind == "provisioned-concurrency":
+        prepare(loop)
+    if kind != "snap-start":
+        return
+    from snapshot_restore_py import register_after_restore, register_before_snapshot
+
+    register_before_snapshot(prepare, loop)
+    register_after_restore(renew, loop)
+
+
+def prepare(loop: EnvironmentLoop) -> None:
+    """Import what a run needs, and run every agency once through the offline model."""
+    loop.run(_rehearse())
+    gc.collect()
+    gc.freeze()  # what is there now stays: no collection has to look at it, and no clone has to copy it
+
+
+def renew(loop: EnvironmentLoop) -> None:
+    """What must not be shared by clones: connections, credentials, secrets, and what only seems random."""
+    loop.run(environment.close())
+    if "handler.secrets" in sys.modules:
+        from handler import secrets
+
+        secrets.forget()
+    random.seed()
+    tempfile._name_sequence = None  # type: ignore[attr-defined]  # it has a generator of its own
+
+
+async def _rehearse() -> None:
+    import openai.resources  # its client imports it when it is first asked
+
+    from handler import catalogue
+    from handler.runs import Runs
+
+    assert openai.resources
+
+    settings = get_settings().model_copy(update={"openai_api_key": None, "openai_api_key_secret": None})
+    runs = Runs(settings)
+    try:
+        for name, create_agency in catalogue.factories().items():
+            try:
+                if _is_harmless(catalogue.build(create_agency)):
+                    await _run_once(runs, name)
+            except Exception:  # of every request too, which says more about it
+                logger.exception("agency %s could not be rehearsed before the snapshot", name)
+    finally:
+        await runs.aclose()
+    environment.runs()
+
+
+async def _run_once(runs: "Runs", name: str) -> None:
+    from handler.protocol.request import CreateResponse
+    from handler.runs.run import Run
+
+    request = CreateResponse(model=name, input="Are you there?", store=False, stream=True, tool_choice="none")
+    async with asyncio.timeout(_SECONDS):
+        run = await runs.begin(request, "snapshot")
+        assert isinstance(run, Run)  # nothing of it is stored, so nothing can be there already
+        async for _ in run.follow(runs.execute(run)):
+            pass
+        await run.leave()
+
+
+def _is_harmless(agency: "Agency") -> bool:
+    """Whether a run without tools reaches nobody: no model but the offline one, no server of tools."""
+    from agents import Model
+
+    return not any(isinstance(each.model, Model) or each.mcp_servers for each in agency.agents.values())

@@ -1,0 +1,68 @@
+"""A process prepared for a snapshot, and its clones: started by test_snapshot.py, one JSON line each."""
+
+import json
+import os
+import random
+import sys
+import tempfile
+import uuid
+from pathlib import Path
+from typing import Any
+
+from snapshot_restore_py import get_after_restore, get_before_snapshot
+
+from handler import api
+from tests.events import Context, rest_event
+
+
+def main() -> None:
+    """The snapshot lies between two lines of standard input: clones are forked from the same memory, one by one."""
+    for call, arguments, named in reversed(get_before_snapshot()):
+        call(*arguments, **named)
+    tell(connections=len(connections()), seen=seen())
+    events = [
+        rest_event("POST", "/v1/responses", json.loads(line), authorization=os.environ["BEARER"]) for line in sys.stdin
+    ]
+    for event in events:
+        if (clone := os.fork()) == 0:
+            answer(event)
+            os._exit(0)
+        os.waitpid(clone, 0)
+
+
+def answer(event: dict[str, Any]) -> None:
+    """In a clone."""
+    for call, arguments, named in get_after_restore():
+        call(*arguments, **named)
+    known = set(sys.modules)
+    made = api.handler(event, Context(60))
+    body = json.loads(made["body"])
+    tell(
+        status=made["statusCode"],
+        id=body.get("id"),
+        output=str(body)[:2000],
+        imported=sorted(set(sys.modules) - known),
+        connections=sorted(connections()),
+        seen=seen(),
+    )
+
+
+def seen() -> list[str]:
+    """What must be another in every clone."""
+    with tempfile.NamedTemporaryFile() as file:
+        return [str(random.random()), str(uuid.uuid4()), os.path.basename(file.name)]
+
+
+def connections() -> set[str]:
+    """The TCP connections of this process, by inode."""
+    mine = {os.readlink(path) for path in Path("/proc/self/fd").iterdir() if path.exists()}
+    inodes = {line.split()[9] for line in Path("/proc/self/net/tcp").read_text().splitlines()[1:]}
+    return {inode for inode in inodes if f"socket:[{inode}]" in mine}
+
+
+def tell(**what: Any) -> None:
+    print("TOLD", json.dumps(what), flush=True)
+
+
+if __name__ == "__main__":
+    main()
