@@ -58,12 +58,13 @@ def renew(loop: EnvironmentLoop) -> None:
 
 
 async def _rehearse() -> None:
-    import openai.resources  # its client imports it when it is first asked
+    from openai import AsyncOpenAI
 
     from handler import catalogue
     from handler.runs import Runs
 
-    assert openai.resources
+    async with AsyncOpenAI(api_key="none") as client:
+        _ = client.responses, client.chat.completions  # imported when they are first asked for
 
     settings = get_settings().model_copy(update={"openai_api_key": None, "openai_api_key_secret": None})
     runs = Runs(settings)

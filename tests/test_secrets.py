@@ -181,6 +181,10 @@ def test_what_was_read_outlives_a_failure(
     later(60)
     assert call(service).status == 404
     assert "AccessDeniedException" in caplog.text
+    later(800)
+    assert call(service).status == 404
+    later(100)
+    assert call(service).status == 503  # what was withdrawn where nobody can look must not hold for ever
     vault.relay.fault = lambda operation, request: None
     vault.put(secret, pair("bob"))
     later(5)

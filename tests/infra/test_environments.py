@@ -8,6 +8,8 @@ from infra.environments import ENVIRONMENTS, Environment
 from infra.refusals import DeploymentError, refuse_mixed
 from tests.infra.assembly import Refused, synth
 
+ARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:crm-AbCdEf"
+
 
 @pytest.mark.parametrize(
     ("fields", "sentence"),
@@ -29,6 +31,21 @@ from tests.infra.assembly import Refused, synth
         ({"variables": {"PLANFIX_TOKEN": "t"}}, "could be read in the template"),
         ({"variables": {"AWS_REGION": "x"}}, "belongs to Lambda"),
         ({"name": "Dev Test"}, "a-z"),
+        ({"secrets": {"CRM_SECRET": "my-token"}}, "must be the whole ARN"),
+        ({"secrets": {"AWS_REGION": ARN}}, "belongs to Lambda"),
+        ({"auth": "jwt", "jwt_issuer": "issuer.example.com", "jwt_audience": "a"}, "write https://"),
+        ({"auth": "iam", "variables": {"CORS_ORIGINS": "https://a.example.com"}}, "cannot sign"),
+        ({"provisioned_concurrency": -1, "snap_start": False}, "write 0 or more"),
+        ({"provisioned_concurrency": 9, "snap_start": False, "reserved_concurrency": 5}, "or more"),
+        (
+            {
+                "endpoint": "edge",
+                "stream_seconds": 30,
+                "domain_name": "a.example.com",
+                "certificate_arn": "arn:aws:acm:eu-central-1:1:x",
+            },
+            "us-east-1 only",
+        ),
     ],
 )
 def test_what_cannot_be_deployed_is_said(fields: dict[str, Any], sentence: str) -> None:
@@ -81,7 +98,7 @@ def test_the_command_line_may_change_every_field() -> None:
         provisioned_concurrency=2,
         reserved_concurrency=5,
         variables={"MODEL": "gpt-5"},
-        secrets={"CRM_SECRET": "arn:aws:secretsmanager:eu-central-1:123456789012:secret:crm-AbCdEf"},
+        secrets={"CRM_SECRET": ARN},
     )
     function = assembly.service["ApiFunction"]["Properties"]
     assert (function["MemorySize"], function["ReservedConcurrentExecutions"]) == (2048, 5)

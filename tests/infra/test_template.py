@@ -259,7 +259,8 @@ def test_what_nobody_can_work_on_ends_among_the_dead_letters(dev: Assembly) -> N
     assert queue["VisibilityTimeout"] > dev.service["WorkerFunction"]["Properties"]["Timeout"]
     (mapping,) = dev.of_type("AWS::Lambda::EventSourceMapping").values()
     assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
-    assert mapping["ScalingConfig"]["MaximumConcurrency"] == 10
+    assert mapping["ScalingConfig"]["MaximumConcurrency"] == 5
+    assert queue["RedrivePolicy"]["maxReceiveCount"] >= 5  # what is throttled counts too
     assert all(each["SqsManagedSseEnabled"] for each in queues.values())
 
 
@@ -329,6 +330,8 @@ def test_the_address_is_regional_throttled_logged_and_asks_for_tls_1_2(dev: Asse
     (api,) = dev.of_type("AWS::ApiGateway::RestApi").values()
     assert api["EndpointConfiguration"]["Types"] == ["REGIONAL"]
     assert api["SecurityPolicy"].startswith("SecurityPolicy_TLS13_1_2")
+    (edge,) = synth(endpoint="edge", stream_seconds=30).of_type("AWS::ApiGateway::RestApi").values()
+    assert edge["SecurityPolicy"].startswith("SecurityPolicy_TLS12")
     (stage,) = dev.of_type("AWS::ApiGateway::Stage").values()
     (settings,) = stage["MethodSettings"]
     assert (settings["ThrottlingRateLimit"], settings["ThrottlingBurstLimit"]) == (50, 100)
@@ -386,6 +389,16 @@ def test_what_raises_an_alarm(dev: Assembly) -> None:
         assert alarm["TreatMissingData"] == "notBreaching"
 
 
+@pytest.mark.parametrize("service", ["cloudwatch.amazonaws.com", "budgets.amazonaws.com"])
+def test_what_tells_the_topic_is_allowed_to(service: str) -> None:
+    """Its policy takes the place of SNS's own, which would allow it."""
+    assembly = synth(alarm_email="ops@example.com", monthly_budget=50)
+    (policy,) = assembly.of_type("AWS::SNS::TopicPolicy").values()
+    (allow,) = [each for each in policy["PolicyDocument"]["Statement"] if each.get("Principal") == {"Service": service}]
+    assert (allow["Effect"], allow["Action"]) == ("Allow", "sns:Publish")
+    assert allow["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
+
+
 def test_the_metrics_of_the_alarms_are_those_that_the_service_writes(dev: Assembly) -> None:
     source = (ROOT / "handler" / "telemetry.py").read_text()
     named = {each["MetricName"] for each in dev.of_type("AWS::CloudWatch::Alarm").values()}
@@ -407,7 +420,6 @@ def test_a_mail_and_a_budget_when_they_are_asked_for(dev: Assembly) -> None:
     assert (subscription["Protocol"], subscription["Endpoint"]) == ("email", "ops@example.com")
     (budget,) = assembly.of_type("AWS::Budgets::Budget").values()
     assert budget["Budget"]["BudgetLimit"] == {"Amount": 50, "Unit": "USD"}
-    assert "budgets.amazonaws.com" in json.dumps(assembly.of_type("AWS::SNS::TopicPolicy"))
 
 
 # ------------------------------------------------------------------ the whole
