@@ -1,6 +1,7 @@
 """The service as Lambda sees it, in this process, with a store and a board of its own."""
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,25 @@ from handler.settings import get_settings
 from tests.events import Context, http_event
 
 SETTINGS = (
-    *("API_KEYS", "API_KEYS_SECRET", "AUTH", "AWS_LAMBDA_FUNCTION_NAME", "AWS_SAM_LOCAL", "CORS_ORIGINS"),
+    *(
+        "ANSWER_SECONDS",
+        "API_KEYS",
+        "API_KEYS_SECRET",
+        "AUTH",
+        "AWS_LAMBDA_FUNCTION_NAME",
+        "AWS_SAM_LOCAL",
+        "CORS_ORIGINS",
+    ),
     *("EVENT_LOOP", "JWT_AUDIENCE", "JWT_ISSUER", "MAX_MODEL_CALLS", "MAX_OUTPUT_TOKENS", "MODEL", "MODEL_API"),
-    *("OPENAI_API_KEY", "OPENAI_API_KEY_SECRET", "OPENAI_BASE_URL", "PLANFIX_TOKEN", "PLANFIX_URL"),
-    *("POWERTOOLS_SERVICE_NAME", "QUEUE"),
+    *(
+        "OPENAI_API_KEY",
+        "OPENAI_API_KEY_SECRET",
+        "OPENAI_BASE_URL",
+        "PLANFIX_TOKEN",
+        "PLANFIX_TOKEN_SECRET",
+        "PLANFIX_URL",
+    ),
+    *("PLANFIX_TOKEN_SECRET", "POWERTOOLS_SERVICE_NAME", "QUEUE"),
 )
 QUESTION = "Client Weber GmbH asks about next week's installation plan for the crew in Stuttgart. Prepare the reply."
 
@@ -72,6 +88,18 @@ class Service:
     @property
     def ledger(self) -> Ledger:
         return self.ledgers[-1]
+
+
+@pytest.fixture
+def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """later(seconds): the wall clock of what is fetched goes on."""
+    passed, now = [0.0], time.time
+
+    def pass_by(seconds: float) -> None:
+        passed[0] += seconds
+
+    monkeypatch.setattr("handler.fresh.time.time", lambda: now() + passed[0])
+    return pass_by
 
 
 @pytest.fixture

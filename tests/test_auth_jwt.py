@@ -53,18 +53,6 @@ def whoami(issuer: Issuer, clean_environment: pytest.MonkeyPatch) -> Any:
     return Authentication(inner, caller_of(get_settings()), {"/health"})
 
 
-@pytest.fixture
-def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """later(seconds): the wall clock of what is fetched goes on."""
-    passed, now = [0.0], time.time
-
-    def pass_by(seconds: float) -> None:
-        passed[0] += seconds
-
-    monkeypatch.setattr("handler.fresh.time.time", lambda: now() + passed[0])
-    return pass_by
-
-
 def call(app: Any, token: str | None) -> Reply:
     return ask(app, "/whoami", [(b"authorization", f"Bearer {token}".encode())] if token is not None else [])
 

@@ -4,7 +4,6 @@ import asyncio
 import hashlib
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -38,18 +37,6 @@ def vault(manager: Vault, clean_environment: pytest.MonkeyPatch) -> Vault:
     manager.relay.seen.clear()
     manager.relay.delay, manager.relay.fault = 0.0, lambda operation, request: None
     return manager
-
-
-@pytest.fixture
-def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """later(seconds): the wall clock goes on."""
-    passed, now = [0.0], time.time
-
-    def pass_by(seconds: float) -> None:
-        passed[0] += seconds
-
-    monkeypatch.setattr("handler.fresh.time.time", lambda: now() + passed[0])
-    return pass_by
 
 
 @pytest.fixture

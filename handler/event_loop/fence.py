@@ -6,6 +6,7 @@ loop's thread is itself waiting for that worker. SIGURG, because nobody else use
 """
 
 import asyncio
+import math
 import selectors
 import signal
 import sys
@@ -27,6 +28,7 @@ _SLICE = 0.02  # seconds for which the loop runs inside a wait, before the wait 
 _STILL = 0.05  # seconds at one instruction that count as waiting there
 _IDLE = 0.005  # seconds of processor time in which that may be
 _DEEPEST = 300  # waits within waits
+_AGAIN = 0.01  # seconds between two attempts to end what blocks, at least
 _IMPORT = "<frozen importlib._bootstrap>"
 _WAITS = {threading.Condition.wait.__code__, threading.Thread.join.__code__}
 
@@ -39,7 +41,7 @@ class Fence:
         self._requests: deque[tuple[Future[Any], FrameType]] = deque()
         self._invocation: Invocation | None = None
         self._depth = 0
-        self.armed = False
+        self.armed = self._interrupting = False
 
     @contextmanager
     def around(self, invocation: Invocation | None = None, seconds: float | None = None) -> Iterator[None]:
@@ -49,7 +51,7 @@ class Fence:
             return
         before = signal.signal(_SIGNAL, self._on_signal)
         self._invocation, self.armed = invocation, True
-        _clock.set(seconds, again=invocation.reserve / 20 if invocation else 0)
+        _clock.set(seconds, again=max(invocation.reserve / 20, _AGAIN) if invocation else 0)
         try:
             yield
         finally:
@@ -69,8 +71,14 @@ class Fence:
             if waiting is frame and not future.done() and self._depth < _DEEPEST:
                 self._drive(future)
         invocation = self._invocation
-        if invocation is not None and invocation.deadline is not None and self._loop.time() > invocation.deadline:
+        late = invocation is not None and self._loop.time() > (invocation.deadline or math.inf)
+        if invocation is None or not late or self._interrupting:
+            return
+        self._interrupting = True  # on a busy machine the next signal may come before this one is dealt with
+        try:
             self._interrupt(invocation, frame)
+        finally:
+            self._interrupting = False
 
     def _interrupt(self, invocation: Invocation, frame: FrameType | None) -> None:
         if not self._is_stuck(invocation, frame):
