@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from handler.runs import Runs
 
 logger = logging.getLogger(__name__)
-_SECONDS = 10.0  # for a rehearsal; an agency that hangs must not keep a version from being published
+_SECONDS = 10.0  # for a rehearsal
 
 
 def register(loop: EnvironmentLoop) -> None:
@@ -40,7 +40,10 @@ def register(loop: EnvironmentLoop) -> None:
 
 
 def prepare(loop: EnvironmentLoop) -> None:
-    """Import what a run needs, and run every agency once through the offline model."""
+    """Import what a run needs, and run every agency once through the offline model.
+
+    What cannot be imported raises: then the version is not published, and the one before it goes on answering.
+    """
     loop.run(_rehearse())
     gc.collect()
     gc.freeze()  # what is there now stays: no collection has to look at it, and no clone has to copy it
@@ -85,16 +88,27 @@ async def _run_once(runs: "Runs", name: str) -> None:
     from handler.runs.run import Run
 
     request = CreateResponse(model=name, input="Are you there?", store=False, stream=True, tool_choice="none")
-    async with asyncio.timeout(_SECONDS):
-        run = await runs.begin(request, "snapshot")
-        assert isinstance(run, Run)  # nothing of it is stored, so nothing can be there already
-        async for _ in run.follow(runs.execute(run)):
-            pass
-        await run.leave()
+    run = await runs.begin(request, "snapshot")
+    assert isinstance(run, Run)  # nothing of it is stored, so nothing can be there already
+    events = run.follow(runs.execute(run))
+    try:
+        async with asyncio.timeout(_SECONDS):
+            async for _ in events:
+                pass
+    finally:
+        await run.leave()  # or it would go on in every clone
 
 
 def _is_harmless(agency: "Agency") -> bool:
-    """Whether a run without tools reaches nobody: no model but the offline one, no server of tools."""
+    """Whether a run without tools is ours alone: no code of the user's in it, and nobody that it reaches."""
     from agents import Model
 
-    return not any(isinstance(each.model, Model) or each.mcp_servers for each in agency.agents.values())
+    manager = agency.thread_manager
+    if manager._load_threads_callback or manager._save_threads_callback:
+        return False
+    return not any(
+        isinstance(each.model, Model)
+        or callable(each.instructions)
+        or any((each.mcp_servers, each.hooks, each.input_guardrails, each.output_guardrails))
+        for each in agency.agents.values()
+    )

@@ -3,11 +3,13 @@
 import os
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
+import httpx
 from openai import APIConnectionError, OpenAI, OpenAIError
-from openai.types.responses import Response, ResponseStreamEvent
+from openai.types.responses import Response
 
 _UNFINISHED = ("queued", "in_progress")
 _PAUSE = 2.0  # seconds between looks at a run that goes on in the background, and before a broken stream is resumed
@@ -22,7 +24,7 @@ def main() -> None:
     try:
         agency = os.environ.get("AGENCY") or client.models.list().data[0].id
         response = _streamed(client, agency, message) if "--stream" in sys.argv else _whole(client, agency, message)
-    except OpenAIError as error:
+    except (OpenAIError, httpx.TransportError) as error:
         sys.exit(f"No answer: {error}")
     if response.status != "completed":
         reason = response.error or response.incomplete_details
@@ -42,14 +44,19 @@ def _whole(client: OpenAI, agency: str, message: str) -> Response:
 
 def _streamed(client: OpenAI, agency: str, message: str) -> Response:
     """Follow the events; where a stream ends before its run does, go on with another behind the last one."""
-    seen = Seen()
-    seen.follow(client.responses.create(model=agency, input=message, stream=True))
-    while seen.response is None or seen.response.status in _UNFINISHED:
-        if seen.response is None:
-            raise OpenAIError("the stream ended before it began")
+    seen, looking = Seen(), client.with_options(max_retries=3)
+    seen.follow(partial(client.responses.create, model=agency, input=message, stream=True))
+    while seen.response and seen.response.status in _UNFINISHED:
         time.sleep(_PAUSE)
-        seen.follow(client.responses.retrieve(seen.response.id, stream=True, starting_after=seen.number))
+        made, number = seen.response.id, seen.number
+        seen.follow(partial(looking.responses.retrieve, made, stream=True, starting_after=number))
+        if seen.number == number:
+            seen.response = looking.responses.retrieve(made)
+            if seen.response.status not in _UNFINISHED:
+                print(f"\n{seen.response.output_text}", end="")
     print()
+    if seen.response is None:
+        raise OpenAIError("the stream ended before it began")
     return seen.response
 
 
@@ -61,12 +68,12 @@ class Seen:
         self.number = -1
         self._speaks = ""
 
-    def follow(self, events: Iterable[ResponseStreamEvent]) -> None:
-        """Show each; a connection that breaks ends it, as an end does."""
+    def follow(self, ask: Callable[[], Any]) -> None:
+        """Show each event of the stream that is asked for; a connection that breaks ends it, as an end does."""
         try:
-            for event in events:
+            for event in ask():
                 self._show(event)
-        except APIConnectionError:
+        except (APIConnectionError, httpx.TransportError):
             if self.response is None:
                 raise
 

@@ -10,7 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from agency_swarm import Agency, Agent
+from agents import AgentHooks, GuardrailFunctionOutput, input_guardrail
 
+from handler import snapshot
+from handler.offline import OfflineModel
 from tests.model_server import ModelServer
 from tests.stores import dynamodb_table, relay_before
 from tests.vault import Vault, secrets_manager
@@ -124,3 +128,24 @@ def test_where_no_snapshot_is_taken_nothing_is_prepared(tmp_path: Path) -> None:
     )
     (clone,) = prepared.clone(ASK)
     assert "agency_swarm" in clone["imported"]
+
+
+@pytest.mark.parametrize("code", ["hooks", "input_guardrails", "instructions", "model"])
+def test_an_agency_with_code_of_its_own_in_a_run_is_not_rehearsed(code: str) -> None:
+    """It might write, ask or remember something, in the name of nobody."""
+    own = {
+        "hooks": AgentHooks[Any](),
+        "input_guardrails": [_guardrail],
+        "instructions": lambda context, agent: "x",
+        "model": OfflineModel("A"),
+    }
+    agent = Agent(name="A", instructions="x")
+    setattr(agent, code, own[code])
+    assert not snapshot._is_harmless(Agency(agent))
+    assert snapshot._is_harmless(Agency(Agent(name="A", instructions="x")))
+    assert not snapshot._is_harmless(Agency(Agent(name="A", instructions="x"), load_threads_callback=list))
+
+
+@input_guardrail
+async def _guardrail(*_: Any) -> GuardrailFunctionOutput:
+    return GuardrailFunctionOutput(output_info=None, tripwire_triggered=False)

@@ -5,6 +5,7 @@ import heapq
 import queue
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import thread as pool
 from contextlib import suppress
@@ -105,6 +106,24 @@ async def _close(generator: Any) -> None:
 def has_pool_threads() -> bool:
     """Whether there is any thread of a concurrent.futures pool."""
     return len(pool._threads_queues) > 0
+
+
+def jobs_on_their_way() -> bool:
+    """Whether a pool's thread may have been given a job that no frame of it shows yet.
+
+    It can be stopped where it holds the job in no variable. But then its pool does not count it as idle.
+    """
+    frames = sys._current_frames()
+    at_work, idle = Counter[Any](), dict[Any, int]()
+    for thread in list(pool._threads_queues):
+        frame, begun = frames.get(thread.ident or 0), False
+        while frame is not None and frame.f_code is not pool._worker.__code__:
+            begun, frame = begun or frame.f_code is pool._WorkItem.run.__code__, frame.f_back
+        executor = frame.f_locals["executor_reference"]() if frame is not None else None
+        if executor is not None:
+            at_work[executor] += begun
+            idle[executor] = executor._idle_semaphore._value
+    return any(at_work[each] + count < len(each._threads) for each, count in idle.items())
 
 
 def busy_threads(known: set[threading.Thread]) -> dict[threading.Thread, Work]:

@@ -50,13 +50,15 @@ class EventStream(Response):
             return  # the client has gone
 
 
-async def resumable(events: AsyncIterator[Event], response: Resource, root_path: str) -> AsyncIterator[Event]:
+async def resumable(
+    events: AsyncIterator[Event], response: Resource, root_path: str, after: int = -1
+) -> AsyncIterator[Event]:
     """The events; where they end before the response does, the last one says how to go on.
 
     It repeats the number of the one before it, so that whoever only counts resumes right.
-    root_path: what the client writes before our paths.
+    root_path: what the client writes before our paths. after: the number that the client has seen already.
     """
-    last, is_final = -1, response["status"] in FINAL
+    last, is_final = after, response["status"] in FINAL
     async for event in events:
         last, is_final = event["sequence_number"], event["type"].removeprefix("response.") in FINAL
         yield event

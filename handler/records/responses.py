@@ -137,9 +137,16 @@ class Responses:
         return [event for number, event in enumerate(events) if event["sequence_number"] == number]
 
     async def events(self, response_id: str, after: int = -1) -> AsyncIterator[Any]:
-        """The events behind sequence number `after`, and then each that is added, until the response is final."""
+        """The events behind sequence number `after`, and then each that is added, until the response is final, or gone.
+
+        Raises:
+            StoreUnavailable.
+        """
         while True:
-            final = (await self.get(response_id)).response["status"] in FINAL
+            try:
+                final = (await self.get(response_id)).response["status"] in FINAL
+            except NotFound:  # it was deleted: there is nothing more to tell
+                return
             for record in await self._store.query(self.partition(response_id), after="event/", before="event0"):
                 for event in record.body:
                     if event["sequence_number"] > after:

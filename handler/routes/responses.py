@@ -59,7 +59,7 @@ async def retrieve(
         if not kept.streamed:
             raise InvalidRequest("This response was not streamed, so it has no events.", param="stream")
         after = -1 if starting_after is None else starting_after
-        return EventStream(resumable(responses.events(response_id, after), kept.response, root), _nothing)
+        return EventStream(resumable(responses.events(response_id, after), kept.response, root, after), _nothing)
     return kept.response
 
 

@@ -124,6 +124,8 @@ class Run:
         try:
             answer = await self._agents
         except ServiceError as error:
+            if self.stopped:
+                return await self._end_stopped()
             if isinstance(error, UpstreamFailed) and self._may_try_again():
                 raise await self._hand_over(error) from error
             await self._fail(error)
@@ -136,6 +138,8 @@ class Run:
             self._agents.cancel()
             return await self._end_stopped()
         except Exception:
+            if self.stopped:  # what the agents' own code made of being stopped
+                return await self._end_stopped()
             logger.exception("run %s failed", self.response["id"])
             await self._fail(ServiceError(INTERNAL))
             raise
@@ -215,8 +219,10 @@ class Run:
     async def _keep(self) -> None:
         """While the agents work: keep the events and the lease, and watch the clock."""
         spoken = time.monotonic()
-        while self.stopped is None:
+        while self.stopped != "lost":
             await asyncio.sleep(_FLUSH)
+            if self.stopped:
+                self.stop(self.stopped)  # again: code of the agents may have swallowed it
             if self.keeping and (self.feed.unkept() or time.monotonic() - spoken > _RENEW):
                 spoken = time.monotonic()
                 try:

@@ -55,7 +55,15 @@ def answer(api: RuntimeApi, environment: EnvironmentLoop, event: Event) -> None:
     if reply is not None and reply.begun:
         environment.run(reply.end(failure))
     else:
-        api.report(f"/invocation/{event.request_id}", failure or CutOff("The app gave no answer."))
+        _report(api, event, failure or CutOff("The app gave no answer."))
+
+
+def _report(api: RuntimeApi, event: Event, failure: Exception) -> None:
+    """Lambda may refuse it, for instance because the time is up: that is no reason to end the environment."""
+    try:
+        api.report(f"/invocation/{event.request_id}", failure)
+    except RuntimeError:
+        logger.exception("request %s: its failure could not be reported", event.request_id)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from http.client import HTTPConnection
 from typing import Any, NamedTuple
 
 _RUNTIME = "/2018-06-01/runtime"
+_LONGEST = 10_000  # characters of an error's message
 
 
 class Event(NamedTuple):
@@ -55,9 +56,9 @@ class RuntimeApi:
 
 
 def described(error: BaseException) -> dict[str, Any]:
-    """An error as Lambda has it: `{"errorMessage", "errorType", "stackTrace"}`."""
+    """An error as Lambda has it: `{"errorMessage", "errorType", "stackTrace"}`; the type is a header's value too."""
     return {
-        "errorMessage": str(error),
-        "errorType": type(error).__name__,
+        "errorMessage": str(error)[:_LONGEST],
+        "errorType": type(error).__name__.encode("ascii", "replace").decode(),
         "stackTrace": traceback.format_list(traceback.extract_tb(error.__traceback__)),
     }

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from handler.runtime.api import Event
+from handler.runtime.api import Event, described
 from handler.runtime.api import RuntimeApi as Client
 from handler.runtime.context import Context
 from handler.runtime.reply import CutOff, Reply
@@ -55,3 +55,9 @@ def test_without_a_lambda_the_app_is_told_and_the_end_raises_nothing(caplog: pyt
     asyncio.run(reply.end(CutOff("no")))
     assert not reply.begun
     assert not caplog.records
+
+
+def test_an_error_of_any_name_is_told_in_a_header() -> None:
+    told = described(type("Fehler中", (Exception,), {})("x" * 1_000_000))
+    assert told["errorType"].isascii()
+    assert len(told["errorMessage"]) <= 10_000

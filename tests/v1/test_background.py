@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from socketserver import StreamRequestHandler
@@ -10,6 +11,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from agency_swarm import Agency, Agent, function_tool
+from agents import AgentHooks
 
 from handler.errors import GivenUp
 from handler.queue.local import LocalQueue
@@ -635,6 +637,37 @@ def test_a_whole_answer_is_not_waited_for_longer_than_the_gateway_waits(
         assert whole["statusCode"] == 202
         stream = service.handler(http_event("POST", "/v1/responses", {**ASK, "stream": True}), Context(60))
         assert Answer(200, {}, stream["body"]).events[-1]["type"] == "response.completed"
+
+
+def test_who_looks_on_and_learns_nothing_new_is_not_sent_back_to_the_beginning(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agencies.AGENCIES", {"agreement-desk": lookup})
+    with ModelServer(look_once, delay=1.7) as server:
+        service = start(OPENAI_API_KEY="k", OPENAI_BASE_URL=server.base_url)
+        answer = service.handler(http_event("POST", "/v1/responses", {**ASK, "stream": True}), Context(4))
+        *_, last = Answer(200, {}, answer["body"]).events
+        assert last["sequence_number"] > 0
+        again = service.handler(http_event("GET", last["resume"]), Context(3))
+        (same,) = Answer(200, {}, again["body"]).events
+    assert (same["sequence_number"], same["resume"]) == (last["sequence_number"], last["resume"])
+
+
+def test_code_that_swallows_a_cancel_does_not_keep_the_answer(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Stubborn(AgentHooks[Any]):
+        async def on_start(self, *_: Any) -> None:
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(20)
+            await asyncio.sleep(20)
+
+    def stubborn() -> Agency:
+        return Agency(Agent(name="Entry", instructions="answers", hooks=Stubborn()))
+
+    monkeypatch.setattr("agencies.AGENCIES", {"agreement-desk": stubborn})
+    service, begun = start(ANSWER_SECONDS="1"), time.monotonic()
+    answer = service.handler(http_event("POST", "/v1/responses", ASK), Context(60))
+    assert answer["statusCode"] == 202
+    assert time.monotonic() - begun < 10
 
 
 def test_without_a_queue_it_is_refused_by_name(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
