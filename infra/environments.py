@@ -43,9 +43,7 @@ class Environment:
     streaming: bool = True  # false: streams come whole, at their end; emulators on this machine cannot do better
     stream_seconds: int = 900
     worker_seconds: int = 900
-    worker_concurrency: int = (
-        5  # workers at once (25 runs): a full queue must not use up what the model, or Lambda, allows
-    )
+    worker_concurrency: int = 5  # workers (25 runs) at once: a full queue must not use up what the model allows
     reserved_concurrency: int | None = None  # of ApiFunction and of StreamFunction; a new account has only 10 in all
     snap_start: bool = True  # USD 4 per GB of memory, function and month
     provisioned_concurrency: int = 0  # instead of SnapStart

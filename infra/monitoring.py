@@ -36,14 +36,14 @@ class Monitoring(Construct):
         self._let_publish("cloudwatch.amazonaws.com")
         if environment.alarm_email:
             self.topic.add_subscription(subscriptions.EmailSubscription(environment.alarm_email))
-        p95 = api.api.metric_latency(statistic="p95", period=_FIVE_MINUTES)
+        p95 = functions.api.function.metric_duration(statistic="p95", period=_FIVE_MINUTES)  # streams may take long
         dead = queue.dead_letters.metric_approximate_number_of_messages_visible(statistic="max")
         tokens = self._own("TotalTokens", Duration.hours(1))
         self._alarms = [
             *self._of_functions(functions),
             self._alarm("ServerErrors", self._own("ServerErrors"), 1, "a request was answered with a 5xx"),
-            self._alarm("Slow", p95, 27_000, "one answer in twenty is handed over to the worker, or near it", times=3),
-            self._alarm("DeadLetters", dead, 1, "runs or messages that nobody could work on: look, repair, redrive"),
+            self._alarm("Slow", p95, 900 * environment.answer_seconds, "answers are handed over, or nearly", times=3),
+            self._alarm("DeadLetters", dead, 1, "runs or messages that nobody could work on: docs/deploy.md"),
             self._alarm("ExpiredLeases", self._own("ExpiredLeases"), 1, "an attempt at a run died without a word"),
             self._alarm(
                 "NestedEntries", self._own("NestedEntries"), 1, "code in agents/ enters the loop a second time"

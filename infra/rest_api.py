@@ -50,9 +50,7 @@ class RestApi(Construct):
             "Api",
             rest_api_name=environment.stack,
             endpoint_types=[gateway.EndpointType[environment.endpoint.upper()]],
-            disable_execute_api_endpoint=bool(
-                environment.domain_name
-            ),  # else it would go around the domain's TLS policy
+            disable_execute_api_endpoint=bool(environment.domain_name),  # else there would be two addresses
             deploy_options=self._stage(),
             cloud_watch_role=True,  # without it in the account, no stage can have an access log
         )

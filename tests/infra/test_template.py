@@ -380,7 +380,7 @@ def test_what_raises_an_alarm(dev: Assembly) -> None:
     metrics = [each["MetricName"] for each in alarms.values()]
     assert metrics.count("Errors") == metrics.count("Throttles") == len(FUNCTIONS)
     assert set(metrics) == {
-        *("Errors", "Throttles", "Latency", "ApproximateNumberOfMessagesVisible"),
+        *("Errors", "Throttles", "Duration", "ApproximateNumberOfMessagesVisible"),
         *("ServerErrors", "ExpiredLeases", "NestedEntries", "ModelFailures", "TotalTokens"),
     }
     (topic,) = dev.of_type("AWS::SNS::Topic")
