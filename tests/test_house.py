@@ -109,3 +109,14 @@ def test_pins_are_exact_and_hashed() -> None:
         assert all("==" in pin for pin in pins)
         assert text.count("--hash=sha256:") >= len(pins)
         assert "://" not in text
+
+
+def test_actions_are_pinned_and_tests_have_no_way_to_the_account() -> None:
+    workflows = {path.name: path.read_text() for path in (ROOT / ".github" / "workflows").glob("*.yml")}
+    for text in workflows.values():
+        for action in re.findall(r"uses: (\S+)", text):
+            assert re.fullmatch(r"[\w/-]+@[0-9a-f]{40}|\./\.github/workflows/\w+\.yml", action), action
+    assert "id-token" not in workflows["test.yml"]
+    before, deploying = workflows["deploy.yml"].split("  deploy:\n")
+    assert "id-token" not in before
+    assert ".ci/run" not in deploying
