@@ -145,7 +145,7 @@ class Watch:
             return None if _starts_thread(frame) else frame
         # lock.acquire(), SimpleQueue.get(), time.sleep(): C code, known by standing still and using no processor time
         cpu = _cpu_seconds(thread_id or 0)
-        if self._seen != (frame, frame.f_lasti) or cpu - self._cpu > _IDLE:
+        if self._seen != (frame, frame.f_lasti) or cpu - self._cpu > _IDLE or _is_runnable(thread_id or 0):
             self._seen, self._since, self._cpu = (frame, frame.f_lasti), time.monotonic(), cpu
         still = time.monotonic() - self._since > _STILL
         return frame if still and not is_library(frame) else None
@@ -160,6 +160,16 @@ def _cpu_seconds(thread_id: int) -> float:
     """Processor time of a thread; always 0 where the system does not tell (macOS)."""
     clock = getattr(time, "pthread_getcpuclockid", None)
     return time.clock_gettime(clock(thread_id)) if clock else 0.0
+
+
+def _is_runnable(thread_id: int) -> bool:
+    """Whether a thread works, or would if a processor were free: on a busy machine it may get none for long."""
+    thread = threading._active.get(thread_id)  # type: ignore[attr-defined]
+    try:
+        with open(f"/proc/self/task/{thread.native_id}/stat", "rb") as stat:
+            return stat.read().rpartition(b")")[2].split()[0] == b"R"
+    except (OSError, AttributeError):  # no Linux, or no thread any more
+        return False
 
 
 class _Clock:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from handler.errors import NotFound
+from handler.errors import NotFound, StoreUnavailable
 from handler.event_loop import remaining
 from handler.protocol.output import Item, response_of
 from handler.protocol.resource import FINAL, Resource
@@ -137,23 +137,23 @@ class Responses:
         return [event for number, event in enumerate(events) if event["sequence_number"] == number]
 
     async def events(self, response_id: str, after: int = -1) -> AsyncIterator[Any]:
-        """The events behind sequence number `after`, and then each that is added, until the response is final, or gone.
+        """The events behind sequence number `after`, and then each that is added, until the response is final.
 
-        Raises:
-            StoreUnavailable.
+        They end before that when it was deleted, when the store cannot be read, or when the invocation ends.
         """
         while True:
             try:
                 final = (await self.get(response_id)).response["status"] in FINAL
-            except NotFound:  # it was deleted: there is nothing more to tell
+                records = await self._store.query(self.partition(response_id), after="event/", before="event0")
+            except (NotFound, StoreUnavailable):
                 return
-            for record in await self._store.query(self.partition(response_id), after="event/", before="event0"):
+            for record in records:
                 for event in record.body:
                     if event["sequence_number"] > after:
                         after = event["sequence_number"]
                         yield event
             if final or _is_leaving():
-                return  # whoever wants more asks for what comes after
+                return
             await asyncio.sleep(_POLL)
 
     def partition(self, response_id: str) -> str:

@@ -13,9 +13,10 @@ import pytest
 from agency_swarm import Agency, Agent, function_tool
 from agents import AgentHooks
 
-from handler.errors import GivenUp
+from handler.errors import GivenUp, StoreUnavailable
+from handler.protocol.stream import resumable
 from handler.queue.local import LocalQueue
-from handler.records import Leases
+from handler.records import Leases, Responses
 from handler.runs import Runs, work
 from handler.runs.keeping import Lost
 from handler.runs.run import MOST_ATTEMPTS
@@ -651,6 +652,37 @@ def test_who_looks_on_and_learns_nothing_new_is_not_sent_back_to_the_beginning(
         again = service.handler(http_event("GET", last["resume"]), Context(3))
         (same,) = Answer(200, {}, again["body"]).events
     assert (same["sequence_number"], same["resume"]) == (last["sequence_number"], last["resume"])
+
+
+@pytest.mark.parametrize("how", ["deleted", "unreadable"])
+def test_a_stream_whose_response_goes_away_ends_as_streams_do(
+    service: Service, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    _, made = service.post("/v1/responses", LATER)
+    from handler.app import runs
+
+    store, looks = runs().store, list[str]()
+    query = store.query
+
+    async def at_the_third_look(partition: str, **more: Any) -> Any:
+        looks.append(partition)
+        if len(looks) < 3:
+            return await query(partition, **more)
+        if how == "unreadable":
+            raise StoreUnavailable("The store could not be read.")
+        monkeypatch.undo()
+        await Responses(store, "local").delete(made["id"])
+        return []
+
+    monkeypatch.setattr(store, "query", at_the_third_look)
+    run = service.handler.run
+
+    async def follow() -> list[Any]:
+        events = Responses(store, "local").events(made["id"])
+        return [event async for event in resumable(events, made, "", 7)]
+
+    (last,) = run(asyncio.wait_for(follow(), 20))
+    assert (last["type"], last["sequence_number"]) == ("response.in_progress", 7)
 
 
 def test_code_that_swallows_a_cancel_does_not_keep_the_answer(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
