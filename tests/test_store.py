@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 import os
+import shutil
 import signal
 import socket
 import sqlite3
@@ -847,6 +848,46 @@ def test_who_holds_the_file_too_long_makes_it_unavailable(
         with pytest.raises(StoreUnavailable):
             asyncio.run(store.write(Put("p", "s", 2)))
         assert asyncio.run(body(store)) == 1  # who only reads does not wait
+
+
+def test_connections_are_used_again_but_not_after_a_failure(
+    file: tuple[Path, Place], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, place = file
+    connect, opened = sqlite3.connect, list[Any]()
+    store = open_store(place.url)
+
+    def counted(*arguments: Any, **options: Any) -> sqlite3.Connection:
+        opened.append(arguments)
+        return connect(*arguments, **options)
+
+    async def use(first: int) -> None:
+        for number in range(first, first + 5):
+            await store.write(Put("p", f"{number}", number, expected=ABSENT))
+            with pytest.raises(Conflict):
+                await store.write(Put("p", f"{number}", number, expected=ABSENT))
+            assert await store.get("p", f"{number}") is not None
+
+    monkeypatch.setattr("handler.store.sqlite.sqlite3.connect", counted)
+    asyncio.run(use(0))
+    assert len(opened) == 1
+    with monkeypatch.context() as broken:
+        broken.setattr("handler.store.sqlite._PURGE", "DELETE FROM nothing WHERE expires < ?")
+        with pytest.raises(StoreUnavailable):
+            asyncio.run(store.write(Put("p", "never", 1)))
+    asyncio.run(use(5))
+    assert len(opened) == 2
+    assert ("p", "never") not in place.holds()
+
+
+def test_a_file_that_was_deleted_is_made_anew(file: tuple[Path, Place]) -> None:
+    path, place = file
+    store = open_store(place.url)
+    asyncio.run(store.write(Put("p", "s", 1)))
+    shutil.rmtree(path.parent)
+    assert asyncio.run(store.query("p")) == []
+    asyncio.run(store.write(Put("p", "new", 1)))
+    assert place.holds() == {("p", "new")}
 
 
 def test_the_file_is_left_in_wal_mode_and_closed(file: tuple[Path, Place]) -> None:

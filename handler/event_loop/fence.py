@@ -178,6 +178,7 @@ class _Clock:
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._at: float | None = None
+        self._wakes = math.inf  # when the thread looks by itself: it is not woken for what comes later
         self._again = 0.0
         self._thread: threading.Thread | None = None
 
@@ -188,16 +189,18 @@ class _Clock:
             if seconds is not None and (self._thread is None or not self._thread.is_alive()):  # none after a fork
                 self._thread = threading.Thread(target=self._run, name="environment-deadline", daemon=True)
                 self._thread.start()
-            self._changed.notify()
+            if self._at is not None and self._at < self._wakes:
+                self._changed.notify()
 
     def _run(self) -> None:
         with self._changed:
             while True:
-                left = None if self._at is None else self._at - time.monotonic()
-                if left is not None and left <= 0:
+                left = math.inf if self._at is None else self._at - time.monotonic()
+                if left <= 0:
                     signal.pthread_kill(threading.main_thread().ident or 0, _SIGNAL)
                     left = self._again
-                self._changed.wait(left)
+                self._wakes = time.monotonic() + left
+                self._changed.wait(None if left == math.inf else left)
 
 
 _clock = _Clock()  # one a process

@@ -4,6 +4,7 @@ import importlib.util
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
+from functools import cache
 from importlib import import_module
 
 import httpx
@@ -123,10 +124,14 @@ def offline_script(create_agency: Callable[..., object]) -> Mapping[str, Script]
     Raises whatever importing it raises, and AttributeError where it has no SCRIPT.
     """
     package = sys.modules[create_agency.__module__].__package__
-    name = f"{package}.offline"
-    if not package or importlib.util.find_spec(name) is None:
+    return _script(f"{package}.offline") if package else {}
+
+
+@cache
+def _script(module: str) -> Mapping[str, Script]:
+    if importlib.util.find_spec(module) is None:
         return {}
-    script: Mapping[str, Script] = import_module(name).SCRIPT
+    script: Mapping[str, Script] = import_module(module).SCRIPT
     return script
 
 

@@ -134,8 +134,8 @@ class MeteredModel(WrappedModel):
         **kwargs: Any,
     ) -> ModelResponse:
         run = running.get(self.run)
-        question = run.ask(self.agent, Question(system_instructions, input, model_settings, tools, output_schema))
-        question = replace(question, settings=run.meter.begin_call(question.settings))
+        settings = run.meter.begin_call(model_settings)
+        question = run.ask(self.agent, Question(system_instructions, input, settings, tools, output_schema))
         async with run.model_call(self.agent, question) as heard:
             with run.meter.failures():
                 with provider_failures():

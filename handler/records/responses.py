@@ -3,9 +3,9 @@
 import asyncio
 import math
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from handler.errors import NotFound, StoreUnavailable
@@ -78,13 +78,17 @@ class Responses:
 
     def put(self, response: Resource, asked: Asked, place: Place | None, expected: str = ABSENT) -> Put:
         """The change that keeps a response."""
-        body = {"response": response, **asdict(asked), "place": place and place.kept}
+        body = {"response": response, **vars(asked), "place": place and place.kept}
         return Put(self.partition(response["id"]), "response", body, expiry(), expected=expected)
 
     def put_events(self, response_id: str, events: Sequence[Any]) -> Put:
         """The change that keeps some of its events, which follow on each other."""
         sort = f"event/{events[0]['sequence_number']:09d}"
         return Put(self.partition(response_id), sort, list(events), expiry())
+
+    def put_asked(self, response_id: str, asked: Collection[str]) -> Put:
+        """The change that notes which model calls of it are under way."""
+        return Put(self.partition(response_id), "journal/asked", sorted(asked), expiry())
 
     async def get(self, response_id: str, param: str | None = None) -> Kept:
         """One response.

@@ -99,7 +99,7 @@ class Desk:
     def _new(self) -> list[Item]:
         """What the agents add to their memory, without the stand-ins for what the client has yet to answer."""
         messages = self._agency.thread_manager.get_all_messages()[self._before :]
-        return [writable(message) for message in messages if message.get("output") != HANDED_OVER]
+        return list(writable([message for message in messages if message.get("output") != HANDED_OVER]))
 
 
 def text_of(output: Any) -> str:
@@ -110,8 +110,16 @@ def text_of(output: Any) -> str:
 
 def writable(value: Any) -> Any:
     """Without halves of surrogate pairs, which a model can cut an emoji into and no UTF-8 can hold."""
+    try:
+        to_json(value)
+    except ValueError:
+        return _whole(value)
+    return value
+
+
+def _whole(value: Any) -> Any:
     if isinstance(value, str):
         return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     if isinstance(value, list):
-        return [writable(each) for each in value]
-    return {key: writable(each) for key, each in value.items()} if isinstance(value, dict) else value
+        return [_whole(each) for each in value]
+    return {key: _whole(each) for key, each in value.items()} if isinstance(value, dict) else value

@@ -48,6 +48,8 @@ class Equipment:
         self._limit(run.meter, request)
         store = self._store if request.stored else None
         journal = Journal(store, Responses(self._store, owner), response_id)
+        if run.keeping:
+            run.keeping.asked = journal.asked
         chat = self._settings.model_api == "chat"
         seam = Seam(request, entry, run.meter, narrator, journal, chat=chat, response=response_id)
         script = offline_script(catalogue.find(name)[1]) if self._models.offline else None

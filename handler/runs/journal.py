@@ -5,13 +5,11 @@ An answer is found again by who asked and what: the agent, the sha256 of the ite
 and the how-manieth time that is. Instructions are no part of it: they may hold the time of day.
 
 A call that was asked and has no answer is asked again: whether the provider has worked on it (and bills it) nobody
-can know from here. `unanswered` counts them.
+can know from here. `unanswered` counts those that were noted: a call that takes long is, when the lease is renewed.
 """
 
-import asyncio
 import hashlib
 import json
-import logging
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
@@ -25,7 +23,6 @@ from handler.models import Answered, Question
 from handler.records.responses import Responses, expiry
 from handler.store import ABSENT, Conflict, Put, Store
 
-logger = logging.getLogger(__name__)
 _RESPONSE = TypeAdapter(ModelResponse)
 
 
@@ -47,18 +44,17 @@ class Journal:
     def __init__(self, store: Store | None, responses: Responses, response_id: str) -> None:
         self._store, self._partition = store, responses.partition(response_id)
         self._kept: dict[str, Any] = {}
-        self._versions: dict[str, str] = {}
+        self._noted: frozenset[str] = frozenset()
         self._seen: Counter[str] = Counter()
-        self._marks: dict[str, asyncio.Task[None]] = {}
+        self.asked: set[str] = set()  # and not answered yet; to be noted by whoever renews the lease
         self.hits = self.unanswered = 0
 
     async def load(self) -> None:
         """What an interrupted run has left."""
         if self._store:
             records = await self._store.query(self._partition, after="journal/", before="journal0")
-            for record in records:
-                key = record.sort.removeprefix("journal/")
-                self._kept[key], self._versions[key] = record.body, record.version
+            self._kept = {record.sort.removeprefix("journal/"): record.body for record in records}
+            self._noted = frozenset(self._kept.pop("asked", ()))
 
     @property
     def ids(self) -> set[str]:
@@ -67,6 +63,8 @@ class Journal:
 
     def key(self, agent: str, question: Question) -> str:
         """Under which the answer to this question is kept."""
+        if self._store is None:
+            return ""
         tools = [(tool.name, getattr(tool, "params_json_schema", None)) for tool in question.tools]
         asked = json.dumps([agent, question.items, tools], sort_keys=True, default=to_jsonable_python)
         digest = hashlib.sha256(asked.encode()).hexdigest()
@@ -74,23 +72,22 @@ class Journal:
         return f"model/{digest}/{self._seen[digest]:04d}"
 
     def find(self, key: str) -> Entry | None:
-        """The answer, if the run has it; else it is noted that it is asked for now."""
-        body = self._kept.get(key)
-        if body and "response" in body:
+        """The answer, if the run has it; else it is asked for now."""
+        if body := self._kept.get(key):
             self.hits += 1
             return _entry(body)
-        self.unanswered += body is not None
-        if self._store:  # beside the call itself, which takes longer
-            self._marks[key] = asyncio.create_task(self._mark(key))
+        self.unanswered += key in self._noted
+        self.asked.add(key)
         return None
 
     async def keep(self, key: str, answered: Answered, ids: dict[int, str]) -> Entry:
         """The answer is the run's when this returns; or the one that another attempt has kept meanwhile is."""
-        if key in self._marks:
-            await asyncio.wait({self._marks.pop(key)})  # or it would be written over the answer
+        if self._store is None:
+            return Entry(answered, ids)
         response = _RESPONSE.dump_python(answered.response, mode="json", exclude_unset=True)
         body = {"response": response, "complete": answered.complete, "ids": ids}
         kept = await self._write(key, body)
+        self.asked.discard(key)
         return Entry(answered, ids) if kept is body else _entry(kept)
 
     def tool(self, call: str) -> tuple[bool, Any]:
@@ -105,12 +102,6 @@ class Journal:
         kept = await self._write(f"tool/{call}", body)
         return output if kept is body else kept["output"]
 
-    async def _mark(self, key: str) -> None:
-        try:
-            await self._write(key, {"asked": True})
-        except Unwritten:
-            logger.exception("it could not be noted that a model was asked")
-
     async def _write(self, key: str, body: dict[str, Any]) -> dict[str, Any]:
         """Returns what is kept then: an answer that is there is never written over."""
         try:
@@ -119,18 +110,14 @@ class Journal:
             raise Unwritten from error
 
     async def _settle(self, store: Store, key: str, body: dict[str, Any]) -> dict[str, Any]:
-        sort = f"journal/{key}"
+        put = Put(self._partition, f"journal/{key}", body, expiry(), expected=ABSENT)
         while True:
-            put = Put(self._partition, sort, body, expiry(), expected=self._versions.get(key, ABSENT))
             try:
                 await store.write(put)
             except Conflict:  # an attempt that has lost its lease, and does not know yet, or ours that has
-                there = await store.get(self._partition, sort)
-                if there and "asked" not in there.body:
+                if there := await store.get(put.partition, put.sort):
                     return dict(there.body)
-                self._versions[key] = there.version if there else ABSENT
                 continue
-            self._versions[key] = put.version
             return body
 
 

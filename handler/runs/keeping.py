@@ -3,7 +3,7 @@
 import asyncio
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import replace
 
 from handler.errors import GivenUp, NotFound
@@ -26,7 +26,11 @@ class Keeping:
     """One attempt at a stored run, from its first write to its last.
 
     place: where its turn will stand. conversation: the one that it adds to, if it does. version: of its record.
+    asked: the journal's, of model calls that are under way.
     """
+
+    asked: Set[str] = frozenset()
+    _noted: Set[str] = frozenset()
 
     def __init__(
         self,
@@ -71,17 +75,20 @@ class Keeping:
             self.lease, self._version = renewed, put.version
 
     async def go_on(self, events: Sequence[Event]) -> Lease:
-        """Say that it is still at it, and keep some more of its events.
+        """Say that it is still at it, keep some more of its events, and note which model calls are under way.
 
         Raises:
             Lost: see there.
         """
         more = [self.responses.put_events(self._id, events)] if events else []
+        asked = frozenset(self.asked)
+        if asked - self._noted:
+            more.append(self.responses.put_asked(self._id, asked))
         async with self._writing:
             renewed = await self._leases.renew(self.lease, *more)
             if renewed is None:
                 raise Lost
-            self.lease = renewed
+            self.lease, self._noted = renewed, asked
             return renewed
 
     async def let_go(self, *, after: float = 0.0, counts: bool = True) -> None:

@@ -16,6 +16,8 @@ from handler.protocol.request import CreateResponse
 from handler.runs.journal import Journal
 from handler.runs.narrator import Narrator, Telling
 
+_NOTHING = ModelSettings()
+
 
 def current_seam() -> "Seam | None":
     """The run that this code runs in."""
@@ -45,9 +47,9 @@ class Seam:
         self._calls: Counter[tuple[str, str]] = Counter()
         self.live = bool(request.stream)
         self.handed_over = False  # control went back to the client, who has a function to run
-        self._request, self._entry, self._chat = request, entry, chat
+        self._entry, self._instructions = entry, request.instructions
         self._functions = [ClientTool(tool) for tool in request.functions]
-        self._choice = request.tool_choice
+        self._wanted, self._schema = _settings(request, chat), _schema(request)
 
     def functions(self, agent: str) -> list[ClientTool]:
         """The client's functions that an agent may call."""
@@ -69,33 +71,37 @@ class Seam:
         """See `Running`: what the client asked for, in place of what the agent would ask."""
         if agent != self._entry or not self.narrator.aloud:
             return question
-        said = "\n\n".join(text for text in (question.instructions, self._request.instructions) if text)
+        said = "\n\n".join(text for text in (question.instructions, self._instructions) if text)
+        settings = question.settings if self._wanted == _NOTHING else question.settings.resolve(self._wanted)
+        if self._wanted.tool_choice:  # it holds for one call; else the agent would call tools for ever
+            self._wanted = replace(self._wanted, tool_choice=None)
         return replace(
             question,
             instructions=said or None,
-            settings=question.settings.resolve(self._settings()),
-            output_schema=self._schema() or question.output_schema,
+            settings=settings,
+            output_schema=self._schema or question.output_schema,
         )
 
-    def _settings(self) -> ModelSettings:
-        request, choice = self._request, self._choice
-        self._choice = None  # it holds for one call; else the agent would call tools for ever
-        hints = {name: getattr(request, name) for name in ("user", "safety_identifier", "prompt_cache_key")}
-        plain, body = _json_object(request, self._chat)
-        return ModelSettings(
-            temperature=request.temperature,
-            top_p=request.top_p,
-            reasoning=request.reasoning,
-            verbosity=request.text.verbosity if request.text and plain else None,
-            parallel_tool_calls=request.parallel_tool_calls,
-            tool_choice=choice.name if isinstance(choice, ToolChoiceFunction) else choice,
-            extra_args={name: value for name, value in hints.items() if value is not None} or None,
-            extra_body=body,
-        )
 
-    def _schema(self) -> AgentOutputSchemaBase | None:
-        wanted = self._request.text.format if self._request.text else None
-        return _ClientSchema(wanted) if isinstance(wanted, ResponseFormatTextJSONSchemaConfig) else None
+def _settings(request: CreateResponse, chat: bool) -> ModelSettings:
+    choice = request.tool_choice
+    hints = {name: getattr(request, name) for name in ("user", "safety_identifier", "prompt_cache_key")}
+    plain, body = _json_object(request, chat)
+    return ModelSettings(
+        temperature=request.temperature,
+        top_p=request.top_p,
+        reasoning=request.reasoning,
+        verbosity=request.text.verbosity if request.text and plain else None,
+        parallel_tool_calls=request.parallel_tool_calls,
+        tool_choice=choice.name if isinstance(choice, ToolChoiceFunction) else choice,
+        extra_args={name: value for name, value in hints.items() if value is not None} or None,
+        extra_body=body,
+    )
+
+
+def _schema(request: CreateResponse) -> AgentOutputSchemaBase | None:
+    wanted = request.text.format if request.text else None
+    return _ClientSchema(wanted) if isinstance(wanted, ResponseFormatTextJSONSchemaConfig) else None
 
 
 def _json_object(request: CreateResponse, chat: bool) -> tuple[bool, dict[str, Any] | None]:

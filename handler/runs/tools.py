@@ -47,8 +47,12 @@ async def _all_tools(agent: Agent, context: RunContextWrapper[Any]) -> list[Tool
 def _watched(tool: Tool, agent: str, seam: Seam) -> Tool:
     if not isinstance(tool, FunctionTool):
         return tool
+
+    async def invoke(context: Any, arguments: str) -> Any:  # the SDK reads its signature at each call
+        return await _invoke(tool, agent, seam, context, arguments)
+
     watched = object.__new__(type(tool))  # copy.copy() calls __init__, which a subclass may have changed
-    vars(watched).update(vars(tool), on_invoke_tool=partial(_invoke, tool, agent, seam))
+    vars(watched).update(vars(tool), on_invoke_tool=invoke)
     return watched
 
 

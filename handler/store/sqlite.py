@@ -3,11 +3,10 @@
 import asyncio
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from threading import Lock
 from typing import Any
 from weakref import finalize
 
@@ -40,15 +39,15 @@ DELETE FROM record WHERE (partition, sort) IN (SELECT partition, sort FROM recor
 
 
 class SQLiteStore:
-    """Implements `Store`. A connection a call: cheap, and no state to lose.
+    """Implements `Store`. Connections are used again, as opening one takes longer than what is done with it.
 
-    One more is kept, unused: the last connection that closes has to write everything back and to wait for the disk.
+    At least one stays open: the last connection that closes has to write everything back and to wait for the disk.
     """
 
     def __init__(self, path: str) -> None:
         self._path = Path(path)
-        self._lock = Lock()
-        self._kept: finalize[[], SQLiteStore] | None = None
+        self._idle: list[sqlite3.Connection] = []
+        finalize(self, _close, self._idle)
         # Not the loop's own pool: where slow tools fill that one, a lease could not be renewed.
         self._threads = ThreadPoolExecutor(_THREADS, "store")
 
@@ -69,8 +68,8 @@ class SQLiteStore:
         await self._in_thread(self._write, changes)
 
     async def aclose(self) -> None:
-        if self._kept:
-            await self._in_thread(self._kept)
+        if self._idle:
+            await self._in_thread(_close, self._idle)
 
     async def _in_thread[T](self, work: Callable[..., T], *arguments: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
@@ -78,7 +77,7 @@ class SQLiteStore:
     def _select(self, partition: str, where: str, *values: Any) -> list[Record]:
         query = f"SELECT sort, body, version, expires {_HERE} {where}"
         try:
-            with closing(self._connect()) as connection:
+            with self._connection() as connection:
                 rows = connection.execute(query, (partition, int(time.time()), *values)).fetchall()
         except (sqlite3.Error, OSError) as error:
             raise StoreUnavailable("The store could not be read.") from error
@@ -87,7 +86,7 @@ class SQLiteStore:
     def _write(self, changes: tuple[Change, ...]) -> None:
         bodies = [encoded(change.body) if isinstance(change, Put) else b"" for change in changes]
         try:
-            with closing(self._connect()) as connection, connection:
+            with self._connection() as connection, connection:
                 connection.execute("BEGIN IMMEDIATE")
                 now = int(time.time())
                 if _is_done(connection, changes, now):
@@ -102,17 +101,30 @@ class SQLiteStore:
         except (sqlite3.Error, OSError) as error:
             raise StoreUnavailable("The store could not be written.") from error
 
-    def _connect(self) -> sqlite3.Connection:
-        with self._lock:
-            if not (self._kept and self._kept.alive):
-                self._kept = finalize(self, self._open().close)
-        return self._open()
+    @contextmanager
+    def _connection(self) -> Iterator[sqlite3.Connection]:
+        """One that nobody else uses; after a failure of SQLite's it is not used again."""
+        if not self._path.exists():  # it was deleted; what is open would write to nowhere
+            _close(self._idle)
+        try:
+            connection = self._idle.pop()
+        except IndexError:
+            connection = self._open()
+        try:
+            _set_up(connection)
+            yield connection
+        except (sqlite3.Error, StoreUnavailable):
+            connection.close()
+            raise
+        except BaseException:
+            self._idle.append(connection)
+            raise
+        self._idle.append(connection)
 
     def _open(self) -> sqlite3.Connection:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         connection = sqlite3.connect(self._path, timeout=_BUSY, isolation_level=None, check_same_thread=False)
         try:
-            _set_up(connection)
             # What is committed is with the kernel, so the end of this process cannot take it; a power cut can take
             # the last commits, but no half of one.
             connection.execute("PRAGMA synchronous = NORMAL")
@@ -120,6 +132,12 @@ class SQLiteStore:
             connection.close()
             raise
         return connection
+
+
+def _close(connections: list[sqlite3.Connection]) -> None:
+    with suppress(IndexError):  # other threads take some, too
+        while True:
+            connections.pop().close()
 
 
 def _is_done(connection: sqlite3.Connection, changes: tuple[Change, ...], now: int) -> bool:

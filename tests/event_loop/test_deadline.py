@@ -269,3 +269,25 @@ def test_a_slow_import_is_never_left_half_done(
     status, _ = environment.get("lazy", seconds=1.5)
     assert status == (200 if takes < 1.5 else 504)  # a little late, but whole; or broken off, and forgotten
     assert environment.get("lazy") == (200, True)
+
+
+def test_the_clock_wakes_its_thread_for_what_comes_earlier_and_for_nothing_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from handler.event_loop.fence import _Clock
+
+    sent, clock, woken = threading.Event(), _Clock(), list[int]()
+    monkeypatch.setattr(signal, "pthread_kill", lambda *_: sent.set())
+    notify = clock._changed.notify
+    monkeypatch.setattr(clock._changed, "notify", lambda: (woken.append(1), notify()))
+    clock.set(30)
+    while clock._wakes == float("inf"):
+        time.sleep(0.001)
+    woken.clear()
+    for _ in range(20):
+        clock.set(None)
+        clock.set(30)
+    assert woken == []
+    clock.set(0.01, again=60)
+    assert sent.wait(5)
+    clock.set(None)

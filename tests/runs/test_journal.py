@@ -1,0 +1,106 @@
+"""What the journal writes, and when: an answer before it is used, and what can wait together with the lease."""
+
+import asyncio
+from contextlib import suppress
+
+import pytest
+from agents import Model
+
+from handler.models import Question
+from handler.records import Responses
+from handler.runs.journal import Journal
+from handler.settings import Settings
+from tests.models.agencies import office, single
+from tests.runs.stage import begin, on_stage, told
+
+
+class Thinks(Model):
+    """Is asked, and does not answer."""
+
+    def __init__(self):
+        self.asked = asyncio.Event()
+
+    async def get_response(self, *args, **kwargs):
+        self.asked.set()
+        await asyncio.Event().wait()
+
+    async def stream_response(self, *args, **kwargs):
+        self.asked.set()
+        await asyncio.Event().wait()
+        yield
+
+
+@pytest.fixture
+def service(tmp_path):
+    return Settings(_env_file=None, store=f"sqlite:///{tmp_path}/agency.db")
+
+
+def watched(store, many=None):
+    """The sorts of every write; many: an event, set when there are several."""
+    written, write = [], store.write
+
+    async def note(*changes):
+        await write(*changes)
+        written.append([change.sort for change in changes])
+        if many and len(written) > 5:
+            many.set()
+
+    store.write = note
+    return written
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_run_writes_once_for_each_answer_and_each_tool_and_at_its_two_ends(service, stream, monkeypatch):
+    monkeypatch.setattr("handler.runs.run._FLUSH", 60)  # what is kept of the events in between is another matter
+
+    async def play():
+        async with on_stage(office, service) as runs:
+            written = watched(runs.store)
+            run = await begin(runs, store=True, stream=stream)
+            await told(run)
+            return run, written
+
+    run, written = asyncio.run(play())
+    kinds = [sorts[0].split("/")[1] for sorts in written[1:-1]]
+    assert (kinds.count("model"), len(kinds)) == (run.meter.model_calls, run.meter.model_calls + kinds.count("tool"))
+    assert run.meter.model_calls >= 5
+    assert all(len(sorts) == 1 for sorts in written[1:-1])
+
+
+def test_a_run_that_is_not_stored_writes_and_hashes_nothing(service, monkeypatch):
+    monkeypatch.setattr("handler.runs.journal.hashlib", None)
+
+    async def play():
+        async with on_stage(office, service) as runs:
+            written = watched(runs.store)
+            return (await told(await begin(runs))).response["status"], written
+
+    assert asyncio.run(play()) == ("completed", [])
+
+
+def test_a_call_that_takes_long_is_noted_once_and_the_next_attempt_knows_of_it(service, monkeypatch):
+    monkeypatch.setattr("handler.runs.run._FLUSH", 0.01)
+    monkeypatch.setattr("handler.runs.run._RENEW", 0.01)
+    asked = Question(None, "Order paper", None, [], None)
+
+    async def play():
+        model, many = Thinks(), asyncio.Event()
+        async with on_stage(lambda: single(model=model), service) as runs:
+            written = watched(runs.store, many)
+            run = await begin(runs, store=True, stream=False)
+            running = asyncio.create_task(run.execute())
+            await model.asked.wait()
+            await many.wait()
+            (key,) = run.desk._seam.journal.asked
+            again = Journal(runs.store, Responses(runs.store, "owner"), run.response["id"])
+            await again.load()
+            assert (again.find(key), again.unanswered) == (None, 1)
+            assert (again.find(again.key("Solo", asked)), again.unanswered) == (None, 1)  # of that one nobody knows
+            assert again.ids == set()
+            running.cancel()
+            with suppress(asyncio.CancelledError):
+                await running
+            return written
+
+    written = asyncio.run(asyncio.wait_for(play(), 20))
+    assert sum("journal/asked" in sorts for sorts in written) == 1
