@@ -51,6 +51,10 @@ loop-table: ## measure the table in docs/event-loop.md again
 	@scripts/setup dev
 	@$(BIN)/python -m benchmarks.loop_patterns
 
+bench: ## measure against what people run instead, into build/bench.json and docs/; QUICK=1: under 3 minutes, not docs/
+	@scripts/setup dev
+	@$(BIN)/python -m benchmarks $(if $(QUICK),--quick)
+
 e2e: node_modules ## deploy to an AWS emulator on loopback, call the deployed API, destroy it (needs Node)
 	@scripts/setup dev
 	@scripts/setup emulator
@@ -108,5 +112,5 @@ lock: ## compile requirements*.in to hashed requirements*.txt
 	$(UV) pip compile -q requirements-dev.in -o requirements-dev.txt --override requirements-overrides.in --python-version 3.13 --universal --generate-hashes --no-header
 	$(UV) pip compile -q requirements-emulator.in -o requirements-emulator.txt --python-version 3.13 --universal --generate-hashes --no-header
 
-.PHONY: help run key test e2e check format loop-table bundle synth sam bootstrap deploy model-key ask stream logs destroy lock
+.PHONY: help run key test e2e check format loop-table bench bundle synth sam bootstrap deploy model-key ask stream logs destroy lock
 .DEFAULT_GOAL := help

@@ -1,0 +1,69 @@
+"""A server on loopback that answers every POST with JSON: it stands for Amazon SQS and for OpenAI."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from hashlib import md5
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+type Answer = Callable[[dict[str, Any]], dict[str, Any]]  # from the body asked to the body answered
+
+
+@contextmanager
+def serving(answer: Answer) -> Iterator[str]:
+    """Its URL, without a path."""
+
+    class Door(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        wbufsize = -1  # head and body leave together
+
+        def do_POST(self) -> None:
+            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            body = json.dumps(answer(asked)).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Door)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def taken(asked: dict[str, Any]) -> dict[str, Any]:
+    """SQS: the message is in the queue."""
+    return {"MessageId": "1", "MD5OfMessageBody": md5(asked["MessageBody"].encode(), usedforsecurity=False).hexdigest()}
+
+
+def said(asked: dict[str, Any]) -> dict[str, Any]:
+    """OpenAI's Responses API: a text."""
+    text = {"type": "output_text", "text": "Dear Weber GmbH, the crew comes on Monday at eight.", "annotations": []}
+    message = {"id": "msg_1", "type": "message", "role": "assistant", "status": "completed", "content": [text]}
+    used = {
+        "input_tokens": 100,
+        "input_tokens_details": {"cached_tokens": 0},
+        "output_tokens": 10,
+        "output_tokens_details": {"reasoning_tokens": 0},
+        "total_tokens": 110,
+    }
+    fixed = {"object": "response", "created_at": 0, "status": "completed", "parallel_tool_calls": True}
+    return {
+        **fixed,
+        "id": "resp_1",
+        "model": asked["model"],
+        "output": [message],
+        "tool_choice": "auto",
+        "tools": [],
+        "usage": used,
+    }

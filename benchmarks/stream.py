@@ -1,0 +1,149 @@
+"""How long an event takes from the model to the way out: through our Lambda runtime client, and under uvicorn.
+
+The model, in the measured process, and the receiver, here, read the same clock (CLOCK_MONOTONIC). These are wall times
+of a machine that does other things too.
+"""
+
+import http.client
+import json
+import re
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+from benchmarks.child import PYTHON, ROOT, variables
+from benchmarks.results import Measured, Ratio, Series
+from benchmarks.timing import percentile
+from tests.events import rest_event
+from tests.runtime.runtime_api import RuntimeApi
+
+SECTION = "Stream"
+_BODY = {"model": "one", "input": "hello", "stream": True}
+_TOKEN = b"event: response.output_text.delta"
+_SOON = 5.0  # milliseconds that an event should take at most
+_PATIENCE = 60.0  # seconds until a process has started
+
+Seen = tuple[float, float]  # time.monotonic() of the first event of all, and of the first token
+
+
+def measure(*, quick: bool) -> Measured:
+    """Milliseconds from the model's first token to the first event that leaves after it; and from the request to the
+    first event of all.
+    """
+    rounds, block = (5, 8) if quick else (20, 20)
+    took: dict[str, list[list[tuple[float, float]]]] = {}
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        doors: dict[str, tuple[Callable[[], Seen], Path]] = {}
+        for subject, door in {"handler.runtime": _runtime, "uvicorn": _uvicorn}.items():
+            stamps = Path(folder, f"{subject}.stamps")
+            ask = stack.enter_context(door(Path(folder, subject), stamps))
+            doors[subject], took[subject] = (ask, stamps), []
+            _block(ask, stamps, 5)
+        for _ in range(rounds):
+            for subject, (ask, stamps) in doors.items():
+                took[subject].append(_block(ask, stamps, block))
+    series = [each for subject, blocks in took.items() for each in _series(subject, blocks)]
+    soon = [each for each in series if each.metric == "token to event, wall p50"]
+    return series, [
+        Ratio(
+            SECTION, f"{each.subject}, token to event, to {_SOON:.0f} ms: wall", tuple(v / _SOON for v in each.values)
+        )
+        for each in soon
+    ]
+
+
+def _series(subject: str, blocks: list[list[tuple[float, float]]]) -> list[Series]:
+    return [
+        Series(
+            SECTION,
+            f"agency-lambda, {subject}",
+            f"{what}, wall p{percent}",
+            "ms",
+            tuple(percentile([each[number] for each in block], percent) for block in blocks),
+        )
+        for number, what in enumerate(("token to event", "request to first event"))
+        for percent in (50, 99)
+    ]
+
+
+def _block(ask: Callable[[], Seen], stamps: Path, times: int) -> list[tuple[float, float]]:
+    """Milliseconds: (token to event, request to first event)."""
+    took = []
+    for _ in range(times):
+        start = time.monotonic()
+        first, token = ask()
+        said = int(stamps.read_text().split()[-1]) / 1e9
+        took.append((1000 * (token - said), 1000 * (first - start)))
+    return took
+
+
+@contextmanager
+def _process(module: str, folder: Path, stamps: Path, **more: str) -> Iterator[Path]:
+    """Its log."""
+    stamped = {"STORE": f"sqlite:///{folder}/agency.db", "BENCH_STAMPS": str(stamps), **more}
+    environment = variables(**stamped)
+    environment["PYTHONPATH"] = f"{ROOT}/benchmarks/stamped:{environment['PYTHONPATH']}"
+    folder.mkdir()
+    log = folder / "log"
+    with log.open("w") as said:
+        process = subprocess.Popen([*PYTHON, module], env=environment, stdout=said, stderr=said, cwd=folder)
+    try:
+        yield log
+    finally:
+        process.kill()
+        process.wait()
+
+
+@contextmanager
+def _runtime(folder: Path, stamps: Path) -> Iterator[Callable[[], Seen]]:
+    """As Lambda starts it, before a Runtime API that notes when each chunk comes."""
+    with RuntimeApi() as api:
+        told = {"AWS_LAMBDA_RUNTIME_API": api.address, "_HANDLER": "handler.stream.handler"}
+        with _process("handler.runtime", folder, stamps, **told):
+            event = rest_event("POST", "/v1/responses", _BODY)
+
+            def ask() -> Seen:
+                invocation = api.invoke(event, _PATIENCE)
+                assert invocation.status == 200, invocation.body
+                (_, *events) = invocation.chunks
+                return events[0][0], next(came for came, data in events if _TOKEN in data)
+
+            yield ask
+            api.ending = True  # what breaks off from now on is our doing
+
+
+@contextmanager
+def _uvicorn(folder: Path, stamps: Path) -> Iterator[Callable[[], Seen]]:
+    """As `make run` serves it."""
+    with _process("handler.local", folder, stamps, PORT="0") as log:
+        connection = _connect(log)
+
+        def ask() -> Seen:
+            connection.request("POST", "/v1/responses", json.dumps(_BODY), {"content-type": "application/json"})
+            answer = connection.getresponse()
+            assert answer.status == 200, answer.read()
+            first, token = 0.0, 0.0
+            while line := answer.readline():
+                first = first or time.monotonic()
+                if not token and line.startswith(_TOKEN):
+                    token = time.monotonic()
+            return first, token
+
+        yield ask
+        connection.close()
+
+
+def _connect(log: Path) -> http.client.HTTPConnection:
+    """When it listens: it says its port a moment before."""
+    deadline = time.monotonic() + _PATIENCE
+    while time.monotonic() < deadline:
+        with suppress(ConnectionRefusedError):
+            if port := re.search(r"127\.0\.0\.1:(\d+)", log.read_text()):
+                connection = http.client.HTTPConnection("127.0.0.1", int(port[1]), timeout=_PATIENCE)
+                connection.connect()
+                return connection
+        time.sleep(0.05)
+    raise TimeoutError(log.read_text())

@@ -1,0 +1,142 @@
+"""What each subject has on its Lambda, as folders under build/bench/. Made when missing or when its input changes."""
+
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import cache
+from importlib.metadata import distribution
+from pathlib import Path
+
+from infra import bundle, bundle_left_out
+
+FOLDER = bundle.ROOT / "build" / "bench"
+ARCHITECTURE: bundle.Architecture = "x86_64" if platform.machine() in ("x86_64", "AMD64") else "arm64"
+_HERE = Path(__file__).parent
+_LOCK, _TOOLS = bundle.ROOT / "requirements.txt", bundle.ROOT / "requirements-dev.txt"
+_RUNTIME = ("awslambdaric", "simplejson", "snapshot-restore-py")
+
+
+@cache
+def as_pip_ships_it() -> Path:
+    """All of requirements.txt: wheels have no bytecode, and Lambda's file system keeps none."""
+    return _made("run_fastapi", _install_everything, _LOCK, *_ours_in_every_root())
+
+
+@cache
+def with_bytecode() -> Path:
+    """The same, compiled, also as beartype compiles what it checks."""
+    return _made("run_fastapi-bytecode", _compile_everything, _LOCK, *_ours_in_every_root())
+
+
+@cache
+def floors() -> Path:
+    """FastAPI, Mangum and OpenAI's client, compiled."""
+    return _made("floors", _install_floors, _LOCK, *_ours_in_every_root())
+
+
+@cache
+def agency_lambda() -> Path:
+    """The bundle as it is deployed, with the benchmark's agencies in place of the example."""
+    folder = bundle.build(ARCHITECTURE)
+    return _made("agency-lambda", _exchange_agencies, folder.with_name(f"{folder.name}.digest"), *_ours_in_every_root())
+
+
+@cache
+def runtime() -> Path:
+    """AWS's runtime client and what it needs, as it is in the development environment; on Lambda: /var/runtime."""
+    return _made("runtime", _copy_runtime, _TOOLS)
+
+
+def _ours_in_every_root() -> list[Path]:
+    return sorted([*(_HERE / "task").glob("*.py"), *(_HERE / "peers").glob("*.py"), Path(__file__)])
+
+
+def _made(name: str, make: Callable[[Path], None], *inputs: Path) -> Path:
+    """The stamp comes last: who is interrupted begins again."""
+    folder, stamp = FOLDER / name, FOLDER / f"{name}.digest"
+    digest = hashlib.sha256(sys.version.encode() + b"".join(path.read_bytes() for path in inputs)).hexdigest()
+    if not stamp.exists() or stamp.read_text() != digest or not folder.is_dir():
+        print(f"Preparing build/bench/{name} (once) ...", file=sys.stderr)
+        stamp.unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        make(folder)
+        stamp.write_text(digest)
+    return folder
+
+
+def _install_everything(folder: Path) -> None:
+    _install(folder, _LOCK.read_text())
+    _add_ours(folder, "task", "peers")
+
+
+def _compile_everything(folder: Path) -> None:
+    _link(as_pip_ships_it(), folder)
+    _compile(folder)
+    script = "import served_by_run_fastapi"  # its run leaves beartype's bytecode, which compileall cannot make
+    environment = {"PYTHONPATH": str(folder), "LITELLM_LOCAL_MODEL_COST_MAP": "True", "PYTHON_DOTENV_DISABLED": "1"}
+    subprocess.run([python(), "-S", "-s", "-P", "-c", script], env=environment, capture_output=True, check=True)
+
+
+def _install_floors(folder: Path) -> None:
+    _install(folder, bundle_left_out.requirements(_LOCK.read_text(), "fastapi\nmangum\nopenai", ""))
+    _add_ours(folder, "peers")
+    _compile(folder)
+
+
+def _exchange_agencies(folder: Path) -> None:
+    _link(bundle.build(ARCHITECTURE), folder)
+    for path in (*folder.glob("agencies.*"), *(folder / "__pycache__").glob("agencies.*")):
+        path.unlink()  # or what is copied there would be the bundle's too
+    shutil.rmtree(folder / "agreement_desk")
+    _add_ours(folder, "task")
+    _compile(folder, "-l")
+
+
+def _copy_runtime(folder: Path) -> None:
+    for name in _RUNTIME:
+        for file in distribution(name).files or ():
+            if ".." not in file.parts and "__pycache__" not in file.parts:
+                target = folder / file
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(str(file.locate()), target)
+    _compile(folder)
+
+
+def _install(folder: Path, requirements: str) -> None:
+    """Raises CalledProcessError, after uv has said why."""
+    uv = shutil.which("uv") or str(Path(sys.executable).parent / "uv")
+    options = ["-q", "--no-deps", "--require-hashes", "-r", "-", "--only-binary", ":all:", "--python", sys.executable]
+    certificates = {"UV_SYSTEM_CERTS": "1", "UV_NATIVE_TLS": "1"}  # the system's, as scripts/setup
+    subprocess.run(
+        [uv, "pip", "install", *options, "--target", str(folder)],
+        env={**os.environ, **certificates},
+        input=requirements,
+        text=True,
+        check=True,
+    )
+
+
+def _add_ours(folder: Path, *names: str) -> None:
+    for name in names:
+        for path in (_HERE / name).glob("*.py"):
+            shutil.copy(path, folder)
+
+
+def _compile(folder: Path, *options: str) -> None:
+    """As the bundle does it: never checked against the source. Templates that do not compile stay without."""
+    command = [python(), "-S", "-P", "-m", "compileall", "-qq", "--invalidation-mode", "unchecked-hash"]
+    subprocess.run([*command, "-j", "0", *options, str(folder)], capture_output=True, check=False)
+
+
+def _link(source: Path, target: Path) -> None:
+    shutil.copytree(source, target, copy_function=os.link, dirs_exist_ok=True)
+
+
+def python() -> str:
+    """The interpreter itself, not the development environment's: what a task root lacks must be missing."""
+    return str(getattr(sys, "_base_executable", sys.executable))
