@@ -1,6 +1,5 @@
 """The FastAPI app: routes, limits, errors. The same one on Lambda, under uvicorn and in tests."""
 
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -11,7 +10,7 @@ from handler import error_answers
 from handler.auth import Authentication, caller_of
 from handler.body_limit import BodyLimit
 from handler.environment import close, runs
-from handler.routes import router
+from handler.routes import ROUTES
 from handler.settings import Settings, get_settings
 
 
@@ -24,14 +23,19 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 def create_app() -> FastAPI:
     """The app; interactive docs only where no stranger can reach them."""
-    local = "AWS_LAMBDA_FUNCTION_NAME" not in os.environ
-    docs = {"docs_url": "/docs", "openapi_url": "/openapi.json"} if local else {"docs_url": None, "openapi_url": None}
+    shown = error_answers.has_document()
+    docs = {"docs_url": "/docs", "openapi_url": "/openapi.json"} if shown else {"docs_url": None, "openapi_url": None}
     app = FastAPI(
-        title="agency-lambda", version="0.1.0", lifespan=lifespan, redoc_url=None, redirect_slashes=False, **docs
+        title="agency-lambda",
+        version="0.1.0",
+        routes=ROUTES,
+        lifespan=lifespan,
+        redoc_url=None,
+        redirect_slashes=False,
+        **docs,
     )
     app.state.runs = runs
     _guard(app, get_settings())
-    app.include_router(router)
     error_answers.install(app)
     return app
 

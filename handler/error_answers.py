@@ -6,6 +6,7 @@ exceptions that this package raises, reach a client; what a library or a provide
 """
 
 import logging
+import os
 import uuid
 from collections.abc import Mapping
 from typing import Any
@@ -54,9 +55,20 @@ class OpenAIFailureAnswer(BaseModel):
 
 
 _STATUSES = (400, 401, 403, 404, 405, 409, 413, 422, 500, 502, 503, 504)
+
+
+def has_document() -> bool:
+    """Whether there is an OpenAPI document: not where strangers call, and what it needs would delay a cold start."""
+    return "AWS_LAMBDA_FUNCTION_NAME" not in os.environ
+
+
+def _documented(model: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
+    return {status: {"model": model} for status in _STATUSES} if has_document() else {}
+
+
 #: for the OpenAPI document: of every router, and of those under /v1
-RESPONSES: dict[int | str, dict[str, Any]] = {status: {"model": FailureAnswer} for status in _STATUSES}
-V1_RESPONSES: dict[int | str, dict[str, Any]] = {status: {"model": OpenAIFailureAnswer} for status in _STATUSES}
+RESPONSES = _documented(FailureAnswer)
+V1_RESPONSES = _documented(OpenAIFailureAnswer)
 
 _HTTP = {400: "invalid_json", 404: "not_found", 405: "method_not_allowed"}
 _OPENAI_TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}

@@ -35,6 +35,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True, extra="ignore")
 
     event_loop: Literal["patch", "strict"] = "patch"
+    defer_imports: Literal["0", "1"] = "1"  # read by handler/__init__.py, before there are settings
     openai_api_key: SecretStr | None = None
     openai_api_key_secret: str | None = None
     openai_base_url: Annotated[str, AfterValidator(variables.http_url)] | None = None

@@ -27,7 +27,12 @@ _SECONDS = 10.0  # for a rehearsal
 
 
 def register(loop: EnvironmentLoop) -> None:
-    """Prepare and renew at Lambda's word where it takes snapshots; prepare now where nobody waits for the start."""
+    """Prepare and renew at Lambda's word where it takes snapshots; prepare now where nobody waits for the start.
+
+    An entry calls this when it has imported what it needs.
+    """
+    gc.freeze()  # what is there now stays: no collection has to look at it, and no clone has to copy it
+    gc.enable()
     kind = os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE")
     if kind == "provisioned-concurrency":
         prepare(loop)
@@ -46,7 +51,7 @@ def prepare(loop: EnvironmentLoop) -> None:
     """
     loop.run(_rehearse())
     gc.collect()
-    gc.freeze()  # what is there now stays: no collection has to look at it, and no clone has to copy it
+    gc.freeze()
 
 
 def renew(loop: EnvironmentLoop) -> None:

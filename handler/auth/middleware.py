@@ -1,14 +1,13 @@
 """Before every route: whose request is it?"""
 
 from collections.abc import Awaitable, Callable, Collection
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, Request, Security
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette._utils import get_route_path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from handler.error_answers import answer
+from handler.error_answers import answer, has_document
 from handler.errors import ServiceError, Unauthenticated
 from handler.settings import Settings
 
@@ -65,10 +64,20 @@ def caller_of(settings: Settings) -> Caller:
     return local
 
 
-async def owner(
-    request: Request, _: Annotated[HTTPAuthorizationCredentials | None, Security(HTTPBearer(auto_error=False))]
-) -> str:
-    """Whose data a request may see. (HTTPBearer only tells the OpenAPI document that a key is needed.)"""
+async def _nothing() -> None: ...
+
+
+def _key() -> Any:
+    """Tells the OpenAPI document that a key is needed."""
+    if not has_document():
+        return Depends(_nothing)
+    from fastapi.security import HTTPBearer
+
+    return Security(HTTPBearer(auto_error=False))
+
+
+async def owner(request: Request, _: Annotated[Any, _key()]) -> str:
+    """Whose data a request may see."""
     found: str = request.state.owner
     return found
 

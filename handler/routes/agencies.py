@@ -5,8 +5,9 @@ from typing import Any
 from fastapi import APIRouter
 
 from handler import catalogue
+from handler.error_answers import RESPONSES
 
-router = APIRouter()
+router = APIRouter(responses=RESPONSES)
 
 
 @router.get("/agencies")

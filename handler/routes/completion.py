@@ -7,6 +7,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from handler import catalogue
 from handler.auth import Owner
+from handler.error_answers import RESPONSES
 from handler.protocol.items import text_of
 from handler.protocol.output import new_id
 from handler.protocol.request import CreateResponse
@@ -14,7 +15,7 @@ from handler.protocol.resource import FINAL, answered
 from handler.records import Kept
 from handler.routes.service import IdempotencyKey, RootPath, Service, once
 
-router = APIRouter()
+router = APIRouter(responses=RESPONSES)
 
 
 def _speakable(text: str) -> str:

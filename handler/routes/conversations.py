@@ -6,6 +6,7 @@ from fastapi import APIRouter
 from pydantic import Field
 
 from handler.auth import Owner
+from handler.error_answers import V1_RESPONSES
 from handler.errors import NotFound
 from handler.protocol.items import for_agents, read_items
 from handler.protocol.output import Item
@@ -14,7 +15,7 @@ from handler.records import Conversations, Turn
 from handler.routes.pages import Page, page
 from handler.routes.service import Service
 
-router = APIRouter(prefix="/v1/conversations")
+router = APIRouter(prefix="/v1/conversations", responses=V1_RESPONSES)
 
 
 class NewItems(Body):

@@ -2,7 +2,9 @@
 
 from fastapi import APIRouter
 
-router = APIRouter()
+from handler.error_answers import RESPONSES
+
+router = APIRouter(responses=RESPONSES)
 
 
 @router.get("/health")

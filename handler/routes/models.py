@@ -5,9 +5,10 @@ from typing import Any
 from fastapi import APIRouter
 
 from handler import catalogue
+from handler.error_answers import V1_RESPONSES
 from handler.errors import NotFound
 
-router = APIRouter(prefix="/v1/models")
+router = APIRouter(prefix="/v1/models", responses=V1_RESPONSES)
 
 
 @router.get("")

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 
 from handler.auth import Owner
+from handler.error_answers import V1_RESPONSES
 from handler.errors import InvalidRequest
 from handler.protocol.request import CompactRequest, CreateResponse
 from handler.protocol.resource import FINAL, answered
@@ -13,7 +14,7 @@ from handler.records import Kept, Responses
 from handler.routes.pages import Page, page
 from handler.routes.service import IdempotencyKey, RootPath, Service, once
 
-router = APIRouter(prefix="/v1/responses")
+router = APIRouter(prefix="/v1/responses", responses=V1_RESPONSES)
 
 
 _STREAM: dict[int | str, dict[str, Any]] = {

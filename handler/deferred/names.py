@@ -1,0 +1,161 @@
+"""The names of a module that import at their first use."""
+
+import builtins
+import sys
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from importlib.util import resolve_name
+from inspect import CO_OPTIMIZED
+from itertools import batched
+from threading import get_ident
+from types import CodeType
+from typing import Any, ForwardRef
+
+from handler.deferred.what import ANNOTATIONS, MODELS, PACKAGES
+
+
+class _Later:
+    """What a name waits for."""
+
+    def __init__(self, resolve: Callable[[], Any]) -> None:
+        self.resolve = resolve
+
+
+class _Import(_Later):
+    """`module`, and from there (or, without `from`, from its top) along `path`."""
+
+    def __init__(self, module: str, is_from: bool, path: tuple[str, ...] = ()) -> None:
+        self.module, self.is_from, self.path = module, is_from, path
+
+    def __getattr__(self, name: str) -> "_Import":
+        """What Python asks of a module for `from module import name`, and for `import module.name as n`."""
+        return _Import(self.module, self.is_from, (*self.path, name))
+
+    def resolve(self) -> Any:
+        value = builtins.__import__(self.module, fromlist=self.path if self.is_from else ())
+        for name in self.path:
+            value = getattr(value, name)
+        return value
+
+
+class Waiting(dict[str, Any]):
+    """A module's builtins, and its names that wait."""
+
+    def __init__(self, names: dict[str, Any], code: CodeType) -> None:
+        build_class = _build_class if names["__name__"] in MODELS else builtins.__build_class__
+        super().__init__(__import__=self._import, __build_class__=build_class)
+        self.waits: dict[str, tuple[_Later, ...]] = {}
+        self._names, self._code = names, code
+        self._annotations = ANNOTATIONS.get(names["__name__"], ())
+        self._resolving: set[tuple[int, str]] = set()  # by thread
+
+    def knows(self, name: str) -> bool:
+        """Whether it waits, and not for this very question: a package may import its own parts."""
+        return name in self.waits and (get_ident(), name) not in self._resolving
+
+    def resolve(self, name: str) -> Any:
+        """Import it now. Threads that come here for one name get the same: it waits until it is there."""
+        mine = (get_ident(), name)
+        self._resolving.add(mine)
+        try:
+            value = [each.resolve() for each in self.waits[name]][-1]
+        except KeyError as error:  # Python would take it for a name that nobody knows
+            raise ImportError(f"{name} in {self._names['__name__']} could not be imported: {error!r}") from error
+        finally:
+            self._resolving.discard(mine)
+        self._names[name] = value
+        self.waits.pop(name, None)
+        return value
+
+    def read_in_body(self, name: str) -> Any:
+        """As the body of the module, or of a class in it, reads a name that waits."""
+        return ForwardRef(name, module=self._names["__name__"]) if name in self._annotations else self.resolve(name)
+
+    def __missing__(self, name: str) -> Any:
+        if not self.knows(name):
+            if name not in self._names:  # or again and again: builtins that are no plain dict are slow to read
+                self._names[name] = vars(builtins)[name]
+            return self._names[name]
+        reader = sys._getframe(1).f_code
+        is_class = not reader.co_flags & CO_OPTIMIZED and reader.co_filename == self._code.co_filename
+        return self.read_in_body(name) if is_class else self.resolve(name)
+
+    def _import(
+        self,
+        name: str,
+        globals: Mapping[str, Any] | None = None,
+        locals: Mapping[str, Any] | None = None,
+        fromlist: Sequence[str] | None = (),
+        level: int = 0,
+    ) -> Any:
+        if type(locals) is Names and fromlist != ("*",):
+            module = resolve_name("." * level + name, self._names["__package__"])
+            if module.partition(".")[0] in PACKAGES and not _is_guarded(self._code, sys._getframe(1).f_lasti):
+                return _Import(module, bool(fromlist))
+        return builtins.__import__(name, globals, locals, fromlist or (), level)
+
+
+class Names(MutableMapping[str, Any]):
+    """What a module's body reads and writes while it runs: the module's names, but for those that wait."""
+
+    def __init__(self, names: dict[str, Any], waiting: Waiting) -> None:
+        self._names, self._waiting = names, waiting
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._names and self._waiting.knows(name):
+            return self._waiting.read_in_body(name)
+        return _Adapters(self._names[name]) if name == "TypeAdapter" else self._names[name]
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        before = self._waiting.waits.pop(name, ())
+        if not isinstance(value, _Later):
+            self._names[name] = value
+            return
+        self._names.pop(name, None)
+        together = isinstance(value, _Import) and not value.path  # import a.b, then import a.c
+        self._waiting.waits[name] = (*before, value) if together else (value,)
+
+    def __delitem__(self, name: str) -> None:
+        if self._waiting.waits.pop(name, None) is None:
+            del self._names[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
+class _Adapters:
+    """pydantic's TypeAdapter as a module's body sees it: built when the name that it is given is first read."""
+
+    def __init__(self, adapter: Any) -> None:
+        self._adapter = adapter
+
+    def __call__(self, *given: Any, **named: Any) -> _Later:
+        return _Later(lambda: self._adapter(*given, **named))
+
+    def __getitem__(self, kind: Any) -> Any:
+        return self._adapter[kind]
+
+
+def _build_class(body: Any, name: str, *bases: Any, **named: Any) -> Any:
+    """A class, and if it is a model then one that pydantic completes later."""
+    if any(hasattr(base, "model_config") for base in bases):
+        named.setdefault("defer_build", True)
+    return builtins.__build_class__(body, name, *bases, **named)
+
+
+def _is_guarded(code: CodeType, offset: int) -> bool:
+    """Whether `try` or `with` would see an error at this offset."""
+    entries = batched(_numbers(code.co_exceptiontable), 4, strict=True)
+    return any(start * 2 <= offset < (start + length) * 2 for start, length, _, _ in entries)
+
+
+def _numbers(table: bytes) -> Iterator[int]:
+    """Of co_exceptiontable, four an entry: six bits a byte, the highest first, and bit 6 says that more follow."""
+    value = 0
+    for byte in table:
+        value = value << 6 | byte & 0x3F
+        if not byte & 0x40:
+            yield value
+            value = 0

@@ -1,0 +1,34 @@
+"""What is imported later. A name that is no longer there changes nothing but the time that a cold start takes.
+
+tests/deferred holds that everything here can still be imported, and means then what it means without us.
+"""
+
+#: whose modules import at the first use what they take from one another
+PACKAGES = frozenset(
+    (
+        *("agency_swarm", "agents", "anyio", "aws_lambda_powertools", "click", "datamodel_code_generator", "fastapi"),
+        *("fastmcp", "griffe", "handler", "httpx", "jsonref", "mangum", "mcp", "openai", "opentelemetry"),
+        *("pydantic_settings", "requests", "rich", "sse_starlette", "starlette", "uvicorn", "websockets"),
+    )
+)
+
+_RESULTS = ("CallToolResult", "GetPromptResult", "ListPromptsResult", "ReadResourceResult")
+_LISTS = ("ListResourcesResult", "ListResourceTemplatesResult")
+_OAUTH = ("OAuthClientInformationFull", "OAuthClientMetadata", "OAuthToken")
+
+#: module -> names that its functions and classes use in annotations alone, and whose import takes long
+ANNOTATIONS: dict[str, tuple[str, ...]] = {
+    "fastapi.params": ("Example",),
+    "fastapi.param_functions": ("Example",),
+    "fastapi.security.base": ("SecurityBaseModel",),
+    "agency_swarm.mcp.oauth": (*_OAUTH, "OAuthClientProvider"),
+    "agency_swarm.mcp.oauth_client": ("MCPTool", "OAuthClientProvider", *_RESULTS, *_LISTS),
+    "agency_swarm.mcp.oauth_config": (*_OAUTH, "TokenStorage"),
+    "mcp.shared.message": ("JSONRPCMessage", "RequestId"),
+    "mcp.client.streamable_http": ("JSONRPCError", "JSONRPCMessage", "JSONRPCResponse", "RequestId"),
+    "agents.sandbox.capabilities.capability": ("Manifest",),
+    "agents.sandbox.session.base_sandbox_session": ("SandboxSessionState",),
+}
+
+#: modules of many pydantic models, of which a run needs few: each is completed at its first use (`defer_build`)
+MODELS = frozenset({"fastapi.openapi.models", "mcp.types"})
