@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Literal
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
-from infra import bundle_left_out, bundle_sources
+from infra import bundle_bytecode, bundle_left_out, bundle_native, bundle_sources
 from infra.bundle_sources import ROOT, BundleError
 
 __all__ = ["ROOT", "Architecture", "BundleError", "build", "make", "parts", "zipped"]
@@ -62,7 +62,8 @@ def make(folder: Path, architecture: Architecture) -> None:
     _install(folder, architecture, code)
     bundle_left_out.remove_files(folder, code)
     bundle_sources.copy_into(folder)
-    _compile(folder)
+    bundle_native.drop_symbols(folder)
+    bundle_bytecode.write(folder)
     size = sum(parts(folder).values())
     if size > LIMIT:
         raise BundleError(f"the bundle is {size:,} bytes, and Lambda takes {LIMIT:,}")
@@ -102,16 +103,6 @@ def _install(folder: Path, architecture: Architecture, code: str) -> None:
     )
     if done.returncode:
         raise BundleError(f"uv could not install the requirements: {done.stderr.strip()}")
-
-
-def _compile(folder: Path) -> None:
-    """Bytecode that is never checked against its source. What does not compile (templates) stays without."""
-    paths = ["-s", str(folder), "-p", "/var/task", str(folder)]
-    subprocess.run(
-        [sys.executable, "-S", "-P", "-m", "compileall", "-qq", "--invalidation-mode", "unchecked-hash", *paths],
-        env={"PYTHONHASHSEED": "0"},  # one process, in one order: what it has interned before is in the bytes
-        check=False,
-    )
 
 
 def _zip(folder: Path, target: Path) -> None:

@@ -45,10 +45,10 @@ def copy_into(bundle: Path) -> None:
             raise BundleError(f"agents/{top} has the name of an installed package: rename it")
         (bundle / inside).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, bundle / inside)
-    there = _names(bundle) | sys.stdlib_module_names
+    there, code = _names(bundle) | sys.stdlib_module_names, agents_code()
     for path in filter(_is_python, files().values()):
         for name in _imported(_parsed(path)):
-            if name.partition(".")[0] not in there or is_left_out(name):
+            if name.partition(".")[0] not in there or is_left_out(name, code):
                 raise BundleError(
                     f"{path.relative_to(ROOT)} imports {name}, which the bundle does not have: write its package "
                     "into requirements.in and run `make lock`, see infra/bundle_left_out.py, or import it in a `try`"

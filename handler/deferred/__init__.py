@@ -12,9 +12,10 @@ just when a name is not there yet: the builtins for the module's own code, the m
 
 import builtins
 import sys
+from collections.abc import Callable
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader, SourcelessFileLoader
 from importlib.util import find_spec
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 from handler.deferred.names import Names, Waiting
@@ -35,30 +36,37 @@ class _Finder:
         if name.partition(".")[0] not in PACKAGES:
             return None
         spec = PathFinder.find_spec(name, path, target)
-        if spec and (deferring := _LOADERS.get(type(spec.loader))):
-            spec.loader = deferring(name, spec.origin)
+        for plain, deferring in _LOADERS.items():
+            if spec and spec.origin and isinstance(spec.loader, plain):
+                spec.loader = deferring(name, spec.origin)
         return spec
 
 
-class _Deferring:
+class _FromSource(SourceFileLoader):
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         return _Module(spec.name)
 
     def exec_module(self, module: ModuleType) -> None:
-        code = self.get_code(module.__name__)  # type: ignore[attr-defined]
-        names = module.__dict__
-        names["__builtins__"] = waiting = Waiting(names, code)
-        exec(code, names, Names(names, waiting))
-        waiting["__import__"] = builtins.__import__  # functions import at once
+        _run(module, self.get_code(module.__name__))
 
 
-class _FromSource(_Deferring, SourceFileLoader): ...
+class _FromBytecode(SourcelessFileLoader):
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        return _Module(spec.name)
+
+    def exec_module(self, module: ModuleType) -> None:
+        _run(module, self.get_code(module.__name__))
 
 
-class _FromBytecode(_Deferring, SourcelessFileLoader): ...
+def _run(module: ModuleType, code: CodeType | None) -> None:
+    assert code, f"{module.__name__} has no code"
+    names = module.__dict__
+    names["__builtins__"] = waiting = Waiting(names, code)
+    exec(code, names, Names(names, waiting))
+    waiting["__import__"] = builtins.__import__  # functions import at once
 
 
-_LOADERS: dict[type, type] = {SourceFileLoader: _FromSource, SourcelessFileLoader: _FromBytecode}
+_LOADERS: dict[type, Callable[[str, str], Any]] = {SourceFileLoader: _FromSource, SourcelessFileLoader: _FromBytecode}
 
 
 class _Module(ModuleType):
