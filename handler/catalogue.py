@@ -1,10 +1,14 @@
 """The agencies that `agents/` offers, by their URL names. Nothing here is imported before a run or a listing asks."""
 
+import ast
 import inspect
 import re
+import sys
 import traceback
 from collections.abc import Callable, Mapping
 from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from handler.errors import AgencyMisconfigured, UnknownName
@@ -32,11 +36,34 @@ def find(name: str | None) -> tuple[str, CreateAgency]:
     """
     known = factories()
     name = name or next(iter(known))
-    if name not in known:
+    check_name(name)
+    return name, known[name]
+
+
+def check_name(name: str) -> None:
+    """Imports nothing where `agencies.py` writes the names out, and was not imported before.
+
+    Raises:
+        UnknownName: there is no such agency.
+    """
+    if name not in (_written() or factories()):
         raise UnknownName(
             f"There is no agency {name[:99]!r}. GET /agencies lists them.", param="model", code="model_not_found"
         )
-    return name, known[name]
+
+
+def _written() -> set[str]:
+    """The keys of AGENCIES = {...}; none where it is made in another way."""
+    spec = find_spec("agencies") if "agencies" not in sys.modules else None
+    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
+        return set()
+    for each in ast.parse(Path(spec.origin).read_bytes()).body:
+        if isinstance(each, ast.Assign | ast.AnnAssign) and isinstance(each.value, ast.Dict):
+            targets = each.targets if isinstance(each, ast.Assign) else [each.target]
+            keys = [key.value if isinstance(key, ast.Constant) else None for key in each.value.keys]
+            if any(isinstance(target, ast.Name) and target.id == "AGENCIES" for target in targets):
+                return {key for key in keys if isinstance(key, str)} if None not in keys else set()
+    return set()
 
 
 def build(create_agency: CreateAgency) -> "Agency":

@@ -6,9 +6,10 @@ tests/deferred holds that everything here can still be imported, and means then 
 #: whose modules import at the first use what they take from one another
 PACKAGES = frozenset(
     (
-        *("agency_swarm", "agents", "anyio", "aws_lambda_powertools", "click", "datamodel_code_generator", "fastapi"),
-        *("fastmcp", "griffe", "handler", "httpx", "jsonref", "mangum", "mcp", "openai", "opentelemetry"),
-        *("pydantic_settings", "requests", "rich", "sse_starlette", "starlette", "uvicorn", "websockets"),
+        *("agency_swarm", "agents", "anyio", "aws_lambda_powertools", "boto3", "botocore", "click"),
+        *("datamodel_code_generator", "dateutil", "fastapi", "fastmcp", "griffe", "handler", "httpx", "jmespath"),
+        *("jsonref", "mangum", "mcp", "openai", "opentelemetry", "pydantic_settings", "requests", "rich", "s3transfer"),
+        *("sse_starlette", "starlette", "urllib3", "uvicorn", "websockets"),
     )
 )
 

@@ -9,37 +9,24 @@ import binascii
 import json
 import zlib
 from collections.abc import Iterator, Sequence
+from operator import attrgetter
 from typing import Any
 
-from openai.types.responses import (
-    EasyInputMessage,
-    ResponseCompactionItem,
-    ResponseFunctionToolCall,
-    ResponseInputFile,
-    ResponseInputImage,
-    ResponseInputText,
-    ResponseOutputRefusal,
-    ResponseOutputText,
-    ResponseReasoningItem,
-)
-from openai.types.responses.response_input_item import FunctionCallOutput
+from openai.types import responses
 from pydantic import BaseModel, ValidationError
 
 from handler.errors import InvalidRequest, UnsupportedParameter
 from handler.protocol.output import Item, new_id
 
-_ITEMS: dict[str, type[BaseModel]] = {
-    "function_call": ResponseFunctionToolCall,
-    "function_call_output": FunctionCallOutput,
-    "reasoning": ResponseReasoningItem,
-    "compaction": ResponseCompactionItem,
+#: their models in openai.types.responses, each of which is imported when one is sent
+_ITEMS = {
+    "function_call": "ResponseFunctionToolCall",
+    "function_call_output": "response_input_item.FunctionCallOutput",
+    "reasoning": "ResponseReasoningItem",
+    "compaction": "ResponseCompactionItem",
 }
-_SPOKEN: dict[str, type[BaseModel]] = {"output_text": ResponseOutputText, "refusal": ResponseOutputRefusal}
-_HEARD: dict[str, type[BaseModel]] = {
-    "input_text": ResponseInputText,
-    "input_image": ResponseInputImage,
-    "input_file": ResponseInputFile,
-}
+_SPOKEN = {"output_text": "ResponseOutputText", "refusal": "ResponseOutputRefusal"}
+_HEARD = {"input_text": "ResponseInputText", "input_image": "ResponseInputImage", "input_file": "ResponseInputFile"}
 _DEFAULTS: dict[str, Item] = {
     "input_image": {"detail": "auto"},
     "output_text": {"annotations": []},
@@ -146,15 +133,15 @@ def _message(given: Item, param: str) -> Item:
             {**_DEFAULTS["output_text"], **part, "type": "output_text"} if "text" in part else part for part in parts
         ]
     outline = {"role": role, "content": "", "phase": given.get("phase")}
-    message = _checked(EasyInputMessage, outline, param)
+    message = _checked("EasyInputMessage", outline, param)
     return {**message, "id": new_id("message"), "type": "message", "status": "completed", "content": parts}
 
 
-def _parts(given: list[Any], kinds: dict[str, type[BaseModel]], param: str) -> list[Item]:
+def _parts(given: list[Any], kinds: dict[str, str], param: str) -> list[Item]:
     return [_part(part, kinds, f"{param}[{number}]") for number, part in enumerate(given)]
 
 
-def _part(given: Any, kinds: dict[str, type[BaseModel]], param: str) -> Item:
+def _part(given: Any, kinds: dict[str, str], param: str) -> Item:
     kind = given.get("type") if isinstance(given, dict) else None
     if not isinstance(kind, str) or kind not in kinds:
         raise UnsupportedParameter(f"Content of type {kind!r} is not supported here.", param=f"{param}.type")
@@ -171,7 +158,8 @@ def _part(given: Any, kinds: dict[str, type[BaseModel]], param: str) -> Item:
     return part
 
 
-def _checked(model: type[BaseModel], given: Item, param: str) -> Item:
+def _checked(name: str, given: Item, param: str) -> Item:
+    model: type[BaseModel] = attrgetter(name)(responses)
     try:
         checked = model.model_validate(given, strict=True)
     except ValidationError as error:

@@ -4,8 +4,12 @@ import logging
 import math
 import uuid
 from contextlib import suppress
+from functools import cached_property
 from typing import Any
 
+from pydantic import BaseModel
+
+from handler import catalogue
 from handler.errors import (
     ConversationBusy,
     GivenUp,
@@ -31,6 +35,7 @@ from handler.runs.answer import NO_ANSWER
 from handler.runs.compaction import compacted
 from handler.runs.equipment import Equipment, build
 from handler.runs.keeping import Keeping, new_lease
+from handler.runs.refusals import refuse_loose_ends
 from handler.runs.run import MOST_ATTEMPTS, HandedOver, Run
 from handler.settings import Settings
 from handler.store import Change, Conflict, Store, open_store
@@ -43,11 +48,18 @@ class Runs:
     """Made once per environment: what is shared is the model client, the store and the queue, never an agency."""
 
     def __init__(self, settings: Settings) -> None:
-        self._models = Models(settings)
+        self._settings = settings
         self.store: Store = open_store(settings.store)
-        self._equipment = Equipment(settings, self._models, self.store)
         self.queue: Queue = open_queue(settings.queue)
-        self._answer_seconds = settings.answer_seconds
+
+    @cached_property
+    def _models(self) -> "Models":
+        """Made by the first run: who only looks or submits waits for no framework."""
+        return Models(self._settings)
+
+    @cached_property
+    def _equipment(self) -> "Equipment":
+        return Equipment(self._settings, self._models, self.store)
 
     async def begin(
         self,
@@ -55,7 +67,7 @@ class Runs:
         owner: str,
         once: tuple[str, bytes] | None = None,
         thread: str | None = None,
-    ) -> Run | Kept:
+    ) -> "Run | Kept":
         """A run that can be executed; or a response that is being made elsewhere: in the background, or because an
         earlier request with this idempotency key began it.
 
@@ -72,9 +84,9 @@ class Runs:
             if once and (made := await claims.find(*once)):
                 return await responses.get(made)
             try:
-                run, changes = await self._prepare(request, owner, thread)
+                response_id, run, changes = await self._prepare(request, owner, thread)
                 if once:
-                    changes.append(claims.put(*once, run.response["id"]))
+                    changes.append(claims.put(*once, response_id))
                 if changes:
                     await self.store.write(*changes)
             except Conflict:
@@ -83,12 +95,12 @@ class Runs:
                 if not (once and await claims.find(*once)):
                     raise  # else it is busy with this very request
                 continue
-            if not request.background:
+            if run and not request.background:
                 return run
-            await self._send(run.response["id"])
-            return await responses.get(run.response["id"])
+            await self._send(response_id)
+            return await responses.get(response_id)
 
-    async def resume(self, run_id: str) -> Run | None:
+    async def resume(self, run_id: str) -> "Run | None":
         """Another attempt at a run, on what the earlier ones have left; None: there is nothing to do here and now."""
         leases = Leases(self.store)
         lease = await leases.take(run_id, uuid.uuid4().hex)
@@ -117,7 +129,7 @@ class Runs:
             kept = await responses.final(response_id)
         return kept.response
 
-    async def execute(self, run: Run) -> resource.Resource:
+    async def execute(self, run: "Run") -> resource.Resource:
         """One attempt, and word to whoever works next; returns the response, which another attempt may go on with.
 
         Raises:
@@ -146,7 +158,7 @@ class Runs:
             ServiceError: as it failed.
         """
         if not kept.response["background"]:
-            kept = await Responses(self.store, owner).final(kept.response["id"], self._answer_seconds)
+            kept = await Responses(self.store, owner).final(kept.response["id"], self._settings.answer_seconds)
         if error := kept.response["error"]:
             raise again(error["code"], error["message"])
         return kept.response
@@ -172,7 +184,8 @@ class Runs:
 
     async def aclose(self) -> None:
         """Close the connections to the model and the store."""
-        await self._models.aclose()
+        if "_models" in self.__dict__:
+            await self._models.aclose()
         await self.store.aclose()
         await self.queue.aclose()
 
@@ -184,8 +197,12 @@ class Runs:
         if request.background and not self.queue.durable:
             raise UnsupportedParameter("'background' needs a queue: QUEUE is not set.", param="background")
 
-    async def _prepare(self, request: CreateResponse, owner: str, thread: str | None) -> tuple[Run, list[Change]]:
-        """A run that nobody knows of yet, and the changes that make it known."""
+    async def _prepare(
+        self, request: CreateResponse, owner: str, thread: str | None
+    ) -> "tuple[str, Run | None, list[Change]]":
+        """A run that nobody knows of yet, and the changes that make it known; None: it will be made elsewhere, and
+        nothing of the request has to be held against the agents, which take long to import.
+        """
         given, response_id = read_items(await self._referred(request.input, owner)), new_id("resp")
         conversations, responses = Conversations(self.store, owner), Responses(self.store, owner)
         conversation, background = None, bool(request.background)
@@ -207,10 +224,14 @@ class Runs:
             lease = new_lease(owner, response_id, background=background)
             keeping = Keeping(self.store, owner, response_id, asked, place, conversation, lease)
             changes = keeping.begin(response)
-        patience = math.inf if request.stream else self._answer_seconds
+        if background and _asks_plainly(request):
+            catalogue.check_name(request.model)
+            refuse_loose_ends([item for turn in await load_turns(self.store, place) for item in turn.history], given)
+            return response_id, None, changes
+        patience = math.inf if request.stream else self._settings.answer_seconds
         run = Run(response, bool(request.stream), keeping, durable=self.queue.durable, patience=patience)
         await self._equipment.equip(run, request, owner, given, place)
-        return run, changes
+        return response_id, run, changes
 
     async def _give_up(self, run_id: str) -> None:
         """Where nobody takes up what was interrupted, a run that has died must not hold its conversation for ever."""
@@ -219,7 +240,7 @@ class Runs:
             with suppress(GivenUp):
                 await self.execute(run)
 
-    async def _taken_up(self, kept: Kept, lease: Lease) -> Run | None:
+    async def _taken_up(self, kept: Kept, lease: Lease) -> "Run | None":
         request = CreateResponse.model_validate(kept.asked.request)
         place, conversation = Place.read(kept.asked.start), None
         gone = False
@@ -262,6 +283,12 @@ class Runs:
             else item
             for number, item in enumerate(given)
         ]
+
+
+def _asks_plainly(request: CreateResponse) -> bool:
+    """An agency, for its answer: no agent of it, and nothing that an agent could have of its own."""
+    particular = (request.tools, request.text and request.text.format, "/" in request.model)
+    return not any(particular) and not isinstance(request.tool_choice, BaseModel)
 
 
 async def _stands(responses: Responses, previous: str) -> Place:
