@@ -28,6 +28,7 @@ PACKAGES = {
     "httptools": "uvicorn's parser; Lambda sends events, not bytes",
     "types-requests": "type stubs",
     "dnspython": "asks whether a mail domain exists, which pydantic's EmailStr never does",
+    "email-validator": "pydantic's EmailStr; FastAPI loads it for the OpenAPI document, which no Lambda shows",
     "pyyaml": "uvicorn's log files and YAML on command lines",
     "ag-ui-protocol": "agency_swarm's own server",
     "filetype": "the same",
@@ -40,7 +41,8 @@ PACKAGES = {
 
 ASKED_FOR = {  # in the code of agents/: the packages that stay then
     r"litellm": ("litellm", "jinja2", "pyyaml", "tqdm"),
-    r"(?i)openapi|schemas_folder": ("black", "isort", "inflect", "jinja2"),
+    r"(?i)openapi|schemas_folder": ("black", "isort", "inflect", "jinja2", "email-validator"),
+    r"EmailStr|NameEmail": ("email-validator",),
 }
 
 FILES = {
@@ -53,6 +55,7 @@ FILES = {
     "*.dist-info/REQUESTED": "the same",
     "bin/**": "commands",
     "fastmcp/cli/**": "commands",
+    "httpx/_main.py": "its command; httpx does without",
     "mcp/cli/**": "commands",
     "agency_swarm/cli/**": "commands",
     "agency_swarm/data/model_prices_and_context_window.json": "costs that its own server shows; it warns and goes on",

@@ -791,3 +791,37 @@ def sweep(service: Service) -> int:
 
     swept: int = service.handler.run(work.sweep(runs()))
     return swept
+
+
+def test_what_cannot_be_built_is_found_out_by_whoever_works_on_it(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Submitting builds no agency, for that takes long on a cold environment."""
+
+    def broken() -> Agency:
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr("agencies.AGENCIES", {"agreement-desk": broken})
+    service = start()
+    status, made = service.post("/v1/responses", LATER)
+    assert (status, made["status"]) == (200, "queued")
+    attempt(service, made["id"])
+    _, ended = service.get(f"/v1/responses/{made['id']}")
+    assert (ended["status"], ended["error"]["code"]) == ("failed", "agency_misconfigured")
+    assert "a defect" not in str(ended)
+
+
+@pytest.mark.parametrize(
+    ("fields", "status"),
+    [
+        ({"model": "nobody"}, 404),
+        ({"model": "agreement-desk/Nobody"}, 404),
+        ({"input": [{"type": "function_call_output", "call_id": "c", "output": "x"}]}, 400),
+        ({"tools": [{"type": "function", "name": "read_subtask", "parameters": {}}] * 2}, 400),
+        ({"text": {"format": {"type": "json_schema"}}}, 400),
+    ],
+)
+def test_what_cannot_be_asked_is_refused_at_once(start: Start, fields: dict[str, Any], status: int) -> None:
+    service = start()
+    assert service.post("/v1/responses", {**LATER, **fields})[0] == status
+    assert sent_for(service) == []
