@@ -72,9 +72,7 @@ def _of_run(facts: Mapping[str, float]) -> tuple[dict[str, float], dict[str, flo
 def _metrics(counts: Mapping[str, float], milliseconds: Mapping[str, float] | None = None) -> dict[str, Any]:
     """Their values, and `_aws`. Without `add_metric`, which takes more time than all the rest of the line."""
     units = ((MetricUnit.Count, counts), (MetricUnit.Milliseconds, milliseconds or {}))
-    given = {
-        name: {"Unit": unit.value, "Value": [value]} for unit, values in units for name, value in values.items()
-    }
+    given = {name: {"Unit": unit.value, "Value": [value]} for unit, values in units for name, value in values.items()}
     # Their dimension `service` keeps two deployments in one account apart; the variable is Powertools' own.
     service = os.environ.get("POWERTOOLS_SERVICE_NAME") or "agency"
     return dict(_provider(service).serialize_metric_set(metrics=given))

@@ -28,7 +28,6 @@ PACKAGES = {
     "httptools": "uvicorn's parser; Lambda sends events, not bytes",
     "types-requests": "type stubs",
     "dnspython": "asks whether a mail domain exists, which pydantic's EmailStr never does",
-    "email-validator": "pydantic's EmailStr; FastAPI loads it for the OpenAPI document, which no Lambda shows",
     "pyyaml": "uvicorn's log files and YAML on command lines",
     "ag-ui-protocol": "agency_swarm's own server",
     "filetype": "the same",
@@ -41,8 +40,7 @@ PACKAGES = {
 
 ASKED_FOR = {  # in the code of agents/: the packages that stay then
     r"litellm": ("litellm", "jinja2", "pyyaml", "tqdm"),
-    r"(?i)openapi|schemas_folder": ("black", "isort", "inflect", "jinja2", "email-validator"),
-    r"EmailStr|NameEmail": ("email-validator",),
+    r"(?i)openapi|schemas_folder": ("black", "isort", "inflect", "jinja2"),
 }
 
 FILES = {

@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from handler.local import _listen
 from tests.conftest import QUESTION, SETTINGS
 
 ROOT = Path(__file__).parents[1]
@@ -100,6 +101,29 @@ def test_pipelined_requests_are_all_answered(server: tuple[str, subprocess.Popen
             chunk = connection.recv(65536)
             assert chunk
             received += chunk
+
+
+def test_each_event_of_a_stream_leaves_at_once(clean_environment: pytest.MonkeyPatch) -> None:
+    """With Nagle's algorithm it would wait for the client to acknowledge the one before it: 40 ms."""
+    clean_environment.setenv("PORT", "0")
+
+    async def option() -> int:
+        accepted = asyncio.get_running_loop().create_future()
+
+        async def connected(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            found = writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            writer.close()
+            await writer.wait_closed()
+            accepted.set_result(found)
+
+        async with await asyncio.start_server(connected, sock=_listen()) as server:
+            _, client = await asyncio.open_connection(*server.sockets[0].getsockname())
+            found: int = await accepted
+            client.close()
+            await client.wait_closed()
+        return found
+
+    assert asyncio.run(option())
 
 
 def refusal(folder: Path, **settings: str) -> str:

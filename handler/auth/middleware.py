@@ -64,22 +64,22 @@ def caller_of(settings: Settings) -> Caller:
     return local
 
 
-async def _nothing() -> None: ...
-
-
-def _key() -> Any:
-    """Tells the OpenAPI document that a key is needed."""
-    if not has_document():
-        return Depends(_nothing)
-    from fastapi.security import HTTPBearer
-
-    return Security(HTTPBearer(auto_error=False))
-
-
-async def owner(request: Request, _: Annotated[Any, _key()]) -> str:
+async def owner(request: Request) -> str:
     """Whose data a request may see."""
     found: str = request.state.owner
     return found
 
 
-Owner = Annotated[str, Depends(owner)]
+def _documented() -> Callable[..., Awaitable[str]]:
+    """The same, telling the OpenAPI document, where there is one, that a key is needed."""
+    if not has_document():
+        return owner
+    from fastapi.security import HTTPBearer
+
+    async def documented(request: Request, _: Annotated[Any, Security(HTTPBearer(auto_error=False))]) -> str:
+        return await owner(request)
+
+    return documented
+
+
+Owner = Annotated[str, Depends(_documented())]

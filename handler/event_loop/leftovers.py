@@ -103,15 +103,11 @@ async def _close(generator: Any) -> None:
         await generator.aclose()
 
 
-def has_pool_threads() -> bool:
-    """Whether there is any thread of a concurrent.futures pool."""
-    return len(pool._threads_queues) > 0
-
-
 def jobs_on_their_way() -> bool:
     """Whether a pool's thread may have been given a job that no frame of it shows yet.
 
-    It can be stopped where it holds the job in no variable. But then its pool does not count it as idle.
+    It can be stopped where it holds the job in no variable. But then its pool does not count it as idle; and it is
+    not idle either while it starts, or when its pool has been forgotten.
     """
     frames = sys._current_frames()
     at_work, idle = Counter[Any](), dict[Any, int]()
@@ -123,6 +119,8 @@ def jobs_on_their_way() -> bool:
         if executor is not None:
             at_work[executor] += begun
             idle[executor] = executor._idle_semaphore._value
+        elif thread.is_alive() and not begun:
+            return True
     return any(at_work[each] + count < len(each._threads) for each, count in idle.items())
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from .doors import before, original, stdlib_run
 from .fence import Watch
 from .ledger import EventLoopError, Invocation, Ledger, current, place
-from .leftovers import Work, busy_threads, has_pool_threads, jobs_on_their_way
+from .leftovers import Work, busy_threads, jobs_on_their_way
 
 if TYPE_CHECKING:
     from .entries import Entries
@@ -86,12 +86,10 @@ class Workers:
     async def forsake(self, ledger: Ledger) -> None:
         """After a request: no thread can be killed, so name it, be deaf to it, and leave it the pool that it blocks."""
         self._zombies = {thread: job for thread, job in self._zombies.items() if thread.is_alive()}
-        if has_pool_threads():
-            await asyncio.sleep(0.0005)  # lets one that was given a job at the last moment begin it, and be seen
-            for _ in range(_LOOKS):
-                if not jobs_on_their_way():
-                    break
-                await asyncio.sleep(0.002)
+        for _ in range(_LOOKS):
+            if not jobs_on_their_way():
+                break
+            await asyncio.sleep(0.002)  # lets one that was given a job at the last moment begin it, and be seen
         if not self._at_new_work():
             return
         await asyncio.sleep(0.005)  # one that has just finished is on its way to its next wait

@@ -3,9 +3,10 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from handler.protocol.output import Event
 from handler.protocol.resource import FINAL, Resource
@@ -28,6 +29,7 @@ class EventStream(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        self._told = asyncio.get_running_loop().time()
         telling = asyncio.create_task(self._tell(send))
         leaving = asyncio.create_task(_gone(receive))
         try:
@@ -42,12 +44,29 @@ class EventStream(Response):
             telling.result()
 
     async def _tell(self, send: Send) -> None:
+        beating = asyncio.create_task(self._beat(send))
         try:
-            async for chunk in _chunks(self._events):
-                await send({"type": "http.response.body", "body": chunk, "more_body": True})
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
+            async for event in self._events:
+                self._told = asyncio.get_running_loop().time()
+                await send(_body(wire(event)))
+            beating.cancel()
+            await send(_body(b"data: [DONE]\n\n"))
+            await send(_body(b"", more=False))
         except OSError:
             return  # the client has gone
+        finally:
+            beating.cancel()
+
+    async def _beat(self, send: Send) -> None:
+        """A comment, whenever nothing was told for too long."""
+        loop = asyncio.get_running_loop()
+        with suppress(OSError):  # it has gone; `_tell` learns it too
+            while True:
+                if (left := self._told + HEARTBEAT - loop.time()) > 0:
+                    await asyncio.sleep(left)
+                    continue
+                self._told = loop.time()
+                await send(_body(b": still working\n\n"))
 
 
 async def resumable(
@@ -72,22 +91,8 @@ async def _gone(receive: Receive) -> None:
         pass
 
 
-async def _chunks(events: AsyncIterator[Event]) -> AsyncIterator[bytes]:
-    following = asyncio.ensure_future(anext(events, None))
-    try:
-        while True:
-            done, _ = await asyncio.wait({following}, timeout=HEARTBEAT)
-            if not done:
-                yield b": still working\n\n"
-                continue
-            event = following.result()
-            if event is None:
-                break
-            yield wire(event)
-            following = asyncio.ensure_future(anext(events, None))
-    finally:
-        following.cancel()
-    yield b"data: [DONE]\n\n"
+def _body(data: bytes, *, more: bool = True) -> Message:
+    return {"type": "http.response.body", "body": data, "more_body": more}
 
 
 def wire(event: Event) -> bytes:

@@ -50,6 +50,7 @@ class Seam:
         self._entry, self._instructions = entry, request.instructions
         self._functions = [ClientTool(tool) for tool in request.functions]
         self._wanted, self._schema = _settings(request, chat), _schema(request)
+        self._asks = bool(self._instructions or self._schema or self._wanted != _NOTHING)
 
     def functions(self, agent: str) -> list[ClientTool]:
         """The client's functions that an agent may call."""
@@ -69,10 +70,10 @@ class Seam:
 
     def ask(self, agent: str, question: Question) -> Question:
         """See `Running`: what the client asked for, in place of what the agent would ask."""
-        if agent != self._entry or not self.narrator.aloud:
+        if not self._asks or agent != self._entry or not self.narrator.aloud:
             return question
         said = "\n\n".join(text for text in (question.instructions, self._instructions) if text)
-        settings = question.settings if self._wanted == _NOTHING else question.settings.resolve(self._wanted)
+        settings = question.settings.resolve(self._wanted)
         if self._wanted.tool_choice:  # it holds for one call; else the agent would call tools for ever
             self._wanted = replace(self._wanted, tool_choice=None)
         return replace(

@@ -11,7 +11,9 @@ import time
 import warnings
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import thread as thread_pool
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Any
 
 import pytest
@@ -19,6 +21,7 @@ from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
 from handler.event_loop import EnvironmentLoop, EventLoopError
+from handler.event_loop.leftovers import jobs_on_their_way
 from tests.events import Context, http_event
 
 from .conftest import Make
@@ -421,6 +424,48 @@ def test_a_callback_that_schedules_itself_for_ever_ends_with_its_request(make: M
     seen.clear()
     environment.get("wait")
     assert seen == []
+
+
+def test_idle_threads_of_a_pool_delay_no_request(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def pool() -> str:
+        return await asyncio.to_thread(lambda: "done")
+
+    environment, slept, sleep = make(pool=pool), list[float](), asyncio.sleep
+
+    async def noted(delay: float, result: Any = None) -> Any:
+        slept.append(delay)
+        return await sleep(delay, result)
+
+    environment.get("pool")
+    monkeypatch.setattr(asyncio, "sleep", noted)
+    assert environment.get("hello") == (200, "hello")
+    assert slept
+    assert not any(slept)
+
+
+@pytest.mark.parametrize("begun", [False, True], ids=["starting", "of a forgotten pool"])
+def test_a_thread_of_a_pool_that_is_at_nothing_yet_may_have_a_job(begun: bool) -> None:
+    ready, go = threading.Event(), threading.Event()
+
+    def before_its_first_job() -> None:
+        ready.set()
+        go.wait(10)
+
+    worker = partial(thread_pool._worker, lambda: None, queue.SimpleQueue(), before_its_first_job, ())
+    thread = threading.Thread(target=worker if begun else before_its_first_job)
+    thread.start()
+    ready.wait(10)
+    thread_pool._threads_queues[thread] = queue.SimpleQueue()
+    try:
+        assert jobs_on_their_way()
+    finally:
+        if begun:
+            worker.args[1].put(None)
+        go.set()
+        thread.join(10)
+        ended = jobs_on_their_way()
+        del thread_pool._threads_queues[thread]
+    assert not ended
 
 
 def test_settings_of_the_loop_are_put_back(make: Make) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import json
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -214,6 +214,34 @@ def test_a_silent_stream_has_a_heartbeat(start: Start, monkeypatch: pytest.Monke
         body = Client(service, model="agreement-desk/PlanfixAgent").run()
     assert body.count(": still working\n\n") >= 3
     balanced(sse(body))
+
+
+@pytest.mark.parametrize("count", [1, 100])
+def test_an_event_that_is_there_is_sent_without_a_task_of_its_own(count: int) -> None:
+    tasks, sent = list[asyncio.Task[Any]](), list[bytes]()
+
+    def noted(loop: asyncio.AbstractEventLoop, coro: Any, **options: Any) -> asyncio.Task[Any]:
+        tasks.append(asyncio.Task(coro, loop=loop, **options))
+        return tasks[-1]
+
+    async def events() -> AsyncIterator[dict[str, Any]]:
+        for number in range(count):
+            yield {"type": "told", "sequence_number": number}
+
+    async def left() -> None: ...
+
+    async def send(message: Any) -> None:
+        sent.append(message.get("body", b""))
+
+    async def stream() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_task_factory(noted)
+        await wire.EventStream(events(), left)({"type": "http"}, lambda: loop.create_future(), send)
+        loop.set_task_factory(None)
+
+    asyncio.run(stream())
+    assert [event["sequence_number"] for event in sse(b"".join(sent).decode())] == list(range(count))
+    assert len(tasks) <= 3  # who tells, who keeps the connection, who sees the client go
 
 
 def test_words_reach_the_client_before_the_answer_is_whole(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
