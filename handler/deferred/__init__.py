@@ -8,17 +8,18 @@ and the names in ANNOTATIONS stay forward references, which whoever reads annota
 
 How: the body of such a module runs in names of ours and with builtins of ours, which know what waits. So Python asks us
 just when a name is not there yet: the builtins for the module's own code, the module's __getattr__ for everybody else.
+So `vars(module)` lacks what waits, and a builtin that is replaced later is seen only where it was not read before.
 """
 
-import builtins
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader, SourcelessFileLoader
 from importlib.util import find_spec
 from types import CodeType, ModuleType
-from typing import Any
+from typing import Any, get_type_hints
 
-from handler.deferred.names import Names, Waiting
+from handler.deferred.names import Waiting
 from handler.deferred.what import PACKAGES
 
 
@@ -37,7 +38,7 @@ class _Finder:
             return None
         spec = PathFinder.find_spec(name, path, target)
         for plain, deferring in _LOADERS.items():
-            if spec and spec.origin and isinstance(spec.loader, plain):
+            if spec and spec.origin and isinstance(spec.loader, plain):  # beartype puts one of its own everywhere
                 spec.loader = deferring(name, spec.origin)
         return spec
 
@@ -60,29 +61,66 @@ class _FromBytecode(SourcelessFileLoader):
 
 def _run(module: ModuleType, code: CodeType | None) -> None:
     assert code, f"{module.__name__} has no code"
-    names = module.__dict__
-    names["__builtins__"] = waiting = Waiting(names, code)
-    exec(code, names, Names(names, waiting))
-    waiting["__import__"] = builtins.__import__  # functions import at once
+    vars(module)["__builtins__"].run(code)
 
 
 _LOADERS: dict[type, Callable[[str, str], Any]] = {SourceFileLoader: _FromSource, SourcelessFileLoader: _FromBytecode}
 
 
+_names_of: Callable[[ModuleType], dict[str, Any]] = vars(ModuleType)["__dict__"].__get__
+
+
 class _Module(ModuleType):
     """Asked from outside for a name that waits, or for a part that some import would have loaded by now."""
+
+    __slots__ = ("__waiting",)
+    __waiting: Waiting
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        names = _names_of(self)
+        names["__builtins__"] = waiting = Waiting(names)
+        super().__setattr__("_Module__waiting", waiting)
+
+    @property
+    def __dict__(self) -> dict[str, Any]:  # type: ignore[override]
+        """The names; `get_type_hints` of a class looks for all in there alone, and with builtins of its own."""
+        if sys._getframe(1).f_code is get_type_hints.__code__:
+            self.__waiting.resolve_possible()
+        return _names_of(self)
 
     def __getattr__(self, name: str) -> Any:
         if name == "__path__":  # every import from it asks
             raise AttributeError(name)
-        waiting = self.__dict__.get("__builtins__")
-        if isinstance(waiting, Waiting) and waiting.knows(name):
+        waiting, names = self.__waiting, _names_of(self)
+        if waiting.knows(name):
             return waiting.resolve(name)
+        if name in names:  # since another thread asked for it
+            return names[name]
+        if name == "__all__":  # `from module import *` asks, and then takes what is in __dict__
+            waiting.resolve_public()
+        elif not name.startswith("__") and "__path__" in names and self._lacks_part(name):
+            return import_module(f"{self.__name__}.{name}")
+        raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}", name=name, obj=self)
+
+    def _lacks_part(self, name: str) -> bool:
+        """Whether there is a part of this name, and nobody took away what was bound when it was loaded."""
         part = f"{self.__name__}.{name}"
-        if "__path__" in self.__dict__ and not name.startswith("__") and find_spec(part):
-            builtins.__import__(part)
-            return sys.modules[part]
-        raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+        is_kept_back = name in self.__waiting.waits
+        return is_kept_back if part in sys.modules else find_spec(part) is not None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """What is assigned comes after what waits; only a part that Python binds, as it is loaded, comes before."""
+        waits = self.__waiting.waits
+        if name in waits:
+            if value is sys.modules.get(f"{self.__name__}.{name}"):
+                return
+            del waits[name]
+        super().__setattr__(name, value)
+
+    def __delattr__(self, name: str) -> None:
+        if not self.__waiting.waits.pop(name, ()) or name in _names_of(self):
+            super().__delattr__(name)
 
     def __dir__(self) -> list[str]:
-        return sorted({*super().__dir__(), *self.__dict__["__builtins__"].waits})
+        return sorted({*super().__dir__(), *self.__waiting.waits})

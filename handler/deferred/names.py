@@ -3,13 +3,15 @@
 import builtins
 import sys
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from contextlib import suppress
+from functools import partial, wraps
 from importlib.util import resolve_name
 from inspect import CO_OPTIMIZED
-from itertools import batched
 from threading import get_ident
 from types import CodeType
 from typing import Any, ForwardRef
 
+from handler.deferred.bytecode import is_guarded, next_operation
 from handler.deferred.what import ANNOTATIONS, MODELS, PACKAGES
 
 
@@ -33,20 +35,45 @@ class _Import(_Later):
     def resolve(self) -> Any:
         value = builtins.__import__(self.module, fromlist=self.path if self.is_from else ())
         for name in self.path:
-            value = getattr(value, name)
+            try:
+                value = getattr(value, name)
+            except AttributeError:  # two that import one another: it is there, but not bound yet
+                part = f"{value.__name__}.{name}"
+                if part not in sys.modules:
+                    raise ImportError(f"cannot import name {name!r} from {value.__name__!r}", name=part) from None
+                value = sys.modules[part]
         return value
 
 
 class Waiting(dict[str, Any]):
     """A module's builtins, and its names that wait."""
 
-    def __init__(self, names: dict[str, Any], code: CodeType) -> None:
+    def __init__(self, names: dict[str, Any]) -> None:
         build_class = _build_class if names["__name__"] in MODELS else builtins.__build_class__
-        super().__init__(__import__=self._import, __build_class__=build_class)
+        super().__init__(__build_class__=build_class)
         self.waits: dict[str, tuple[_Later, ...]] = {}
-        self._names, self._code = names, code
+        self._names = names
         self._annotations = ANNOTATIONS.get(names["__name__"], ())
         self._resolving: set[tuple[int, str]] = set()  # by thread
+
+    def run(self, code: CodeType) -> None:
+        """The module's body; again for `importlib.reload`."""
+        self._code = code
+        at_once = {"sys", "modules"} <= {*code.co_names}  # it looks for what it has just imported
+        self["__import__"] = builtins.__import__ if at_once else self._import
+        exec(code, self._names, Names(self._names, self))
+        self["__import__"] = builtins.__import__  # functions import at once
+        if own := self._names.get("__getattr__"):
+            self._names["__getattr__"] = self._before(own)
+
+    def _before(self, own: Callable[[str], Any]) -> Callable[[str], Any]:
+        """The module's own __getattr__, which is for names that it does not have."""
+
+        @wraps(own)
+        def __getattr__(name: str) -> Any:
+            return self.resolve(name) if self.knows(name) else own(name)
+
+        return __getattr__
 
     def knows(self, name: str) -> bool:
         """Whether it waits, and not for this very question: a package may import its own parts."""
@@ -55,16 +82,27 @@ class Waiting(dict[str, Any]):
     def resolve(self, name: str) -> Any:
         """Import it now. Threads that come here for one name get the same: it waits until it is there."""
         mine = (get_ident(), name)
+        if not (later := self.waits.get(name)):
+            return self._names[name]  # another thread was quicker
         self._resolving.add(mine)
         try:
-            value = [each.resolve() for each in self.waits[name]][-1]
-        except KeyError as error:  # Python would take it for a name that nobody knows
+            value = [each.resolve() for each in later][-1]
+        except (AttributeError, KeyError) as error:  # Python would take it for a name that nobody knows
             raise ImportError(f"{name} in {self._names['__name__']} could not be imported: {error!r}") from error
         finally:
             self._resolving.discard(mine)
-        self._names[name] = value
+        value = self._names.setdefault(name, value)  # what was assigned in the meantime stays
         self.waits.pop(name, None)
         return value
+
+    def resolve_public(self) -> None:
+        for name in [name for name in self.waits if not name.startswith("_") and self.knows(name)]:
+            self.resolve(name)
+
+    def resolve_possible(self) -> None:
+        for name in [name for name in self.waits if self.knows(name)]:
+            with suppress(ImportError):
+                self.resolve(name)
 
     def read_in_body(self, name: str) -> Any:
         """As the body of the module, or of a class in it, reads a name that waits."""
@@ -89,7 +127,7 @@ class Waiting(dict[str, Any]):
     ) -> Any:
         if type(locals) is Names and fromlist != ("*",):
             module = resolve_name("." * level + name, self._names["__package__"])
-            if module.partition(".")[0] in PACKAGES and not _is_guarded(self._code, sys._getframe(1).f_lasti):
+            if module.partition(".")[0] in PACKAGES and not is_guarded(sys._getframe(1)):
                 return _Import(module, bool(fromlist))
         return builtins.__import__(name, globals, locals, fromlist or (), level)
 
@@ -103,7 +141,10 @@ class Names(MutableMapping[str, Any]):
     def __getitem__(self, name: str) -> Any:
         if name not in self._names and self._waiting.knows(name):
             return self._waiting.read_in_body(name)
-        return _Adapters(self._names[name]) if name == "TypeAdapter" else self._names[name]
+        value = self._names[name]
+        if name == "TypeAdapter" and next_operation(sys._getframe(1)) == "PUSH_NULL":  # it is called
+            return partial(_adapter, self._names, value)
+        return value
 
     def __setitem__(self, name: str, value: Any) -> None:
         before = self._waiting.waits.pop(name, ())
@@ -125,17 +166,12 @@ class Names(MutableMapping[str, Any]):
         return len(self._names)
 
 
-class _Adapters:
-    """pydantic's TypeAdapter as a module's body sees it: built when the name that it is given is first read."""
-
-    def __init__(self, adapter: Any) -> None:
-        self._adapter = adapter
-
-    def __call__(self, *given: Any, **named: Any) -> _Later:
-        return _Later(lambda: self._adapter(*given, **named))
-
-    def __getitem__(self, kind: Any) -> Any:
-        return self._adapter[kind]
+def _adapter(names: dict[str, Any], adapter: Any, *given: Any, **named: Any) -> Any:
+    """pydantic's TypeAdapter, built when the name that it is given is first read; among the names of its module."""
+    if next_operation(sys._getframe(1)) != "STORE_NAME":  # it is given none
+        return adapter(*given, **named)
+    build = {"adapter": adapter, "given": given, "named": named}
+    return _Later(partial(eval, "adapter(*given, **named)", names, build))
 
 
 def _build_class(body: Any, name: str, *bases: Any, **named: Any) -> Any:
@@ -143,19 +179,3 @@ def _build_class(body: Any, name: str, *bases: Any, **named: Any) -> Any:
     if any(hasattr(base, "model_config") for base in bases):
         named.setdefault("defer_build", True)
     return builtins.__build_class__(body, name, *bases, **named)
-
-
-def _is_guarded(code: CodeType, offset: int) -> bool:
-    """Whether `try` or `with` would see an error at this offset."""
-    entries = batched(_numbers(code.co_exceptiontable), 4, strict=True)
-    return any(start * 2 <= offset < (start + length) * 2 for start, length, _, _ in entries)
-
-
-def _numbers(table: bytes) -> Iterator[int]:
-    """Of co_exceptiontable, four an entry: six bits a byte, the highest first, and bit 6 says that more follow."""
-    value = 0
-    for byte in table:
-        value = value << 6 | byte & 0x3F
-        if not byte & 0x40:
-            yield value
-            value = 0

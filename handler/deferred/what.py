@@ -7,24 +7,23 @@ tests/deferred holds that everything here can still be imported, and means then 
 PACKAGES = frozenset(
     (
         *("agency_swarm", "agents", "anyio", "aws_lambda_powertools", "boto3", "botocore", "click"),
-        *("datamodel_code_generator", "dateutil", "fastapi", "fastmcp", "griffe", "handler", "httpx", "jmespath"),
-        *("jsonref", "mangum", "mcp", "openai", "opentelemetry", "pydantic_settings", "requests", "rich", "s3transfer"),
-        *("sse_starlette", "starlette", "urllib3", "uvicorn", "websockets"),
+        *("datamodel_code_generator", "dateutil", "email_validator", "fastapi", "fastmcp", "griffe", "handler"),
+        *("httpx", "jmespath", "jsonref", "mangum", "mcp", "openai", "opentelemetry", "pydantic_settings"),
+        *("requests", "rich", "s3transfer", "sse_starlette", "starlette", "urllib3", "uvicorn", "websockets"),
     )
 )
 
 _RESULTS = ("CallToolResult", "GetPromptResult", "ListPromptsResult", "ReadResourceResult")
 _LISTS = ("ListResourcesResult", "ListResourceTemplatesResult")
-_OAUTH = ("OAuthClientInformationFull", "OAuthClientMetadata", "OAuthToken")
 
 #: module -> names that its functions and classes use in annotations alone, and whose import takes long
 ANNOTATIONS: dict[str, tuple[str, ...]] = {
     "fastapi.params": ("Example",),
     "fastapi.param_functions": ("Example",),
     "fastapi.security.base": ("SecurityBaseModel",),
-    "agency_swarm.mcp.oauth": (*_OAUTH, "OAuthClientProvider"),
+    "agency_swarm.mcp.oauth": ("OAuthClientInformationFull", "OAuthClientProvider", "OAuthToken"),
     "agency_swarm.mcp.oauth_client": ("MCPTool", "OAuthClientProvider", *_RESULTS, *_LISTS),
-    "agency_swarm.mcp.oauth_config": (*_OAUTH, "TokenStorage"),
+    "agency_swarm.mcp.oauth_config": ("OAuthClientInformationFull", "OAuthClientMetadata", "TokenStorage"),
     "mcp.shared.message": ("JSONRPCMessage", "RequestId"),
     "mcp.client.streamable_http": ("JSONRPCError", "JSONRPCMessage", "JSONRPCResponse", "RequestId"),
     "agents.sandbox.capabilities.capability": ("Manifest",),

@@ -1,0 +1,30 @@
+"""What the code that is running is about, by its bytecode."""
+
+from collections.abc import Iterator
+from itertools import batched
+from opcode import opname
+from types import FrameType
+
+
+def is_guarded(frame: FrameType) -> bool:
+    """Whether `try` or `with` would see an error that is raised now."""
+    entries, offset = batched(_numbers(frame.f_code.co_exceptiontable), 4, strict=True), frame.f_lasti
+    return any(start * 2 <= offset < (start + length) * 2 for start, length, _, _ in entries)
+
+
+def _numbers(table: bytes) -> Iterator[int]:
+    """Of co_exceptiontable, four an entry: six bits a byte, the highest first, and bit 6 says that more follow."""
+    value = 0
+    for byte in table:
+        value = value << 6 | byte & 0x3F
+        if not byte & 0x40:
+            yield value
+            value = 0
+
+
+def next_operation(frame: FrameType) -> str:
+    """What Python does with the value that it is about to get."""
+    code, at = frame.f_code.co_code, frame.f_lasti + 2
+    while opname[code[at]] in ("CACHE", "EXTENDED_ARG"):
+        at += 2
+    return opname[code[at]]

@@ -1,0 +1,85 @@
+"""What a cold environment imports for an answer that needs no agency."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.events import rest_event
+
+HEAVY = {
+    "agency_swarm",
+    "agents",
+    "boto3",
+    "botocore.session",
+    "fastmcp",
+    "litellm",
+    "mcp",
+    "openai.resources",
+    "uvicorn",
+}
+KEY = {"API_KEYS": f"alice:{hashlib.sha256(b'al_key').hexdigest()}"}
+SAM = {"AWS_SAM_LOCAL": "true"}
+
+
+def ask(tmp_path: Path, event: dict[str, Any], **more: str) -> subprocess.CompletedProcess[str]:
+    root = Path(__file__).parents[2]
+    on_lambda = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": f"{root}:{root / 'agents'}",
+        "AWS_LAMBDA_FUNCTION_NAME": "api",
+        "AWS_REGION": "eu-central-1",
+        "STORE": f"sqlite:///{tmp_path}/agency.db",
+        "PLANFIX_BOARD": f"{tmp_path}/board.db",
+    }
+    program = Path(__file__).with_name("ask.py")
+    return subprocess.run(
+        [sys.executable, str(program)],
+        cwd=tmp_path,
+        env={**on_lambda, **more},
+        input=json.dumps(event),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def told(done: subprocess.CompletedProcess[str]) -> Any:
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize("access", [KEY, SAM], ids=["keys", "sam"])
+@pytest.mark.parametrize(
+    ("event", "status"),
+    [
+        (rest_event("GET", "/health"), 200),  # and polling, and submitting in the background: a line each
+    ],
+    ids=["health"],
+)
+def test_no_agency_is_imported(tmp_path: Path, access: dict[str, str], event: dict[str, Any], status: int) -> None:
+    event["headers"]["authorization"] = "Bearer al_key"
+    event["multiValueHeaders"]["authorization"] = ["Bearer al_key"]
+    seen = told(ask(tmp_path, event, **access))
+    assert seen["answer"]["statusCode"] == status, seen["answer"]
+    assert not HEAVY & {*seen["loaded"]}
+    assert seen["is_collecting"]
+    assert seen["frozen"] > 0
+
+
+def test_without_deferral_all_is_imported_and_it_answers_the_same(tmp_path: Path) -> None:
+    seen = told(ask(tmp_path, rest_event("GET", "/health"), DEFER_IMPORTS="0", **SAM))
+    assert seen["answer"] == told(ask(tmp_path, rest_event("GET", "/health"), **SAM))["answer"]
+    assert "fastapi.openapi.models" in seen["loaded"]
+
+
+def test_another_value_is_refused_by_name(tmp_path: Path) -> None:
+    done = ask(tmp_path, rest_event("GET", "/health"), DEFER_IMPORTS="2", **SAM)
+    assert done.returncode != 0
+    assert "DEFER_IMPORTS" in done.stderr.splitlines()[-1]
