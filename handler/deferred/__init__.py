@@ -11,6 +11,7 @@ just when a name is not there yet: the builtins for the module's own code, the m
 So `vars(module)` lacks what waits, and a builtin that is replaced later is seen only where it was not read before.
 """
 
+import gc
 import sys
 from collections.abc import Callable
 from importlib import import_module
@@ -61,7 +62,13 @@ class _FromBytecode(SourcelessFileLoader):
 
 def _run(module: ModuleType, code: CodeType | None) -> None:
     assert code, f"{module.__name__} has no code"
-    vars(module)["__builtins__"].run(code)
+    was_enabled = gc.isenabled()
+    gc.disable()  # importing leaves no garbage
+    try:
+        vars(module)["__builtins__"].run(code)
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 _LOADERS: dict[type, Callable[[str, str], Any]] = {SourceFileLoader: _FromSource, SourcelessFileLoader: _FromBytecode}

@@ -8,6 +8,8 @@ from types import FrameType
 
 def is_guarded(frame: FrameType) -> bool:
     """Whether `try` or `with` would see an error that is raised now."""
+    if not frame.f_code.co_exceptiontable:
+        return False
     entries, offset = batched(_numbers(frame.f_code.co_exceptiontable), 4, strict=True), frame.f_lasti
     return any(start * 2 <= offset < (start + length) * 2 for start, length, _, _ in entries)
 

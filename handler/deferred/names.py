@@ -126,7 +126,7 @@ class Waiting(dict[str, Any]):
         level: int = 0,
     ) -> Any:
         if type(locals) is Names and fromlist != ("*",):
-            module = resolve_name("." * level + name, self._names["__package__"])
+            module = resolve_name("." * level + name, self._names["__package__"]) if level else name
             if module.partition(".")[0] in PACKAGES and not is_guarded(sys._getframe(1)):
                 return _Import(module, bool(fromlist))
         return builtins.__import__(name, globals, locals, fromlist or (), level)
@@ -147,13 +147,14 @@ class Names(MutableMapping[str, Any]):
         return value
 
     def __setitem__(self, name: str, value: Any) -> None:
-        before = self._waiting.waits.pop(name, ())
+        waits = self._waiting.waits
         if not isinstance(value, _Later):
+            waits.pop(name, None)
             self._names[name] = value
             return
         self._names.pop(name, None)
         together = isinstance(value, _Import) and not value.path  # import a.b, then import a.c
-        self._waiting.waits[name] = (*before, value) if together else (value,)
+        waits[name] = (*waits.get(name, ()), value) if together else (value,)
 
     def __delitem__(self, name: str) -> None:
         if self._waiting.waits.pop(name, None) is None:
