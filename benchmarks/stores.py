@@ -16,7 +16,7 @@ _BODY = {"response": {"id": "resp_1", "output": ["When does the crew come to Stu
 
 def measure(*, quick: bool) -> Measured:
     """Milliseconds of wall and CPU (of our process) of each operation."""
-    rounds, block = (5, 10) if quick else (20, 50)
+    rounds, block = (5, 10) if quick else (10, 20)
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         table = stack.enter_context(Child("benchmarks.table"))
         sqlite = stack.enter_context(Child(__name__, STORE=f"sqlite:///{folder}/agency.db"))

@@ -10,19 +10,11 @@ from typing import Any
 
 import pytest
 
+from benchmarks import loopback
 from tests.events import rest_event
 
-HEAVY = {
-    "agency_swarm",
-    "agents",
-    "boto3",
-    "botocore.session",
-    "fastmcp",
-    "litellm",
-    "mcp",
-    "openai.resources",
-    "uvicorn",
-}
+AGENCY = {"agency_swarm", "agents", "agencies", "fastmcp", "litellm", "mcp", "openai.resources", "uvicorn"}
+AWS = {"boto3", "botocore.session"}
 KEY = {"API_KEYS": f"alice:{hashlib.sha256(b'al_key').hexdigest()}"}
 SAM = {"AWS_SAM_LOCAL": "true"}
 
@@ -58,19 +50,27 @@ def told(done: subprocess.CompletedProcess[str]) -> Any:
 @pytest.mark.parametrize("access", [KEY, SAM], ids=["keys", "sam"])
 @pytest.mark.parametrize(
     ("event", "status"),
-    [
-        (rest_event("GET", "/health"), 200),  # and polling, and submitting in the background: a line each
-    ],
-    ids=["health"],
+    [(rest_event("GET", "/health"), 200), (rest_event("GET", "/v1/responses/resp_1"), 404)],
+    ids=["health", "polling"],
 )
 def test_no_agency_is_imported(tmp_path: Path, access: dict[str, str], event: dict[str, Any], status: int) -> None:
     event["headers"]["authorization"] = "Bearer al_key"
     event["multiValueHeaders"]["authorization"] = ["Bearer al_key"]
     seen = told(ask(tmp_path, event, **access))
     assert seen["answer"]["statusCode"] == status, seen["answer"]
-    assert not HEAVY & {*seen["loaded"]}
+    assert not (AGENCY | AWS) & {*seen["loaded"]}
     assert seen["is_collecting"]
     assert seen["frozen"] > 0
+
+
+def test_submitting_imports_no_agency_but_what_the_queue_needs(tmp_path: Path) -> None:
+    event = rest_event("POST", "/v1/responses", {"model": "agreement-desk", "input": "hello", "background": True})
+    with loopback.serving(loopback.taken) as url:
+        credentials = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+        seen = told(ask(tmp_path, event, QUEUE=f"{url}/1/runs", AWS_ENDPOINT_URL_SQS=url, **credentials, **SAM))
+    assert (seen["answer"]["statusCode"], json.loads(seen["answer"]["body"])["status"]) == (200, "queued")
+    assert not AGENCY & {*seen["loaded"]}
+    assert {*seen["loaded"]} >= AWS
 
 
 def test_without_deferral_all_is_imported_and_it_answers_the_same(tmp_path: Path) -> None:
