@@ -21,12 +21,13 @@ from types import CodeType, ModuleType
 from typing import Any, get_type_hints
 
 from handler.deferred.names import Waiting
-from handler.deferred.what import PACKAGES
+from handler.deferred.what import EARLIER, PACKAGES
 
 
 def install() -> None:
-    """For what is imported from now on."""
+    """For the packages of which nothing was imported yet."""
     if _Finder not in sys.meta_path:
+        EARLIER.update(PACKAGES & {*sys.modules} - {__package__.partition(".")[0]})
         sys.meta_path.insert(0, _Finder)
 
 
@@ -35,7 +36,8 @@ class _Finder:
 
     @staticmethod
     def find_spec(name: str, path: Any = None, target: ModuleType | None = None) -> ModuleSpec | None:
-        if name.partition(".")[0] not in PACKAGES:
+        package = name.partition(".")[0]
+        if package not in PACKAGES or package in EARLIER:
             return None
         spec = PathFinder.find_spec(name, path, target)
         for plain, deferring in _LOADERS.items():

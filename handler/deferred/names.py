@@ -12,7 +12,7 @@ from types import CodeType
 from typing import Any, ForwardRef
 
 from handler.deferred.bytecode import is_guarded, next_operation
-from handler.deferred.what import ANNOTATIONS, MODELS, PACKAGES
+from handler.deferred.what import ANNOTATIONS, EARLIER, MODELS, PACKAGES
 
 
 class _Later:
@@ -127,7 +127,8 @@ class Waiting(dict[str, Any]):
     ) -> Any:
         if type(locals) is Names and fromlist != ("*",):
             module = resolve_name("." * level + name, self._names["__package__"]) if level else name
-            if module.partition(".")[0] in PACKAGES and not is_guarded(sys._getframe(1)):
+            package = module.partition(".")[0]
+            if package in PACKAGES and package not in EARLIER and not is_guarded(sys._getframe(1)):
                 return _Import(module, bool(fromlist))
         return builtins.__import__(name, globals, locals, fromlist or (), level)
 

@@ -13,6 +13,9 @@ PACKAGES = frozenset(
     )
 )
 
+#: those of them that somebody imported before us: they stay as they are, for their parts count on one another
+EARLIER: set[str] = set()
+
 _RESULTS = ("CallToolResult", "GetPromptResult", "ListPromptsResult", "ReadResourceResult")
 _LISTS = ("ListResourcesResult", "ListResourceTemplatesResult")
 

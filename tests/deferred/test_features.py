@@ -77,3 +77,16 @@ def test_somebodys_own_code_sees_the_same(tmp_path: Path) -> None:
     assert told == features(tmp_path, "user", DEFER_IMPORTS="0", **offline)
     assert told["all"] == []
     assert told["is"] == [True, True]
+
+
+def test_packages_that_were_imported_before_stay_as_they_are() -> None:
+    """Half of a package deferred would lack what its other half imports for it."""
+    code = """
+import sys, types, agency_swarm, handler.app, httpx, openai
+early = ("agency_swarm", "agents", "anyio", "httpx", "openai")
+assert not [name for name, module in sys.modules.items()
+            if name.partition(".")[0] in early and type(module) is not types.ModuleType]
+assert type(sys.modules["handler.app"]) is not types.ModuleType
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
