@@ -20,7 +20,7 @@ from typing import Any, TextIO
 from benchmarks import runtime_api
 from benchmarks.runtime_api import PATIENCE
 from benchmarks.task_roots import python, runtime
-from tests.runtime_emulator import _free_ports, _wait_for, binary
+from tests.runtime_emulator import binary, free_ports, wait_for
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -117,12 +117,12 @@ def _emulated(subject: Subject, log: TextIO) -> Iterator[Environment]:
     emulator = binary()
     assert emulator
     emulator.chmod(0o755)
-    port, api_port = _free_ports(2)
+    port, api_port = free_ports(2)
     addresses = [f"127.0.0.1:{port}", "--runtime-api-address", f"127.0.0.1:{api_port}"]
     started = [str(emulator), "--log-level", "error", "--runtime-interface-emulator-address", *addresses]
     process = _spawn([*started, *command("-m", "awslambdaric", subject.handler)], variables(subject), subject, log)
     try:
-        _wait_for(port)
+        wait_for(port)
         yield lambda event: _post(port, event), lambda: _child(process.pid)
     finally:
         for pid in (*_children(process.pid), process.pid):

@@ -36,7 +36,8 @@ def find(name: str | None) -> tuple[str, CreateAgency]:
     """
     known = factories()
     name = name or next(iter(known))
-    check_name(name)
+    if name not in known:
+        raise _unknown(name)
     return name, known[name]
 
 
@@ -47,9 +48,12 @@ def check_name(name: str) -> None:
         UnknownName: there is no such agency.
     """
     if name not in _written() and name not in factories():
-        raise UnknownName(
-            f"There is no agency {name[:99]!r}. GET /agencies lists them.", param="model", code="model_not_found"
-        )
+        raise _unknown(name)
+
+
+def _unknown(name: str) -> UnknownName:
+    said = f"There is no agency {name[:99]!r}. GET /agencies lists them."
+    return UnknownName(said, param="model", code="model_not_found")
 
 
 def _written() -> set[str]:

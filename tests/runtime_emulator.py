@@ -40,7 +40,7 @@ class RuntimeEmulator:
         emulator = binary()
         assert emulator is not None
         emulator.chmod(0o755)
-        port, runtime_port = _free_ports(2)
+        port, runtime_port = free_ports(2)
         self._url = f"http://127.0.0.1:{port}/2015-03-31/functions/function/invocations"
         self._process = subprocess.Popen(
             [
@@ -56,7 +56,7 @@ class RuntimeEmulator:
             start_new_session=True,
             text=True,
         )
-        _wait_for(port)
+        wait_for(port)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -89,7 +89,7 @@ class RuntimeEmulator:
         }
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     sockets = [socket.socket() for _ in range(count)]
     for each in sockets:
         each.bind(("127.0.0.1", 0))
@@ -99,7 +99,7 @@ def _free_ports(count: int) -> list[int]:
     return ports
 
 
-def _wait_for(port: int) -> None:
+def wait_for(port: int) -> None:
     for _ in range(200):
         try:
             socket.create_connection(("127.0.0.1", port)).close()

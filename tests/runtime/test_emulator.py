@@ -12,7 +12,7 @@ import pytest
 
 from tests.events import rest_event
 from tests.runtime.environments import COMMAND, task_root, variables
-from tests.runtime_emulator import _free_ports, _wait_for, binary
+from tests.runtime_emulator import binary, free_ports, wait_for
 
 pytestmark = pytest.mark.skipif(binary() is None, reason="AWS ships its runtime emulator for Linux only")
 
@@ -27,7 +27,7 @@ def run(tmp_path: Path) -> Iterator[Run]:
     root = task_root(tmp_path)
 
     def start(command: list[str], **more: str) -> str:
-        emulator, (port, runtime_port) = binary(), _free_ports(2)
+        emulator, (port, runtime_port) = binary(), free_ports(2)
         assert emulator
         emulator.chmod(0o755)
         addresses = ["--runtime-interface-emulator-address", f"127.0.0.1:{port}"]
@@ -41,7 +41,7 @@ def run(tmp_path: Path) -> Iterator[Run]:
             start_new_session=True,
         )
         started.append(process)
-        _wait_for(port)
+        wait_for(port)
         return f"http://127.0.0.1:{port}/2015-03-31/functions/function/invocations"
 
     yield start
