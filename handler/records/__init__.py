@@ -4,7 +4,7 @@ So another owner's id is simply not there: whoever asks for it gets the same 404
 """
 
 from handler.records.conversations import Conversation, Conversations, busy
-from handler.records.history import Place, Turn, load_turns
+from handler.records.history import Place, Turn, load_history, load_turns
 from handler.records.idempotency import Claims
 from handler.records.leases import Lease, Leases
 from handler.records.responses import Kept, Responses
@@ -20,5 +20,6 @@ __all__ = [
     "Responses",
     "Turn",
     "busy",
+    "load_history",
     "load_turns",
 ]

@@ -82,6 +82,15 @@ async def load_turns(store: Store, place: Place) -> list[Turn]:
     return [turn for turns in loaded for turn in turns]
 
 
+async def load_history(store: Store, place: Place) -> list[Item]:
+    """What the agents are given of all turns up to a place.
+
+    Raises:
+        NotFound: see `load_turns`.
+    """
+    return [item for turn in await load_turns(store, place) for item in turn.history]
+
+
 async def _load(store: Store, segment: Segment) -> list[Turn]:
     if not segment.turns:
         return []

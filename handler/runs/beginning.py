@@ -29,7 +29,18 @@ from handler.protocol.items import read_items
 from handler.protocol.output import new_id
 from handler.protocol.request import CompactRequest, CreateResponse
 from handler.queue import Queue, open_queue
-from handler.records import Claims, Conversations, Kept, Lease, Leases, Place, Responses, busy, load_turns
+from handler.records import (
+    Claims,
+    Conversations,
+    Kept,
+    Lease,
+    Leases,
+    Place,
+    Responses,
+    busy,
+    load_history,
+    load_turns,
+)
 from handler.records.responses import Asked
 from handler.runs.answer import NO_ANSWER
 from handler.runs.compaction import compacted
@@ -226,7 +237,7 @@ class Runs:
             changes = keeping.begin(response)
         if background and _asks_plainly(request):
             catalogue.check_name(request.model)
-            refuse_loose_ends([item for turn in await load_turns(self.store, place) for item in turn.history], given)
+            refuse_loose_ends(await load_history(self.store, place), given)
             return response_id, None, changes
         patience = math.inf if request.stream else self._settings.answer_seconds
         run = Run(response, bool(request.stream), keeping, durable=self.queue.durable, patience=patience)

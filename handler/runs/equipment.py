@@ -8,7 +8,7 @@ from handler.errors import UnknownName
 from handler.models import Meter, Models, offline_script
 from handler.protocol.output import Item
 from handler.protocol.request import CreateResponse
-from handler.records import Place, Responses, load_turns
+from handler.records import Place, Responses, load_history
 from handler.runs.answer import Desk
 from handler.runs.journal import Journal
 from handler.runs.narrator import Narrator
@@ -34,7 +34,7 @@ class Equipment:
         await self._models.refresh()
         name, entry, agency = build(request.model)
         refuse_clashes(agency, entry, request)
-        history = [item for turn in await load_turns(self._store, place) for item in turn.history]
+        history = await load_history(self._store, place)
         refuse_loose_ends(history, given)
         response_id = run.response["id"]
         narrator = Narrator(
