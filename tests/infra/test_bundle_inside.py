@@ -20,7 +20,7 @@ from tests.events import rest_event
 from tests.issuer import openid_issuer
 from tests.model_server import ModelServer, call, scripts
 from tests.planfix_server import TOKEN, PlanfixServer
-from tests.runtime_emulator import _free_ports
+from tests.runtime_emulator import free_ports
 from tests.vault import secrets_manager
 
 HOST: bundle.Architecture = "x86_64" if platform.machine() in ("x86_64", "AMD64") else "arm64"
@@ -83,7 +83,7 @@ def openapi_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def mcp_servers() -> Iterator[dict[str, str]]:
     program = Path(__file__).with_name("mcp_server.py")
-    ports = dict(zip(TRANSPORTS, _free_ports(len(TRANSPORTS)), strict=True))
+    ports = dict(zip(TRANSPORTS, free_ports(len(TRANSPORTS)), strict=True))
     running = [
         subprocess.Popen(
             [sys.executable, str(program), transport, str(port)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
