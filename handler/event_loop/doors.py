@@ -1,5 +1,6 @@
 """Where asyncio's own ways into a loop are replaced, once, at cold start; `entries` says what each then does."""
 
+import _asyncio
 import asyncio
 import os
 import sys
@@ -44,9 +45,20 @@ def install(entries: "Entries") -> None:
         asyncio_run = asyncio.run
         nest_asyncio.apply(entries.loop)
         asyncio.run = asyncio_run  # its own makes a loop and never closes it
+        _keep_native_tasks()
     sys.setrecursionlimit(max(sys.getrecursionlimit(), _FRAMES))
     original.update({name: getattr(_LOOP, name) for name in _METHODS})
     restore(entries)
+
+
+def _keep_native_tasks() -> None:
+    """nest_asyncio puts Python's tasks and futures in place of C's, which makes everything on the loop slower.
+
+    In Python 3.13 it need not: it takes the running task out of the way in `_current_tasks`, and C's tasks look there.
+    """
+    assert asyncio.tasks._current_tasks is _asyncio._current_tasks  # type: ignore[attr-defined]
+    asyncio.Task = asyncio.tasks.Task = asyncio.tasks._CTask = _asyncio.Task  # type: ignore[attr-defined,misc]
+    asyncio.Future = asyncio.futures.Future = asyncio.futures._CFuture = _asyncio.Future  # type: ignore[attr-defined,misc]
 
 
 def restore(entries: "Entries") -> None:

@@ -108,8 +108,9 @@ class Workers:
         pause, counted, watch = 0.001, False, Watch()
         while not futures.wait([future], pause).done:
             pause = min(2 * pause, 0.02)
-            if invocation is not None and invocation.over:
-                future.cancel()
+            over = invocation.over if invocation is not None else not self._loop.is_running()
+            if over and future.cancel():  # the loop, which would tell, may not run again
+                return
             frame = watch.waiting(self._loop._thread_id)
             if frame is None:
                 continue

@@ -68,9 +68,25 @@ async def app(scope, receive, send): raise ValueError
 EnvironmentLoop(app, "strict", report=print)
 print(asyncio.Task is task, asyncio.SelectorEventLoop._run_once is run_once, hasattr(asyncio, "_nest_patched"))
 EnvironmentLoop(app, "patch", report=print)
-print(asyncio.Task is task, hasattr(asyncio, "_nest_patched"))
+print(asyncio.SelectorEventLoop._run_once is run_once, hasattr(asyncio, "_nest_patched"))
 """)
     assert out.split() == ["True", "True", "False", "False", "True"]
+
+
+def test_patch_mode_keeps_the_tasks_and_futures_that_are_quick() -> None:
+    out = script("""
+import asyncio, nest_asyncio
+from handler.event_loop import EnvironmentLoop
+async def app(scope, receive, send): raise ValueError
+loop = EnvironmentLoop(app, "patch", report=print).loop
+async def inner(): return asyncio.current_task()
+async def outer():
+    me = asyncio.current_task()
+    return asyncio.run(inner()), loop.create_future(), asyncio.current_task() is me
+task, future, same = loop.run_until_complete(outer())
+print(type(task).__module__, type(future).__module__, same, asyncio.Task is type(task), asyncio.Future is type(future))
+""")
+    assert out.split() == ["_asyncio", "_asyncio", "True", "True", "True"]
 
 
 def test_close_gives_asyncio_back() -> None:

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from handler.event_loop import Ledger
+
 from .conftest import Make
 
 
@@ -215,3 +217,26 @@ def test_a_worker_that_calls_again_and_again_never_hangs(make: Make) -> None:
     for thread in threads:
         thread.join(5)
     assert not any(thread.is_alive() for thread in threads)
+
+
+def test_a_worker_that_calls_as_the_request_ends_is_told_so_at_once(make: Make) -> None:
+    """Not by the next request, which may never come."""
+    told: list[BaseException] = []
+
+    def tool() -> None:
+        try:
+            asyncio.run(asyncio.sleep(0))
+        except BaseException as error:
+            told.append(error)
+
+    thread = threading.Thread(target=tool, daemon=True)
+
+    def report(ledger: Ledger) -> None:  # the last thing that the loop does for a request
+        thread.start()
+        time.sleep(0.1)
+
+    environment = make()
+    environment.handler._report = report
+    assert environment.get("hello") == (200, "hello")
+    thread.join(2)
+    assert [type(error) for error in told] == [asyncio.CancelledError]
