@@ -226,7 +226,7 @@ def test_a_worker_that_calls_as_the_request_ends_is_told_so_at_once(make: Make) 
     def tool() -> None:
         try:
             asyncio.run(asyncio.sleep(0))
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001
             told.append(error)
 
     thread = threading.Thread(target=tool, daemon=True)
