@@ -4,7 +4,7 @@ import builtins
 import sys
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import suppress
-from functools import partial, wraps
+from functools import partial
 from importlib.util import resolve_name
 from inspect import CO_OPTIMIZED
 from threading import get_ident
@@ -63,17 +63,6 @@ class Waiting(dict[str, Any]):
         self["__import__"] = builtins.__import__ if at_once else self._import
         exec(code, self._names, Names(self._names, self))
         self["__import__"] = builtins.__import__  # functions import at once
-        if own := self._names.get("__getattr__"):
-            self._names["__getattr__"] = self._before(own)
-
-    def _before(self, own: Callable[[str], Any]) -> Callable[[str], Any]:
-        """The module's own __getattr__, which is for names that it does not have."""
-
-        @wraps(own)
-        def __getattr__(name: str) -> Any:
-            return self.resolve(name) if self.knows(name) else own(name)
-
-        return __getattr__
 
     def knows(self, name: str) -> bool:
         """Whether it waits, and not for this very question: a package may import its own parts."""

@@ -51,6 +51,8 @@ def names(module: ModuleType) -> dict[str, str]:
         except BaseException as error:  # noqa: BLE001 - for what is not installed
             found[name] = type(error).__name__
             continue
+        if name == "__getattr__" and value.__module__ == "handler.deferred":
+            continue  # by which waiting names are found
         is_part = isinstance(value, ModuleType) and value.__name__ == f"{module.__name__}.{name}"
         if not is_part and "[" not in name and value is not getattr(builtins, name, found):
             found[name] = kind(value)
