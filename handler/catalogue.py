@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from handler import caller_folder
 from handler.errors import AgencyMisconfigured, UnknownName
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ def build(create_agency: CreateAgency) -> "Agency":
     Raises:
         AgencyMisconfigured: the factory raised (that stays in the log), or what it made cannot run here.
     """
+    caller_folder.install()
     try:
         agency = create_agency()
     except Exception as error:
