@@ -94,8 +94,10 @@ def test_another_release_keeps_its_own() -> None:
 
 def test_a_fresh_agent_asks_the_disk_for_no_path_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     assert caller_folder.install()
-    Agent(name="One")
     asked = []
-    monkeypatch.setattr(os, "lstat", lambda path: asked.append(path))
-    Agent(name="One")
+    lstat = os.lstat
+    monkeypatch.setattr(os, "lstat", lambda path: asked.append(path) or lstat(path))
+    for _ in range(2):
+        asked.clear()
+        Agent(name="One", instructions="Be brief.")
     assert asked == []
