@@ -124,7 +124,7 @@ def _defect(agency: Any) -> str | None:
             return f"The instructions file of {agent.name} does not exist."
     for kind in ("load", "save"):
         callback = getattr(agency, f"_{kind}_threads_callback", None)
-        if inspect.iscoroutinefunction(callback) or inspect.iscoroutinefunction(getattr(callback, "__call__", None)):  # noqa: B004
+        if callback and any(map(inspect.iscoroutinefunction, (callback, getattr(callback, "__call__", None)))):  # noqa: B004
             return (
                 f"{kind}_threads_callback is `async def`: Agency Swarm never awaits it, and the history would be lost. "
                 "Write `def`, or leave it out: conversations are kept by the service."

@@ -13,7 +13,8 @@ from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 
 from handler import body_limit
-from handler.auth import Authentication, Owner, caller_of
+from handler.auth import Authentication, caller_of
+from handler.routes.service import Call
 from handler.settings import ConfigurationError, Settings, get_settings
 from tests.asgi import Headers, ask
 from tests.conftest import Service
@@ -49,8 +50,8 @@ def whoami(clean_environment: pytest.MonkeyPatch) -> Callable[..., Any]:
         settings = get_settings()
         return Authentication(inner, caller_of(settings), set() if settings.auth == "none" else {"/health"})
 
-    async def who(owner: Owner) -> str:
-        return owner
+    async def who(call: Call) -> str:
+        return call.owner
 
     async def anybody() -> str:
         return "ok"
@@ -267,8 +268,8 @@ def test_the_openapi_document_says_which_routes_need_a_key(service_app: Callable
     app = service_app()
 
     @app.get("/whoami")
-    async def whoami(owner: Owner) -> str:
-        return owner
+    async def whoami(call: Call) -> str:
+        return call.owner
 
     paths = app.openapi()["paths"]
     assert paths["/whoami"]["get"]["security"] == [{"HTTPBearer": []}]

@@ -13,7 +13,8 @@ import jwt
 import pytest
 from fastapi import FastAPI
 
-from handler.auth import Authentication, Owner, caller_of
+from handler.auth import Authentication, caller_of
+from handler.routes.service import Call
 from handler.settings import get_settings
 from tests.asgi import Reply, ask
 from tests.issuer import Issuer, openid_issuer
@@ -44,8 +45,8 @@ def whoami(issuer: Issuer, clean_environment: pytest.MonkeyPatch) -> Any:
     inner = FastAPI()
 
     @inner.get("/whoami")
-    async def who(owner: Owner) -> str:
-        return owner
+    async def who(call: Call) -> str:
+        return call.owner
 
     @inner.get("/health")
     async def anybody() -> str:

@@ -3,6 +3,6 @@
 Each way is a `Caller` in a file of its own. `python -m handler.auth OWNER` makes a key.
 """
 
-from handler.auth.middleware import Authentication, Owner, caller_of
+from handler.auth.middleware import Authentication, caller_of, documented
 
-__all__ = ["Authentication", "Owner", "caller_of"]
+__all__ = ["Authentication", "caller_of", "documented"]

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Collection
 from typing import Annotated, Any
 
-from fastapi import Depends, Request, Security
+from fastapi import Request, Security
 from starlette._utils import get_route_path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -64,22 +64,13 @@ def caller_of(settings: Settings) -> Caller:
     return local
 
 
-async def owner(request: Request) -> str:
-    """Whose data a request may see."""
-    found: str = request.state.owner
-    return found
-
-
-def _documented() -> Callable[..., Awaitable[str]]:
-    """The same, telling the OpenAPI document, where there is one, that a key is needed."""
+def documented[T](dependency: Callable[[Request], Awaitable[T]]) -> Callable[..., Awaitable[T]]:
+    """The same dependency, telling the OpenAPI document, where there is one, that a key is needed."""
     if not has_document():
-        return owner
+        return dependency
     from fastapi.security import HTTPBearer
 
-    async def documented(request: Request, _: Annotated[Any, Security(HTTPBearer(auto_error=False))]) -> str:
-        return await owner(request)
+    async def documented(request: Request, _: Annotated[Any, Security(HTTPBearer(auto_error=False))]) -> T:
+        return await dependency(request)
 
     return documented
-
-
-Owner = Annotated[str, Depends(_documented())]

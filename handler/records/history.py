@@ -78,7 +78,10 @@ async def load_turns(store: Store, place: Place) -> list[Turn]:
     Raises:
         NotFound: some of them have expired; a history with a hole in it is none.
     """
-    loaded = await asyncio.gather(*(_load(store, segment) for segment in place.segments))
+    begun = [segment for segment in place.segments if segment.turns]
+    if len(begun) == 1:  # as nearly always; what is gathered costs a task each
+        return await _load(store, begun[0])
+    loaded = await asyncio.gather(*(_load(store, segment) for segment in begun))
     return [turn for turns in loaded for turn in turns]
 
 
@@ -92,8 +95,6 @@ async def load_history(store: Store, place: Place) -> list[Item]:
 
 
 async def _load(store: Store, segment: Segment) -> list[Turn]:
-    if not segment.turns:
-        return []
     records = await store.query(segment.log, before=f"{segment.turns:09d}")
     if len(records) != segment.turns:
         raise NotFound("What was said before is not kept any more: it has expired or was deleted.")

@@ -6,14 +6,13 @@ from fastapi import APIRouter
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from handler import catalogue
-from handler.auth import Owner
 from handler.error_answers import RESPONSES
 from handler.protocol.items import text_of
 from handler.protocol.output import new_id
 from handler.protocol.request import CreateResponse
 from handler.protocol.resource import FINAL, answered
 from handler.records import Kept
-from handler.routes.service import IdempotencyKey, RootPath, Service, once
+from handler.routes.service import Call, IdempotencyKey, once
 
 router = APIRouter(responses=RESPONSES)
 
@@ -64,17 +63,18 @@ class CompletionAnswer(BaseModel):
 
 
 @router.post("/completion", response_model=CompletionAnswer)
-async def completion(body: Completion, owner: Owner, runs: Service, root: RootPath, key: IdempotencyKey = None) -> Any:
+async def completion(body: Completion, call: Call, key: IdempotencyKey = None) -> Any:
     """Run the agency once and answer when it is done."""
     name, _ = catalogue.find(body.agency)
     model = name if body.agent is None else f"{name}/{body.agent}"
     thread = f"{name}/{body.thread_id or new_id('thread')}"
-    begun = await runs.begin(CreateResponse(model=model, input=body.message), owner, once(key, body), thread)
-    response = await (runs.settled(owner, begun) if isinstance(begun, Kept) else runs.execute(begun))
+    request, runs = CreateResponse(model=model, input=body.message), call.runs
+    begun = await runs.begin(request, call.owner, once(key, body), thread)
+    response = await (runs.settled(call.owner, begun) if isinstance(begun, Kept) else runs.execute(begun))
     if response["status"] in FINAL:
         return _answer(response, name)
     unfinished = {"run_id": response["id"], "thread_id": thread.removeprefix(f"{name}/"), "status": response["status"]}
-    return answered(response, root, unfinished)
+    return answered(response, call.root_path, unfinished)
 
 
 def _answer(response: dict[str, Any], agency: str) -> dict[str, Any]:

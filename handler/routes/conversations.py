@@ -5,15 +5,14 @@ from typing import Any
 from fastapi import APIRouter
 from pydantic import Field
 
-from handler.auth import Owner
 from handler.error_answers import V1_RESPONSES
 from handler.errors import NotFound
 from handler.protocol.items import for_agents, read_items
 from handler.protocol.output import Item
 from handler.protocol.request import Body, Metadata
-from handler.records import Conversations, Turn
+from handler.records import Turn
 from handler.routes.pages import Page, page
-from handler.routes.service import Service
+from handler.routes.service import Call
 
 router = APIRouter(prefix="/v1/conversations", responses=V1_RESPONSES)
 
@@ -38,45 +37,45 @@ class Description(Body):
 
 
 @router.post("")
-async def create(owner: Owner, runs: Service, body: NewConversation | None = None) -> dict[str, Any]:
+async def create(call: Call, body: NewConversation | None = None) -> dict[str, Any]:
     """Begin a conversation, with what was said already."""
     body = body or NewConversation()
     items = read_items(body.items or [], "items")
-    conversation = await Conversations(runs.store, owner).create(body.metadata or {}, items, _history(items))
+    conversation = await call.conversations.create(body.metadata or {}, items, _history(items))
     return conversation.resource
 
 
 @router.get("/{conversation_id}")
-async def retrieve(conversation_id: str, owner: Owner, runs: Service) -> dict[str, Any]:
+async def retrieve(conversation_id: str, call: Call) -> dict[str, Any]:
     """Its metadata; what was said is under `/items`."""
-    return (await Conversations(runs.store, owner).get(conversation_id)).resource
+    return (await call.conversations.get(conversation_id)).resource
 
 
 @router.post("/{conversation_id}")
-async def update(conversation_id: str, body: Description, owner: Owner, runs: Service) -> dict[str, Any]:
+async def update(conversation_id: str, body: Description, call: Call) -> dict[str, Any]:
     """Give it other metadata."""
-    return (await Conversations(runs.store, owner).update(conversation_id, body.metadata)).resource
+    return (await call.conversations.update(conversation_id, body.metadata)).resource
 
 
 @router.delete("/{conversation_id}")
-async def delete(conversation_id: str, owner: Owner, runs: Service) -> dict[str, Any]:
+async def delete(conversation_id: str, call: Call) -> dict[str, Any]:
     """Forget it and everything that was said in it."""
-    await Conversations(runs.store, owner).delete(conversation_id)
+    await call.conversations.delete(conversation_id)
     return {"id": conversation_id, "object": "conversation.deleted", "deleted": True}
 
 
 @router.get("/{conversation_id}/items")
-async def items(conversation_id: str, owner: Owner, runs: Service, wanted: Page) -> dict[str, Any]:
+async def items(conversation_id: str, call: Call, wanted: Page) -> dict[str, Any]:
     """What was said."""
-    conversations = Conversations(runs.store, owner)
+    conversations = call.conversations
     return page(await conversations.items(await conversations.get(conversation_id)), wanted)
 
 
 @router.post("/{conversation_id}/items")
-async def add(conversation_id: str, body: NewItems, owner: Owner, runs: Service) -> dict[str, Any]:
+async def add(conversation_id: str, body: NewItems, call: Call) -> dict[str, Any]:
     """Add what was said elsewhere."""
     added = read_items(body.items, "items")
-    await Conversations(runs.store, owner).append(conversation_id, Turn(added, _history(added)))
+    await call.conversations.append(conversation_id, Turn(added, _history(added)))
     return {
         "object": "list",
         "data": added,
@@ -87,9 +86,9 @@ async def add(conversation_id: str, body: NewItems, owner: Owner, runs: Service)
 
 
 @router.get("/{conversation_id}/items/{item_id}")
-async def item(conversation_id: str, item_id: str, owner: Owner, runs: Service) -> dict[str, Any]:
+async def item(conversation_id: str, item_id: str, call: Call) -> dict[str, Any]:
     """One of its items."""
-    conversations = Conversations(runs.store, owner)
+    conversations = call.conversations
     for each in await conversations.items(await conversations.get(conversation_id)):
         if each["id"] == item_id:
             return each

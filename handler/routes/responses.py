@@ -4,15 +4,14 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 
-from handler.auth import Owner
 from handler.error_answers import V1_RESPONSES
 from handler.errors import InvalidRequest
 from handler.protocol.request import CompactRequest, CreateResponse
 from handler.protocol.resource import FINAL, answered
 from handler.protocol.stream import EventStream, resumable
-from handler.records import Kept, Responses
+from handler.records import Kept
 from handler.routes.pages import Page, page
-from handler.routes.service import IdempotencyKey, RootPath, Service, once
+from handler.routes.service import Call, IdempotencyKey, once
 
 router = APIRouter(prefix="/v1/responses", responses=V1_RESPONSES)
 
@@ -23,68 +22,67 @@ _STREAM: dict[int | str, dict[str, Any]] = {
 
 
 @router.post("", response_model=None, responses=_STREAM)
-async def create(
-    body: CreateResponse, owner: Owner, runs: Service, root: RootPath, key: IdempotencyKey = None
-) -> Response:
+async def create(body: CreateResponse, call: Call, key: IdempotencyKey = None) -> Response:
     """Run an agency. `model` is its name, or "agency/Agent"; with `stream` the answer is server-sent events."""
-    begun = await runs.begin(body, owner, once(key, body))
+    runs, root = call.runs, call.root_path
+    begun = await runs.begin(body, call.owner, once(key, body))
     if isinstance(begun, Kept):
         if body.stream:
-            kept = Responses(runs.store, owner).events(begun.response["id"])
+            kept = call.responses.events(begun.response["id"])
             return EventStream(resumable(kept, begun.response, root), _nothing)
-        return answered(await runs.settled(owner, begun), root)
+        return answered(await runs.settled(call.owner, begun), root)
     if body.stream:
         return EventStream(resumable(begun.follow(runs.execute(begun)), begun.response, root), begun.leave)
     return answered(await runs.execute(begun), root)
 
 
 @router.post("/compact", response_model=None)
-async def compact(body: CompactRequest, owner: Owner, runs: Service) -> dict[str, Any]:
+async def compact(body: CompactRequest, call: Call) -> dict[str, Any]:
     """The older turns summarised by the model, the last ones word for word, as one item that can be sent back."""
-    return await runs.compact(body, owner)
+    return await call.runs.compact(body, call.owner)
 
 
 @router.get("/{response_id}", response_model=None, responses=_STREAM)
 async def retrieve(
     response_id: str,
-    owner: Owner,
-    runs: Service,
-    root: RootPath,
+    call: Call,
     stream: bool = False,
     starting_after: Annotated[int | None, Query(ge=-1)] = None,
 ) -> Response | dict[str, Any]:
     """A stored response; with `stream` its events behind number `starting_after`."""
-    responses = Responses(runs.store, owner)
+    responses = call.responses
     kept = await responses.get(response_id)
     if stream:
         if not kept.streamed:
             raise InvalidRequest("This response was not streamed, so it has no events.", param="stream")
         after = -1 if starting_after is None else starting_after
-        return EventStream(resumable(responses.events(response_id, after), kept.response, root, after), _nothing)
+        return EventStream(
+            resumable(responses.events(response_id, after), kept.response, call.root_path, after), _nothing
+        )
     return kept.response
 
 
 @router.delete("/{response_id}", response_model=None)
-async def delete(response_id: str, owner: Owner, runs: Service) -> dict[str, Any]:
+async def delete(response_id: str, call: Call) -> dict[str, Any]:
     """Forget a response and its events, and end its run; what it added to a conversation stays there."""
-    responses = Responses(runs.store, owner)
+    responses = call.responses
     if (await responses.get(response_id)).response["status"] not in FINAL:
-        await runs.cancel(owner, response_id)
+        await call.runs.cancel(call.owner, response_id)
     await responses.delete(response_id)
     return {"id": response_id, "object": "response", "deleted": True}
 
 
 @router.get("/{response_id}/input_items", response_model=None)
-async def input_items(response_id: str, owner: Owner, runs: Service, wanted: Page) -> dict[str, Any]:
+async def input_items(response_id: str, call: Call, wanted: Page) -> dict[str, Any]:
     """What was sent to it."""
-    kept = await Responses(runs.store, owner).get(response_id)
+    kept = await call.responses.get(response_id)
     return page(kept.asked.input, wanted)
 
 
 @router.post("/{response_id}/cancel", response_model=None)
-async def cancel(response_id: str, owner: Owner, runs: Service) -> dict[str, Any]:
+async def cancel(response_id: str, call: Call) -> dict[str, Any]:
     """End a run, wherever it runs; what it has said so far is kept."""
-    return await runs.cancel(owner, response_id)
+    return await call.runs.cancel(call.owner, response_id)
 
 
 async def _nothing() -> None:

@@ -5,22 +5,47 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import Depends, Header, Request
 from pydantic import BaseModel
 
+from handler.auth import documented
+from handler.records import Conversations, Responses
+
 if TYPE_CHECKING:
     from handler.runs import Runs
 
 
-async def _runs(request: Request) -> "Runs":
-    runs: Runs = request.app.state.runs()
-    return runs
+class _Call:
+    """Whose request it is, and what it is answered with. One dependency: each costs more than what it does."""
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+
+    @property
+    def owner(self) -> str:
+        """Whose data it may see."""
+        return str(self._request.state.owner)
+
+    @property
+    def runs(self) -> "Runs":
+        return self._request.app.state.runs()  # type: ignore[no-any-return]
+
+    @property
+    def root_path(self) -> str:
+        """What a client writes before our paths: the stage of an API Gateway, or nothing."""
+        return str(self._request.scope.get("root_path", ""))
+
+    @property
+    def responses(self) -> "Responses":
+        return Responses(self.runs.store, self.owner)
+
+    @property
+    def conversations(self) -> "Conversations":
+        return Conversations(self.runs.store, self.owner)
 
 
-async def _root_path(request: Request) -> str:
-    """What a client writes before our paths: the stage of an API Gateway, or nothing."""
-    return str(request.scope.get("root_path", ""))
+async def _call(request: Request) -> _Call:
+    return _Call(request)
 
 
-Service = Annotated["Runs", Depends(_runs)]
-RootPath = Annotated[str, Depends(_root_path)]
+Call = Annotated[_Call, Depends(documented(_call))]
 IdempotencyKey = Annotated[
     str | None,
     Header(

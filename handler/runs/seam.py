@@ -50,7 +50,7 @@ class Seam:
         self._entry, self._instructions = entry, request.instructions
         self._functions = [ClientTool(tool) for tool in request.functions]
         self._wanted, self._schema = _settings(request, chat), _schema(request)
-        self._asks = bool(self._instructions or self._schema or self._wanted != _NOTHING)
+        self._asks = bool(self._instructions or self._schema or self._wanted is not _NOTHING)
 
     def functions(self, agent: str) -> list[ClientTool]:
         """The client's functions that an agent may call."""
@@ -88,16 +88,18 @@ def _settings(request: CreateResponse, chat: bool) -> ModelSettings:
     choice = request.tool_choice
     hints = {name: getattr(request, name) for name in ("user", "safety_identifier", "prompt_cache_key")}
     plain, body = _json_object(request, chat)
-    return ModelSettings(
-        temperature=request.temperature,
-        top_p=request.top_p,
-        reasoning=request.reasoning,
-        verbosity=request.text.verbosity if request.text and plain else None,
-        parallel_tool_calls=request.parallel_tool_calls,
-        tool_choice=choice.name if isinstance(choice, ToolChoiceFunction) else choice,
-        extra_args={name: value for name, value in hints.items() if value is not None} or None,
-        extra_body=body,
-    )
+    wanted: dict[str, Any] = {
+        "temperature": request.temperature,
+        "top_p": request.top_p,
+        "reasoning": request.reasoning,
+        "verbosity": request.text.verbosity if request.text and plain else None,
+        "parallel_tool_calls": request.parallel_tool_calls,
+        "tool_choice": choice.name if isinstance(choice, ToolChoiceFunction) else choice,
+        "extra_args": {name: value for name, value in hints.items() if value is not None} or None,
+        "extra_body": body,
+    }
+    # The like of _NOTHING takes longer to make than all the rest here.
+    return ModelSettings(**wanted) if any(value is not None for value in wanted.values()) else _NOTHING
 
 
 def _schema(request: CreateResponse) -> AgentOutputSchemaBase | None:
