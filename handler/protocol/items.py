@@ -54,13 +54,22 @@ def for_agents(items: Sequence[Item]) -> list[Item]:
 def _for_agents(item: Item) -> Iterator[Item]:
     kind = item["type"]
     if kind == "message":
-        yield {key: item[key] for key in ("type", "role", "content", "phase") if item.get(key) is not None}
+        told = {key: item[key] for key in ("type", "role", "content", "phase") if item.get(key) is not None}
+        yield told | {"content": _plain(told)}
     elif kind == "function_call":
         yield {key: item[key] for key in ("type", "call_id", "name", "arguments")}
     elif kind == "function_call_output":
         yield {key: item[key] for key in ("type", "call_id", "output")}
     elif kind == "compaction":
         yield from for_agents(unpacked(item, "input"))
+
+
+def _plain(message: Item) -> str | list[Item]:
+    """A text alone as the framework writes it itself: each part costs it several copies in every later turn."""
+    content: str | list[Item] = message["content"]
+    if message["role"] == "assistant" or len(content) != 1 or not isinstance(content[0], dict):
+        return content
+    return str(content[0]["text"]) if content[0].keys() == {"type", "text"} else content
 
 
 def packed(summary: str, last: Sequence[Item]) -> Item:

@@ -5,7 +5,7 @@ import zlib
 from collections.abc import Sequence
 from typing import Any
 
-from pydantic_core import to_jsonable_python
+from pydantic_core import from_json, to_jsonable_python
 
 from . import Change, StoreUnavailable
 
@@ -23,9 +23,17 @@ def encoded(body: Any) -> bytes:
 def decoded(data: bytes) -> Any:
     """The body again. What zlib has compressed starts with an x, as no JSON does."""
     try:
-        return json.loads(zlib.decompress(data) if data.startswith(b"x") else data)
+        plain = zlib.decompress(data) if data.startswith(b"x") else data
+        return _read(plain)
     except (zlib.error, ValueError) as error:
         raise StoreUnavailable("A stored record is damaged.") from error
+
+
+def _read(plain: bytes) -> Any:
+    try:
+        return from_json(plain)
+    except ValueError:  # it takes no half of a surrogate pair, and not every depth
+        return json.loads(plain)
 
 
 def check(changes: Sequence[Change]) -> None:

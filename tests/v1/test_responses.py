@@ -214,8 +214,7 @@ def test_a_branch_sees_what_was_said_up_to_it_and_nothing_else(asked: Any) -> No
 
     def say(what: str, previous: Any = None) -> Any:
         response = service.respond(what, previous_response_id=previous and previous["id"])
-        said = [item["content"] for item in requests[-1].body["input"] if item.get("role") == "user"]
-        heard = [content[0]["text"] for content in said]
+        heard = [item["content"] for item in requests[-1].body["input"] if item.get("role") == "user"]
         return response, heard
 
     a, heard = say("a")
