@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Literal
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
-from infra import bundle_bytecode, bundle_left_out, bundle_native, bundle_sources
+from infra import bundle_bytecode, bundle_left_out, bundle_native, bundle_services, bundle_sources
 from infra.bundle_sources import ROOT, BundleError
 
 __all__ = ["ROOT", "Architecture", "BundleError", "build", "make", "parts", "zipped"]
@@ -61,6 +61,7 @@ def make(folder: Path, architecture: Architecture) -> None:
     code = bundle_sources.agents_code()
     _install(folder, architecture, code)
     bundle_left_out.remove_files(folder, code)
+    bundle_services.trim(folder)
     bundle_sources.copy_into(folder)
     bundle_native.drop_symbols(folder)
     bundle_bytecode.write(folder)

@@ -12,7 +12,7 @@ from types import CodeType
 from typing import Any, ForwardRef
 
 from handler.deferred.bytecode import is_guarded, next_operation
-from handler.deferred.what import ANNOTATIONS, EARLIER, MODELS, PACKAGES
+from handler.deferred.what import ANNOTATIONS, CLASSES, EARLIER, MODELS, PACKAGES
 
 
 class _Later:
@@ -45,15 +45,25 @@ class _Import(_Later):
         return value
 
 
+class _Class(_Later):
+    """A class statement. What it is derived from may wait as well."""
+
+    def __init__(self, name: str, resolve: Callable[[], Any]) -> None:
+        super().__init__(resolve)
+        self.name = name
+
+
 class Waiting(dict[str, Any]):
     """A module's builtins, and its names that wait."""
 
     def __init__(self, names: dict[str, Any]) -> None:
-        build_class = _build_class if names["__name__"] in MODELS else builtins.__build_class__
-        super().__init__(__build_class__=build_class)
+        name = names["__name__"]
+        self._classes = CLASSES.get(name, ())
+        build_class = _build_model if name in MODELS else self._build_class if self._classes else None
+        super().__init__(__build_class__=build_class or builtins.__build_class__)
         self.waits: dict[str, tuple[_Later, ...]] = {}
         self._names = names
-        self._annotations = ANNOTATIONS.get(names["__name__"], ())
+        self._annotations = ANNOTATIONS.get(name, ())
         self._resolving: set[tuple[int, str]] = set()  # by thread
 
     def run(self, code: CodeType) -> None:
@@ -95,7 +105,19 @@ class Waiting(dict[str, Any]):
 
     def read_in_body(self, name: str) -> Any:
         """As the body of the module, or of a class in it, reads a name that waits."""
+        if name in self._classes:  # as the base of another
+            return self.waits[name][-1]
         return ForwardRef(name, module=self._names["__name__"]) if name in self._annotations else self.resolve(name)
+
+    def _build_class(self, body: Any, name: str, *bases: Any, **named: Any) -> Any:
+        """A class, or what it waits for."""
+        if name in self._classes:
+            return _Class(name, partial(self._build_now, body, name, *bases, **named))
+        return builtins.__build_class__(body, name, *bases, **named)
+
+    def _build_now(self, body: Any, name: str, *bases: Any, **named: Any) -> Any:
+        there = [self.resolve(base.name) if isinstance(base, _Class) else base for base in bases]
+        return builtins.__build_class__(body, name, *there, **named)
 
     def __missing__(self, name: str) -> Any:
         if not self.knows(name):
@@ -165,7 +187,7 @@ def _adapter(names: dict[str, Any], adapter: Any, *given: Any, **named: Any) -> 
     return _Later(partial(eval, "adapter(*given, **named)", names, build))
 
 
-def _build_class(body: Any, name: str, *bases: Any, **named: Any) -> Any:
+def _build_model(body: Any, name: str, *bases: Any, **named: Any) -> Any:
     """A class, and if it is a model then one that pydantic completes later."""
     if any(hasattr(base, "model_config") for base in bases):
         named.setdefault("defer_build", True)

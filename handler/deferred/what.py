@@ -33,5 +33,10 @@ ANNOTATIONS: dict[str, tuple[str, ...]] = {
     "agents.sandbox.session.base_sandbox_session": ("SandboxSessionState",),
 }
 
+#: module -> classes that are made when they are first read: a default value in them asks for what takes long
+CLASSES: dict[str, tuple[str, ...]] = {
+    "fastapi.security.oauth2": ("OAuth2", "OAuth2PasswordBearer", "OAuth2AuthorizationCodeBearer"),
+}
+
 #: modules of many pydantic models, of which a run needs few: each is completed at its first use (`defer_build`)
 MODELS = frozenset({"fastapi.openapi.models", "mcp.types"})

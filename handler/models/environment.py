@@ -83,7 +83,7 @@ class Models:
         if client is not None:
             await client.close()
 
-    def attach(self, agency: Agency, run: Running, script: Mapping[str, Script] | None = None) -> None:
+    def attach(self, agency: Agency, run: Running, script: "Mapping[str, Script] | None" = None) -> None:
         """Give every agent its model, counted and heard by `run`; script: agent name -> its offline script.
 
         An agent's own Model instance stays, also offline. A name is looked up on our client (`litellm/...`
@@ -93,12 +93,12 @@ class Models:
             declared = getattr(agent.model, "declared", agent.model)
             agent.model = MeteredModel(self.bare(agent, script or {}), run, agent.name, declared)
 
-    def bare(self, agent: Agent, script: Mapping[str, Script]) -> Model:
+    def bare(self, agent: Agent, script: "Mapping[str, Script]") -> Model:
         """The model of one agent, neither counted nor heard."""
         declared = getattr(agent.model, "declared", agent.model)
         return declared if isinstance(declared, Model) else self._named(agent, declared, script)
 
-    def _named(self, agent: Agent, declared: str | None, script: Mapping[str, Script]) -> Model:
+    def _named(self, agent: Agent, declared: str | None, script: "Mapping[str, Script]") -> Model:
         if self.offline:
             return OfflineModel(agent.name, script.get(agent.name))
         name = declared or FRAMEWORK_DEFAULT_MODEL
@@ -118,7 +118,7 @@ class Models:
         )
 
 
-def offline_script(create_agency: Callable[..., object]) -> Mapping[str, Script]:
+def offline_script(create_agency: Callable[..., object]) -> "Mapping[str, Script]":
     """SCRIPT of the module `offline` beside the agency's own module; {} where there is no such module.
 
     Raises whatever importing it raises, and AttributeError where it has no SCRIPT.
@@ -128,7 +128,7 @@ def offline_script(create_agency: Callable[..., object]) -> Mapping[str, Script]
 
 
 @cache
-def _script(module: str) -> Mapping[str, Script]:
+def _script(module: str) -> "Mapping[str, Script]":
     if importlib.util.find_spec(module) is None:
         return {}
     script: Mapping[str, Script] = import_module(module).SCRIPT

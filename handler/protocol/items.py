@@ -41,8 +41,10 @@ def read_items(given: str | Sequence[Any], param: str = "input") -> list[Item]:
     Raises:
         InvalidRequest, UnsupportedParameter: names the item and the field.
     """
-    if isinstance(given, str):
-        given = [{"role": "user", "content": given}]
+    if isinstance(given, str):  # as most requests have it: nothing to check, and nothing to import for that
+        text = {"type": "input_text", "text": given}
+        fixed = {"type": "message", "role": "user", "status": "completed"}
+        return [{**fixed, "id": new_id("message"), "content": [text]}]
     return [_item(item, f"{param}[{number}]") for number, item in enumerate(given)]
 
 

@@ -1,13 +1,21 @@
 """POST /v1/responses: what may be asked. What is not supported is refused by name, never ignored."""
 
 import json
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from openai.types.responses import FunctionTool, ResponseTextConfig, ToolChoiceFunction
-from openai.types.shared import Reasoning
+from openai.types.responses import FunctionTool
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from handler.errors import InvalidRequest, UnsupportedParameter
+from handler.protocol.sent import Sent
+
+if TYPE_CHECKING:
+    from openai.types.responses import ResponseTextConfig, ToolChoiceFunction
+    from openai.types.shared import Reasoning
+else:
+    Reasoning = Annotated[Any, Sent("openai.types.shared", "Reasoning")]
+    ResponseTextConfig = Annotated[Any, Sent("openai.types.responses", "ResponseTextConfig")]
+    ToolChoiceFunction = Annotated[Any, Sent("openai.types.responses", "ToolChoiceFunction")]
 
 # Accepted only as what we do anyway: (default first)
 _FIXED: dict[str, tuple[Any, ...]] = {
@@ -121,7 +129,7 @@ class CreateResponse(CompactRequest):
         _refuse_extra(self.text.format if self.text else None, "text.format")
         choice = self.tool_choice
         declared = {tool.name for tool in self.functions}
-        if isinstance(choice, ToolChoiceFunction) and choice.name not in declared:
+        if choice is not None and not isinstance(choice, str) and choice.name not in declared:
             raise InvalidRequest(f"There is no function {choice.name!r} in 'tools'.", param="tool_choice")
         return self
 
@@ -131,7 +139,7 @@ class CreateResponse(CompactRequest):
         return self.store is not False
 
     @property
-    def functions(self) -> list[FunctionTool]:
+    def functions(self) -> "list[FunctionTool]":
         """The declared tools; other kinds than functions are refused."""
         return [_function(tool, f"tools[{number}]") for number, tool in enumerate(self.tools or [])]
 
@@ -154,7 +162,7 @@ def _refuse_extra(model: BaseModel | None, name: str) -> None:
         raise UnsupportedParameter(f"Unsupported parameter: {name + '.' + extra!r}.", param=f"{name}.{extra}")
 
 
-def _function(tool: dict[str, Any], param: str) -> FunctionTool:
+def _function(tool: dict[str, Any], param: str) -> "FunctionTool":
     if tool.get("type") != "function":
         raise UnsupportedParameter(f"Tools of type {tool.get('type')!r} are not supported.", param=f"{param}.type")
     name = tool.get("name")
