@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from openai.types.responses import FunctionTool
-
 from handler.client_tools import ClientTool
 from handler.errors import InvalidRequest
 from handler.protocol.items import for_agents
@@ -13,6 +11,7 @@ from handler.protocol.request import CreateResponse
 
 if TYPE_CHECKING:
     from agency_swarm import Agency
+    from openai.types.responses import FunctionTool
 
 
 def refuse_clashes(agency: "Agency", entry: str, request: CreateResponse) -> None:
@@ -35,7 +34,7 @@ def refuse_clashes(agency: "Agency", entry: str, request: CreateResponse) -> Non
         _refuse_schema(tool, f"tools[{number}].parameters")
 
 
-def _refuse_schema(tool: FunctionTool, param: str) -> None:
+def _refuse_schema(tool: "FunctionTool", param: str) -> None:
     """The SDK makes a strict schema stricter still, and fails in its own ways where that cannot be."""
     try:
         ClientTool(tool)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from handler.deferred.what import ANNOTATIONS, MODELS
+from handler.deferred.what import ANNOTATIONS, CLASSES, MODELS
 
 type Everything = dict[str, dict[str, str] | str]  # module -> what is in it, or why it cannot be imported
 
@@ -82,5 +82,6 @@ def test_what_is_deferred_by_name_is_there(both: list[Everything]) -> None:
     assert {*ANNOTATIONS, *MODELS} <= contents.keys()
     for module in MODELS:
         assert any("ModelMetaclass" in kind for kind in contents[module].values()), module
-    missing = [f"{module}.{name}" for module, names in ANNOTATIONS.items() for name in {*names} - {*contents[module]}]
+    named = [*ANNOTATIONS.items(), *CLASSES.items()]
+    missing = [f"{module}.{name}" for module, names in named for name in {*names} - {*contents[module]}]
     assert not missing

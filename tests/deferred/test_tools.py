@@ -123,6 +123,32 @@ def test_names_of_annotations_alone_stay_forward_references(write: Write, monkey
     assert type(user.Holder().g()) is thing
 
 
+def test_classes_are_made_when_they_are_first_read(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(names.CLASSES, "pkg.user", ("Base", "Derived"))
+    body = """
+        from pkg.part import Thing
+        class Base:
+            made = Thing()
+            def held(self, it=Thing()): return it
+        class Derived(Base):
+            def held(self): return super().held()
+        class Other: pass
+        def use(): return Derived()
+    """
+    write(**{"pkg/part": THING, "pkg/user": body})
+    user = import_module("pkg.user")
+    assert user.Other.__name__ == "Other"
+    assert loaded() == {"pkg", "pkg.user"}
+    made = user.use()
+    assert loaded() == {"pkg", "pkg.user", "pkg.part"}
+    thing = import_module("pkg.part").Thing
+    assert type(made).__mro__ == (user.Derived, user.Base, object)
+    assert isinstance(made.held(), thing)
+    assert isinstance(user.Base.made, thing)
+    assert (user.Base.__module__, user.Derived.__qualname__) == ("pkg.user", "Derived")
+    assert user.Derived is type(made)
+
+
 def test_models_are_completed_at_their_first_use(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(names, "MODELS", frozenset({"pkg.user"}))
     write(
