@@ -3,10 +3,12 @@
 import gc
 import os
 
-from handler import deferred
+from handler import compiled, deferred
 
 # Importing agency_swarm would load a `.env` from above site-packages over the real variables, after we have read them.
 os.environ["PYTHON_DOTENV_DISABLED"] = "1"
+
+compiled.install()
 
 # Where a start is prepared before anybody waits for it, all is imported then.
 _IS_PREPARED = os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") in ("snap-start", "provisioned-concurrency")

@@ -16,7 +16,14 @@ from pathlib import Path
 from typing import Literal
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
-from infra import bundle_bytecode, bundle_left_out, bundle_native, bundle_services, bundle_sources
+from infra import (
+    bundle_bytecode,
+    bundle_dataclasses,
+    bundle_left_out,
+    bundle_native,
+    bundle_services,
+    bundle_sources,
+)
 from infra.bundle_sources import ROOT, BundleError
 
 __all__ = ["ROOT", "Architecture", "BundleError", "build", "make", "parts", "zipped"]
@@ -64,7 +71,7 @@ def make(folder: Path, architecture: Architecture) -> None:
     bundle_services.trim(folder)
     bundle_sources.copy_into(folder)
     bundle_native.drop_symbols(folder)
-    bundle_bytecode.write(folder)
+    bundle_bytecode.write(folder, bundle_dataclasses.texts())
     size = sum(parts(folder).values())
     if size > LIMIT:
         raise BundleError(f"the bundle is {size:,} bytes, and Lambda takes {LIMIT:,}")

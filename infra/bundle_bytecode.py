@@ -5,6 +5,8 @@ you add, keeps its sources: what asks for its own at run time (a JIT, a parser g
 """
 
 import ast
+import hashlib
+import json
 import marshal
 import subprocess
 import sys
@@ -25,17 +27,21 @@ INSTEAD = (
 _UNCHECKED = MAGIC_NUMBER + bytes((1, *bytes(11)))  # of a hash that nobody compares: dates and sources do not matter
 
 
-def write(folder: Path) -> None:
-    """For all sources. What does not compile (templates) stays as it is."""
-    _run("-X", "no_debug_ranges", __file__, str(folder)).check_returncode()  # columns of lines that nobody sees
+def write(folder: Path, texts: str) -> None:
+    """For all sources. What does not compile (templates) stays as it is. texts: see `bundle_dataclasses`."""
+    _run(
+        "-X", "no_debug_ranges", __file__, str(folder), given=texts
+    ).check_returncode()  # columns of lines that nobody sees
     rest = ("-qq", "--invalidation-mode", "unchecked-hash", "-s", str(folder), "-p", "/var/task")
     _run("-m", "compileall", *rest, str(folder))
 
 
-def _run(*program: str) -> subprocess.CompletedProcess[bytes]:
+def _run(*program: str, given: str = "") -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-S", "-P", *program],
         env={"PYTHONHASHSEED": "0"},  # one process, in one order: what it has interned before is in the bytes
+        input=given,
+        text=True,
         check=False,
     )
 
@@ -67,5 +73,15 @@ def _without_docstrings(tree: ast.Module) -> ast.Module:
     return tree
 
 
+def _compile_texts(texts: list[str], file: Path) -> None:
+    """See `handler.compiled`, which reads it."""
+    code = {
+        hashlib.sha256(text.encode()).digest(): marshal.dumps(compile(text, "<string>", "exec", dont_inherit=True))
+        for text in texts
+    }
+    file.write_bytes(MAGIC_NUMBER + marshal.dumps(code))
+
+
 if __name__ == "__main__":
     _replace_sources(Path(sys.argv[1]))
+    _compile_texts(json.load(sys.stdin), Path(sys.argv[1], "handler", "compiled", "known.bin"))

@@ -46,7 +46,8 @@ def folder(tmp_path: Path) -> Path:
         (tmp_path / name).write_text(SOURCE)
     for name in ("click/template.py", "yours/template.py"):
         (tmp_path / name).write_text("class {{ name }}:")
-    bundle_bytecode.write(tmp_path)
+    (tmp_path / "handler" / "compiled").mkdir(parents=True)
+    bundle_bytecode.write(tmp_path, "[]")
     return tmp_path
 
 

@@ -1,0 +1,29 @@
+"""`python -m handler.compiled`: the texts that `dataclasses` writes for what the service imports, as a list in JSON."""
+
+import builtins
+import dataclasses
+import json
+from importlib import import_module
+from typing import Any
+
+_MODULES = (
+    *("handler.api", "handler.stream", "handler.worker", "handler.runs", "handler.secrets"),
+    *("handler.store.dynamodb", "handler.queue.sqs"),
+)
+
+
+def main() -> None:
+    texts = set()
+
+    def record(text: str, names: dict[str, Any], made: dict[str, Any]) -> None:
+        texts.add(text)
+        builtins.exec(text, names, made)
+
+    vars(dataclasses)["exec"] = record
+    for name in _MODULES:
+        import_module(name)
+    print(json.dumps(sorted(texts)))
+
+
+if __name__ == "__main__":
+    main()
