@@ -13,7 +13,8 @@ compiled.install()
 # Where a start is prepared before anybody waits for it, all is imported then.
 _IS_PREPARED = os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") in ("snap-start", "provisioned-concurrency")
 
+_ON_LAMBDA = "AWS_LAMBDA_FUNCTION_NAME" in os.environ
 if os.environ.get("DEFER_IMPORTS") != "0" and not _IS_PREPARED:
-    deferred.install()
-if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
+    deferred.install(freeze=_ON_LAMBDA)
+if _ON_LAMBDA:
     gc.disable()  # importing leaves no garbage; `snapshot.register`, at the end of an entry, enables it again

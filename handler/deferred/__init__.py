@@ -24,9 +24,16 @@ from typing import Any, get_type_hints
 from handler.deferred.names import Waiting
 from handler.deferred.what import EARLIER, PACKAGES
 
+_freezes = False
 
-def install() -> None:
-    """For the packages of which nothing was imported yet."""
+
+def install(*, freeze: bool = False) -> None:
+    """For the packages of which nothing was imported yet.
+
+    freeze: the garbage collector never looks at what there is after an import.
+    """
+    global _freezes
+    _freezes = freeze
     if _Finder not in sys.meta_path:
         EARLIER.update(PACKAGES & {*sys.modules} - {__package__.partition(".")[0]})
         sys.meta_path.insert(0, _Finder)
@@ -71,6 +78,8 @@ def _run(module: ModuleType, code: CodeType | None) -> None:
     try:
         names["__builtins__"].run(code)
     finally:
+        if was_enabled and _freezes:
+            gc.freeze()  # or the next collection would go through all of it
         if was_enabled:
             gc.enable()
     if (own := names["__getattr__"]).__module__ != __name__:  # for names that it does not have itself

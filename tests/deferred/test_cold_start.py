@@ -74,6 +74,13 @@ def test_submitting_imports_no_agency_but_what_the_queue_needs(tmp_path: Path) -
     assert {*seen["loaded"]} >= AWS
 
 
+def test_the_collector_never_goes_through_what_a_first_run_imports(tmp_path: Path) -> None:
+    health = told(ask(tmp_path, rest_event("GET", "/health"), **SAM))
+    run = told(ask(tmp_path, rest_event("POST", "/completion", {"message": "hello"}), **SAM))
+    assert (run["answer"]["statusCode"], run["is_collecting"]) == (200, True)
+    assert run["frozen"] > 1.3 * health["frozen"]
+
+
 def test_without_deferral_all_is_imported_and_it_answers_the_same(tmp_path: Path) -> None:
     seen = told(ask(tmp_path, rest_event("GET", "/health"), DEFER_IMPORTS="0", **SAM))
     assert seen["answer"] == told(ask(tmp_path, rest_event("GET", "/health"), **SAM))["answer"]
