@@ -5,7 +5,7 @@ import zlib
 from collections.abc import Sequence
 from typing import Any
 
-from pydantic_core import from_json, to_jsonable_python
+from pydantic_core import from_json, to_json, to_jsonable_python
 
 from . import Change, StoreUnavailable
 
@@ -15,8 +15,11 @@ _PLAIN = 1024  # bytes up to which compressing is not worth the time
 
 
 def encoded(body: Any) -> bytes:
-    """Compact JSON, compressed where that helps. ASCII: only its escapes can hold one half of a surrogate pair."""
-    plain = json.dumps(body, separators=(",", ":"), default=to_jsonable_python).encode("ascii")
+    """Compact JSON, compressed where that helps."""
+    try:
+        plain = to_json(body)
+    except ValueError:  # only ASCII's escapes can hold one half of a surrogate pair
+        plain = json.dumps(body, separators=(",", ":"), default=to_jsonable_python).encode("ascii")
     return plain if len(plain) <= _PLAIN else min(plain, zlib.compress(plain), key=len)
 
 
