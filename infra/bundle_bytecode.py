@@ -29,9 +29,8 @@ _UNCHECKED = MAGIC_NUMBER + bytes((1, *bytes(11)))  # of a hash that nobody comp
 
 def write(folder: Path, texts: str) -> None:
     """For all sources. What does not compile (templates) stays as it is. texts: see `bundle_dataclasses`."""
-    _run(
-        "-X", "no_debug_ranges", __file__, str(folder), given=texts
-    ).check_returncode()  # columns of lines that nobody sees
+    no_columns = ("-X", "no_debug_ranges")  # of lines that nobody sees
+    _run(*no_columns, __file__, str(folder), given=texts).check_returncode()
     rest = ("-qq", "--invalidation-mode", "unchecked-hash", "-s", str(folder), "-p", "/var/task")
     _run("-m", "compileall", *rest, str(folder))
 

@@ -7,7 +7,7 @@ import sys
 from infra.bundle_sources import ROOT, BundleError
 
 _ENVIRONMENT = {
-    "PYTHONPATH": f"{ROOT}:{ROOT / 'agents'}",
+    "PYTHONPATH": "agents",
     "DEFER_IMPORTS": "0",
     "AWS_LAMBDA_FUNCTION_NAME": "api",
     "AWS_SAM_LOCAL": "true",  # no keys are needed
@@ -22,6 +22,7 @@ def texts() -> str:
     """
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-m", "handler.compiled"],
+        cwd=ROOT,
         env={"PATH": os.environ["PATH"], **_ENVIRONMENT},
         capture_output=True,
         text=True,

@@ -88,7 +88,8 @@ def test_another_release_keeps_its_own() -> None:
         "from handler import caller_folder\n"
         "print(caller_folder.install(), files.get_external_caller_directory())\n"
     )
-    told = subprocess.run([sys.executable, "-W", "ignore", "-c", script], capture_output=True, text=True, check=True)
+    command, root = [sys.executable, "-W", "ignore", "-c", script], Path(__file__).parents[1]
+    told = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
     assert told.stdout.split() == ["False", "other"]
 
 

@@ -42,9 +42,7 @@ def read_items(given: str | Sequence[Any], param: str = "input") -> list[Item]:
         InvalidRequest, UnsupportedParameter: names the item and the field.
     """
     if isinstance(given, str):  # as most requests have it: nothing to check, and nothing to import for that
-        text = {"type": "input_text", "text": given}
-        fixed = {"type": "message", "role": "user", "status": "completed"}
-        return [{**fixed, "id": new_id("message"), "content": [text]}]
+        return [_kept({"role": "user"}, [{"type": "input_text", "text": given}])]
     return [_item(item, f"{param}[{number}]") for number, item in enumerate(given)]
 
 
@@ -69,9 +67,10 @@ def _for_agents(item: Item) -> Iterator[Item]:
 def _plain(message: Item) -> str | list[Item]:
     """A text alone as the framework writes it itself: each part costs it several copies in every later turn."""
     content: str | list[Item] = message["content"]
-    if message["role"] == "assistant" or len(content) != 1 or not isinstance(content[0], dict):
-        return content
-    return str(content[0]["text"]) if content[0].keys() == {"type", "text"} else content
+    match content:
+        case [{"type": "input_text", "text": str(text), **more}] if not more:
+            return text
+    return content
 
 
 def packed(summary: str, last: Sequence[Item]) -> Item:
@@ -145,6 +144,10 @@ def _message(given: Item, param: str) -> Item:
         ]
     outline = {"role": role, "content": "", "phase": given.get("phase")}
     message = _checked("EasyInputMessage", outline, param)
+    return _kept(message, parts)
+
+
+def _kept(message: Item, parts: list[Item]) -> Item:
     return {**message, "id": new_id("message"), "type": "message", "status": "completed", "content": parts}
 
 
