@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from handler import caller_folder
 from handler.errors import AgencyMisconfigured, UnknownName
+from handler.features import refused_feature
 
 if TYPE_CHECKING:
     from agency_swarm import Agency
@@ -129,7 +130,7 @@ def _defect(agency: Any) -> str | None:
                 f"{kind}_threads_callback is `async def`: Agency Swarm never awaits it, and the history would be lost. "
                 "Write `def`, or leave it out: conversations are kept by the service."
             )
-    return None
+    return refused_feature(agency)
 
 
 def describe(name: str, agency: "Agency") -> dict[str, Any]:

@@ -1,0 +1,132 @@
+"""The features of Agency Swarm that cannot work in this service, found in an agency before it runs.
+
+`docs/agency-swarm.md` lists every feature; those that say "refused at start" are refused here.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from agency_swarm import Agency
+
+_APPROVAL = (
+    "needs a person's approval ({setting}), and nobody can give it here yet: the run would end without an answer. "
+    "{instead}"
+)
+_OAUTH = (
+    "asks its users to log in (OAuth), which needs a browser and a callback that this service does not have. {instead}"
+)
+
+
+def refused_feature(agency: "Agency") -> str | None:
+    """Return why an agency cannot run here, or None.
+
+    The sentence names the agent, its tool or server, the setting, and what to write instead. Reads the agency only:
+    asks no model, calls no tool and opens no connection.
+    """
+    for agent in _agents(agency.agents.values()):
+        for tool in agent.tools:
+            if reason := _refused_tool(tool):
+                return f"Agent {agent.name!r}: the tool {_name(tool)!r} {reason}"
+        for server in _servers(agent):
+            if reason := _refused_server(server):
+                return f"Agent {agent.name!r}: the MCP server {getattr(server, 'name', '?')!r} {reason}"
+    return None
+
+
+def _agents(agents: Any) -> Iterator[Any]:
+    """Yield agents, and those that they hand over to or have as tools, each once."""
+    found: dict[int, Any] = {}
+    waiting = list(agents)
+    while waiting:
+        agent = waiting.pop(0)
+        if id(agent) in found or not hasattr(agent, "tools"):
+            continue
+        found[id(agent)] = agent
+        yield agent
+        waiting += [inner for tool in agent.tools if (inner := getattr(tool, "_agent_instance", None))]
+        waiting += [_handed_to(handoff) for handoff in agent.handoffs]
+
+
+def _handed_to(handoff: Any) -> Any:
+    """Return the agent of a handoff, which is the agent itself or holds a weak reference to it."""
+    reference = getattr(handoff, "_agent_ref", None)
+    return reference() if reference else handoff
+
+
+def _servers(agent: Any) -> list[Any]:
+    deferred = getattr(agent, "_oauth_mcp_servers", {})  # Agency Swarm moves servers with OAuth out of `mcp_servers`
+    return [*agent.mcp_servers, *deferred.values()]
+
+
+def _refused_tool(tool: Any) -> str | None:
+    from agents import HostedMCPTool
+
+    if isinstance(tool, HostedMCPTool):
+        return _refused_hosted_server(tool)
+    if getattr(tool, "needs_approval", False) is False or getattr(tool, "on_approval", None):
+        return None  # `on_approval` is the agency's own code, which decides during the run
+    if getattr(getattr(tool, "_tool_origin", None), "type", None) == "mcp":
+        return _APPROVAL.format(
+            setting="require_approval of its MCP server", instead="Set require_approval to 'never'."
+        )
+    instead = "Remove needs_approval"
+    if hasattr(tool, "on_approval"):
+        instead += ", or decide in code with on_approval"
+    return _APPROVAL.format(setting="needs_approval", instead=f"{instead}.")
+
+
+def _refused_hosted_server(tool: Any) -> str | None:
+    config: Mapping[str, Any] = tool.tool_config
+    if getattr(tool, "_agency_swarm_enable_hosted_mcp_oauth", False) and not config.get("authorization"):
+        return f"of {config.get('server_label')!r} {_OAUTH.format(instead='Write its token into authorization.')}"
+    if tool.on_approval_request or _never_asks(config):
+        return None
+    said = _APPROVAL.format(
+        setting=f"require_approval={config.get('require_approval', 'always')!r}",
+        instead="Set require_approval to 'never', or decide in code with on_approval_request.",
+    )
+    return f"of {config.get('server_label')!r} {said}"
+
+
+def _never_asks(config: Mapping[str, Any]) -> bool:
+    """Return whether the provider never asks for approval. It asks for what is not named; unset means 'always'."""
+    asked = config.get("require_approval")
+    if asked == "never":
+        return True
+    if not isinstance(asked, Mapping) or asked.get("always"):
+        return False
+    return bool(_names(config.get("allowed_tools"))) and _names(config.get("allowed_tools")) <= _names(
+        asked.get("never")
+    )
+
+
+def _names(tools: Any) -> frozenset[str]:
+    if isinstance(tools, Mapping):
+        tools = tools.get("tool_names")
+    return frozenset(tools or ())
+
+
+def _refused_server(server: Any) -> str | None:
+    """Of a server of the agent's own: it is asked for its tools in a run, so its settings are read."""
+    actual = getattr(server, "_server", server)  # Agency Swarm's proxy holds the server
+    if _asks_to_log_in(actual):
+        instead = "Give it a token in the headers of a server without OAuth, or a storage that holds its tokens."
+        return _OAUTH.format(instead=instead)
+    policy = getattr(actual, "_needs_approval_policy", False)
+    if any(policy.values()) if isinstance(policy, Mapping) else policy:
+        return _APPROVAL.format(setting="require_approval", instead="Set require_approval to 'never'.")
+    return None
+
+
+def _asks_to_log_in(server: Any) -> bool:
+    """Return whether a server's OAuth has neither tokens in a storage nor handlers of its own to get some."""
+    config = getattr(server, "oauth_config", server)
+    if not hasattr(config, "redirect_handler"):
+        return False
+    own = config.redirect_handler and config.callback_handler
+    return not (own or config.storage or config.storage_factory)
+
+
+def _name(tool: Any) -> str:
+    return str(getattr(tool, "name", type(tool).__name__))
