@@ -3,12 +3,19 @@
 import math
 import os
 from functools import cache
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
-from handler import variables
+from handler import credentials, variables
 
 _SECRETS = ("openai_api_key", "api_keys")
 _ISSUER = ("jwt_issuer", "jwt_audience")
@@ -27,6 +34,14 @@ def _writable(name: str) -> str:
     """Only /tmp is writable on Lambda; on a laptop the data stays with the checkout."""
     folder = "/tmp" if "AWS_LAMBDA_FUNCTION_NAME" in os.environ else ".data"
     return f"sqlite:///{folder}/{name}"
+
+
+class _Environment(EnvSettingsSource):
+    """The environment, without the credentials that the service has put there for the agencies' code."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        value, key, is_complex = super().get_field_value(field, field_name)
+        return None if credentials.is_put(field_name.upper(), value) else value, key, is_complex
 
 
 class Settings(BaseSettings):
@@ -58,6 +73,18 @@ class Settings(BaseSettings):
     answer_seconds: float = Field(default=math.inf, gt=0)
     max_model_calls: int = Field(default=50, ge=1)
     max_output_tokens: int = Field(default=100_000, ge=16)  # 16 is the least that OpenAI takes
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read arguments and the environment, and neither files nor secrets' folders."""
+        return init_settings, _Environment(settings_cls)
 
     @model_validator(mode="after")
     def _callers_are_known(self) -> Self:

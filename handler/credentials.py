@@ -1,0 +1,100 @@
+"""The credentials that code of the agencies finds in the environment, as `OpenAI()` and litellm look for them.
+
+Clients that are made without a key take OPENAI_API_KEY and OPENAI_BASE_URL from the environment. `prepare` puts there
+what the service itself uses, before an agency is imported. Where there is no key it puts a placeholder and an address
+of this machine that nobody listens at: then such a client can be made, and each of its requests fails with an error
+that names the setting. A client takes what is in the environment at each request, so one that was made before the key
+was known (at the top of a module, before a snapshot) works as soon as it is, and follows when the key is rotated.
+
+A variable that the deployment itself sets is never changed.
+"""
+
+import os
+from functools import cache
+from typing import Any
+
+NO_KEY = "OPENAI_API_KEY-is-not-set"
+NOWHERE = "http://127.0.0.1:9/OPENAI_API_KEY-is-not-set/v1"  # 9 is the port "discard", where nothing listens today
+_OPENAI = "https://api.openai.com/v1"
+_UNSET = (
+    "OPENAI_API_KEY is not set, and OPENAI_API_KEY_SECRET names no secret with a value: "
+    "this client was made without a key, and asks nobody."
+)
+
+_put: dict[str, str] = {}  # variable -> value, as this module has put it into the environment
+_keys = {NO_KEY}  # every key that was put there; clients hold on to them
+
+
+def prepare(key: str | None = None, base_url: str | None = None) -> None:
+    """Put the key and the address of the model into the environment, or what stands in for them where key is None.
+
+    Call it before an agency is imported or built. It opens no connection.
+    """
+    _follow_environment()
+    if put("OPENAI_API_KEY", key or NO_KEY):
+        _keys.add(key or NO_KEY)
+        put("OPENAI_BASE_URL", base_url if key else NOWHERE)
+
+
+def put(variable: str, value: str | None) -> bool:
+    """Set a variable for the agencies' code, or take back what was put if value is None.
+
+    Returns False, and changes nothing, where the variable has a value that the deployment has set.
+    """
+    if os.environ.get(variable, "") not in ("", _put.get(variable), NO_KEY, NOWHERE):
+        return False
+    if value is None:
+        os.environ.pop(variable, None)
+        _put.pop(variable, None)
+    else:
+        os.environ[variable] = _put[variable] = value
+    return True
+
+
+def is_put(variable: str, value: Any) -> bool:
+    """Return whether a variable's value was put there by this module, or by that of a parent process."""
+    return value in (NO_KEY, NOWHERE) or (value is not None and _put.get(variable) == value)
+
+
+def withdraw() -> None:
+    """Take everything out of the environment that was put there, and forget it."""
+    for variable in [*_put]:
+        put(variable, None)
+    _keys.clear()
+    _keys.add(NO_KEY)
+
+
+@cache
+def _follow_environment() -> None:
+    """Change openai's clients (2.44): before a request, one with a key of ours takes the environment's as it is now.
+
+    `_prepare_options` is the step of every request in which a client renews its key, if that is a function.
+    """
+    from openai import AsyncOpenAI, OpenAI
+
+    prepare_now, prepare_async = OpenAI._prepare_options, AsyncOpenAI._prepare_options
+
+    def prepare_options(self: Any, options: Any) -> Any:
+        _renew(self)
+        return prepare_now(self, options)
+
+    async def prepare_options_async(self: Any, options: Any) -> Any:
+        _renew(self)
+        return await prepare_async(self, options)
+
+    OpenAI._prepare_options = prepare_options  # type: ignore[method-assign]
+    AsyncOpenAI._prepare_options = prepare_options_async  # type: ignore[method-assign]
+
+
+def _renew(client: Any) -> None:
+    if client.api_key not in _keys:
+        return
+    key = os.environ.get("OPENAI_API_KEY") or NO_KEY
+    if key == NO_KEY:
+        import httpx
+        from openai import APIConnectionError
+
+        raise APIConnectionError(message=_UNSET, request=httpx.Request("POST", NOWHERE))
+    client.api_key = key
+    if str(client.base_url).startswith(NOWHERE):
+        client.base_url = os.environ.get("OPENAI_BASE_URL") or _OPENAI
