@@ -126,12 +126,12 @@ def _direct() -> Callable[[str, int], list[Turn]]:
     """The same, with the history in the process's own memory."""
     import asyncio
 
-    from agencies import AGENCIES
+    from bench_agency import FACTORIES
 
     loop, history = asyncio.new_event_loop(), list[Any]()
 
     def answer() -> None:
-        agency = AGENCIES["one"]()
+        agency = FACTORIES["one"]()
         agency.thread_manager.replace_messages(list(history))
         loop.run_until_complete(agency.get_response(_MESSAGE))
         history[:] = agency.thread_manager.get_all_messages()

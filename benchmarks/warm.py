@@ -167,9 +167,9 @@ def _calls(agency: str) -> int:
     """How many answers of models and tools a run has to keep; a colleague's is that of its model."""
     import asyncio
 
-    from agencies import AGENCIES
+    from bench_agency import FACTORIES
 
-    built = AGENCIES[agency]()
+    built = FACTORIES[agency]()
     asyncio.run(built.get_response("hello"))
     said = built.thread_manager.get_all_messages()
     calls = [item["name"] for item in said if item.get("type") == "function_call"]
@@ -184,12 +184,12 @@ def _direct() -> Callable[..., Any]:
     """do(agency, "plain", times): a fresh agency on one loop, and nothing of ours."""
     import asyncio
 
-    from agencies import AGENCIES
+    from bench_agency import FACTORIES
 
     loop = asyncio.new_event_loop()
 
     def do(agency: str, kind: str, times: int) -> Took:
-        return timed(lambda: loop.run_until_complete(AGENCIES[agency]().get_response("hello")), times)
+        return timed(lambda: loop.run_until_complete(FACTORIES[agency]().get_response("hello")), times)
 
     return do
 
@@ -201,11 +201,11 @@ def _peer() -> Callable[..., Any]:
     from agency_swarm.integrations.fastapi import run_fastapi
     from mangum import Mangum
 
-    from agencies import AGENCIES
+    from bench_agency import FACTORIES
     from tests.events import Context, rest_event
 
     asyncio.set_event_loop(asyncio.new_event_loop())
-    handler = Mangum(run_fastapi(agencies=AGENCIES, return_app=True), lifespan="off")
+    handler = Mangum(run_fastapi(agencies=FACTORIES, return_app=True), lifespan="off")
 
     def do(agency: str, kind: str, times: int) -> Took:
         event = rest_event("POST", f"/{agency}/get_response", {"message": "hello"})

@@ -21,6 +21,7 @@ ServiceError
  ├─ GivenUp                  begun again too often
  ├─ UpstreamFailed           the model, or what stands behind it
  ├─ RunLimitExceeded         too many model calls
+ ├─ AgencyNotConfigured      it lacks an environment variable
  └─ AgencyMisconfigured      a defect in `agents/`
 """
 
@@ -154,6 +155,12 @@ class RunLimitExceeded(ServiceError):
     """The run was stopped, because it asked models more often than a run may."""
 
     status, kind = 502, "run_limit_exceeded"
+
+
+class AgencyNotConfigured(ServiceError):
+    """An agency lacks an environment variable; the others work. `__cause__` names the variable, for the log."""
+
+    status, kind = 503, "agency_not_configured"
 
 
 class AgencyMisconfigured(ServiceError):

@@ -9,6 +9,7 @@ from contextlib import suppress
 import uvicorn
 
 from handler import catalogue
+from handler.catalogue.check import check
 from handler.errors import ServiceError
 from handler.event_loop import EnvironmentLoop, EventLoopError
 from handler.queue.local import LocalQueue
@@ -32,7 +33,7 @@ def main() -> None:
         from handler.app import app  # needs settings when it is imported: by now they are known to be right
 
         environment = EnvironmentLoop(app, settings.event_loop)
-        catalogue.check()
+        check()
     except (ConfigurationError, EventLoopError, ServiceError) as error:
         sys.exit(f"Not started: {error}")
     print(_hint(settings, listener.getsockname()[1]), flush=True)

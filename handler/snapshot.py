@@ -77,8 +77,9 @@ async def _rehearse() -> None:
     settings = get_settings().model_copy(update={"openai_api_key": None, "openai_api_key_secret": None})
     runs = Runs(settings)
     try:
-        for name, create_agency in catalogue.factories().items():
+        for name in catalogue.factories().keys() - catalogue.not_configured().keys():
             try:
+                name, create_agency = catalogue.find(name)
                 if _is_harmless(catalogue.build(create_agency)):
                     await _run_once(runs, name)
             except Exception:  # of every request too, which says more about it

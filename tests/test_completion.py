@@ -22,6 +22,8 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from handler import catalogue
+from handler.catalogue.check import check
+from handler.errors import AgencyMisconfigured
 from tests.conftest import Service
 from tests.events import http_event
 from tests.model_server import Failure, ModelServer, call
@@ -417,8 +419,8 @@ def failing() -> Agency:
 )
 def test_the_start_names_what_cannot_run(monkeypatch: pytest.MonkeyPatch, factory: Any, said: str) -> None:
     use(monkeypatch, factory)
-    with pytest.raises(catalogue.AgencyMisconfigured, match="agency 'agreement-desk'") as caught:
-        catalogue.check()
+    with pytest.raises(AgencyMisconfigured, match="agency 'agreement-desk'") as caught:
+        check()
     assert said in str(caught.value)
 
 

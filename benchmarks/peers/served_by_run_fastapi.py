@@ -3,6 +3,6 @@
 from agency_swarm.integrations.fastapi import run_fastapi
 from mangum import Mangum
 
-from agencies import AGENCIES
+from bench_agency import FACTORIES
 
-handler = Mangum(run_fastapi(agencies=AGENCIES, return_app=True))
+handler = Mangum(run_fastapi(agencies=FACTORIES, return_app=True))

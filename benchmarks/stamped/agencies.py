@@ -10,13 +10,12 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any
 
-from bench_agency import create_agency, create_one
 from instant_model import InstantModel
 from openai.types.responses import ResponseTextDeltaEvent
 
 __all__ = ["AGENCIES"]
 
-AGENCIES = {"bench": create_agency, "one": create_one}
+AGENCIES = {"bench": "bench_agency:create_agency", "one": "bench_agency:create_one"}
 
 _TOKEN = 0.005  # seconds
 _unstamped = InstantModel.stream_response

@@ -1,8 +1,3 @@
 """The agencies that every subject of the benchmark serves; at the top of its task root."""
 
-from collections.abc import Callable
-
-from agency_swarm import Agency
-from bench_agency import create_agency, create_one
-
-AGENCIES: dict[str, Callable[..., Agency]] = {"bench": create_agency, "one": create_one}
+AGENCIES = {"bench": "bench_agency:create_agency", "one": "bench_agency:create_one"}

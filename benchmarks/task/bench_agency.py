@@ -83,3 +83,6 @@ def _agent(name: str, plan: Plan, **options: Any) -> Agent:
     if "OPENAI_API_KEY" not in os.environ:
         options["model"] = InstantModel(plan)
     return Agent(name=name, instructions=f"You are {name}. Be brief and exact.", **options)
+
+
+FACTORIES = {"bench": create_agency, "one": create_one}

@@ -1,6 +1,6 @@
 """Imports that wait until they are needed: a cold start loads the part of the framework that its run uses.
 
-In the modules of PACKAGES, `import` and `from ... import` at the top bind a name; what it stands for is imported when
+In the modules of PACKAGES, and in ours, `import` and `from ... import` at the top bind a name; what it stands for is imported when
 the name is first read, by whoever reads it. That is PEP 810, which Python has from 3.15 on, with its rules: nothing is
 replaced or left out, and an import inside `try` or `with`, in a function, or of `*` is done at once. Two things come to
 it, as importing alone would ask for most of what waits: a TypeAdapter that a module makes at its top waits to be built,
@@ -22,7 +22,7 @@ from types import CodeType, ModuleType
 from typing import Any, get_type_hints
 
 from handler.deferred.names import Waiting
-from handler.deferred.what import EARLIER, PACKAGES
+from handler.deferred.what import EARLIER, OURS, PACKAGES
 
 _freezes = False
 
@@ -35,7 +35,7 @@ def install(*, freeze: bool = False) -> None:
     global _freezes
     _freezes = freeze
     if _Finder not in sys.meta_path:
-        EARLIER.update(PACKAGES & {*sys.modules} - {__package__.partition(".")[0]})
+        EARLIER.update(PACKAGES & {*sys.modules})
         sys.meta_path.insert(0, _Finder)
 
 
@@ -45,7 +45,7 @@ class _Finder:
     @staticmethod
     def find_spec(name: str, path: Any = None, target: ModuleType | None = None) -> ModuleSpec | None:
         package = name.partition(".")[0]
-        if package not in PACKAGES or package in EARLIER:
+        if package != OURS and (package not in PACKAGES or package in EARLIER):
             return None
         spec = PathFinder.find_spec(name, path, target)
         for plain, deferring in _LOADERS.items():

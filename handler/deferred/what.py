@@ -3,15 +3,19 @@
 tests/deferred holds that everything here can still be imported, and means then what it means without us.
 """
 
-#: whose modules import at the first use what they take from one another
+#: whose modules import what they take from one another at the first use
 PACKAGES = frozenset(
     (
         *("agency_swarm", "agents", "anyio", "aws_lambda_powertools", "boto3", "botocore", "click"),
-        *("datamodel_code_generator", "dateutil", "email_validator", "fastapi", "fastmcp", "griffe", "handler"),
+        *("datamodel_code_generator", "dateutil", "email_validator", "fastapi", "fastmcp", "griffe"),
         *("httpx", "jmespath", "jsonref", "mangum", "mcp", "openai", "opentelemetry", "pydantic_settings"),
         *("requests", "rich", "s3transfer", "sse_starlette", "starlette", "urllib3", "uvicorn", "websockets"),
     )
 )
+
+#: this service: its modules import those packages at the first use too, but one another at once, so that an import of
+#: ours that is broken stops the start
+OURS = __package__.partition(".")[0]
 
 #: those of them that somebody imported before us: they stay as they are, for their parts count on one another
 EARLIER: set[str] = set()

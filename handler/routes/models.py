@@ -13,7 +13,7 @@ router = APIRouter(prefix="/v1/models", responses=V1_RESPONSES)
 
 @router.get("")
 async def models() -> dict[str, Any]:
-    """Every agency, and every agent of it that can be addressed."""
+    """Every agency, and of those that were described before every agent that can be addressed. Imports no agency."""
     return {"object": "list", "data": [_model(name) for name in _names()]}
 
 
@@ -26,11 +26,10 @@ async def model(model: str) -> dict[str, Any]:
 
 
 def _names() -> list[str]:
-    known = catalogue.factories()
     return [
         name
-        for agency, factory in known.items()
-        for name in (agency, *(f"{agency}/{agent}" for agent in catalogue.build(factory).agents))
+        for agency in catalogue.factories()
+        for name in (agency, *(f"{agency}/{agent}" for agent in catalogue.agents_of(agency) or ()))
     ]
 
 

@@ -236,7 +236,7 @@ class Runs:
             keeping = Keeping(self.store, owner, response_id, asked, place, conversation, lease)
             changes = keeping.begin(response)
         if background and _asks_plainly(request):
-            catalogue.check_name(request.model)
+            catalogue.check_model(request.model)
             refuse_loose_ends(await load_history(self.store, place), given)
             return response_id, None, changes
         patience = math.inf if request.stream else self._settings.answer_seconds
@@ -298,8 +298,9 @@ class Runs:
 
 def _asks_plainly(request: CreateResponse) -> bool:
     """An agency, for its answer: no agent of it, and nothing that an agent could have of its own."""
-    particular = (request.tools, request.text and request.text.format, "/" in request.model)
-    return not any(particular) and not isinstance(request.tool_choice, BaseModel)
+    particular = (request.tools, request.text and request.text.format)
+    known = "/" not in request.model or catalogue.knows_agents(request.model)
+    return known and not any(particular) and not isinstance(request.tool_choice, BaseModel)
 
 
 async def _stands(responses: Responses, previous: str) -> Place:

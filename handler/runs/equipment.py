@@ -4,7 +4,6 @@ import math
 from typing import TYPE_CHECKING
 
 from handler import catalogue
-from handler.errors import UnknownName
 from handler.models import Meter, Models, offline_script
 from handler.protocol.output import Item
 from handler.protocol.request import CreateResponse
@@ -80,11 +79,7 @@ def build(model: str) -> tuple[str, str, "Agency"]:
     name, create_agency = catalogue.find(name)
     built = catalogue.build(create_agency)
     if agent and agent not in built.agents:
-        raise UnknownName(
-            f"The agency {name!r} has no agent {agent!r}. GET /agencies lists them.",
-            param="model",
-            code="model_not_found",
-        )
+        raise catalogue.unknown_agent(name, agent)
     return name, agent or built.entry_points[0].name, built
 
 

@@ -139,7 +139,7 @@ def warm_up() -> None:
 
 
 def main() -> None:
-    agencies.AGENCIES = {"desk": desk.desk}
+    agencies.AGENCIES = {"desk": "tests.survival.desk:desk"}
     run._FLUSH, run._RENEW = 0.02, 0.1
     warm_up()
     for line in sys.stdin:

@@ -117,7 +117,7 @@ def test_a_run_that_fails_in_the_middle_closes_what_it_opened(start: Start, monk
     """The chief's own model breaks off while it speaks; what was said stays, marked as incomplete."""
     chief = Agent(name="One", instructions="One", model="one")
     monkeypatch.setattr("agencies.AGENCIES", {"agreement-desk": lambda: Agency(chief)})
-    monkeypatch.setattr("handler.catalogue._defect", lambda agency: None)
+    monkeypatch.setattr("handler.catalogue.building._defect", lambda agency: None)
     with ModelServer(lambda request: Failure(0, after=6)) as server:
         service = start(OPENAI_API_KEY="k", OPENAI_BASE_URL=server.base_url)
         events = service.respond("go", stream=True)

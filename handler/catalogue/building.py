@@ -1,0 +1,88 @@
+"""Building an agency: a fresh one, or the reason why it cannot run here."""
+
+import inspect
+import logging
+import re
+from contextvars import ContextVar
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any
+
+from handler import caller_folder
+from handler.errors import AgencyMisconfigured
+from handler.features import refused_feature
+
+if TYPE_CHECKING:
+    from agency_swarm import Agency
+
+    from handler.catalogue.entries import CreateAgency
+
+#: where agency_swarm 1.11 loads tools; it logs what it cannot load, and goes on without
+_LOADERS = (
+    "agency_swarm.tools.tool_factory_utils.file_loader",
+    "agency_swarm.agent.tools",
+    "agency_swarm.agency.setup",
+)
+_building: ContextVar[bool] = ContextVar("building", default=False)
+
+
+class LostTool(RuntimeError):
+    """A tool of the agency cannot be loaded. The text names its file; `__cause__` is why."""
+
+
+def build(create_agency: "CreateAgency") -> "Agency":
+    """Build a fresh agency: one that two runs share mixes their histories.
+
+    Raises:
+        AgencyMisconfigured: the factory raised, a tool was lost, or what was made cannot run here. `__cause__` is why.
+    """
+    caller_folder.install()
+    _listen()
+    token = _building.set(True)
+    try:
+        agency = create_agency()
+    except AgencyMisconfigured:
+        raise
+    except Exception as error:
+        raise AgencyMisconfigured("The agency cannot be built. The log says why.") from error
+    finally:
+        _building.reset(token)
+    if defect := _defect(agency):
+        raise AgencyMisconfigured(defect)
+    agency._built_here = True
+    return agency
+
+
+@cache
+def _listen() -> None:
+    """Have what the framework only logs raised while an agency is built, so that its module is not imported either."""
+    for name in _LOADERS:
+        logger = logging.getLogger(name)
+        logger.error = partial(_error, logger.error)  # type: ignore[method-assign]
+
+
+def _error(own: Any, message: Any, *args: Any, **named: Any) -> None:
+    """A logger's `error`. Where the framework caught an exception, that is its last argument."""
+    if not _building.get():
+        return own(message, *args, **named)
+    cause = args[-1] if args and isinstance(args[-1], Exception) else None
+    raise LostTool(str(message) % args if args else str(message)) from cause
+
+
+def _defect(agency: Any) -> str | None:
+    from agency_swarm import Agency
+
+    if not isinstance(agency, Agency):
+        return f"create_agency() returned {type(agency).__name__}, not an Agency."
+    if hasattr(agency, "_built_here"):
+        return "create_agency() returned the same Agency twice: its users would share their histories. Make a new one."
+    for agent in agency.agents.values():
+        if isinstance(agent.instructions, str) and re.fullmatch(r"\S+\.(md|txt)", agent.instructions):
+            return f"The instructions file of {agent.name} does not exist."
+    for kind in ("load", "save"):
+        callback = getattr(agency, f"_{kind}_threads_callback", None)
+        if callback and any(map(inspect.iscoroutinefunction, (callback, getattr(callback, "__call__", None)))):  # noqa: B004
+            return (
+                f"{kind}_threads_callback is `async def`: Agency Swarm never awaits it, and the history would be lost. "
+                "Write `def`, or leave it out: conversations are kept by the service."
+            )
+    return refused_feature(agency)

@@ -1,0 +1,184 @@
+"""The check at start: every agency is built, and what cannot work is refused by file, line and reason.
+
+It asks no model, runs no tool and opens no connection to another machine.
+"""
+
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from types import FunctionType, TracebackType
+from typing import Any
+
+from handler import catalogue
+from handler.catalogue import claims, variables
+from handler.catalogue.building import LostTool, build
+from handler.catalogue.entries import CreateAgency, Factory
+from handler.errors import AgencyMisconfigured
+
+_MOST_ATTEMPTS = 50  # at one agency that lacks variables
+_PLACEHOLDER = "not-set"
+_NOT_THE_USERS = (sys.prefix, sys.base_prefix, str(Path(__file__).parents[1]), "<")
+_checking = False
+
+
+@dataclass
+class Finding:
+    """What the check found out about one agency.
+
+    problem: why it cannot run, or None. variables: the environment variables that it lacks: name -> where it reads it.
+    description: see `describe`; None where it could not be built.
+    """
+
+    name: str
+    problem: str | None = None
+    variables: dict[str, str] = field(default_factory=dict)
+    description: dict[str, Any] | None = None
+
+    @property
+    def lacks(self) -> list[str]:
+        """One sentence for each variable."""
+        return [f"agency {self.name!r} lacks the variable {name} ({place})" for name, place in self.variables.items()]
+
+
+def check() -> None:
+    """Build every agency.
+
+    Raises:
+        AgencyMisconfigured: one line a problem, with agency, reason and place. For the terminal, not for a client.
+    """
+    found = [line for finding in survey() for line in ([finding.problem] if finding.problem else finding.lacks)]
+    if found:
+        raise AgencyMisconfigured("\n".join(found))
+
+
+def survey(*, fill: bool = False) -> list[Finding]:
+    """Build every agency and return what was found.
+
+    fill: put a placeholder where an environment variable is missing and go on, to find the others too.
+    """
+    claimed: dict[Path, set[str]] = {}
+    with _no_connections():
+        return [_finding(name, create_agency, claimed, fill=fill) for name, create_agency in _read().items()]
+
+
+def _read() -> dict[str, CreateAgency]:
+    try:
+        return dict(catalogue.factories())
+    except AgencyMisconfigured:
+        raise
+    except Exception as error:
+        raise AgencyMisconfigured(f"agents/agencies.py: {reason(error)}") from error
+
+
+def _finding(name: str, create_agency: CreateAgency, claimed: dict[Path, set[str]], *, fill: bool) -> Finding:
+    finding = Finding(name)
+    error = _attempt(finding, create_agency)
+    for _ in range(_MOST_ATTEMPTS):
+        missing = variables.lacking(error) if error else []
+        if not error or not missing:
+            break
+        finding.variables |= dict.fromkeys(missing, place(error))
+        if not fill or any(variable in os.environ for variable in missing):
+            break
+        os.environ.update(dict.fromkeys(missing, _PLACEHOLDER))
+        error = _attempt(finding, create_agency)
+    if isinstance(create_agency, Factory):
+        claimed |= claims.of_agency(create_agency.__module__, error)
+    wrong = claims.conflict(claimed) or (reason(error, create_agency) if error and _counts(error, finding) else None)
+    finding.problem = f"agency {name!r}: {wrong}" if wrong else None
+    return finding
+
+
+def _attempt(finding: Finding, create_agency: CreateAgency) -> Exception | None:
+    """Build it twice, which shows whether it is shared; returns what was raised."""
+    from handler.models import offline_script
+
+    try:
+        finding.description = catalogue.described(finding.name, create_agency)
+        build(create_agency)
+        offline_script(create_agency)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is shown
+        return error
+    return None
+
+
+def _counts(error: Exception, finding: Finding) -> bool:
+    """With a placeholder for a value, only what no value could heal says something about the agency."""
+    if not finding.variables:
+        return True
+    return not variables.lacking(error) and isinstance(_cause(error), ImportError | SyntaxError | AgencyMisconfigured)
+
+
+def _cause(error: BaseException) -> BaseException:
+    """What was raised first: under "cannot be built" and "tool cannot be loaded"."""
+    while isinstance(error, AgencyMisconfigured | LostTool) and error.__cause__:
+        error = error.__cause__
+    return error
+
+
+def reason(error: BaseException, create_agency: CreateAgency | None = None) -> str:
+    """Return what went wrong and where: the type and text of what was raised, and the nearest line of the user's."""
+    cause = _cause(error)
+    if isinstance(cause, AgencyMisconfigured):
+        return f"{cause}{_defined(create_agency)}"
+    if isinstance(cause, LostTool):
+        return str(cause)
+    return f"{type(cause).__name__}: {cause} ({place(error)})"
+
+
+def place(error: BaseException) -> str:
+    """Return "file:line" of the user's code that is nearest to where an error was raised."""
+    cause = _cause(error)
+    if isinstance(cause, SyntaxError) and cause.filename:
+        return f"{_relative(cause.filename)}:{cause.lineno}"
+    found = [*_lines(error.__traceback__), *(_lines(cause.__traceback__) if cause is not error else [])]
+    own = [line for line in found if not line[0].startswith(_NOT_THE_USERS)]
+    file, number = (own or found or [("?", 0)])[-1]
+    return f"{_relative(file)}:{number}"
+
+
+def _lines(traceback: TracebackType | None) -> Iterator[tuple[str, int]]:
+    while traceback is not None:
+        yield traceback.tb_frame.f_code.co_filename, traceback.tb_lineno
+        traceback = traceback.tb_next
+
+
+def _defined(create_agency: CreateAgency | None) -> str:
+    function = create_agency.function() if isinstance(create_agency, Factory) else create_agency
+    if not isinstance(function, FunctionType):
+        return ""
+    return f" ({_relative(function.__code__.co_filename)}:{function.__code__.co_firstlineno})"
+
+
+def _relative(file: str) -> str:
+    return os.path.relpath(file) if Path(file).is_relative_to(Path.cwd()) else file
+
+
+@contextmanager
+def _no_connections() -> Iterator[None]:
+    global _checking
+    _install()
+    _checking = True
+    try:
+        yield
+    finally:
+        _checking = False
+
+
+@cache
+def _install() -> None:
+    sys.addaudithook(_refuse_connection)  # for good; it does nothing but while agencies are checked
+
+
+def _refuse_connection(event: str, given: tuple[Any, ...]) -> None:
+    if not _checking or not event.startswith("socket."):
+        return
+    if event == "socket.connect" and given[0].family in (socket.AF_INET, socket.AF_INET6):
+        raise ConnectionRefusedError(f"the check at start opens no connection, and this one goes to {given[1][0]}")
+    if event == "socket.getaddrinfo" and given[0] not in (None, "localhost", "127.0.0.1", "::1"):
+        raise ConnectionRefusedError(f"the check at start opens no connection, and this one goes to {given[0]}")

@@ -1,0 +1,57 @@
+"""Which environment variable an exception says is missing."""
+
+import os
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_settings import BaseSettings
+
+
+def lacking(error: BaseException) -> list[str]:
+    """Return the variables whose absence raised an error: `os.environ[...]`, or a required field of a settings class."""
+    for each in chain(error):
+        if isinstance(each, KeyError) and any(
+            frame.f_code is os.environ.__class__.__getitem__.__code__ for frame in _frames(each.__traceback__)
+        ):
+            return [str(each.args[0])]
+        if isinstance(each, ValidationError) and (settings := _settings(each)):
+            return [
+                _variable(settings, str(one["loc"][0]))
+                for one in each.errors()
+                if one["type"] == "missing" and len(one["loc"]) == 1
+            ]
+    return []
+
+
+def chain(error: BaseException) -> Iterator[BaseException]:
+    """Yield an exception and what it was raised from."""
+    seen: set[int] = set()
+    link: BaseException | None = error
+    while link is not None and id(link) not in seen:
+        seen.add(id(link))
+        yield link
+        link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
+
+
+def _frames(traceback: TracebackType | None) -> Iterator[Any]:
+    while traceback is not None:
+        yield traceback.tb_frame
+        traceback = traceback.tb_next
+
+
+def _settings(error: ValidationError) -> type[BaseSettings] | None:
+    """The settings class that was being made, from the frame of its `__init__`."""
+    for frame in _frames(error.__traceback__):
+        for value in frame.f_locals.values():
+            if isinstance(value, BaseSettings) and type(value).__name__ == error.title:
+                return type(value)
+    return None
+
+
+def _variable(settings: type[BaseSettings], location: str) -> str:
+    """pydantic names a field that has an alias by the alias, and that is the variable."""
+    prefix = settings.model_config.get("env_prefix", "")
+    name = f"{prefix}{location}" if location in settings.model_fields else location
+    return name if settings.model_config.get("case_sensitive") else name.upper()
