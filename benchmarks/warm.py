@@ -199,9 +199,9 @@ def _peer() -> Callable[..., Any]:
     import asyncio
 
     from agency_swarm.integrations.fastapi import run_fastapi
+    from bench_agency import FACTORIES
     from mangum import Mangum
 
-    from bench_agency import FACTORIES
     from tests.events import Context, rest_event
 
     asyncio.set_event_loop(asyncio.new_event_loop())

@@ -26,6 +26,7 @@ ServiceError
 """
 
 INTERNAL = "The service failed to answer. The request id finds it in the log."
+NO_ANSWER = "The model did not answer as it should. The request id finds the reason in the log."
 
 
 class ServiceError(Exception):

@@ -21,7 +21,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from handler import catalogue
 from handler.catalogue.check import check
 from handler.errors import AgencyMisconfigured
 from tests.conftest import Service

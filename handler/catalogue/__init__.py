@@ -10,8 +10,20 @@ from handler.catalogue.entries import CreateAgency, Entry
 from handler.errors import AgencyNotConfigured, UnknownName
 
 __all__ = [
-    *("CreateAgency", "Entry", "agents_of", "build", "check_model", "describe", "description", "entry"),
-    *("described", "factories", "find", "knows_agents", "not_configured", "unknown_agent"),
+    "CreateAgency",
+    "Entry",
+    "agents_of",
+    "build",
+    "check_model",
+    "describe",
+    "described",
+    "description",
+    "entry",
+    "factories",
+    "find",
+    "knows_agents",
+    "not_configured",
+    "unknown_agent",
 ]
 
 _described: dict[CreateAgency, dict[str, Any]] = {}

@@ -63,7 +63,8 @@ def _listen() -> None:
 def _error(own: Any, message: Any, *args: Any, **named: Any) -> None:
     """A logger's `error`. Where the framework caught an exception, that is its last argument."""
     if not _building.get():
-        return own(message, *args, **named)
+        own(message, *args, **named)
+        return
     cause = args[-1] if args and isinstance(args[-1], Exception) else None
     raise LostTool(str(message) % args if args else str(message)) from cause
 

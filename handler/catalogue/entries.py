@@ -122,7 +122,8 @@ def _called(create_agency: Callable[..., Any], target: str) -> Any:
     required = [
         parameter.name
         for parameter in inspect.signature(create_agency).parameters.values()
-        if parameter.default is parameter.empty and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+        if parameter.default is parameter.empty
+        and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
     ]
     if others := [name for name in required if name not in _CALLBACKS]:
         raise AgencyMisconfigured(f"{target} needs {others[0]!r}, which nobody gives: give the parameter a default.")

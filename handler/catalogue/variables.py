@@ -10,7 +10,7 @@ from pydantic_settings import BaseSettings
 
 
 def lacking(error: BaseException) -> list[str]:
-    """Return the variables whose absence raised an error: `os.environ[...]`, or a required field of a settings class."""
+    """Return the variables whose absence raised an error: by `os.environ[...]`, or as a field of a settings class."""
     for each in chain(error):
         if isinstance(each, KeyError) and any(
             frame.f_code is os.environ.__class__.__getitem__.__code__ for frame in _frames(each.__traceback__)

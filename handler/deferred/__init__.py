@@ -1,10 +1,10 @@
 """Imports that wait until they are needed: a cold start loads the part of the framework that its run uses.
 
-In the modules of PACKAGES, and in ours, `import` and `from ... import` at the top bind a name; what it stands for is imported when
-the name is first read, by whoever reads it. That is PEP 810, which Python has from 3.15 on, with its rules: nothing is
-replaced or left out, and an import inside `try` or `with`, in a function, or of `*` is done at once. Two things come to
-it, as importing alone would ask for most of what waits: a TypeAdapter that a module makes at its top waits to be built,
-and the names in ANNOTATIONS stay forward references, which whoever reads annotations resolves.
+In the modules of PACKAGES, and in ours, an `import` of PACKAGES at the top binds a name; what it stands for is
+imported when the name is first read, by whoever reads it. That is PEP 810, which Python has from 3.15 on, with its
+rules: nothing is replaced or left out, and an import inside `try` or `with`, in a function, or of `*` is done at once.
+Two things come to it, as importing alone would ask for most of what waits: a TypeAdapter that a module makes at its
+top waits to be built, and the names in ANNOTATIONS stay forward references, which whoever reads annotations resolves.
 
 How: the body of such a module runs in names of ours and with builtins of ours, which know what waits. So Python asks us
 just when a name is not there yet: the builtins for the module's own code, the module's __getattr__ for everybody else.

@@ -3,13 +3,12 @@
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from handler.models import Meter
-
 if TYPE_CHECKING:
+    from handler.models import Meter
     from handler.runs.run import Run
 
 
-def usage(meter: Meter) -> dict[str, Any]:
+def usage(meter: "Meter") -> dict[str, Any]:
     """Of every model call of every agent."""
     return {
         "model_calls": meter.model_calls,

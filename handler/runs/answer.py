@@ -8,17 +8,16 @@ from agents import InputGuardrailTripwireTriggered, ModelRefusalError, OutputGua
 from pydantic_core import to_json
 
 from handler.client_tools import HANDED_OVER
-from handler.errors import GuardrailTriggered, RunLimitExceeded, StoreUnavailable, UpstreamFailed
+from handler.errors import NO_ANSWER, GuardrailTriggered, RunLimitExceeded, StoreUnavailable, UpstreamFailed
 from handler.models import ModelCallLimit, OutputTokenLimit, caused_by, is_upstream_failure, running
 from handler.protocol.items import for_agents, read_items
 from handler.protocol.output import Item
+from handler.protocol.writable import writable
 from handler.runs.journal import Unwritten
 from handler.runs.seam import Seam
 
 if TYPE_CHECKING:
     from agency_swarm import Agency, RunResult
-
-NO_ANSWER = "The model did not answer as it should. The request id finds the reason in the log."
 
 
 @dataclass(frozen=True)
@@ -106,20 +105,3 @@ def text_of(output: Any) -> str:
     """A text as it is; what an `output_type` made, as JSON."""
     text = "" if output is None else output if isinstance(output, str) else to_json(output).decode()
     return str(writable(text))
-
-
-def writable(value: Any) -> Any:
-    """Without halves of surrogate pairs, which a model can cut an emoji into and no UTF-8 can hold."""
-    try:
-        to_json(value)
-    except ValueError:
-        return _whole(value)
-    return value
-
-
-def _whole(value: Any) -> Any:
-    if isinstance(value, str):
-        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    if isinstance(value, list):
-        return [_whole(each) for each in value]
-    return {key: _whole(each) for key, each in value.items()} if isinstance(value, dict) else value

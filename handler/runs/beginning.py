@@ -1,16 +1,20 @@
-"""How a run begins: everything that can be refused is refused here, before anything is kept or asked."""
+"""How a run begins: everything that can be refused is refused here, before anything is kept or asked.
+
+Polling and submitting come here too, so what needs the framework is imported by the functions that use it.
+"""
 
 import logging
 import math
 import uuid
 from contextlib import suppress
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
 from handler import catalogue
 from handler.errors import (
+    NO_ANSWER,
     ConversationBusy,
     GivenUp,
     InvalidRequest,
@@ -22,8 +26,6 @@ from handler.errors import (
     UpstreamFailed,
     again,
 )
-from handler.models import Models, ModelUnavailable
-from handler.offline.digest import digest
 from handler.protocol import resource
 from handler.protocol.items import read_items
 from handler.protocol.output import new_id
@@ -42,14 +44,15 @@ from handler.records import (
     load_turns,
 )
 from handler.records.responses import Asked
-from handler.runs.answer import NO_ANSWER
-from handler.runs.compaction import compacted
-from handler.runs.equipment import Equipment, build
 from handler.runs.keeping import Keeping, new_lease
 from handler.runs.refusals import refuse_loose_ends
 from handler.runs.run import MOST_ATTEMPTS, HandedOver, Run
 from handler.settings import Settings
 from handler.store import Change, Conflict, Store, open_store
+
+if TYPE_CHECKING:
+    from handler.models import Models
+    from handler.runs.equipment import Equipment
 
 logger = logging.getLogger(__name__)
 _NOT_YET = 5.0  # seconds until somebody looks again whether it is a run's turn; who is before it, says so earlier
@@ -66,10 +69,14 @@ class Runs:
     @cached_property
     def _models(self) -> "Models":
         """Made by the first run: who only looks or submits waits for no framework."""
+        from handler.models import Models
+
         return Models(self._settings)
 
     @cached_property
     def _equipment(self) -> "Equipment":
+        from handler.runs.equipment import Equipment
+
         return Equipment(self._settings, self._models, self.store)
 
     async def begin(
@@ -181,6 +188,11 @@ class Runs:
             NotFound, UnknownName, InvalidRequest, UnsupportedParameter, StoreUnavailable, SecretUnavailable.
             UpstreamFailed: the model did not answer.
         """
+        from handler.models import ModelUnavailable
+        from handler.offline.digest import digest
+        from handler.runs.compaction import compacted
+        from handler.runs.equipment import build
+
         _, entry, agency = build(request.model)
         items = read_items(await self._referred(request.input, owner)) if request.input else []
         if request.previous_response_id:

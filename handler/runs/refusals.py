@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from handler.client_tools import ClientTool
 from handler.errors import InvalidRequest
 from handler.protocol.items import for_agents
 from handler.protocol.output import Item
@@ -36,6 +35,8 @@ def refuse_clashes(agency: "Agency", entry: str, request: CreateResponse) -> Non
 
 def _refuse_schema(tool: "FunctionTool", param: str) -> None:
     """The SDK makes a strict schema stricter still, and fails in its own ways where that cannot be."""
+    from handler.client_tools import ClientTool
+
     try:
         ClientTool(tool)
     except Exception as error:

@@ -6,17 +6,19 @@ import math
 import time
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import suppress
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from handler.errors import INTERNAL, GivenUp, Interrupted, OutOfTime, ServiceError, StoreUnavailable, UpstreamFailed
 from handler.event_loop import DeadlineExceeded, current, remaining
-from handler.models import Meter
 from handler.protocol.output import Event, Output
 from handler.protocol.resource import Resource
+from handler.protocol.writable import writable
 from handler.runs.account import facts, usage
-from handler.runs.answer import Answer, Desk, writable
 from handler.runs.feed import Feed
 from handler.runs.keeping import Keeping, Lost
+
+if TYPE_CHECKING:
+    from handler.runs.answer import Answer, Desk
 
 logger = logging.getLogger(__name__)
 _FLUSH = 0.5  # seconds between writes of events
@@ -40,7 +42,7 @@ class Run:
     durable: somebody takes it up again if this attempt has to stop. patience: seconds that the client's gateway waits.
     """
 
-    desk: Desk | None = None
+    desk: "Desk | None" = None
 
     def __init__(
         self,
@@ -51,6 +53,8 @@ class Run:
         durable: bool,
         patience: float = math.inf,
     ) -> None:
+        from handler.models import Meter
+
         self.response, self.live, self.keeping, self._durable = response, live, keeping, durable
         self.meter, self.feed = Meter(), Feed()
         self.output = Output(self.feed.emit if live else _to_nobody, response["id"])
@@ -195,7 +199,7 @@ class Run:
             logger.exception("run %s: its failure could not be kept", self.response["id"])
             self._tell("response.failed")
 
-    async def _end(self, status: str, answer: Answer | None = None, error: ServiceError | None = None) -> None:
+    async def _end(self, status: str, answer: "Answer | None" = None, error: ServiceError | None = None) -> None:
         """The last event is told when the store has it: whoever knows of it may continue from it."""
         self.output.close()
         self.response |= {

@@ -13,7 +13,7 @@ import pytest
 from benchmarks import loopback
 from tests.events import rest_event
 
-AGENCY = {"agency_swarm", "agents", "agencies", "fastmcp", "litellm", "mcp", "openai", "httpx", "uvicorn"}
+AGENCY = {"agency_swarm", "agents", "agreement_desk", "fastmcp", "litellm", "mcp", "openai", "httpx", "uvicorn"}
 AGENCY |= {"fastapi.openapi.models"}  # nor what an OpenAPI document is made of
 AWS = {"boto3", "botocore.session"}
 KEY = {"API_KEYS": f"alice:{hashlib.sha256(b'al_key').hexdigest()}"}
