@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FunctionType, TracebackType
 from typing import Any
 
-from handler import catalogue
+from handler import catalogue, credentials
 from handler.catalogue import claims, variables
 from handler.catalogue.building import LostTool, build
 from handler.catalogue.entries import CreateAgency, Factory
@@ -61,6 +61,7 @@ def survey(*, fill: bool = False) -> list[Finding]:
 
     fill: put a placeholder where an environment variable is missing and go on, to find the others too.
     """
+    credentials.prepare()
     claimed: dict[Path, set[str]] = {}
     with _no_connections():
         return [_finding(name, create_agency, claimed, fill=fill) for name, create_agency in _read().items()]
