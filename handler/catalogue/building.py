@@ -7,7 +7,7 @@ from contextvars import ContextVar
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
-from handler import caller_folder
+from handler import caller_folder, starters
 from handler.errors import AgencyMisconfigured
 from handler.features import refused_feature
 
@@ -36,6 +36,7 @@ def build(create_agency: "CreateAgency") -> "Agency":
         AgencyMisconfigured: the factory raised, a tool was lost, or what was made cannot run here. `__cause__` is why.
     """
     caller_folder.install()
+    starters.install()
     _listen()
     token = _building.set(True)
     try:

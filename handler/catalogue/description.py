@@ -7,12 +7,18 @@ if TYPE_CHECKING:
 
 
 def describe(name: str, agency: "Agency") -> dict[str, Any]:
-    """Return an agency's names, flows and tools; never instructions."""
+    """Return an agency's names, flows, tools and what to begin with; never instructions."""
     return {
         "name": name,
         "entry_points": [agent.name for agent in agency.entry_points],
         "agents": [
-            {"name": agent.name, "tools": sorted(tool.name for tool in agent.tools)} for agent in agency.agents.values()
+            {
+                "name": agent.name,
+                "tools": sorted(tool.name for tool in agent.tools),
+                "conversation_starters": agent.conversation_starters or [],
+                "quick_replies": agent.quick_replies or [],
+            }
+            for agent in agency.agents.values()
         ],
         "flows": [
             {"from": sender.name, "to": recipient.name} for sender, recipient in agency._derived_communication_flows

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from agents import InputGuardrailTripwireTriggered, ModelRefusalError, OutputGuardrailTripwireTriggered
-from pydantic_core import to_json
 
+from handler import starters
 from handler.client_tools import HANDED_OVER
 from handler.errors import NO_ANSWER, GuardrailTriggered, RunLimitExceeded, StoreUnavailable, UpstreamFailed
 from handler.models import ModelCallLimit, OutputTokenLimit, caused_by, is_upstream_failure, running
@@ -15,6 +16,7 @@ from handler.protocol.output import Item
 from handler.protocol.writable import writable
 from handler.runs.journal import Unwritten
 from handler.runs.seam import Seam
+from handler.runs.tool_output import text_of
 
 if TYPE_CHECKING:
     from agency_swarm import Agency, RunResult
@@ -31,8 +33,11 @@ class Answer:
 class Desk:
     """An agency that is ready to answer.
 
-    history: what its agents remember. given: the client's input items.
+    history: what its agents remember. given: the client's input items. starters: the folder with the owner's cached
+    answers to conversation starters, where this run may use them.
     """
+
+    starters: Path | None = None
 
     def __init__(self, agency: "Agency", entry: str, seam: Seam, history: list[Item], given: Sequence[Item]) -> None:
         self._agency, self._entry, self._seam = agency, entry, seam
@@ -53,7 +58,7 @@ class Desk:
             RunLimitExceeded: the agents went on and on.
             StoreUnavailable: what the model or a tool answered could not be kept.
         """
-        token = running.set(self._seam)
+        token, starter = running.set(self._seam), starters.folder.set(self.starters)
         try:
             result = await self._agency.get_response(self._given, recipient_agent=self._entry)
         except (InputGuardrailTripwireTriggered, OutputGuardrailTripwireTriggered) as error:
@@ -64,6 +69,7 @@ class Desk:
             return self._broken_off(error)
         finally:
             running.reset(token)
+            starters.folder.reset(starter)
         return self._said(result)
 
     def _said(self, result: "RunResult") -> Answer:
@@ -99,9 +105,3 @@ class Desk:
         """What the agents add to their memory, without the stand-ins for what the client has yet to answer."""
         messages = self._agency.thread_manager.get_all_messages()[self._before :]
         return list(writable([message for message in messages if message.get("output") != HANDED_OVER]))
-
-
-def text_of(output: Any) -> str:
-    """A text as it is; what an `output_type` made, as JSON."""
-    text = "" if output is None else output if isinstance(output, str) else to_json(output).decode()
-    return str(writable(text))

@@ -3,18 +3,18 @@
 import math
 from typing import TYPE_CHECKING
 
-from handler import catalogue
+from handler import catalogue, starters
 from handler.models import Meter, Models, offline_script
 from handler.protocol.output import Item
 from handler.protocol.request import CreateResponse
 from handler.records import Place, Responses, load_history
+from handler.runs import tools
 from handler.runs.answer import Desk
 from handler.runs.journal import Journal
 from handler.runs.narrator import Narrator
 from handler.runs.refusals import refuse_clashes, refuse_loose_ends
 from handler.runs.run import Run
 from handler.runs.seam import Seam
-from handler.runs.tools import watch
 from handler.settings import Settings
 from handler.store import Store
 
@@ -50,12 +50,13 @@ class Equipment:
         if run.keeping:
             run.keeping.asked = journal.asked
         chat = self._settings.model_api == "chat"
-        seam = Seam(request, entry, run.meter, narrator, journal, chat=chat, response=response_id)
+        seam = Seam(request, agency.agents[entry], run.meter, narrator, journal, chat=chat, response=response_id)
         script = offline_script(catalogue.find(name)[1]) if self._models.offline else None
         self._models.attach(agency, seam, script)
-        for each in agency.agents.values():
-            watch(each)
+        tools.install()
         run.desk = Desk(agency, entry, seam, history, given)
+        if request.stored and not seam.asks_more and _has_cached_starters(agency.agents[entry]):
+            run.desk.starters = starters.folder_of(owner, name)
         return journal
 
     def _limit(self, meter: Meter, request: CreateResponse) -> None:
@@ -81,6 +82,10 @@ def build(model: str) -> tuple[str, str, "Agency"]:
     if agent and agent not in built.agents:
         raise catalogue.unknown_agent(name, agent)
     return name, agent or built.entry_points[0].name, built
+
+
+def _has_cached_starters(agent: "Agent") -> bool:
+    return bool(agent.quick_replies or (agent.cache_conversation_starters and agent.conversation_starters))
 
 
 def _waits(agent: "Agent") -> bool:

@@ -21,6 +21,7 @@ from pydantic_core import to_jsonable_python
 from handler.errors import StoreUnavailable
 from handler.models import Answered, Question
 from handler.records.responses import Responses, expiry
+from handler.runs.tool_output import journaled, restored
 from handler.store import ABSENT, Conflict, Put, Store
 
 _RESPONSE = TypeAdapter(ModelResponse)
@@ -94,13 +95,15 @@ class Journal:
         """(whether this call has finished before, what it returned)."""
         body = self._kept.get(f"tool/{call}")
         self.hits += body is not None
-        return body is not None, body and body["output"]
+        return body is not None, body and restored(body)
 
     async def keep_tool(self, call: str, output: Any) -> Any:
         """A tool has finished; returns its output, or the one that another attempt has kept meanwhile."""
-        body = {"output": output}
+        if self._store is None:
+            return output
+        body = journaled(output)
         kept = await self._write(f"tool/{call}", body)
-        return output if kept is body else kept["output"]
+        return output if kept is body else restored(kept)
 
     async def _write(self, key: str, body: dict[str, Any]) -> dict[str, Any]:
         """Returns what is kept then: an answer that is there is never written over."""

@@ -3,7 +3,7 @@
 from collections import Counter
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from agency_swarm.tools.send_message import SendMessage
 from agents import AgentOutputSchemaBase, FunctionTool, ModelSettings
@@ -15,6 +15,9 @@ from handler.models import Answered, Meter, Question, running
 from handler.protocol.request import CreateResponse
 from handler.runs.journal import Journal
 from handler.runs.narrator import Narrator, Telling
+
+if TYPE_CHECKING:
+    from agency_swarm import Agent
 
 _NOTHING = ModelSettings()
 
@@ -35,7 +38,7 @@ class Seam:
     def __init__(
         self,
         request: CreateResponse,
-        entry: str,
+        entry: "Agent",
         meter: Meter,
         narrator: Narrator,
         journal: Journal,
@@ -47,14 +50,19 @@ class Seam:
         self._calls: Counter[tuple[str, str]] = Counter()
         self.live = bool(request.stream)
         self.handed_over = False  # control went back to the client, who has a function to run
-        self._entry, self._instructions = entry, request.instructions
+        self._speaker, self._entry, self._instructions = entry, entry.name, request.instructions
         self._functions = [ClientTool(tool) for tool in request.functions]
         self._wanted, self._schema = _settings(request, chat), _schema(request)
         self._asks = bool(self._instructions or self._schema or self._wanted is not _NOTHING)
 
-    def functions(self, agent: str) -> list[ClientTool]:
-        """The client's functions that an agent may call."""
-        return self._functions if agent == self._entry and self.narrator.aloud else []
+    @property
+    def asks_more(self) -> bool:
+        """Whether the client asks for anything but an answer: settings, instructions, a format, functions, a limit."""
+        return bool(self._asks or self._functions or self.meter.cap is not None)
+
+    def functions(self, agent: object) -> list[ClientTool]:
+        """The client's functions that an agent may call: the one that it speaks with, not another of its name."""
+        return self._functions if agent is self._speaker and self.narrator.aloud else []
 
     def model_call(self, agent: str, question: Question) -> "_Call":
         """See `Running`."""

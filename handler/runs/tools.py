@@ -1,101 +1,104 @@
-"""The tools of an agent, as a run sees them called; and the functions that the client declared."""
+"""The tools of an agent, as a run sees them called; and the functions that the client declared.
 
-import inspect
-from dataclasses import replace
-from functools import partial
-from types import SimpleNamespace
-from typing import Any
+`install` changes openai-agents 0.18.1 in four places, because agents and tools are the user's objects, which many runs
+may share: they stay as they are, and whoever reads their attributes finds what was written there. Outside of a run the
+SDK does what it did.
+"""
 
-from agency_swarm import Agent
+from collections.abc import Sequence
+from functools import cache
+from typing import Any, NamedTuple
+
 from agents import (
     FunctionTool,
     FunctionToolResult,
     GuardrailFunctionOutput,
-    OutputGuardrail,
+    OutputGuardrailResult,
     RunContextWrapper,
     Tool,
     ToolsToFinalOutputResult,
 )
-from agents.run_internal.turn_resolution import check_for_final_output_from_tools
+from agents import run as sdk_run
+from agents.run_internal import guardrails, run_loop, tool_execution, turn_preparation, turn_resolution
 
 import idempotency
 from handler.client_tools import ClientTool
 from handler.runs.seam import Seam, current_seam
+from handler.runs.tool_output import usable
 
 _NO_MORE = "This tool was not called: the response's max_tool_calls is used up."
 
 
-def watch(agent: Agent) -> None:
-    """Have every call of the agent's tools go through the run that makes it. Nothing of a run stays with the agent."""
-    agent.get_all_tools = partial(_all_tools, agent)
-    if not _is(agent.tool_use_behavior, _after_tools):
-        agent.tool_use_behavior = partial(_after_tools, agent.tool_use_behavior)
-    agent.output_guardrails = [
-        each if _is(each.guardrail_function, _unless_handed_over) else _last_words_only(each)
-        for each in agent.output_guardrails
-    ]
+class _Sdk(NamedTuple):
+    """What the SDK does by itself."""
+
+    get_all_tools: Any
+    invoke: Any
+    final_output: Any
+    output_guardrail: Any
 
 
-async def _all_tools(agent: Agent, context: RunContextWrapper[Any]) -> list[Tool]:
-    tools: list[Tool] = await type(agent).get_all_tools(agent, context)
+@cache
+def install() -> _Sdk:
+    """Have every tool call of a run go through the run that makes it, whichever agent makes it. Imports the SDK."""
+    sdk = _Sdk(
+        turn_preparation.get_all_tools,
+        tool_execution.invoke_function_tool,  # type: ignore[attr-defined]
+        turn_resolution.check_for_final_output_from_tools,
+        guardrails.run_single_output_guardrail,
+    )
+    for module in (sdk_run, run_loop):  # of an answer that is whole, and of one that is streamed
+        module.get_all_tools = _get_all_tools  # type: ignore[attr-defined]
+    tool_execution.invoke_function_tool = _invoke_function_tool  # type: ignore[attr-defined]
+    turn_resolution.check_for_final_output_from_tools = _final_output
+    guardrails.run_single_output_guardrail = _output_guardrail
+    return sdk
+
+
+async def _get_all_tools(agent: Any, context_wrapper: RunContextWrapper[Any]) -> Sequence[Tool]:
+    """Return the agent's tools, and for the agent that the client speaks with the client's functions."""
+    tools = await install().get_all_tools(agent, context_wrapper)
     seam = current_seam()
-    if seam is None:
-        return tools
-    return [*(_watched(tool, agent.name, seam) for tool in tools), *seam.functions(agent.name)]
+    return tools if seam is None else [*tools, *seam.functions(agent)]
 
 
-def _watched(tool: Tool, agent: str, seam: Seam) -> Tool:
-    if not isinstance(tool, FunctionTool):
-        return tool
-
-    async def invoke(context: Any, arguments: str) -> Any:  # the SDK reads its signature at each call
-        return await _invoke(tool, agent, seam, context, arguments)
-
-    watched = object.__new__(type(tool))  # copy.copy() calls __init__, which a subclass may have changed
-    vars(watched).update(vars(tool), on_invoke_tool=invoke)
-    return watched
+async def _invoke_function_tool(*, function_tool: FunctionTool, context: Any, arguments: str) -> Any:
+    """Call a tool, or return what it returned to an attempt that was interrupted."""
+    seam = current_seam()
+    if seam is None or isinstance(function_tool, ClientTool):
+        return await install().invoke(function_tool=function_tool, context=context, arguments=arguments)
+    return await _invoke(function_tool, seam, context, arguments)
 
 
-async def _invoke(tool: FunctionTool, agent: str, seam: Seam, context: Any, arguments: str) -> Any:
+async def _invoke(tool: FunctionTool, seam: Seam, context: Any, arguments: str) -> Any:
     if not seam.meter.begin_tool_call():
         return _NO_MORE
-    async with seam.tool_call(agent, tool, arguments, getattr(context, "tool_call_id", "")) as call:
+    async with seam.tool_call(context.agent.name, tool, arguments, context.tool_call_id) as call:
         if call.finished:
             return call.output
         token = idempotency.current.set(f"{seam.response}/{call.call}")
         try:
-            output = await tool.on_invoke_tool(context, arguments)
+            output = usable(await install().invoke(function_tool=tool, context=context, arguments=arguments))
         finally:
             idempotency.current.reset(token)
         return await call.keep(output)
 
 
-async def _after_tools(
-    own: Any, context: RunContextWrapper[Any], results: list[FunctionToolResult]
+async def _final_output(
+    agent: Any, tool_results: list[FunctionToolResult], context_wrapper: RunContextWrapper[Any]
 ) -> ToolsToFinalOutputResult:
     """A function of the client's ends the run; else what the agent itself says holds."""
     seam = current_seam()
-    if seam is not None and any(isinstance(result.tool, ClientTool) for result in results):
+    if seam is not None and any(isinstance(result.tool, ClientTool) for result in tool_results):
         seam.handed_over = True
         return ToolsToFinalOutputResult(is_final_output=True, final_output="")
-    behavior: Any = SimpleNamespace(tool_use_behavior=own)
-    return await check_for_final_output_from_tools(behavior, results, context)
+    return await install().final_output(agent, tool_results, context_wrapper)  # type: ignore[no-any-return]
 
 
-def _last_words_only(guardrail: OutputGuardrail[Any]) -> OutputGuardrail[Any]:
-    check = partial(_unless_handed_over, guardrail.guardrail_function)
-    return replace(guardrail, guardrail_function=check, name=guardrail.get_name())
-
-
-async def _unless_handed_over(check: Any, context: Any, agent: Any, output: Any) -> GuardrailFunctionOutput:
+async def _output_guardrail(guardrail: Any, agent: Any, agent_output: Any, context: Any) -> OutputGuardrailResult:
     """A run that hands over to the client has no last words to check."""
     seam = current_seam()
     if seam is not None and seam.handed_over:
-        return GuardrailFunctionOutput(output_info=None, tripwire_triggered=False)
-    checked = check(context, agent, output)
-    result: GuardrailFunctionOutput = await checked if inspect.isawaitable(checked) else checked
-    return result
-
-
-def _is(function: Any, wrapper: Any) -> bool:
-    return isinstance(function, partial) and function.func is wrapper
+        passed = GuardrailFunctionOutput(output_info=None, tripwire_triggered=False)
+        return OutputGuardrailResult(guardrail=guardrail, agent=agent, agent_output=agent_output, output=passed)
+    return await install().output_guardrail(guardrail, agent, agent_output, context)  # type: ignore[no-any-return]

@@ -2,8 +2,9 @@
 
 import asyncio
 import gc
+import inspect
 import json
-from functools import partial
+from importlib.metadata import version
 
 import pytest
 from agency_swarm import Agency, Agent, BaseTool, GuardrailFunctionOutput, function_tool, output_guardrail
@@ -13,6 +14,7 @@ from agents.agent import StopAtTools
 from handler.client_tools import ClientTool
 from handler.models import MeteredModel
 from handler.offline import OfflineModel
+from handler.runs import tools
 from handler.runs.seam import Seam
 from tests.models.agencies import read_task
 from tests.runs.stage import begin, on_stage, play, said, told
@@ -174,12 +176,17 @@ def test_a_tool_of_any_kind_is_watched_and_stays_what_it_is():
     assert [(tool, tool.on_invoke_tool) for tool in agent.tools] == before
 
 
-def depth(wrapped):
-    """How many wrappers there are around it."""
-    layers = 0
-    while isinstance(wrapped, partial):
-        layers, wrapped = layers + 1, wrapped.args[0]
-    return layers
+def test_what_is_changed_in_the_sdk_is_what_was_read():
+    """A version that is called in another way, or from elsewhere, is noticed here."""
+    assert version("openai-agents") == "0.18.1"
+    sdk = tools.install()
+    parameters = {name: list(inspect.signature(function).parameters) for name, function in sdk._asdict().items()}
+    assert parameters == {
+        "get_all_tools": ["agent", "context_wrapper"],
+        "invoke": ["function_tool", "context", "arguments"],
+        "final_output": ["agent", "tool_results", "context_wrapper"],
+        "output_guardrail": ["guardrail", "agent", "agent_output", "context"],
+    }
 
 
 @output_guardrail
@@ -202,6 +209,7 @@ def shared_agent():
 def test_an_agent_that_all_runs_share_keeps_nothing_of_them(stream):
     agent = shared_agent()
     settings, own, invoke = agent.model_settings, agent.tools[0], agent.tools[0].on_invoke_tool
+    check = harmless.guardrail_function
 
     async def fifty_runs():
         async with on_stage(lambda: Agency(agent)) as runs:
@@ -211,14 +219,14 @@ def test_an_agent_that_all_runs_share_keeps_nothing_of_them(stream):
                 assert calls(shown) == [(f"f{number}", {"city": "Order paper"})]
             return await agent.get_all_tools(RunContextWrapper(None))
 
-    tools = asyncio.run(fifty_runs())
-    assert not any(isinstance(tool, ClientTool) for tool in tools)
-    assert [tool for tool in tools if tool.name == "read_task"] == [own]
+    found = asyncio.run(fifty_runs())
+    assert not any(isinstance(tool, ClientTool) for tool in found)
+    assert [tool for tool in found if tool.name == "read_task"] == [own]
     assert (agent.tools, own.on_invoke_tool, agent.instructions) == ([own], invoke, "You are Shared.")
     assert agent.model_settings == settings
-    assert depth(agent.get_all_tools) == depth(agent.tool_use_behavior) == 1
-    assert [depth(each.guardrail_function) for each in agent.output_guardrails] == [1]
-    assert agent.output_guardrails[0].get_name() == "harmless"
+    assert (agent.tool_use_behavior, agent.output_guardrails) == ("run_llm_again", [harmless])
+    assert agent.output_guardrails[0].guardrail_function is check
+    assert "get_all_tools" not in vars(agent)
     assert type(agent.model) is MeteredModel
     assert type(agent.model.inner) is OfflineModel
     gc.collect()
