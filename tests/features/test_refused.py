@@ -108,13 +108,13 @@ def test_what_nobody_needs_to_approve_is_not_refused(name: str) -> None:
         (True, True),
         ({"pay": "always"}, True),
         ({"always": {"tool_names": ["pay"]}}, True),
-        (lambda *_: False, True),
+        (sometimes, True),
         ("never", False),
         (None, False),
         (False, False),
         ({"pay": "never"}, False),
     ],
-    ids=str,
+    ids=lambda value: getattr(value, "__name__", str(value)),
 )
 def test_an_mcp_server_of_ones_own_asks_nobody(policy: Any, refused: bool) -> None:
     """A shared server is asked for its tools in the first run only, so it is its settings that are read."""
