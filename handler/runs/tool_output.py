@@ -97,9 +97,14 @@ def _is_plain(value: Any, levels: int = _DEEPEST) -> bool:
 
 def _structured(output: Any) -> Any:
     """Return texts, images and files of the SDK as the dicts that the SDK takes for them; None for anything else."""
-    as_part = ItemHelpers._maybe_get_output_as_structured_function_output
-    if not isinstance(output, list | tuple):
-        part = as_part(output)
-        return part and part.model_dump(exclude_none=True)
-    parts = [as_part(each) for each in output]
-    return [part.model_dump(exclude_none=True) for part in parts if part] if parts and all(parts) else None
+    if isinstance(output, list | tuple):
+        parts = [_part(each) for each in output]
+        return parts if parts and all(parts) else None
+    return _part(output)
+
+
+def _part(output: Any) -> dict[str, Any] | None:
+    part = ItemHelpers._maybe_get_output_as_structured_function_output(output)
+    if part is None:
+        return None
+    return output if _is_plain(output) else part.model_dump()
