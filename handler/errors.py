@@ -20,6 +20,7 @@ ServiceError
  ├─ OutOfTime                the invocation ends before the run does
  ├─ GivenUp                  begun again too often
  ├─ UpstreamFailed           the model, or what stands behind it
+ ├─ InvalidOutput            the last words have not the form of the agent's output_type
  ├─ RunLimitExceeded         too many model calls
  ├─ AgencyNotConfigured      it lacks an environment variable
  └─ AgencyMisconfigured      a defect in `agents/`
@@ -150,6 +151,12 @@ class UpstreamFailed(ServiceError):
     """The model did not answer."""
 
     status, kind = 502, "upstream_failed"
+
+
+class InvalidOutput(ServiceError):
+    """The model answered, but its answer has not the form of the agent's `output_type`."""
+
+    status, kind = 502, "invalid_output"
 
 
 class RunLimitExceeded(ServiceError):

@@ -9,12 +9,20 @@ from agents import InputGuardrailTripwireTriggered, ModelRefusalError, OutputGua
 
 from handler import starters
 from handler.client_tools import HANDED_OVER
-from handler.errors import NO_ANSWER, GuardrailTriggered, RunLimitExceeded, StoreUnavailable, UpstreamFailed
+from handler.errors import (
+    NO_ANSWER,
+    GuardrailTriggered,
+    InvalidOutput,
+    RunLimitExceeded,
+    StoreUnavailable,
+    UpstreamFailed,
+)
 from handler.models import ModelCallLimit, OutputTokenLimit, caused_by, is_upstream_failure, running
 from handler.protocol.items import for_agents, read_items
 from handler.protocol.output import Item
 from handler.protocol.writable import writable
 from handler.runs.journal import Unwritten
+from handler.runs.output_type import misses_output_type
 from handler.runs.seam import Seam
 from handler.runs.tool_output import text_of
 
@@ -54,6 +62,7 @@ class Desk:
 
         Raises:
             GuardrailTriggered: a guardrail of the agency refused.
+            InvalidOutput: the last words have not the form of the agent's output_type.
             UpstreamFailed: the model did not answer, or not as it should.
             RunLimitExceeded: the agents went on and on.
             StoreUnavailable: what the model or a tool answered could not be kept.
@@ -91,6 +100,8 @@ class Desk:
         if caused_by(error, ModelCallLimit):
             calls = self._seam.meter.most_calls
             raise RunLimitExceeded(f"The run was stopped after {calls:.0f} model calls.") from error
+        if misses_output_type(error):
+            raise InvalidOutput("The agent's answer does not have the form of its output_type.") from error
         if is_upstream_failure(error):
             raise UpstreamFailed(NO_ANSWER) from error
         raise error
