@@ -40,7 +40,7 @@ def build(create_agency: "CreateAgency") -> "Agency":
     _listen()
     token = _building.set(True)
     try:
-        agency = create_agency()
+        agency, processors = _collected(create_agency)
     except AgencyMisconfigured:
         raise
     except Exception as error:
@@ -49,8 +49,14 @@ def build(create_agency: "CreateAgency") -> "Agency":
         _building.reset(token)
     if defect := _defect(agency):
         raise AgencyMisconfigured(defect)
-    agency._built_here = True
+    agency._built_here, agency._trace_processors = True, processors
     return agency
+
+
+def _collected(create_agency: "CreateAgency") -> tuple[Any, Any]:
+    from handler.models import tracing  # and the SDK, which building an agency imports anyway
+
+    return tracing.collected(create_agency)
 
 
 @cache

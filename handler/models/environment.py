@@ -10,13 +10,13 @@ from importlib import import_module
 import httpx
 from agency_swarm import Agency, Agent
 from agency_swarm.agent.constants import FRAMEWORK_DEFAULT_MODEL
-from agents import Model, ModelSettings, set_trace_provider
+from agents import Model, ModelSettings
 from agents.models.default_models import get_default_model_settings
 from agents.models.multi_provider import MultiProvider
-from agents.tracing.provider import DefaultTraceProvider
 from openai import AsyncOpenAI
 
 from handler.fresh import Fresh
+from handler.models import tracing
 from handler.models.metering import MeteredModel, Running
 from handler.offline import OfflineModel, Script
 from handler.settings import Settings
@@ -42,7 +42,7 @@ class Models:
             from handler.secrets import secret  # and boto3, only where there is one
 
             self._secret = secret(settings.openai_api_key_secret, bearer_key)
-        _disable_tracing()
+        tracing.install()
 
     async def refresh(self) -> None:
         """Before a run: the key as it is now. A run that has begun goes on with the one that it began with.
@@ -145,10 +145,3 @@ def _settings_of(name: str, current: ModelSettings) -> ModelSettings:
         and getattr(current, field.name) == getattr(before, field.name)
     }
     return replace(current, **inherited)
-
-
-def _disable_tracing() -> None:
-    """The SDK would post prompts to OpenAI from a thread of its own; without an exporter it cannot."""
-    provider = DefaultTraceProvider()
-    provider.set_disabled(True)
-    set_trace_provider(provider)

@@ -17,7 +17,7 @@ from handler.errors import (
     StoreUnavailable,
     UpstreamFailed,
 )
-from handler.models import ModelCallLimit, OutputTokenLimit, caused_by, is_upstream_failure, running
+from handler.models import ModelCallLimit, OutputTokenLimit, caused_by, is_upstream_failure, running, tracing
 from handler.protocol.items import for_agents, read_items
 from handler.protocol.output import Item
 from handler.protocol.writable import writable
@@ -67,9 +67,11 @@ class Desk:
             RunLimitExceeded: the agents went on and on.
             StoreUnavailable: what the model or a tool answered could not be kept.
         """
-        token, starter = running.set(self._seam), starters.folder.set(self.starters)
+        token = running.set(self._seam)
+        starters.folder.set(self.starters)
+        tracing.of_run.set(self._agency._trace_processors)
         try:
-            result = await self._agency.get_response(self._given, recipient_agent=self._entry)
+            result = await self._run_agents()
         except (InputGuardrailTripwireTriggered, OutputGuardrailTripwireTriggered) as error:
             raise GuardrailTriggered("A guardrail of the agency refused this run.") from error
         except Unwritten as error:
@@ -78,8 +80,16 @@ class Desk:
             return self._broken_off(error)
         finally:
             running.reset(token)
-            starters.folder.reset(starter)
         return self._said(result)
+
+    async def _run_agents(self) -> "RunResult":
+        try:
+            result = await self._agency.get_response(self._given, recipient_agent=self._entry)
+        except Exception:
+            await tracing.flush()
+            raise
+        await tracing.flush()
+        return result
 
     def _said(self, result: "RunResult") -> Answer:
         narrator = self._seam.narrator
