@@ -1,10 +1,10 @@
 """The credentials that code of the agencies finds in the environment, as `OpenAI()` and litellm look for them.
 
-Clients that are made without a key take OPENAI_API_KEY and OPENAI_BASE_URL from the environment. `prepare` puts there
-what the service itself uses, before an agency is imported. Where there is no key it puts a placeholder and an address
-of this machine that nobody listens at: then such a client can be made, and each of its requests fails with an error
-that names the setting. A client takes what is in the environment at each request, so one that was made before the key
-was known (at the top of a module, before a snapshot) works as soon as it is, and follows when the key is rotated.
+Clients that are made without a key take OPENAI_API_KEY and OPENAI_BASE_URL from the environment. A run puts there what
+the service itself uses, before an agency is imported. Where there is no key a placeholder takes its place, and an
+address of this machine that nobody listens at: then such a client can be made, and each of its requests fails with an
+error that names the setting. A client takes what is in the environment at each request, so one that was made before the
+key was known (at the top of a module, before a snapshot) works as soon as it is, and follows when the key is rotated.
 
 A variable that the deployment itself sets is never changed.
 """
@@ -25,11 +25,18 @@ _put: dict[str, str] = {}  # variable -> value, as this module has put it into t
 _keys = {NO_KEY}  # every key that was put there; clients hold on to them
 
 
-def prepare(key: str | None = None, base_url: str | None = None) -> None:
-    """Put the key and the address of the model into the environment, or what stands in for them where key is None.
+def prepare() -> None:
+    """See to it that clients can be made: with what a run has put there, or with what stands in for a key.
 
-    Call it before an agency is imported or built. It opens no connection.
+    Call it before an agency is imported or built. It opens no connection, and reads no secret.
     """
+    if not os.environ.get("OPENAI_API_KEY"):
+        provide(None)
+    _follow_environment()
+
+
+def provide(key: str | None, base_url: str | None = None) -> None:
+    """Put the model's key and address there, or what stands in for them where key is None: a run calls this."""
     _follow_environment()
     if put("OPENAI_API_KEY", key or NO_KEY):
         _keys.add(key or NO_KEY)

@@ -62,7 +62,7 @@ def test_client_made_without_a_key_fails_by_the_names_of_the_settings(
 @pytest.mark.parametrize("kind", CLIENTS)
 def test_client_finds_the_key_and_the_address(kind: str) -> None:
     with ModelServer(["good"]) as server:
-        credentials.prepare("sk-ours", server.base_url)
+        credentials.provide("sk-ours", server.base_url)
         assert ask(make(kind)) == "good"
         assert server.requests[0].headers["authorization"] == "Bearer sk-ours"
 
@@ -72,7 +72,7 @@ def test_client_made_before_there_was_a_key_finds_it_later(kind: str) -> None:
     credentials.prepare()
     client = make(kind)
     with ModelServer(["good"]) as server:
-        credentials.prepare("sk-ours", server.base_url)
+        credentials.provide("sk-ours", server.base_url)
         assert ask(client) == "good"
         assert server.requests[0].headers["authorization"] == "Bearer sk-ours"
 
@@ -80,9 +80,9 @@ def test_client_made_before_there_was_a_key_finds_it_later(kind: str) -> None:
 @pytest.mark.parametrize("kind", CLIENTS)
 def test_client_follows_a_rotated_key(kind: str) -> None:
     with ModelServer(["good"]) as server:
-        credentials.prepare("sk-old", server.base_url)
+        credentials.provide("sk-old", server.base_url)
         client = make(kind)
-        credentials.prepare("sk-new", server.base_url)
+        credentials.provide("sk-new", server.base_url)
         assert ask(client) == "good"
         assert server.requests[0].headers["authorization"] == "Bearer sk-new"
 
@@ -91,13 +91,13 @@ def test_client_made_before_there_was_a_key_asks_openai_where_no_address_is_set(
     credentials.prepare()
     client = OpenAI()
     assert str(client.base_url).startswith("http://127.0.0.1:9/")
-    credentials.prepare("sk-ours")
+    credentials.provide("sk-ours")
     credentials._renew(client)
     assert (client.api_key, str(client.base_url)) == ("sk-ours", "https://api.openai.com/v1/")
 
 
 def test_key_of_somebody_else_goes_where_it_was_sent() -> None:
-    credentials.prepare("sk-ours")
+    credentials.provide("sk-ours")
     with ModelServer(["one", "two"]) as server:
         assert ask(OpenAI(api_key="sk-theirs", base_url=server.base_url)) == "one"
         azure = AzureOpenAI(api_key="azure", api_version="v1", base_url=server.base_url)
@@ -111,7 +111,7 @@ def test_variable_of_the_deployment_is_never_changed(own_environment: pytest.Mon
     own_environment.setenv("OPENAI_API_KEY", "sk-of-the-deployment")
     own_environment.setenv("OPENAI_BASE_URL", "https://theirs.example/v1")
     for key in (None, "sk-ours"):
-        credentials.prepare(key, "https://ours.example/v1")
+        credentials.provide(key, "https://ours.example/v1")
         credentials.withdraw()
         assert os.environ["OPENAI_API_KEY"] == "sk-of-the-deployment"
         assert os.environ["OPENAI_BASE_URL"] == "https://theirs.example/v1"
@@ -119,7 +119,7 @@ def test_variable_of_the_deployment_is_never_changed(own_environment: pytest.Mon
 
 @pytest.mark.parametrize(("key", "base_url"), [(None, None), ("sk-ours", None), ("sk-ours", "https://ours.example/v1")])
 def test_what_was_put_is_no_setting_and_can_be_taken_back(key: str | None, base_url: str | None) -> None:
-    credentials.prepare(key, base_url)
+    credentials.provide(key, base_url)
     assert os.environ["OPENAI_API_KEY"] == key or credentials.NO_KEY
     assert (Settings().openai_api_key, Settings().openai_base_url) == (None, None)
     credentials.withdraw()
@@ -145,3 +145,11 @@ def test_importing_credentials_imports_nothing_heavy() -> None:
     code = "import sys; import handler.credentials; print({'openai', 'httpx', 'agents', 'pydantic'} & {*sys.modules})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout == "set()\n"
+
+
+def test_preparing_leaves_the_key_of_a_run() -> None:
+    credentials.provide("sk-ours", "https://ours.example/v1")
+    credentials.prepare()
+    assert (os.environ["OPENAI_API_KEY"], os.environ["OPENAI_BASE_URL"]) == ("sk-ours", "https://ours.example/v1")
+    credentials.provide(None)
+    assert os.environ["OPENAI_API_KEY"] == credentials.NO_KEY

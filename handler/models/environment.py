@@ -4,20 +4,23 @@ import importlib.util
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
+from typing import Any
 
 import httpx
 from agency_swarm import Agency, Agent
 from agency_swarm.agent.constants import FRAMEWORK_DEFAULT_MODEL
-from agents import Model, ModelSettings
-from agents.models.default_models import get_default_model_settings
+from agents import Model, ModelProvider, ModelSettings, RunConfig
+from agents.models.default_models import get_default_model, get_default_model_settings
 from agents.models.multi_provider import MultiProvider
 from openai import AsyncOpenAI
 
+from handler import credentials
 from handler.fresh import Fresh
 from handler.models import tracing
-from handler.models.metering import MeteredModel, Running
+from handler.models.metering import Adapt, Running
+from handler.models.resolution import belong, install
 from handler.offline import OfflineModel, Script
 from handler.settings import Settings
 from handler.variables import bearer_key
@@ -36,25 +39,28 @@ class Models:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._client: AsyncOpenAI | None = None
-        self._key = settings.openai_api_key and settings.openai_api_key.get_secret_value()
+        self._key = settings.openai_api_key.get_secret_value() if settings.openai_api_key else None
         self._secret: Fresh[str | None] | None = None
         if settings.openai_api_key_secret:
             from handler.secrets import secret  # and boto3, only where there is one
 
             self._secret = secret(settings.openai_api_key_secret, bearer_key)
         tracing.install()
+        install(lambda agent, run_config: self.resolve(agent, run_config, script={}, default=settings.model)[0])
 
     async def refresh(self) -> None:
-        """Before a run: the key as it is now. A run that has begun goes on with the one that it began with.
+        """Read the key as it is now, and put it where the agencies' own clients look. Before an agency is imported.
+
+        A run that has begun goes on with the key that it began with.
 
         Raises:
             SecretUnavailable: see there.
         """
-        if self._secret is None:
-            return
-        self._key = await self._secret.value()
-        if self._client and self._key and self._key != self._client.api_key:
-            self._client = self._client.with_options(api_key=self._key)  # on the same connections
+        if self._secret is not None:
+            self._key = await self._secret.value()
+            if self._client and self._key and self._key != self._client.api_key:
+                self._client = self._client.with_options(api_key=self._key)  # on the same connections
+        credentials.provide(self._key, self.settings.openai_base_url)
 
     @property
     def offline(self) -> bool:
@@ -83,29 +89,42 @@ class Models:
         if client is not None:
             await client.close()
 
-    def attach(self, agency: Agency, run: Running, script: "Mapping[str, Script] | None" = None) -> None:
-        """Give every agent its model, counted and heard by `run`; script: agent name -> its offline script.
+    def attach(
+        self, agency: Agency, run: Running, script: "Mapping[str, Script] | None" = None, model: str | None = None
+    ) -> None:
+        """Have every model call of `run` answered from here, and counted and heard by it.
 
-        An agent's own Model instance stays, also offline. A name is looked up on our client (`litellm/...`
-        where the SDK would). MODEL stands in for the framework's default, which an agent without a model has.
+        An agent's own Model instance stays, also offline. A name is looked up on our client (`litellm/...` where the
+        SDK would). What names no model, or has the framework's default, gets `model`, or MODEL where that is None.
+        script: agent name -> its offline script.
         """
+        run.resolve = partial(self.resolve, script=script or {}, default=model or self.settings.model)
         for agent in agency.agents.values():
-            declared = getattr(agent.model, "declared", agent.model)
-            agent.model = MeteredModel(self.bare(agent, script or {}), run, agent.name, declared)
+            belong(agent, run)
+            if "/" in str(agent.model):  # whoever does not know the provider says so before the run begins
+                run.resolve(agent, RunConfig())
+
+    def resolve(
+        self, agent: Any, run_config: RunConfig, *, script: "Mapping[str, Script]", default: str | None
+    ) -> tuple[Model, Adapt | None]:
+        """Find the model of an agent; and what adapts settings that it has only from the model that it replaces."""
+        wanted = run_config.model or agent.model
+        if isinstance(wanted, Model):
+            return wanted, None
+        if is_own(run_config.model_provider):
+            return run_config.model_provider.get_model(wanted), None
+        if self._is_offline_for(wanted):
+            return OfflineModel(agent.name, script.get(agent.name)), None
+        if default and wanted in (None, FRAMEWORK_DEFAULT_MODEL):
+            return self._provider().get_model(default), partial(_adapted, wanted or get_default_model(), default)
+        return self._provider().get_model(wanted), None
 
     def bare(self, agent: Agent, script: "Mapping[str, Script]") -> Model:
         """The model of one agent, neither counted nor heard."""
-        declared = getattr(agent.model, "declared", agent.model)
-        return declared if isinstance(declared, Model) else self._named(agent, declared, script)
+        return self.resolve(agent, RunConfig(), script=script, default=self.settings.model)[0]
 
-    def _named(self, agent: Agent, declared: str | None, script: "Mapping[str, Script]") -> Model:
-        if self.offline:
-            return OfflineModel(agent.name, script.get(agent.name))
-        name = declared or FRAMEWORK_DEFAULT_MODEL
-        if self.settings.model and name == FRAMEWORK_DEFAULT_MODEL:
-            agent.model_settings = _settings_of(self.settings.model, agent.model_settings)
-            name = self.settings.model
-        return self._provider().get_model(name)
+    def _is_offline_for(self, name: str | None) -> bool:
+        return self.offline
 
     def _provider(self) -> MultiProvider:
         """At another server a slash is part of the name; at OpenAI it ends the SDK's provider prefix."""
@@ -135,13 +154,29 @@ def _script(module: str) -> "Mapping[str, Script]":
     return script
 
 
-def _settings_of(name: str, current: ModelSettings) -> ModelSettings:
-    """The framework gave the agent the reasoning and verbosity of its default model: exchange those."""
-    before, after = get_default_model_settings(FRAMEWORK_DEFAULT_MODEL), get_default_model_settings(name)
-    inherited = {
-        field.name: getattr(after, field.name)
+def is_own(provider: ModelProvider) -> bool:
+    """Return whether code of the agency has chosen a provider; a RunConfig without one has a MultiProvider."""
+    if type(provider) is not MultiProvider:
+        return True
+    openai = provider.openai_provider
+    given = (openai._client, getattr(openai, "_stored_api_key", None), getattr(openai, "_stored_base_url", None))
+    return provider.provider_map is not None or any(given)
+
+
+def _adapted(before: str, after: str, current: ModelSettings) -> ModelSettings:
+    """The agent has the reasoning and verbosity of its default model, which another one takes the place of."""
+    given, wanted = _differences(before, after)
+    inherited = {name: wanted[name] for name in given if getattr(current, name) == given[name]}
+    return replace(current, **inherited) if inherited else current
+
+
+@cache
+def _differences(before: str, after: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Settings that two models' defaults differ in: {name: value} of the one, and of the other."""
+    one, other = get_default_model_settings(before), get_default_model_settings(after)
+    names = [
+        field.name
         for field in fields(ModelSettings)
-        if getattr(before, field.name) not in (None, getattr(after, field.name))
-        and getattr(current, field.name) == getattr(before, field.name)
-    }
-    return replace(current, **inherited)
+        if getattr(one, field.name) not in (None, getattr(other, field.name))
+    ]
+    return {name: getattr(one, name) for name in names}, {name: getattr(other, name) for name in names}

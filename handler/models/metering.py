@@ -1,12 +1,21 @@
 """Around every model call: counted, heard, and failing under one name."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, aclosing
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from agents import AgentOutputSchemaBase, Model, ModelResponse, ModelSettings, Tool, TResponseInputItem, Usage
+from agents import (
+    AgentOutputSchemaBase,
+    Model,
+    ModelResponse,
+    ModelSettings,
+    RunConfig,
+    Tool,
+    TResponseInputItem,
+    Usage,
+)
 from agents.retry import ModelRetryAdvice, ModelRetryAdviceRequest
 from openai.types.responses import (
     Response,
@@ -19,7 +28,9 @@ from openai.types.responses import (
 
 from handler.models.failures import ModelUnavailable, provider_failures
 from handler.models.meter import Meter, OutputTokenLimit
+from handler.offline.events import stream_events
 
+Adapt = Callable[[ModelSettings], ModelSettings]
 _Terminal = ResponseCompletedEvent | ResponseFailedEvent | ResponseIncompleteEvent
 
 
@@ -81,13 +92,19 @@ class Heard(Protocol):
 
 @dataclass(frozen=True)
 class Question:
-    """What a model is asked, in the SDK's terms."""
+    """What a model is asked, in the SDK's terms.
+
+    speaks: the answer is for the user, and not for a tool, a guardrail, a hook or another agent.
+    identity: who asks, the same in every attempt at the run; an agent's name alone may be that of several.
+    """
 
     instructions: str | None
     items: str | list[TResponseInputItem]
     settings: ModelSettings
     tools: list[Tool]
     output_schema: AgentOutputSchemaBase | None
+    speaks: bool = False
+    identity: str = ""
 
 
 class Running(Protocol):
@@ -96,6 +113,8 @@ class Running(Protocol):
     meter: Meter
     live: bool
     """It wants every event as it comes, not only the whole answer."""
+    resolve: Callable[[Any, RunConfig], tuple[Model, "Adapt | None"]]
+    """Finds the model of an agent, and what has to be done to the settings that the agent has."""
 
     def ask(self, agent: str, question: Question) -> Question:
         """The question as this run puts it."""
@@ -115,13 +134,22 @@ class MeteredModel(WrappedModel):
 
     An answer that holds nothing is none: the chat model makes one of a web page, or of a stream cut short.
 
-    run: for code that calls the agent from a thread of its own, where `running` is not known.
-    declared: what the agent itself names (a name, a Model or None), for an agency that reuses its agents.
+    adapt: changes the agent's settings before the run adds its own. speaks, identity: see `Question`.
     """
 
-    def __init__(self, inner: Model, run: Running, agent: str, declared: str | Model | None) -> None:
+    def __init__(
+        self,
+        inner: Model,
+        run: Running,
+        agent: str,
+        *,
+        adapt: Adapt | None = None,
+        speaks: bool = False,
+        identity: str | None = None,
+    ) -> None:
         super().__init__(inner)
-        self.run, self.agent, self.declared = run, agent, declared
+        self.run, self.agent, self.adapt = run, agent, adapt
+        self.speaks, self.identity = speaks, identity or agent
 
     async def get_response(
         self,
@@ -133,21 +161,40 @@ class MeteredModel(WrappedModel):
         *args: Any,
         **kwargs: Any,
     ) -> ModelResponse:
-        run = running.get(self.run)
-        settings = run.meter.begin_call(model_settings)
-        question = run.ask(self.agent, Question(system_instructions, input, settings, tools, output_schema))
-        async with run.model_call(self.agent, question) as heard:
-            with run.meter.failures():
+        question = self._question(system_instructions, input, model_settings, tools, output_schema)
+        meter = self.run.meter
+        async with self.run.model_call(self.agent, question) as heard:
+            with meter.failures():
                 with provider_failures():
-                    answered = heard.known or await self._asked(run, heard, question, *args, **kwargs)
-                run.meter.add(answered.response.usage)
-                if not answered.response.output:
-                    raise ModelUnavailable if answered.complete else OutputTokenLimit("cut off before it said anything")
+                    answered = heard.known or await self._asked(heard, question, *args, **kwargs)
+                meter.add(answered.response.usage)
+                self._check(answered)
             return (await heard.answer(answered)).response
 
-    async def _asked(self, run: Running, heard: Heard, question: Question, *args: Any, **kwargs: Any) -> Answered:
+    def _question(
+        self,
+        instructions: str | None,
+        items: str | list[TResponseInputItem],
+        settings: ModelSettings,
+        tools: list[Tool],
+        output_schema: AgentOutputSchemaBase | None,
+    ) -> Question:
+        """Count the call, and put the question as the run does."""
+        settings = self.run.meter.begin_call(self.adapt(settings) if self.adapt else settings)
+        question = Question(instructions, items, settings, tools, output_schema, self.speaks, self.identity)
+        return self.run.ask(self.agent, question)
+
+    def _check(self, answered: Answered) -> None:
+        """Refuse an answer that holds nothing. A judge or the like that is cut off does not cut off the run."""
+        if answered.response.output:
+            return
+        if answered.complete or not (self.speaks or self.identity == self.agent):
+            raise ModelUnavailable
+        raise OutputTokenLimit("cut off before it said anything")
+
+    async def _asked(self, heard: Heard, question: Question, *args: Any, **kwargs: Any) -> Answered:
         # Only a stream says that it was cut off at the client's limit.
-        if run.live or run.meter.cap is not None:
+        if self.run.live or self.run.meter.cap is not None:
             return await self._streamed(heard, question, *args, **kwargs)
         response = await super().get_response(*_positional(question), *args, **kwargs)
         whole = all(getattr(item, "status", None) != "incomplete" for item in response.output)
@@ -169,7 +216,7 @@ class MeteredModel(WrappedModel):
                 raise
         if ended is None or ended.status == "failed":
             raise ModelUnavailable
-        response = ModelResponse(output=ended.output, usage=_usage(ended.usage), response_id=ended.id)
+        response = _model_response(ended)
         return Answered(response, ended.status != "incomplete" and not _at_limit(response.usage, question))
 
     async def stream_response(
@@ -177,24 +224,71 @@ class MeteredModel(WrappedModel):
         system_instructions: str | None,
         input: str | list[TResponseInputItem],
         model_settings: ModelSettings,
+        tools: list[Tool],
+        output_schema: AgentOutputSchemaBase | None,
         *args: Any,
         **kwargs: Any,
     ) -> AsyncIterator[ResponseStreamEvent]:
-        """For a tool that streams an agent by itself; the run itself calls `get_response`."""
-        meter = running.get(self.run).meter
-        settings = meter.begin_call(model_settings)
-        answered = False
-        stream: Any = super().stream_response(system_instructions, input, settings, *args, **kwargs)
-        with meter.failures():
-            with provider_failures():
-                async with aclosing(stream):
-                    async for event in stream:
-                        if isinstance(event, _Terminal):
-                            answered = bool(event.response.output)
-                            meter.add(event.response.usage)
+        """The same for code that streams an agent by itself; the run itself calls `get_response`."""
+        question = self._question(system_instructions, input, model_settings, tools, output_schema)
+        async with self.run.model_call(self.agent, question) as heard:
+            with self.run.meter.failures():
+                if heard.known is None:
+                    events = self._live(heard, question, *args, **kwargs)
+                else:
+                    self.run.meter.add(heard.known.response.usage)
+                    events = _replayed(await heard.answer(heard.known))
+                async with aclosing(events):
+                    async for event in events:
                         yield event
-            if not answered:
-                raise ModelUnavailable
+
+    async def _live(
+        self, heard: Heard, question: Question, *args: Any, **kwargs: Any
+    ) -> AsyncGenerator[ResponseStreamEvent]:
+        """The provider's events; the last one when its answer is the run's."""
+        stream: Any = super().stream_response(*_positional(question), *args, **kwargs)
+        with provider_failures():
+            async with aclosing(stream):
+                async for event in stream:
+                    if isinstance(event, _Terminal):
+                        await self._ended(heard, event.response)
+                    yield event
+                    if isinstance(event, _Terminal):
+                        return
+        raise ModelUnavailable
+
+    async def _ended(self, heard: Heard, ended: Response) -> None:
+        answered = Answered(_model_response(ended), ended.status != "incomplete")
+        self.run.meter.add(ended.usage)
+        self._check(answered)
+        if ended.status != "failed":
+            await heard.answer(answered)
+
+
+async def _replayed(answered: Answered) -> AsyncGenerator[ResponseStreamEvent]:
+    """An answer that the run has, as the events of a stream."""
+    response = answered.response
+    usage, status = response.usage, "completed" if answered.complete else "incomplete"
+    whole = Response.model_construct(
+        id=response.response_id or "",
+        object="response",
+        created_at=0,
+        status=status,
+        model="",
+        output=response.output,
+        parallel_tool_calls=True,
+        tool_choice="auto",
+        tools=[],
+        usage=ResponseUsage(
+            input_tokens=usage.input_tokens,
+            output_tokens=usage.output_tokens,
+            total_tokens=usage.total_tokens,
+            input_tokens_details=usage.input_tokens_details,
+            output_tokens_details=usage.output_tokens_details,
+        ),
+    )
+    for event in stream_events(whole):
+        yield event
 
 
 def _positional(question: Question) -> tuple[Any, ...]:
@@ -204,6 +298,10 @@ def _positional(question: Question) -> tuple[Any, ...]:
 def _at_limit(usage: Usage, question: Question) -> bool:
     """Of a chat's answer the SDK does not say that it was cut off."""
     return question.settings.max_tokens is not None and usage.output_tokens >= question.settings.max_tokens
+
+
+def _model_response(ended: Response) -> ModelResponse:
+    return ModelResponse(output=ended.output, usage=_usage(ended.usage), response_id=ended.id)
 
 
 def _usage(usage: ResponseUsage | None) -> Usage:

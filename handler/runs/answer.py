@@ -17,7 +17,15 @@ from handler.errors import (
     StoreUnavailable,
     UpstreamFailed,
 )
-from handler.models import ModelCallLimit, OutputTokenLimit, caused_by, is_upstream_failure, running, tracing
+from handler.models import (
+    ModelCallLimit,
+    OutputTokenLimit,
+    UserRunConfig,
+    caused_by,
+    is_upstream_failure,
+    running,
+    tracing,
+)
 from handler.protocol.items import for_agents, read_items
 from handler.protocol.output import Item
 from handler.protocol.writable import writable
@@ -83,8 +91,9 @@ class Desk:
         return self._said(result)
 
     async def _run_agents(self) -> "RunResult":
+        config = UserRunConfig(workflow_name=self._agency.name or "Unnamed Agency")
         try:
-            result = await self._agency.get_response(self._given, recipient_agent=self._entry)
+            result = await self._agency.get_response(self._given, recipient_agent=self._entry, run_config=config)
         except Exception:
             await tracing.flush()
             raise

@@ -1,15 +1,17 @@
 """What a run needs to run: a fresh agency on its history, its models, its tools, and somebody who tells of it all."""
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from handler import catalogue, starters
 from handler.models import Meter, Models, offline_script
 from handler.protocol.output import Item
 from handler.protocol.request import CreateResponse
+from handler.protocol.resource import Resource
 from handler.records import Place, Responses, load_history
 from handler.runs import tools
 from handler.runs.answer import Desk
+from handler.runs.isolation import install, isolate, own
 from handler.runs.journal import Journal
 from handler.runs.narrator import Narrator
 from handler.runs.refusals import refuse_clashes, refuse_loose_ends
@@ -27,11 +29,13 @@ class Equipment:
 
     def __init__(self, settings: Settings, models: Models, store: Store) -> None:
         self._settings, self._models, self._store = settings, models, store
+        install()
 
     async def equip(self, run: Run, request: CreateResponse, owner: str, given: list[Item], place: Place) -> Journal:
         """Give a run its agents, on what was said before."""
         await self._models.refresh()
         name, entry, agency = build(request.model)
+        isolate(agency)
         refuse_clashes(agency, entry, request)
         history = await load_history(self._store, place)
         refuse_loose_ends(history, given)
@@ -42,7 +46,7 @@ class Equipment:
             agents=frozenset(agency.agents),
             functions=frozenset(tool.name for tool in request.functions),
             reasoning=request.reasoning is not None and request.reasoning.summary is not None,
-            silent=lambda name: _waits(agency.agents[name]),
+            silent=lambda name: name in agency.agents and _waits(agency.agents[name]),
         )
         self._limit(run.meter, request)
         store = self._store if request.stored else None
@@ -51,6 +55,8 @@ class Equipment:
             run.keeping.asked = journal.asked
         chat = self._settings.model_api == "chat"
         seam = Seam(request, agency.agents[entry], run.meter, narrator, journal, chat=chat, response=response_id)
+        seam.caller = _caller(run.response, owner)
+        own(agency, seam)
         script = offline_script(catalogue.find(name)[1]) if self._models.offline else None
         self._models.attach(agency, seam, script)
         tools.install()
@@ -68,6 +74,17 @@ class Equipment:
                 setattr(meter, limit, math.inf)
         meter.cap = request.max_output_tokens
         meter.most_tool_calls = request.max_tool_calls or math.inf
+
+
+def _caller(response: Resource, owner: str) -> dict[str, Any]:
+    """What the tools of a run may know of who called it."""
+    conversation = response.get("conversation") or {}
+    return {
+        "owner": owner,
+        "response_id": response["id"],
+        "conversation_id": conversation.get("id"),
+        "metadata": dict(response["metadata"]),
+    }
 
 
 def build(model: str) -> tuple[str, str, "Agency"]:

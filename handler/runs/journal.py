@@ -67,7 +67,9 @@ class Journal:
         if self._store is None:
             return ""
         tools = [(tool.name, getattr(tool, "params_json_schema", None)) for tool in question.tools]
-        asked = json.dumps([agent, question.items, tools], sort_keys=True, default=to_jsonable_python)
+        asked = json.dumps(
+            [question.identity or agent, question.items, tools], sort_keys=True, default=to_jsonable_python
+        )
         digest = hashlib.sha256(asked.encode()).hexdigest()
         self._seen[digest] += 1
         return f"model/{digest}/{self._seen[digest]:04d}"

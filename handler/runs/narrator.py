@@ -59,9 +59,9 @@ class Narrator:
         return _within.get() is None
 
     @contextmanager
-    def model_call(self, agent: str) -> Iterator["Telling"]:
-        """Around one call of an agent's model."""
-        telling = Telling(self, agent, aloud=self.aloud)
+    def model_call(self, agent: str, speaks: bool = True) -> Iterator["Telling"]:
+        """Around one call of an agent's model. speaks: outside of tools, its answer is for the user."""
+        telling = Telling(self, agent, aloud=speaks and self.aloud)
         try:
             yield telling
         finally:

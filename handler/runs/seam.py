@@ -1,23 +1,24 @@
 """Where a run meets its agents: what their models are asked, and what is heard of them."""
 
 from collections import Counter
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 from agency_swarm.tools.send_message import SendMessage
-from agents import AgentOutputSchemaBase, FunctionTool, ModelSettings
+from agents import AgentOutputSchemaBase, FunctionTool, Model, ModelSettings, RunConfig
 from openai.types.responses import ResponseFormatTextJSONSchemaConfig, ToolChoiceFunction
 from openai.types.shared import ResponseFormatJSONObject
 
 from handler.client_tools import ClientTool
-from handler.models import Answered, Meter, Question, running
+from handler.models import Adapt, Answered, Meter, Question, running
 from handler.protocol.request import CreateResponse
 from handler.runs.journal import Journal
 from handler.runs.narrator import Narrator, Telling
 
 if TYPE_CHECKING:
-    from agency_swarm import Agent
+    from agency_swarm import Agency, Agent
 
 _NOTHING = ModelSettings()
 
@@ -47,6 +48,9 @@ class Seam:
         response: str,
     ) -> None:
         self.meter, self.narrator, self.journal, self.response = meter, narrator, journal, response
+        self.resolve: Callable[[Any, RunConfig], tuple[Model, Adapt | None]]  # `Models.attach` sets it
+        self.caller: dict[str, Any] = {}  # what tools find in `MasterContext.user_context`
+        self.copies: dict[int, tuple[Agency, Agency]] = {}  # of agencies that were made before the run; by id
         self._calls: Counter[tuple[str, str]] = Counter()
         self.live = bool(request.stream)
         self.handed_over = False  # control went back to the client, who has a function to run
@@ -66,7 +70,7 @@ class Seam:
 
     def model_call(self, agent: str, question: Question) -> "_Call":
         """See `Running`."""
-        return _Call(self.journal, self.journal.key(agent, question), self.narrator.model_call(agent))
+        return _Call(self.journal, self.journal.key(agent, question), self.narrator.model_call(agent, question.speaks))
 
     def tool_call(self, agent: str, tool: FunctionTool, arguments: str, call: str) -> "ToolCall":
         """Around one call of a tool. call: the id that the model gave it."""
@@ -78,7 +82,7 @@ class Seam:
 
     def ask(self, agent: str, question: Question) -> Question:
         """See `Running`: what the client asked for, in place of what the agent would ask."""
-        if not self._asks or agent != self._entry or not self.narrator.aloud:
+        if not self._asks or agent != self._entry or not question.speaks:
             return question
         said = "\n\n".join(text for text in (question.instructions, self._instructions) if text)
         settings = question.settings.resolve(self._wanted)

@@ -8,6 +8,8 @@ from functools import partial
 from typing import Any
 
 from agency_swarm import Agency, Agent, BaseTool, function_tool
+from agents import Model, RunConfig
+from agents.run_internal import turn_preparation
 from openai.types.responses import ResponseStreamEvent
 from pydantic import Field, SecretStr
 
@@ -51,6 +53,11 @@ def settings(base_url: str | None = None, key: str | None = "sk-test-key", **mor
 
 def offline() -> Models:
     return Models(settings(key=None))
+
+
+def model_of(agency: Agency, name: str = "Solo", run_config: RunConfig | None = None) -> Model:
+    """The model of one agent, as the SDK finds it before a call."""
+    return turn_preparation.get_model(agency.agents[name], run_config or RunConfig())
 
 
 class Listener:

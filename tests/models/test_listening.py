@@ -21,7 +21,7 @@ from handler.models import (
 from handler.offline import events
 from handler.offline.events import message_item, response, stream_events
 from tests.model_server import Failure, ModelServer, call, scripts
-from tests.models.agencies import Listener, ask, closing, offline, read_task, settings, single
+from tests.models.agencies import Listener, ask, closing, model_of, offline, read_task, settings, single
 from tests.models.test_events import request
 
 APIS = ["responses", "chat"]
@@ -58,7 +58,7 @@ def whole(text=WORDS):
 
 def listen(model, run):
     """One call of a model in a run that listens."""
-    return asyncio.run(MeteredModel(model, run, "Solo", None).get_response(**request()))
+    return asyncio.run(MeteredModel(model, run, "Solo").get_response(**request()))
 
 
 @pytest.mark.parametrize("api", APIS)
@@ -93,7 +93,7 @@ def test_a_streamed_answer_is_the_buffered_one(api, plan, monkeypatch):
             answers = []
             for live in (False, True):
                 models.attach(agency, Listener(live))
-                answers.append(await agency.agents["Solo"].model.get_response(**request()))
+                answers.append(await model_of(agency).get_response(**request()))
             return answers
 
         buffered, streamed = closing(models, both)
@@ -259,7 +259,7 @@ def test_a_run_that_is_cancelled_lets_go_of_the_stream_at_once():
     async def cancelled():
         heard = asyncio.Event()
         run, model = Listener(live=True, on_event=lambda event: heard.set()), Slow()
-        asked = asyncio.create_task(MeteredModel(model, run, "Solo", None).get_response(**request()))
+        asked = asyncio.create_task(MeteredModel(model, run, "Solo").get_response(**request()))
         await heard.wait()
         asked.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -332,7 +332,7 @@ def test_a_thread_that_knows_no_run_counts_for_the_latest():
 
     def in_a_thread():
         running_there.append(running.get(None))
-        asyncio.run(agency.agents["Solo"].model.get_response(**request()))
+        asyncio.run(model_of(agency).get_response(**request()))
 
     async def started():
         running.set(runs[0])
@@ -367,14 +367,15 @@ def consulting(turn):
 
 @pytest.mark.parametrize("live", [False, True])
 @pytest.mark.parametrize("api", APIS)
-def test_an_agent_that_a_tool_streams_is_counted_and_not_heard(api, live):
+def test_an_agent_that_a_tool_streams_is_counted_and_its_answer_kept(api, live):
     run = Listener(live)
     with ModelServer(scripts({"Boss": consulting, "Aide": lambda turn: "offline model: aye"})) as server:
         text, meter = ask(Models(settings(server.base_url, model_api=api)), streaming_desk(), run=run)
         assert (meter.input_tokens, meter.output_tokens) == server.tokens
     assert text.endswith("offline model: aye")
     assert meter.model_calls == 3
-    assert run.calls == ["Boss", "Boss"]
+    assert run.calls == ["Boss", "Aide", "Boss"]
+    assert len(run.answers) == 3
     assert "".join(run.deltas) == text * live
 
 

@@ -6,6 +6,7 @@ from contextlib import aclosing
 
 import pytest
 from agency_swarm import Agency, Agent
+from agency_swarm.agent.constants import FRAMEWORK_DEFAULT_MODEL
 from agency_swarm.messages.codex_input import agent_uses_codex_browser_auth
 from agency_swarm.utils.hosted_tool_compat import _supports_openai_hosted_tools
 from agency_swarm.utils.model_utils import get_model_name, get_usage_tracking_model_name
@@ -16,7 +17,7 @@ from handler.models import Meter, MeteredModel, Models, is_upstream_failure
 from handler.offline import OfflineModel
 from handler.offline.events import message_item
 from tests.model_server import ModelServer, scripts
-from tests.models.agencies import Listener, ask, ask_streamed, office, offline, settings, single
+from tests.models.agencies import Listener, ask, ask_streamed, model_of, office, offline, settings, single
 from tests.models.test_events import request
 from tests.models.test_offline_script import SCRIPT
 
@@ -86,7 +87,7 @@ def test_a_failed_call_is_a_call_and_a_bug_stays_a_bug():
 
 def test_wrapping_forwards_what_the_framework_asks():
     own = Own()
-    wrapped = MeteredModel(own, Listener(), "Solo", own)
+    wrapped = MeteredModel(own, Listener(), "Solo")
     assert (wrapped.model, wrapped.private, wrapped.get_retry_advice(None)) == ("own", "seen", "advice")
     assert (get_model_name(wrapped), get_usage_tracking_model_name(wrapped)) == ("own", "own")
     assert isinstance(wrapped, Own)
@@ -102,7 +103,7 @@ def test_an_abandoned_stream_is_closed_at_once():
     own = Own()
 
     async def first_event_only():
-        model = MeteredModel(own, Listener(), "Solo", own)
+        model = MeteredModel(own, Listener(), "Solo")
         async with aclosing(model.stream_response(**request())) as stream:
             async for _ in stream:
                 break
@@ -118,27 +119,27 @@ def test_the_framework_treats_a_wrapped_openai_model_as_one(kind, base_url):
     plain = Agent(name="Plain", instructions=".", model=kind("gpt-5.4", client))
     agency = single(model=kind("gpt-5.4", client))
     offline().attach(agency, Listener())
-    wrapped = agency.agents["Solo"]
-    assert isinstance(wrapped.model, kind)
-    assert type(wrapped.model) is MeteredModel
+    wrapped = model_of(agency)
+    assert isinstance(wrapped, kind)
+    assert type(wrapped) is MeteredModel
     for question in (agent_uses_codex_browser_auth, _supports_openai_hosted_tools):
-        assert question(wrapped) == question(plain)
-    assert wrapped.model._supports_default_prompt_cache_key() == plain.model._supports_default_prompt_cache_key()
+        assert question(agency.agents["Solo"]) == question(plain)
+    assert wrapped._supports_default_prompt_cache_key() == plain.model._supports_default_prompt_cache_key()
     asyncio.run(client.close())
 
 
-def test_agents_made_once_and_used_again_are_not_wrapped_twice():
+def test_agents_made_once_and_used_again_keep_their_own_model():
     agent = Agent(name="Solo", instructions=".")
     meters = []
     for _ in range(3):
         _, meter = ask(offline(), Agency(agent))
         meters.append(meter)
     assert [meter.model_calls for meter in meters] == [1, 1, 1]
-    assert type(agent.model.inner) is OfflineModel
+    assert agent.model == FRAMEWORK_DEFAULT_MODEL
 
 
 def test_a_model_by_itself_answers_through_the_meter():
     run = Listener()
-    model = MeteredModel(OfflineModel("Solo"), run, "Solo", None)
+    model = MeteredModel(OfflineModel("Solo"), run, "Solo")
     asyncio.run(model.get_response(**request()))
     assert run.meter.model_calls == 1

@@ -12,7 +12,7 @@ from openai.types.shared import Reasoning
 
 from handler.models import Models
 from tests.model_server import Failure, ModelServer, scripts
-from tests.models.agencies import Listener, ask, ask_streamed, closing, office, settings, single
+from tests.models.agencies import Listener, ask, ask_streamed, closing, model_of, office, settings, single
 from tests.models.test_offline_script import ANSWER, SCRIPT
 
 APIS = {"responses": "/v1/responses", "chat": "/v1/chat/completions"}
@@ -50,7 +50,7 @@ def test_a_name_is_sent_as_the_agent_wrote_it(base, declared, sent):
     models = Models(settings("http://127.0.0.1:9/v1" if base else None))
     agency = single(**({"model": declared} if declared else {}))
     models.attach(agency, Listener())
-    assert agency.agents["Solo"].model.model == sent
+    assert model_of(agency).model == sent
     closing(models, _nothing)
 
 
@@ -65,12 +65,13 @@ def test_the_setting_stands_in_only_where_no_model_is_named(api, kind):
     agency = office()
     agency.agents["Writer"].model = "gpt-4.1"
     models.attach(agency, Listener())
-    assert {name: agent.model.model for name, agent in agency.agents.items()} == {
+    found = {name: model_of(agency, name) for name in agency.agents}
+    assert {name: model.model for name, model in found.items()} == {
         "Manager": "qwen3",
         "Planner": "qwen3",
         "Writer": "gpt-4.1",
     }
-    assert all(isinstance(agent.model, kind) for agent in agency.agents.values())
+    assert all(isinstance(model, kind) for model in found.values())
     closing(models, _nothing)
 
 
