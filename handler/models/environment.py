@@ -119,9 +119,9 @@ class Models:
             return self._provider().get_model(default), partial(_adapted, wanted or get_default_model(), default)
         return self._provider().get_model(wanted), None
 
-    def bare(self, agent: Agent, script: "Mapping[str, Script]") -> Model:
+    def bare(self, agent: Agent, script: "Mapping[str, Script]", model: str | None = None) -> Model:
         """The model of one agent, neither counted nor heard."""
-        return self.resolve(agent, RunConfig(), script=script, default=self.settings.model)[0]
+        return self.resolve(agent, RunConfig(), script=script, default=model or self.settings.model)[0]
 
     def _is_offline_for(self, name: str | None) -> bool:
         return self.offline

@@ -193,13 +193,13 @@ class Runs:
         from handler.runs.compaction import compacted
         from handler.runs.equipment import build
 
-        _, entry, agency = build(request.model)
+        await self._models.refresh()
+        name, entry, agency = build(request.model)
         items = read_items(await self._referred(request.input, owner)) if request.input else []
         if request.previous_response_id:
             place = await _stands(Responses(self.store, owner), request.previous_response_id)
             items = [*(item for turn in await load_turns(self.store, place) for item in turn.items), *items]
-        await self._models.refresh()
-        model = self._models.bare(agency.agents[entry], {entry: digest})
+        model = self._models.bare(agency.agents[entry], {entry: digest}, catalogue.entry(name).model)
         try:
             return await compacted(model, items, request.instructions)
         except ModelUnavailable as error:

@@ -39,16 +39,9 @@ class Equipment:
         refuse_clashes(agency, entry, request)
         history = await load_history(self._store, place)
         refuse_loose_ends(history, given)
-        response_id = run.response["id"]
-        narrator = Narrator(
-            run.output,
-            response=response_id,
-            agents=frozenset(agency.agents),
-            functions=frozenset(tool.name for tool in request.functions),
-            reasoning=request.reasoning is not None and request.reasoning.summary is not None,
-            silent=lambda name: name in agency.agents and _waits(agency.agents[name]),
-        )
-        self._limit(run.meter, request)
+        response_id, limits = run.response["id"], catalogue.entry(name)
+        narrator = _narrator(run, request, agency)
+        self._limit(run.meter, request, limits)
         store = self._store if request.stored else None
         journal = Journal(store, Responses(self._store, owner), response_id)
         if run.keeping:
@@ -58,22 +51,32 @@ class Equipment:
         seam.caller = _caller(run.response, owner)
         own(agency, seam)
         script = offline_script(catalogue.find(name)[1]) if self._models.offline else None
-        self._models.attach(agency, seam, script)
+        self._models.attach(agency, seam, script, limits.model)
         tools.install()
         run.desk = Desk(agency, entry, seam, history, given)
         if request.stored and not seam.asks_more and _has_cached_starters(agency.agents[entry]):
             run.desk.starters = starters.folder_of(owner, name)
         return journal
 
-    def _limit(self, meter: Meter, request: CreateResponse) -> None:
+    def _limit(self, meter: Meter, request: CreateResponse, agency: catalogue.Entry) -> None:
         """Offline only what was asked for: calls cost nothing there, and come to an end by themselves."""
         for setting, limit in (("max_model_calls", "most_calls"), ("max_output_tokens", "most_output_tokens")):
-            if not self._models.offline or setting in self._settings.model_fields_set:
-                setattr(meter, limit, getattr(self._settings, setting))
-            else:
-                setattr(meter, limit, math.inf)
+            asked = setting in self._settings.model_fields_set or not self._models.offline
+            general = getattr(self._settings, setting) if asked else math.inf
+            setattr(meter, limit, getattr(agency, setting) or general)
         meter.cap = request.max_output_tokens
         meter.most_tool_calls = request.max_tool_calls or math.inf
+
+
+def _narrator(run: Run, request: CreateResponse, agency: "Agency") -> Narrator:
+    return Narrator(
+        run.output,
+        response=run.response["id"],
+        agents=frozenset(agency.agents),
+        functions=frozenset(tool.name for tool in request.functions),
+        reasoning=request.reasoning is not None and request.reasoning.summary is not None,
+        silent=lambda name: name in agency.agents and _waits(agency.agents[name]),
+    )
 
 
 def _caller(response: Resource, owner: str) -> dict[str, Any]:
