@@ -24,6 +24,7 @@ _ITEMS = {
     "function_call_output": "response_input_item.FunctionCallOutput",
     "reasoning": "ResponseReasoningItem",
     "compaction": "ResponseCompactionItem",
+    "image_generation_call": "response_input_item.ImageGenerationCall",
 }
 _SPOKEN = {"output_text": "ResponseOutputText", "refusal": "ResponseOutputRefusal"}
 _HEARD = {"input_text": "ResponseInputText", "input_image": "ResponseInputImage", "input_file": "ResponseInputFile"}
@@ -32,6 +33,7 @@ _DEFAULTS: dict[str, Item] = {
     "output_text": {"annotations": []},
     "reasoning": {"id": "rs_", "summary": []},
     "compaction": {"id": "cmp_"},
+    "image_generation_call": {"id": "ig_", "result": None, "status": "completed"},
 }
 
 

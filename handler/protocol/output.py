@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 Event = dict[str, Any]
 Item = dict[str, Any]
+Status = Literal["completed", "incomplete", "failed"]
 Emit = Callable[..., None]
 """(type, **fields): an event, numbered by whoever sends it out."""
 
@@ -21,6 +22,7 @@ PREFIX = {
     "function_call_output": "fco",
     "reasoning": "rs",
     "compaction": "cmp",
+    "image_generation_call": "ig",
 }
 
 
@@ -138,7 +140,7 @@ class OpenItem:
             "response.function_call_arguments.delta", item_id=self.item["id"], output_index=self._index, delta=delta
         )
 
-    def close(self, final: Item | None = None, status: Literal["completed", "incomplete"] = "completed") -> None:
+    def close(self, final: Item | None = None, status: Status = "completed") -> None:
         """Nothing more comes. final: the whole item; what of it was not told yet is told now."""
         if self.closed:
             return
@@ -147,6 +149,9 @@ class OpenItem:
         self._close_part()
         if self.item["type"] == "function_call":
             self._close_call((final or self.item)["arguments"])
+        if self.item["type"] == "image_generation_call":
+            self.item |= final or {}
+            status = "failed" if status == "incomplete" or self.item["result"] is None else status
         self.closed = True
         self.item |= {"status": status}
         self._emit("response.output_item.done", output_index=self._index, item=_copy(self.item))
@@ -213,8 +218,7 @@ class Output:
 
     def add(self, item: Item, known: str | None = None) -> None:
         """A whole item: opened, told and closed."""
-        empty = {**item, _PARTS[item["type"]]: []} if item["type"] in _PARTS else item
-        self.open({**empty, "arguments": ""} if item["type"] == "function_call" else empty, known).close(item)
+        self.open(begun(item), known).close(item)
 
     def restore(self, events: Iterable[Event], kept: Container[str]) -> None:
         """Take in what an interrupted run has told, and close what is neither done nor among `kept` ids."""
@@ -237,6 +241,16 @@ class Output:
         """Close what is still open as incomplete."""
         for each in self._opened:
             each.close(status="incomplete")
+
+
+def begun(item: Item) -> Item:
+    """Return an item as it is when it opens: without what comes when it grows."""
+    empty: Item = {name: [] for name in ("content", "summary") if name in item}
+    if "arguments" in item:
+        empty["arguments"] = ""
+    if "result" in item:
+        empty["result"] = None  # the client is sent an image once
+    return {**item, **empty}
 
 
 def _copy(item: Item) -> Item:

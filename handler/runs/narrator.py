@@ -7,6 +7,8 @@ an item of its own: who, which tool, whether it is done; never arguments, output
 Such an item is of type `reasoning`, because that is what every client knows and none acts on: a `function_call` would
 ask the client to run it. Beside its `summary` it has `agent`, `tool`, for a colleague `recipient`, and `parent`, the
 id of the item within which it happens.
+
+An image that the speaking agent had the provider make is an `image_generation_call`, as at OpenAI.
 """
 
 import json
@@ -17,10 +19,14 @@ from typing import Any
 
 from openai.types.responses import ResponseStreamEvent
 
-from handler.protocol.output import Item, OpenItem, Output, item_id
+from handler.protocol.output import Item, OpenItem, Output, begun, item_id
 
 _within: ContextVar[str | None] = ContextVar("within", default=None)  # the item of the tool call that runs here
 _PARTS = {"output_text": ("type", "text", "annotations"), "refusal": ("type", "refusal")}
+_IMAGES = 4_500_000  # characters of base64, of all images of a response
+_TOO_LARGE = (
+    "The image is too large for an answer: use a smaller size, or output_format 'webp' with output_compression."
+)
 _DELTAS = {
     "response.content_part.added": "content_index",
     "response.output_text.delta": "content_index",
@@ -124,6 +130,8 @@ class Narrator:
             return {**shown, "phase": phase} if phase else shown
         if item.type == "function_call" and item.name in self.functions:
             return {key: getattr(item, key) for key in ("type", "call_id", "name", "arguments")}
+        if item.type == "image_generation_call":
+            return {"type": item.type, "agent": agent, **self._image(item.result)}
         if item.type == "reasoning" and self._reasoning:
             return {
                 "type": "reasoning",
@@ -136,8 +144,16 @@ class Narrator:
         if item.type == "function_call" and item.name.startswith("transfer_to_") and item.name not in self.functions:
             return self._activity(agent, item.name, item.arguments)
         if item.type.endswith("_call") and item.type != "function_call":
-            return self._activity(agent, item.type.removesuffix("_call"), "")
+            named = item.type in ("mcp_call", "custom_tool_call")
+            return self._activity(agent, item.name if named else item.type.removesuffix("_call"), "")
         return None
+
+    def _image(self, result: str | None) -> Item:
+        """An image as base64, as long as the whole answer stays below the 6 MB that Lambda can send."""
+        images = [item["result"] or "" for item in self._output.items if item["type"] == "image_generation_call"]
+        if result and len(result) + sum(map(len, images)) > _IMAGES:
+            return {"result": None, "error": _TOO_LARGE}
+        return {"result": result}
 
     def new_id(self, kind: str) -> str:
         """For an item that is not told of yet."""
@@ -145,10 +161,7 @@ class Narrator:
 
     def start(self, shown: Item, known: str | None) -> OpenItem:
         """An item that grows."""
-        empty: Item = {name: [] for name in ("content", "summary") if name in shown}
-        if "arguments" in shown:
-            empty["arguments"] = ""
-        return self._output.open({**shown, **empty} if "tool" not in shown else shown, known)
+        return self._output.open(shown if "tool" in shown else begun(shown), known)
 
     def _activity(self, agent: str, tool: str, arguments: str) -> Item:
         recipient = _recipient(arguments)

@@ -77,7 +77,15 @@ class _Client:
         assert item["id"] not in self.part, "closed before its part"
         assert (item["type"] == "function_call") == (item["id"] in self.told)
         self.told.discard(item["id"])
-        assert item["status"] in ("completed", "incomplete")
+        if item["type"] == "image_generation_call":  # it comes at once
+            assert self.items[index]["result"] is None
+            assert item["status"] == ("completed" if item["result"] else "failed")
+            self.items[index] = {
+                **self.items[index],
+                **{name: item[name] for name in ("result", "error") if name in item},
+            }
+        else:
+            assert item["status"] in ("completed", "incomplete")
         assert item == {**self.items[index], "status": item["status"]}
         self.items[index]["status"] = item["status"]
 
