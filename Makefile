@@ -24,6 +24,10 @@ run: ## serve the agencies on 127.0.0.1 (PORT=8000), embedded store, offline mod
 	@scripts/setup run
 	@PORT=$(PORT) $(BIN)/python -m handler.local
 
+files: ## upload the files_folder of every agent to OPENAI_API_KEY's account, each once
+	@scripts/setup run
+	@$(BIN)/python -m handler.files
+
 key: ## make an API key for OWNER=name, and what to put into API_KEYS; SECRET=id puts it into that secret
 	@scripts/setup run
 	@$(BIN)/python -m handler.auth "$$OWNER" $(if $(SECRET),--secret "$(SECRET)")
@@ -113,5 +117,5 @@ lock: ## compile requirements*.in to hashed requirements*.txt
 	$(UV) pip compile -q requirements-dev.in -o requirements-dev.txt --override requirements-overrides.in --python-version 3.13 --universal --generate-hashes --no-header
 	$(UV) pip compile -q requirements-emulator.in -o requirements-emulator.txt --python-version 3.13 --universal --generate-hashes --no-header
 
-.PHONY: help run key test e2e check format loop-table bench bundle synth sam bootstrap deploy model-key ask stream logs destroy lock
+.PHONY: help run files key test e2e check format loop-table bench bundle synth sam bootstrap deploy model-key ask stream logs destroy lock
 .DEFAULT_GOAL := help
