@@ -3,10 +3,7 @@
 import gc
 import os
 
-from handler import compiled, deferred
-
-# Importing agency_swarm would load a `.env` from above site-packages over the real variables, after we have read them.
-os.environ["PYTHON_DOTENV_DISABLED"] = "1"
+from handler import compiled, deferred, dotenv_at_import
 
 compiled.install()
 
@@ -16,5 +13,6 @@ _IS_PREPARED = os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") in ("snap-start"
 _ON_LAMBDA = "AWS_LAMBDA_FUNCTION_NAME" in os.environ
 if os.environ.get("DEFER_IMPORTS") != "0" and not _IS_PREPARED:
     deferred.install(freeze=_ON_LAMBDA)
+dotenv_at_import.disable()
 if _ON_LAMBDA:
     gc.disable()  # importing leaves no garbage; `snapshot.register`, at the end of an entry, enables it again

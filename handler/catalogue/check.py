@@ -15,7 +15,7 @@ from types import FunctionType, TracebackType
 from typing import Any
 
 from handler import catalogue, credentials
-from handler.catalogue import claims, variables
+from handler.catalogue import claims, roots, tool_files, variables
 from handler.catalogue.building import LostTool, build
 from handler.catalogue.entries import CreateAgency, Factory
 from handler.errors import AgencyMisconfigured
@@ -62,9 +62,9 @@ def survey(*, fill: bool = False) -> list[Finding]:
     fill: put a placeholder where an environment variable is missing and go on, to find the others too.
     """
     credentials.prepare()
-    claimed: dict[Path, set[str]] = {}
+    owners: dict[str, Path] = {}
     with _no_connections():
-        return [_finding(name, create_agency, claimed, fill=fill) for name, create_agency in _read().items()]
+        return [_finding(name, create_agency, owners, fill=fill) for name, create_agency in _read().items()]
 
 
 def _read() -> dict[str, CreateAgency]:
@@ -76,7 +76,7 @@ def _read() -> dict[str, CreateAgency]:
         raise AgencyMisconfigured(f"agents/agencies.py: {reason(error)}") from error
 
 
-def _finding(name: str, create_agency: CreateAgency, claimed: dict[Path, set[str]], *, fill: bool) -> Finding:
+def _finding(name: str, create_agency: CreateAgency, owners: dict[str, Path], *, fill: bool) -> Finding:
     finding = Finding(name)
     error = _attempt(finding, create_agency)
     for _ in range(_MOST_ATTEMPTS):
@@ -88,11 +88,25 @@ def _finding(name: str, create_agency: CreateAgency, claimed: dict[Path, set[str
             break
         os.environ.update(dict.fromkeys(missing, _PLACEHOLDER))
         error = _attempt(finding, create_agency)
-    if isinstance(create_agency, Factory):
-        claimed |= claims.of_agency(create_agency.__module__, error)
-    wrong = claims.conflict(claimed) or (reason(error, create_agency) if error and _counts(error, finding) else None)
+    claimed = claims.of_agency(create_agency.__module__, error) if isinstance(create_agency, Factory) else {}
+    wrong = claims.conflict(claimed, owners)
+    if not wrong and error and _counts(error, finding):
+        wrong = reason(error, create_agency)
+    wrong = wrong or _lost_tool(create_agency, finding)
     finding.problem = f"agency {name!r}: {wrong}" if wrong else None
     return finding
+
+
+def _lost_tool(create_agency: CreateAgency, finding: Finding) -> str | None:
+    """A tool that the framework passes over: the agency would run without it."""
+    described = finding.description or {"agents": []}
+    names = {tool for agent in described["agents"] for tool in agent["tools"]}
+    packages = roots.packages(create_agency.__module__) if isinstance(create_agency, Factory) else []
+    folders = [folder for package in packages for folder in roots.folders(package)]
+    for file, line, tool in tool_files.without_tool():
+        if tool not in names and any(Path(file).is_relative_to(folder) for folder in folders):
+            return f"the tool {tool} is not found: name the class like its file ({_relative(file)}:{line})"
+    return None
 
 
 def _attempt(finding: Finding, create_agency: CreateAgency) -> Exception | None:

@@ -3,7 +3,7 @@
 import ast
 import sys
 from collections.abc import Iterable, Iterator
-from importlib.machinery import PathFinder
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 
 from handler.catalogue import roots
@@ -11,15 +11,17 @@ from handler.catalogue import roots
 _PROJECT = Path(__file__).parents[2]
 
 
-def conflict(claimed: dict[Path, set[str]]) -> str | None:
-    """Return what is wrong with the names that folders claim: two claim one, or it is somebody else's already."""
-    owner: dict[str, Path] = {}
-    for folder, names in claimed.items():
+def conflict(claims: dict[Path, set[str]], owners: dict[str, Path]) -> str | None:
+    """Return what is wrong with the names that an agency's folders claim: another folder's, or somebody else's already.
+
+    owners: name -> the folder that has claimed it; names that nothing is wrong with are added.
+    """
+    for folder, names in claims.items():
         for name in sorted(names):
-            if (other := owner.setdefault(name, folder)) != folder:
-                return f"{_shown(other)} and {_shown(folder)} both have a module {name!r}, and import it: rename one"
             if taken := _taken(folder, name):
                 return f"{_shown(folder)} imports its own module {name!r}, but that is the name of {taken}: rename it"
+            if (other := owners.setdefault(name, folder)) != folder:
+                return f"{_shown(other)} and {_shown(folder)} both have a module {name!r}, and import it: rename one"
     return None
 
 
@@ -75,14 +77,23 @@ def _taken(folder: Path, name: str) -> str | None:
     if name in sys.builtin_module_names or name in sys.stdlib_module_names:
         return "a module of the standard library" if _is_module(folder, name) else None
     spec = PathFinder.find_spec(name)
-    place = Path(spec.origin or next(iter(spec.submodule_search_locations or ()), "")) if spec else None
-    if place is None or place.is_relative_to(folder / name) or place == folder / f"{name}.py":
+    place = _place(spec) if spec else None
+    if place is None or place in (folder / name, folder / f"{name}.py"):
         return None
+    if place == folder:
+        return f"the folder that it lies in, {_shown(folder)}"
     if place.is_relative_to(folder.parent):
-        return _shown(place if place.is_dir() or place.name != "__init__.py" else place.parent)
+        return _shown(place)
     if place.is_relative_to(_PROJECT) and "site-packages" not in place.parts:
         return f"{place.relative_to(_PROJECT).parts[0]}/ of this project"
     return f"an installed package ({name})" if _is_module(folder, name) else None
+
+
+def _place(spec: ModuleSpec) -> Path:
+    """The file of a module, or the folder of a package."""
+    if spec.submodule_search_locations:
+        return Path(next(iter(spec.submodule_search_locations))).resolve()
+    return Path(spec.origin or "").resolve()
 
 
 def _is_module(folder: Path, name: str) -> bool:

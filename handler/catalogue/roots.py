@@ -49,9 +49,9 @@ def modules_in(folder: Path) -> dict[str, Path]:
 
 
 def _register(module: str) -> None:
-    for finder, place in ((_Parts, 0), (_Siblings, len(sys.meta_path))):
-        if finder not in sys.meta_path:
-            sys.meta_path.insert(place, finder)
+    if _Parts not in sys.meta_path:
+        sys.meta_path.insert(0, _Parts)
+        sys.meta_path.append(_Siblings)
     for package in reversed(packages(module)):
         if package not in _roots and (spec := find_spec(package)) and spec.submodule_search_locations:
             _roots[package] = tuple(Path(each).resolve() for each in spec.submodule_search_locations)
