@@ -9,7 +9,7 @@ CONTEXT = -c environment=$(ENVIRONMENT) $(if $(ARCHITECTURE),-c architecture=$(A
 BIN := .venv/bin
 PYTEST = $(BIN)/python -m pytest -n 2 --dist loadfile --ignore=tests/e2e
 UV = $(shell command -v uv || echo $(BIN)/uv)
-export PYTHONPATH := .:agents
+export PYTHONPATH := $(CURDIR):$(CURDIR)/agents
 export OWNER URL KEY AGENCY
 export MESSAGE := $(value MESSAGE)
 # cdk reads the one, boto3 the other
@@ -83,7 +83,7 @@ bootstrap: node_modules ## prepare your AWS account and region for deployments, 
 
 deploy: node_modules ## put ENVIRONMENT=dev into your AWS account (`cdk deploy --all`)
 	@scripts/setup dev
-	@$(CDK) deploy --all $(CONTEXT) $(ARGS)
+	@$(CDK) deploy --all $(CONTEXT) -c deploying=true $(ARGS)
 	@echo "Next: the lines FirstKey and ModelKey above are commands; then make ask URL=... KEY=... MESSAGE=..."
 
 model-key: ## put the key of the model's provider, which is asked for, into SECRET=id

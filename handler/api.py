@@ -11,10 +11,12 @@ from typing import Any
 
 from handler import snapshot, telemetry
 from handler.app import app
+from handler.catalogue import manifest
 from handler.event_loop import EnvironmentLoop
 from handler.settings import get_settings
 
 environment = EnvironmentLoop(app, get_settings().event_loop, report=telemetry.report)
+telemetry.report_not_configured(manifest.not_configured())
 snapshot.register(environment)
 
 

@@ -14,6 +14,7 @@ import tempfile
 from typing import TYPE_CHECKING
 
 from handler import environment
+from handler.catalogue import manifest
 from handler.event_loop import EnvironmentLoop
 from handler.settings import get_settings
 
@@ -77,7 +78,7 @@ async def _rehearse() -> None:
     settings = get_settings().model_copy(update={"openai_api_key": None, "openai_api_key_secret": None})
     runs = Runs(settings)
     try:
-        for name in catalogue.factories().keys() - catalogue.not_configured().keys():
+        for name in catalogue.factories().keys() - manifest.not_configured().keys():
             try:
                 name, create_agency = catalogue.find(name)
                 if _is_harmless(catalogue.build(create_agency)):

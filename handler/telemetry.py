@@ -25,6 +25,7 @@ _COUNTS = {
     "journal_hits": "JournalHits",
     "handovers": "Handovers",
     "lease_steals": "LeaseSteals",
+    "not_configured": "AgenciesNotConfigured",
 }
 _TIMES = {"run_duration_ms": "RunDuration", "queue_age_ms": "QueueAge"}
 # At INFO, which Lambda's JSON log format asks for, its log repeats what the agents say to each other.
@@ -59,6 +60,12 @@ def report_run(facts: dict[str, Any]) -> None:
 def report_sweep(expired: int) -> None:
     """Print how many attempts a sweep has found that died without a word."""
     print(json.dumps(_metrics({"ExpiredLeases": expired})), flush=True)
+
+
+def report_not_configured(lacking: Mapping[str, list[str]]) -> None:
+    """Print which agencies lack which environment variables, if any does, when an environment starts."""
+    if lacking:
+        print(json.dumps({"not_configured": lacking, **_metrics({"AgenciesNotConfigured": len(lacking)})}), flush=True)
 
 
 def _of_run(facts: Mapping[str, float]) -> tuple[dict[str, float], dict[str, float]]:

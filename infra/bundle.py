@@ -5,6 +5,7 @@ The folder `agents/` itself must not be in it: there, `agents` is the import nam
 """
 
 import fcntl
+import json
 import os
 import shutil
 import subprocess
@@ -17,8 +18,10 @@ from typing import Literal
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 from infra import (
+    bundle_agencies,
     bundle_bytecode,
     bundle_dataclasses,
+    bundle_imports,
     bundle_left_out,
     bundle_native,
     bundle_services,
@@ -65,11 +68,16 @@ def zipped(architecture: Architecture) -> Path:
 
 def make(folder: Path, architecture: Architecture) -> None:
     """The folder, which must not be there, and beside it the zip."""
-    code = bundle_sources.agents_code()
+    agencies = bundle_agencies.survey()
+    files = bundle_imports.reachable(agencies.files, agencies.roots)
+    code = "\n".join(file.read_text() for file in files)
     _install(folder, architecture, code)
     bundle_left_out.remove_files(folder, code)
     bundle_services.trim(folder)
     bundle_sources.copy_into(folder)
+    (folder / bundle_agencies.MANIFEST).write_text(json.dumps(agencies.manifest, sort_keys=True))
+    ours = [*(ROOT / "handler").rglob("*.py"), *files]
+    bundle_imports.check(ours, agencies.roots, code, bundle_sources.names(folder) | sys.stdlib_module_names)
     bundle_native.drop_symbols(folder)
     bundle_bytecode.write(folder, bundle_dataclasses.texts())
     size = sum(parts(folder).values())
@@ -141,6 +149,8 @@ def _alone(folder: Path) -> Iterator[None]:
 def _main(architecture: Architecture) -> None:
     folder = build(architecture)
     archive = _beside(folder, ".zip")
+    for agency, variables in bundle_agencies.lacking(folder).items():
+        print(f"Agency {agency!r} needs {' and '.join(variables)} where it is deployed.", file=sys.stderr)
     sizes = parts(folder)
     print(folder)
     print(f"{sizes.total() / 1e6:.1f} MB unzipped, {archive.stat().st_size / 1e6:.1f} MB zipped; the largest:")

@@ -16,6 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from infra.bundle import Architecture
 from infra.refusals import DeploymentError, refuse
 
+DEPLOYING = "deploying"  # in the context: what may only be wrong in a template that nobody deploys is refused
 PROJECT = "agency-lambda"  # the first part of every stack's name; another one for another project in this account
 
 
@@ -78,6 +79,7 @@ def chosen(node: Node) -> Environment:
         DeploymentError: names what is unknown or would be refused by AWS.
     """
     context = {name: value for name, value in node.get_all_context().items() if name.isidentifier()}
+    context.pop(DEPLOYING, None)
     name = context.pop("environment", "dev")
     known = {each.name for each in fields(Environment)} - {"name"}
     if name not in ENVIRONMENTS:

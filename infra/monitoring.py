@@ -51,6 +51,12 @@ class Monitoring(Construct):
             self._alarm(
                 "ModelFailures", self._own("ModelFailures"), 5, "the model's provider fails or refuses the key"
             ),
+            self._alarm(
+                "AgenciesNotConfigured",
+                self._own("AgenciesNotConfigured"),
+                1,
+                "an agency lacks a variable and answers 503: the log names it",
+            ),
             self._alarm("Tokens", tokens, environment.tokens_per_hour, "more tokens in an hour than tokens_per_hour"),
         ]
         self._dashboard(functions, api, queue)

@@ -1,6 +1,7 @@
 """What AWS would refuse, or take and not do: said in a sentence when the template is made, not after ten minutes."""
 
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -32,6 +33,19 @@ def refuse(environment: "Environment") -> None:
     for wrong, sentence in _rules(environment):
         if wrong:
             raise DeploymentError(f"{sentence} (environment {environment.name})")
+
+
+def unconfigured(of: "Environment", lacking: Mapping[str, list[str]]) -> list[str]:
+    """Return a sentence for each agency that an environment leaves without a variable that it cannot be built without.
+
+    lacking: agency -> variables. A secret that is named X_SECRET gives X as well.
+    """
+    given = {*of.variables, *of.secrets, *(name.removesuffix("_SECRET") for name in of.secrets)}
+    return [
+        f"agency {agency!r} needs {' and '.join(missing)}: name it in variables or secrets of environment {of.name}"
+        for agency, names in lacking.items()
+        if (missing := [name for name in names if name not in given])
+    ]
 
 
 def refuse_mixed(path: str, *, route_streams: bool, function_streams: bool) -> None:

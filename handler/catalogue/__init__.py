@@ -8,6 +8,7 @@ from handler.catalogue.building import build
 from handler.catalogue.description import describe
 from handler.catalogue.entries import CreateAgency, Entry
 from handler.errors import AgencyNotConfigured, UnknownName
+from handler.event_loop import current
 
 __all__ = [
     "CreateAgency",
@@ -22,7 +23,6 @@ __all__ = [
     "factories",
     "find",
     "knows_agents",
-    "not_configured",
     "unknown_agent",
 ]
 
@@ -63,6 +63,8 @@ def find(name: str | None) -> tuple[str, CreateAgency]:
         said = f"There is no agency {name[:99]!r}. GET /agencies lists them."
         raise UnknownName(said, param="model", code="model_not_found")
     if lacking := manifest.lacking(name):
+        if invocation := current.get():
+            invocation.ledger.facts["not_configured"] = 1
         missing = LookupError(f"the environment lacks {', '.join(lacking)}")  # for the log, not for the caller
         raise AgencyNotConfigured(f"The agency {name!r} is not configured.") from missing
     return name, known[name]
@@ -113,8 +115,3 @@ def described(name: str, create_agency: CreateAgency) -> dict[str, Any]:
     if create_agency not in _described:
         _described[create_agency] = describe(name, build(create_agency))
     return _described[create_agency]
-
-
-def not_configured() -> dict[str, list[str]]:
-    """Return the agencies that lack environment variables: name -> variables."""
-    return {name: lacking for name in factories() if (lacking := manifest.lacking(name))}

@@ -1,14 +1,14 @@
 """`python -m handler.catalogue FILE`: check every agency, and write what was found into FILE, for `infra.bundle`.
 
-Shape: {"agencies": the manifest, see handler/catalogue/manifest.py; "problems": sentences; "lacks": sentences;
-"files": paths of the user's files that were imported}.
+Shape: {"manifest": see handler/catalogue/manifest.py; "problems": sentences; "files": the user's files that were
+imported; "roots": the folders in which they find one another by name}.
 """
 
 import json
 import sys
 from pathlib import Path
 
-from handler.catalogue import claims
+from handler.catalogue import claims, roots
 from handler.catalogue.check import survey
 from handler.errors import AgencyMisconfigured
 
@@ -18,14 +18,13 @@ def main(target: Path) -> None:
     try:
         found = survey(fill=True)
     except AgencyMisconfigured as error:
-        target.write_text(json.dumps({"problems": [str(error)]}))
+        target.write_text(json.dumps({"manifest": {}, "problems": [str(error)]}))
         return
-    agencies = {each.name: {"variables": list(each.variables), "description": each.description} for each in found}
     said = {
-        "agencies": agencies,
+        "manifest": {each.name: {"variables": list(each.variables), "description": each.description} for each in found},
         "problems": [each.problem for each in found if each.problem],
-        "lacks": [sentence for each in found for sentence in each.lacks],
         "files": sorted(map(str, claims.loaded(_agents()))),
+        "roots": [str(_agents()), *map(str, roots.all_folders())],
     }
     target.write_text(json.dumps(said))
 

@@ -6,16 +6,17 @@ It asks no model, runs no tool and opens no connection to another machine.
 import os
 import socket
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from types import FunctionType, TracebackType
+from types import FunctionType
 from typing import Any
 
 from handler import catalogue, credentials
-from handler.catalogue import claims, roots, tool_files, variables
+from handler.catalogue import claims, own_modules, roots, tool_files, variables
 from handler.catalogue.building import LostTool, build
 from handler.catalogue.entries import CreateAgency, Factory
 from handler.errors import AgencyMisconfigured
@@ -61,6 +62,7 @@ def survey(*, fill: bool = False) -> list[Finding]:
 
     fill: put a placeholder where an environment variable is missing and go on, to find the others too.
     """
+    own_modules.import_all()
     credentials.prepare()
     owners: dict[str, Path] = {}
     with _no_connections():
@@ -80,10 +82,10 @@ def _finding(name: str, create_agency: CreateAgency, owners: dict[str, Path], *,
     finding = Finding(name)
     error = _attempt(finding, create_agency)
     for _ in range(_MOST_ATTEMPTS):
-        missing = variables.lacking(error) if error else []
+        missing = variables.lacking(error) if error else {}
         if not error or not missing:
             break
-        finding.variables |= dict.fromkeys(missing, place(error))
+        finding.variables |= {name: place(raised) for name, raised in missing.items()}
         if not fill or any(variable in os.environ for variable in missing):
             break
         os.environ.update(dict.fromkeys(missing, _PLACEHOLDER))
@@ -151,16 +153,10 @@ def place(error: BaseException) -> str:
     cause = _cause(error)
     if isinstance(cause, SyntaxError) and cause.filename:
         return f"{_relative(cause.filename)}:{cause.lineno}"
-    found = [*_lines(error.__traceback__), *(_lines(cause.__traceback__) if cause is not error else [])]
+    found = [(frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(cause.__traceback__)]
     own = [line for line in found if not line[0].startswith(_NOT_THE_USERS)]
     file, number = (own or found or [("?", 0)])[-1]
     return f"{_relative(file)}:{number}"
-
-
-def _lines(traceback: TracebackType | None) -> Iterator[tuple[str, int]]:
-    while traceback is not None:
-        yield traceback.tb_frame.f_code.co_filename, traceback.tb_lineno
-        traceback = traceback.tb_next
 
 
 def _defined(create_agency: CreateAgency | None) -> str:

@@ -2,11 +2,12 @@
 
 import ast
 import sys
+import traceback
 from collections.abc import Iterable, Iterator
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 
-from handler.catalogue import roots
+from handler.catalogue import roots, variables
 
 _PROJECT = Path(__file__).parents[2]
 
@@ -39,10 +40,8 @@ def of_agency(module: str, raised: BaseException | None = None) -> dict[Path, se
 def loaded(folder: Path, raised: BaseException | None = None) -> set[Path]:
     """Return the files below a folder that were imported, those included in which an error was raised."""
     files = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
-    traceback = raised.__traceback__ if raised else None
-    while traceback is not None:
-        files.add(traceback.tb_frame.f_code.co_filename)
-        traceback = traceback.tb_next
+    for error in variables.chain(raised) if raised else ():
+        files |= {frame.f_code.co_filename for frame, _ in traceback.walk_tb(error.__traceback__)}
     return {path for file in files if isinstance(file, str) and (path := Path(file)).is_relative_to(folder)}
 
 

@@ -19,9 +19,15 @@ def _read() -> dict[str, Any]:
 
 
 def lacking(name: str) -> list[str]:
-    """Return the variables that an agency needs and the environment does not have."""
+    """Return the variables that an agency needs and the environment has neither as a value nor as a secret's name."""
     known = _read().get(name)
-    return [variable for variable in known["variables"] if variable not in os.environ] if known else []
+    names = known["variables"] if known else []
+    return [name for name in names if not {name, f"{name}_SECRET"} & os.environ.keys()]
+
+
+def not_configured() -> dict[str, list[str]]:
+    """Return the agencies that lack environment variables: name -> variables."""
+    return {name: missing for name in _read() if (missing := lacking(name))}
 
 
 def description(name: str) -> dict[str, Any] | None:

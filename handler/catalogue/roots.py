@@ -42,6 +42,11 @@ def folders(package: str) -> tuple[Path, ...]:
     return _roots.get(package, ())
 
 
+def all_folders() -> list[Path]:
+    """Return the folders of every root that was registered."""
+    return [folder for found in _roots.values() for folder in found]
+
+
 def modules_in(folder: Path) -> dict[str, Path]:
     """What can be imported from a folder by a name alone: name -> its file or folder."""
     found = {path.name: path for path in folder.iterdir() if path.is_dir() and path.name.isidentifier()}

@@ -1,28 +1,31 @@
 """Which environment variable an exception says is missing."""
 
 import os
+import traceback
 from collections.abc import Iterator
-from types import TracebackType
-from typing import Any
 
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings
 
 
-def lacking(error: BaseException) -> list[str]:
-    """Return the variables whose absence raised an error: by `os.environ[...]`, or as a field of a settings class."""
+def lacking(error: BaseException) -> dict[str, BaseException]:
+    """Return the variables whose absence raised an error, by `os.environ[...]` or as a field of a settings class.
+
+    Shape: name -> the error that says so, which may be a cause of the given one.
+    """
     for each in chain(error):
         if isinstance(each, KeyError) and any(
-            frame.f_code is os.environ.__class__.__getitem__.__code__ for frame in _frames(each.__traceback__)
+            frame.f_code is os.environ.__class__.__getitem__.__code__
+            for frame, _ in traceback.walk_tb(each.__traceback__)
         ):
-            return [str(each.args[0])]
+            return {str(each.args[0]): each}
         if isinstance(each, ValidationError) and (settings := _settings(each)):
-            return [
-                _variable(settings, str(one["loc"][0]))
+            return {
+                _variable(settings, str(one["loc"][0])): each
                 for one in each.errors()
                 if one["type"] == "missing" and len(one["loc"]) == 1
-            ]
-    return []
+            }
+    return {}
 
 
 def chain(error: BaseException) -> Iterator[BaseException]:
@@ -35,15 +38,9 @@ def chain(error: BaseException) -> Iterator[BaseException]:
         link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
 
 
-def _frames(traceback: TracebackType | None) -> Iterator[Any]:
-    while traceback is not None:
-        yield traceback.tb_frame
-        traceback = traceback.tb_next
-
-
 def _settings(error: ValidationError) -> type[BaseSettings] | None:
     """The settings class that was being made, from the frame of its `__init__`."""
-    for frame in _frames(error.__traceback__):
+    for frame, _ in traceback.walk_tb(error.__traceback__):
         for value in frame.f_locals.values():
             if isinstance(value, BaseSettings) and type(value).__name__ == error.title:
                 return type(value)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from agreement_desk.offline import SCRIPT
-from infra import bundle, bundle_sources
+from infra import bundle, bundle_imports
 from tests.conftest import QUESTION, sse
 from tests.events import rest_event
 from tests.issuer import openid_issuer
@@ -74,8 +74,11 @@ def inside(folder: Path, what: str, given: Any = None, **variables: str) -> Any:
 def openapi_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bundle of a project whose code asks for OpenAPI tools."""
     folder = tmp_path_factory.mktemp("openapi") / "bundle"
+    asks = folder.with_name("asks.py")
+    asks.write_text("ToolFactory.from_openapi_schema(...)")
+    reachable = bundle_imports.reachable
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bundle_sources, "agents_code", lambda: "ToolFactory.from_openapi_schema(...)")
+        patch.setattr(bundle_imports, "reachable", lambda files, roots: [*reachable(files, roots), asks])
         bundle.make(folder, HOST)
     return folder
 

@@ -1,0 +1,261 @@
+"""What the check at start refuses, and how it says so."""
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from handler.catalogue.check import Finding, check, survey
+from handler.errors import AgencyMisconfigured
+from tests.catalogue.agencies import AGENCY
+from tests.catalogue.conftest import Agents
+
+ROOT = Path(__file__).parents[2]
+ONE = {"one": "one.agency:create_agency"}
+WITH_TOOLS = AGENCY.replace('instructions="."', 'instructions=".", tools_folder="./tools"')
+TOOL = """
+from agency_swarm.tools import BaseTool
+
+class {name}(BaseTool):
+    "Does it."
+
+    def run(self):
+        raise AssertionError("the check runs no tool")
+"""
+SETTINGS = """
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="SHOP_")
+    token: str
+    region: str = Field(alias="SHOP_AREA")
+    there: int = 1
+
+Settings()
+"""
+
+
+def refusal() -> str:
+    with pytest.raises(AgencyMisconfigured) as caught:
+        check()
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ({}, "ModuleNotFoundError: No module named 'one'"),
+        ({"one/other": ""}, "ModuleNotFoundError: No module named 'one.agency'"),
+        (
+            {"one/agency": "x = 1\nimport nowhere"},
+            "ModuleNotFoundError: No module named 'nowhere' (agents/one/agency.py:2)",
+        ),
+        ({"one/agency": "def f(:\n    pass"}, "(agents/one/agency.py:1)"),
+        ({"one/agency": "import json\n\njson.loads('')"}, "JSONDecodeError: "),
+        ({"one/agency": "import json\n\njson.loads('')"}, "(agents/one/agency.py:3)"),
+        (
+            {"one/agency": "def create_agency():\n    return 1 / 0"},
+            "ZeroDivisionError: division by zero (agents/one/agency.py:2)",
+        ),
+        ({"one/agency": "\ndef create_agency(): return 7"}, "returned int, not an Agency. (agents/one/agency.py:2)"),
+        (
+            {"one/agency": f"{AGENCY}\nonly = create_agency()\ndef create_agency(): return only"},
+            "the same Agency twice",
+        ),
+        ({"one/agency": AGENCY.replace('"."', '"./gone.md"')}, "The instructions file of One does not exist"),
+        ({"one/agency": AGENCY, "one/offline": "import nowhere"}, "(agents/one/offline.py:1)"),
+    ],
+)
+def test_what_cannot_be_built_is_refused_with_file_and_line(agents: Agents, files: dict[str, str], said: str) -> None:
+    agents(ONE, **files)
+    found = refusal()
+    assert found.startswith("agency 'one': ")
+    assert said in found
+
+
+@pytest.mark.parametrize(
+    ("tool", "said"),
+    [
+        ("import nowhere", "ModuleNotFoundError: No module named 'nowhere' (agents/one/tools/Price.py:1)"),
+        ("x = 1\nraise OSError('no')", "OSError: no (agents/one/tools/Price.py:2)"),
+        ("def f(:", "SyntaxError: "),
+        (
+            TOOL.format(name="Prices"),
+            "the tool Prices is not found: name the class like its file (agents/one/tools/Price.py:4)",
+        ),
+    ],
+)
+@pytest.mark.parametrize("made", ["in the factory", "at the module's top"])
+def test_a_lost_tool_is_refused_with_file_and_line(agents: Agents, tool: str, said: str, made: str) -> None:
+    code = WITH_TOOLS
+    if made != "in the factory":
+        code = code.replace("def create", 'one = Agent(name="One", tools_folder="./tools")\ndef create')
+        code = code.replace('Agency(Agent(name="One", instructions=".", tools_folder="./tools"))', "Agency(one)")
+    agents(ONE, **{"one/agency": code, "one/tools/Price": tool, "one/tools/Other": TOOL.format(name="Other")})
+    assert said in refusal()
+    assert said in refusal()  # nor is it there without its tool when it is asked for again
+
+
+def test_what_lies_beside_the_tools_is_no_lost_tool(agents: Agents) -> None:
+    base = (
+        TOOL.format(name="Base").replace("def run", "def help").replace("raise", "return 1\n    def run(self): raise")
+    )
+    derived = "from .base import Base\nclass Price(Base):\n    'Says it.'\n    def run(self): ..."
+    agents(
+        ONE,
+        **{
+            "one/agency": WITH_TOOLS,
+            "one/tools/base": base,
+            "one/tools/Price": derived,
+            "one/tools/constants": "A = 1",
+        },
+        **{"one/tools/two": "from agents import function_tool\n@function_tool\ndef f(): ..." + TOOL.format(name="X")},
+    )
+    check()
+
+
+@pytest.mark.parametrize(
+    ("code", "names"),
+    [
+        ("import os\n\nTOKEN = os.environ['SHOP_TOKEN']", {"SHOP_TOKEN": "agents/one/agency.py:3"}),
+        (
+            "from os import environ as e\nA = e['A_1']\nB = e['B_2']",
+            {"A_1": "agents/one/agency.py:2", "B_2": "agents/one/agency.py:3"},
+        ),
+        (
+            "from settings import S",
+            {"SHOP_TOKEN": "agents/one/settings.py:11", "SHOP_AREA": "agents/one/settings.py:11"},
+        ),
+        (
+            "import os\ntry:\n    os.environ['X']\nexcept KeyError as e:\n    raise RuntimeError('no X') from e",
+            {"X": "agents/one/agency.py:3"},
+        ),
+        ("import os\nPORT = int(os.environ['PORT_1'])", {"PORT_1": "agents/one/agency.py:2"}),
+    ],
+)
+def test_a_variable_that_is_missing_is_named(agents: Agents, code: str, names: dict[str, str]) -> None:
+    agents(ONE, **{"one/agency": f"{code}\n{AGENCY}", "one/settings": f"{SETTINGS}\nS = 1"})
+    first = next(iter(names))
+    assert f"agency 'one' lacks the variable {first} ({names[first]})" in refusal()
+    (found,) = survey(fill=True)
+    assert (found.problem, found.variables) == (None, names)
+
+
+def test_a_variable_of_a_tool_is_named_and_its_agency_described(agents: Agents) -> None:
+    tool = f"import os\nTOKEN = os.environ['SHOP_TOKEN']\n{TOOL.format(name='Price')}"
+    agents(ONE, **{"one/agency": WITH_TOOLS, "one/tools/Price": tool})
+    assert refusal() == "agency 'one' lacks the variable SHOP_TOKEN (agents/one/tools/Price.py:2)"
+    (found,) = survey(fill=True)
+    assert found.variables == {"SHOP_TOKEN": "agents/one/tools/Price.py:2"}
+    assert found.description
+    assert found.description["agents"] == [{"name": "One", "tools": ["Price"]}]
+
+
+@pytest.mark.parametrize("code", ["{}['x']", "raise KeyError('PATH_X')", "import os\nos.environ.get('X')[0]"])
+def test_another_error_is_no_missing_variable(agents: Agents, code: str) -> None:
+    agents(ONE, **{"one/agency": f"{code}\n{AGENCY}"})
+    assert "lacks" not in refusal()
+    assert [finding.variables for finding in survey(fill=True)] == [{}]
+
+
+def test_an_import_that_fails_behind_a_missing_variable_is_refused_too(agents: Agents) -> None:
+    agents(ONE, **{"one/agency": f"import os\nos.environ['A']\nimport nowhere\n{AGENCY}"})
+    (found,) = survey(fill=True)
+    assert "No module named 'nowhere'" in str(found.problem)
+
+
+def test_every_agency_that_cannot_run_is_named(agents: Agents) -> None:
+    table = {name: f"{name}.agency:create_agency" for name in ("one", "two", "three")}
+    agents(table, **{"one/agency": "import nowhere", "two/agency": AGENCY, "three/agency": "1 / 0"})
+    assert [line.partition(":")[0] for line in refusal().splitlines()] == ["agency 'one'", "agency 'three'"]
+
+
+@pytest.fixture
+def listener() -> Iterator[tuple[int, list[object]]]:
+    """A port that takes note of who connects."""
+    seen: list[object] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.1)
+        done = threading.Event()
+
+        def accept() -> None:
+            while not done.is_set():
+                try:
+                    connection, _ = server.accept()
+                except TimeoutError:
+                    continue
+                seen.append(connection.getpeername())
+                connection.close()
+
+        thread = threading.Thread(target=accept)
+        thread.start()
+        yield server.getsockname()[1], seen
+        done.set()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import socket; socket.create_connection(('127.0.0.1', {port}))",
+        "import httpx; httpx.get('http://127.0.0.1:{port}')",
+        "import urllib.request as u; u.urlopen('http://127.0.0.1:{port}')",
+        "import http.client as h; h.HTTPConnection('127.0.0.1', {port}).request('GET', '/')",
+        "import openai; openai.OpenAI(base_url='http://127.0.0.1:{port}', api_key='k', max_retries=0).models.list()",
+    ],
+)
+def test_the_check_opens_no_connection(agents: Agents, listener: tuple[int, list[object]], code: str) -> None:
+    port, seen = listener
+    agents(ONE, **{"one/agency": f"{code.format(port=port)}\n{AGENCY}"})
+    assert "(agents/one/agency.py:1)" in refusal()
+    agents(ONE, **{"one/agency": f"try:\n    {code.format(port=port)}\nexcept Exception: pass\n{AGENCY}"})
+    check()
+    assert seen == []
+    socket.create_connection(("127.0.0.1", port)).close()  # afterwards everybody may
+
+
+def test_openai_clients_can_be_made(agents: Agents, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    made = "from openai import AsyncOpenAI, OpenAI\nfirst, second = OpenAI(), AsyncOpenAI()"
+    agents(ONE, **{"one/agency": f"import os\n{made}\nkey = os.environ['OPENAI_API_KEY']\n{AGENCY}"})
+    check()
+
+
+@pytest.mark.parametrize("deferred", ["0", "1"])
+def test_deferral_hides_nothing(agents: Agents, deferred: str) -> None:
+    folder = agents(
+        {name: f"{name}.agency:create_agency" for name in ("good", "gone", "lost", "lacks", "bad")},
+        **{"good/agency": AGENCY, "gone/agency": f"from agency_swarm import Nobody\n{AGENCY}"},
+        **{"lost/agency": WITH_TOOLS, "lost/tools/Price": "from openai import Nothing"},
+        **{"lacks/agency": f"import os\nos.environ['SHOP_TOKEN']\n{AGENCY}"},
+        **{"bad/agency": f"from agents.models.interface import Nothing\n{AGENCY}"},
+    )
+    program = "from handler.catalogue.check import survey\nfor each in survey(): print(each.problem or each.lacks)"
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program],
+        cwd=folder.parent,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": f"{ROOT}:{folder}", "DEFER_IMPORTS": deferred},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    good, gone, lost, lacks, bad = done.stdout.splitlines()
+    assert good == "[]"
+    assert gone.startswith("agency 'gone': ImportError: cannot import name 'Nobody'")
+    assert gone.endswith("(agents/gone/agency.py:1)")
+    assert lost.startswith("agency 'lost': ImportError: cannot import name 'Nothing'")
+    assert lost.endswith("(agents/lost/tools/Price.py:1)")
+    assert "SHOP_TOKEN" in lacks
+    assert "Nothing" in bad
+    assert bad.endswith("(agents/bad/agency.py:1)")
+
+
+def test_what_is_found_has_sentences() -> None:
+    assert Finding("one", variables={"A": "x.py:1"}).lacks == ["agency 'one' lacks the variable A (x.py:1)"]
