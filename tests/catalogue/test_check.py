@@ -240,7 +240,7 @@ def test_deferral_hides_nothing(agents: Agents, deferred: str) -> None:
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", program],
         cwd=folder.parent,
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": f"{ROOT}:{folder}", "DEFER_IMPORTS": deferred},
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": f"{ROOT}:{folder}:{ROOT}/agents", "DEFER_IMPORTS": deferred},
         capture_output=True,
         text=True,
         check=False,
