@@ -40,9 +40,9 @@ def agents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Agents]:
     yield write
     os.environ.clear()
     os.environ.update(environment)
-    for name in set(sys.modules) - before:
-        if any(str(folder) in str(place) for place in _places(name)):
-            del sys.modules[name]
+    mine = [name for name in set(sys.modules) - before if any(str(folder) in str(place) for place in _places(name))]
+    for name in mine:
+        del sys.modules[name]
     sys.modules.pop("agencies", None)
 
 

@@ -154,7 +154,7 @@ def test_a_variable_of_a_tool_is_named_and_its_agency_described(agents: Agents) 
     (found,) = survey(fill=True)
     assert found.variables == {"SHOP_TOKEN": "agents/one/tools/Price.py:2"}
     assert found.description
-    assert found.description["agents"] == [{"name": "One", "tools": ["Price"]}]
+    assert [agent["tools"] for agent in found.description["agents"]] == [["Price"]]
 
 
 @pytest.mark.parametrize("code", ["{}['x']", "raise KeyError('PATH_X')", "import os\nos.environ.get('X')[0]"])

@@ -51,7 +51,7 @@ def test_the_manifest_says_what_an_agency_needs(checkout: Any, monkeypatch: pyte
         "shop": ["SHOP_TOKEN", "SHOP_PORT"],
     }
     agents = found.manifest["starter"]["description"]["agents"]
-    assert agents == [{"name": "ExampleAgent", "tools": ["ExampleTool"]}, {"name": "ExampleAgent2", "tools": []}]
+    assert {each["name"]: each["tools"] for each in agents} == {"ExampleAgent": ["ExampleTool"], "ExampleAgent2": []}
     inside = {str(Path(file).relative_to(root / "agents")) for file in found.files}
     assert {"starter/agency.py", "starter/shared_names.py", "starter/example_agent/tools/ExampleTool.py"} <= inside
     assert "starter/main.py" not in inside
