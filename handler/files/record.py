@@ -25,19 +25,19 @@ class Uploaded:
 
 
 def find(folder: Path) -> Uploaded | None:
-    """Return what was uploaded of a folder; None where it holds no file.
+    """Return what was uploaded of a folder; None where it is not there or holds no file.
 
     A folder that Agency Swarm itself has uploaded has the ids in its own name and in its files'.
 
     Raises:
-        LookupError: it is not there, was not uploaded, or has changed since. The text says what to do.
+        LookupError: it is a file, was not uploaded, or has changed since. The text says what to do.
     """
     place = named_by_framework(folder)
     if place:
         return _of_names(place)
-    if not folder.is_dir():
+    if folder.is_file():
         raise LookupError(f"{folder} is not a folder.")
-    if not files(folder):
+    if not folder.exists() or not files(folder):  # no empty folder is kept by git; the framework does without, too
         return None
     uploaded = read(folder)
     if uploaded is None:
@@ -57,6 +57,8 @@ def named_by_framework(folder: Path) -> Path | None:
 
 def files(folder: Path) -> list[Path]:
     """Return the files that count, in order: the framework takes no hidden ones and no folders."""
+    if not folder.exists():
+        return []
     return sorted(each for each in folder.iterdir() if each.is_file() and not each.name.startswith((".", "__")))
 
 

@@ -219,14 +219,18 @@ def test_what_the_framework_has_uploaded_is_used_as_it_is(tmp_path: Path, storag
     assert storage.asked == []
 
 
-def test_a_folder_without_files_is_nothing_and_one_that_is_not_there_is_refused(tmp_path: Path) -> None:
+def test_a_folder_that_is_empty_or_not_there_is_nothing_and_a_file_is_refused(tmp_path: Path) -> None:
     def create() -> Agency:
         return Agency(Agent(name="Clerk", instructions=".", files_folder=str(tmp_path / "files")))
 
+    assert build(create).agents["Clerk"].tools == []  # git keeps no empty folder, and the starter template names one
+    (tmp_path / "files").mkdir()
+    assert build(create).agents["Clerk"].tools == []
+    (tmp_path / "files").rmdir()
+    (tmp_path / "files").touch()
     with pytest.raises(AgencyMisconfigured, match="is not a folder"):
         build(create)
-    (tmp_path / "files").mkdir()
-    assert tools(create) == {}
+
 
 
 def test_a_relative_folder_is_beside_who_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
