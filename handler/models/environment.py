@@ -1,5 +1,6 @@
 """Which model answers for each agent of an agency."""
 
+import asyncio
 import importlib.util
 import sys
 from collections.abc import Callable, Mapping
@@ -19,7 +20,7 @@ from openai import AsyncOpenAI
 from handler import credentials
 from handler.fresh import Fresh
 from handler.models import tracing
-from handler.models.metering import Adapt, Running
+from handler.models.metering import Adapt, OneCallModel, Running
 from handler.models.resolution import belong, install
 from handler.offline import OfflineModel, Script
 from handler.settings import Settings
@@ -39,6 +40,7 @@ class Models:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._client: AsyncOpenAI | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None  # that the client's connections belong to
         self._key = settings.openai_api_key.get_secret_value() if settings.openai_api_key else None
         self._secret: Fresh[str | None] | None = None
         if settings.openai_api_key_secret:
@@ -71,21 +73,24 @@ class Models:
     def client(self) -> AsyncOpenAI:
         """Made when first used; offline there is no key and so no client."""
         if self._client is None:
-            assert self._key, "offline: there is no client"
-            self._client = AsyncOpenAI(
-                api_key=self._key,
-                base_url=self.settings.openai_base_url or _OPENAI,
-                timeout=_TIMEOUT,
-                max_retries=_RETRIES,
-            )
+            self._client = self._new_client()
         return self._client
+
+    def _new_client(self) -> AsyncOpenAI:
+        assert self._key, "offline: there is no client"
+        return AsyncOpenAI(
+            api_key=self._key,
+            base_url=self.settings.openai_base_url or _OPENAI,
+            timeout=_TIMEOUT,
+            max_retries=_RETRIES,
+        )
 
     async def aclose(self) -> None:
         """Close the connections. What is attached after it gets a new client (after a SnapStart restore)."""
         if self._secret:
             self._key = None
             self._secret.forget()
-        client, self._client = self._client, None
+        client, self._client, self._loop = self._client, None, None
         if client is not None:
             await client.close()
 
@@ -116,8 +121,8 @@ class Models:
         if self._is_offline_for(wanted):
             return OfflineModel(agent.name, script.get(agent.name)), None
         if default and wanted in (None, FRAMEWORK_DEFAULT_MODEL):
-            return self._provider().get_model(default), partial(_adapted, wanted or get_default_model(), default)
-        return self._provider().get_model(wanted), None
+            return self._named(default), partial(_adapted, wanted or get_default_model(), default)
+        return self._named(wanted), None
 
     def bare(self, agent: Agent, script: "Mapping[str, Script]", model: str | None = None) -> Model:
         """The model of one agent, neither counted nor heard."""
@@ -126,11 +131,20 @@ class Models:
     def _is_offline_for(self, name: str | None) -> bool:
         return self.offline
 
-    def _provider(self) -> MultiProvider:
+    def _named(self, name: str | None) -> Model:
+        """The model of this name, on the shared client; on another loop than that one's, on a client of its own."""
+        loop = asyncio._get_running_loop()
+        self._loop = self._loop or loop
+        if loop is self._loop:
+            return self._provider(self.client).get_model(name)
+        client = self._new_client()
+        return OneCallModel(self._provider(client).get_model(name), client)
+
+    def _provider(self, client: AsyncOpenAI) -> MultiProvider:
         """At another server a slash is part of the name; at OpenAI it ends the SDK's provider prefix."""
         own = self.settings.openai_base_url is not None
         return MultiProvider(
-            openai_client=self.client,
+            openai_client=client,
             openai_use_responses=self.settings.model_api == "responses",
             openai_prefix_mode="model_id" if own else "alias",
             unknown_prefix_mode="model_id" if own else "error",

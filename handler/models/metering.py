@@ -17,6 +17,7 @@ from agents import (
     Usage,
 )
 from agents.retry import ModelRetryAdvice, ModelRetryAdviceRequest
+from openai import AsyncOpenAI
 from openai.types.responses import (
     Response,
     ResponseCompletedEvent,
@@ -64,6 +65,26 @@ class WrappedModel(Model):
     async def stream_response(self, *args: Any, **kwargs: Any) -> AsyncIterator[ResponseStreamEvent]:
         stream: Any = self.inner.stream_response(*args, **kwargs)
         async with aclosing(stream):  # at once when the run is cancelled, not when the garbage is collected
+            async for event in stream:
+                yield event
+
+
+class OneCallModel(WrappedModel):
+    """Closes its client after a call. For code that runs an event loop of its own, on a thread: connections of the
+    shared client belong to another loop, and each request on them would be paid again and again.
+    """
+
+    def __init__(self, inner: Model, client: AsyncOpenAI) -> None:
+        super().__init__(inner)
+        self.client = client
+
+    async def get_response(self, *args: Any, **kwargs: Any) -> ModelResponse:
+        async with self.client:
+            return await super().get_response(*args, **kwargs)
+
+    async def stream_response(self, *args: Any, **kwargs: Any) -> AsyncIterator[ResponseStreamEvent]:
+        stream: Any = super().stream_response(*args, **kwargs)
+        async with self.client, aclosing(stream):
             async for event in stream:
                 yield event
 

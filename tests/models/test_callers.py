@@ -1,0 +1,193 @@
+"""Every model call of a run takes one way, whoever makes it: key, limits, usage, journal, and the offline model."""
+
+import asyncio
+import inspect
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
+from typing import Any
+
+import pytest
+from agency_swarm import Agency
+from agents.run_internal import run_loop, turn_preparation
+
+from handler import credentials
+from handler.models import resolution
+from handler.settings import Settings, get_settings
+from tests.model_server import ModelRequest, ModelServer, scripts
+from tests.models import callers
+from tests.models.callers import WORDS
+from tests.runs.stage import Told, play
+from tests.vault import Vault, secrets_manager
+
+LIVE = pytest.mark.parametrize("stream", [True, False])
+BOSS = "offline model: Boss says so."  # as a text that the offline scripts leave alone
+EVERYBODY = (*callers.SDK, *callers.OWN, *callers.CLIENTS)
+
+
+def names(makers: Any) -> Any:
+    return pytest.mark.parametrize("make", makers, ids=lambda make: make.__name__)
+
+
+@pytest.fixture(autouse=True)
+def own_environment(clean_environment: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+    yield clean_environment
+    credentials.withdraw()
+
+
+@pytest.fixture(scope="module")
+def manager() -> Iterator[Vault]:
+    with secrets_manager() as made:
+        yield made
+
+
+def boss(turn: Any) -> Any:
+    """Asks the other one if there is a way to."""
+    if turn.calls or not turn.tools:
+        return BOSS
+    (tool,) = turn.tools
+    if tool == "send_message":
+        return [(tool, {"recipient_agent": "Other", "message": "a question", "additional_instructions": ""})]
+    return [(tool, {"input": "a question"} if "input" in turn.tools[tool].get("properties", {}) else {})]
+
+
+def answers() -> Callable[[ModelRequest], Any]:
+    return scripts({"Boss": boss, "Other": lambda turn: WORDS})
+
+
+def configured(environment: pytest.MonkeyPatch, **variables: str) -> Settings:
+    for name, value in variables.items():
+        environment.setenv(name, value)
+    get_settings.cache_clear()
+    return get_settings()
+
+
+def of(server: ModelServer, agent: str) -> list[ModelRequest]:
+    return [request for request in server.requests if f"You are {agent}" in request.instructions]
+
+
+def check_answer(told: Told) -> None:
+    assert told.response["status"] == "completed", told.response
+    assert told.words == [BOSS]
+    assert WORDS not in told
+
+
+@LIVE
+@names(EVERYBODY)
+def test_key_of_the_environment_is_used(
+    make: Callable[[], Agency], stream: bool, own_environment: pytest.MonkeyPatch
+) -> None:
+    with ModelServer(answers()) as server:
+        service = configured(own_environment, OPENAI_API_KEY="sk-env", OPENAI_BASE_URL=server.base_url)
+        told = play(make, service, stream=stream)
+        check(told, server, make, "sk-env")
+
+
+@LIVE
+@names(EVERYBODY)
+def test_key_of_a_secret_is_used(
+    make: Callable[[], Agency], stream: bool, own_environment: pytest.MonkeyPatch, manager: Vault
+) -> None:
+    for name, value in manager.environment.items():
+        own_environment.setenv(name, value)
+    secret = manager.create("sk-secret")
+    with ModelServer(answers()) as server:
+        service = configured(own_environment, OPENAI_API_KEY_SECRET=secret, OPENAI_BASE_URL=server.base_url)
+        told = play(make, service, stream=stream)
+        check(told, server, make, "sk-secret")
+
+
+def check(told: Told, server: ModelServer, make: Any, key: str) -> None:
+    check_answer(told)
+    assert of(server, "Other")
+    assert {request.headers["authorization"] for request in server.requests} == {f"Bearer {key}"}
+    counted = [*of(server, "Boss"), *(of(server, "Other") if make not in callers.CLIENTS else [])]
+    assert told.response["usage"]["model_calls"] == len(counted)
+    if make not in callers.CLIENTS:
+        usage = told.response["usage"]
+        assert (usage["input_tokens"], usage["output_tokens"]) == server.tokens
+
+
+@LIVE
+@names(callers.SDK)
+def test_offline_model_answers_everybody_where_there_is_no_key(make: Callable[[], Agency], stream: bool) -> None:
+    told = play(make, Settings(), stream=stream)
+    assert told.response["status"] == "completed"
+    assert told.response["usage"]["model_calls"] > 1
+    assert all(words.startswith("[offline model] Boss") for words in told.words)
+    assert len(told.words) == 1
+
+
+@LIVE
+@names([*callers.OWN, *callers.CLIENTS])
+def test_clients_of_their_own_name_the_setting_where_there_is_no_key(
+    make: Callable[[], Agency], stream: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    told = play(make, Settings(), stream=stream)
+    assert told.response["status"] == "completed"
+    assert "OPENAI_API_KEY is not set" in caplog.text + str(told)
+
+
+@names(callers.SDK)
+def test_limit_holds_for_everybody(make: Callable[[], Agency], own_environment: pytest.MonkeyPatch) -> None:
+    with ModelServer(answers()) as server:
+        service = configured(
+            own_environment, OPENAI_API_KEY="sk-env", OPENAI_BASE_URL=server.base_url, MAX_MODEL_CALLS="1"
+        )
+        told = play(make, service, stream=False)
+        assert len(server.requests) <= 1  # a judge beside the agent may end it before it asks
+    assert (told.response["status"], told.response["usage"]["model_calls"]) != ("completed", 2)
+
+
+@LIVE
+def test_agent_that_takes_over_speaks_with_the_user(stream: bool, own_environment: pytest.MonkeyPatch) -> None:
+    def hand_over(turn: Any) -> Any:
+        return [("transfer_to_other", {})]
+
+    with ModelServer(scripts({"Boss": hand_over, "Other": lambda turn: WORDS})) as server:
+        service = configured(own_environment, OPENAI_API_KEY="sk-env", OPENAI_BASE_URL=server.base_url)
+        told = play(callers.handoff_to_a_stranger, service, stream=stream)
+    assert told.words == [WORDS]
+
+
+@LIVE
+@names([callers.judge_of_input, callers.hook, callers.instructions])
+def test_judge_that_is_cut_off_does_not_cut_the_run(
+    make: Callable[[], Agency], stream: bool, own_environment: pytest.MonkeyPatch
+) -> None:
+    with ModelServer(answers()) as server:
+        service = configured(own_environment, OPENAI_API_KEY="sk-env", OPENAI_BASE_URL=server.base_url)
+        own_environment.setattr(callers, "other", _of_few_words(callers.other))
+        told = play(make, service, stream=stream)
+    assert told.response["status"] == "completed"
+    assert told.words == [BOSS]
+
+
+def _of_few_words(made: Any) -> Any:
+    from agents import ModelSettings
+
+    return lambda **more: made(model_settings=ModelSettings(max_tokens=2), **more)
+
+
+def test_sdk_looks_its_models_up_as_it_did_when_this_was_written() -> None:
+    assert version("openai-agents") == "0.18.1"
+    assert run_loop.get_model is turn_preparation.get_model
+    assert run_loop.get_model.__module__ == resolution.__name__
+    assert inspect.getsource(run_loop).count("model = get_model(execution_agent, run_config)") == 2
+
+
+def test_call_outside_of_any_run_has_the_key_and_is_nobodys(own_environment: pytest.MonkeyPatch) -> None:
+    from agents import Runner
+
+    from handler.models import Models
+
+    async def asked(models: Models) -> Any:
+        result = (await Runner.run(callers.other(), "a question")).final_output
+        await models.aclose()
+        return result
+
+    with ModelServer(answers()) as server:
+        service = configured(own_environment, OPENAI_API_KEY="sk-env", OPENAI_BASE_URL=server.base_url)
+        assert asyncio.run(asked(Models(service))) == WORDS
+    own_environment.delenv("OPENAI_API_KEY")
+    own_environment.delenv("OPENAI_BASE_URL")
+    assert "[offline model]" in asyncio.run(asked(Models(Settings())))
