@@ -2,18 +2,24 @@
 
 import asyncio
 import inspect
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
 from importlib.metadata import version
 from typing import Any
 
 import pytest
-from agency_swarm import Agency
+from agency_swarm import Agency, input_guardrail
+from agents import AgentHooks, Model, ModelResponse, ModelSettings, Runner, Usage
 from agents.run_internal import run_loop, turn_preparation
+from openai.types.responses import ResponseIncompleteEvent
 
-from handler import credentials
+from handler import catalogue, credentials
 from handler.models import resolution
+from handler.offline.events import response
+from handler.runs import work
 from handler.settings import Settings, get_settings
-from tests.model_server import ModelRequest, ModelServer, scripts
+from tests.conftest import Service
+from tests.model_server import Failure, ModelRequest, ModelServer, scripts
 from tests.models import callers
 from tests.models.callers import WORDS
 from tests.runs.stage import Told, play
@@ -163,9 +169,30 @@ def test_judge_that_is_cut_off_does_not_cut_the_run(
 
 
 def _of_few_words(made: Any) -> Any:
-    from agents import ModelSettings
-
     return lambda **more: made(model_settings=ModelSettings(max_tokens=2), **more)
+
+
+class Silent(Model):
+    """Is cut off before it has said anything."""
+
+    async def get_response(self, *args: Any, **kwargs: Any) -> ModelResponse:
+        usage = Usage(requests=1, input_tokens=1, output_tokens=9, total_tokens=10)
+        return ModelResponse(output=[], usage=usage, response_id=None)
+
+    async def stream_response(self, *args: Any, **kwargs: Any) -> AsyncIterator[Any]:
+        ended = response("silent", [], 4, 36).model_copy(update={"status": "incomplete"})
+        yield ResponseIncompleteEvent(type="response.incomplete", response=ended, sequence_number=0)
+
+
+@LIVE
+def test_judge_that_is_cut_off_at_once_is_a_failure_and_no_incomplete_answer(stream: bool) -> None:
+    @input_guardrail(run_in_parallel=False)
+    async def judged(context: Any, agent: Any, message: Any) -> Any:
+        await Runner.run(callers.other(model=Silent(), model_settings=ModelSettings(max_tokens=9)), message)
+        return callers.PASSED
+
+    told = play(lambda: callers.boss(input_guardrails=[judged]), Settings(), stream=stream)
+    assert told.response["status"] == "failed"
 
 
 def test_sdk_looks_its_models_up_as_it_did_when_this_was_written() -> None:
@@ -176,8 +203,6 @@ def test_sdk_looks_its_models_up_as_it_did_when_this_was_written() -> None:
 
 
 def test_call_outside_of_any_run_has_the_key_and_is_nobodys(own_environment: pytest.MonkeyPatch) -> None:
-    from agents import Runner
-
     from handler.models import Models
 
     async def asked(models: Models) -> Any:
@@ -191,3 +216,62 @@ def test_call_outside_of_any_run_has_the_key_and_is_nobodys(own_environment: pyt
     own_environment.delenv("OPENAI_API_KEY")
     own_environment.delenv("OPENAI_BASE_URL")
     assert "[offline model]" in asyncio.run(asked(Models(Settings())))
+
+
+def two_judges(heard: list[str], late: list[str]) -> Agency:
+    """Two of one name check the same words beside the agent, each by instructions of its own. late: who asks last."""
+    last = late.pop(0)
+
+    def judge(subject: str) -> Any:
+        async def judged(context: Any, agent: Any, message: Any) -> Any:
+            await asyncio.sleep(0.1 * (subject == last))
+            made = callers.other(name="Judge", instructions=f"You are Other. Judge the {subject}.")
+            heard.append(f"{subject}: {(await Runner.run(made, message)).final_output}")
+            return callers.PASSED
+
+        return input_guardrail(judged, name=subject)
+
+    class Streams(AgentHooks[Any]):
+        async def on_start(self, context: Any, agent: Any) -> None:
+            streamed = Runner.run_streamed(callers.other(), "a question")
+            async for _ in streamed.stream_events():
+                pass
+            assert streamed.final_output == WORDS
+
+    return callers.boss(hooks=Streams(), input_guardrails=[judge("tone"), judge("topic")])
+
+
+@pytest.mark.parametrize("late", [["tone", "topic"], ["topic", "tone"]])
+def test_run_that_is_taken_up_again_asks_nobody_twice(
+    late: list[str], start: Callable[..., Service], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """late: who asks last, by attempt."""
+    monkeypatch.setattr("handler.runs.run._BACKOFF", 0.01)
+    heard: list[str] = []
+    monkeypatch.setattr(catalogue, "factories", lambda: {"desk": lambda: two_judges(heard, late)})
+    failures = iter([Failure(503)])
+    plain = answers()
+
+    def answer(request: ModelRequest) -> Any:
+        for subject in ("tone", "topic"):
+            if f"Judge the {subject}" in request.instructions:
+                return f"offline model: verdict on the {subject}"
+        if "You are Boss" in request.instructions:
+            time.sleep(0.5)  # the judges have answered by then
+            return next(failures, None) or plain(request)
+        return plain(request)
+
+    with ModelServer(answer) as server:
+        service = start(OPENAI_API_KEY="sk-test", OPENAI_BASE_URL=server.base_url)
+        _, begun = service.post("/v1/responses", {"model": "desk", "input": "Order paper", "background": True})
+        from handler.app import runs
+
+        for _ in range(2):
+            service.handler.run(work.work(runs(), begun["id"]))
+        _, ended = service.get(f"/v1/responses/{begun['id']}")
+        asked = [(request.instructions, len(request.items)) for request in server.requests]
+    assert ended["status"] == "completed"
+    assert len(asked) == 5
+    assert len({*asked}) == 4  # nothing but what had no answer
+    right = [f"{subject}: offline model: verdict on the {subject}" for subject in ("tone", "topic")]
+    assert sorted(heard) == sorted([*right, *right])
