@@ -148,9 +148,13 @@ class GivenUp(ServiceError):
 
 
 class UpstreamFailed(ServiceError):
-    """The model did not answer."""
+    """The model did not answer.
+
+    passing: the same question may be answered later. after: seconds that the provider asks to wait until then.
+    """
 
     status, kind = 502, "upstream_failed"
+    passing, after = True, 0.0
 
 
 class InvalidOutput(ServiceError):

@@ -1,13 +1,22 @@
 """The model seam: which model answers for each agent, what all of them used, and when none could be asked."""
 
 from handler.models.environment import Models, offline_script
-from handler.models.failures import ModelUnavailable, caused_by, is_upstream_failure, provider_failures
+from handler.models.failures import (
+    AnswerIncomplete,
+    ModelUnavailable,
+    cause,
+    caused_by,
+    is_upstream_failure,
+    provider_failures,
+)
 from handler.models.meter import Meter, ModelCallLimit, OutputTokenLimit, RunLimit
 from handler.models.metering import Adapt, Answered, Heard, MeteredModel, Question, Running, WrappedModel, running
 from handler.models.resolution import UserRunConfig, belong, run_of
+from handler.models.sdk_patches import Reason
 
 __all__ = [
     "Adapt",
+    "AnswerIncomplete",
     "Answered",
     "Heard",
     "Meter",
@@ -17,11 +26,13 @@ __all__ = [
     "Models",
     "OutputTokenLimit",
     "Question",
+    "Reason",
     "RunLimit",
     "Running",
     "UserRunConfig",
     "WrappedModel",
     "belong",
+    "cause",
     "caused_by",
     "is_upstream_failure",
     "offline_script",

@@ -2,17 +2,27 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import httpx
 from agents import ModelBehaviorError
-from openai import APIError
+from openai import APIConnectionError, APIError
 from pydantic import ValidationError
+
+from handler.models.sdk_patches import Reason
 
 # The last two: a 200 that is no model's answer (a proxy's web page) fails wherever the SDK first reads it.
 _PROVIDER_FAILURES = (
     *(APIError, httpx.HTTPError, ModelBehaviorError, json.JSONDecodeError),
     *(AttributeError, ValidationError),
+)
+_PASSING = (408, 409, 425, 429)  # HTTP statuses, beside those of a server that failed
+_FINAL_CODES = frozenset(
+    {
+        *("insufficient_quota", "billing_hard_limit_reached", "account_deactivated", "context_length_exceeded"),
+        *("model_not_found", "content_policy_violation", "unsupported_parameter", "permission_error"),
+        *("authentication_error",),
+    }
 )
 
 
@@ -25,8 +35,21 @@ class ModelUnavailable(RuntimeError):
 
     TEXT = "The model is unavailable."
 
-    def __init__(self) -> None:
+    def __init__(self, *, passing: bool = True, retry_after: float = 0.0) -> None:
+        """passing: the same question may be answered later. retry_after: seconds that the provider asks for."""
         super().__init__(self.TEXT)
+        self.passing, self.retry_after = passing, retry_after
+
+
+class AnswerIncomplete(BaseException):
+    """A model's answer was broken off before it said anything that can be used: the run ends with that.
+
+    No Exception: the framework would make a text of it, and the calling agent would act on half an answer.
+    """
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(reason)
+        self.reason: Reason = reason
 
 
 @contextmanager
@@ -35,7 +58,32 @@ def provider_failures() -> Iterator[None]:
     try:
         yield
     except _PROVIDER_FAILURES as error:
-        raise ModelUnavailable from error
+        raise ModelUnavailable(passing=is_passing(error), retry_after=_retry_after(error)) from error
+
+
+def is_passing(error: BaseException) -> bool:
+    """Return whether the same question may be answered later. A wrong key, or too long a context, stays so."""
+    if not isinstance(error, APIError) or isinstance(error, APIConnectionError):
+        return True  # the connection, or a page that is no answer
+    status = getattr(error, "status_code", None)
+    if status is None:  # it came in a stream
+        return not (is_final_code(error.code) or is_final_code(error.type))
+    known = {str(error.code), str(error.type)}
+    return not known & _FINAL_CODES and (status in _PASSING or status >= 500)
+
+
+def is_final_code(code: object) -> bool:
+    """Return whether a provider's code for a failure says that the same question will fail again."""
+    return str(code) in _FINAL_CODES or str(code).startswith("invalid_")
+
+
+def _retry_after(error: BaseException) -> float:
+    """Return the seconds that the provider asks to wait, 0 where it does not say."""
+    response = getattr(error, "response", None)
+    said = response.headers.get("retry-after", "0") if response is not None else "0"
+    with suppress(ValueError):  # or a date, which no provider is known to send
+        return max(0.0, float(said))
+    return 0.0
 
 
 def is_upstream_failure(failure: BaseException) -> bool:
@@ -46,9 +94,14 @@ def is_upstream_failure(failure: BaseException) -> bool:
 
 def caused_by(failure: BaseException, *kinds: type[BaseException]) -> bool:
     """Whether an exception, or what it was raised from, is one of `kinds`: the framework wraps what agents raise."""
+    return cause(failure, *kinds) is not None
+
+
+def cause[Kind: BaseException](failure: BaseException, *kinds: type[Kind]) -> Kind | None:
+    """Return the first of an exception and what it was raised from that is one of `kinds`."""
     seen: set[int] = set()
     link: BaseException | None = failure
     while link is not None and id(link) not in seen and not isinstance(link, kinds):
         seen.add(id(link))
         link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
-    return isinstance(link, kinds)
+    return link if isinstance(link, kinds) else None

@@ -27,8 +27,10 @@ from openai.types.responses import (
     ResponseUsage,
 )
 
-from handler.models.failures import ModelUnavailable, provider_failures
-from handler.models.meter import Meter, OutputTokenLimit
+from handler.models.failures import AnswerIncomplete, ModelUnavailable, is_final_code, provider_failures
+from handler.models.meter import Meter
+from handler.models.provider import Provider
+from handler.models.sdk_patches import Ending, Reason, ending
 from handler.offline.events import stream_events
 
 Adapt = Callable[[ModelSettings], ModelSettings]
@@ -91,10 +93,15 @@ class OneCallModel(WrappedModel):
 
 @dataclass(frozen=True)
 class Answered:
-    """What a model has answered; complete: it was not cut off at a limit of tokens."""
+    """What a model has answered. incomplete: why the provider broke it off."""
 
     response: ModelResponse
-    complete: bool
+    incomplete: Reason | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether the provider did not break it off."""
+        return self.incomplete is None
 
 
 class Heard(Protocol):
@@ -107,7 +114,10 @@ class Heard(Protocol):
         ...
 
     async def answer(self, answered: Answered) -> Answered:
-        """The whole answer. It is the run's when this returns, whatever happens then; returns the one that counts."""
+        """The whole answer. It is the run's when this returns, whatever happens then.
+
+        Returns the one that counts; of one that was broken off, only what can be used.
+        """
         ...
 
 
@@ -169,6 +179,7 @@ class MeteredModel(WrappedModel):
         identity: str | None = None,
     ) -> None:
         super().__init__(inner)
+        self._provider = Provider(inner)
         self.run, self.agent, self.adapt = run, agent, adapt
         self.speaks, self.identity = speaks, identity or agent
 
@@ -190,7 +201,7 @@ class MeteredModel(WrappedModel):
                     answered = heard.known or await self._asked(heard, question, *args, **kwargs)
                 meter.add(answered.response.usage)
                 self._check(answered)
-            return (await heard.answer(answered)).response
+            return self._usable(await heard.answer(answered)).response
 
     def _question(
         self,
@@ -206,25 +217,33 @@ class MeteredModel(WrappedModel):
         return self.run.ask(self.agent, question)
 
     def _check(self, answered: Answered) -> None:
-        """Refuse an answer that holds nothing. A judge or the like that is cut off does not cut off the run."""
-        if answered.response.output:
-            return
-        if answered.complete or not (self.speaks or self.identity == self.agent):
+        if answered.complete and not answered.response.output:
             raise ModelUnavailable
-        raise OutputTokenLimit("cut off before it said anything")
+
+    def _usable(self, answered: Answered) -> Answered:
+        """Return an answer that something can be made of. A judge or the like that is cut off does not cut the run."""
+        if answered.incomplete and not answered.response.output:
+            if self.speaks or self.identity == self.agent:
+                raise AnswerIncomplete(answered.incomplete)
+            raise ModelUnavailable(passing=False)
+        return answered
 
     async def _asked(self, heard: Heard, question: Question, *args: Any, **kwargs: Any) -> Answered:
-        # Only a stream says that it was cut off at the client's limit.
+        noted = Ending()
+        ending.set(noted)
+        # A model of the agency's own says only in a stream that it was cut off at the client's limit.
         if self.run.live or self.run.meter.cap is not None:
-            return await self._streamed(heard, question, *args, **kwargs)
-        response = await super().get_response(*_positional(question), *args, **kwargs)
-        whole = all(getattr(item, "status", None) != "incomplete" for item in response.output)
-        return Answered(response, whole and not _at_limit(response.usage, question))
+            response = await self._streamed(heard, noted, question, *args, **kwargs)
+        else:
+            response = await self._provider.get_response(*_positional(question), *args, **kwargs)
+        return _answered(response, noted)
 
-    async def _streamed(self, heard: Heard, question: Question, *args: Any, **kwargs: Any) -> Answered:
+    async def _streamed(
+        self, heard: Heard, noted: Ending, question: Question, *args: Any, **kwargs: Any
+    ) -> ModelResponse:
         """The same answer, heard while it is made. A broken stream is no answer."""
         question = replace(question, settings=replace(question.settings, include_usage=True))
-        stream: Any = super().stream_response(*_positional(question), *args, **kwargs)
+        stream: Any = self._provider.stream_response(*_positional(question), *args, **kwargs)
         ended: Response | None = None
         try:
             async with aclosing(stream):
@@ -232,13 +251,15 @@ class MeteredModel(WrappedModel):
                     heard.event(event)
                     if isinstance(event, _Terminal):
                         ended = event.response
+                        noted.note_response(ended)
+                    elif event.type == "error":
+                        noted.failed = str(event.code)
         except Exception:
-            if ended is None or ended.status != "incomplete":  # the SDK's Responses model makes an error of those
+            if ended is None and noted.failed is None:  # the SDK's Responses model makes an error of an ended answer
                 raise
-        if ended is None or ended.status == "failed":
-            raise ModelUnavailable
-        response = _model_response(ended)
-        return Answered(response, ended.status != "incomplete" and not _at_limit(response.usage, question))
+        if ended is None:
+            raise ModelUnavailable(passing=not is_final_code(noted.failed))
+        return _model_response(ended)
 
     async def stream_response(
         self,
@@ -258,7 +279,7 @@ class MeteredModel(WrappedModel):
                     events = self._live(heard, question, *args, **kwargs)
                 else:
                     self.run.meter.add(heard.known.response.usage)
-                    events = _replayed(await heard.answer(heard.known))
+                    events = _replayed(self._usable(await heard.answer(heard.known)))
                 async with aclosing(events):
                     async for event in events:
                         yield event
@@ -267,23 +288,34 @@ class MeteredModel(WrappedModel):
         self, heard: Heard, question: Question, *args: Any, **kwargs: Any
     ) -> AsyncGenerator[ResponseStreamEvent]:
         """The provider's events; the last one when its answer is the run's."""
-        stream: Any = super().stream_response(*_positional(question), *args, **kwargs)
+        noted = Ending()
+        ending.set(noted)
+        stream: Any = self._provider.stream_response(*_positional(question), *args, **kwargs)
         with provider_failures():
             async with aclosing(stream):
                 async for event in stream:
                     if isinstance(event, _Terminal):
-                        await self._ended(heard, event.response)
+                        event.response.output = await self._ended(heard, noted, event.response)
                     yield event
                     if isinstance(event, _Terminal):
                         return
         raise ModelUnavailable
 
-    async def _ended(self, heard: Heard, ended: Response) -> None:
-        answered = Answered(_model_response(ended), ended.status != "incomplete")
+    async def _ended(self, heard: Heard, noted: Ending, ended: Response) -> list[Any]:
+        """Return what an agent that is streamed goes on with."""
+        noted.note_response(ended)
         self.run.meter.add(ended.usage)
+        answered = _answered(_model_response(ended), noted)
         self._check(answered)
-        if ended.status != "failed":
-            await heard.answer(answered)
+        return self._usable(await heard.answer(answered)).response.output
+
+
+def _answered(response: ModelResponse, noted: Ending) -> Answered:
+    if noted.failed:
+        raise ModelUnavailable(passing=not is_final_code(noted.failed))
+    if any(getattr(item, "status", None) == "incomplete" for item in response.output):
+        return Answered(response, noted.incomplete or "max_output_tokens")
+    return Answered(response, noted.incomplete)
 
 
 async def _replayed(answered: Answered) -> AsyncGenerator[ResponseStreamEvent]:
@@ -314,11 +346,6 @@ async def _replayed(answered: Answered) -> AsyncGenerator[ResponseStreamEvent]:
 
 def _positional(question: Question) -> tuple[Any, ...]:
     return question.instructions, question.items, question.settings, question.tools, question.output_schema
-
-
-def _at_limit(usage: Usage, question: Question) -> bool:
-    """Of a chat's answer the SDK does not say that it was cut off."""
-    return question.settings.max_tokens is not None and usage.output_tokens >= question.settings.max_tokens
 
 
 def _model_response(ended: Response) -> ModelResponse:

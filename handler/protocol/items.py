@@ -49,7 +49,9 @@ def read_items(given: str | Sequence[Any], param: str = "input") -> list[Item]:
 
 
 def for_agents(items: Sequence[Item]) -> list[Item]:
-    """The items as the framework takes them. Reasoning stays with the model that it came from."""
+    """The items as the framework takes them. Reasoning stays with the model that made it; a call that was cut off is
+    not made.
+    """
     return [told for item in items for told in _for_agents(item)]
 
 
@@ -58,7 +60,7 @@ def _for_agents(item: Item) -> Iterator[Item]:
     if kind == "message":
         told = {key: item[key] for key in ("type", "role", "content", "phase") if item.get(key) is not None}
         yield told | {"content": _plain(told)}
-    elif kind == "function_call":
+    elif kind == "function_call" and item.get("status") != "incomplete":
         yield {key: item[key] for key in ("type", "call_id", "name", "arguments")}
     elif kind == "function_call_output":
         yield {key: item[key] for key in ("type", "call_id", "output")}

@@ -20,7 +20,6 @@ else:
 # Accepted only as what we do anyway: (default first)
 _FIXED: dict[str, tuple[Any, ...]] = {
     "include": ([],),
-    "truncation": ("disabled",),
     "service_tier": ("auto", "default"),
     "top_logprobs": (0,),
     "presence_penalty": (0,),
@@ -104,6 +103,7 @@ class CreateResponse(CompactRequest):
     text: ResponseTextConfig | None = None
     user: str | None = None
     safety_identifier: str | None = None
+    truncation: Literal["auto", "disabled"] | None = None
 
     @model_validator(mode="before")
     @classmethod

@@ -46,7 +46,7 @@ def new(request: CreateResponse, response_id: str, conversation: str | None) -> 
         "top_p": 1.0 if request.top_p is None else request.top_p,
         "presence_penalty": 0.0,
         "frequency_penalty": 0.0,
-        "truncation": "disabled",
+        "truncation": request.truncation or "disabled",
         "usage": None,
         "user": request.user,
     }

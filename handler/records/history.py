@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from handler.errors import NotFound
+from handler.history import kept
 from handler.protocol.output import Item
 from handler.store import ABSENT, Delete, Put, Store
 
@@ -86,12 +87,14 @@ async def load_turns(store: Store, place: Place) -> list[Turn]:
 
 
 async def load_history(store: Store, place: Place) -> list[Item]:
-    """What the agents are given of all turns up to a place.
+    """What the agents are given of all turns up to a place, healed where an earlier version has kept it as it was.
 
     Raises:
         NotFound: see `load_turns`.
     """
-    return [item for turn in await load_turns(store, place) for item in turn.history]
+    turns = await load_turns(store, place)
+    awaited = {item["call_id"] for turn in turns for item in turn.items if item["type"] == "function_call"}
+    return kept([item for turn in turns for item in turn.history], awaited)
 
 
 async def _load(store: Store, segment: Segment) -> list[Turn]:

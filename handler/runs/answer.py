@@ -17,10 +17,15 @@ from handler.errors import (
     StoreUnavailable,
     UpstreamFailed,
 )
+from handler.history import kept
 from handler.models import (
+    AnswerIncomplete,
     ModelCallLimit,
+    ModelUnavailable,
     OutputTokenLimit,
+    Reason,
     UserRunConfig,
+    cause,
     caused_by,
     is_upstream_failure,
     running,
@@ -40,10 +45,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Answer:
-    """history: what the agents remember of it. cut: it was ended at a limit of tokens."""
+    """history: what the agents remember of it. incomplete: why it was ended before it was done."""
 
     history: list[Item]
-    cut: bool
+    incomplete: Reason | None = None
 
 
 class Desk:
@@ -82,16 +87,19 @@ class Desk:
             result = await self._run_agents()
         except (InputGuardrailTripwireTriggered, OutputGuardrailTripwireTriggered) as error:
             raise GuardrailTriggered("A guardrail of the agency refused this run.") from error
+        except AnswerIncomplete as error:
+            return Answer(self._told(), error.reason)
         except Unwritten as error:
             raise StoreUnavailable("The store could not be written.") from error
         except Exception as error:  # noqa: BLE001 - told apart there, and raised again
-            return self._broken_off(error)
+            return await self._broken_off(error)
         finally:
             running.reset(token)
         return self._said(result)
 
     async def _run_agents(self) -> "RunResult":
-        config = UserRunConfig(workflow_name=self._agency.name or "Unnamed Agency")
+        name = self._agency.name or "Unnamed Agency"
+        config = UserRunConfig(workflow_name=name, tool_not_found_behavior="return_error_to_model")
         try:
             result = await self._agency.get_response(self._given, recipient_agent=self._entry, run_config=config)
         except Exception:
@@ -108,20 +116,25 @@ class Desk:
             narrator.release()
         if text and (not narrator.spoke or narrator.waits(result.last_agent.name)):
             narrator.say(text, result.last_agent.name)
-        return Answer(self._new(), narrator.cut)
+        return Answer(self._new(), narrator.incomplete)
 
-    def _broken_off(self, error: Exception) -> Answer:
+    async def _broken_off(self, error: Exception) -> Answer:
         """A refusal is an answer, and at its limit of tokens a run ends with what was said; all else is a failure."""
         if caused_by(error, ModelRefusalError):
-            return Answer(self._told(), False)
-        if caused_by(error, OutputTokenLimit) or self._seam.narrator.cut:
-            return Answer(self._told(), True)
+            return Answer(self._told())
+        if caused_by(error, OutputTokenLimit) or self._seam.narrator.incomplete:
+            return Answer(self._told(), self._seam.narrator.incomplete or "max_output_tokens")
         if caused_by(error, ModelCallLimit):
             calls = self._seam.meter.most_calls
             raise RunLimitExceeded(f"The run was stopped after {calls:.0f} model calls.") from error
         if misses_output_type(error):
             raise InvalidOutput("The agent's answer does not have the form of its output_type.") from error
+        if unavailable := cause(error, ModelUnavailable):
+            failed = UpstreamFailed(NO_ANSWER)
+            failed.passing, failed.after = unavailable.passing, unavailable.retry_after
+            raise failed from error
         if is_upstream_failure(error):
+            await self._seam.journal.forget_last()
             raise UpstreamFailed(NO_ANSWER) from error
         raise error
 
@@ -133,5 +146,7 @@ class Desk:
 
     def _new(self) -> list[Item]:
         """What the agents add to their memory, without the stand-ins for what the client has yet to answer."""
-        messages = self._agency.thread_manager.get_all_messages()[self._before :]
-        return list(writable([message for message in messages if message.get("output") != HANDED_OVER]))
+        messages = self._agency.thread_manager.get_all_messages()
+        awaited = {message["call_id"] for message in messages if message.get("output") == HANDED_OVER}
+        known = [message for message in messages if message.get("output") != HANDED_OVER]
+        return list(writable(kept(known, awaited, self._before)))

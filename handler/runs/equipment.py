@@ -4,7 +4,9 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from handler import catalogue, starters
+from handler.history import CallIds
 from handler.models import Meter, Models, offline_script
+from handler.protocol.items import for_agents
 from handler.protocol.output import Item
 from handler.protocol.request import CreateResponse
 from handler.protocol.resource import Resource
@@ -43,7 +45,8 @@ class Equipment:
         narrator = _narrator(run, request, agency)
         self._limit(run.meter, request, limits)
         store = self._store if request.stored else None
-        journal = Journal(store, Responses(self._store, owner), response_id)
+        call_ids = CallIds([*history, *for_agents(given)])
+        journal = Journal(store, Responses(self._store, owner), response_id, call_ids)
         if run.keeping:
             run.keeping.asked = journal.asked
         chat = self._settings.model_api == "chat"

@@ -12,6 +12,7 @@ import hashlib
 import json
 from collections import Counter
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 from agents import ModelResponse
@@ -19,10 +20,11 @@ from pydantic import TypeAdapter
 from pydantic_core import to_jsonable_python
 
 from handler.errors import StoreUnavailable
-from handler.models import Answered, Question
+from handler.history import CallIds
+from handler.models import Answered, Question, Reason
 from handler.records.responses import Responses, expiry
 from handler.runs.tool_output import journaled, restored
-from handler.store import ABSENT, Conflict, Put, Store
+from handler.store import ABSENT, Conflict, Delete, Put, Store
 
 _RESPONSE = TypeAdapter(ModelResponse)
 
@@ -40,9 +42,17 @@ class Entry:
 
 
 class Journal:
-    """The journal of one run. store: None for a run that is not kept; then it remembers nothing."""
+    """The journal of one run. store: None for a run that is not kept; then it remembers nothing.
 
-    def __init__(self, store: Store | None, responses: Responses, response_id: str) -> None:
+    call_ids: those of what the run continues.
+    """
+
+    def __init__(
+        self, store: Store | None, responses: Responses, response_id: str, call_ids: CallIds | None = None
+    ) -> None:
+        self.call_ids = call_ids or CallIds()
+        self._numbers = count()
+        self._last_key: str | None = None
         self._store, self._partition = store, responses.partition(response_id)
         self._kept: dict[str, Any] = {}
         self._noted: frozenset[str] = frozenset()
@@ -56,6 +66,9 @@ class Journal:
             records = await self._store.query(self._partition, after="journal/", before="journal0")
             self._kept = {record.sort.removeprefix("journal/"): record.body for record in records}
             self._noted = frozenset(self._kept.pop("asked", ()))
+            answers = [body["response"]["output"] for key, body in self._kept.items() if key.startswith("model/")]
+            calls = [item for output in answers for item in output if item["type"] == "function_call"]
+            self.call_ids.restore(call["call_id"] for call in calls)
 
     @property
     def ids(self) -> set[str]:
@@ -63,9 +76,9 @@ class Journal:
         return {item_id for body in self._kept.values() for item_id in body.get("ids", {}).values()}
 
     def key(self, agent: str, question: Question) -> str:
-        """Under which the answer to this question is kept."""
+        """Under which the answer to this question is kept, and which no other question of the run has."""
         if self._store is None:
-            return ""
+            return f"model/{next(self._numbers)}"
         tools = [(tool.name, getattr(tool, "params_json_schema", None)) for tool in question.tools]
         asked = json.dumps(
             [question.identity or agent, question.items, tools], sort_keys=True, default=to_jsonable_python
@@ -78,6 +91,7 @@ class Journal:
         """The answer, if the run has it; else it is asked for now."""
         if body := self._kept.get(key):
             self.hits += 1
+            self._last_key = key
             return _entry(body)
         self.unanswered += key in self._noted
         self.asked.add(key)
@@ -88,10 +102,16 @@ class Journal:
         if self._store is None:
             return Entry(answered, ids)
         response = _RESPONSE.dump_python(answered.response, mode="json", exclude_unset=True)
-        body = {"response": response, "complete": answered.complete, "ids": ids}
+        body = {"response": response, "incomplete": answered.incomplete, "ids": ids}
         kept = await self._write(key, body)
         self.asked.discard(key)
+        self._last_key = key
         return Entry(answered, ids) if kept is body else _entry(kept)
+
+    async def forget_last(self) -> None:
+        """Delete the last answer, which the framework could make nothing of, so that the next attempt asks again."""
+        if self._store and self._last_key:
+            await self._store.write(Delete(self._partition, f"journal/{self._last_key}"))
 
     def tool(self, call: str) -> tuple[bool, Any]:
         """(whether this call has finished before, what it returned)."""
@@ -128,4 +148,6 @@ class Journal:
 
 def _entry(body: dict[str, Any]) -> Entry:
     ids = {int(number): item_id for number, item_id in body["ids"].items()}
-    return Entry(Answered(_RESPONSE.validate_python(body["response"]), body["complete"]), ids)
+    cut = body.get("complete") is False  # as earlier versions wrote it
+    incomplete: Reason | None = "max_output_tokens" if cut else body.get("incomplete")
+    return Entry(Answered(_RESPONSE.validate_python(body["response"]), incomplete), ids)

@@ -19,6 +19,7 @@ from typing import Any
 
 from openai.types.responses import ResponseStreamEvent
 
+from handler.models import Reason
 from handler.protocol.output import Item, OpenItem, Output, begun, item_id
 
 _within: ContextVar[str | None] = ContextVar("within", default=None)  # the item of the tool call that runs here
@@ -57,7 +58,7 @@ class Narrator:
         self._agents, self.functions = agents, functions
         self._reasoning, self._silent = reasoning, silent
         self._held: list[Item] = []
-        self.cut = False  # the last words to the user were cut off at a limit of tokens
+        self.incomplete: Reason | None = None  # why the provider broke off the last words to the user
 
     @property
     def aloud(self) -> bool:
@@ -184,13 +185,13 @@ class Telling:
     """
 
     def __init__(self, narrator: Narrator, agent: str, *, aloud: bool) -> None:
-        self._narrator, self._agent, self._aloud = narrator, agent, aloud
+        self._narrator, self._agent, self.aloud = narrator, agent, aloud
         self._open: dict[int, OpenItem] = {}
         self.ids: dict[int, str] = {}
 
     def event(self, event: ResponseStreamEvent) -> None:
         """One event of the provider's stream. What closes, closes with the answer: then it is certain."""
-        if not self._aloud or self._narrator.waits(self._agent):
+        if not self.aloud or self._narrator.waits(self._agent):
             return
         if event.type == "response.output_item.added":
             if event.output_index in self._open:
@@ -215,18 +216,19 @@ class Telling:
                 before = told.pop(0) if told and _alike(told[0], shown) else None
                 self.ids[number] = before["id"] if before else self._narrator.new_id(shown["type"])
 
-    def answer(self, items: Sequence[Any], complete: bool) -> None:
-        """The whole answer; under `ids`."""
+    def answer(self, items: Sequence[Any], incomplete: Reason | None) -> None:
+        """The whole answer; under `ids`. incomplete: why it was broken off; then no call in it is to be made."""
         if not self.ids:
             self.plan(items)
         for number, item in enumerate(items):
             if shown := self._shown(item):
                 opened = self._narrator.start(shown, self.ids.get(number))
-                cut = getattr(item, "status", None) == "incomplete"
+                half = incomplete and item.type == "function_call"
+                cut = half or getattr(item, "status", None) == "incomplete"
                 # Of an activity everything is told when it opens.
                 opened.close(None if "tool" in shown else shown, status="incomplete" if cut else "completed")
-        if self._aloud:
-            self._narrator.cut = not complete
+        if self.aloud:
+            self._narrator.incomplete = incomplete
             if self._narrator.waits(self._agent):
                 public = [self._narrator.public(item, self._agent) for item in items]
                 self._narrator.hold([item for item in public if item])
@@ -237,7 +239,7 @@ class Telling:
             opened.close(status="incomplete")
 
     def _shown(self, item: Any) -> Item | None:
-        spoken = self._aloud and not self._narrator.waits(self._agent)
+        spoken = self.aloud and not self._narrator.waits(self._agent)
         public = self._narrator.public(item, self._agent) if spoken else None
         return public or self._narrator.activity(item, self._agent)
 

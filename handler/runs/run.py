@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 _FLUSH = 0.5  # seconds between writes of events
 _RENEW = 3.0  # seconds between renewals of the lease, which is when it is seen that somebody wants the run to end
 MOST_ATTEMPTS = 5
+_LONGEST_WAIT = 300.0  # seconds that a provider may ask to wait
 _BACKOFF = 2.0  # seconds before the second attempt after a failure of the model; then twice as long each time
 
 Stop = Literal["cancelled", "lost", "handed over", "given up"]
@@ -130,7 +131,7 @@ class Run:
         except ServiceError as error:
             if self.stopped:
                 return await self._end_stopped()
-            if isinstance(error, UpstreamFailed) and self._may_try_again():
+            if isinstance(error, UpstreamFailed) and error.passing and self._may_try_again():
                 raise await self._hand_over(error) from error
             await self._fail(error)
             raise
@@ -148,7 +149,7 @@ class Run:
             await self._fail(ServiceError(INTERNAL))
             raise
         try:
-            await self._end("incomplete" if answer.cut else "completed", answer)
+            await self._end("incomplete" if answer.incomplete else "completed", answer)
         except ServiceError as error:  # done, but not kept, and so not done
             await self._fail(error)
             raise
@@ -182,10 +183,10 @@ class Run:
         lease = self.keeping.lease if self.keeping else None
         return bool(self.response["background"] and lease and lease.attempts < MOST_ATTEMPTS)
 
-    async def _hand_over(self, error: ServiceError | None = None) -> HandedOver:
+    async def _hand_over(self, error: UpstreamFailed | None = None) -> HandedOver:
         assert self.keeping
         attempts = self.keeping.lease.attempts
-        after = _BACKOFF * 2 ** (attempts - 1) if error else 0.0
+        after = max(_BACKOFF * 2 ** (attempts - 1), min(error.after, _LONGEST_WAIT)) if error else 0.0
         await self.keeping.go_on(self.feed.unkept())
         await self.keeping.let_go(after=after, counts=error is not None)
         return HandedOver(self.response, after)
@@ -208,7 +209,7 @@ class Run:
             "usage": usage(self.meter),
             "completed_at": int(time.time()) if status == "completed" else None,
             "error": {"code": error.kind, "message": str(error)} if error else None,
-            "incomplete_details": {"reason": "max_output_tokens"} if status == "incomplete" else None,
+            "incomplete_details": {"reason": answer.incomplete} if answer and answer.incomplete else None,
         }
         if self.keeping:
             last = self.feed.next(f"response.{status}", response=dict(self.response))

@@ -1,14 +1,13 @@
 """Where a run meets its agents: what their models are asked, and what is heard of them."""
 
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 from agency_swarm.tools.send_message import SendMessage
-from agents import AgentOutputSchemaBase, FunctionTool, Model, ModelSettings, RunConfig
-from openai.types.responses import ResponseFormatTextJSONSchemaConfig, ToolChoiceFunction
+from agents import AgentOutputSchemaBase, FunctionTool, Model, ModelResponse, ModelSettings, RunConfig
+from openai.types.responses import ResponseFormatTextJSONSchemaConfig, ResponseStreamEvent, ToolChoiceFunction
 from openai.types.shared import ResponseFormatJSONObject
 
 from handler.client_tools import ClientTool
@@ -51,12 +50,12 @@ class Seam:
         self.resolve: Callable[[Any, RunConfig], tuple[Model, Adapt | None]]  # `Models.attach` sets it
         self.caller: dict[str, Any] = {}  # what tools find in `MasterContext.user_context`
         self.copies: dict[int, tuple[Agency, Agency]] = {}  # of agencies that were made before the run; by id
-        self._calls: Counter[tuple[str, str]] = Counter()
         self.live = bool(request.stream)
         self.handed_over = False  # control went back to the client, who has a function to run
         self._speaker, self._entry, self._instructions = entry, entry.name, request.instructions
         self._functions = [ClientTool(tool) for tool in request.functions]
         self._wanted, self._schema = _settings(request, chat), _schema(request)
+        self._everywhere = _settings_of_every_call(request)
         self._asks = bool(self._instructions or self._schema or self._wanted is not _NOTHING)
 
     @property
@@ -70,18 +69,21 @@ class Seam:
 
     def model_call(self, agent: str, question: Question) -> "_Call":
         """See `Running`."""
-        return _Call(self.journal, self.journal.key(agent, question), self.narrator.model_call(agent, question.speaks))
+        narration = self.narrator.model_call(agent, question.speaks)
+        colleague = question.identity == agent and not (question.speaks and self.narrator.aloud)
+        return _Call(self.journal, self.journal.key(agent, question), narration, colleague=colleague)
 
     def tool_call(self, agent: str, tool: FunctionTool, arguments: str, call: str) -> "ToolCall":
-        """Around one call of a tool. call: the id that the model gave it."""
-        nth = self._calls[agent, call] = self._calls[agent, call] + 1  # a careless server gives an id twice
-        call = f"{agent}/{call}/{nth}"
+        """Around one call of a tool. call: its id, which no other call of the run has."""
+        call = f"{agent}/{call}/1"  # as runs that another version has begun have it in their journals
         # What a colleague was told must be in its memory again: that call is made again, and finds its answers here.
         journal = None if isinstance(tool, SendMessage) else self.journal
         return ToolCall(journal, call, self.narrator.tool_call(agent, tool.name, arguments, call))
 
     def ask(self, agent: str, question: Question) -> Question:
         """See `Running`: what the client asked for, in place of what the agent would ask."""
+        if self._everywhere is not _NOTHING:
+            question = replace(question, settings=question.settings.resolve(self._everywhere))
         if not self._asks or agent != self._entry or not question.speaks:
             return question
         said = "\n\n".join(text for text in (question.instructions, self._instructions) if text)
@@ -114,6 +116,13 @@ def _settings(request: CreateResponse, chat: bool) -> ModelSettings:
     return ModelSettings(**wanted) if any(value is not None for value in wanted.values()) else _NOTHING
 
 
+def _settings_of_every_call(request: CreateResponse) -> ModelSettings:
+    """Return what holds for colleagues too. The service stores; whether the provider may is asked only by a client."""
+    if request.store is not False and request.truncation is None:
+        return _NOTHING
+    return ModelSettings(store=False if request.store is False else None, truncation=request.truncation)
+
+
 def _schema(request: CreateResponse) -> AgentOutputSchemaBase | None:
     wanted = request.text.format if request.text else None
     return _ClientSchema(wanted) if isinstance(wanted, ResponseFormatTextJSONSchemaConfig) else None
@@ -131,29 +140,71 @@ def _json_object(request: CreateResponse, chat: bool) -> tuple[bool, dict[str, A
 
 # Classes, and no generators: those that are asynchronous are closed with their request, whoever still waits in them.
 class _Call:
-    """See `Heard`: one model call, told as it comes, and in the journal before it is used."""
+    """See `Heard`: one model call, told as it comes, and in the journal before it is used.
 
-    def __init__(self, journal: Journal, key: str, narration: AbstractContextManager[Telling]) -> None:
-        self._journal, self._key, self._narration = journal, key, narration
+    colleague: another agent of the run is answered, and would act on half an answer.
+    """
+
+    def __init__(
+        self, journal: Journal, key: str, narration: AbstractContextManager[Telling], *, colleague: bool
+    ) -> None:
+        self._journal, self._key, self._narration, self._colleague = journal, key, narration, colleague
+        self._begun: dict[int, tuple[str, str]] = {}  # a call's output index -> its id from the model, and in the run
 
     async def __aenter__(self) -> Self:
         self._telling = self._narration.__enter__()
         self._entry = self._journal.find(self._key)
         self.known = self._entry.answered if self._entry else None
-        self.event = self._telling.event
         return self
 
     async def __aexit__(self, *failure: Any) -> None:
         self._narration.__exit__(*failure)
 
+    def event(self, event: ResponseStreamEvent) -> None:
+        """See `Heard`. A call is told of under the id that it will have in the answer."""
+        if event.type == "response.output_item.added" and event.item.type == "function_call":
+            given = event.item.call_id
+            if event.output_index not in self._begun:
+                self._begun[event.output_index] = given, self._claim(given, len(self._begun))
+            event.item.call_id = self._begun[event.output_index][1]
+        self._telling.event(event)
+
     async def answer(self, answered: Answered) -> Answered:
+        """See `Heard`."""
         entry = self._entry
         if entry is None:
+            answered = replace(answered, response=self._with_own_ids(answered.response))
             self._telling.plan(answered.response.output)
             entry = await self._journal.keep(self._key, answered, self._telling.ids)
         self._telling.ids = entry.ids
-        self._telling.answer(entry.answered.response.output, entry.answered.complete)
-        return entry.answered
+        self._telling.answer(entry.answered.response.output, entry.answered.incomplete)
+        return entry.answered if entry.answered.complete else self._words_of(entry.answered)
+
+    def _claim(self, given: str, number: int) -> str:
+        return self._journal.call_ids.claim(given, f"{self._key}/{number}")
+
+    def _with_own_ids(self, response: ModelResponse) -> ModelResponse:
+        """Return the answer with call ids that the run has nowhere else. The model may use its items again."""
+        begun, output = [*self._begun.values()], list[Any]()
+        for number, item in enumerate(response.output):
+            if item.type == "function_call":
+                told = [ids for ids in begun if item.call_id in ids] or [ids for ids in begun if not ids[0]]
+                if told:
+                    begun.remove(told[0])
+                claimed = told[0][1] if told else self._claim(item.call_id, len(self._begun) + number)
+                item = item if claimed == item.call_id else item.model_copy(update={"call_id": claimed})
+            output.append(item)
+        return replace(response, output=output)
+
+    def _words_of(self, answered: Answered) -> Answered:
+        """Return the words of an answer that was broken off: half a call is not made."""
+        items = [] if self._colleague else answered.response.output
+        output: list[Any] = [item for item in items if item.type == "message" and _text(item.content)]
+        return replace(answered, response=replace(answered.response, output=output))
+
+
+def _text(content: Sequence[Any]) -> str:
+    return "".join(getattr(part, "text", None) or getattr(part, "refusal", None) or "" for part in content)
 
 
 class ToolCall:

@@ -103,7 +103,7 @@ def requests_of_responses(model: str) -> st.SearchStrategy[dict[str, Any]]:
             "top_p": mostly(st.floats(0, 1)),
             "reasoning": mostly(st.sampled_from([{"summary": "auto"}, {"effort": "low"}, {}])),
             "text": mostly(record({}, {"format": mostly(FORMATS), "verbosity": mostly(st.just("low"))})),
-            "truncation": mostly(st.just("disabled")),
+            "truncation": mostly(st.sampled_from(["auto", "disabled"])),
             "user": mostly(TEXT),
         },
     )

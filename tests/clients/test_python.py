@@ -212,7 +212,7 @@ def test_an_unknown_model(client: openai.OpenAI) -> None:
     ("asked", "param"),
     [
         ({"include": ["reasoning.encrypted_content"]}, "include"),
-        ({"truncation": "auto"}, "truncation"),
+        ({"service_tier": "priority"}, "service_tier"),
         ({"service_tier": "flex"}, "service_tier"),
         ({"top_logprobs": 3}, "top_logprobs"),
         ({"prompt": {"id": "pmpt_1"}}, "prompt"),

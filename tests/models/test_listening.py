@@ -9,6 +9,7 @@ from agents import Model, ModelResponse, ModelSettings, Runner, Usage
 from openai.types.responses import ResponseFailedEvent, ResponseIncompleteEvent
 
 from handler.models import (
+    AnswerIncomplete,
     MeteredModel,
     ModelCallLimit,
     Models,
@@ -187,10 +188,10 @@ def cut_at_once():
 
 def test_cut_before_anything_was_said():
     run = Listener(live=True)
-    with pytest.raises(OutputTokenLimit):
+    with pytest.raises(AnswerIncomplete) as ended:
         listen(Says(cut_at_once()), run)
-    assert run.answers == []
-    assert [type(error) for error in run.broken] == [OutputTokenLimit]
+    assert ended.value.reason == "max_output_tokens"
+    assert run.answers == [([], False)]
     assert run.meter.output_tokens == 16  # they were thought, and cost as much
 
 

@@ -267,7 +267,7 @@ def test_input_items_are_pages(service: Service) -> None:
 REFUSED = [
     ({"background": True, "store": False}, "invalid_request", "store"),
     ({"background": "yes"}, "invalid_request", "background"),
-    ({"truncation": "auto"}, "unsupported_parameter", "truncation"),
+    ({"truncation": "some"}, "invalid_request", "truncation"),
     ({"include": ["message.output_text.logprobs"]}, "unsupported_parameter", "include"),
     ({"service_tier": "flex"}, "unsupported_parameter", "service_tier"),
     ({"top_logprobs": 3}, "unsupported_parameter", "top_logprobs"),

@@ -1,0 +1,6 @@
+"""The agents' memory in a form that any provider accepts at any later time."""
+
+from handler.history.call_ids import CallIds
+from handler.history.replayable import kept, sendable
+
+__all__ = ["CallIds", "kept", "sendable"]

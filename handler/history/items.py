@@ -1,0 +1,168 @@
+"""One item of the agents' memory, reduced to what every provider accepts.
+
+Ids of items are left out: they live at the provider that made them, for as long as it likes. Reasoning, and what else
+only its maker can read, has an `origin`: the model and base URL that made it.
+"""
+
+import json
+import re
+from collections.abc import Iterable
+from typing import Any
+
+Item = dict[str, Any]
+
+_METADATA = frozenset(
+    {
+        *("agent", "callerAgent", "timestamp", "agent_run_id", "parent_run_id"),
+        *("run_trace_id", "message_origin", "history_protocol", "origin"),
+    }
+)
+"""What the framework and we note beside an item; no provider is sent it."""
+_HEARD = frozenset({"user", "system", "developer"})
+_HOSTED = frozenset(
+    {
+        *("action", "queries", "results", "code", "outputs", "revised_prompt"),
+        *("server_label", "name", "arguments", "output", "error"),
+    }
+)
+"""What may be told of a hosted tool's call; its id, and images, are not."""
+_LONGEST = 20_000  # characters of a hosted tool's call as text
+_NO_OUTPUT = "(no output)"
+_NAME = re.compile(r"[^a-zA-Z0-9_-]")
+
+
+def plain(item: Item) -> Item | None:
+    """Return the item in the form that every provider accepts, with its metadata; None if nothing of it is left."""
+    kind = item.get("type") or "message"
+    if kind == "message":
+        core = _message(item)
+    elif kind == "function_call":
+        core = _call(item)
+    elif kind == "function_call_output":
+        core = {"type": kind, "call_id": item.get("call_id"), "output": _output(item.get("output"))}
+    elif kind == "reasoning":
+        core = _reasoning(item)
+    elif kind == "compaction":
+        core = _bound(item, "encrypted_content")
+    elif is_call(kind) or is_output(kind):
+        core = {key: value for key, value in item.items() if key != "id" and key not in _METADATA}
+    else:
+        core = _hosted(kind, item)
+    if core is not None:
+        core.update((key, item[key]) for key in item.keys() & _METADATA)
+    return core
+
+
+def without_metadata(item: Item) -> Item:
+    """Return the item as a provider is sent it."""
+    return {key: value for key, value in item.items() if key not in _METADATA}
+
+
+def is_call(kind: str | None) -> bool:
+    """Return whether items of this type are calls that need an output item."""
+    return kind in _PAIRS
+
+
+def is_output(kind: str | None) -> bool:
+    """Return whether items of this type are outputs that need a call item."""
+    return kind in _OUTPUTS
+
+
+_PAIRS = frozenset(
+    {
+        *("function_call", "custom_tool_call", "computer_call"),
+        *("shell_call", "local_shell_call", "apply_patch_call"),
+    }
+)
+_OUTPUTS = frozenset(f"{kind}_output" for kind in _PAIRS)
+
+
+def _message(item: Item) -> Item | None:
+    role, content = item.get("role"), item.get("content")
+    if role == "assistant":
+        core: Item = {"type": "message", "role": role, "content": list(_spoken(content))}
+        if item.get("phase"):
+            core["phase"] = item["phase"]
+    elif role in _HEARD:
+        core = {"type": "message", "role": role, "content": _heard(content)}
+    else:
+        return None
+    return core if core["content"] else None
+
+
+def _spoken(content: Any) -> Iterable[Item]:
+    """Yield an assistant's words; a refusal is words too, for who knows no such part."""
+    parts = [content] if isinstance(content, str) else content or ()
+    for part in parts:
+        text = part if isinstance(part, str) else part.get("text") or part.get("refusal") or ""
+        if text.strip():
+            yield {"type": "output_text", "text": text, "annotations": []}
+
+
+def _heard(content: Any) -> Any:
+    if isinstance(content, str):
+        return content if content.strip() else None
+    return [part for part in content or () if part.get("type") != "input_text" or part.get("text", "").strip()]
+
+
+def _call(item: Item) -> Item:
+    name = item.get("name") or "tool"
+    core = {
+        "type": "function_call",
+        "call_id": item.get("call_id"),
+        "name": _NAME.sub("_", name)[:64],
+        "arguments": _arguments(item.get("arguments")),
+    }
+    if item.get("namespace"):
+        core["namespace"] = item["namespace"]
+    own = {key: value for key, value in (item.get("provider_data") or {}).items() if key != "response_id"}
+    if own.keys() - {"model"}:  # the SDK notes the model on every call; only a signature has to go back
+        core["provider_data"] = own
+    return core
+
+
+def _arguments(given: Any) -> str:
+    """Return arguments that are a JSON object: many a server parses them before it asks its model."""
+    text = given if isinstance(given, str) else ""
+    try:
+        read = json.loads(text or "{}")
+    except ValueError:
+        read = None
+    return (text or "{}") if isinstance(read, dict) else json.dumps({"malformed_arguments": text})
+
+
+def _output(given: Any) -> Any:
+    if isinstance(given, str):
+        return given or _NO_OUTPUT
+    if isinstance(given, list):
+        return _heard(given) or _NO_OUTPUT
+    return _NO_OUTPUT if given is None else json.dumps(given, default=str)
+
+
+def _reasoning(item: Item) -> Item | None:
+    core = _bound(item, "encrypted_content", "provider_data")
+    if core is None:
+        return None
+    core["summary"] = item.get("summary") or []
+    if core.get("provider_data") and item.get("content"):  # thinking that is signed is sent back word for word
+        core["content"] = item["content"]
+    return core
+
+
+def _bound(item: Item, *fields: str) -> Item | None:
+    """Return an item that only its maker can read; None where nobody knows who that was, or nothing is to be read."""
+    found = {name: item[name] for name in fields if item.get(name)}
+    return {"type": item["type"], **found} if found and item.get("origin") else None
+
+
+def _hosted(kind: str, item: Item) -> Item | None:
+    """Return what a tool of the provider's did as words: the item itself means something only where it was made."""
+    if not kind.endswith("_call"):
+        return None
+    told = {name: item[name] for name in sorted(_HOSTED) if item.get(name)}
+    text = f"[{kind.removesuffix('_call')}: {json.dumps(told, ensure_ascii=False, default=str)[:_LONGEST]}]"
+    return {
+        "type": "message",
+        "role": "assistant",
+        "content": [{"type": "output_text", "text": text, "annotations": []}],
+    }

@@ -1,0 +1,147 @@
+"""What a provider is asked: a memory that it accepts, and encrypted reasoning where the model reasons.
+
+OpenAI forgets the ids of its items, and knows none where it is told `store: false`. So its reasoning comes back to it
+encrypted, or not at all. What is encrypted means something only to the model and the base URL that made it.
+"""
+
+from collections.abc import AsyncIterator, Iterable
+from contextlib import aclosing
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+from agents import Model, ModelResponse, ModelSettings, TResponseInputItem
+from agents.models.openai_chatcompletions import OpenAIChatCompletionsModel
+from agents.models.openai_responses import OpenAIResponsesModel
+from openai import APIStatusError
+from openai.types.responses import ResponseCompletedEvent, ResponseIncompleteEvent, ResponseStreamEvent
+from pydantic import BaseModel
+
+from handler.history import sendable
+from handler.models.encryption import asks, including, is_about_include, is_about_reasoning, reasons
+from handler.models.sdk_patches import listen
+
+_LONGEST_CALL_ID = ((OpenAIResponsesModel, 64), (OpenAIChatCompletionsModel, 40))  # characters that OpenAI takes
+_MOST_UNREADABLE = 10_000
+
+# What this process has learned. Both are hints: without them a provider is asked once more.
+_encrypts: dict[str, bool] = {}  # origin -> whether it takes the question for encrypted reasoning
+_unreadable: set[str] = set()  # encrypted contents that a provider has refused
+
+
+@dataclass(frozen=True)
+class _Form:
+    """One way to put a question. reasoning: some is sent. refused: the question for encrypted reasoning was."""
+
+    input: str | list[TResponseInputItem]
+    settings: ModelSettings
+    reasoning: bool
+    refused: bool = False
+
+
+class Provider:
+    """Asks a model in a form that its provider accepts, and once more where that was refused.
+
+    What only this model can read of its answers is marked with its origin.
+    """
+
+    def __init__(self, model: Model) -> None:
+        listen(model)
+        self._model, self._origin = model, origin_of(model)
+        self._responses = isinstance(model, OpenAIResponsesModel)
+        self._longest = next((most for kind, most in _LONGEST_CALL_ID if isinstance(model, kind)), None)
+
+    async def get_response(
+        self,
+        system_instructions: str | None,
+        input: str | list[TResponseInputItem],
+        model_settings: ModelSettings,
+        *args: Any,
+        **kwargs: Any,
+    ) -> ModelResponse:
+        """See `Model.get_response`."""
+        form = self._first_form(input, model_settings)
+        while True:
+            asked = (system_instructions, form.input, form.settings)
+            try:
+                response = await self._model.get_response(*asked, *args, **kwargs)
+            except APIStatusError as error:
+                form = self._next_form(form, input, error)
+                continue
+            self._accept(form, response.output)
+            return response
+
+    async def stream_response(
+        self,
+        system_instructions: str | None,
+        input: str | list[TResponseInputItem],
+        model_settings: ModelSettings,
+        *args: Any,
+        **kwargs: Any,
+    ) -> AsyncIterator[ResponseStreamEvent]:
+        """See `Model.stream_response`."""
+        form, begun = self._first_form(input, model_settings), False
+        while True:
+            asked = (system_instructions, form.input, form.settings)
+            stream: Any = self._model.stream_response(*asked, *args, **kwargs)
+            try:
+                async with aclosing(stream):
+                    async for event in stream:
+                        begun = True
+                        if isinstance(event, ResponseCompletedEvent | ResponseIncompleteEvent):
+                            self._accept(form, event.response.output)
+                        yield event
+                return
+            except APIStatusError as error:
+                if begun:
+                    raise
+                form = self._next_form(form, input, error)
+
+    def _first_form(self, input: str | list[TResponseInputItem], settings: ModelSettings) -> _Form:
+        wanted = self._responses and (asks(settings) or reasons(self._model, settings))
+        settings = including(settings, wanted and _encrypts.get(self._origin, True))
+        return self._form(input, settings, _unreadable)
+
+    def _form(
+        self,
+        input: str | list[TResponseInputItem],
+        settings: ModelSettings,
+        unreadable: set[str] | None,
+        refused: bool = False,
+    ) -> _Form:
+        if isinstance(input, str):
+            return _Form(input, settings, False, refused)
+        dialect: dict[str, Any] = {"chat": not self._responses, "longest_id": self._longest}
+        given: Any = input
+        items: Any = sendable(given, self._origin, unreadable=unreadable, **dialect)
+        return _Form(items, settings, any(item["type"] == "reasoning" for item in items), refused)
+
+    def _next_form(self, form: _Form, input: str | list[TResponseInputItem], error: APIStatusError) -> _Form:
+        """Return another way to put a question that was refused, or raise the refusal."""
+        if form.reasoning and is_about_reasoning(error):
+            _remember_unreadable(form.input)
+            return self._form(input, form.settings, None, form.refused)
+        if asks(form.settings) and self._origin not in _encrypts and is_about_include(error):
+            return self._form(input, including(form.settings, False), None, refused=True)
+        raise error
+
+    def _accept(self, form: _Form, output: Iterable[Any]) -> None:
+        if form.refused or asks(form.settings):
+            _encrypts.setdefault(self._origin, not form.refused)
+        for item in output:
+            bound = (getattr(item, name, None) for name in ("encrypted_content", "provider_data", "phase"))
+            if isinstance(item, BaseModel) and any(bound):
+                item.origin = self._origin  # type: ignore[attr-defined]
+
+
+def origin_of(model: Model) -> str:
+    """Return who makes the answers of a model, as a short digest: its base URL and its name."""
+    url = getattr(getattr(model, "_client", None), "base_url", None) or getattr(model, "base_url", None)
+    name = getattr(model, "model", None) or type(model).__name__
+    return sha256(f"{url}|{name}".encode()).hexdigest()[:12]
+
+
+def _remember_unreadable(items: Any) -> None:
+    if len(_unreadable) > _MOST_UNREADABLE:
+        _unreadable.clear()
+    _unreadable.update(item["encrypted_content"] for item in items if item.get("encrypted_content"))

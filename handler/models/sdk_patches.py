@@ -1,0 +1,102 @@
+"""What is changed in the Agents SDK 0.18.1 and in Agency Swarm 1.11.0; tests/models/test_sdk_patches.py notices others.
+
+`_fetch_response` of a model's class notes how its answer ended: `get_response` drops the status of a whole answer, and
+chat its `finish_reason`.
+`agency_swarm.agent.execution.RunConfig` has another default: a model that calls a tool which is not there is told so,
+where it would end the run. The framework passes no config of the caller's to colleagues.
+"""
+
+from collections.abc import AsyncIterator
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import partial, wraps
+from typing import Any, Literal
+
+from agency_swarm.agent import execution
+from agents import Model, RunConfig
+
+Reason = Literal["max_output_tokens", "content_filter"]
+_FILTERS = ("filter", "safety", "recitation", "prohibited", "blocklist", "spii")
+_LENGTHS = ("length", "max_tokens", "max_output_tokens")
+
+
+@dataclass
+class Ending:
+    """How a provider says that an answer ended. incomplete: why it was broken off. failed: its code for a failure."""
+
+    incomplete: Reason | None = None
+    failed: str | None = None
+
+    def note_response(self, response: Any) -> None:
+        """Take it from a response of the Responses API."""
+        status = getattr(response, "status", None) or "completed"
+        if status == "incomplete":
+            self.incomplete = _reason(getattr(response.incomplete_details, "reason", None))
+        elif status != "completed":
+            self.failed = str(getattr(response.error, "code", None) or status)
+
+    def note_choices(self, choices: Any) -> None:
+        """Take it from a chat completion, or from a chunk of one."""
+        for choice in choices or ():
+            finished = str(getattr(choice, "finish_reason", None)).lower()
+            if finished.endswith(_LENGTHS) or _is_filter(finished):
+                self.incomplete = _reason(finished)
+
+
+ending: ContextVar[Ending | None] = ContextVar("ending", default=None)
+"""The answer that is being made in this context."""
+
+
+def _reason(said: object) -> Reason:
+    """Return a provider's word for it in OpenAI's."""
+    return "content_filter" if _is_filter(str(said).lower()) else "max_output_tokens"
+
+
+def _is_filter(word: str) -> bool:
+    return any(part in word for part in _FILTERS)
+
+
+def listen(model: Model) -> None:
+    """Have the class of a model note in `ending` how each of its answers ended, if it is one of the SDK's."""
+    for kind in type(model).__mro__:
+        fetch = vars(kind).get("_fetch_response")
+        if fetch is not None and not hasattr(fetch, "noting"):
+            kind._fetch_response = _noting(fetch)  # type: ignore[attr-defined]
+
+
+def _noting(fetch: Any) -> Any:
+    @wraps(fetch)
+    async def noting(*args: Any, **kwargs: Any) -> Any:
+        fetched = await fetch(*args, **kwargs)
+        noted = ending.get()
+        if noted is None:
+            return fetched
+        if isinstance(fetched, tuple):  # a chat's answer, streamed
+            response, chunks = fetched
+            return response, _Chunks(chunks, noted)
+        if hasattr(fetched, "choices"):
+            noted.note_choices(fetched.choices)
+        elif hasattr(fetched, "status"):
+            noted.note_response(fetched)
+        return fetched
+
+    noting.noting = True  # type: ignore[attr-defined]
+    return noting
+
+
+class _Chunks:
+    """The chunks of a chat's answer, on their way to the SDK."""
+
+    def __init__(self, chunks: Any, noted: Ending) -> None:
+        self._chunks, self._noted = chunks, noted
+
+    def __getattr__(self, name: str) -> Any:  # close(), response ...
+        return getattr(self._chunks, name)
+
+    async def __aiter__(self) -> AsyncIterator[Any]:
+        async for chunk in self._chunks:
+            self._noted.note_choices(chunk.choices)
+            yield chunk
+
+
+execution.RunConfig = partial(RunConfig, tool_not_found_behavior="return_error_to_model")
