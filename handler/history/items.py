@@ -133,7 +133,7 @@ def _arguments(given: Any) -> str:
 
 def _output(given: Any) -> Any:
     if isinstance(given, str):
-        return given or _NO_OUTPUT
+        return given
     if isinstance(given, list):
         return _heard(given) or _NO_OUTPUT
     return _NO_OUTPUT if given is None else json.dumps(given, default=str)
