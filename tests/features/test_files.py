@@ -232,7 +232,6 @@ def test_a_folder_that_is_empty_or_not_there_is_nothing_and_a_file_is_refused(tm
         build(create)
 
 
-
 def test_a_relative_folder_is_beside_who_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With `shared_files_folder` too; the framework's own rule."""
     from handler.files import collect

@@ -1,7 +1,6 @@
 """`make bundle`, `make synth` and `make deploy` ask the agencies what they need."""
 
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -10,13 +9,8 @@ import pytest
 
 from infra import bundle_agencies
 from infra.bundle_agencies import MANIFEST, lacking, survey
-from infra.bundle_sources import BundleError
-from infra.environments import Environment
-from infra.refusals import unconfigured
+from infra.bundle_sources import ROOT, BundleError
 from tests.catalogue.agencies import AGENCY, STARTER
-from tests.infra.assembly import ROOT
-
-ARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:shop-AbCdEf"
 
 
 @pytest.fixture
@@ -98,20 +92,3 @@ def test_the_bundle_has_it(tmp_path: Path) -> None:
     (tmp_path / MANIFEST).parent.mkdir(parents=True)
     (tmp_path / MANIFEST).write_text(json.dumps(manifest))
     assert lacking(tmp_path) == {"one": ["A"]}
-
-
-@pytest.mark.parametrize(
-    ("fields", "missing"),
-    [
-        ({}, ["A", "B"]),
-        ({"variables": {"A": "1"}}, ["B"]),
-        ({"variables": {"A": "1"}, "secrets": {"B": ARN}}, []),
-        ({"variables": {"A": "1"}, "secrets": {"B_SECRET": ARN}}, []),
-    ],
-)
-def test_what_an_environment_does_not_name(fields: dict[str, Any], missing: list[str]) -> None:
-    said = unconfigured(Environment(**fields), {"shop": ["A", "B"]})
-    assert said == [
-        f"agency 'shop' needs {' and '.join(missing)}: name it in variables or secrets of environment dev"
-    ] * bool(missing)
-    assert "SHOP" not in os.environ

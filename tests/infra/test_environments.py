@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from infra.environments import ENVIRONMENTS, Environment
-from infra.refusals import DeploymentError, refuse_mixed
+from infra.refusals import DeploymentError, refuse_mixed, unconfigured
 from tests.infra.assembly import Refused, synth
 
 ARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:crm-AbCdEf"
@@ -119,3 +119,19 @@ def test_the_command_line_may_change_every_field() -> None:
         if "crm-AbCdEf" in str(each["Resource"])
     ]
     assert len(readable) == 3  # of the functions that run agents
+
+
+@pytest.mark.parametrize(
+    ("fields", "missing"),
+    [
+        ({}, ["A", "B"]),
+        ({"variables": {"A": "1"}}, ["B"]),
+        ({"variables": {"A": "1"}, "secrets": {"B": ARN}}, []),
+        ({"variables": {"A": "1"}, "secrets": {"B_SECRET": ARN}}, []),
+    ],
+)
+def test_what_an_environment_does_not_name(fields: dict[str, Any], missing: list[str]) -> None:
+    said = unconfigured(Environment(**fields), {"shop": ["A", "B"]})
+    assert said == [
+        f"agency 'shop' needs {' and '.join(missing)}: name it in variables or secrets of environment dev"
+    ] * bool(missing)
