@@ -6,10 +6,7 @@ import json
 from importlib import import_module
 from typing import Any
 
-_MODULES = (
-    *("handler.api", "handler.stream", "handler.worker", "handler.runs", "handler.secrets"),
-    *("handler.store.dynamodb", "handler.queue.sqs"),
-)
+_ENTRIES = ("handler.api", "handler.stream", "handler.worker")
 
 
 def main() -> None:
@@ -20,8 +17,9 @@ def main() -> None:
         builtins.exec(text, names, made)
 
     vars(dataclasses)["exec"] = record
-    for name in _MODULES:
+    for name in _ENTRIES:
         import_module(name)
+    import_module("handler.catalogue.own_modules").import_all()
     print(json.dumps(sorted(texts)))
 
 
