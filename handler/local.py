@@ -1,7 +1,9 @@
 """The same app under uvicorn, on this machine only: `make run`."""
 
 import asyncio
+import json
 import os
+import shlex
 import socket
 import sys
 from contextlib import suppress
@@ -19,11 +21,11 @@ HOST = "127.0.0.1"
 _HINT = """
 {agencies} on http://{host}:{port} (interactive docs: /docs), model: {model}
 
-curl -s localhost:{port}/completion -H 'content-type: application/json' -d '{{"message": "Client Weber GmbH asks about \
-next week'"'"'s installation plan for the crew in Stuttgart. Prepare the reply."}}'{auth}
+curl -s localhost:{port}/completion -H 'content-type: application/json' -d {body}{auth}
 
 OpenAI's clients: base_url="http://{host}:{port}/v1", api_key={key}, model="{agency}"
 """
+_ANY_QUESTION = "Hello! What can you do for me?"
 
 
 def main() -> None:
@@ -85,9 +87,18 @@ def _hint(settings: Settings, port: int) -> str:
         port=port,
         model=model,
         agency=names[0],
+        body=shlex.quote(json.dumps({"message": _question(names[0])}, ensure_ascii=False)),
         auth=' -H "authorization: Bearer $KEY"' if keys else "",
         key="KEY" if keys else '"any"',
     )
+
+
+def _question(agency: str) -> str:
+    """Return what the agency itself proposes to ask: the first conversation starter of the agent that answers."""
+    described = catalogue.description(agency)
+    entry = described["entry_points"][0]
+    starters = next(agent["conversation_starters"] for agent in described["agents"] if agent["name"] == entry)
+    return starters[0] if starters else _ANY_QUESTION
 
 
 if __name__ == "__main__":
