@@ -6,16 +6,20 @@ address of this machine that nobody listens at: then such a client can be made, 
 error that names the setting. A client takes what is in the environment at each request, so one that was made before the
 key was known (at the top of a module, before a snapshot) works as soon as it is, and follows when the key is rotated.
 
+The same holds for other secrets: where X_SECRET is the ARN of a secret, X is its value in a run.
 A variable that the deployment itself sets is never changed.
 """
 
 import os
+import re
 from functools import cache
 from typing import Any
 
 NO_KEY = "OPENAI_API_KEY-is-not-set"
 NOWHERE = "http://127.0.0.1:9/OPENAI_API_KEY-is-not-set/v1"  # 9 is the port "discard", where nothing listens today
 _OPENAI = "https://api.openai.com/v1"
+_ARN = re.compile(r"arn:aws[a-z-]*:secretsmanager:")
+_OF_THE_SERVICE = ("API_KEYS", "OPENAI_API_KEY")
 _UNSET = (
     "OPENAI_API_KEY is not set, and OPENAI_API_KEY_SECRET names no secret with a value: "
     "this client was made without a key, and asks nobody."
@@ -61,6 +65,20 @@ def put(variable: str, value: str | None) -> bool:
 def is_put(variable: str, value: Any) -> bool:
     """Return whether a variable's value was put there by this module, or by that of a parent process."""
     return value in (NO_KEY, NOWHERE) or (value is not None and _put.get(variable) == value)
+
+
+def is_ours(key: str) -> bool:
+    """Return whether a client's key is one that was put into the environment, or stands in for one."""
+    return key in _keys
+
+
+def named_secrets() -> dict[str, str]:
+    """Return the secrets that the agencies' code reads as variables: X -> ARN, where X_SECRET holds an ARN.
+
+    Those of the service itself are not among them.
+    """
+    named = {name.removesuffix("_SECRET"): value for name, value in os.environ.items() if name.endswith("_SECRET")}
+    return {name: arn for name, arn in named.items() if name not in _OF_THE_SERVICE and _ARN.match(arn)}
 
 
 def withdraw() -> None:

@@ -76,7 +76,7 @@ async def _rehearse() -> None:
         _ = client.responses, client.chat.completions  # imported when they are first asked for
 
     settings = get_settings().model_copy(update={"openai_api_key": None, "openai_api_key_secret": None})
-    runs = Runs(settings)
+    runs = Runs(settings, secrets={})
     try:
         for name in catalogue.factories().keys() - manifest.not_configured().keys():
             try:

@@ -13,13 +13,14 @@ import httpx
 from agency_swarm import Agency, Agent
 from agency_swarm.agent.constants import FRAMEWORK_DEFAULT_MODEL
 from agents import Model, ModelProvider, ModelSettings, RunConfig
+from agents.models._openai_shared import get_default_openai_client
 from agents.models.default_models import get_default_model, get_default_model_settings
 from agents.models.multi_provider import MultiProvider
 from openai import AsyncOpenAI
 
 from handler import credentials
 from handler.fresh import Fresh
-from handler.models import tracing
+from handler.models import tracing, vendors
 from handler.models.metering import Adapt, OneCallModel, Running
 from handler.models.resolution import belong, install
 from handler.offline import OfflineModel, Script
@@ -37,16 +38,16 @@ class Models:
     The key goes to OPENAI_BASE_URL, or to OpenAI when that is not set, and nowhere else.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, secrets: Mapping[str, str] | None = None) -> None:
+        """secrets: variables of the agencies' code and their secrets' ARNs; None: as the environment names them."""
         self.settings = settings
         self._client: AsyncOpenAI | None = None
         self._loop: asyncio.AbstractEventLoop | None = None  # that the client's connections belong to
         self._key = settings.openai_api_key.get_secret_value() if settings.openai_api_key else None
-        self._secret: Fresh[str | None] | None = None
-        if settings.openai_api_key_secret:
-            from handler.secrets import secret  # and boto3, only where there is one
-
-            self._secret = secret(settings.openai_api_key_secret, bearer_key)
+        named = credentials.named_secrets() if secrets is None else secrets
+        self._secrets = {variable: _secret(arn, str) for variable, arn in named.items()}
+        arn = settings.openai_api_key_secret
+        self._secret = _secret(arn, bearer_key) if arn else None
         tracing.install()
         install(lambda agent, run_config: self.resolve(agent, run_config, script={}, default=settings.model)[0])
 
@@ -63,6 +64,8 @@ class Models:
             if self._client and self._key and self._key != self._client.api_key:
                 self._client = self._client.with_options(api_key=self._key)  # on the same connections
         credentials.provide(self._key, self.settings.openai_base_url)
+        for variable, secret in self._secrets.items():
+            credentials.put(variable, await secret.value())
 
     @property
     def offline(self) -> bool:
@@ -87,6 +90,8 @@ class Models:
 
     async def aclose(self) -> None:
         """Close the connections. What is attached after it gets a new client (after a SnapStart restore)."""
+        for secret in self._secrets.values():
+            secret.forget()
         if self._secret:
             self._key = None
             self._secret.forget()
@@ -118,21 +123,37 @@ class Models:
             return wanted, None
         if is_own(run_config.model_provider):
             return run_config.model_provider.get_model(wanted), None
-        if self._is_offline_for(wanted):
+        stands_in = default if wanted in (None, FRAMEWORK_DEFAULT_MODEL) else None
+        if self._is_offline_for(stands_in or wanted):
             return OfflineModel(agent.name, script.get(agent.name)), None
-        if default and wanted in (None, FRAMEWORK_DEFAULT_MODEL):
-            return self._named(default), partial(_adapted, wanted or get_default_model(), default)
+        if stands_in:
+            return self._named(stands_in), partial(_adapted, wanted or get_default_model(), stands_in)
         return self._named(wanted), None
 
     def bare(self, agent: Agent, script: "Mapping[str, Script]", model: str | None = None) -> Model:
         """The model of one agent, neither counted nor heard."""
         return self.resolve(agent, RunConfig(), script=script, default=model or self.settings.model)[0]
 
+    def is_free(self, agency: Agency, model: str | None) -> bool:
+        """Return whether no agent of an agency asks anybody; model: of those that name none."""
+        default = model or self.settings.model
+        return self.offline and all(
+            isinstance(self.resolve(agent, RunConfig(), script={}, default=default)[0], OfflineModel)
+            for agent in agency.agents.values()
+        )
+
     def _is_offline_for(self, name: str | None) -> bool:
-        return self.offline
+        if not self.offline or vendors.has_key(name):
+            return False
+        own = get_default_openai_client()
+        return own is None or credentials.is_ours(own.api_key)
 
     def _named(self, name: str | None) -> Model:
         """The model of this name, on the shared client; on another loop than that one's, on a client of its own."""
+        if (own := get_default_openai_client()) is not None:  # the agency's code has set it
+            return MultiProvider(openai_client=own, unknown_prefix_mode="model_id").get_model(name)
+        if self.offline:  # another vendor's, who has a key
+            return MultiProvider().get_model(name)
         loop = asyncio._get_running_loop()
         self._loop = self._loop or loop
         if loop is self._loop:
@@ -166,6 +187,12 @@ def _script(module: str) -> "Mapping[str, Script]":
         return {}
     script: Mapping[str, Script] = import_module(module).SCRIPT
     return script
+
+
+def _secret(name: str, parse: Callable[[str], str]) -> "Fresh[str | None]":
+    from handler.secrets import secret  # and boto3, only where there is one
+
+    return secret(name, parse)
 
 
 def is_own(provider: ModelProvider) -> bool:

@@ -291,15 +291,16 @@ class MeteredModel(WrappedModel):
         noted = Ending()
         ending.set(noted)
         stream: Any = self._provider.stream_response(*_positional(question), *args, **kwargs)
+        has_ended = False
         with provider_failures():
             async with aclosing(stream):
                 async for event in stream:
                     if isinstance(event, _Terminal):
                         event.response.output = await self._ended(heard, noted, event.response)
+                        has_ended = True
                     yield event
-                    if isinstance(event, _Terminal):
-                        return
-        raise ModelUnavailable
+        if not has_ended:
+            raise ModelUnavailable
 
     async def _ended(self, heard: Heard, noted: Ending, ended: Response) -> list[Any]:
         """Return what an agent that is streamed goes on with."""

@@ -6,6 +6,7 @@ Polling and submitting come here too, so what needs the framework is imported by
 import logging
 import math
 import uuid
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -61,8 +62,8 @@ _NOT_YET = 5.0  # seconds until somebody looks again whether it is a run's turn;
 class Runs:
     """Made once per environment: what is shared is the model client, the store and the queue, never an agency."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    def __init__(self, settings: Settings, *, secrets: Mapping[str, str] | None = None) -> None:
+        self._settings, self._secrets = settings, secrets
         self.store: Store = open_store(settings.store)
         self.queue: Queue = open_queue(settings.queue)
 
@@ -71,7 +72,7 @@ class Runs:
         """Made by the first run: who only looks or submits waits for no framework."""
         from handler.models import Models
 
-        return Models(self._settings)
+        return Models(self._settings, self._secrets)
 
     @cached_property
     def _equipment(self) -> "Equipment":

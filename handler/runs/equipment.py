@@ -43,7 +43,7 @@ class Equipment:
         refuse_loose_ends(history, given)
         response_id, limits = run.response["id"], catalogue.entry(name)
         narrator = _narrator(run, request, agency)
-        self._limit(run.meter, request, limits)
+        self._limit(run.meter, request, limits, self._models.is_free(agency, limits.model))
         store = self._store if request.stored else None
         call_ids = CallIds([*history, *for_agents(given)])
         journal = Journal(store, Responses(self._store, owner), response_id, call_ids)
@@ -61,10 +61,10 @@ class Equipment:
             run.desk.starters = starters.folder_of(owner, name)
         return journal
 
-    def _limit(self, meter: Meter, request: CreateResponse, agency: catalogue.Entry) -> None:
-        """Offline only what was asked for: calls cost nothing there, and come to an end by themselves."""
+    def _limit(self, meter: Meter, request: CreateResponse, agency: catalogue.Entry, is_free: bool) -> None:
+        """Where calls cost nothing, only what was asked for: they come to an end by themselves."""
         for setting, limit in (("max_model_calls", "most_calls"), ("max_output_tokens", "most_output_tokens")):
-            asked = setting in self._settings.model_fields_set or not self._models.offline
+            asked = setting in self._settings.model_fields_set or not is_free
             general = getattr(self._settings, setting) if asked else math.inf
             setattr(meter, limit, getattr(agency, setting) or general)
         meter.cap = request.max_output_tokens
