@@ -119,17 +119,21 @@ def test_only_the_users_own_load_dotenv_counts(tmp_path: Path, deferred: str, ov
     (tmp_path / "desk" / ".env").write_text("FROM_DESK=1\nREAL=mine\n")
     (tmp_path / "desk" / "agency.py").write_text(f"from dotenv import load_dotenv\nload_dotenv({override})\n{AGENCY}")
     program = """
-import os, handler, dotenv
-real = dotenv.main.find_dotenv
-dotenv.main.find_dotenv = lambda *a, **k: real(*a, **k) if "desk" in real(*a, **k) else os.environ["ABOVE"]
+import os, pathlib, sys, handler, dotenv
+
+def find_dotenv(*given, **named):
+    caller = sys._getframe(2).f_globals
+    library = caller["__name__"] in ("agency_swarm", "litellm")
+    return os.environ["ABOVE"] if library else pathlib.Path(caller["__file__"]).with_name(".env")
+
+dotenv.main.find_dotenv = find_dotenv
 import agency_swarm, litellm
 from handler.catalogue.entries import Factory
 Factory("desk.agency:create_agency")()
 print([os.environ.get(name) for name in ("FROM_ABOVE", "FROM_DESK", "REAL", "PYTHON_DOTENV_DISABLED")])
 """
-    (tmp_path / "program.py").write_text(program)  # python-dotenv looks elsewhere for a program without a file
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "program.py"],
+        [sys.executable, "-W", "ignore", "-c", program],
         cwd=tmp_path,
         env={
             "PYTHONPATH": f"{ROOT}:{tmp_path}",
