@@ -160,6 +160,16 @@ def test_another_content_is_refused_and_uploaded_anew(create: Create, folder: Pa
     assert tools(create)[FileSearchTool].vector_store_ids != first
 
 
+def test_on_lambda_the_record_is_enough(
+    create: Create, folder: Path, storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bundle leaves files out, such as keys; and reading all of them would delay its first run."""
+    make_files.main()
+    (folder / "prices.txt").unlink()
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "f")
+    assert FileSearchTool in tools(create)
+
+
 def test_a_store_that_is_gone_is_made_again(
     create: Create, folder: Path, storage: Storage, capsys: pytest.CaptureFixture[str]
 ) -> None:
