@@ -140,10 +140,7 @@ def test_a_stored_image_is_read_again(drawn: tuple[Service, Any]) -> None:
     assert service.get(f"/v1/responses/{made['id']}")[1]["output"] == made["output"]
 
 
-STORED = pytest.param("stored", marks=pytest.mark.xfail(reason="the memory is made replayable elsewhere"))
-
-
-@pytest.mark.parametrize("way", [STORED, "sent_back"])
+@pytest.mark.parametrize("way", ["stored", "sent_back"])
 def test_a_later_turn_does_not_pay_for_it(drawn: tuple[Service, Any], way: str) -> None:
     service, made = drawn
     if way == "stored":
