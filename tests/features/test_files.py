@@ -17,6 +17,7 @@ from handler.errors import AgencyMisconfigured
 from handler.files import __main__ as make_files
 from handler.files import upload as uploading
 from handler.settings import get_settings
+from tests.features.rows import holds
 
 CREATED = {"object": "x", "created_at": 1}
 
@@ -134,6 +135,7 @@ def test_until_it_is_uploaded_the_agency_is_refused_with_the_commands_name(
     assert (names(folder), storage.asked) == (before, [])
 
 
+@holds("files_folder", "shared_files_folder")
 def test_it_is_uploaded_once_and_a_run_only_names_it(create: Create, folder: Path, storage: Storage) -> None:
     before = names(folder)
     make_files.main()

@@ -13,6 +13,7 @@ from openai.types.responses.response_output_text import AnnotationURLCitation
 from handler import catalogue
 from handler.offline.events import message_item
 from tests.conftest import Service
+from tests.features.rows import holds
 from tests.runs.stage import Plays, play, said
 
 LIVE = pytest.mark.parametrize("stream", [True, False])
@@ -35,6 +36,7 @@ def shape(item: dict[str, Any]) -> tuple[Any, ...]:
 DRAWN = ("image_generation_call", PNG, "completed")
 
 
+@holds("image_generation")
 @LIVE
 def test_an_image_is_an_item_of_the_answer(stream: bool) -> None:
     shown = play(solo([image(), message_item("Here it is.")]), stream=stream)
@@ -92,6 +94,7 @@ def test_images_that_no_answer_can_hold_say_so(stream: bool) -> None:
     assert "smaller" in second["error"]
 
 
+@holds("citations")
 @LIVE
 def test_citations_come_with_the_words(stream: bool) -> None:
     cited = message_item("See there.")

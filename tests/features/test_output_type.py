@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from handler import catalogue
 from handler.runs import work
 from tests.conftest import Service
+from tests.features.rows import holds
 from tests.model_server import ModelServer, call
 
 
@@ -77,6 +78,7 @@ def test_what_has_the_form_is_the_answer(ask: Any) -> None:
     assert json.loads(response["output"][-1]["content"][0]["text"]) == {"number": 7}
 
 
+@holds("output_type")
 def test_what_misses_it_is_an_error_of_its_own(ask: Any) -> None:
     status, body, requests = ask(call("look_up"), "Order seven.")
     assert (status, body["error"]["code"], requests) == (502, "invalid_output", 2)

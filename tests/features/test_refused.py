@@ -14,6 +14,7 @@ from agents.mcp import MCPServerStreamableHttp
 from handler import catalogue
 from handler.errors import AgencyMisconfigured
 from handler.features import refused_feature
+from tests.features.rows import holds
 
 ASKS = "needs a person's approval"
 
@@ -85,6 +86,7 @@ def agency(settings: dict[str, Any]) -> Agency:
     return Agency(boss, communication_flows=[(boss, clerk)])
 
 
+@holds("needs_approval", "hosted_mcp_approval")
 @pytest.mark.parametrize("name", REFUSED)
 def test_approval_is_refused_wherever_it_is_asked_for(name: str) -> None:
     with pytest.raises(AgencyMisconfigured, match=ASKS) as refused:
@@ -101,6 +103,7 @@ def test_what_nobody_needs_to_approve_is_not_refused(name: str) -> None:
     assert refused_feature(agency(ALLOWED[name]())) is None
 
 
+@holds("mcp_approval")
 @pytest.mark.parametrize(
     ("policy", "refused"),
     [
@@ -116,13 +119,14 @@ def test_what_nobody_needs_to_approve_is_not_refused(name: str) -> None:
     ],
     ids=lambda value: getattr(value, "__name__", str(value)),
 )
-def test_an_mcp_server_of_ones_own_asks_nobody(policy: Any, refused: bool) -> None:
+def test_an_mcp_server_of_ones_own_that_asks_is_refused(policy: Any, refused: bool) -> None:
     """A shared server is asked for its tools in the first run only, so it is its settings that are read."""
     built = Agency(Agent(name="Solo", instructions="."), shared_mcp_servers=[local(require_approval=policy)])
     said = refused_feature(built) or ""
     assert said.startswith("Agent 'Solo': the MCP server 'shop' needs a person's approval") == refused
 
 
+@holds("mcp_oauth")
 def test_oauth_that_nobody_can_answer_is_refused() -> None:
     def built(**settings: Any) -> Agency:
         return Agency(

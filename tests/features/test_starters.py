@@ -14,6 +14,7 @@ from handler import catalogue, starters
 from handler.offline import OfflineModel
 from handler.protocol.request import CreateResponse
 from handler.settings import Settings
+from tests.features.rows import holds
 from tests.runs.stage import on_stage, said, told
 
 KINDS: dict[str, dict[str, Any]] = {
@@ -63,6 +64,7 @@ def ask(create: Callable[[], Agency], *asked: dict[str, Any]) -> list[Any]:
     return asyncio.run(asyncio.wait_for(whole(), 30))
 
 
+@holds("quick_replies", "cache_conversation_starters")
 @OF_A_KIND
 @pytest.mark.parametrize("stream", [True, False])
 def test_it_is_answered_by_the_model_once(kind: str, stream: bool) -> None:

@@ -25,6 +25,7 @@ from handler.runs import work
 from handler.runs.tool_output import journaled, restored, text_of, usable
 from handler.store.rules import decoded, encoded
 from tests.conftest import Service
+from tests.features.rows import holds
 from tests.model_server import Failure, ModelServer
 
 
@@ -183,6 +184,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("handler.runs.run._BACKOFF", 0.01)
 
 
+@holds("tool_outputs")
 def test_a_run_that_is_taken_up_again_sends_the_same_and_calls_nothing_again(
     start: Callable[..., Service], monkeypatch: pytest.MonkeyPatch, quick: None
 ) -> None:

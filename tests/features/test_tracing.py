@@ -15,6 +15,7 @@ from agents.tracing.provider import DefaultTraceProvider
 
 from handler.models import tracing
 from handler.offline import OfflineModel
+from tests.features.rows import holds
 from tests.models.agencies import office, read_task
 from tests.runs.stage import play
 
@@ -65,6 +66,7 @@ def heard(keeps: Keeps) -> list[str]:
     return [kind for kind in keeps.told if kind in WHOLE]
 
 
+@holds("tracing")
 @pytest.mark.parametrize("stream", [True, False])
 @pytest.mark.parametrize("add", [add_trace_processor, lambda each: set_trace_processors([each])], ids=["add", "set"])
 @pytest.mark.parametrize("when", ["before", "after"])
