@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from handler import secrets
+from handler import credentials, secrets
 from handler.event_loop import EnvironmentLoop, Ledger
 from handler.settings import get_settings
 from tests.events import Context, http_event
@@ -88,6 +88,13 @@ class Service:
     @property
     def ledger(self) -> Ledger:
         return self.ledgers[-1]
+
+
+@pytest.fixture(autouse=True)
+def no_key_is_left() -> Iterator[None]:
+    """A run leaves its key in the environment, where the next test would find it."""
+    yield
+    credentials.withdraw()
 
 
 @pytest.fixture
