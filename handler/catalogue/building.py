@@ -7,7 +7,7 @@ from contextvars import ContextVar
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
-from handler import caller_folder, credentials, files, starters
+from handler import caller_folder, credentials, files, mcp_servers, starters
 from handler.errors import AgencyMisconfigured
 from handler.features import refused_feature
 
@@ -38,6 +38,7 @@ def build(create_agency: "CreateAgency") -> "Agency":
     caller_folder.install()
     starters.install()
     files.install()
+    mcp_servers.install(_building.get)
     credentials.prepare()  # it may make clients of openai
     _listen()
     token = _building.set(True)

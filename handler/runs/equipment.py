@@ -3,7 +3,7 @@
 import math
 from typing import TYPE_CHECKING, Any
 
-from handler import catalogue, starters
+from handler import catalogue, mcp_servers, starters
 from handler.history import CallIds
 from handler.models import Meter, Models, offline_script
 from handler.protocol.items import for_agents
@@ -38,6 +38,7 @@ class Equipment:
         await self._models.refresh()
         name, entry, agency = build(request.model)
         isolate(agency)
+        await mcp_servers.connect(agency.agents.values())
         refuse_clashes(agency, entry, request)
         history = await load_history(self._store, place)
         refuse_loose_ends(history, given)

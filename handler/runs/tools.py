@@ -22,6 +22,7 @@ from agents import run as sdk_run
 from agents.run_internal import guardrails, run_loop, tool_execution, turn_preparation, turn_resolution
 
 import idempotency
+from handler import mcp_servers
 from handler.client_tools import ClientTool
 from handler.runs.seam import Seam, current_seam
 from handler.runs.tool_output import usable
@@ -57,8 +58,10 @@ def install() -> _Sdk:
 
 async def _get_all_tools(agent: Any, context_wrapper: RunContextWrapper[Any]) -> Sequence[Tool]:
     """Return the agent's tools, and for the agent that the client speaks with the client's functions."""
-    tools = await install().get_all_tools(agent, context_wrapper)
     seam = current_seam()
+    if seam is not None:
+        await mcp_servers.connect([agent])  # of an agent that only a tool knows
+    tools = await install().get_all_tools(agent, context_wrapper)
     return tools if seam is None else [*tools, *seam.functions(agent)]
 
 

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from agents.mcp import MCPServerStdio, MCPServerStreamableHttp
 from openai.types.responses import ResponseFileSearchToolCall
 from openai.types.responses.response_file_search_tool_call import Result
 
+from handler.catalogue.building import build
+from handler.errors import UpstreamFailed
 from handler.offline.events import message_item
 from tests.features.rows import at_provider, holds, solo
 from tests.runs.stage import Plays, play
@@ -79,11 +82,10 @@ server.run()
 """
 
 
-@pytest.fixture
-def url() -> Iterator[str]:
+@contextmanager
+def running(port: int) -> Iterator[str]:
     """An MCP server on loopback with a tool `reverse_http`."""
     program = Path(__file__).parents[1] / "infra" / "mcp_server.py"
-    (port,) = free_ports(1)
     process = subprocess.Popen(
         [sys.executable, str(program), "http", str(port)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     )
@@ -94,6 +96,12 @@ def url() -> Iterator[str]:
     finally:
         process.terminate()
         process.communicate()
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    with running(*free_ports(1)) as url:
+        yield url
 
 
 @pytest.fixture
@@ -120,6 +128,34 @@ def test_tools_of_an_mcp_server_are_called(url: str, apart: None, shared: bool) 
     shown, asked = at_provider(desk, [("reverse_http", {"word": "abc"})], "done")
     assert "cba" in str(asked[1].items)
     assert shown.activities == ["Solo uses reverse_http"]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_an_agent_that_only_a_tool_knows_has_its_mcp_servers_too(url: str, apart: None) -> None:
+    def desk() -> Agency:
+        server = MCPServerStreamableHttp({"url": url}, name="words_inner")
+        inner = Agent(name="Inner", instructions="You are Inner.", mcp_servers=[server])
+        return Agency(Agent(name="Solo", instructions=".", tools=[inner.as_tool("inner", "Inner.")]))
+
+    shown, _ = at_provider(desk, [("inner", {"input": "?"})], [("reverse_http", {"word": "abc"})], "cba", "done")
+    assert shown.activities == ["Solo uses inner", "Inner uses reverse_http"]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_server_that_is_away_is_named_and_tried_again_by_the_next_run(apart: None) -> None:
+    (port,) = free_ports(1)
+
+    def desk() -> Agency:
+        server = MCPServerStreamableHttp({"url": f"http://127.0.0.1:{port}/mcp"}, name="away")
+        return Agency(Agent(name="Solo", instructions=".", mcp_servers=[server]))
+
+    build(desk)  # opens no connection
+    for _ in range(2):
+        with pytest.raises(UpstreamFailed, match="An MCP server of agent 'Solo' could not be reached: 'away'"):
+            at_provider(desk)
+    with running(port):
+        shown, _ = at_provider(desk, [("reverse_http", {"word": "abc"})], "done")
+        assert shown.activities == ["Solo uses reverse_http"]
 
 
 @holds("mcp_stdio")
