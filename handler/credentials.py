@@ -14,6 +14,7 @@ import os
 import re
 from functools import cache
 from typing import Any
+from weakref import WeakSet
 
 NO_KEY = "OPENAI_API_KEY-is-not-set"
 NOWHERE = "http://127.0.0.1:9/OPENAI_API_KEY-is-not-set/v1"  # 9 is the port "discard", where nothing listens today
@@ -27,6 +28,7 @@ _UNSET = (
 
 _put: dict[str, str] = {}  # variable -> value, as this module has put it into the environment
 _keys = {NO_KEY}  # every key that was put there; clients hold on to them
+_services: WeakSet[Any] = WeakSet()  # clients that are not the agencies'
 
 
 def prepare() -> None:
@@ -65,6 +67,12 @@ def put(variable: str, value: str | None) -> bool:
 def is_put(variable: str, value: Any) -> bool:
     """Return whether a variable's value was put there by this module, or by that of a parent process."""
     return value in (NO_KEY, NOWHERE) or (value is not None and _put.get(variable) == value)
+
+
+def keep_key[T](client: T) -> T:
+    """Return a client of the service's own, which goes on with the key that it was made with."""
+    _services.add(client)
+    return client
 
 
 def is_ours(key: str) -> bool:
@@ -112,7 +120,7 @@ def _follow_environment() -> None:
 
 
 def _renew(client: Any) -> None:
-    if client.api_key not in _keys:
+    if client.api_key not in _keys or client in _services:
         return
     key = os.environ.get("OPENAI_API_KEY") or NO_KEY
     if key == NO_KEY:

@@ -118,6 +118,7 @@ def clean_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     monkeypatch.setenv("PLANFIX_BOARD", f"{tmp_path}/board.db")
     get_settings.cache_clear()
     yield monkeypatch
+    credentials.withdraw()
     get_settings.cache_clear()
     secrets.forget()
 

@@ -5,7 +5,6 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -19,9 +18,8 @@ CLIENTS = ("sync", "async", "copied", "explicit")
 
 
 @pytest.fixture(autouse=True)
-def own_environment(clean_environment: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
-    yield clean_environment
-    credentials.withdraw()
+def own_environment(clean_environment: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    return clean_environment
 
 
 def make(kind: str) -> Any:
@@ -105,6 +103,16 @@ def test_key_of_somebody_else_goes_where_it_was_sent() -> None:
         headers = [request.headers for request in server.requests]
     assert headers[0]["authorization"] == "Bearer sk-theirs"
     assert headers[1]["api-key"] == "azure"
+
+
+def test_client_of_the_service_keeps_its_key() -> None:
+    """A run that has begun goes on with the key that it began with."""
+    with ModelServer(["good"]) as server:
+        credentials.provide("sk-old", server.base_url)
+        client = credentials.keep_key(make("async"))
+        credentials.provide(None)
+        assert ask(client) == "good"
+        assert server.requests[0].headers["authorization"] == "Bearer sk-old"
 
 
 def test_variable_of_the_deployment_is_never_changed(own_environment: pytest.MonkeyPatch) -> None:

@@ -62,7 +62,8 @@ class Models:
         if self._secret is not None:
             self._key = await self._secret.value()
             if self._client and self._key and self._key != self._client.api_key:
-                self._client = self._client.with_options(api_key=self._key)  # on the same connections
+                renewed = self._client.with_options(api_key=self._key)  # on the same connections
+                self._client = credentials.keep_key(renewed)
         credentials.provide(self._key, self.settings.openai_base_url)
         for variable, secret in self._secrets.items():
             credentials.put(variable, await secret.value())
@@ -81,11 +82,13 @@ class Models:
 
     def _new_client(self) -> AsyncOpenAI:
         assert self._key, "offline: there is no client"
-        return AsyncOpenAI(
-            api_key=self._key,
-            base_url=self.settings.openai_base_url or _OPENAI,
-            timeout=_TIMEOUT,
-            max_retries=_RETRIES,
+        return credentials.keep_key(
+            AsyncOpenAI(
+                api_key=self._key,
+                base_url=self.settings.openai_base_url or _OPENAI,
+                timeout=_TIMEOUT,
+                max_retries=_RETRIES,
+            )
         )
 
     async def aclose(self) -> None:

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
-from openai.types.responses import ResponseStreamEvent
+from openai.types.responses import ResponseRefusalDeltaEvent, ResponseStreamEvent, ResponseTextDeltaEvent
 
 from handler.models import Reason
 from handler.protocol.output import Item, OpenItem, Output, begun, item_id
@@ -28,6 +28,7 @@ _IMAGES = 4_500_000  # characters of base64, of all images of a response
 _TOO_LARGE = (
     "The image is too large for an answer: use a smaller size, or output_format 'webp' with output_compression."
 )
+_Words = ResponseTextDeltaEvent | ResponseRefusalDeltaEvent
 _DELTAS = {
     "response.content_part.added": "content_index",
     "response.output_text.delta": "content_index",
@@ -187,6 +188,7 @@ class Telling:
     def __init__(self, narrator: Narrator, agent: str, *, aloud: bool) -> None:
         self._narrator, self._agent, self.aloud = narrator, agent, aloud
         self._open: dict[int, OpenItem] = {}
+        self._silent: dict[int, Any] = {}  # messages that have no word yet; some servers send one before each call
         self.ids: dict[int, str] = {}
 
     def event(self, event: ResponseStreamEvent) -> None:
@@ -196,11 +198,17 @@ class Telling:
         if event.type == "response.output_item.added":
             if event.output_index in self._open:
                 return  # a chat server that refuses says so twice
+            if event.item.type == "message":
+                self._silent[event.output_index] = event.item
+                return
             # Of a handoff it is not known yet to whom.
             if event.item.type != "function_call" or event.item.name in self._narrator.functions:
                 self._begin(event.output_index, self._shown(event.item))
             return
-        opened = self._open.get(getattr(event, "output_index", -1))
+        number = getattr(event, "output_index", -1)
+        if number in self._silent and isinstance(event, _Words) and event.delta:
+            self._begin(number, self._shown(self._silent.pop(number)))
+        opened = self._open.get(number)
         if opened is None:
             return
         if event.type == "response.function_call_arguments.delta":
@@ -212,7 +220,7 @@ class Telling:
         """Settle under which ids the answer will be told, before it is."""
         told = [self._open[number].item for number in sorted(self._open)]
         for number, item in enumerate(items):
-            if shown := self._shown(item):
+            if not _is_empty(item) and (shown := self._shown(item)):
                 before = told.pop(0) if told and _alike(told[0], shown) else None
                 self.ids[number] = before["id"] if before else self._narrator.new_id(shown["type"])
 
@@ -221,7 +229,7 @@ class Telling:
         if not self.ids:
             self.plan(items)
         for number, item in enumerate(items):
-            if shown := self._shown(item):
+            if not _is_empty(item) and (shown := self._shown(item)):
                 opened = self._narrator.start(shown, self.ids.get(number))
                 half = incomplete and item.type == "function_call"
                 cut = half or getattr(item, "status", None) == "incomplete"
@@ -246,6 +254,12 @@ class Telling:
     def _begin(self, number: int, shown: Item | None) -> None:
         if shown:
             self._open[number] = self._narrator.start(shown, None)
+
+
+def _is_empty(item: Any) -> bool:
+    return item.type == "message" and not any(
+        getattr(part, "text", "") or getattr(part, "refusal", "") for part in item.content
+    )
 
 
 def _alike(told: Item, shown: Item) -> bool:

@@ -13,7 +13,7 @@ from agents import AgentHooks, Model, ModelResponse, ModelSettings, Runner, Usag
 from agents.run_internal import run_loop, turn_preparation
 from openai.types.responses import ResponseIncompleteEvent
 
-from handler import catalogue, credentials
+from handler import catalogue
 from handler.models import resolution
 from handler.offline.events import response
 from handler.runs import work
@@ -35,9 +35,8 @@ def names(makers: Any) -> Any:
 
 
 @pytest.fixture(autouse=True)
-def own_environment(clean_environment: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
-    yield clean_environment
-    credentials.withdraw()
+def own_environment(clean_environment: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    return clean_environment
 
 
 @pytest.fixture(scope="module")

@@ -25,6 +25,7 @@ from openai.types.responses import (
 from openai.types.responses import ResponseContentPartAddedEvent as PartAdded
 from openai.types.responses import ResponseOutputItemAddedEvent as ItemAdded
 from openai.types.responses import ResponseOutputItemDoneEvent as ItemDone
+from openai.types.responses import ResponseTextDeltaEvent as TextDelta
 from openai.types.responses.response_function_web_search import ActionSearch
 from openai.types.shared import Reasoning
 from pydantic import BaseModel
@@ -444,8 +445,11 @@ def test_what_breaks_off_is_closed_at_once():
     with broken, narrator(told).model_call("Solo") as heard:
         item = message_item("").model_copy(update={"content": [], "status": "in_progress"})
         heard.event(ItemAdded(type="response.output_item.added", item=item, output_index=0, sequence_number=0))
+        assert told == []  # a server may say nothing before it calls a tool
+        where = {"item_id": item.id, "output_index": 0, "content_index": 0, "sequence_number": 1, "logprobs": []}
+        heard.event(TextDelta(type="response.output_text.delta", delta="half a", **where))
         raise ConnectionError
-    assert [item["status"] for item in replayed(told)] == ["incomplete"]
+    assert [(said(item), item["status"]) for item in replayed(told)] == [("half a", "incomplete")]
 
 
 @pytest.mark.parametrize("opened", [True, False])
