@@ -148,6 +148,8 @@ OURS = {  # in handler/ and agents/
     "*~": "an editor's copy",
     "tests": "tests",
     "conftest.py": "tests",
+    "venv": "an environment; requirements.in says what is installed",
+    "node_modules": "the same of Node",
 }
 
 

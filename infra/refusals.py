@@ -35,17 +35,23 @@ def refuse(environment: "Environment") -> None:
             raise DeploymentError(f"{sentence} (environment {environment.name})")
 
 
-def unconfigured(of: "Environment", lacking: Mapping[str, list[str]]) -> list[str]:
+def refuse_unconfigured(of: "Environment", lacking: Mapping[str, list[str]], *, deploying: bool) -> list[str]:
     """Return a sentence for each agency that an environment leaves without a variable that it cannot be built without.
 
     lacking: agency -> variables. A secret that is named X_SECRET gives X as well.
+
+    Raises:
+        DeploymentError: the same, where the template is about to be deployed.
     """
     given = {*of.variables, *of.secrets, *(name.removesuffix("_SECRET") for name in of.secrets)}
-    return [
+    found = [
         f"agency {agency!r} needs {' and '.join(missing)}: name it in variables or secrets of environment {of.name}"
         for agency, names in lacking.items()
         if (missing := [name for name in names if name not in given])
     ]
+    if found and deploying:
+        raise DeploymentError("; ".join(found))
+    return found
 
 
 def refuse_mixed(path: str, *, route_streams: bool, function_streams: bool) -> None:

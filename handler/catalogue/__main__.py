@@ -30,7 +30,7 @@ def main(target: Path) -> None:
 
 
 def _agents() -> Path:
-    return Path(str(sys.modules["agencies"].__file__)).resolve().parent
+    return Path(str(sys.modules["agencies"].__file__)).absolute().parent
 
 
 if __name__ == "__main__":

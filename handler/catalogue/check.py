@@ -4,13 +4,9 @@ It asks no model, runs no tool and opens no connection to another machine.
 """
 
 import os
-import socket
 import sys
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from types import FunctionType
 from typing import Any
@@ -19,12 +15,12 @@ from handler import catalogue, credentials
 from handler.catalogue import claims, own_modules, roots, tool_files, variables
 from handler.catalogue.building import LostTool, build
 from handler.catalogue.entries import CreateAgency, Factory
+from handler.catalogue.seal import sealed
 from handler.errors import AgencyMisconfigured
 
 _MOST_ATTEMPTS = 50  # at one agency that lacks variables
 _PLACEHOLDER = "not-set"
 _NOT_THE_USERS = (sys.prefix, sys.base_prefix, str(Path(__file__).parents[1]), "<")
-_checking = False
 
 
 @dataclass
@@ -60,12 +56,13 @@ def check() -> None:
 def survey(*, fill: bool = False) -> list[Finding]:
     """Build every agency and return what was found.
 
-    fill: put a placeholder where an environment variable is missing and go on, to find the others too.
+    fill: as for a bundle: put a placeholder where an environment variable is missing and go on, to find the others too,
+        and write no files, as on Lambda.
     """
     own_modules.import_all()
     credentials.prepare()
     owners: dict[str, Path] = {}
-    with _no_connections():
+    with sealed(read_only=fill):
         return [_finding(name, create_agency, owners, fill=fill) for name, create_agency in _read().items()]
 
 
@@ -168,28 +165,3 @@ def _defined(create_agency: CreateAgency | None) -> str:
 
 def _relative(file: str) -> str:
     return os.path.relpath(file) if Path(file).is_relative_to(Path.cwd()) else file
-
-
-@contextmanager
-def _no_connections() -> Iterator[None]:
-    global _checking
-    _install()
-    _checking = True
-    try:
-        yield
-    finally:
-        _checking = False
-
-
-@cache
-def _install() -> None:
-    sys.addaudithook(_refuse_connection)  # for good; it does nothing but while agencies are checked
-
-
-def _refuse_connection(event: str, given: tuple[Any, ...]) -> None:
-    if not _checking or not event.startswith("socket."):
-        return
-    if event == "socket.connect" and given[0].family in (socket.AF_INET, socket.AF_INET6):
-        raise ConnectionRefusedError(f"the check at start opens no connection, and this one goes to {given[1][0]}")
-    if event == "socket.getaddrinfo" and given[0] not in (None, "localhost", "127.0.0.1", "::1"):
-        raise ConnectionRefusedError(f"the check at start opens no connection, and this one goes to {given[0]}")

@@ -91,8 +91,8 @@ def _taken(folder: Path, name: str) -> str | None:
 def _place(spec: ModuleSpec) -> Path:
     """The file of a module, or the folder of a package."""
     if spec.submodule_search_locations:
-        return Path(next(iter(spec.submodule_search_locations))).resolve()
-    return Path(spec.origin or "").resolve()
+        return Path(next(iter(spec.submodule_search_locations))).absolute()
+    return Path(spec.origin or "").absolute()
 
 
 def _is_module(folder: Path, name: str) -> bool:

@@ -59,7 +59,7 @@ def _register(module: str) -> None:
         sys.meta_path.append(_Siblings)
     for package in reversed(packages(module)):
         if package not in _roots and (spec := find_spec(package)) and spec.submodule_search_locations:
-            _roots[package] = tuple(Path(each).resolve() for each in spec.submodule_search_locations)
+            _roots[package] = tuple(Path(each).absolute() for each in spec.submodule_search_locations)
 
 
 class _Siblings:

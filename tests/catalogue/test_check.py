@@ -220,6 +220,31 @@ def test_the_check_opens_no_connection(agents: Agents, listener: tuple[int, list
     socket.create_connection(("127.0.0.1", port)).close()  # afterwards everybody may
 
 
+@pytest.mark.parametrize(
+    "code",
+    [
+        "open('{place}/a.txt', 'w').close()",
+        "import os; os.makedirs('{place}/a/b')",
+        "import sqlite3, pathlib; pathlib.Path('{place}/a').touch()",
+    ],
+)
+def test_for_a_bundle_nothing_is_written_but_temporary_files(
+    agents: Agents, tmp_path: Path, code: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    agents(ONE, **{"one/agency": f"{code.format(place=tmp_path)}\n{AGENCY}"})
+    (found,) = survey(fill=True)
+    assert "Read-only" in str(found.problem) or "only /tmp can be written" in str(found.problem)
+    assert str(found.problem).endswith("(agents/one/agency.py:1)")
+    agents(
+        {"two": "two.agency:create_agency"}, **{"two/agency": f"{code.format(place=tmp_path / 'temporary')}\n{AGENCY}"}
+    )
+    sys.modules.pop("agencies")
+    (found,) = survey(fill=True)
+    assert found.problem is None
+
+
 def test_openai_clients_can_be_made(agents: Agents, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     made = "from openai import AsyncOpenAI, OpenAI\nfirst, second = OpenAI(), AsyncOpenAI()"
@@ -255,6 +280,22 @@ def test_deferral_hides_nothing(agents: Agents, deferred: str) -> None:
     assert "SHOP_TOKEN" in lacks
     assert "Nothing" in bad
     assert bad.endswith("(agents/bad/agency.py:1)")
+
+
+def test_a_folder_may_be_a_link(agents: Agents, tmp_path: Path) -> None:
+    folder = agents({"one": "one.agency:create_agency", "two": "two.agency:create_agency"}, **{"two/shared": ""})
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "agency.py").write_text(f"import shared\n{AGENCY}")
+    (tmp_path / "elsewhere" / "shared.py").touch()
+    (folder / "one").symlink_to(tmp_path / "elsewhere")
+    agents({"one": "one.agency:create_agency"})
+    check()
+    agents(
+        {"one": "one.agency:create_agency", "two": "two.agency:create_agency"},
+        **{"two/agency": f"import shared\n{AGENCY}"},
+    )
+    sys.modules.pop("agencies")
+    assert "agents/one and agents/two both have a module 'shared'" in refusal()
 
 
 def test_what_is_found_has_sentences() -> None:

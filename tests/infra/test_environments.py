@@ -1,12 +1,13 @@
 """What the command line may change, and what AWS would refuse or not do: said at synth, in a sentence."""
 
+import re
 from typing import Any
 
 import pytest
 
-from infra.environments import ENVIRONMENTS, Environment
-from infra.refusals import DeploymentError, refuse_mixed, unconfigured
-from tests.infra.assembly import Refused, synth
+from infra.environments import DEPLOYING, ENVIRONMENTS, Environment
+from infra.refusals import DeploymentError, refuse_mixed, refuse_unconfigured
+from tests.infra.assembly import ROOT, Refused, synth
 
 ARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:crm-AbCdEf"
 
@@ -131,7 +132,17 @@ def test_the_command_line_may_change_every_field() -> None:
     ],
 )
 def test_what_an_environment_does_not_name(fields: dict[str, Any], missing: list[str]) -> None:
-    said = unconfigured(Environment(**fields), {"shop": ["A", "B"]})
+    said = refuse_unconfigured(Environment(**fields), {"shop": ["A", "B"]}, deploying=False)
     assert said == [
         f"agency 'shop' needs {' and '.join(missing)}: name it in variables or secrets of environment dev"
     ] * bool(missing)
+    if missing:
+        with pytest.raises(DeploymentError, match=said[0]):
+            refuse_unconfigured(Environment(**fields), {"shop": ["A", "B"]}, deploying=True)
+
+
+def test_make_deploy_says_that_it_deploys() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    (deploy,) = re.findall(r"^\t.*\$\(CDK\) deploy .*$", makefile, re.MULTILINE)
+    assert f"-c {DEPLOYING}=true" in deploy
+    assert synth(**{DEPLOYING: "true"}).service  # the example needs nothing

@@ -1,0 +1,77 @@
+"""What agencies may not do while they are checked: connect to anybody, and (for a bundle) write what Lambda cannot.
+
+An audit hook sees it wherever it comes from, the user's code or a library. It cannot be removed, so it does nothing but
+while something is sealed. What it refuses raises as it would there, so code that is prepared for that goes on.
+"""
+
+import errno
+import os
+import socket
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+_LOOPBACK = (None, "localhost", "127.0.0.1", "::1")
+_WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+_refused: frozenset[str] = frozenset()
+
+
+@contextmanager
+def sealed(*, read_only: bool) -> Iterator[None]:
+    """Refuse connections, and with read_only files outside of the folder for temporary ones."""
+    global _refused
+    _install()
+    _refused = frozenset({"socket.connect", "socket.getaddrinfo", *(("open", "os.mkdir") if read_only else ())})
+    try:
+        yield
+    finally:
+        _refused = frozenset()
+
+
+@cache
+def _install() -> None:
+    sys.addaudithook(_audit)
+
+
+def _audit(event: str, given: tuple[Any, ...]) -> None:
+    if event in _refused:
+        _RULES[event](*given)
+
+
+def _connect(connecting: Any, address: Any) -> None:
+    if connecting.family in (socket.AF_INET, socket.AF_INET6):
+        _no_connection(address[0])
+
+
+def _look_up(host: Any, *rest: Any) -> None:
+    if host not in _LOOPBACK:
+        _no_connection(host)
+
+
+def _no_connection(host: Any) -> None:
+    raise ConnectionRefusedError(f"the check at start opens no connection, and this one goes to {host}")
+
+
+def _open(path: Any, mode: Any, flags: int) -> None:
+    if flags & _WRITES:
+        _write(path)
+
+
+def _write(path: Any, *rest: Any) -> None:
+    if not isinstance(path, str | os.PathLike) or "__pycache__" in str(path):
+        return
+    place = Path(path).absolute()
+    if not any(place.is_relative_to(folder) for folder in (tempfile.gettempdir(), "/dev")):
+        raise OSError(errno.EROFS, "on Lambda only /tmp can be written", str(path))
+
+
+_RULES: dict[str, Callable[..., None]] = {
+    "socket.connect": _connect,
+    "socket.getaddrinfo": _look_up,
+    "open": _open,
+    "os.mkdir": _write,
+}
