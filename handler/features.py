@@ -34,6 +34,27 @@ def refused_feature(agency: "Agency") -> str | None:
     return None
 
 
+def refused_by_chat(agency: "Agency") -> str | None:
+    """Return why an agency cannot run with MODEL_API=chat, or None: Chat Completions knows functions only."""
+    from agents import FunctionTool
+
+    for agent in agency.agents.values():
+        named = agent.model is None or isinstance(agent.model, str)  # a Model of its own brings its own API
+        for tool in agent.tools if named else ():
+            if not isinstance(tool, FunctionTool):
+                return (
+                    f"Agent {agent.name!r}: the tool {_name(tool)!r} runs at the provider or by its Responses API, and "
+                    "MODEL_API is 'chat'. Set MODEL_API to 'responses', or remove the tool."
+                )
+    return None
+
+
+def unapproved(interruption: Any) -> str:
+    """Return what to say of a call that waits for an approval, which the check at start has not seen."""
+    said = _APPROVAL.format(setting="needs_approval", instead="Remove needs_approval.")
+    return f"Agent {interruption.agent.name!r}: the tool {interruption.tool_name or interruption.name!r} {said}"
+
+
 def _agents(agents: Any) -> Iterator[Any]:
     """Yield agents, and those that they hand over to or have as tools, each once."""
     found: dict[int, Any] = {}

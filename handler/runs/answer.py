@@ -11,12 +11,14 @@ from handler import starters
 from handler.client_tools import HANDED_OVER
 from handler.errors import (
     NO_ANSWER,
+    AgencyMisconfigured,
     GuardrailTriggered,
     InvalidOutput,
     RunLimitExceeded,
     StoreUnavailable,
     UpstreamFailed,
 )
+from handler.features import unapproved
 from handler.history import kept
 from handler.models import (
     AnswerIncomplete,
@@ -74,6 +76,7 @@ class Desk:
         """Run the agents.
 
         Raises:
+            AgencyMisconfigured: a tool asked for a person's approval.
             GuardrailTriggered: a guardrail of the agency refused.
             InvalidOutput: the last words have not the form of the agent's output_type.
             UpstreamFailed: the model did not answer, or not as it should.
@@ -102,13 +105,15 @@ class Desk:
         config = UserRunConfig(workflow_name=name, tool_not_found_behavior="return_error_to_model")
         try:
             result = await self._agency.get_response(self._given, recipient_agent=self._entry, run_config=config)
-        except Exception:
+        except (Exception, AnswerIncomplete):
             await tracing.flush()
             raise
         await tracing.flush()
         return result
 
     def _said(self, result: "RunResult") -> Answer:
+        if result.interruptions:  # it was asked for after the agency had been checked
+            raise AgencyMisconfigured(unapproved(result.interruptions[0]))
         narrator = self._seam.narrator
         passed = bool(result.raw_responses)  # else it is what a guardrail says in the agent's place
         text = "" if self._seam.handed_over and passed else text_of(result.final_output)

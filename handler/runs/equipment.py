@@ -4,6 +4,8 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from handler import catalogue, mcp_servers, starters
+from handler.errors import AgencyMisconfigured
+from handler.features import refused_by_chat
 from handler.history import CallIds
 from handler.models import Meter, Models, offline_script
 from handler.protocol.items import for_agents
@@ -37,6 +39,8 @@ class Equipment:
         """Give a run its agents, on what was said before."""
         await self._models.refresh()
         name, entry, agency = build(request.model)
+        if self._settings.model_api == "chat" and (refused := refused_by_chat(agency)):
+            raise AgencyMisconfigured(refused)
         isolate(agency)
         await mcp_servers.connect(agency.agents.values())
         refuse_clashes(agency, entry, request)

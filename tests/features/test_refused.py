@@ -4,17 +4,21 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from agency_swarm import Agency, Agent, HostedMCPTool, enable_hosted_mcp_tool_oauth, function_tool
+from agency_swarm import Agency, Agent, HostedMCPTool, WebSearchTool, enable_hosted_mcp_tool_oauth, function_tool
 from agency_swarm.mcp import MCPServerOAuth
 from agents import Agent as SDKAgent
-from agents import ApplyPatchTool, CustomTool, FunctionTool, Handoff, ShellTool, handoff
+from agents import AgentHooks, ApplyPatchTool, CustomTool, FunctionTool, Handoff, ShellTool, handoff
 from agents import function_tool as sdk_function_tool
 from agents.mcp import MCPServerStreamableHttp
 
 from handler import catalogue
 from handler.errors import AgencyMisconfigured
 from handler.features import refused_feature
+from handler.offline import OfflineModel
 from tests.features.rows import holds
+from tests.model_server import ModelServer
+from tests.models.agencies import settings
+from tests.runs.stage import play
 
 ASKS = "needs a person's approval"
 
@@ -149,3 +153,35 @@ def test_agents_that_hand_over_to_each_other_are_read_once() -> None:
     one, other = SDKAgent(name="One"), SDKAgent(name="Other")
     one.handoffs, other.handoffs = [other], [one]
     assert refused_feature(agency({"handoffs": [one]})) is None
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_an_approval_that_is_asked_for_later_is_an_error_by_name(stream: bool) -> None:
+    """Nobody gets an empty answer: a hook, or an MCP server that changes its mind, may ask after the check."""
+    tool = function_tool(pay)
+
+    class Later(AgentHooks[Any]):
+        async def on_start(self, context: Any, agent: Any) -> None:
+            tool.needs_approval = True
+
+    def script(turn: Any) -> Any:
+        return "offline model: paid" if turn.calls else [("pay", {"amount": 1})]
+
+    solo = Agent(name="Solo", instructions=".", model=OfflineModel("Solo", script), tools=[tool], hooks=Later())
+    tool = solo.tools[0]
+    response = play(lambda: Agency(solo), stream=stream).response
+    assert (response["status"], response["error"]["code"]) == ("failed", "agency_misconfigured")
+    assert response["error"]["message"].startswith("Agent 'Solo': the tool 'pay' needs a person's approval")
+
+
+@pytest.mark.parametrize(("api", "refused"), [("chat", True), ("responses", False)])
+def test_hosted_tools_are_refused_where_the_model_is_asked_by_chat(api: str, refused: bool) -> None:
+    """By the run: the setting is not the bundle's."""
+    solo = lambda: Agency(Agent(name="Solo", instructions=".", tools=[WebSearchTool()]))  # noqa: E731
+    with ModelServer(["done"]) as server:
+        service = settings(server.base_url, model_api=api)
+        if refused:
+            with pytest.raises(AgencyMisconfigured, match=r"tool 'web_search' runs at the provider.*'chat'"):
+                play(solo, service)
+        else:
+            assert play(solo, service).words == ["done"]
