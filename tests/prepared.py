@@ -19,18 +19,26 @@ def main() -> None:
     """The snapshot lies between two lines of standard input: clones are forked from the same memory, one by one."""
     for call, arguments, named in reversed(get_before_snapshot()):
         call(*arguments, **named)
-    tell(connections=len(connections()), seen=seen())
+    tell(connections=len(connections()), seen=seen(), key=os.environ.get("OPENAI_API_KEY"))
+    client = made_at_the_top() if "OPENAI_API_KEY" in os.environ else None
     events = [
         rest_event("POST", "/v1/responses", json.loads(line), authorization=os.environ["BEARER"]) for line in sys.stdin
     ]
     for event in events:
         if (clone := os.fork()) == 0:
-            answer(event)
+            answer(event, client)
             os._exit(0)
         os.waitpid(clone, 0)
 
 
-def answer(event: dict[str, Any]) -> None:
+def made_at_the_top() -> Any:
+    """A client of an agency's module, which is imported before the snapshot."""
+    from openai import OpenAI
+
+    return OpenAI()
+
+
+def answer(event: dict[str, Any], client: Any) -> None:
     """In a clone."""
     for call, arguments, named in get_after_restore():
         call(*arguments, **named)
@@ -44,7 +52,18 @@ def answer(event: dict[str, Any]) -> None:
         imported=sorted(set(sys.modules) - known),
         connections=sorted(connections()),
         seen=seen(),
+        other=os.environ.get("OTHER_API_KEY"),
+        client=client and ask(client),
     )
+
+
+def ask(client: Any) -> str:
+    from openai import OpenAIError
+
+    try:
+        return str(client.responses.create(model="gpt-5", input="hello").output_text)
+    except OpenAIError as error:
+        return str(error)
 
 
 def seen() -> list[str]:

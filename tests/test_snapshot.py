@@ -13,7 +13,7 @@ import pytest
 from agency_swarm import Agency, Agent
 from agents import AgentHooks, GuardrailFunctionOutput, input_guardrail
 
-from handler import snapshot
+from handler import credentials, snapshot
 from handler.offline import OfflineModel
 from tests.model_server import ModelServer
 from tests.stores import dynamodb_table, relay_before
@@ -79,11 +79,14 @@ def test_clones_answer_at_once_and_share_nothing(vault: Vault, tmp_path: Path) -
         variables = {**vault.environment, **environment, "AWS_ENDPOINT_URL_DYNAMODB": url}
         store = {"STORE": f"dynamodb://{table}", "PLANFIX_BOARD": f"dynamodb://{table}"}
         secrets = {"API_KEYS_SECRET": keys(vault), "OPENAI_API_KEY_SECRET": vault.create()}
+        secrets["OTHER_API_KEY_SECRET"] = vault.create("sk-other")
         prepared = Prepared(tmp_path, **variables, **store, **secrets)
         assert prepared.before["connections"] == 0
         assert (vault.readings(), relay.operations()) == (readings, [])  # no secret in it, and nothing was done
         clones = prepared.clone(ASK, ASK, ASK)
     assert [clone["status"] for clone in clones] == [200, 200, 200]
+    assert [clone["other"] for clone in clones] == ["sk-other"] * 3
+    assert all("OPENAI_API_KEY is not set" in clone["client"] for clone in clones)
     assert len({clone["id"] for clone in clones}) == 3
     for values in zip(prepared.before["seen"], *(clone["seen"] for clone in clones), strict=True):
         assert len(set(values)) == 4, values
@@ -112,9 +115,12 @@ def test_a_clones_first_question_to_a_real_model_imports_nothing_of_its_client(v
             OPENAI_BASE_URL=server.base_url,
         )
         assert server.requests == []  # the rehearsal asks the offline model
+        assert prepared.before["key"] == credentials.NO_KEY
         (clone,) = prepared.clone(ASK)
         assert clone["status"] == 200, clone
-        assert len(server.requests) >= 1
+        assert len(server.requests) >= 2
+        assert server.requests[-1].headers["authorization"] == "Bearer sk-real"
+        assert "hello" in clone["client"]  # a client that was made before the snapshot has found the key
     assert not [name for name in clone["imported"] if name.startswith(("openai", "agents", "agency_swarm", "httpx"))]
 
 

@@ -5,12 +5,24 @@ import inspect
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from importlib.metadata import version
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from agency_swarm import Agency, input_guardrail
-from agents import AgentHooks, Model, ModelResponse, ModelSettings, Runner, Usage
+from agents import (
+    AgentHooks,
+    Model,
+    ModelResponse,
+    ModelSettings,
+    Runner,
+    Usage,
+    set_default_openai_api,
+    set_default_openai_client,
+)
+from agents.models import _openai_shared
+from agents.models._openai_shared import get_default_openai_client
 from agents.run_internal import run_loop, turn_preparation
+from openai import AsyncOpenAI
 from openai.types.responses import ResponseIncompleteEvent
 
 from handler import catalogue
@@ -22,7 +34,7 @@ from tests.conftest import Service
 from tests.model_server import Failure, ModelRequest, ModelServer, scripts
 from tests.models import callers
 from tests.models.callers import WORDS
-from tests.runs.stage import Told, play
+from tests.runs.stage import Told, begin, on_stage, play, told
 from tests.vault import Vault, secrets_manager
 
 LIVE = pytest.mark.parametrize("stream", [True, False])
@@ -274,3 +286,44 @@ def test_run_that_is_taken_up_again_asks_nobody_twice(
     assert len({*asked}) == 4  # nothing but what had no answer
     right = [f"{subject}: offline model: verdict on the {subject}" for subject in ("tone", "topic")]
     assert sorted(heard) == sorted([*right, *right])
+
+
+@pytest.mark.parametrize("api", ["responses", "chat_completions"])
+@pytest.mark.parametrize("offline", [True, False])
+def test_default_client_of_the_agencys_own_is_asked(
+    offline: bool, api: Any, own_environment: pytest.MonkeyPatch
+) -> None:
+    """As the SDK's documents tell for Azure and others: `set_default_openai_client`, `set_default_openai_api`."""
+    own_environment.setattr(_openai_shared, "_default_openai_client", None)
+    own_environment.setattr(_openai_shared, "_use_responses_by_default", True)
+    with ModelServer(answers()) as server, ModelServer() as ours:
+
+        def create_agency() -> Agency:
+            set_default_openai_client(AsyncOpenAI(api_key="theirs", base_url=server.base_url), use_for_tracing=False)
+            set_default_openai_api(api)
+            return callers.runner()
+
+        async def whole(service: Settings) -> Told:
+            async with on_stage(create_agency, service) as runs:
+                shown = await told(await begin(runs))
+            await cast(Any, get_default_openai_client()).close()
+            return shown
+
+        variables = {} if offline else {"OPENAI_API_KEY": "sk-env", "OPENAI_BASE_URL": ours.base_url}
+        shown = asyncio.run(whole(configured(own_environment, **variables)))
+        assert ours.requests == []
+        assert {request.headers["authorization"] for request in server.requests} == {"Bearer theirs"}
+        assert {request.chat for request in server.requests} == {api == "chat_completions"}
+    check_answer(shown)
+    assert shown.response["usage"]["model_calls"] == 3
+
+
+def test_default_client_without_a_key_is_offline(own_environment: pytest.MonkeyPatch) -> None:
+    own_environment.setattr(_openai_shared, "_default_openai_client", None)
+
+    def create_agency() -> Agency:
+        set_default_openai_client(AsyncOpenAI(), use_for_tracing=False)
+        return callers.runner()
+
+    shown = play(create_agency, Settings())
+    assert shown.words[0].startswith("[offline model] Boss")
