@@ -6,6 +6,7 @@ imported and has run once by then, and nothing in it is secret, connected or ran
 
 import asyncio
 import gc
+import importlib
 import logging
 import os
 import random
@@ -81,13 +82,25 @@ async def _rehearse() -> None:
         for name in catalogue.factories().keys() - manifest.not_configured().keys():
             try:
                 name, create_agency = catalogue.find(name)
-                if _is_harmless(catalogue.build(create_agency)):
+                agency = catalogue.build(create_agency)
+                _import_litellm([catalogue.entry(name).model, settings.model, *_models_of(agency)])
+                if _is_harmless(agency):
                     await _run_once(runs, name)
             except Exception:  # of every request too, which says more about it
                 logger.exception("agency %s could not be rehearsed before the snapshot", name)
     finally:
         await runs.aclose()
     environment.runs()
+
+
+def _models_of(agency: "Agency") -> list[object]:
+    return [agent.model for agent in agency.agents.values()]
+
+
+def _import_litellm(models: list[object]) -> None:
+    """Import what asks other vendors, where it will be: there is no key yet, so the rehearsal asks nobody."""
+    if any(str(model).startswith("litellm/") for model in models):
+        importlib.import_module("agents.extensions.models.litellm_model")
 
 
 async def _run_once(runs: "Runs", name: str) -> None:

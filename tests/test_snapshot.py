@@ -152,6 +152,15 @@ def test_an_agency_with_code_of_its_own_in_a_run_is_not_rehearsed(code: str) -> 
     assert not snapshot._is_harmless(Agency(Agent(name="A", instructions="x"), load_threads_callback=list))
 
 
+@pytest.mark.parametrize(("models", "imported"), [([None, "gpt-5"], False), ([None, "litellm/bedrock/nova"], True)])
+def test_litellm_is_imported_before_the_snapshot_where_it_will_be_asked(models: list[Any], imported: bool) -> None:
+    code = f"import handler, sys; from handler import snapshot; snapshot._import_litellm({models!r}); " + (
+        "print('litellm' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout == f"{imported}\n", done.stderr
+
+
 @input_guardrail
 async def _guardrail(*_: Any) -> GuardrailFunctionOutput:
     return GuardrailFunctionOutput(output_info=None, tripwire_triggered=False)
