@@ -48,7 +48,8 @@ def single(**agent_settings: Any) -> Agency:
 
 def settings(base_url: str | None = None, key: str | None = "sk-test-key", **more: Any) -> Settings:
     secret = SecretStr(key) if key else None
-    return Settings(_env_file=None, openai_api_key=secret, openai_base_url=base_url, store="sqlite:///:memory:", **more)
+    kept = {"store": "sqlite:///:memory:", **more}
+    return Settings(_env_file=None, openai_api_key=secret, openai_base_url=base_url, **kept)
 
 
 def offline() -> Models:
