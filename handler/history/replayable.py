@@ -117,18 +117,22 @@ def _unused(given: object, used: Collection[object], longest_id: int | None) -> 
 
 
 def _drop_reasoning(items: Sequence[Item], forms: list[Item | None], numbers: list[int]) -> None:
-    """Drop reasoning whose following item is not there any more, or not as the model made it."""
+    """Drop reasoning whose following item is not there any more, or not as the model had made it."""
     follows = False
     for number in reversed(numbers):
         form = forms[number]
         if form and form["type"] == "reasoning" and not follows:
             forms[number] = form = None
         made = form is not None and (form["type"] in ("reasoning", "compaction") or _is_made(form))
-        follows = made and form is not None and form["type"] == (items[number].get("type") or "message")
+        follows = made and all(_same(form, items[number], name) for name in ("type", "name", "arguments"))
 
 
 def _is_made(form: Item) -> bool:
     return form.get("role") == "assistant" or is_call(form["type"])
+
+
+def _same(form: Item | None, item: Item, name: str) -> bool:
+    return (form or {}).get(name) == (item.get(name) or ("message" if name == "type" else None))
 
 
 def _ordered(forms: Sequence[Item | None], chat: bool) -> Iterator[Item]:

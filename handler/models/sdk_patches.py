@@ -37,8 +37,8 @@ class Ending:
 
     def note_choices(self, choices: Any) -> None:
         """Take it from a chat completion, or from a chunk of one."""
-        for choice in choices or ():
-            finished = str(getattr(choice, "finish_reason", None)).lower()
+        for choice in choices or ():  # the SDK uses the first alone
+            finished = "" if getattr(choice, "index", 0) else str(getattr(choice, "finish_reason", None)).lower()
             if finished.endswith(_LENGTHS) or _is_filter(finished):
                 self.incomplete = _reason(finished)
 

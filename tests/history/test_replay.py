@@ -109,6 +109,7 @@ class Service:
 @asynccontextmanager
 async def served(provider: Provider, thread: str, api: str, model: list[str]) -> AsyncIterator[Service]:
     asking._encrypts.clear()
+    asking._unreadable.clear()
     with tempfile.TemporaryDirectory() as folder:
         store = f"sqlite:///{folder}/agency.db"
         service = service_settings(provider.base_url, model_api=api, max_model_calls=12, store=store)
@@ -142,7 +143,8 @@ def play(turns: list[Turn], thread: str, api: str, encrypts: bool = True) -> lis
     expected = ["Encrypted content is not supported"] if not encrypts else []
     odd = [said for said in provider.refusals if not any(said.startswith(each) for each in expected)]
     assert odd == []
-    assert len(provider.refusals) <= 2 * len(expected)  # once of each model
+    failed = [kind for turn in turns for kinds in turn.script.values() for kind in kinds if kind.isdigit()]
+    assert len(provider.refusals) <= (2 + len(failed)) * len(expected)  # once of each model, and where it failed then
     return responses
 
 
