@@ -11,11 +11,9 @@ from typing import Any
 
 Item = dict[str, Any]
 
-_METADATA = frozenset(
-    {
-        *("agent", "callerAgent", "timestamp", "agent_run_id", "parent_run_id"),
-        *("run_trace_id", "message_origin", "history_protocol", "origin"),
-    }
+_METADATA = (
+    *("agent", "callerAgent", "timestamp", "agent_run_id", "parent_run_id"),
+    *("run_trace_id", "message_origin", "history_protocol", "origin"),
 )
 """What the framework and we note beside an item; no provider is sent it."""
 _HEARD = frozenset({"user", "system", "developer"})
@@ -32,30 +30,29 @@ _NAME = re.compile(r"[^a-zA-Z0-9_-]")
 
 
 def plain(item: Item) -> Item | None:
-    """Return the item in the form that every provider accepts, with its metadata; None if nothing of it is left."""
+    """Return the item in the form that every provider accepts, without metadata; None if nothing of it is left."""
     kind = item.get("type") or "message"
     if kind == "message":
-        core = _message(item)
-    elif kind == "function_call":
-        core = _call(item)
-    elif kind == "function_call_output":
-        core = {"type": kind, "call_id": item.get("call_id"), "output": _output(item.get("output"))}
-    elif kind == "reasoning":
-        core = _reasoning(item)
-    elif kind == "compaction":
-        core = _bound(item, "encrypted_content")
-    elif is_call(kind) or is_output(kind):
-        core = {key: value for key, value in item.items() if key != "id" and key not in _METADATA}
-    else:
-        core = _hosted(kind, item)
-    if core is not None:
-        core.update((key, item[key]) for key in item.keys() & _METADATA)
-    return core
+        return _message(item)
+    if kind == "function_call":
+        return _call(item)
+    if kind == "function_call_output":
+        return {"type": kind, "call_id": item.get("call_id"), "output": _output(item.get("output"))}
+    if kind == "reasoning":
+        return _reasoning(item)
+    if kind == "compaction":
+        return _bound(item, "encrypted_content")
+    if is_call(kind) or is_output(kind):
+        return {key: value for key, value in item.items() if key != "id" and key not in _METADATA}
+    return _hosted(kind, item)
 
 
-def without_metadata(item: Item) -> Item:
-    """Return the item as a provider is sent it."""
-    return {key: value for key, value in item.items() if key not in _METADATA}
+def with_metadata(form: Item, item: Item) -> Item:
+    """Return the form of an item with what is noted beside the item."""
+    for name in _METADATA:
+        if name in item:
+            form[name] = item[name]
+    return form
 
 
 def is_call(kind: str | None) -> bool:

@@ -8,7 +8,7 @@ import hashlib
 from collections import defaultdict, deque
 from collections.abc import Collection, Iterator, Sequence
 
-from handler.history.items import Item, is_call, is_output, plain, without_metadata
+from handler.history.items import Item, is_call, is_output, plain, with_metadata
 
 
 def kept(items: Sequence[Item], awaited: Collection[str] = (), start: int = 0) -> list[Item]:
@@ -16,11 +16,8 @@ def kept(items: Sequence[Item], awaited: Collection[str] = (), start: int = 0) -
 
     awaited: ids of calls whose outputs the client has yet to send.
     """
-    forms = [plain(item) for item in items]
-    for number, form in enumerate(forms):
-        if form and form["type"] == "reasoning" and not form.get("encrypted_content"):
-            forms[number] = None
-    return [form for form in _consistent(items, forms, awaited, None)[start:] if form]
+    forms = _consistent(items, [_lasting(plain(item)) for item in items], awaited, None)
+    return [with_metadata(form, item) for form, item in list(zip(forms, items, strict=True))[start:] if form]
 
 
 def sendable(
@@ -37,15 +34,21 @@ def sendable(
     chat: it is asked by Chat Completions. longest_id: characters that a call id may have.
     unreadable: encrypted contents that it has refused; None: it is sent no reasoning at all.
     """
-    forms = [_readable(plain(item), origin, unreadable) for item in items]
-    return [without_metadata(form) for form in _ordered(_consistent(items, forms, (), longest_id), chat)]
+    forms = [_readable(plain(item), item.get("origin"), origin, unreadable) for item in items]
+    return list(_ordered(_consistent(items, forms, (), longest_id), chat))
 
 
-def _readable(form: Item | None, origin: str, unreadable: Collection[str] | None) -> Item | None:
-    if form is None or "origin" not in form:
+def _lasting(form: Item | None) -> Item | None:
+    """Return what can be sent back in a later turn: of reasoning only what is encrypted."""
+    thought = form is not None and form["type"] == "reasoning" and not form.get("encrypted_content")
+    return None if thought else form
+
+
+def _readable(form: Item | None, made_by: str | None, origin: str, unreadable: Collection[str] | None) -> Item | None:
+    if form is None or made_by is None:
         return form
     bound = form["type"] in ("reasoning", "compaction")
-    if form["origin"] == origin:
+    if made_by == origin:
         refused = bound and (unreadable is None or form.get("encrypted_content") in unreadable)
         return None if refused else form
     return None if bound else {key: value for key, value in form.items() if key not in ("phase", "provider_data")}
@@ -60,7 +63,8 @@ def _consistent(
         threads[_thread(item)].append(number)
     for thread, numbers in threads.items():
         _pair(forms, numbers, awaited if thread is None else (), longest_id)
-        _drop_reasoning(items, forms, numbers)
+        if any(form["type"] == "reasoning" for number in numbers if (form := forms[number])):
+            _drop_reasoning(items, forms, numbers)
     return forms
 
 

@@ -152,6 +152,9 @@ class Desk:
     def _new(self) -> list[Item]:
         """What the agents add to their memory, without the stand-ins for what the client has yet to answer."""
         messages = self._agency.thread_manager.get_all_messages()
-        awaited = {message["call_id"] for message in messages if message.get("output") == HANDED_OVER}
-        known = [message for message in messages if message.get("output") != HANDED_OVER]
-        return list(writable(kept(known, awaited, self._before)))
+        added = messages[self._before :]
+        known = [message for message in added if message.get("output") != HANDED_OVER]
+        awaited = {message["call_id"] for message in added if message.get("output") == HANDED_OVER}
+        answered = {message["call_id"] for message in known if message.get("type") == "function_call_output"}
+        asked = [each for each in messages[: self._before] if each.get("call_id") in answered and "output" not in each]
+        return list(writable(kept([*asked, *known], awaited, len(asked))))

@@ -59,6 +59,10 @@ class Answers:
             case "search":
                 action = {"type": "search", "query": "paper"}
                 return [{"id": f"ws_{number}", "type": "web_search_call", "status": "completed", "action": action}]
+            case "shell":  # no agent has one
+                action = {"type": "exec", "command": ["ls"], "env": {}}
+                more = {"call_id": f"call_{calls}", "action": action, "status": "completed"}
+                return [{"id": f"lsh_{number}", "type": "local_shell_call", **more}]
         return [self._call(word, number, calls)]
 
     def _message(self, number: int, part: Item) -> Item:
