@@ -12,7 +12,7 @@ from types import CodeType
 from typing import Any, ForwardRef
 
 from handler.deferred.bytecode import is_guarded, next_operation
-from handler.deferred.what import ANNOTATIONS, CLASSES, EARLIER, MODELS, PACKAGES
+from handler.deferred.what import ANNOTATIONS, CLASSES, EARLIER, MODELS, PACKAGES, REPLACED
 
 
 class _Later:
@@ -121,6 +121,8 @@ class Waiting(dict[str, Any]):
 
     def __missing__(self, name: str) -> Any:
         if not self.knows(name):
+            if name in REPLACED:
+                return vars(builtins)[name]
             if name not in self._names:  # or again and again: builtins that are no plain dict are slow to read
                 self._names[name] = vars(builtins)[name]
             return self._names[name]

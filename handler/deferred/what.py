@@ -44,3 +44,6 @@ CLASSES: dict[str, tuple[str, ...]] = {
 
 #: modules of many pydantic models, of which a run needs few: each is completed at its first use (`defer_build`)
 MODELS = frozenset({"fastapi.openapi.models", "mcp.types"})
+
+#: builtins that programs and tests put their own in place of; a module looks for these each time
+REPLACED = frozenset({"input", "open", "print"})

@@ -1,5 +1,6 @@
 """When an import is done that waits, and that nobody can tell but by the time it takes."""
 
+import builtins
 import sys
 import typing
 from importlib import import_module
@@ -244,3 +245,16 @@ def test_a_module_that_looks_for_what_it_imported_finds_it(write: Write) -> None
     )
     import_module("pkg.user")
     assert import_module("pkg.old") is import_module("pkg.part")
+
+
+@pytest.mark.parametrize("name", ["input", "open", "print"])
+def test_a_builtin_that_programs_replace_is_seen_when_it_is(
+    write: Write, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    write(**{"pkg/user": f"def use(): return {name}\n"})
+    user = import_module("pkg.user")
+    assert user.use() is getattr(builtins, name)
+    with monkeypatch.context() as patch:
+        patch.setattr(builtins, name, mine := object())
+        assert user.use() is mine
+    assert user.use() is getattr(builtins, name)
