@@ -8,8 +8,8 @@ top waits to be built, and the names in ANNOTATIONS stay forward references, whi
 
 How: the body of such a module runs in names of ours and with builtins of ours, which know what waits. So Python asks us
 just when a name is not there yet: the builtins for the module's own code, the module's __getattr__ for everybody else.
-So `vars(module)` lacks what waits, and a builtin that is replaced later is seen only where it was not read before, or if
-it is one of REPLACED.
+So `vars(module)` lacks what waits, and a builtin that is replaced later is seen only where it was not read before, or
+if it is one of REPLACED.
 """
 
 import gc
