@@ -10,15 +10,18 @@ from agents import Agent as SDKAgent
 from agents import AgentHooks, ApplyPatchTool, CustomTool, FunctionTool, Handoff, ShellTool, handoff
 from agents import function_tool as sdk_function_tool
 from agents.mcp import MCPServerStreamableHttp
+from openai.types.responses import ResponseFunctionShellToolCall
+from openai.types.responses.response_output_item import McpApprovalRequest
 
 from handler import catalogue
 from handler.errors import AgencyMisconfigured
 from handler.features import refused_feature
 from handler.offline import OfflineModel
+from handler.offline.events import message_item
 from tests.features.rows import holds
 from tests.model_server import ModelServer
 from tests.models.agencies import settings
-from tests.runs.stage import play
+from tests.runs.stage import Plays, play
 
 ASKS = "needs a person's approval"
 
@@ -185,3 +188,33 @@ def test_hosted_tools_are_refused_where_the_model_is_asked_by_chat(api: str, ref
                 play(solo, service)
         else:
             assert play(solo, service).words == ["done"]
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("kind", ["hosted", "shell"])
+def test_code_that_decides_is_asked_and_the_run_goes_on(kind: str, stream: bool) -> None:
+    asked: list[Any] = []
+
+    def decide(*request: Any) -> Any:
+        asked.append(request)
+        return {"approve": True}
+
+    async def run(request: Any) -> str:
+        return "listed"
+
+    if kind == "hosted":
+        tool: Any = HostedMCPTool(mcp(), on_approval_request=decide)
+        call: Any = McpApprovalRequest(
+            id="mcpr_1", type="mcp_approval_request", name="pay", server_label="shop", arguments="{}"
+        )
+    else:
+        tool = ShellTool(run, needs_approval=True, on_approval=decide)
+        call = ResponseFunctionShellToolCall.model_validate(
+            {
+                **{"id": "sh1", "type": "shell_call", "call_id": "c1", "status": "completed", "environment": None},
+                "action": {"commands": ["ls"], "max_output_length": None, "timeout_ms": None},
+            }
+        )
+    model = Plays([call], [message_item("done")])
+    shown = play(lambda: Agency(Agent(name="Solo", instructions=".", model=model, tools=[tool])), stream=stream)
+    assert (shown.response["status"], shown.words, len(asked)) == ("completed", ["done"], 1)

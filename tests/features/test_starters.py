@@ -4,6 +4,7 @@ import asyncio
 import inspect
 from collections.abc import Callable
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from handler import catalogue, starters
 from handler.offline import OfflineModel
 from handler.protocol.request import CreateResponse
 from handler.settings import Settings
+from tests.conftest import Service
 from tests.features.rows import holds
 from tests.runs.stage import on_stage, said, told
 
@@ -38,8 +40,9 @@ class Counting(OfflineModel):
 
 
 @pytest.fixture(autouse=True)
-def apart(monkeypatch: pytest.MonkeyPatch) -> None:
+def apart(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     starters._root.cache_clear()
+    monkeypatch.chdir(tmp_path)  # for the store of `ask`, and to see that nothing is written here
     monkeypatch.setattr(Counting, "calls", 0)
 
 
@@ -52,7 +55,7 @@ def ask(create: Callable[[], Agency], *asked: dict[str, Any]) -> list[Any]:
 
     async def whole() -> list[Any]:
         texts = []
-        async with on_stage(create, Settings(_env_file=None, store="sqlite:///:memory:")) as runs:
+        async with on_stage(create, Settings(_env_file=None, store="sqlite:///agency.db")) as runs:
             for fields in asked:
                 owner = fields.pop("owner", "owner")
                 request = CreateResponse.model_validate({"model": "desk", "stream": False, **fields})
@@ -71,6 +74,7 @@ def test_it_is_answered_by_the_model_once(kind: str, stream: bool) -> None:
     first, again, other = ask(desk(kind), *({"input": text, "stream": stream} for text in ("Yes", " yes", "No")))
     assert (first, again, other) == ("offline model: answer 1", first, "offline model: answer 2")
     assert Counting.calls == 2
+    assert not Path(".agency_swarm").exists()
 
 
 @OF_A_KIND
@@ -120,6 +124,24 @@ def test_it_is_answered_anew_when_the_agent_has_changed(kind: str) -> None:
     changing = [desk(kind), desk(kind, tools=[look_up])]
     first, second = ask(lambda: changing[min(Counting.calls, 1)](), {"input": "Yes"}, {"input": "Yes"})
     assert first != second
+
+
+@OF_A_KIND
+def test_the_service_answers_and_shows_them(
+    kind: str, start: Callable[..., Service], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Over HTTP, as a conversation: what was answered without the model is remembered like any other turn."""
+    monkeypatch.setattr(catalogue, "factories", lambda: {"desk": create})
+    create = desk(kind)
+    service = start()
+    (shown,) = service.get("/agencies")[1]["agencies"]
+    assert shown["agents"][0]["quick_replies"] + shown["agents"][0]["conversation_starters"] == ["Yes", "No"]
+    status, body = service.ask("Yes", agency="desk")
+    assert (status, body["response"]) == (200, "offline model: answer 1")
+    again = service.respond("Yes", model="desk")
+    assert (again["output"][-1]["content"][0]["text"], again["usage"]["model_calls"]) == ("offline model: answer 1", 0)
+    after = service.respond("And then?", model="desk", previous_response_id=again["id"])
+    assert (after["status"], Counting.calls) == ("completed", 2)
 
 
 def test_what_is_changed_in_the_framework_is_what_was_read() -> None:

@@ -151,6 +151,12 @@ def test_what_has_a_text_stays_what_it_is_while_nothing_crashes(kind: str) -> No
         assert usable(KINDS[kind]) is KINDS[kind]
 
 
+@pytest.mark.parametrize("kind", ["number", "none", "list", "dict", "output_as_dict", "many"])
+def test_what_json_can_hold_is_itself_after_a_crash(kind: str) -> None:
+    """For code of the agency that reads it: hooks, and functions as `tool_use_behavior`."""
+    assert after_a_crash(KINDS[kind]) == KINDS[kind]
+
+
 def test_what_has_no_text_tells_the_model_so_and_nothing_else() -> None:
     assert "its result has no text (RuntimeError)" in usable(Mute())
     assert "its result has no text (ValueError)" in usable(10**5000)
