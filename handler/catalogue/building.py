@@ -4,6 +4,7 @@ import inspect
 import logging
 import re
 from contextvars import ContextVar
+from copy import copy
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,7 @@ class LostTool(RuntimeError):
 
 
 def build(create_agency: "CreateAgency") -> "Agency":
-    """Build a fresh agency: one that two runs share mixes their histories.
+    """Build an agency for one run. What the factory returns stays untouched: it may be one for all, made once.
 
     Raises:
         AgencyMisconfigured: the factory raised, a tool was lost, or what was made cannot run here. `__cause__` is why.
@@ -52,8 +53,26 @@ def build(create_agency: "CreateAgency") -> "Agency":
         _building.reset(token)
     if defect := _defect(agency):
         raise AgencyMisconfigured(defect)
-    agency._built_here, agency._trace_processors = True, processors
-    return agency
+    built = renewed(agency)
+    built._trace_processors = processors
+    return built
+
+
+def renewed(agency: "Agency") -> "Agency":
+    """Return a copy of an agency with a history, hooks and a user context of its own, on the same agents.
+
+    Agency Swarm 1.11.0 keeps those on the agency; two runs on one would read each other's. `runs.isolation` copies the
+    agents.
+    """
+    from agency_swarm.streaming.utils import EventStreamMerger
+    from agency_swarm.utils.thread import ThreadManager
+
+    made = copy(agency)
+    made.thread_manager = ThreadManager(agency._load_threads_callback, agency._save_threads_callback)
+    made.event_stream_merger = EventStreamMerger()
+    made._default_run_hooks = [*agency._default_run_hooks]
+    made.user_context = {**agency.user_context}
+    return made
 
 
 def _collected(create_agency: "CreateAgency") -> tuple[Any, Any]:
@@ -84,8 +103,6 @@ def _defect(agency: Any) -> str | None:
 
     if not isinstance(agency, Agency):
         return f"create_agency() returned {type(agency).__name__}, not an Agency."
-    if hasattr(agency, "_built_here"):
-        return "create_agency() returned the same Agency twice: its users would share their histories. Make a new one."
     for agent in agency.agents.values():
         if isinstance(agent.instructions, str) and re.fullmatch(r"\S+\.(md|txt)", agent.instructions):
             return f"The instructions file of {agent.name} does not exist."

@@ -109,7 +109,7 @@ def _lost_tool(create_agency: CreateAgency, finding: Finding) -> str | None:
 
 
 def _attempt(finding: Finding, create_agency: CreateAgency) -> Exception | None:
-    """Build it twice, which shows whether it is shared; returns what was raised."""
+    """Build it twice, as the second run will; returns what was raised."""
     from handler.models import offline_script
 
     try:
@@ -157,7 +157,7 @@ def place(error: BaseException) -> str:
 
 
 def _defined(create_agency: CreateAgency | None) -> str:
-    function = create_agency.function() if isinstance(create_agency, Factory) else create_agency
+    function = create_agency.named() if isinstance(create_agency, Factory) else create_agency
     if not isinstance(function, FunctionType):
         return ""
     return f" ({_relative(function.__code__.co_filename)}:{function.__code__.co_firstlineno})"

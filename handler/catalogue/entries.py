@@ -96,25 +96,28 @@ class Factory:
 
     def __call__(self) -> "Agency":
         with roots.of_agency(self.__module__):
-            return _called(self.function(), self.target)
+            named = self.named()
+            return _called(named, self.target) if callable(named) else named
 
-    def function(self) -> Callable[..., Any]:
-        """Return what the import string names.
+    def named(self) -> Any:
+        """Return what the import string names: a function, or an agency that a module has made.
 
         Raises:
-            AgencyMisconfigured: the module has no such name, or it is no function.
+            AgencyMisconfigured: the module has no such name, or it is neither.
         """
+        from agency_swarm import Agency
+
         module, _, names = self.target.partition(":")
         value: Any = import_module(module)
         for name in names.split("."):
             if not hasattr(value, name):
                 raise AgencyMisconfigured(f"{self.target}: there is no {name!r} in {module}.")
             value = getattr(value, name)
-        if not callable(value):
+        if not callable(value) and not isinstance(value, Agency):
             raise AgencyMisconfigured(
                 f"{self.target} is of type {type(value).__name__}: name a function that returns a new Agency."
             )
-        return value  # type: ignore[no-any-return]
+        return value
 
 
 def _called(create_agency: Callable[..., Any], target: str) -> Any:

@@ -12,6 +12,7 @@ from functools import cache, wraps
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
+from handler.catalogue.building import renewed
 from handler.runs.seam import Seam, current_seam
 
 if TYPE_CHECKING:
@@ -110,19 +111,13 @@ def _in_own_agency(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _of_run(agency: "Agency", seam: Seam) -> "Agency":
     """The agency itself if it was made within the run, else the run's copy of it, which begins without a history."""
-    from agency_swarm.streaming.utils import EventStreamMerger
-    from agency_swarm.utils.thread import ThreadManager
-
     of = vars(agency).get(_OWN)
     if of is not None and of() is seam:
         if not seam.caller.items() <= agency.user_context.items():
             own(agency, seam)
         return agency
     if id(agency) not in seam.copies:
-        made = copy(agency)
-        made.thread_manager = ThreadManager(agency._load_threads_callback, agency._save_threads_callback)
-        made.event_stream_merger = EventStreamMerger()
-        made._default_run_hooks = [*agency._default_run_hooks]
+        made = renewed(agency)
         isolate(made)
         own(made, seam)
         seam.copies[id(agency)] = (agency, made)

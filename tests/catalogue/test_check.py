@@ -64,10 +64,6 @@ def refusal() -> str:
             "ZeroDivisionError: division by zero (agents/one/agency.py:2)",
         ),
         ({"one/agency": "\ndef create_agency(): return 7"}, "returned int, not an Agency. (agents/one/agency.py:2)"),
-        (
-            {"one/agency": f"{AGENCY}\nonly = create_agency()\ndef create_agency(): return only"},
-            "the same Agency twice",
-        ),
         ({"one/agency": AGENCY.replace('"."', '"./gone.md"')}, "The instructions file of One does not exist"),
         ({"one/agency": AGENCY, "one/offline": "import nowhere"}, "(agents/one/offline.py:1)"),
     ],

@@ -72,7 +72,8 @@ def test_a_function_is_taken_with_a_warning(caplog: pytest.LogCaptureFixture, mo
         ("class Made:\n    create_agency = staticmethod(lambda: Agency(Agent(name='A')))", None),
         ("def create_agency(database): ...", "needs 'database', which nobody gives"),
         ("async def create_agency(): ...", "is `async def`: write `def`"),
-        ("create_agency = Agency(Agent(name='A'))", "is of type Agency: name a function that returns a new Agency"),
+        ("create_agency = Agency(Agent(name='A'))", None),
+        ("create_agency = 7", "is of type int: name a function that returns a new Agency"),
         ("def create(): ...", "there is no 'create_agency' in one.agency"),
     ],
 )

@@ -123,11 +123,15 @@ def words_in(text: str) -> set[str]:
 
 
 @LIVE
-def test_concurrent_runs_on_shared_agents_do_not_mix(stream: bool, stored: Any) -> None:
+@pytest.mark.parametrize("made", ["for each run", "once"])
+def test_concurrent_runs_on_shared_agents_do_not_mix(stream: bool, made: str, stored: Any) -> None:
     shared = Shared()
+    only = shared.create_agency()
+    create_agency = (lambda: only) if made == "once" else shared.create_agency
+    shared.before = shared.state()
 
     async def all_at_once(service: Any) -> list[Told]:
-        async with on_stage(shared.create_agency, service) as runs:
+        async with on_stage(create_agency, service) as runs:
             first = await asyncio.gather(*(ask(runs, owner, stream=stream) for owner in OWNERS))
             again = (
                 ask(runs, owner, stream=stream, previous_response_id=before.response["id"])
