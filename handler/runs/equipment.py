@@ -13,7 +13,7 @@ from handler.protocol.output import Item
 from handler.protocol.request import CreateResponse
 from handler.protocol.resource import Resource
 from handler.records import Place, Responses, load_history
-from handler.runs import tools
+from handler.runs import actions, tools
 from handler.runs.answer import Desk
 from handler.runs.isolation import install, isolate, own
 from handler.runs.journal import Journal
@@ -61,6 +61,7 @@ class Equipment:
         script = offline_script(catalogue.find(name)[1]) if self._models.offline else None
         self._models.attach(agency, seam, script, limits.model)
         tools.install()
+        actions.install()
         run.desk = Desk(agency, entry, seam, history, given)
         if request.stored and not seam.asks_more and _has_cached_starters(agency.agents[entry]):
             run.desk.starters = starters.folder_of(owner, name)

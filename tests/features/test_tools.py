@@ -41,9 +41,12 @@ from openai.types.responses import (
 from openai.types.responses.response_output_item import LocalShellCall
 from pydantic import Field
 
+from handler import catalogue
 from handler.catalogue.building import build
 from handler.errors import AgencyMisconfigured
+from handler.models import ModelUnavailable
 from handler.offline.events import message_item
+from tests.conftest import Service
 from tests.features.rows import at_provider, calling, holds, solo, words
 from tests.runs.stage import Plays, play
 
@@ -442,6 +445,41 @@ def test_tools_that_are_no_functions_run_here(kind: str, stream: bool) -> None:
     assert (shown.response["status"], shown.words) == ("completed", ["done"])
     assert done or tool.computer.done
     assert len(shown.activities) == 1
+
+
+@pytest.mark.parametrize("kind", CALLS)
+def test_and_a_run_that_is_taken_up_again_does_nothing_twice(
+    kind: str, start: Callable[..., Service], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The model is away once, when the tool has finished; the next attempt sends it the same output."""
+    from handler.runs import work
+
+    monkeypatch.setattr("handler.runs.run._BACKOFF", 0.01)
+    make, call = CALLS[kind]
+    done.clear()
+    tool, sent = make(), []
+
+    class Breaks(Plays):
+        async def get_response(self, system: Any, items: Any, *args: Any, **kwargs: Any) -> Any:
+            sent.append(items)
+            if len(sent) == 2:
+                raise ModelUnavailable
+            return await super().get_response(system, items, *args, **kwargs)
+
+    model = Breaks([call], [message_item("done")])
+    monkeypatch.setattr(catalogue, "factories", lambda: {"desk": solo(model=model, tools=[tool])})
+    service = start()
+    _, response = service.post("/v1/responses", {"model": "desk", "input": "Do it.", "background": True})
+    from handler.app import runs
+
+    for _ in range(2):
+        service.handler.run(work.work(runs(), response["id"]))
+    assert service.get(f"/v1/responses/{response['id']}")[1]["status"] == "completed"
+    acts = done or tool.computer.done
+    assert len([act for act in acts if act != "act"]) == 1
+    assert len(sent) == 3
+    assert sent[2] == sent[1]
+    assert sent[1][-1]["type"].endswith("_output")
 
 
 @holds("tool_search")
