@@ -1,5 +1,6 @@
 """Where a run meets its agents: what their models are asked, and what is heard of them."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -52,6 +53,7 @@ class Seam:
         self.copies: dict[int, tuple[Agency, Agency]] = {}  # of agencies that were made before the run; by id
         self.live = bool(request.stream)
         self.handed_over = False  # control went back to the client, who has a function to run
+        self.actions: Counter[tuple[str, str]] = Counter()  # calls of tools that are no functions, by agent and id
         self._speaker, self._entry, self._instructions = entry, entry.name, request.instructions
         self._functions = [ClientTool(tool) for tool in request.functions]
         self._wanted, self._schema = _settings(request, chat), _schema(request)

@@ -482,6 +482,24 @@ def test_and_a_run_that_is_taken_up_again_does_nothing_twice(
     assert sent[1][-1]["type"].endswith("_output")
 
 
+def test_two_calls_under_one_id_are_two(start: Callable[..., Service], monkeypatch: pytest.MonkeyPatch) -> None:
+    counted, sent = iter(range(9)), []
+
+    class Notes(Plays):
+        async def get_response(self, system: Any, items: Any, *args: Any, **kwargs: Any) -> Any:
+            sent.append(items[-1].get("output"))
+            return await super().get_response(system, items, *args, **kwargs)
+
+    async def count(*args: Any) -> str:
+        return f"counted {next(counted)}"
+
+    call = CALLS["custom"][1]
+    desk = solo(model=Notes([call], [call], [message_item("done")]), tools=[CustomTool("grep", "Greps.", count)])
+    monkeypatch.setattr(catalogue, "factories", lambda: {"desk": desk})
+    assert start().respond("Do it twice.", model="desk")["status"] == "completed"
+    assert sent[1:] == ["counted 0", "counted 1"]
+
+
 @holds("tool_search")
 def test_tools_that_are_loaded_when_they_are_searched_reach_the_provider() -> None:
     def desk() -> Agency:
