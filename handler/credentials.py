@@ -102,7 +102,10 @@ def _follow_environment() -> None:
     """Change openai's clients (2.44): before a request, one with a key of ours takes the environment's as it is now.
 
     `_prepare_options` is the step of every request in which a client renews its key, if that is a function.
+    The exporter of traces (openai-agents 0.18.1) keeps the key that it finds first, and would send prompts with the
+    placeholder: it gets the key as it is now, or none.
     """
+    from agents.tracing.processors import BackendSpanExporter
     from openai import AsyncOpenAI, OpenAI
 
     prepare_now, prepare_async = OpenAI._prepare_options, AsyncOpenAI._prepare_options
@@ -117,13 +120,22 @@ def _follow_environment() -> None:
 
     OpenAI._prepare_options = prepare_options  # type: ignore[method-assign]
     AsyncOpenAI._prepare_options = prepare_options_async  # type: ignore[method-assign]
+    BackendSpanExporter.api_key = property(lambda exporter: _current(exporter._api_key))  # type: ignore[assignment]
+
+
+def _current(key: str | None) -> str | None:
+    """Return the key that takes the place of one that comes from here, or was never given; None: there is none."""
+    if key and key not in _keys:
+        return key
+    there = os.environ.get("OPENAI_API_KEY") or None
+    return None if there == NO_KEY else there
 
 
 def _renew(client: Any) -> None:
     if client.api_key not in _keys or client in _services:
         return
-    key = os.environ.get("OPENAI_API_KEY") or NO_KEY
-    if key == NO_KEY:
+    key = _current(client.api_key)
+    if key is None:
         import httpx
         from openai import APIConnectionError
 

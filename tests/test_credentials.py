@@ -8,6 +8,7 @@ import sys
 from typing import Any
 
 import pytest
+from agents.tracing.processors import BackendSpanExporter
 from openai import APIConnectionError, AsyncOpenAI, AzureOpenAI, OpenAI
 
 from handler import credentials
@@ -113,6 +114,21 @@ def test_client_of_the_service_keeps_its_key() -> None:
         credentials.provide(None)
         assert ask(client) == "good"
         assert server.requests[0].headers["authorization"] == "Bearer sk-old"
+
+
+def test_exporter_of_traces_follows_the_key_and_sends_nothing_without_one() -> None:
+    credentials.prepare()
+    exporters = [BackendSpanExporter(), BackendSpanExporter(api_key=os.environ["OPENAI_API_KEY"])]
+    own = BackendSpanExporter(api_key="sk-of-their-own")
+    found = []
+    for key in (None, "sk-old", "sk-new"):
+        credentials.provide(key)
+        found.append([exporter.api_key for exporter in exporters])
+        assert own.api_key == "sk-of-their-own"
+    own.set_api_key("sk-another")
+    assert (found, own.api_key) == ([[None] * 2, ["sk-old"] * 2, ["sk-new"] * 2], "sk-another")
+    for exporter in (*exporters, own):
+        exporter.close()
 
 
 def test_variable_of_the_deployment_is_never_changed(own_environment: pytest.MonkeyPatch) -> None:
