@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from agency_swarm import Agency
+from agents import ModelSettings
 
 from handler.records import Conversations
 from handler.records import Turn as KeptTurn
 from tests.history.provider import Provider
-from tests.history.test_replay import MODEL, PLAIN, THREADS, WEATHER, Turn, served
+from tests.history.test_replay import MODEL, PLAIN, THREADS, WEATHER, Turn, play, served, swarm
 
 APIS = pytest.mark.parametrize("api", ["responses", "chat"])
 LIVE = pytest.mark.parametrize("stream", [False, True])
@@ -159,6 +161,30 @@ def test_refusal_of_the_question_is_remembered_of_this_model_only() -> None:
     assert [bool(body["include"]) for body in provider.bodies] == [True, False, False, True, False]
 
 
+@APIS
+@LIVE
+def test_agents_that_store_nothing_at_the_provider_go_on_too(
+    api: str, stream: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Agency Swarm cleans their memory itself, and would drop turns with reasoning that is not encrypted."""
+
+    def private(model: str) -> Agency:
+        agency = swarm(model)
+        for agent in agency.agents.values():
+            agent.model_settings = ModelSettings(store=False)
+        return agency
+
+    monkeypatch.setattr("tests.history.test_replay.swarm", private)
+    scripts: list[dict[str, list[str]]] = [
+        {"Entry": ["reasoning!cut"]},
+        {"Entry": ["reasoning+tool", "reasoning+text"]},
+        {"Entry": ["reasoning+send", "text"], "Colleague": ["reasoning+tool", "reasoning+text"]},
+        {"Entry": ["reasoning+handoff"], "Partner": ["reasoning+tool", "nothing!filtered"]},
+    ]
+    responses = play([Turn(script, stream) for script in scripts], "thread_id", api)
+    assert [response["status"] for response in responses] == ["incomplete", "completed", "completed", "incomplete"]
+
+
 USER = {"agent": "Entry", "callerAgent": None}
 INNER = {"agent": "Colleague", "callerAgent": "Entry"}
 CALL = {"type": "function_call", "id": "fc_9", "call_id": "call_0", "name": "add", "arguments": "{}"}
@@ -211,12 +237,13 @@ def test_a_clients_calls_have_ids_of_their_own(api: str, stream: bool) -> None:
         seen: list[str] = []
         async with served(provider, THREADS[0], api, [MODEL]) as client:
             given: Any = "Weather?"
-            for _ in range(3):
-                provider.script = {"Entry": ["tool+same", "client"]}
+            for kind in ("client", "reasoning+client", "reasoning+client+tool"):
+                provider.script = {"Entry": ["tool+same", kind]}
                 response = await client.ask(Turn({}, stream), given, tools=[WEATHER])
                 calls = [item for item in response["output"] if item["type"] == "function_call"]
                 seen += [call["call_id"] for call in calls]
-                given = [{"type": "function_call_output", "call_id": calls[0]["call_id"], "output": "Rain"}]
+                output = {"type": "function_call_output", "call_id": calls[0]["call_id"], "output": "Rain"}
+                given = [{"role": "user", "content": "It is late."}, output]  # chat wants them the other way round
             assert (await client.ask(Turn({}, stream), given, tools=[WEATHER]))["status"] == "completed"
         return seen
 
