@@ -20,6 +20,9 @@ async def models() -> dict[str, Any]:
 @router.get("/{model:path}")
 async def model(model: str) -> dict[str, Any]:
     """One of them."""
+    agency, _, agent = model.partition("/")
+    if agent and agency in catalogue.factories() and not catalogue.knows_agents(model):
+        catalogue.description(agency)  # nobody has asked yet, and there is no manifest
     if model not in _names():
         raise NotFound(f"The model {model[:99]!r} does not exist.", param="model", code="model_not_found")
     return _model(model)
