@@ -4,6 +4,7 @@ Ids of items are left out: they live at the provider that made them, for as long
 only its maker can read, has an `origin`: the model and base URL that made it.
 """
 
+import hashlib
 import json
 import re
 from collections.abc import Iterable
@@ -43,8 +44,39 @@ def plain(item: Item) -> Item | None:
     if kind == "compaction":
         return _bound(item, "encrypted_content")
     if is_call(kind) or is_output(kind):
-        return {key: value for key, value in item.items() if key != "id" and key not in _METADATA}
+        core = {key: value for key, value in item.items() if key != "id" and key not in _METADATA}
+        return core | _own_id(kind, item)
     return _hosted(kind, item)
+
+
+def as_function(form: Item) -> Item:
+    """Return a call of another kind of tool, or its output, as that of a function: chat knows no other kind."""
+    kind = form["type"]
+    if kind.startswith("function_call") or not (is_call(kind) or is_output(kind)):
+        return form
+    rest = {key: value for key, value in form.items() if key not in ("type", "call_id", "id", "status", "name")}
+    if is_output(kind):
+        return {"type": "function_call_output", "call_id": form["call_id"], "output": _told(rest.get("output"))}
+    name = form.get("name") or kind.removesuffix("_call")
+    return {
+        "type": "function_call",
+        "call_id": form["call_id"],
+        "name": name,
+        "arguments": json.dumps(rest, default=str),
+    }
+
+
+def _told(output: Any) -> str:
+    if isinstance(output, dict):  # a screenshot
+        return _NO_OUTPUT
+    return output if isinstance(output, str) else json.dumps(output, default=str)[:_LONGEST]
+
+
+def _own_id(kind: str, item: Item) -> Item:
+    """Return the id that OpenAI wants of two kinds of calls, which it need not have made itself."""
+    prefix = {"computer_call": "cu_", "local_shell_call": "lsh_"}.get(kind)
+    digest = hashlib.sha256(str(item.get("call_id")).encode()).hexdigest()[:32]
+    return {"id": f"{prefix}{digest}"} if prefix else {}
 
 
 def with_metadata(form: Item, item: Item) -> Item:

@@ -8,7 +8,7 @@ import hashlib
 from collections import defaultdict, deque
 from collections.abc import Collection, Iterator, Sequence
 
-from handler.history.items import Item, is_call, is_output, plain, with_metadata
+from handler.history.items import Item, as_function, is_call, is_output, plain, with_metadata
 
 
 def kept(items: Sequence[Item], awaited: Collection[str] = (), start: int = 0) -> list[Item]:
@@ -35,7 +35,8 @@ def sendable(
     unreadable: encrypted contents that it has refused; None: it is sent no reasoning at all.
     """
     forms = [_readable(plain(item), item.get("origin"), origin, unreadable) for item in items]
-    return list(_ordered(_consistent(items, forms, (), longest_id), chat))
+    sent = _ordered(_consistent(items, forms, (), longest_id), chat)
+    return [as_function(form) for form in sent] if chat else list(sent)
 
 
 def _lasting(form: Item | None) -> Item | None:

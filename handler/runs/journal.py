@@ -67,8 +67,7 @@ class Journal:
             self._kept = {record.sort.removeprefix("journal/"): record.body for record in records}
             self._noted = frozenset(self._kept.pop("asked", ()))
             answers = [body["response"]["output"] for key, body in self._kept.items() if key.startswith("model/")]
-            calls = [item for output in answers for item in output if item["type"] == "function_call"]
-            self.call_ids.restore(call["call_id"] for call in calls)
+            self.call_ids.restore(item["call_id"] for output in answers for item in output if item.get("call_id"))
 
     @property
     def ids(self) -> set[str]:

@@ -1,6 +1,5 @@
 """Where a run meets its agents: what their models are asked, and what is heard of them."""
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -12,6 +11,7 @@ from openai.types.responses import ResponseFormatTextJSONSchemaConfig, ResponseS
 from openai.types.shared import ResponseFormatJSONObject
 
 from handler.client_tools import ClientTool
+from handler.history import is_call
 from handler.models import Adapt, Answered, Meter, Question, running
 from handler.protocol.request import CreateResponse
 from handler.runs.journal import Journal
@@ -53,7 +53,6 @@ class Seam:
         self.copies: dict[int, tuple[Agency, Agency]] = {}  # of agencies that were made before the run; by id
         self.live = bool(request.stream)
         self.handed_over = False  # control went back to the client, who has a function to run
-        self.actions: Counter[tuple[str, str]] = Counter()  # calls of tools that are no functions, by agent and id
         self._speaker, self._entry, self._instructions = entry, entry.name, request.instructions
         self._functions = [ClientTool(tool) for tool in request.functions]
         self._wanted, self._schema = _settings(request, chat), _schema(request)
@@ -164,11 +163,11 @@ class _Call:
 
     def event(self, event: ResponseStreamEvent) -> None:
         """See `Heard`. A call is told of under the id that it will have in the answer."""
-        if event.type == "response.output_item.added" and event.item.type == "function_call":
-            given = event.item.call_id
+        if event.type == "response.output_item.added" and is_call(event.item.type):
+            item: Any = event.item
             if event.output_index not in self._begun:
-                self._begun[event.output_index] = given, self._claim(given, len(self._begun))
-            event.item.call_id = self._begun[event.output_index][1]
+                self._begun[event.output_index] = item.call_id, self._claim(item.call_id, len(self._begun))
+            item.call_id = self._begun[event.output_index][1]
         self._telling.event(event)
 
     async def answer(self, answered: Answered) -> Answered:
@@ -188,8 +187,9 @@ class _Call:
     def _with_own_ids(self, response: ModelResponse) -> ModelResponse:
         """Return the answer with call ids that the run has nowhere else. The model may use its items again."""
         begun, output = [*self._begun.values()], list[Any]()
-        for number, item in enumerate(response.output):
-            if item.type == "function_call":
+        items: list[Any] = response.output
+        for number, item in enumerate(items):
+            if is_call(item.type):
                 told = [ids for ids in begun if item.call_id in ids] or [ids for ids in begun if not ids[0]]
                 if told:
                     begun.remove(told[0])

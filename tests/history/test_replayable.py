@@ -4,7 +4,9 @@ import copy
 import json
 from typing import Any
 
+import pytest
 from agency_swarm.utils.thread import ThreadManager
+from agents.models.chatcmpl_converter import Converter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -78,8 +80,6 @@ def test_what_is_sent_is_accepted(items: list[dict[str, Any]], chat: bool) -> No
         given = [*memory, {"role": "user", "content": "Go on."}]
         sent = sendable(given, ORIGIN, chat=chat, longest_id=40 if chat else 64, unreadable=None)
         if chat:
-            from agents.models.chatcmpl_converter import Converter
-
             check_chat({"messages": Converter.items_to_messages(sent)})
         else:
             check_responses({"input": sent, "model": "m"}, Made())
@@ -167,3 +167,30 @@ def test_claimed_ids_are_unique_and_the_same_in_every_attempt() -> None:
     resumed = CallIds()
     resumed.restore(first)
     assert resumed.claim("call_1", "o/0") not in first
+
+
+SHELL = [
+    {"type": "shell_call", "id": "sh_1", "call_id": "a", "status": "completed", "action": {"commands": ["ls"]}},
+    {"type": "shell_call_output", "id": "sho_1", "call_id": "a", "output": [{"stdout": "x"}]},
+]
+LOCAL = [
+    {"type": "local_shell_call", "id": "lsh_1", "call_id": "a", "status": "completed", "action": {"command": ["ls"]}},
+    {"type": "local_shell_call_output", "call_id": "a", "output": "x"},
+]
+CUSTOM = [
+    {"type": "custom_tool_call", "id": "ctc_1", "call_id": "a", "name": "sql", "input": "select 1"},
+    {"type": "custom_tool_call_output", "call_id": "a", "output": "1"},
+]
+
+
+@pytest.mark.parametrize("pair", [SHELL, LOCAL, CUSTOM], ids=lambda pair: str(pair[0]["type"]))
+def test_calls_of_other_tools_are_pairs_too_and_functions_to_chat(pair: list[dict[str, Any]]) -> None:
+    user = {"role": "user", "content": "Go on."}
+    call, output = kept(pair)
+    assert (call["type"], output["type"], call["call_id"]) == (pair[0]["type"], pair[1]["type"], "a")
+    assert call.get("id") not in {pair[0]["id"]}
+    assert kept(pair[:1]) == kept(pair[1:]) == []
+    check_chat({"messages": Converter.items_to_messages(sendable([*pair, user], ORIGIN, chat=True, longest_id=40))})
+    assert [item["type"] for item in sendable(pair, ORIGIN, chat=False, longest_id=64)] == [
+        item["type"] for item in pair
+    ]
