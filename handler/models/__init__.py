@@ -1,5 +1,6 @@
 """The model seam: which model answers for each agent, what all of them used, and when none could be asked."""
 
+from handler.models.calls import Adapt, Answered, Heard, Question, Running, running
 from handler.models.environment import Models, offline_script
 from handler.models.failures import (
     AnswerIncomplete,
@@ -10,9 +11,10 @@ from handler.models.failures import (
     provider_failures,
 )
 from handler.models.meter import Meter, ModelCallLimit, OutputTokenLimit, RunLimit
-from handler.models.metering import Adapt, Answered, Heard, MeteredModel, Question, Running, WrappedModel, running
+from handler.models.metering import MeteredModel
 from handler.models.resolution import UserRunConfig, belong, run_of
 from handler.models.sdk_patches import Reason
+from handler.models.wrapped import WrappedModel
 
 __all__ = [
     "Adapt",

@@ -21,8 +21,9 @@ from openai import AsyncOpenAI
 from handler import credentials
 from handler.fresh import Fresh
 from handler.models import tracing, vendors
-from handler.models.metering import Adapt, OneCallModel, Running
+from handler.models.calls import Adapt, Running
 from handler.models.resolution import belong, install
+from handler.models.wrapped import OneCallModel
 from handler.offline import OfflineModel, Script
 from handler.settings import Settings
 from handler.variables import bearer_key

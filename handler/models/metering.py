@@ -1,23 +1,11 @@
 """Around every model call: counted, heard, and failing under one name."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, aclosing
-from contextvars import ContextVar
-from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from dataclasses import replace
+from typing import Any
 
-from agents import (
-    AgentOutputSchemaBase,
-    Model,
-    ModelResponse,
-    ModelSettings,
-    RunConfig,
-    Tool,
-    TResponseInputItem,
-    Usage,
-)
-from agents.retry import ModelRetryAdvice, ModelRetryAdviceRequest
-from openai import AsyncOpenAI
+from agents import AgentOutputSchemaBase, Model, ModelResponse, ModelSettings, Tool, TResponseInputItem, Usage
 from openai.types.responses import (
     Response,
     ResponseCompletedEvent,
@@ -27,137 +15,14 @@ from openai.types.responses import (
     ResponseUsage,
 )
 
+from handler.models.calls import Adapt, Answered, Heard, Question, Running
 from handler.models.failures import AnswerIncomplete, ModelUnavailable, is_final_code, provider_failures
-from handler.models.meter import Meter
 from handler.models.provider import Provider
-from handler.models.sdk_patches import Ending, Reason, ending
+from handler.models.sdk_patches import Ending, ending
+from handler.models.wrapped import WrappedModel
 from handler.offline.events import stream_events
 
-Adapt = Callable[[ModelSettings], ModelSettings]
 _Terminal = ResponseCompletedEvent | ResponseFailedEvent | ResponseIncompleteEvent
-
-
-class WrappedModel(Model):
-    """Looks in every way like the model inside it; a subclass overrides what it adds to a call.
-
-    The framework asks a model for its class and for private attributes (client, prompt cache, usage name).
-    """
-
-    def __init__(self, inner: Model) -> None:
-        self.inner = inner
-
-    @property  # type: ignore[misc]
-    def __class__(self) -> Any:  # what isinstance() reads beside type()
-        return type(self.inner)
-
-    def __getattr__(self, name: str) -> Any:
-        if name == "inner":  # only while it is being copied; it would look for itself for ever
-            raise AttributeError(name)
-        return getattr(self.inner, name)
-
-    async def close(self) -> None:
-        await self.inner.close()
-
-    def get_retry_advice(self, request: ModelRetryAdviceRequest) -> ModelRetryAdvice | None:
-        return self.inner.get_retry_advice(request)
-
-    async def get_response(self, *args: Any, **kwargs: Any) -> ModelResponse:
-        return await self.inner.get_response(*args, **kwargs)
-
-    async def stream_response(self, *args: Any, **kwargs: Any) -> AsyncIterator[ResponseStreamEvent]:
-        stream: Any = self.inner.stream_response(*args, **kwargs)
-        async with aclosing(stream):  # at once when the run is cancelled, not when the garbage is collected
-            async for event in stream:
-                yield event
-
-
-class OneCallModel(WrappedModel):
-    """Closes its client after a call. For code that runs an event loop of its own, on a thread: connections of the
-    shared client belong to another loop, and each request on them would be paid again and again.
-    """
-
-    def __init__(self, inner: Model, client: AsyncOpenAI) -> None:
-        super().__init__(inner)
-        self.client = client
-
-    async def get_response(self, *args: Any, **kwargs: Any) -> ModelResponse:
-        async with self.client:
-            return await super().get_response(*args, **kwargs)
-
-    async def stream_response(self, *args: Any, **kwargs: Any) -> AsyncIterator[ResponseStreamEvent]:
-        stream: Any = super().stream_response(*args, **kwargs)
-        async with self.client, aclosing(stream):
-            async for event in stream:
-                yield event
-
-
-@dataclass(frozen=True)
-class Answered:
-    """What a model has answered. incomplete: why the provider broke it off."""
-
-    response: ModelResponse
-    incomplete: Reason | None = None
-
-    @property
-    def complete(self) -> bool:
-        """Whether the provider did not break it off."""
-        return self.incomplete is None
-
-
-class Heard(Protocol):
-    """One model call, as the run hears it. known: the run has this answer already, and need not ask for it."""
-
-    known: Answered | None
-
-    def event(self, event: ResponseStreamEvent) -> None:
-        """One event of the provider's stream."""
-        ...
-
-    async def answer(self, answered: Answered) -> Answered:
-        """The whole answer. It is the run's when this returns, whatever happens then.
-
-        Returns the one that counts; of one that was broken off, only what can be used.
-        """
-        ...
-
-
-@dataclass(frozen=True)
-class Question:
-    """What a model is asked, in the SDK's terms.
-
-    speaks: the answer is for the user, and not for a tool, a guardrail, a hook or another agent.
-    identity: who asks, the same in every attempt at the run; an agent's name alone may be that of several.
-    """
-
-    instructions: str | None
-    items: str | list[TResponseInputItem]
-    settings: ModelSettings
-    tools: list[Tool]
-    output_schema: AgentOutputSchemaBase | None
-    speaks: bool = False
-    identity: str = ""
-
-
-class Running(Protocol):
-    """The run that models are asked for."""
-
-    meter: Meter
-    live: bool
-    """It wants every event as it comes, not only the whole answer."""
-    resolve: Callable[[Any, RunConfig], tuple[Model, "Adapt | None"]]
-    """Finds the model of an agent, and what has to be done to the settings that the agent has."""
-
-    def ask(self, agent: str, question: Question) -> Question:
-        """The question as this run puts it."""
-        ...
-
-    def model_call(self, agent: str, question: Question) -> AbstractAsyncContextManager[Heard]:
-        """Around one call: when it ends with an exception, its answer was broken off."""
-        ...
-
-
-# Not kept with the agents: an agency may build itself from agents that it shares between runs.
-running: ContextVar[Running] = ContextVar("running")
 
 
 class MeteredModel(WrappedModel):

@@ -11,7 +11,8 @@ from typing import Any
 
 from agents import Model, RunConfig
 
-from handler.models.metering import MeteredModel, Running, running
+from handler.models.calls import Running, running
+from handler.models.metering import MeteredModel
 
 _RUN = "_agency_lambda_run"  # on an agent of a run's own: code may call it from a thread that knows of no run
 

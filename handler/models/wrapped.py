@@ -1,0 +1,64 @@
+"""A model around another one, which nobody can tell from the one inside."""
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Any
+
+from agents import Model, ModelResponse
+from agents.retry import ModelRetryAdvice, ModelRetryAdviceRequest
+from openai import AsyncOpenAI
+from openai.types.responses import ResponseStreamEvent
+
+
+class WrappedModel(Model):
+    """Looks in every way like the model inside it; a subclass overrides what it adds to a call.
+
+    The framework asks a model for its class and for private attributes (client, prompt cache, usage name).
+    """
+
+    def __init__(self, inner: Model) -> None:
+        self.inner = inner
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:  # what isinstance() reads beside type()
+        return type(self.inner)
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "inner":  # only while it is being copied; it would look for itself for ever
+            raise AttributeError(name)
+        return getattr(self.inner, name)
+
+    async def close(self) -> None:
+        await self.inner.close()
+
+    def get_retry_advice(self, request: ModelRetryAdviceRequest) -> ModelRetryAdvice | None:
+        return self.inner.get_retry_advice(request)
+
+    async def get_response(self, *args: Any, **kwargs: Any) -> ModelResponse:
+        return await self.inner.get_response(*args, **kwargs)
+
+    async def stream_response(self, *args: Any, **kwargs: Any) -> AsyncIterator[ResponseStreamEvent]:
+        stream: Any = self.inner.stream_response(*args, **kwargs)
+        async with aclosing(stream):  # at once when the run is cancelled, not when the garbage is collected
+            async for event in stream:
+                yield event
+
+
+class OneCallModel(WrappedModel):
+    """Closes its client after a call. For code that runs an event loop of its own, on a thread: connections of the
+    shared client belong to another loop, and each request on them would be paid again and again.
+    """
+
+    def __init__(self, inner: Model, client: AsyncOpenAI) -> None:
+        super().__init__(inner)
+        self.client = client
+
+    async def get_response(self, *args: Any, **kwargs: Any) -> ModelResponse:
+        async with self.client:
+            return await super().get_response(*args, **kwargs)
+
+    async def stream_response(self, *args: Any, **kwargs: Any) -> AsyncIterator[ResponseStreamEvent]:
+        stream: Any = super().stream_response(*args, **kwargs)
+        async with self.client, aclosing(stream):
+            async for event in stream:
+                yield event
