@@ -10,6 +10,7 @@ import pytest
 
 from handler import catalogue
 from handler.catalogue import roots
+from handler.models import environment
 
 type Agents = Callable[..., Path]
 
@@ -26,6 +27,7 @@ def agents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Agents]:
     monkeypatch.setattr(roots, "_roots", {})
     monkeypatch.setattr(roots, "_aliases", {})
     monkeypatch.setattr(catalogue, "_described", {})
+    environment._script.cache_clear()
     monkeypatch.chdir(tmp_path)
 
     def write(table: object, **texts: str) -> Path:
@@ -36,10 +38,10 @@ def agents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Agents]:
             file.write_text(dedent(text))
         return folder
 
-    environment = dict(os.environ)
+    variables = dict(os.environ)
     yield write
     os.environ.clear()
-    os.environ.update(environment)
+    os.environ.update(variables)
     mine = [name for name in set(sys.modules) - before if any(str(folder) in str(place) for place in _places(name))]
     for name in mine:
         del sys.modules[name]
