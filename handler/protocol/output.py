@@ -6,7 +6,7 @@ Order and names: https://www.openresponses.org/specification (Streaming).
 
 import hashlib
 import uuid
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -120,8 +120,11 @@ class OpenItem:
         if self.closed:
             return
         parts = self.item[self._parts]
-        number = self._numbers.setdefault(part, len(parts))
-        if number == len(parts):
+        number = self._numbers.get(part)
+        if (
+            number is None or number != self._open_part
+        ):  # words that come late for a closed part are a part of their own
+            number = self._numbers[part] = len(parts)
             self._close_part()
             parts.append(dict(_EMPTY[kind]))
             self._open_part = number
@@ -144,8 +147,7 @@ class OpenItem:
         """Nothing more comes. final: the whole item; what of it was not told yet is told now."""
         if self.closed:
             return
-        for number, part in enumerate((final or {}).get(self._parts, [])):
-            self._complete(number, part)
+        self._complete((final or {}).get(self._parts, []))
         self._close_part()
         if self.item["type"] == "function_call":
             self._close_call((final or self.item)["arguments"])
@@ -156,16 +158,26 @@ class OpenItem:
         self.item |= {"status": status}
         self._emit("response.output_item.done", output_index=self._index, item=_copy(self.item))
 
-    def _complete(self, number: int, part: Item) -> None:
-        kind = part["type"]
-        told = self.item[self._parts]
+    def _complete(self, final: Sequence[Item]) -> None:
+        """Send what of the whole item's parts was not sent yet. A client never sees a part change its type or place."""
+        sent = self.item[self._parts] if self._parts else []
+        if [part["type"] for part in sent] == [part["type"] for part in final[: len(sent)]]:
+            for number, part in enumerate(final):
+                self._complete_part(number, part)
+            return
+        for kind in dict.fromkeys(part["type"] for part in final):
+            whole, sofar = _joined(final, kind), _joined(sent, kind)
+            if whole != sofar and whole.startswith(sofar):
+                self.text(("final", kind), whole[len(sofar) :], kind)
+
+    def _complete_part(self, number: int, part: Item) -> None:
+        kind, sent = part["type"], self.item[self._parts]
         whole = part[_KINDS[kind].text]
-        sofar = told[number][_KINDS[kind].text] if number < len(told) else ""
-        if number >= len(told) or (number == self._open_part and whole.startswith(sofar)):
-            self._numbers[number, "final"] = number
-            self.text((number, "final"), whole[len(sofar) :], kind)
-        told[number] = {**_EMPTY[kind], **part}
-        self._open_part = number if self._open_part is None or number >= self._open_part else self._open_part
+        sofar = sent[number][_KINDS[kind].text] if number < len(sent) else ""
+        if number >= len(sent) or (number == self._open_part and whole.startswith(sofar)):
+            self._numbers["final", number] = number
+            self.text(("final", number), whole[len(sofar) :], kind)
+        sent[number] = {**_EMPTY[kind], **part}
 
     def _close_part(self) -> None:
         if self._open_part is None:
@@ -251,6 +263,10 @@ def begun(item: Item) -> Item:
     if "result" in item:
         empty["result"] = None  # the client is sent an image once
     return {**item, **empty}
+
+
+def _joined(parts: Iterable[Item], kind: str) -> str:
+    return "".join(part[_KINDS[kind].text] for part in parts if part["type"] == kind)
 
 
 def _copy(item: Item) -> Item:

@@ -29,12 +29,10 @@ _TOO_LARGE = (
     "The image is too large for an answer: use a smaller size, or output_format 'webp' with output_compression."
 )
 _Words = ResponseTextDeltaEvent | ResponseRefusalDeltaEvent
-_DELTAS = {
-    "response.content_part.added": "content_index",
-    "response.output_text.delta": "content_index",
-    "response.refusal.delta": "content_index",
-    "response.reasoning_summary_part.added": "summary_index",
-    "response.reasoning_summary_text.delta": "summary_index",
+_DELTAS = {  # event -> the field with its part's number, and the part's type
+    "response.output_text.delta": ("content_index", "output_text"),
+    "response.refusal.delta": ("content_index", "refusal"),
+    "response.reasoning_summary_text.delta": ("summary_index", "summary_text"),
 }
 
 
@@ -126,7 +124,7 @@ class Narrator:
                 "type": "message",
                 "role": "assistant",
                 "agent": agent,
-                "content": [_part(part) for part in item.content],
+                "content": [_part(part) for part in item.content if _words(part)],
             }
             phase = getattr(item, "phase", None)
             return {**shown, "phase": phase} if phase else shown
@@ -137,7 +135,7 @@ class Narrator:
         if item.type == "reasoning" and self._reasoning:
             return {
                 "type": "reasoning",
-                "summary": [{"type": "summary_text", "text": part.text} for part in item.summary],
+                "summary": [{"type": "summary_text", "text": part.text} for part in item.summary if part.text],
             }
         return None
 
@@ -213,8 +211,9 @@ class Telling:
             return
         if event.type == "response.function_call_arguments.delta":
             opened.arguments(event.delta)
-        elif event.type in _DELTAS:
-            _grow(opened, event)
+        elif event.type in _DELTAS and event.delta:  # type: ignore[union-attr]
+            index, kind = _DELTAS[event.type]
+            opened.text((kind, getattr(event, index)), event.delta, kind)  # type: ignore[union-attr]
 
     def plan(self, items: Sequence[Any]) -> None:
         """Settle under which ids the answer will be told, before it is."""
@@ -257,23 +256,16 @@ class Telling:
 
 
 def _is_empty(item: Any) -> bool:
-    return item.type == "message" and not any(
-        getattr(part, "text", "") or getattr(part, "refusal", "") for part in item.content
-    )
+    return item.type == "message" and not any(map(_words, item.content))
+
+
+def _words(part: Any) -> str:
+    """Return the words of a part. Chat servers open an empty text before a refusal; nobody is shown an empty part."""
+    return getattr(part, "text", "") or getattr(part, "refusal", "")
 
 
 def _alike(told: Item, shown: Item) -> bool:
     return told["type"] == shown["type"] and told.get("tool") == shown.get("tool")
-
-
-def _grow(opened: OpenItem, event: Any) -> None:
-    part = getattr(event, "part", None)
-    kind = {"response.refusal.delta": "refusal", "response.reasoning_summary_text.delta": "summary_text"}.get(
-        event.type
-    )
-    kind = kind or (part.type if part is not None else "output_text")
-    if kind in ("output_text", "refusal", "summary_text"):
-        opened.text(getattr(event, _DELTAS[event.type]), getattr(event, "delta", ""), kind)
 
 
 def _part(part: Any) -> Item:

@@ -7,6 +7,9 @@ import httpx
 import pytest
 from agency_swarm import Agency, Agent, GuardrailFunctionOutput, Handoff, input_guardrail, output_guardrail
 from agents import OpenAIChatCompletionsModel
+from hypothesis import example, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 from openai import AsyncOpenAI
 
 from handler.offline import OfflineModel
@@ -112,6 +115,33 @@ def test_a_refusal_is_an_answer():
 def test_a_chat_refusal_behind_an_empty_text_is_one_message():
     shown = play(chat({"role": "assistant", "content": ""}, {"refusal": "I can"}, {"refusal": "not"}))
     assert shown.words == ["I cannot"]
+
+
+HEADS = [
+    {"role": "assistant"},
+    {"role": "assistant", "content": "", "refusal": None},
+    {"role": "assistant", "content": None, "refusal": None},
+    {"role": "assistant", "content": None, "refusal": ""},
+]
+DELTAS = st.lists(
+    st.sampled_from([{"content": "a "}, {"refusal": "no "}, {"content": ""}, {"refusal": ""}]), max_size=6
+)
+
+
+@hypothesis_settings(deadline=None, max_examples=60)
+@given(
+    st.sampled_from(HEADS), DELTAS.filter(lambda deltas: any("a " in d.values() or "no " in d.values() for d in deltas))
+)
+@example(HEADS[1], [{"refusal": "no "}])
+@example(HEADS[0], [{"content": "a "}, {"refusal": "no "}, {"content": "a "}])
+@example(HEADS[0], [{"refusal": "no "}, {"content": "a "}])
+def test_chat_text_and_refusals_in_any_order_are_one_message_of_filled_parts(head, deltas):
+    shown = play(chat(head, *deltas), stream=True)
+    (message,) = replayed(shown.events)
+    assert shown.response["status"] == "completed"
+    assert all(part.get("text") or part.get("refusal") for part in message["content"])
+    for kind, field in (("text", "content"), ("refusal", "refusal")):
+        assert "".join(part.get(kind, "") for part in message["content"]) == "".join(d.get(field, "") for d in deltas)
 
 
 def test_hosted_tools_are_told_when_they_are_used():

@@ -281,3 +281,16 @@ def test_however_it_comes_everything_that_opens_closes_once(plans, chance):
         take(item, steps.pop(0))
     output.close()
     assert replayed(told) == output.items
+
+
+@given(st.lists(st.tuples(KIND, WORDS), max_size=6), st.permutations(["output_text", "refusal"]))
+def test_a_final_item_in_another_order_than_its_deltas_repeats_and_loses_no_words(deltas, order):
+    told = []
+    item = output_to(told).open(MESSAGE)
+    for kind, words in deltas:
+        item.text((kind, 0), words, kind)
+    whole = {kind: "".join(words for each, words in deltas if each == kind) for kind in order}
+    item.close({**MESSAGE, "content": [part(kind, words) for kind, words in whole.items() if words]})
+    (message,) = replayed(told)
+    for kind, field in (("output_text", "text"), ("refusal", "refusal")):
+        assert "".join(each.get(field, "") for each in message["content"]) == whole[kind]
