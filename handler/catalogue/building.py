@@ -4,7 +4,7 @@ import inspect
 import logging
 import re
 from contextvars import ContextVar
-from copy import copy
+from copy import copy, deepcopy
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
@@ -71,8 +71,16 @@ def renewed(agency: "Agency") -> "Agency":
     made.thread_manager = ThreadManager(agency._load_threads_callback, agency._save_threads_callback)
     made.event_stream_merger = EventStreamMerger()
     made._default_run_hooks = [*agency._default_run_hooks]
-    made.user_context = {**agency.user_context}
+    made.user_context = {name: _copied(value) for name, value in agency.user_context.items()}
     return made
+
+
+def _copied(value: Any) -> Any:
+    """A value of the user context for one run. What cannot be copied (a client, a lock) is the same for all."""
+    try:
+        return deepcopy(value)
+    except Exception:  # noqa: BLE001 - by whatever its class raises
+        return value
 
 
 def _collected(create_agency: "CreateAgency") -> tuple[Any, Any]:

@@ -71,6 +71,11 @@ class Running(Protocol):
     resolve: Callable[[Any, RunConfig], tuple[Model, Adapt | None]]
     """Finds the model of an agent, and what has to be done to the settings that the agent has."""
 
+    @property
+    def aloud(self) -> bool:
+        """Whether the code that runs now is no tool's: what an agent says here is for the user."""
+        ...
+
     def ask(self, agent: str, question: Question) -> Question:
         """The question as this run puts it."""
         ...

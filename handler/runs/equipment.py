@@ -63,7 +63,12 @@ class Equipment:
         tools.install()
         actions.install()
         run.desk = Desk(agency, entry, seam, history, given)
-        if request.stored and not seam.asks_more and _has_cached_starters(agency.agents[entry]):
+        if (
+            request.stored
+            and not seam.asks_more
+            and not request.metadata
+            and _has_cached_starters(agency.agents[entry])
+        ):
             run.desk.starters = starters.folder_of(owner, name)
         return journal
 

@@ -60,6 +60,11 @@ class Seam:
         self._asks = bool(self._instructions or self._schema or self._wanted is not _NOTHING)
 
     @property
+    def aloud(self) -> bool:
+        """See `Running`."""
+        return self.narrator.aloud
+
+    @property
     def asks_more(self) -> bool:
         """Whether the client asks for anything but an answer: settings, instructions, a format, functions, a limit."""
         return bool(self._asks or self._functions or self.meter.cap is not None)

@@ -84,6 +84,7 @@ class Listener:
         return question
 
     known = None
+    aloud = True
 
     @asynccontextmanager
     async def model_call(self, agent: str, question: Question) -> AsyncIterator["Listener"]:

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
 from typing import Any
 
 import agents
@@ -154,8 +153,14 @@ def on_a_loop_of_its_own() -> Any:
 def runner_in_a_pool() -> Agency:
     def consult() -> Any:
         with ThreadPoolExecutor(1) as pool:
-            there = copy_context().run
-            return pool.submit(there, on_a_loop_of_its_own).result()
+            return pool.submit(on_a_loop_of_its_own).result()
+
+    return consulting(consult)
+
+
+def runner_in_an_executor() -> Agency:
+    async def consult() -> Any:
+        return await asyncio.get_running_loop().run_in_executor(None, on_a_loop_of_its_own)
 
     return consulting(consult)
 
@@ -245,6 +250,7 @@ SDK = (
     *(colleague, judge_of_input, judge_of_output, as_tool, swarm_agent_as_tool),
     *(nested_agency, nested_agency_at_the_top, nested_agency_streamed, nested_agency_sync, agent_alone),
     *(runner, runner_streamed, runner_sync, runner_in_a_pool, model_of_the_run),
+    runner_in_an_executor,
     *(instructions, hook, hook_after),
 )
 OWN = (own_model, own_provider)  # counted as the others, but they ask with their own client

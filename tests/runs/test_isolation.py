@@ -28,9 +28,13 @@ async def who_asks(context: RunContextWrapper[MasterContext]) -> str:
     """Says what it knows of its caller, after a while."""
     before = dict(context.context.user_context)
     context.context.user_context["last"] = before["owner"]
+    if "notes" in before:  # Boss and those that are wired with it
+        before["notes"].append(before["owner"])
+        before["deep"]["of"].add(before["owner"])
+        assert set(before["notes"]) == before["deep"]["of"] == {before["owner"]}
     await asyncio.sleep(random.random() / 50)
     assert context.context.user_context["last"] == before["owner"]
-    return json.dumps({name: before[name] for name in sorted(before)})
+    return json.dumps({name: before[name] for name in sorted(before) if name not in ("notes", "deep")})
 
 
 class Shared:
@@ -41,7 +45,7 @@ class Shared:
         self.boss, self.aide, self.clerk = agents.values()
         self.nested = Agency(Agent(name="Nested", instructions="You are Nested.", tools=[who_asks]))
         self.alone = Agent(name="Alone", instructions="You are Alone.", tools=[who_asks])
-        self.context = {"theirs": "stays"}
+        self.context: dict[str, Any] = {"theirs": "stays", "notes": [], "deep": {"of": set()}}
         self.agents = [*agents.values(), *self.nested.agents.values(), self.alone]
         self.boss.tools.extend(self._tools())
         self.aide.tools.append(who_asks)
@@ -73,8 +77,8 @@ class Shared:
             *([repr(getattr(agent, name)) for name in names] for agent in self.agents),
             *(sorted(vars(agent)) for agent in self.agents),
             self.nested.thread_manager.get_all_messages(),
-            dict(self.context),
-            dict(self.nested.user_context),
+            repr(self.context),
+            repr(self.nested.user_context),
         ]
 
 
