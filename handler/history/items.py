@@ -155,7 +155,7 @@ def _arguments(given: Any) -> str:
     text = given if isinstance(given, str) else ""
     try:
         read = json.loads(text or "{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         read = None
     return (text or "{}") if isinstance(read, dict) else json.dumps({"malformed_arguments": text})
 

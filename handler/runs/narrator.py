@@ -277,7 +277,7 @@ def _part(part: Any) -> Item:
 def _recipient(arguments: str) -> str | None:
     try:
         read = json.loads(arguments or "{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     recipient = read.get("recipient_agent") if isinstance(read, dict) else None
     return recipient if isinstance(recipient, str) else None

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
+from agency_swarm.tools.send_message import SendMessage
 from agents import (
     FunctionTool,
     FunctionToolResult,
@@ -24,9 +25,11 @@ from agents.run_internal import guardrails, run_loop, tool_execution, turn_prepa
 import idempotency
 from handler import mcp_servers
 from handler.client_tools import ClientTool
+from handler.runs.arguments import arguments_fault, message_fault
 from handler.runs.seam import Seam, current_seam
 from handler.runs.tool_output import usable
 
+_UNUSABLE = "Error: Invalid arguments for tool {tool}: {fault}. The tool was not called."
 _NO_MORE = "This tool was not called: the response's max_tool_calls is used up."
 
 
@@ -81,10 +84,26 @@ async def _invoke(tool: FunctionTool, seam: Seam, context: Any, arguments: str) 
             return call.output
         token = idempotency.current.set(f"{seam.response}/{call.call}")
         try:
-            output = usable(await install().invoke(function_tool=tool, context=context, arguments=arguments))
+            output = usable(await _output(tool, context, arguments))
         finally:
             idempotency.current.reset(token)
         return await call.keep(output)
+
+
+async def _output(tool: FunctionTool, context: Any, arguments: str) -> Any:
+    """Return what a tool returns, or a sentence for the model where it is the arguments that no tool can use.
+
+    `SendMessage` of Agency Swarm 1.11.0 fails outside of its own `try` on JSON that is no object, and on a recipient
+    that is no text. Other tools tell the model themselves; what one of them raises instead is told here.
+    """
+    if isinstance(tool, SendMessage) and (fault := message_fault(arguments)):
+        return _UNUSABLE.format(tool=tool.name, fault=fault)
+    try:
+        return await install().invoke(function_tool=tool, context=context, arguments=arguments)
+    except Exception:
+        if (fault := arguments_fault(arguments)) is None:
+            raise
+        return _UNUSABLE.format(tool=tool.name, fault=fault)
 
 
 async def _final_output(
