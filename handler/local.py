@@ -7,6 +7,7 @@ import shlex
 import socket
 import sys
 from contextlib import suppress
+from pathlib import Path
 
 import uvicorn
 
@@ -31,6 +32,7 @@ _ANY_QUESTION = "Hello! What can you do for me?"
 def main() -> None:
     """Serve until interrupted, on the environment's one loop. What cannot work is refused in a sentence."""
     try:
+        _refuse_package()
         settings, listener = get_settings(), _listen()
         from handler.app import app  # needs settings when it is imported: by now they are known to be right
 
@@ -59,6 +61,11 @@ async def _serve(server: uvicorn.Server, listener: socket.socket) -> None:
         if worker:
             worker.cancel()
             await asyncio.wait({worker})
+
+
+def _refuse_package() -> None:
+    if (package := Path(__file__).parents[1] / "agents" / "__init__.py").exists():
+        raise ConfigurationError(f"delete {package}: `agents` is the import name of OpenAI's Agents SDK")
 
 
 def _listen() -> socket.socket:

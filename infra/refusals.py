@@ -45,9 +45,9 @@ def refuse_unconfigured(of: "Environment", lacking: Mapping[str, list[str]], *, 
     """
     given = {*of.variables, *of.secrets, *(name.removesuffix("_SECRET") for name in of.secrets)}
     found = [
-        f"agency {agency!r} needs {' and '.join(missing)}: name it in variables or secrets of environment {of.name}"
+        f"agency {agency!r} needs {' and '.join(missing)}: name that in variables or secrets of environment {of.name}"
         for agency, names in lacking.items()
-        if (missing := [name for name in names if name not in given])
+        if (missing := [name for name in names if not given & {*name.split("|")}])
     ]
     if found and deploying:
         raise DeploymentError("; ".join(found))

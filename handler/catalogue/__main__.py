@@ -1,7 +1,8 @@
 """`python -m handler.catalogue FILE`: check every agency, and write what was found into FILE, for `infra.bundle`.
 
-Shape: {"manifest": see handler/catalogue/manifest.py; "problems": sentences; "files": the user's files that were
-imported; "roots": the folders in which they find one another by name}.
+Shape: {"manifest": see handler/catalogue/manifest.py; "problems": agency -> sentence; "doubts": sentences;
+"unset": agency -> variables that it looked for in vain; "files": the user's files that were imported; "roots": the
+folders in which they find one another by name}.
 """
 
 import json
@@ -18,11 +19,13 @@ def main(target: Path) -> None:
     try:
         found = survey(fill=True)
     except AgencyMisconfigured as error:
-        target.write_text(json.dumps({"manifest": {}, "problems": [str(error)]}))
+        target.write_text(json.dumps({"manifest": {}, "problems": {"": str(error)}}))
         return
     said = {
         "manifest": {each.name: {"variables": list(each.variables), "description": each.description} for each in found},
-        "problems": [each.problem for each in found if each.problem],
+        "problems": {each.name: each.problem for each in found if each.problem},
+        "doubts": [f"agency {each.name!r} could not be checked further: {each.doubt}" for each in found if each.doubt],
+        "unset": {each.name: each.unset for each in found},
         "files": sorted(map(str, claims.loaded(_agents()))),
         "roots": [str(_agents()), *map(str, roots.all_folders())],
     }

@@ -5,7 +5,7 @@ import logging
 import re
 from contextvars import ContextVar
 from copy import copy, deepcopy
-from functools import cache, partial
+from functools import cache, partial, wraps
 from typing import TYPE_CHECKING, Any
 
 from handler import caller_folder, credentials, files, mcp_servers, starters
@@ -23,6 +23,8 @@ _LOADERS = (
     "agency_swarm.agent.tools",
     "agency_swarm.agency.setup",
 )
+#: of Agency; each serves in a terminal or at a port
+_SERVERS = ("copilot_demo", "run_fastapi", "terminal_demo", "tui")
 _building: ContextVar[bool] = ContextVar("building", default=False)
 
 
@@ -47,7 +49,7 @@ def build(create_agency: "CreateAgency") -> "Agency":
         agency, processors = _collected(create_agency)
     except AgencyMisconfigured:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise AgencyMisconfigured("The agency cannot be built. The log says why.") from error
     finally:
         _building.reset(token)
@@ -95,6 +97,20 @@ def _listen() -> None:
     for name in _LOADERS:
         logger = logging.getLogger(name)
         logger.error = partial(_error, logger.error)  # type: ignore[method-assign]
+    from agency_swarm import Agency
+
+    for name in _SERVERS:
+        setattr(Agency, name, _not_while_building(name, getattr(Agency, name)))
+
+
+def _not_while_building(name: str, own: Any) -> Any:
+    @wraps(own)
+    def called(*args: Any, **named: Any) -> Any:
+        if _building.get():
+            raise RuntimeError(f"{name}() serves until it is stopped: call it below `if __name__ == '__main__':`")
+        return own(*args, **named)
+
+    return called
 
 
 def _error(own: Any, message: Any, *args: Any, **named: Any) -> None:

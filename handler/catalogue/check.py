@@ -15,11 +15,12 @@ from handler import catalogue, credentials
 from handler.catalogue import claims, own_modules, roots, tool_files, variables
 from handler.catalogue.building import LostTool, build
 from handler.catalogue.entries import CreateAgency, Factory
+from handler.catalogue.places import misplaced
 from handler.catalogue.seal import sealed
 from handler.errors import AgencyMisconfigured
 
 _MOST_ATTEMPTS = 50  # at one agency that lacks variables
-_PLACEHOLDER = "not-set"
+_PLACEHOLDERS = ("1", "http://127.0.0.1:9")  # for a text or a number, for an address
 _NOT_THE_USERS = (sys.prefix, sys.base_prefix, str(Path(__file__).parents[1]), "<")
 
 
@@ -28,12 +29,15 @@ class Finding:
     """What the check found out about one agency.
 
     problem: why it cannot run, or None. variables: the environment variables that it lacks: name -> where it reads it.
-    description: see `describe`; None where it could not be built.
+    doubt: what was raised with placeholders for them, so that nobody knows what comes behind it.
+    unset: the variables that it looked for in vain. description: see `describe`; None where it could not be built.
     """
 
     name: str
     problem: str | None = None
     variables: dict[str, str] = field(default_factory=dict)
+    doubt: str | None = None
+    unset: list[str] = field(default_factory=list)
     description: dict[str, Any] | None = None
 
     @property
@@ -77,23 +81,56 @@ def _read() -> dict[str, CreateAgency]:
 
 def _finding(name: str, create_agency: CreateAgency, owners: dict[str, Path], *, fill: bool) -> Finding:
     finding = Finding(name)
-    error = _attempt(finding, create_agency)
-    for _ in range(_MOST_ATTEMPTS):
-        missing = variables.lacking(error) if error else {}
-        if not error or not missing:
-            break
-        finding.variables |= {name: place(raised) for name, raised in missing.items()}
-        if not fill or any(variable in os.environ for variable in missing):
-            break
-        os.environ.update(dict.fromkeys(missing, _PLACEHOLDER))
-        error = _attempt(finding, create_agency)
+    if wrong := misplaced(create_agency) if isinstance(create_agency, Factory) else None:
+        finding.problem = f"agency {name!r}: {wrong}"
+        return finding
+    with variables.looked_up_in_vain() as unset:
+        error = _attempts(finding, create_agency, fill=fill)
+    finding.unset = list(unset)
     claimed = claims.of_agency(create_agency.__module__, error) if isinstance(create_agency, Factory) else {}
     wrong = claims.conflict(claimed, owners)
     if not wrong and error and _counts(error, finding):
         wrong = reason(error, create_agency)
+    elif error and not variables.lacking(error):
+        finding.doubt = reason(error, create_agency)
     wrong = wrong or _lost_tool(create_agency, finding)
     finding.problem = f"agency {name!r}: {wrong}" if wrong else None
     return finding
+
+
+def _attempts(finding: Finding, create_agency: CreateAgency, *, fill: bool) -> Exception | SystemExit | None:
+    """Build it, where `fill` says so with each kind of placeholder in turn; returns what was raised in the end."""
+    error = _attempt(finding, create_agency)
+    for placeholder in _PLACEHOLDERS:
+        filled = dict[str, str]()
+        for _ in range(_MOST_ATTEMPTS):
+            missing = variables.lacking(error) if error else {}
+            finding.variables |= {name: place(raised) for name, raised in missing.items()}
+            names = [name.partition("|")[0] for name in missing]
+            if not fill or not missing or any(name in os.environ for name in names):
+                break
+            filled |= dict.fromkeys(names, placeholder)
+            os.environ.update(filled)
+            error = _attempt(finding, create_agency)
+        for name in filled:
+            del os.environ[name]
+        if error is None or not filled or _is_certain(error):
+            break
+        error = _attempt(finding, create_agency) if placeholder != _PLACEHOLDERS[-1] else error
+    return error
+
+
+def _attempt(finding: Finding, create_agency: CreateAgency) -> Exception | SystemExit | None:
+    """Build it twice, as the second run will; returns what was raised."""
+    from handler.models import offline_script
+
+    try:
+        finding.description = catalogue.described(finding.name, create_agency)
+        build(create_agency)
+        offline_script(create_agency)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever it is, it is shown
+        return error
+    return None
 
 
 def _lost_tool(create_agency: CreateAgency, finding: Finding) -> str | None:
@@ -108,23 +145,12 @@ def _lost_tool(create_agency: CreateAgency, finding: Finding) -> str | None:
     return None
 
 
-def _attempt(finding: Finding, create_agency: CreateAgency) -> Exception | None:
-    """Build it twice, as the second run will; returns what was raised."""
-    from handler.models import offline_script
-
-    try:
-        finding.description = catalogue.described(finding.name, create_agency)
-        build(create_agency)
-        offline_script(create_agency)
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is shown
-        return error
-    return None
-
-
-def _counts(error: Exception, finding: Finding) -> bool:
+def _counts(error: BaseException, finding: Finding) -> bool:
     """With a placeholder for a value, only what no value could heal says something about the agency."""
-    if not finding.variables:
-        return True
+    return not finding.variables or _is_certain(error)
+
+
+def _is_certain(error: BaseException) -> bool:
     return not variables.lacking(error) and isinstance(_cause(error), ImportError | SyntaxError | AgencyMisconfigured)
 
 
@@ -152,12 +178,17 @@ def place(error: BaseException) -> str:
         return f"{_relative(cause.filename)}:{cause.lineno}"
     found = [(frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(cause.__traceback__)]
     own = [line for line in found if not line[0].startswith(_NOT_THE_USERS)]
+    if not own and isinstance(cause, ImportError):  # none of the user's code has run
+        return "agents/agencies.py"
     file, number = (own or found or [("?", 0)])[-1]
     return f"{_relative(file)}:{number}"
 
 
 def _defined(create_agency: CreateAgency | None) -> str:
-    function = create_agency.named() if isinstance(create_agency, Factory) else create_agency
+    try:
+        function = create_agency.named() if isinstance(create_agency, Factory) else create_agency
+    except Exception:  # noqa: BLE001 - that is what the sentence is about
+        return ""
     if not isinstance(function, FunctionType):
         return ""
     return f" ({_relative(function.__code__.co_filename)}:{function.__code__.co_firstlineno})"

@@ -10,6 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from handler.catalogue import variables
+
 FILE = Path(__file__).with_name("manifest.json")
 
 
@@ -22,7 +24,7 @@ def lacking(name: str) -> list[str]:
     """Return the variables that an agency needs and the environment has neither as a value nor as a secret's name."""
     known = _read().get(name)
     names = known["variables"] if known else []
-    return [name for name in names if not {name, f"{name}_SECRET"} & os.environ.keys()]
+    return [name for name in names if not variables.is_set(name, os.environ)]
 
 
 def not_configured() -> dict[str, list[str]]:

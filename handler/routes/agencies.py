@@ -1,13 +1,15 @@
 """GET /agencies: who can be asked."""
 
+import logging
 from typing import Any
 
 from fastapi import APIRouter
 
 from handler import catalogue
 from handler.error_answers import RESPONSES
-from handler.errors import AgencyNotConfigured
+from handler.errors import AgencyMisconfigured, AgencyNotConfigured
 
+logger = logging.getLogger(__name__)
 router = APIRouter(responses=RESPONSES)
 
 
@@ -18,8 +20,9 @@ async def agencies() -> dict[str, list[dict[str, Any]]]:
 
 
 def _described(name: str) -> dict[str, Any]:
-    """The others are listed whether or not this one is configured."""
+    """The others are listed whether or not this one works."""
     try:
         return catalogue.description(name)
-    except AgencyNotConfigured as error:
+    except (AgencyNotConfigured, AgencyMisconfigured) as error:
+        logger.exception("agency %s cannot be described", name)
         return {"name": name, "entry_points": [], "agents": [], "flows": [], "error": {"code": error.kind}}

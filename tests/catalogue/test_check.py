@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from handler.catalogue import variables
 from handler.catalogue.check import Finding, check, survey
 from handler.errors import AgencyMisconfigured
 from tests.catalogue.agencies import AGENCY
@@ -50,8 +51,11 @@ def refusal() -> str:
 @pytest.mark.parametrize(
     ("files", "said"),
     [
-        ({}, "ModuleNotFoundError: No module named 'one'"),
-        ({"one/other": ""}, "ModuleNotFoundError: No module named 'one.agency'"),
+        ({}, "AGENCIES in agents/agencies.py: there is no 'one' in agents/ (for 'one.agency:create_agency')"),
+        ({"one/other": ""}, "AGENCIES in agents/agencies.py: there is no agents/one/agency.py (for 'one.agency:create"),
+        ({"one/agency": "def create_agency():\n    raise SystemExit(1)"}, "SystemExit: 1 (agents/one/agency.py:2)"),
+        ({"one/agency": f"{AGENCY}\ncreate_agency().terminal_demo()"}, "RuntimeError: terminal_demo() serves until"),
+        ({"one/agency": f"{AGENCY}\ncreate_agency().run_fastapi()"}, "(agents/one/agency.py:7)"),
         (
             {"one/agency": "x = 1\nimport nowhere"},
             "ModuleNotFoundError: No module named 'nowhere' (agents/one/agency.py:2)",
@@ -141,6 +145,71 @@ def test_a_variable_that_is_missing_is_named(agents: Agents, code: str, names: d
     assert f"agency 'one' lacks the variable {first} ({names[first]})" in refusal()
     (found,) = survey(fill=True)
     assert (found.problem, found.variables) == (None, names)
+
+
+def test_two_agencies_that_lack_one_variable_both_say_so(agents: Agents) -> None:
+    needs = f"import os\nT = os.environ['SHOP_TOKEN']\n{AGENCY}"
+    table = {name: f"{name}.agency:create_agency" for name in ("one", "two")}
+    agents(table, **{"one/agency": needs, "two/agency": needs})
+    assert [list(each.variables) for each in survey(fill=True)] == [["SHOP_TOKEN"], ["SHOP_TOKEN"]]
+    assert "SHOP_TOKEN" not in os.environ
+
+
+@pytest.mark.parametrize(
+    ("more", "names", "doubt"),
+    [
+        ("int(os.environ['A_PORT'])\nos.environ['B_NAME']", ["A_PORT", "B_NAME"], None),
+        ("assert os.environ['A_URL'].startswith('http')\nos.environ['B_NAME']", ["A_URL", "B_NAME"], None),
+        ("int(os.environ['A'].split(',')[7])\nos.environ['B']", ["A"], "IndexError"),
+        ("int(os.environ['A'])\nimport nowhere", ["A"], None),
+    ],
+)
+def test_the_search_goes_on_behind_a_number_or_an_address(
+    agents: Agents, more: str, names: list[str], doubt: str | None
+) -> None:
+    agents(ONE, **{"one/agency": f"import os\n{more}\n{AGENCY}"})
+    (found,) = survey(fill=True)
+    assert list(found.variables) == names
+    assert ("nowhere" in str(found.problem)) == ("nowhere" in more)
+    assert doubt is None or str(found.doubt).startswith(doubt)
+
+
+def test_a_variable_of_several_names_is_set_by_any(agents: Agents, monkeypatch: pytest.MonkeyPatch) -> None:
+    field = "Field(validation_alias=AliasChoices('SHOP_TOK', 'TOK'))"
+    made = f"class S(BaseSettings):\n    t: str = {field}\nS()"
+    code = f"from pydantic import AliasChoices, Field\nfrom pydantic_settings import BaseSettings\n{made}"
+    agents(ONE, **{"one/agency": f"{code}\n{AGENCY}"})
+    (found,) = survey(fill=True)
+    assert list(found.variables) == ["SHOP_TOK|TOK"]
+    monkeypatch.setenv("TOK", "t")
+    assert survey()[0].variables == {}
+    assert variables.is_set("SHOP_TOK|TOK", os.environ)
+    assert not variables.is_set("SHOP_TOK|TOK_B", os.environ)
+
+
+@pytest.mark.parametrize(
+    ("string", "said"),
+    [
+        ("agents.one.agency:create_agency", 'leave out "agents." and write "one.agency:create_agency"'),
+        ("openai.agency:create_agency", "agents/openai has a name that is taken (by "),
+        ("email.agency:create_agency", "agents/email has a name that is taken (by the standard library"),
+        ("handler.agency:create_agency", "agents/handler has a name that is taken (by "),
+        ("onee.agency:create_agency", "there is no 'onee' in agents/"),
+        ("one.agencyy:create_agency", "there is no agents/one/agencyy.py"),
+        ("one.agency:create_agncy", "one.agency:create_agncy: there is no 'create_agncy' in one.agency"),
+    ],
+)
+def test_a_wrong_import_string_says_what_is_there_and_hides_no_other(agents: Agents, string: str, said: str) -> None:
+    names = ("one", "openai", "email", "handler")
+    agents(
+        {"wrong": string, "bad": "bad.agency:create_agency"},
+        **{f"{name}/agency": AGENCY for name in names},
+        **{"bad/agency": "import nowhere"},
+    )
+    first, second = refusal().splitlines()
+    assert first.startswith("agency 'wrong': ")
+    assert said in first
+    assert second.startswith("agency 'bad': ")
 
 
 def test_a_variable_of_a_tool_is_named_and_its_agency_described(agents: Agents) -> None:

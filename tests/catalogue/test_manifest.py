@@ -89,6 +89,16 @@ def test_the_lists_go_on(bundled: Service) -> None:
     ]
 
 
+def test_the_others_are_listed_where_one_cannot_be_built(agents: Agents, service: Service) -> None:
+    table = {name: f"{name}.agency:create_agency" for name in ("one", "two")}
+    agents(table, **{"one/agency": "raise ValueError", "two/agency": AGENCY})
+    status, body = service.get("/agencies")
+    assert status == 200
+    one, two = body["agencies"]
+    assert one["error"] == {"code": "agency_misconfigured"}
+    assert [agent["name"] for agent in two["agents"]] == ["One"]
+
+
 def test_an_agency_is_built_once_for_the_list(
     agents: Agents, service: Service, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -73,12 +73,30 @@ def test_what_needs_this_shell_says_so(
     checkout: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asks = f"import os\nif not os.getenv('SHOP_TOKEN'): raise ValueError('no SHOP_TOKEN')\n{AGENCY}"
-    checkout({"one": "one.agency:create_agency"}, **{"one/agency": asks})
+    needs = f"import os\nos.environ['OTHER']\n{AGENCY}"
+    table = {name: f"{name}.agency:create_agency" for name in ("one", "two")}
+    checkout(table, **{"one/agency": asks, "two/agency": needs})
     with pytest.raises(BundleError, match="no SHOP_TOKEN"):
         survey()
     monkeypatch.setenv("SHOP_TOKEN", "t")
-    assert survey().manifest["one"]["variables"] == []
-    assert "With variables of this shell only: agency 'one': ValueError: no SHOP_TOKEN" in capsys.readouterr().err
+    monkeypatch.setenv("OTHER", "o")
+    found = {name: each["variables"] for name, each in survey().manifest.items()}
+    assert found == {"one": ["SHOP_TOKEN"], "two": ["OTHER"]}  # each is still to be named where it is deployed
+    said = "With variables of this shell only (SHOP_TOKEN): agency 'one': ValueError: no SHOP_TOKEN"
+    assert said in capsys.readouterr().err
+
+
+def test_agents_is_no_package(checkout: Any) -> None:
+    (checkout({"one": "one.agency:create_agency"}) / "agents" / "__init__.py").touch()
+    with pytest.raises(BundleError, match=r"delete .*agents/__init__\.py: `agents` is the import name"):
+        survey()
+
+
+def test_what_never_ends_is_ended(checkout: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    checkout({"one": "one.agency:create_agency"}, **{"one/agency": f"import time\ntime.sleep(600)\n{AGENCY}"})
+    monkeypatch.setattr(bundle_agencies, "_SECONDS", 5)
+    with pytest.raises(BundleError, match="does not come to an end"):
+        survey()
 
 
 def test_no_dotenv_file_counts(checkout: Any) -> None:
