@@ -19,6 +19,7 @@ from handler.models.calls import Adapt, Answered, Heard, Question, Running
 from handler.models.failures import AnswerIncomplete, ModelUnavailable, is_final_code, provider_failures
 from handler.models.provider import Provider
 from handler.models.sdk_patches import Ending, ending
+from handler.models.unsaved import Unsaved, current
 from handler.models.wrapped import WrappedModel
 from handler.offline.events import stream_events
 
@@ -58,6 +59,9 @@ class MeteredModel(WrappedModel):
         *args: Any,
         **kwargs: Any,
     ) -> ModelResponse:
+        unsaved = self._unsaved()
+        if unsaved is not None:  # also where the call is refused: at a limit
+            unsaved.note_question(input)
         question = self._question(system_instructions, input, model_settings, tools, output_schema)
         meter = self.run.meter
         async with self.run.model_call(self.agent, question) as heard:
@@ -66,7 +70,16 @@ class MeteredModel(WrappedModel):
                     answered = heard.known or await self._asked(heard, question, *args, **kwargs)
                 meter.add(answered.response.usage)
                 self._check(answered)
-            return self._usable(await heard.answer(answered)).response
+            response = self._usable(await heard.answer(answered)).response
+        if unsaved is not None:
+            unsaved.note_answer(self.agent, response)
+        return response
+
+    def _unsaved(self) -> Unsaved | None:
+        """Return where the framework's run of this agent is noted; None for judges, agents as tools and the like."""
+        unsaved = current.get()
+        is_its_own = unsaved is not None and self.identity == self.agent and self.speaks == unsaved.speaks
+        return unsaved if is_its_own else None
 
     def _question(
         self,

@@ -4,6 +4,8 @@
 chat its `finish_reason`.
 `agency_swarm.agent.execution.RunConfig` has another default: a model that calls a tool which is not there is told so,
 where it would end the run. The framework passes no config of the caller's to colleagues.
+`run_with_guardrails` and `perform_single_run` run an agent: what it has done is stored
+too where an exception ends that.
 """
 
 from collections.abc import AsyncIterator
@@ -12,8 +14,10 @@ from dataclasses import dataclass
 from functools import partial, wraps
 from typing import Any, Literal
 
-from agency_swarm.agent import execution
+from agency_swarm.agent import execution, execution_helpers
 from agents import Model, RunConfig
+
+from handler.models.unsaved import noting_execution, storing_unsaved
 
 Reason = Literal["max_output_tokens", "content_filter"]
 _FILTERS = ("filter", "safety", "recitation", "prohibited", "blocklist", "spii")
@@ -100,3 +104,5 @@ class _Chunks:
 
 
 execution.RunConfig = partial(RunConfig, tool_not_found_behavior="return_error_to_model")
+vars(execution)["run_with_guardrails"] = noting_execution(execution_helpers.run_with_guardrails)
+vars(execution_helpers)["perform_single_run"] = storing_unsaved(execution_helpers.perform_single_run)

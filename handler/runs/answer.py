@@ -144,10 +144,12 @@ class Desk:
         raise error
 
     def _told(self) -> list[Item]:
-        """What the framework adds, and the words that it has not heard as an answer."""
-        told = {"agent": self._entry, "callerAgent": None}
-        said = read_items([{"role": "assistant", "content": item["content"]} for item in self._seam.narrator.said])
-        return [*self._new(), *({**item, **told} for item in for_agents(said))]
+        """Return what the agents add to their memory, and the words to the user that are not among it."""
+        told, new = {"agent": self._entry, "callerAgent": None}, self._new()
+        known = [_words(item) for item in new if item.get("role") == "assistant" and item.get("callerAgent") is None]
+        said = [{"role": "assistant", "content": item["content"]} for item in self._seam.narrator.said]
+        unknown = read_items([item for item in said if _words(item) not in known])
+        return [*new, *({**item, **told} for item in for_agents(unknown))]
 
     def _new(self) -> list[Item]:
         """What the agents add to their memory, without the stand-ins for what the client has yet to answer."""
@@ -158,3 +160,7 @@ class Desk:
         answered = {message["call_id"] for message in known if message.get("type") == "function_call_output"}
         asked = [each for each in messages[: self._before] if each.get("call_id") in answered and "output" not in each]
         return list(writable(kept([*asked, *known], awaited, len(asked))))
+
+
+def _words(item: Item) -> str:
+    return "".join(part.get("text") or part.get("refusal") or "" for part in item["content"])

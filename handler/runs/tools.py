@@ -25,6 +25,7 @@ from agents.run_internal import guardrails, run_loop, tool_execution, turn_prepa
 import idempotency
 from handler import mcp_servers
 from handler.client_tools import ClientTool
+from handler.models import unsaved
 from handler.runs.arguments import arguments_fault, message_fault
 from handler.runs.seam import Seam, current_seam
 from handler.runs.tool_output import usable
@@ -71,9 +72,16 @@ async def _get_all_tools(agent: Any, context_wrapper: RunContextWrapper[Any]) ->
 async def _invoke_function_tool(*, function_tool: FunctionTool, context: Any, arguments: str) -> Any:
     """Call a tool, or return what it returned to an attempt that was interrupted."""
     seam = current_seam()
-    if seam is None or isinstance(function_tool, ClientTool):
+    if seam is None:
         return await install().invoke(function_tool=function_tool, context=context, arguments=arguments)
-    return await _invoke(function_tool, seam, context, arguments)
+    with unsaved.within_tool() as calling:
+        if isinstance(function_tool, ClientTool):
+            output = await install().invoke(function_tool=function_tool, context=context, arguments=arguments)
+        else:
+            output = await _invoke(function_tool, seam, context, arguments)
+    if calling is not None:
+        calling.note_output(context.tool_call_id, output)
+    return output
 
 
 async def _invoke(tool: FunctionTool, seam: Seam, context: Any, arguments: str) -> Any:
