@@ -11,11 +11,16 @@ _ENCRYPTED: Any = "reasoning.encrypted_content"
 _REASONING_MODEL = re.compile(r"(?:.*/)?(?:gpt-[5-9](?!.*chat)|o[1-9]\b)")
 _REFUSALS = (400, 404, 422)
 # Of these a question that is put otherwise is refused too.
-_OTHER_CODES = frozenset({"context_length_exceeded", "model_not_found", "invalid_prompt", "content_policy_violation"})
-_PARAMETER = re.compile(
-    r"include|encrypt|reasoning|unknown|support|recogni|unexpected|extra|permit|allow|invalid param"
+_OTHER_CODES = frozenset(
+    {
+        *("context_length_exceeded", "string_above_max_length", "model_not_found", "invalid_prompt", "content_filter"),
+        *("content_policy_violation", "invalid_api_key", "insufficient_quota", "billing_hard_limit_reached"),
+        *("billing_not_active", "account_deactivated"),
+    }
 )
-_REASONING = re.compile(r"encrypt|reasoning|\brs_")
+_INCLUDE = re.compile(r"include|encrypt")
+# Items of reasoning, their ids and contents; not the parameters `reasoning.effort` and `reasoning_effort`.
+_REASONING = re.compile(r"encrypt|\brs_|\breasoning\b(?!\.|['\"]? (?:effort|summar))")
 
 
 def reasons(model: Model, settings: ModelSettings) -> bool:
@@ -38,18 +43,23 @@ def including(settings: ModelSettings, encrypted: bool) -> ModelSettings:
     return replace(settings, response_include=[*others, _ENCRYPTED] if encrypted else others or None)
 
 
-def is_about_include(error: APIStatusError) -> bool:
-    """Return whether a provider may have refused the question for encrypted reasoning, and nothing else."""
-    if error.status_code == 404 or not _may_be_put_otherwise(error):
-        return False
-    param = str(error.param or "include")
-    return param.startswith("include") and _PARAMETER.search(_message(error)) is not None
+def may_be_about_include(error: APIStatusError) -> bool:
+    """Return whether a provider may have refused the question for encrypted reasoning; not all of them say what."""
+    named = error.param is None or str(error.param).startswith("include")
+    return error.status_code != 404 and named and _may_be_put_otherwise(error)
+
+
+def names_include(error: APIStatusError) -> bool:
+    """Return whether a refusal says that it is about the question for encrypted reasoning."""
+    return str(error.param).startswith("include") or _INCLUDE.search(_message(error)) is not None
 
 
 def is_about_reasoning(error: APIStatusError) -> bool:
     """Return whether a provider may have refused the reasoning that it was sent."""
     message = _message(error)
-    return _may_be_put_otherwise(error) and "include" not in message and _REASONING.search(message) is not None
+    named = error.param is None or str(error.param).startswith("input")
+    about = named and "include" not in message and _REASONING.search(message) is not None
+    return about and _may_be_put_otherwise(error)
 
 
 def _may_be_put_otherwise(error: APIStatusError) -> bool:

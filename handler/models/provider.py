@@ -6,7 +6,7 @@ encrypted, or not at all. What is encrypted means something only to the model an
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any
 
@@ -18,25 +18,37 @@ from openai.types.responses import ResponseCompletedEvent, ResponseIncompleteEve
 from pydantic import BaseModel
 
 from handler.history import sendable
-from handler.models.encryption import asks, including, is_about_include, is_about_reasoning, reasons
+from handler.models.encryption import (
+    asks,
+    including,
+    is_about_reasoning,
+    may_be_about_include,
+    names_include,
+    reasons,
+)
 from handler.models.sdk_patches import listen
 
 _LONGEST_CALL_ID = ((OpenAIResponsesModel, 64), (OpenAIChatCompletionsModel, 40))  # characters that OpenAI takes
 _MOST_UNREADABLE = 10_000
 
 # What this process has learned. Both are hints: without them a provider is asked once more.
-_encrypts: dict[str, bool] = {}  # origin -> whether it takes the question for encrypted reasoning
+_encrypts: dict[str, bool] = {}  # origin -> False: it refuses the question for encrypted reasoning
 _unreadable: set[str] = set()  # encrypted contents that a provider has refused
 
 
 @dataclass(frozen=True)
 class _Form:
-    """One way to put a question. reasoning: some is sent. refused: the question for encrypted reasoning was."""
+    """One way to put a question.
+
+    reasoning: some is sent. If this form is accepted, another was refused for what it lacks:
+    unreadable are encrypted contents, include is the question for encrypted reasoning.
+    """
 
     input: str | list[TResponseInputItem]
     settings: ModelSettings
     reasoning: bool
-    refused: bool = False
+    unreadable: frozenset[str] = frozenset()
+    include: bool = False
 
 
 class Provider:
@@ -99,35 +111,38 @@ class Provider:
 
     def _first_form(self, input: str | list[TResponseInputItem], settings: ModelSettings) -> _Form:
         wanted = self._responses and (asks(settings) or reasons(self._model, settings))
-        settings = including(settings, wanted and _encrypts.get(self._origin, True))
-        return self._form(input, settings, _unreadable)
+        encrypts = _encrypts.get(self._origin, True)
+        return self._form(input, including(settings, wanted and encrypts), _unreadable if encrypts else None)
 
     def _form(
-        self,
-        input: str | list[TResponseInputItem],
-        settings: ModelSettings,
-        unreadable: set[str] | None,
-        refused: bool = False,
+        self, input: str | list[TResponseInputItem], settings: ModelSettings, unreadable: set[str] | None
     ) -> _Form:
         if isinstance(input, str):
-            return _Form(input, settings, False, refused)
+            return _Form(input, settings, False)
         dialect: dict[str, Any] = {"chat": not self._responses, "longest_id": self._longest}
         given: Any = input
         items: Any = sendable(given, self._origin, unreadable=unreadable, **dialect)
-        return _Form(items, settings, any(item["type"] == "reasoning" for item in items), refused)
+        return _Form(items, settings, any(item["type"] == "reasoning" for item in items))
 
     def _next_form(self, form: _Form, input: str | list[TResponseInputItem], error: APIStatusError) -> _Form:
-        """Return another way to put a question that was refused, or raise the refusal."""
+        """Return another way to put a question that was refused, or raise the refusal.
+
+        What was left out is remembered in `_accept`: a refusal that stays was about something else.
+        """
         if form.reasoning and is_about_reasoning(error):
-            _remember_unreadable(form.input)
-            return self._form(input, form.settings, None, form.refused)
-        if asks(form.settings) and self._origin not in _encrypts and is_about_include(error):
-            return self._form(input, including(form.settings, False), None, refused=True)
-        raise error
+            return replace(self._form(input, form.settings, None), unreadable=_encrypted(form.input))
+        if not asks(form.settings) or not may_be_about_include(error):
+            raise error
+        without = self._form(input, including(form.settings, False), None)
+        if form.reasoning and not names_include(error):  # it may have been either; the next call tells
+            return replace(without, unreadable=_encrypted(form.input))
+        return replace(without, include=True)
 
     def _accept(self, form: _Form, output: Iterable[Any]) -> None:
-        if form.refused or asks(form.settings):
-            _encrypts.setdefault(self._origin, not form.refused)
+        if form.include:
+            _encrypts[self._origin] = False
+        if form.unreadable:
+            _remember_unreadable(form.unreadable)
         for item in output:
             bound = (getattr(item, name, None) for name in ("encrypted_content", "provider_data", "phase"))
             if isinstance(item, BaseModel) and any(bound):
@@ -141,7 +156,11 @@ def origin_of(model: Model) -> str:
     return sha256(f"{url}|{name}".encode()).hexdigest()[:12]
 
 
-def _remember_unreadable(items: Any) -> None:
+def _encrypted(items: Any) -> frozenset[str]:
+    return frozenset(item["encrypted_content"] for item in items if item.get("encrypted_content"))
+
+
+def _remember_unreadable(contents: frozenset[str]) -> None:
     if len(_unreadable) > _MOST_UNREADABLE:
         _unreadable.clear()
-    _unreadable.update(item["encrypted_content"] for item in items if item.get("encrypted_content"))
+    _unreadable.update(contents)

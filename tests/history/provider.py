@@ -10,7 +10,7 @@ with Provider() as provider:
 import itertools
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Self
 
@@ -99,6 +99,7 @@ class Provider:
         self.bodies: list[Item] = []
         self.encrypts = True
         self.reads_encrypted = True
+        self.refuse: Callable[[Item], Item | None] = lambda body: None  # the error of a 400
         self.made, self.answers = Made(), Answers()
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), type("Door", (_Door,), {"provider": self}))
         self._http.daemon_threads = False
@@ -122,6 +123,8 @@ class Provider:
 
     def answer(self, chat: bool, body: Item) -> tuple[int, Item]:
         self.bodies.append(body)
+        if error := self.refuse(body):
+            return 400, {"error": {"type": "invalid_request_error", "param": None, "code": None, **error}}
         try:
             check_chat(body) if chat else check_responses(body, self.made)
             self._check_encryption(body)
