@@ -49,6 +49,11 @@ def plain(item: Item) -> Item | None:
     return _hosted(kind, item)
 
 
+def is_empty(items: Iterable[Item]) -> bool:
+    """Return whether a model would be sent nothing of these items."""
+    return all(plain(item) is None for item in items)
+
+
 def as_function(form: Item) -> Item:
     """Return a call of another kind of tool, or its output, as that of a function: chat knows no other kind."""
     kind = form["type"]

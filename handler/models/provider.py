@@ -31,6 +31,9 @@ from handler.models.sdk_patches import listen
 _LONGEST_CALL_ID = ((OpenAIResponsesModel, 64), (OpenAIChatCompletionsModel, 40))  # characters that OpenAI takes
 _MOST_UNREADABLE = 10_000
 
+# A colleague that is sent a blank, or a filter that leaves nothing: providers refuse an empty list.
+_NO_INPUT = {"type": "message", "role": "user", "content": "(no input)"}
+
 # What this process has learned. Both are hints: without them a provider is asked once more.
 _encrypts: dict[str, bool] = {}  # origin -> False: it refuses the question for encrypted reasoning
 _unreadable: set[str] = set()  # encrypted contents that a provider has refused
@@ -121,7 +124,7 @@ class Provider:
             return _Form(input, settings, False)
         dialect: dict[str, Any] = {"chat": not self._responses, "longest_id": self._longest}
         given: Any = input
-        items: Any = sendable(given, self._origin, unreadable=unreadable, **dialect)
+        items: Any = sendable(given, self._origin, unreadable=unreadable, **dialect) or [_NO_INPUT]
         return _Form(items, settings, any(item["type"] == "reasoning" for item in items))
 
     def _next_form(self, form: _Form, input: str | list[TResponseInputItem], error: APIStatusError) -> _Form:

@@ -17,7 +17,8 @@ def message_fault(arguments: str) -> str | None:
     for name in _MESSAGE if fault is None else ():
         if not isinstance(read.get(name), str | None):
             return f"{name!r} must be a string"
-    return fault
+    message = read.get("message")
+    return "'message' must not be blank" if message and not message.strip() else fault
 
 
 def _read(arguments: str) -> tuple[dict[str, Any], str | None]:

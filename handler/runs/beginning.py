@@ -46,7 +46,7 @@ from handler.records import (
 )
 from handler.records.responses import Asked
 from handler.runs.keeping import Keeping, new_lease
-from handler.runs.refusals import refuse_loose_ends
+from handler.runs.refusals import refuse_empty, refuse_loose_ends
 from handler.runs.run import MOST_ATTEMPTS, HandedOver, Run
 from handler.settings import Settings
 from handler.store import Change, Conflict, Store, open_store
@@ -228,6 +228,7 @@ class Runs:
         nothing of the request has to be held against the agents, which take long to import.
         """
         given, response_id = read_items(await self._referred(request.input, owner)), new_id("resp")
+        refuse_empty(given)
         conversations, responses = Conversations(self.store, owner), Responses(self.store, owner)
         conversation, background = None, bool(request.background)
         if wanted := thread or request.conversation_id:

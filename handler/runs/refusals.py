@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from handler.errors import InvalidRequest
+from handler.history import is_empty
 from handler.protocol.items import for_agents
 from handler.protocol.output import Item
 from handler.protocol.request import CreateResponse
@@ -41,6 +42,16 @@ def _refuse_schema(tool: "FunctionTool", param: str) -> None:
         ClientTool(tool)
     except Exception as error:
         raise InvalidRequest("This schema cannot be strict: send 'strict': false.", param=param) from error
+
+
+def refuse_empty(given: Sequence[Item]) -> None:
+    """Refuse input that adds nothing for the agents: blank messages, reasoning, calls that were cut off.
+
+    Raises:
+        InvalidRequest: names `input`.
+    """
+    if is_empty(for_agents(given)):
+        raise InvalidRequest("'input' must not be empty: nothing of it is for the agents.", param="input")
 
 
 def refuse_loose_ends(history: Sequence[Item], given: Sequence[Item]) -> None:

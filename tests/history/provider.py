@@ -84,6 +84,7 @@ class Answers:
             "unknown": ("functions.nobody", "{}"),
             "malformed": ("add", '{"a": 1, '),
             "client": ("weather", "{}"),
+            "judge": ("judge", "{}"),
         }[word]
         call_id = "call_0" if word == "same" else f"call_{calls}"
         more = {"call_id": call_id, "name": name, "arguments": arguments, "status": "completed"}

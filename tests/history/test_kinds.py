@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from agency_swarm import Agency
-from agents import ModelSettings
+from agency_swarm import Agency, Agent, function_tool
+from agents import Agent as SdkAgent
+from agents import ModelSettings, Runner
 
 from handler.records import Conversations
 from handler.records import Turn as KeptTurn
@@ -259,3 +260,33 @@ def test_model_is_told_that_a_tool_is_not_there() -> None:
     assert response["status"] == "completed"
     (output,) = [item for item in provider.bodies[1]["input"] if item["type"] == "function_call_output"]
     assert "not found" in output["output"]
+
+
+@APIS
+@LIVE
+@pytest.mark.parametrize("given", ["", " ", [{"role": "user", "content": ""}], []], ids=str)
+def test_provider_is_never_sent_an_empty_list(
+    api: str, stream: bool, given: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever code asks an agent of its own: the rules of the provider refuse a call without items."""
+
+    @function_tool
+    async def judge() -> str:
+        """Ask another agent nothing at all."""
+        return str(
+            (await Runner.run(SdkAgent(name="Judge", instructions="You are Judge.", model=MODEL), given)).final_output
+        )
+
+    def judged(model: str) -> Agency:
+        return Agency(Agent(name="Entry", instructions="You are Entry.", model=model, tools=[judge]))
+
+    monkeypatch.setattr("tests.history.test_replay.swarm", judged)
+
+    async def whole(provider: Provider) -> dict[str, Any]:
+        async with served(provider, THREADS[0], api, [MODEL]) as client:
+            provider.script = {"Entry": ["judge", "text"]}
+            return await client.ask(Turn(provider.script, stream))
+
+    with Provider() as provider:
+        response = asyncio.run(whole(provider))
+    assert (response["status"], provider.refusals, len(provider.bodies)) == ("completed", [], 3)

@@ -22,6 +22,7 @@ NO_TEXT = [
     {"recipient_agent": {"name": "Helper"}, "message": "m"},
     {"recipient_agent": "Helper", "message": {"a": 1}},
     {"recipient_agent": "Helper", "message": "m", "additional_instructions": 5},
+    {"recipient_agent": "Helper", "message": " \n"},
 ]
 
 
@@ -123,7 +124,7 @@ def test_only_an_object_has_no_fault(value: Any):
     st.fixed_dictionaries(
         {},
         optional=dict.fromkeys(
-            ["recipient_agent", "message"], st.none() | st.text() | st.integers() | st.lists(st.text())
+            ["recipient_agent", "message"], st.none() | st.text("abc") | st.integers() | st.lists(st.text())
         ),
     )
 )

@@ -264,6 +264,20 @@ def test_input_items_are_pages(service: Service) -> None:
     assert service.get(f"{path}?limit=0")[0] == 400
 
 
+BLANK = {"type": "input_text", "text": "\n "}
+CUT = {"type": "function_call", "call_id": "call_1", "name": "weather", "arguments": "{}", "status": "incomplete"}
+EMPTY: list[list[Any]] = [
+    [{"role": "user", "content": " "}],
+    [{"role": "user", "content": ""}, {"role": "developer", "content": "\t"}],
+    [{"role": "user", "content": []}],
+    [{"role": "user", "content": [BLANK, BLANK]}],
+    [{"role": "assistant", "content": ""}],
+    [{"role": "assistant", "content": [{"type": "refusal", "refusal": " "}]}],
+    [{"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": "Hm."}]}],
+    [{"type": "reasoning", "id": "rs_1", "summary": []}, {"role": "user", "content": " "}],
+    [CUT],
+    [{"type": "image_generation_call", "id": "ig_1", "result": "AAAA", "status": "completed"}],
+]
 REFUSED = [
     ({"background": True, "store": False}, "invalid_request", "store"),
     ({"background": "yes"}, "invalid_request", "background"),
@@ -288,6 +302,7 @@ REFUSED = [
     ({"model": "agreement-desk/Nobody"}, "model_not_found", "model"),
     ({"input": []}, "invalid_request", "input"),
     ({"input": " "}, "invalid_request", "input"),
+    *(({"input": given}, "invalid_request", "input") for given in EMPTY),
     ({"input": ["x"]}, "invalid_request", "input[0]"),
     ({"input": [{"type": "item_reference", "id": "msg_x"}]}, "not_found", "input[0].id"),
     ({"input": [{"type": "computer_call", "id": "x"}]}, "unsupported_parameter", "input[0].type"),
@@ -310,6 +325,15 @@ def test_what_is_not_supported_is_refused_by_name(service: Service, fields: Any,
     if param:
         assert body["error"]["param"] == param, body
     assert "model_calls" not in service.ledger.facts
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_empty_input_is_refused_in_a_thread_that_has_items_too(service: Service, stream: bool) -> None:
+    before = service.respond("hello")
+    asked = {**ASK, "input": EMPTY[0], "previous_response_id": before["id"], "stream": stream}
+    status, body = service.post("/v1/responses", asked)
+    assert (status, body["error"]["param"]) == (400, "input")
+    assert "must not be empty" in body["error"]["message"]
 
 
 @pytest.mark.parametrize(("missing", "body"), [("model", {"input": "x"}), ("input", {"model": "agreement-desk"})])
