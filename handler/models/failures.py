@@ -21,7 +21,7 @@ _FINAL_CODES = frozenset(
     {
         *("insufficient_quota", "billing_hard_limit_reached", "account_deactivated", "context_length_exceeded"),
         *("model_not_found", "content_policy_violation", "unsupported_parameter", "permission_error"),
-        *("authentication_error",),
+        *("authentication_error", "billing_not_active", "access_terminated"),
     }
 )
 

@@ -11,6 +11,7 @@ from openai.types.responses import (
     ResponseCompletedEvent,
     ResponseFailedEvent,
     ResponseIncompleteEvent,
+    ResponseOutputMessage,
     ResponseStreamEvent,
     ResponseUsage,
 )
@@ -194,7 +195,13 @@ def _answered(response: ModelResponse, noted: Ending) -> Answered:
         raise ModelUnavailable(passing=not is_final_code(noted.failed))
     if any(getattr(item, "status", None) == "incomplete" for item in response.output):
         return Answered(response, noted.incomplete or "max_output_tokens")
+    if noted.finished and not response.output:  # the SDK drops a chat's message without words
+        response.output.append(_wordless())
     return Answered(response, noted.incomplete)
+
+
+def _wordless() -> ResponseOutputMessage:
+    return ResponseOutputMessage(id="msg_", type="message", role="assistant", status="completed", content=[])
 
 
 async def _replayed(answered: Answered) -> AsyncGenerator[ResponseStreamEvent]:

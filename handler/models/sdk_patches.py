@@ -26,10 +26,14 @@ _LENGTHS = ("length", "max_tokens", "max_output_tokens")
 
 @dataclass
 class Ending:
-    """How a provider says that an answer ended. incomplete: why it was broken off. failed: its code for a failure."""
+    """How a provider says that an answer ended.
+
+    incomplete: why it was broken off. failed: its code for a failure. finished: a chat's model had no more to say.
+    """
 
     incomplete: Reason | None = None
     failed: str | None = None
+    finished: bool = False
 
     def note_response(self, response: Any) -> None:
         """Take it from a response of the Responses API."""
@@ -45,6 +49,7 @@ class Ending:
             finished = "" if getattr(choice, "index", 0) else str(getattr(choice, "finish_reason", None)).lower()
             if finished.endswith(_LENGTHS) or _is_filter(finished):
                 self.incomplete = _reason(finished)
+            self.finished = self.finished or finished == "stop"
 
 
 ending: ContextVar[Ending | None] = ContextVar("ending", default=None)

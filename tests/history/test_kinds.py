@@ -21,6 +21,8 @@ FIRST = [
     ("text", None),
     ("reasoning+text", None),
     ("refusal", None),
+    ("blank", None),
+    ("empty", None),
     ("unknown", None),
     ("malformed", None),
     ("tool+same", None),

@@ -47,6 +47,8 @@ def refused(status: int, code: str | None = None, kind: str = "invalid_request_e
         (refused(429, "rate_limit_exceeded"), True),
         (refused(429, "insufficient_quota"), False),
         (refused(429, None, "insufficient_quota"), False),
+        (refused(429, "billing_not_active"), False),
+        (refused(429, "access_terminated"), False),
         (APIConnectionError(request=REQUEST), True),
         (httpx.ReadTimeout("slow"), True),
         (ValueError("no JSON"), True),

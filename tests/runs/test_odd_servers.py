@@ -99,6 +99,14 @@ def test_a_chat_model_that_reasons_says_its_words_once():
     assert shown.words == ["Hello world"]
 
 
+@pytest.mark.parametrize(
+    "delta", [{}, {"content": None}, {"content": ""}, {"refusal": ""}, {"tool_calls": []}], ids=str
+)
+def test_chat_answer_without_words_is_complete_and_empty(delta):
+    shown = play(chat({"role": "assistant", **delta}))
+    assert (shown.response["status"], shown.items) == ("completed", [])
+
+
 def test_a_chat_answer_that_was_cut_is_incomplete():
     shown = play(
         chat({"role": "assistant", "content": "Hello "}, {"content": "wor"}, finish="length"), max_output_tokens=16
