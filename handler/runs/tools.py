@@ -1,6 +1,6 @@
 """The tools of an agent, as a run sees them called; and the functions that the client declared.
 
-`install` changes openai-agents 0.18.1 in four places, because agents and tools are the user's objects, which many runs
+`install` changes openai-agents 0.18.1 in five places, because agents and tools are the user's objects, which many runs
 may share: they stay as they are, and whoever reads their attributes finds what was written there. Outside of a run the
 SDK does what it did.
 """
@@ -26,6 +26,7 @@ import idempotency
 from handler import mcp_servers
 from handler.client_tools import ClientTool
 from handler.models import unsaved
+from handler.runs import handoffs
 from handler.runs.arguments import arguments_fault, message_fault
 from handler.runs.seam import Seam, current_seam
 from handler.runs.tool_output import usable
@@ -41,6 +42,7 @@ class _Sdk(NamedTuple):
     invoke: Any
     final_output: Any
     output_guardrail: Any
+    handoffs: Any
 
 
 @cache
@@ -51,12 +53,14 @@ def install() -> _Sdk:
         tool_execution.invoke_function_tool,  # type: ignore[attr-defined]
         turn_resolution.check_for_final_output_from_tools,
         guardrails.run_single_output_guardrail,
+        turn_resolution.execute_handoffs,
     )
     for module in (sdk_run, run_loop):  # of an answer that is whole, and of one that is streamed
         module.get_all_tools = _get_all_tools  # type: ignore[attr-defined]
     tool_execution.invoke_function_tool = _invoke_function_tool  # type: ignore[attr-defined]
     turn_resolution.check_for_final_output_from_tools = _final_output
     guardrails.run_single_output_guardrail = _output_guardrail
+    turn_resolution.execute_handoffs = _execute_handoffs
     return sdk
 
 
@@ -132,3 +136,9 @@ async def _output_guardrail(guardrail: Any, agent: Any, agent_output: Any, conte
         passed = GuardrailFunctionOutput(output_info=None, tripwire_triggered=False)
         return OutputGuardrailResult(guardrail=guardrail, agent=agent, agent_output=agent_output, output=passed)
     return await install().output_guardrail(guardrail, agent, agent_output, context)  # type: ignore[no-any-return]
+
+
+async def _execute_handoffs(**step: Any) -> Any:
+    """Make a handoff; in a run the model is told what is wrong with its input."""
+    made = install().handoffs
+    return await (made(**step) if current_seam() is None else handoffs.execute(made, step))

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from agency_swarm import Agency, Agent, Handoff, SendMessage
-from agents import FunctionTool
+from agents import FunctionTool, handoff
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field
@@ -87,6 +87,42 @@ def test_handoff_with_unusable_arguments_is_made(arguments: str, stream: bool):
     desk, _ = asked("transfer_to_Helper", arguments, Handoff)
     shown = play(desk, stream=stream)
     assert (shown.response["status"], shown.words) == ("completed", ["h"])
+
+
+class Reason(BaseModel):
+    """Why an agent hands over."""
+
+    reason: str
+
+
+@LIVE
+@pytest.mark.parametrize("arguments", [*NO_OBJECT[:-1], "{}", '{"reason": 5}'])
+def test_handoff_with_an_input_that_does_not_fit_is_not_made_and_told(arguments: str, stream: bool):
+    reasons: list[str] = []
+
+    async def note(context: Any, given: Reason) -> None:
+        reasons.append(given.reason)
+
+    class Boss(Plays):
+        async def get_response(self, *args: Any, **kwargs: Any) -> Any:
+            seen.append(str(args[1]))
+            return await super().get_response(*args, **kwargs)
+
+        async def stream_response(self, *args: Any, **kwargs: Any) -> Any:
+            seen.append(str(args[1]))
+            async for event in super().stream_response(*args, **kwargs):
+                yield event
+
+    def desk() -> Agency:
+        helper = Agent(name="Helper", instructions=".", model=Plays([message_item("h")]))
+        over = handoff(helper, on_handoff=note, input_type=Reason)
+        boss = Boss([call_item(over.tool_name, arguments)], [call_item(over.tool_name, '{"reason": "r"}')])
+        return Agency(Agent(name="Boss", instructions=".", model=boss, handoffs=[over]), helper)
+
+    seen: list[str] = []
+    shown = play(desk, stream=stream)
+    assert (shown.response["status"], shown.words, reasons) == ("completed", ["h"], ["r"])
+    assert "The handoff was not made" in seen[1]
 
 
 def by_hand(arguments: str) -> Any:

@@ -181,6 +181,8 @@ def test_what_is_changed_in_the_sdk_is_what_was_read():
     assert version("openai-agents") == "0.18.1"
     sdk = tools.install()
     parameters = {name: list(inspect.signature(function).parameters) for name, function in sdk._asdict().items()}
+    needed = {"public_agent", "original_input", "pre_step_items", "new_step_items", "new_response", "run_handoffs"}
+    assert needed <= set(parameters.pop("handoffs"))
     assert parameters == {
         "get_all_tools": ["agent", "context_wrapper"],
         "invoke": ["function_tool", "context", "arguments"],
