@@ -17,7 +17,7 @@ from openai import APIStatusError
 from openai.types.responses import ResponseCompletedEvent, ResponseIncompleteEvent, ResponseStreamEvent
 from pydantic import BaseModel
 
-from handler.history import sendable
+from handler.history import is_call, sendable
 from handler.models.encryption import (
     asks,
     including,
@@ -104,6 +104,8 @@ class Provider:
                     async for event in stream:
                         begun = True
                         if isinstance(event, ResponseCompletedEvent | ResponseIncompleteEvent):
+                            if not self._responses:
+                                event.response.output = _without_blanks(event.response.output)
                             self._accept(form, event.response.output)
                         yield event
                 return
@@ -150,6 +152,19 @@ class Provider:
             bound = (getattr(item, name, None) for name in ("encrypted_content", "provider_data", "phase"))
             if isinstance(item, BaseModel) and any(bound):
                 item.origin = self._origin  # type: ignore[attr-defined]
+
+
+def _without_blanks(output: list[Any]) -> list[Any]:
+    """Return a streamed chat's answer as a whole one is: of an empty text before its calls the SDK makes a message.
+
+    That would part reasoning from the call that it led to, and then it does not go back with it.
+    """
+    said = [item for item in output if item.type != "message" or any(_words(part) for part in item.content)]
+    return said if any(is_call(item.type) for item in said) else output
+
+
+def _words(part: Any) -> str | None:
+    return getattr(part, "text", None) or getattr(part, "refusal", None)
 
 
 def origin_of(model: Model) -> str:

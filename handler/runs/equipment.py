@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from handler import catalogue, mcp_servers, starters
 from handler.errors import AgencyMisconfigured
 from handler.features import refused_by_chat
-from handler.history import CallIds
+from handler.history import UniqueIds
 from handler.models import Meter, Models, offline_script
 from handler.protocol.items import for_agents
 from handler.protocol.output import Item
@@ -50,7 +50,7 @@ class Equipment:
         narrator = _narrator(run, request, agency)
         self._limit(run.meter, request, limits, self._models.is_free(agency, limits.model))
         store = self._store if request.stored else None
-        call_ids = CallIds([*history, *for_agents(given)])
+        call_ids = UniqueIds([*history, *for_agents(given)])
         journal = Journal(store, Responses(self._store, owner), response_id, call_ids)
         if run.keeping:
             run.keeping.asked = journal.asked

@@ -20,7 +20,7 @@ from pydantic import TypeAdapter
 from pydantic_core import to_jsonable_python
 
 from handler.errors import StoreUnavailable
-from handler.history import CallIds
+from handler.history import UniqueIds
 from handler.models import Answered, Question, Reason
 from handler.records.responses import Responses, expiry
 from handler.runs.tool_output import journaled, restored
@@ -48,9 +48,9 @@ class Journal:
     """
 
     def __init__(
-        self, store: Store | None, responses: Responses, response_id: str, call_ids: CallIds | None = None
+        self, store: Store | None, responses: Responses, response_id: str, call_ids: UniqueIds | None = None
     ) -> None:
-        self.call_ids = call_ids or CallIds()
+        self.call_ids, self.item_ids = call_ids or UniqueIds(), UniqueIds(field="id")
         self._numbers = count()
         self._last_key: str | None = None
         self._store, self._partition = store, responses.partition(response_id)
@@ -67,7 +67,8 @@ class Journal:
             self._kept = {record.sort.removeprefix("journal/"): record.body for record in records}
             self._noted = frozenset(self._kept.pop("asked", ()))
             answers = [body["response"]["output"] for key, body in self._kept.items() if key.startswith("model/")]
-            self.call_ids.restore(item["call_id"] for output in answers for item in output if item.get("call_id"))
+            for ids in (self.call_ids, self.item_ids):
+                ids.restore(item for output in answers for item in output)
 
     @property
     def ids(self) -> set[str]:

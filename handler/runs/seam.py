@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from agency_swarm.tools.send_message import SendMessage
 from agents import AgentOutputSchemaBase, FunctionTool, Model, ModelResponse, ModelSettings, RunConfig
+from agents.models.fake_id import FAKE_RESPONSES_ID
 from openai.types.responses import ResponseFormatTextJSONSchemaConfig, ResponseStreamEvent, ToolChoiceFunction
 from openai.types.shared import ResponseFormatJSONObject
 
@@ -190,10 +191,17 @@ class _Call:
         return self._journal.call_ids.claim(given, f"{self._key}/{number}")
 
     def _with_own_ids(self, response: ModelResponse) -> ModelResponse:
-        """Return the answer with call ids that the run has nowhere else. The model may use its items again."""
+        """Return the answer with ids that the run has nowhere else. The model may use its items again.
+
+        The SDK keeps only the last of the items that have one id, and forgets what was done by the others.
+        """
         begun, output = [*self._begun.values()], list[Any]()
         items: list[Any] = response.output
         for number, item in enumerate(items):
+            item_id = getattr(item, "id", None)
+            if item_id is not None and item_id != FAKE_RESPONSES_ID:  # chat has none
+                own = self._journal.item_ids.claim(item_id, f"{self._key}/{number}")
+                item = item if own == item_id else item.model_copy(update={"id": own})
             if is_call(item.type):
                 told = [ids for ids in begun if item.call_id in ids] or [ids for ids in begun if not ids[0]]
                 if told:

@@ -101,6 +101,7 @@ class Provider:
         self.encrypts = True
         self.reads_encrypted = True
         self.refuse: Callable[[Item], Item | None] = lambda body: None  # the error of a 400
+        self.item_id: str | None = None  # of every item, of careless servers
         self.made, self.answers = Made(), Answers()
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), type("Door", (_Door,), {"provider": self}))
         self._http.daemon_threads = False
@@ -139,6 +140,8 @@ class Provider:
             return int(kind), {"error": {"message": "no", "type": "test", "code": None}}
         encrypted = self.encrypts and "reasoning.encrypted_content" in body.get("include", ())
         output, reason = self.answers.of(kind, encrypted)
+        if self.item_id is not None:
+            output = [{**item, "id": self.item_id} for item in output]
         if chat:
             return 200, _completion(output, reason)
         self.made.note(output, body["model"], stored=body.get("store") is not False)

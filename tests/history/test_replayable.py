@@ -10,7 +10,7 @@ from agents.models.chatcmpl_converter import Converter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from handler.history import CallIds, kept, sendable
+from handler.history import UniqueIds, kept, sendable
 from tests.history.rules import Made, check_chat, check_responses
 
 ORIGIN = "me"
@@ -157,15 +157,15 @@ def test_signature_goes_back_to_its_maker_only() -> None:
 
 def test_claimed_ids_are_unique_and_the_same_in_every_attempt() -> None:
     def run() -> list[str]:
-        ids = CallIds([{"call_id": "call_0"}, {"role": "user"}])
+        ids = UniqueIds([{"call_id": "call_0"}, {"role": "user"}])
         return [ids.claim(given, call) for call, given in (("m/0", "call_0"), ("m/1", "call_1"), ("n/0", "call_1"))]
 
     first = run()
     assert first == run()
     assert first[1] == "call_1"
     assert len({*first, "call_0"}) == 4
-    resumed = CallIds()
-    resumed.restore(first)
+    resumed = UniqueIds()
+    resumed.restore({"call_id": call_id} for call_id in first)
     assert resumed.claim("call_1", "o/0") not in first
 
 
