@@ -67,6 +67,12 @@ class Desk:
         self._given, self._before = for_agents(given), len(history)
         agency.thread_manager.replace_messages(history)
 
+    def count_not_replayed(self) -> None:
+        """Count what was paid for within tools that had finished in an earlier attempt."""
+        for response in self._seam.journal.not_replayed():
+            self._seam.meter.model_calls += 1
+            self._seam.meter.add(response.usage)
+
     @property
     def journal_hits(self) -> int:
         """Answers that an earlier attempt has left."""

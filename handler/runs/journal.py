@@ -58,6 +58,7 @@ class Journal:
         self._noted: frozenset[str] = frozenset()
         self._seen: Counter[str] = Counter()
         self.asked: set[str] = set()  # and not answered yet; to be noted by whoever renews the lease
+        self._replayed: set[str] = set()
         self.hits = self.unanswered = 0
 
     async def load(self) -> None:
@@ -92,6 +93,7 @@ class Journal:
         if body := self._kept.get(key):
             self.hits += 1
             self._last_key = key
+            self._replayed.add(key)
             return _entry(body)
         self.unanswered += key in self._noted
         self.asked.add(key)
@@ -107,6 +109,14 @@ class Journal:
         self.asked.discard(key)
         self._last_key = key
         return Entry(answered, ids) if kept is body else _entry(kept)
+
+    def not_replayed(self) -> list[ModelResponse]:
+        """Return, once, the answers of earlier attempts that this one had no use for: tools had asked for them, that
+        had finished and were not called again.
+        """
+        left = [key for key in self._kept if key.startswith("model/") and key not in self._replayed]
+        self._replayed.update(left)
+        return [_entry(self._kept[key]).answered.response for key in left]
 
     async def forget_last(self) -> None:
         """Delete the last answer, which the framework could make nothing of, so that the next attempt asks again."""

@@ -203,6 +203,8 @@ class Run:
     async def _end(self, status: str, answer: "Answer | None" = None, error: ServiceError | None = None) -> None:
         """The last event is told when the store has it: whoever knows of it may continue from it."""
         self.output.close()
+        if self.desk:
+            self.desk.count_not_replayed()
         self.response |= {
             "status": status,
             "output": writable(self.output.items),

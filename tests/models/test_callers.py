@@ -327,3 +327,29 @@ def test_default_client_without_a_key_is_offline(own_environment: pytest.MonkeyP
 
     shown = play(create_agency, Settings())
     assert shown.words[0].startswith("[offline model] Boss")
+
+
+def test_what_a_finished_tool_had_asked_is_counted_after_an_interruption(
+    start: Callable[..., Service], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The tool is not called again, so nobody asks for those answers in the second attempt."""
+    monkeypatch.setattr("handler.runs.run._BACKOFF", 0.01)
+    monkeypatch.setattr(catalogue, "factories", lambda: {"desk": callers.runner})
+    plain, failures = answers(), iter([Failure(503)])
+
+    def answer(request: ModelRequest) -> Any:
+        knows = any(item.get("type") == "function_call_output" for item in request.items)
+        return (next(failures, None) if knows else None) or plain(request)
+
+    with ModelServer(answer) as server:
+        service = start(OPENAI_API_KEY="sk-test", OPENAI_BASE_URL=server.base_url)
+        _, begun = service.post("/v1/responses", {"model": "desk", "input": "Order paper", "background": True})
+        from handler.app import runs
+
+        for _ in range(2):
+            service.handler.run(work.work(runs(), begun["id"]))
+        _, ended = service.get(f"/v1/responses/{begun['id']}")
+        assert len(of(server, "Other")) == 1
+        assert ended["status"] == "completed"
+        assert ended["usage"]["model_calls"] == 3
+        assert (ended["usage"]["input_tokens"], ended["usage"]["output_tokens"]) == server.tokens
