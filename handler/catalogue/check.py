@@ -113,7 +113,7 @@ def _attempts(finding: Finding, create_agency: CreateAgency, *, fill: bool) -> E
             os.environ.update(filled)
             error = _attempt(finding, create_agency)
         for name in filled:
-            del os.environ[name]
+            os.environ.pop(name, None)  # the agency may have done so
         if error is None or not filled or _is_certain(error):
             break
         error = _attempt(finding, create_agency) if placeholder != _PLACEHOLDERS[-1] else error
