@@ -27,6 +27,7 @@ def agents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Agents]:
     monkeypatch.setattr(roots, "_roots", {})
     monkeypatch.setattr(roots, "_aliases", {})
     monkeypatch.setattr(catalogue, "_described", {})
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # by size and second it would be that of the text before
     environment._script.cache_clear()
     monkeypatch.chdir(tmp_path)
 

@@ -134,7 +134,7 @@ def test_the_command_line_may_change_every_field() -> None:
 def test_what_an_environment_does_not_name(fields: dict[str, Any], missing: list[str]) -> None:
     said = refuse_unconfigured(Environment(**fields), {"shop": ["A", "B"]}, deploying=False)
     assert said == [
-        f"agency 'shop' needs {' and '.join(missing)}: name it in variables or secrets of environment dev"
+        f"agency 'shop' needs {' and '.join(missing)}: name that in variables or secrets of environment dev"
     ] * bool(missing)
     if missing:
         with pytest.raises(DeploymentError, match=said[0]):
