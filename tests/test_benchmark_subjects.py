@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from benchmarks.child import ROOT, Child
 from benchmarks.growth import _growing
 from benchmarks.timing import percentile, timed
 from benchmarks.watched_store import MemoryStore, WatchedStore
+from handler import credentials
 from handler.store import ABSENT, Conflict, Delete, Put, Store
 from handler.store.sqlite import SQLiteStore
 
@@ -128,3 +130,10 @@ def test_a_conversation_grows_to_the_turn_that_is_named() -> None:
     assert grow("add", 4) == []
     assert grow("run", 5) == [{"CPU": 1.0}]
     assert done == ["run", "run", "added", "added", "run"]
+
+
+def test_the_benchmarks_own_model_answers_beside_the_stand_in_for_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", credentials.NO_KEY)
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "benchmarks" / "task"))
+    agency = import_module("bench_agency").create_one()
+    assert [type(agent.model).__name__ for agent in agency.agents.values()] == ["InstantModel"]

@@ -1,8 +1,8 @@
 """Three agents and the five calls of the original report, with a model that answers at once.
 
 AgreementManager asks PlanfixAgent, which calls `CreateSubtask`; then it asks CommunicationAgent, which asks
-PlanfixAgent, which calls `read_subtask`. That is nine model calls. With OPENAI_API_KEY the framework's own model is
-asked instead.
+PlanfixAgent, which calls `read_subtask`. That is nine model calls. With OPENAI_API_KEY=none the framework's own
+model is asked instead.
 """
 
 import os
