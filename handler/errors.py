@@ -26,6 +26,8 @@ ServiceError
  └─ AgencyMisconfigured      a defect in `agents/`
 """
 
+from collections.abc import Iterator
+
 INTERNAL = "The service failed to answer. The request id finds it in the log."
 NO_ANSWER = "The model did not answer as it should. The request id finds the reason in the log."
 
@@ -179,6 +181,16 @@ class AgencyMisconfigured(ServiceError):
     """An agency cannot run as it is written; the message says what to change."""
 
     status, kind = 500, "agency_misconfigured"
+
+
+def chain(error: BaseException) -> Iterator[BaseException]:
+    """Yield an exception and what it was raised from."""
+    seen: set[int] = set()
+    link: BaseException | None = error
+    while link is not None and id(link) not in seen:
+        seen.add(id(link))
+        yield link
+        link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
 
 
 def again(kind: str, message: str) -> ServiceError:

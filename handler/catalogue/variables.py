@@ -9,6 +9,8 @@ from typing import Any
 from pydantic import AliasChoices, ValidationError
 from pydantic_settings import BaseSettings
 
+from handler.errors import chain
+
 _LOOK_UP = os._Environ.__getitem__
 
 
@@ -54,16 +56,6 @@ def lacking(error: BaseException) -> dict[str, BaseException]:
                 if one["type"] == "missing" and len(one["loc"]) == 1
             }
     return {}
-
-
-def chain(error: BaseException) -> Iterator[BaseException]:
-    """Yield an exception and what it was raised from."""
-    seen: set[int] = set()
-    link: BaseException | None = error
-    while link is not None and id(link) not in seen:
-        seen.add(id(link))
-        yield link
-        link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
 
 
 def _settings(error: ValidationError) -> type[BaseSettings] | None:

@@ -7,17 +7,13 @@ from typing import Any
 from agents import Model, ModelSettings
 from openai import APIStatusError
 
+from handler.models.failures import LASTING_CODES
+
 _ENCRYPTED: Any = "reasoning.encrypted_content"
 _REASONING_MODEL = re.compile(r"(?:.*/)?(?:gpt-[5-9](?!.*chat)|o[1-9]\b)")
 _REFUSALS = (400, 404, 422)
 # Of these a question that is put otherwise is refused too.
-_OTHER_CODES = frozenset(
-    {
-        *("context_length_exceeded", "string_above_max_length", "model_not_found", "invalid_prompt", "content_filter"),
-        *("content_policy_violation", "invalid_api_key", "insufficient_quota", "billing_hard_limit_reached"),
-        *("billing_not_active", "account_deactivated"),
-    }
-)
+_OTHER_CODES = LASTING_CODES | {"string_above_max_length", "invalid_prompt", "content_filter", "invalid_api_key"}
 _INCLUDE = re.compile(r"include|encrypt")
 # Items of reasoning, their ids and contents; not the parameters `reasoning.effort` and `reasoning_effort`.
 _REASONING = re.compile(r"encrypt|\brs_|\breasoning\b(?!\.|['\"]? (?:effort|summar))")

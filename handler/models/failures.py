@@ -9,6 +9,7 @@ from agents import ModelBehaviorError
 from openai import APIConnectionError, APIError
 from pydantic import ValidationError
 
+from handler.errors import chain
 from handler.models.sdk_patches import Reason
 
 # The last two: a 200 that is no model's answer (a proxy's web page) fails wherever the SDK first reads it.
@@ -17,13 +18,16 @@ _PROVIDER_FAILURES = (
     *(AttributeError, ValidationError),
 )
 _PASSING = (408, 409, 425, 429)  # HTTP statuses, beside those of a server that failed
-_FINAL_CODES = frozenset(
+#: of an account, a model or a question, however the question is put
+LASTING_CODES = frozenset(
     {
-        *("insufficient_quota", "billing_hard_limit_reached", "account_deactivated", "context_length_exceeded"),
-        *("model_not_found", "content_policy_violation", "unsupported_parameter", "permission_error"),
-        *("authentication_error", "billing_not_active", "access_terminated"),
+        *("insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "account_deactivated"),
+        *("context_length_exceeded", "model_not_found", "content_policy_violation"),
     }
 )
+_FINAL_CODES = LASTING_CODES | {
+    *("unsupported_parameter", "permission_error", "authentication_error", "access_terminated"),
+}
 
 
 class ModelUnavailable(RuntimeError):
@@ -99,9 +103,4 @@ def caused_by(failure: BaseException, *kinds: type[BaseException]) -> bool:
 
 def cause[Kind: BaseException](failure: BaseException, *kinds: type[Kind]) -> Kind | None:
     """Return the first of an exception and what it was raised from that is one of `kinds`."""
-    seen: set[int] = set()
-    link: BaseException | None = failure
-    while link is not None and id(link) not in seen and not isinstance(link, kinds):
-        seen.add(id(link))
-        link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
-    return link if isinstance(link, kinds) else None
+    return next((link for link in chain(failure) if isinstance(link, kinds)), None)

@@ -4,8 +4,8 @@
 chat its `finish_reason`.
 `agency_swarm.agent.execution.RunConfig` has another default: a model that calls a tool which is not there is told so,
 where it would end the run. The framework passes no config of the caller's to colleagues.
-`run_with_guardrails` and `perform_single_run` run an agent: what it has done is stored
-too where an exception ends that.
+`run_with_guardrails` and `perform_single_run` run an agent: what it has done is stored, too, where an exception ends
+that.
 """
 
 from collections.abc import AsyncIterator

@@ -34,6 +34,7 @@ from handler.models import (
     tracing,
 )
 from handler.protocol.items import for_agents, read_items
+from handler.protocol.items import text_of as words_of
 from handler.protocol.output import Item
 from handler.protocol.writable import writable
 from handler.runs.journal import Unwritten
@@ -152,9 +153,13 @@ class Desk:
     def _told(self) -> list[Item]:
         """Return what the agents add to their memory, and the words to the user that are not among it."""
         told, new = {"agent": self._entry, "callerAgent": None}, self._new()
-        known = [_words(item) for item in new if item.get("role") == "assistant" and item.get("callerAgent") is None]
+        known = [
+            words_of(item["content"])
+            for item in new
+            if item.get("role") == "assistant" and item.get("callerAgent") is None
+        ]
         said = [{"role": "assistant", "content": item["content"]} for item in self._seam.narrator.said]
-        unknown = read_items([item for item in said if _words(item) not in known])
+        unknown = read_items([item for item in said if words_of(item["content"]) not in known])
         return [*new, *({**item, **told} for item in for_agents(unknown))]
 
     def _new(self) -> list[Item]:
@@ -166,7 +171,3 @@ class Desk:
         answered = {message["call_id"] for message in known if message.get("type") == "function_call_output"}
         asked = [each for each in messages[: self._before] if each.get("call_id") in answered and "output" not in each]
         return list(writable(kept([*asked, *known], awaited, len(asked))))
-
-
-def _words(item: Item) -> str:
-    return "".join(part.get("text") or part.get("refusal") or "" for part in item["content"])
