@@ -85,6 +85,16 @@ class Service:
     def ask(self, message: str = QUESTION, **fields: Any) -> tuple[int, Any]:
         return self.post("/completion", {"message": message, **fields})
 
+    def in_attempts(self, number: int, text: str) -> Any:
+        """Ask agency "desk" in the background, and make so many attempts at the run; returns the response."""
+        from handler.environment import runs
+        from handler.runs import work
+
+        _, begun = self.post("/v1/responses", {"model": "desk", "input": text, "background": True})
+        for _ in range(number):
+            self.handler.run(work.work(runs(), begun["id"]))
+        return self.get(f"/v1/responses/{begun['id']}")[1]
+
     @property
     def ledger(self) -> Ledger:
         return self.ledgers[-1]

@@ -21,7 +21,6 @@ from openai.types.responses import ResponseFunctionToolCall
 from pydantic import BaseModel
 
 from handler import catalogue
-from handler.runs import work
 from handler.runs.tool_output import journaled, restored, text_of, usable
 from handler.store.rules import decoded, encoded
 from tests.conftest import Service
@@ -210,12 +209,7 @@ def test_a_run_that_is_taken_up_again_sends_the_same_and_calls_nothing_again(
     answers = [[("give", {"kind": kind}) for kind in kinds], Failure(503), "done"]
     with ModelServer(answers) as server:
         service = start(OPENAI_API_KEY="sk-test", OPENAI_BASE_URL=server.base_url)
-        _, response = service.post("/v1/responses", {"model": "desk", "input": "Give.", "background": True})
-        from handler.app import runs
-
-        for _ in range(2):
-            service.handler.run(work.work(runs(), response["id"]))
-        _, ended = service.get(f"/v1/responses/{response['id']}")
+        ended = service.in_attempts(2, "Give.")
         assert (ended["status"], sorted(given_out)) == ("completed", sorted(kinds))
         before, after = [
             [item["output"] for item in request.items if item["type"] == "function_call_output"]

@@ -28,7 +28,6 @@ from openai.types.responses import ResponseIncompleteEvent
 from handler import catalogue
 from handler.models import resolution
 from handler.offline.events import response
-from handler.runs import work
 from handler.settings import Settings, get_settings
 from tests.conftest import Service
 from tests.model_server import Failure, ModelRequest, ModelServer, scripts
@@ -274,12 +273,7 @@ def test_run_that_is_taken_up_again_asks_nobody_twice(
 
     with ModelServer(answer) as server:
         service = start(OPENAI_API_KEY="sk-test", OPENAI_BASE_URL=server.base_url)
-        _, begun = service.post("/v1/responses", {"model": "desk", "input": "Order paper", "background": True})
-        from handler.app import runs
-
-        for _ in range(2):
-            service.handler.run(work.work(runs(), begun["id"]))
-        _, ended = service.get(f"/v1/responses/{begun['id']}")
+        ended = service.in_attempts(2, "Order paper")
         asked = [(request.instructions, len(request.items)) for request in server.requests]
     assert ended["status"] == "completed"
     assert len(asked) == 5
@@ -343,12 +337,7 @@ def test_what_a_finished_tool_had_asked_is_counted_after_an_interruption(
 
     with ModelServer(answer) as server:
         service = start(OPENAI_API_KEY="sk-test", OPENAI_BASE_URL=server.base_url)
-        _, begun = service.post("/v1/responses", {"model": "desk", "input": "Order paper", "background": True})
-        from handler.app import runs
-
-        for _ in range(2):
-            service.handler.run(work.work(runs(), begun["id"]))
-        _, ended = service.get(f"/v1/responses/{begun['id']}")
+        ended = service.in_attempts(2, "Order paper")
         assert len(of(server, "Other")) == 1
         assert ended["status"] == "completed"
         assert ended["usage"]["model_calls"] == 3
