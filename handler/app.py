@@ -4,12 +4,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
-from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp
 
 from handler import error_answers
 from handler.auth import Authentication, caller_of
 from handler.body_limit import BodyLimit
 from handler.environment import close, runs
+from handler.every_answer import EveryAnswer
 from handler.routes import ROUTES
 from handler.settings import Settings, get_settings
 
@@ -21,11 +22,28 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     await close()
 
 
-def create_app() -> FastAPI:
+class App(FastAPI):
+    """FastAPI with one middleware around everything, its own answer to a defect too. origins: whose pages may call."""
+
+    origins: tuple[str, ...] = ()
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """Called once, before the first request."""
+        return self._in_every_answer(super().build_middleware_stack())
+
+    def failure_response(self, status: int, kind: str, message: str) -> ASGIApp:
+        """The answer for a request that this app did not answer: the event loop sends it (see EnvironmentLoop)."""
+        return self._in_every_answer(error_answers.failure_response(status, kind, message))
+
+    def _in_every_answer(self, app: ASGIApp) -> ASGIApp:
+        return EveryAnswer(app, self.router.routes, self.origins)
+
+
+def create_app() -> App:
     """The app; interactive docs only where no stranger can reach them."""
     shown = error_answers.has_document()
     docs = {"docs_url": "/docs", "openapi_url": "/openapi.json"} if shown else {"docs_url": None, "openapi_url": None}
-    app = FastAPI(
+    app = App(
         title="agency-lambda",
         version="0.1.0",
         routes=ROUTES,
@@ -34,27 +52,20 @@ def create_app() -> FastAPI:
         redirect_slashes=False,
         **docs,
     )
-    app.state.runs = runs
-    _guard(app, get_settings())
+    app.state.runs, settings = runs, get_settings()
+    app.origins = settings.cors_origins
+    _guard(app, settings)
     error_answers.install(app)
     return app
 
 
 def _guard(app: FastAPI, settings: Settings) -> None:
-    """From the inside to the outside: nobody without a key makes us read a body, and no preflight needs a key."""
+    """From the inside to the outside: nobody without a key makes us read a body."""
     app.add_middleware(BodyLimit)
     open_paths = {path for path in ("/health", app.docs_url, app.openapi_url) if path}
     if settings.auth == "none":  # who is answered is decided by where it comes from, whatever it asks for
         open_paths = set()
     app.add_middleware(Authentication, caller=caller_of(settings), open_paths=open_paths)
-    if settings.cors_origins:
-        app.add_middleware(
-            CORSMiddleware,
-            allow_origins=settings.cors_origins,
-            allow_methods=("GET", "POST", "DELETE"),
-            allow_headers=("*",),  # OpenAI's client sends a dozen of its own
-            expose_headers=("x-request-id", "location", "retry-after"),
-        )
 
 
 app = create_app()

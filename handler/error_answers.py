@@ -8,16 +8,17 @@ exceptions that this package raises, reach a client; what a library or a provide
 import logging
 import os
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel
 from starlette._utils import get_route_path
 from starlette.exceptions import HTTPException
-from starlette.types import Scope
+from starlette.routing import BaseRoute, Match
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from handler.errors import INTERNAL, ServiceError
 from handler.event_loop import EventLoopConflict, current
@@ -70,12 +71,37 @@ def _documented(model: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
 RESPONSES = _documented(FailureAnswer)
 V1_RESPONSES = _documented(OpenAIFailureAnswer)
 
-_HTTP = {400: "invalid_json", 404: "not_found", 405: "method_not_allowed"}
+_HTTP = {
+    400: "invalid_json",
+    401: "unauthenticated",
+    403: "forbidden",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "payload_too_large",
+    415: "unsupported_media_type",
+    429: "rate_limited",
+}
 _OPENAI_TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 #: pydantic's type of an error -> what it is under /v1
 _FIELD_ERRORS = {"extra_forbidden": "unsupported_parameter", "missing": "missing_required_parameter"}
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 _NO_JSON = "The body is not JSON. Send content-type: application/json."
 _LONGEST = 1000  # characters of a message: it may repeat what was sent, and that may be megabytes
+
+
+def allowed_methods(routes: Sequence[BaseRoute], scope: Scope) -> list[str]:
+    """Return the methods that some route has for the request's path; HEAD is there where GET is, and OPTIONS always.
+
+    Empty: no route has the path.
+    """
+    found = [method for method in _METHODS if any(_takes(route, {**scope, "method": method}) for route in routes)]
+    if "GET" in found:
+        found[1:1] = ["HEAD"] * ("HEAD" not in found)
+    return [*found, "OPTIONS"] if found else []
+
+
+def _takes(route: BaseRoute, scope: Scope) -> bool:
+    return route.matches(scope)[0] is Match.FULL
 
 
 def request_id() -> str:
@@ -111,6 +137,15 @@ def _answer(
     if scope["method"] == "POST" and (status >= 500 or kind == "idempotency_key_reused"):
         told["x-should-retry"] = "false"  # OpenAI's clients would: agents may have used tools, and been paid, already
     return JSONResponse({"error": failure.model_dump()}, status, told)
+
+
+def failure_response(status: int, kind: str, message: str) -> ASGIApp:
+    """Return an ASGI app that answers every request with this error."""
+
+    async def respond(scope: Scope, receive: Receive, send: Send) -> None:
+        await _answer(scope, status, kind, message)(scope, receive, send)
+
+    return respond
 
 
 def _is_v1(scope: Scope) -> bool:
@@ -179,9 +214,14 @@ def _dotted(steps: list[int | str]) -> str:
     return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps).removeprefix(".")
 
 
-async def _http_error(request: Request, error: Any) -> JSONResponse:
-    kind = _HTTP.get(error.status_code, "invalid_request")
-    return _answer(request.scope, error.status_code, kind, str(error.detail), headers=error.headers)
+async def _http_error(request: Request, error: Any) -> Response:
+    status, headers = error.status_code, dict(error.headers or {})
+    if status == 405:  # the router has named the methods of one route, and a path may have several
+        headers = {"allow": ", ".join(allowed_methods(request.app.router.routes, request.scope))}
+        if request.method == "OPTIONS":
+            return Response(status_code=204, headers=headers)
+    kind = _HTTP.get(status, "internal_error" if status >= 500 else "invalid_request")
+    return _answer(request.scope, status, kind, str(error.detail), headers=headers)
 
 
 async def _conflict(request: Request, error: Any) -> JSONResponse:

@@ -40,4 +40,4 @@ def ask(
     start, content = sent[0], b"".join(message.get("body", b"") for message in sent[1:])
     answered = {name.decode(): value.decode() for name, value in start["headers"]}
     is_json = "json" in answered.get("content-type", "")
-    return Reply(start["status"], answered, json.loads(content) if is_json else content)
+    return Reply(start["status"], answered, json.loads(content) if is_json and content else content)

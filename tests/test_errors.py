@@ -197,7 +197,7 @@ def test_paths_and_methods_that_are_not_there(app: FastAPI) -> None:
     }
     answer = ask(app, "/v1/things", method="PUT")
     assert (answer.status, answer.body["error"]["code"]) == (405, "method_not_allowed")
-    assert answer.headers["allow"] == "POST"
+    assert answer.headers["allow"] == "GET, HEAD, POST, OPTIONS"
     assert ask(app, "/own/nothing").body["error"]["type"] == "not_found"
     assert post(app, "/v1/things", {"model": "limit"}).body["error"]["type"] == "rate_limit_error"
 

@@ -15,7 +15,7 @@ from . import doors, leftovers
 from .entries import Entries, Mode
 from .ledger import EventLoopError, Invocation, Ledger, current
 from .lifespan import Lifespan
-from .request import ASGIApp, Heartbeat, Message, Receive, Reply, Scope, Send, outside
+from .request import ASGIApp, Heartbeat, Message, Receive, Reply, Scope, Send, failure_response, outside
 from .stage import placed
 
 _DRAIN = 1.0  # seconds that leftovers get where no deadline is nearer
@@ -30,7 +30,9 @@ class EnvironmentLoop:
     """A Lambda handler ``(event, context) -> dict`` for any ASGI app, on one loop for the life of the process.
 
     Args:
-        app: any ASGI application. Its lifespan is started here, once, and ended by `close`.
+        app: any ASGI application. Its lifespan is started here, once, and ended by `close`. If it has a method
+            ``failure_response(status, kind, message) -> ASGI app``, that renders the answers which are made outside of
+            it: after the deadline (504), and where the app crashed, gave no answer, or hid a conflict (500).
         mode: "patch" lets legacy code re-enter the running loop (nest_asyncio); "strict" refuses it by name and line.
         report: receives the ledger of each request when it is over.
 
@@ -42,6 +44,7 @@ class EnvironmentLoop:
     def __init__(self, app: ASGIApp, mode: Mode = "patch", *, report: Callable[[Ledger], None] = log_ledger) -> None:
         _refuse(mode)
         self.app, self.mode, self._report = app, mode, report
+        self._failure = getattr(app, "failure_response", failure_response)
         self.loop = asyncio.SelectorEventLoop()
         self._entries = Entries(self.loop, mode)
         doors.install(self._entries)
@@ -124,7 +127,7 @@ class EnvironmentLoop:
     async def _answer(self, invocation: Invocation, scope: Scope, receive: Receive, send: Send, *, alone: bool) -> None:
         invocation.driver = asyncio.current_task()
         started, heartbeat = self.loop.time(), Heartbeat(self.loop, invocation.ledger)
-        reply = Reply(invocation, send, whole=invocation.whole)
+        reply = Reply(invocation, send, self._failure, scope)
         app = self.loop.create_task(self._call(scope, receive, reply.send), name="request")
         try:
             await self._until_deadline(app, invocation, alone)

@@ -31,12 +31,35 @@ def remaining() -> float | None:
     return invocation.deadline - asyncio.get_running_loop().time()
 
 
+def failure_response(status: int, kind: str, message: str) -> ASGIApp:
+    """Return an ASGI app that answers with an error as JSON: for apps that have no `failure_response` of their own."""
+
+    async def respond(scope: Scope, receive: Receive, send: Send) -> None:
+        invocation = current.get()
+        request_id = invocation.ledger.request_id if invocation else ""
+        error = {"type": kind, "message": message, "request_id": request_id}
+        body = b"" if scope["method"] == "HEAD" else json.dumps({"error": error}).encode()
+        headers = [(b"content-type", b"application/json"), (b"x-request-id", request_id.encode())]
+        if body:
+            headers.append((b"content-length", b"%d" % len(body)))
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body, "more_body": False})
+
+    return respond
+
+
+async def _nothing() -> Message:
+    return {"type": "http.disconnect"}
+
+
 class Reply:
     """The app's way out. It lets no conflict pass as a success, and nothing pass after the deadline's answer."""
 
-    def __init__(self, invocation: Invocation, send: Send, *, whole: bool) -> None:
-        self._invocation, self._send = invocation, send
-        self._whole = whole  # nothing leaves before the last byte is there: then it can still be replaced
+    def __init__(
+        self, invocation: Invocation, send: Send, fail: Callable[[int, str, str], ASGIApp], scope: Scope
+    ) -> None:
+        self._invocation, self._send, self._failure, self._scope = invocation, send, fail, scope
+        self._whole = invocation.whole  # nothing leaves before the last byte is there: then it can still be replaced
         self._held: list[Message] = []
         self._status, self._last, self._started, self._ended = 0, False, False, False
 
@@ -56,13 +79,24 @@ class Reply:
         if self._started or self._ended:
             self._ended = True
             return
-        ledger = self._invocation.ledger
-        error = {"type": kind, "message": message, "request_id": ledger.request_id}
-        body = json.dumps({"error": error}).encode()
-        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
-        self._status, self._ended, ledger.status = status, True, status
-        await self._send({"type": "http.response.start", "status": status, "headers": headers})
-        await self._send({"type": "http.response.body", "body": body, "more_body": False})
+        self._status, self._ended, self._invocation.ledger.status = status, True, status
+        for sent in await self._rendered(status, kind, message):
+            await self._send(sent)
+
+    async def _rendered(self, status: int, kind: str, message: str) -> list[Message]:
+        """The whole answer before any of it is sent: the app's own way to render it may fail too."""
+        messages: list[Message] = []
+
+        async def collect(each: Message) -> None:
+            messages.append(each)
+
+        try:
+            await self._failure(status, kind, message)(self._scope, _nothing, collect)
+        except Exception:
+            logger.exception("request %s: the app failed to render its failure", self._invocation.ledger.request_id)
+            messages.clear()
+            await failure_response(status, kind, message)(self._scope, _nothing, collect)
+        return messages
 
     async def _let_go(self) -> None:
         if not self._started and await self._replaced(self._status):

@@ -33,12 +33,61 @@ def http(sent: str, stage: str, domain: str = "abc.execute-api.eu-central-1.amaz
     return event
 
 
+def found(event: dict[str, Any], resource: str, **parameters: str) -> dict[str, Any]:
+    """The event with the resource, or the route, that the gateway found for it."""
+    name, value = ("routeKey", f"ANY {resource}") if event.get("version") == "2.0" else ("resource", resource)
+    return {**event, name: value, "pathParameters": parameters or None}
+
+
+def mapped(path: str, proxy: str, stage: str = "dev") -> dict[str, Any]:
+    """A REST API behind a custom domain's base path: both of its paths have it, the parameter has not."""
+    return found(rest(path, stage, path, CUSTOM), "/{proxy+}", proxy=proxy)
+
+
 def http_1_0(path: str, stage: str, sent: str) -> dict[str, Any]:
     return {**rest(path, stage, sent), "version": "1.0"}
 
 
 CUSTOM = "api.example.com"
 CASES = {
+    "REST, base path": (mapped("/agents/v1/x", "v1/x"), "/v1/x", "/agents"),
+    "REST, base path of two steps": (mapped("/our/agents/v1/x", "v1/x"), "/v1/x", "/our/agents"),
+    "REST, base path and stage, as a mapping without a stage has it": (
+        mapped("/agents/dev/v1/x", "v1/x"),
+        "/v1/x",
+        "/agents/dev",
+    ),
+    "REST, a domain without a base path, and the stage": (mapped("/dev/v1/x", "v1/x"), "/v1/x", "/dev"),
+    "REST, base path with the name of the stage": (mapped("/dev/dev/x", "dev/x"), "/dev/x", "/dev"),
+    "REST, base path, escaped": (mapped("/agents/a%20b/x", "a b/x"), "/a b/x", "/agents"),
+    "REST, base path, a slash at the end": (mapped("/agents/v1/x/", "v1/x"), "/v1/x/", "/agents"),
+    "REST, base path that is also a step": (mapped("/v1/v1/v1", "v1/v1"), "/v1/v1", "/v1"),
+    "REST, base path, another resource": (
+        found(rest("/agents/v1/responses/r1/x", "dev", "/agents/v1/responses/r1/x", CUSTOM), "/v1/responses/{id}/{p+}")
+        | {"pathParameters": {"id": "r1", "p": "x"}},
+        "/v1/responses/r1/x",
+        "/agents",
+    ),
+    "REST, base path, no parameters": (
+        found(rest("/agents/health", "dev", "/agents/health", CUSTOM), "/health"),
+        "/health",
+        "/agents",
+    ),
+    "REST, base path, its root": (found(rest("/agents", "dev", "/agents", CUSTOM), "/"), "/", "/agents"),
+    "REST, a parameter that is not there": (found(rest("/v1/x", "dev", "/dev/v1/x"), "/{p+}"), "/v1/x", "/dev"),
+    "REST, a context that has the resource for the path": (rest("/v1/x", "Prod", "/{proxy+}"), "/v1/x", ""),
+    "HTTP, base path": (
+        found(http("/agents/v1/x", "$default", CUSTOM), "/{proxy+}", proxy="v1/x"),
+        "/v1/x",
+        "/agents",
+    ),
+    "HTTP, base path and stage": (
+        found(http("/agents/dev/v1/x", "dev", CUSTOM), "/{proxy+}", proxy="v1/x"),
+        "/v1/x",
+        "/agents/dev",
+    ),
+    "HTTP, its own routes": (found(http("/dev/v1/x", "dev"), "/v1/{proxy+}", proxy="x"), "/v1/x", "/dev"),
+    "HTTP, payload 1.0, base path": ({**mapped("/agents/v1/x", "v1/x"), "version": "1.0"}, "/v1/x", "/agents"),
     "REST": (rest("/v1/x", "dev", "/dev/v1/x"), "/v1/x", "/dev"),
     "REST, its root": (rest("/", "dev", "/dev/"), "/", "/dev"),
     "REST, its root without a slash": (rest("/", "dev", "/dev"), "/", "/dev"),
