@@ -128,7 +128,7 @@ def test_bad_input_is_named(service: Service, body: Any, status: int, kind: str,
 
 def test_other_paths_and_methods(service: Service) -> None:
     assert service.get("/completion")[1]["error"]["type"] == "method_not_allowed"
-    assert service.handler(http_event("GET", "/completion"), None)["headers"]["allow"] == "POST"
+    assert service.handler(http_event("GET", "/completion"), None)["headers"]["allow"] == "POST, OPTIONS"
     assert service.get("/nothing")[0] == 404
     assert service.get("/health") == (200, {"status": "ok"})
 

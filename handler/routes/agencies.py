@@ -8,9 +8,10 @@ from fastapi import APIRouter
 from handler import catalogue
 from handler.error_answers import RESPONSES
 from handler.errors import AgencyMisconfigured, AgencyNotConfigured
+from handler.routes.strict import StrictRoute
 
 logger = logging.getLogger(__name__)
-router = APIRouter(responses=RESPONSES)
+router = APIRouter(responses=RESPONSES, route_class=StrictRoute)
 
 
 @router.get("/agencies")

@@ -13,8 +13,9 @@ from handler.protocol.request import CreateResponse
 from handler.protocol.resource import FINAL, answered
 from handler.records import Kept
 from handler.routes.service import Call, IdempotencyKey, once
+from handler.routes.strict import StrictRoute
 
-router = APIRouter(responses=RESPONSES)
+router = APIRouter(responses=RESPONSES, route_class=StrictRoute)
 
 
 def _speakable(text: str) -> str:

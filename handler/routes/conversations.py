@@ -13,8 +13,9 @@ from handler.protocol.request import Body, Metadata
 from handler.records import Turn
 from handler.routes.pages import Page, page
 from handler.routes.service import Call
+from handler.routes.strict import StrictRoute
 
-router = APIRouter(prefix="/v1/conversations", responses=V1_RESPONSES)
+router = APIRouter(prefix="/v1/conversations", responses=V1_RESPONSES, route_class=StrictRoute)
 
 
 class NewItems(Body):

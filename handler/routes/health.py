@@ -3,8 +3,9 @@
 from fastapi import APIRouter
 
 from handler.error_answers import RESPONSES
+from handler.routes.strict import StrictRoute
 
-router = APIRouter(responses=RESPONSES)
+router = APIRouter(responses=RESPONSES, route_class=StrictRoute)
 
 
 @router.get("/health")

@@ -7,8 +7,9 @@ from fastapi import APIRouter
 from handler import catalogue
 from handler.error_answers import V1_RESPONSES
 from handler.errors import NotFound
+from handler.routes.strict import StrictRoute
 
-router = APIRouter(prefix="/v1/models", responses=V1_RESPONSES)
+router = APIRouter(prefix="/v1/models", responses=V1_RESPONSES, route_class=StrictRoute)
 
 
 @router.get("")

@@ -12,8 +12,9 @@ from handler.protocol.stream import EventStream, resumable
 from handler.records import Kept
 from handler.routes.pages import Page, page
 from handler.routes.service import Call, IdempotencyKey, once
+from handler.routes.strict import StrictRoute
 
-router = APIRouter(prefix="/v1/responses", responses=V1_RESPONSES)
+router = APIRouter(prefix="/v1/responses", responses=V1_RESPONSES, route_class=StrictRoute)
 
 
 _STREAM: dict[int | str, dict[str, Any]] = {
