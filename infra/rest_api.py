@@ -11,12 +11,10 @@ from constructs import Construct
 from infra.environments import Environment
 from infra.firewall import Firewall
 from infra.function import AgencyFunction, log_group
+from infra.gateway_errors import answer_errors
 from infra.refusals import refuse_mixed
 
-# What the gateway says itself, as OpenAI's clients read it. They repeat a POST that got a 5xx: agents may have worked.
-_ERROR = '{"error": {"message": $context.error.messageString, "type": "%s", "param": null, "code": "%s"}}'
 _TLS = {"regional": "SecurityPolicy_TLS13_1_2_PFS_PQ_2025_09", "edge": "SecurityPolicy_TLS12_2018_EDGE"}
-_GATEWAY = "$context.error.responseType"
 _LOG_POLICY = "Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs"
 _LOGGED = {  # nothing that a caller writes freely: the gateway does not escape it
     "request_id": "$context.requestId",
@@ -56,7 +54,7 @@ class RestApi(Construct):
         )
         self.api.node.try_remove_child("Endpoint")  # an output of CDK's own, beside ours
         self._require_tls_1_2()
-        self._answer_errors()
+        answer_errors(self.api, environment)
         self._acknowledge()
         self.url = self._with_domain() if environment.domain_name else self.api.url.rstrip("/")
         if environment.waf:
@@ -96,19 +94,6 @@ class RestApi(Construct):
         assert isinstance(resource, gateway.CfnRestApi)
         resource.security_policy = _TLS[self._environment.endpoint]
         resource.endpoint_access_mode = "BASIC"
-
-    def _answer_errors(self) -> None:
-        for name, type_, kind, headers in (
-            ("DEFAULT_4XX", gateway.ResponseType.DEFAULT_4_XX, "invalid_request_error", {}),
-            ("DEFAULT_5XX", gateway.ResponseType.DEFAULT_5_XX, "server_error", {"x-should-retry": "'false'"}),
-            ("THROTTLED", gateway.ResponseType.THROTTLED, "rate_limit_error", {"retry-after": "'1'"}),
-        ):
-            self.api.add_gateway_response(
-                name,
-                type=type_,
-                templates={"application/json": _ERROR % (kind, _GATEWAY)},
-                response_headers={"access-control-allow-origin": "'*'", **headers},  # nothing in it is anybody's
-            )
 
     def _with_domain(self) -> str:
         domain = self.api.add_domain_name(

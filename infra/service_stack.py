@@ -19,11 +19,12 @@ class ServiceStack(Stack):
         queue = RunQueue(self, "Queue", environment=environment)
         functions = Functions(self, environment=environment, data=data, queue=queue)
         api = RestApi(self, "Gateway", environment=environment)
-        api.add("GET", "/health", functions.api, is_open=True)
+        for method in ("GET", "HEAD"):
+            api.add(method, "/health", functions.api, is_open=True)
         api.add("POST", "/v1/responses", functions.stream, streams=environment.streaming)
         api.add("GET", "/v1/responses/{id}", functions.stream, streams=environment.streaming)
         # All methods of each path are said: which ones fall back to the proxy, gateways and emulators see differently.
-        for path in ("/v1/responses", "/v1/responses/{id}", "/v1/responses/{id}/{proxy+}", "/{proxy+}"):
+        for path in ("/", "/health", "/v1/responses", "/v1/responses/{id}", "/v1/responses/{id}/{proxy+}", "/{proxy+}"):
             api.add("ANY", path, functions.api)
         monitoring = Monitoring(self, "Monitoring", environment=environment, api=api, functions=functions, queue=queue)
 

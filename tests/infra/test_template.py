@@ -10,7 +10,7 @@ from tests.infra.assembly import ROOT, Assembly, synth
 
 FUNCTIONS = ("ApiFunction", "StreamFunction", "WorkerFunction", "SweepFunction")
 STORE = ["dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query", "dynamodb:PutItem", "dynamodb:DeleteItem"]
-OPEN = {("GET", "/health")}
+OPEN = {("GET", "/health"), ("HEAD", "/health")}
 
 
 @pytest.fixture(scope="module")
@@ -260,6 +260,8 @@ def test_what_nobody_can_work_on_ends_among_the_dead_letters(dev: Assembly) -> N
     (mapping,) = dev.of_type("AWS::Lambda::EventSourceMapping").values()
     assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
     assert mapping["ScalingConfig"]["MaximumConcurrency"] == 5
+    # Reserved concurrency is an option: of a new account's 10 in all, 10 must stay unreserved.
+    assert "ReservedConcurrentExecutions" not in dev.text()
     assert queue["RedrivePolicy"]["maxReceiveCount"] >= 5  # what is throttled counts too
     assert all(each["SqsManagedSseEnabled"] for each in queues.values())
 
@@ -283,6 +285,9 @@ def test_the_routes_and_who_answers_them(dev: Assembly) -> None:
     }
     assert answers == {
         ("GET", "/health"): "Api",
+        ("HEAD", "/health"): "Api",
+        ("ANY", "/health"): "Api",
+        ("ANY", "/"): "Api",
         ("POST", "/v1/responses"): "Stream",
         ("GET", "/v1/responses/{id}"): "Stream",
         ("ANY", "/v1/responses/{id}"): "Api",
@@ -342,12 +347,50 @@ def test_the_address_is_regional_throttled_logged_and_asks_for_tls_1_2(dev: Asse
     assert not {"authorization", "header"} & set(json.dumps(logged).lower().split("."))
 
 
+NAMED = {
+    *("ACCESS_DENIED", "EXPIRED_TOKEN", "INVALID_API_KEY", "INVALID_SIGNATURE", "MISSING_AUTHENTICATION_TOKEN"),
+    *("UNAUTHORIZED", "THROTTLED", "QUOTA_EXCEEDED", "REQUEST_TOO_LARGE", "RESOURCE_NOT_FOUND"),
+    *("UNSUPPORTED_MEDIA_TYPE", "WAF_FILTERED", "INTEGRATION_TIMEOUT", "DEFAULT_4XX", "DEFAULT_5XX"),
+}
+
+
+def gateway_errors(assembly: Assembly) -> dict[str, dict[str, Any]]:
+    found = assembly.of_type("AWS::ApiGateway::GatewayResponse").values()
+    return {each["ResponseType"]: each for each in found}
+
+
 def test_errors_of_the_gateway_read_like_ours(dev: Assembly) -> None:
-    answers = dev.of_type("AWS::ApiGateway::GatewayResponse").values()
-    assert {each["ResponseType"] for each in answers} == {"DEFAULT_4XX", "DEFAULT_5XX", "THROTTLED"}
-    for each in answers:
-        text = each["ResponseTemplates"]["application/json"].replace("$context.error.messageString", '"late"')
-        assert set(json.loads(text)["error"]) == {"message", "type", "param", "code"}
+    answers = gateway_errors(dev)
+    assert answers.keys() == NAMED
+    for name, each in answers.items():
+        error = json.loads(each["ResponseTemplates"]["application/json"])["error"]
+        assert error.keys() == {"message", "type", "param", "code", "request_id"}
+        assert error["code"] == error["code"].lower()
+        assert error["message"].removesuffix(".")
+        headers = each["ResponseParameters"]
+        assert headers["gatewayresponse.header.x-request-id"] == "context.requestId"
+        assert error["request_id"] == "$context.requestId"
+        assert ("gatewayresponse.header.retry-after" in headers) == (error["type"] == "rate_limit_error")
+        assert ("gatewayresponse.header.x-should-retry" in headers) == (error["type"] == "server_error")
+        assert not [header for header in headers if "access-control" in header], name  # no page may call
+
+
+@pytest.mark.parametrize(
+    ("origins", "allowed"),
+    [("https://App.example.com", "'https://app.example.com'"), ("https://a.example.com, https://b.example.com", "'*'")],
+)
+def test_an_allowed_page_reads_the_errors_of_the_gateway(origins: str, allowed: str) -> None:
+    for each in gateway_errors(synth(variables={"CORS_ORIGINS": origins})).values():
+        headers = each["ResponseParameters"]
+        assert headers["gatewayresponse.header.access-control-allow-origin"] == allowed
+        assert "x-request-id" in headers["gatewayresponse.header.access-control-expose-headers"]
+
+
+def test_no_path_is_left_to_the_gateway(dev: Assembly) -> None:
+    """Of a resource with GET alone it would answer POST and OPTIONS itself: 403, as if a token were missing."""
+    there = routes(dev)
+    assert {path for _, path in there} == {path for method, path in there if method == "ANY"}
+    assert {"/", "/{proxy+}"} <= {path for _, path in there}
 
 
 def test_a_domain_takes_the_place_of_the_default_address() -> None:
