@@ -2,6 +2,7 @@
 
 ServiceError
  ├─ InvalidRequest           what was sent cannot be done
+ │   └─ InvalidJSON          what was sent cannot be read
  ├─ UnsupportedParameter     it could be elsewhere, but is not done here
  ├─ Unauthenticated          nobody
  │   ├─ UnknownCaller        nobody that is known
@@ -46,6 +47,12 @@ class InvalidRequest(ServiceError):
     """What was sent does not fit together, or not what is there."""
 
     status, kind = 400, "invalid_request"
+
+
+class InvalidJSON(InvalidRequest):
+    """The body is not JSON."""
+
+    kind = "invalid_json"
 
 
 class UnsupportedParameter(ServiceError):

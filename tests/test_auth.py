@@ -12,8 +12,8 @@ import pytest
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 
-from handler import body_limit
 from handler.auth import Authentication, caller_of
+from handler.protocol import bounds
 from handler.routes.service import Call
 from handler.settings import ConfigurationError, Settings, get_settings
 from tests.asgi import Headers, ask
@@ -246,13 +246,13 @@ def test_without_a_key_every_route_is_a_401_but_health(service_app: Callable[...
 
 def test_nobody_without_a_key_makes_us_read_a_body(service_app: Callable[..., FastAPI]) -> None:
     app = service_app(API_KEYS=pairs())
-    huge = b"x" * (body_limit.LIMIT + 1)
+    huge = b"x" * (bounds.BODY + 1)
     assert ask(app, "/completion", method="POST", body=huge).status == 401
     assert ask(app, "/completion", bearer(KEYS["bob"]), "POST", huge).status == 413
 
 
 def test_the_body_limit_leaves_room_in_lambdas_six_megabytes(service_app: Callable[..., FastAPI]) -> None:
-    assert body_limit.LIMIT == 5_000_000
+    assert bounds.BODY == 5_000_000
     answer = ask(service_app(), "/completion", method="POST", body=b" " * 5_000_001)
     assert (answer.status, answer.body["error"]["message"]) == (413, "The body is over 5,000,000 bytes.")
     assert ask(service_app(), "/completion", method="POST", body=b" " * 5_000_000).status == 400

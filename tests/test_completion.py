@@ -113,7 +113,8 @@ BAD = [
     ({"message": "x", "agency": "nobody"}, 404, "not_found", "nobody"),
     ({"message": "x", "agent": "Nobody"}, 404, "not_found", "Nobody"),
     ({"message": "x" * 5_000_001}, 413, "payload_too_large", "5,000,000"),
-    ('{"message": ' + "[" * 100_000, 400, "invalid_json", ""),
+    ('{"message": ' + "[" * 100_000, 400, "invalid_request", "50,000"),
+    ('{"message": ' + "[" * 100, 400, "invalid_request", "64"),
 ]
 
 

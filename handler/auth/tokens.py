@@ -12,6 +12,7 @@ from handler.errors import Unauthenticated, UnknownCaller
 from handler.settings import ConfigurationError, Settings
 
 _LEEWAY = 30  # seconds that two clocks may differ
+_LONGEST = 16_384  # bytes of a token: gateways take less, and each part of it is decoded and parsed
 
 
 class Tokens:
@@ -26,6 +27,8 @@ class Tokens:
         token = bearer(scope)
         if not token:
             raise Unauthenticated("A token is needed: send the header `Authorization: Bearer TOKEN`.")
+        if len(token) > _LONGEST:
+            raise UnknownCaller("This token is not valid here.")
         try:
             key = await self._issuer.key(jwt.get_unverified_header(token).get("kid"))
             subject = self._claims(token, key)["sub"] if key else ""

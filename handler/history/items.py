@@ -144,7 +144,7 @@ def _call(item: Item) -> Item:
     core = {
         "type": "function_call",
         "call_id": item.get("call_id"),
-        "name": _NAME.sub("_", name)[:64],
+        "name": _NAME.sub("_", name[:64]),
         "arguments": _arguments(item.get("arguments")),
     }
     if item.get("namespace"):

@@ -14,8 +14,11 @@ from typing import Any
 
 from openai.types import responses
 from pydantic import BaseModel, ValidationError
+from pydantic_core import to_json
 
 from handler.errors import InvalidRequest, UnsupportedParameter
+from handler.protocol import bounds
+from handler.protocol.bounds import InputBudget
 from handler.protocol.output import Item, new_id
 
 #: their models in openai.types.responses, each of which is imported when one is sent
@@ -44,8 +47,13 @@ def read_items(given: str | Sequence[Any], param: str = "input") -> list[Item]:
         InvalidRequest, UnsupportedParameter: names the item and the field.
     """
     if isinstance(given, str):  # as most requests have it: nothing to check, and nothing to import for that
-        return [_kept({"role": "user"}, [{"type": "input_text", "text": given}])]
-    return [_item(item, f"{param}[{number}]") for number, item in enumerate(given)]
+        return [_fitting(_kept({"role": "user"}, [{"type": "input_text", "text": given}]), param)]
+    if len(given) > bounds.ITEMS:
+        raise bounds.over(param, "items", bounds.ITEMS)
+    budget = InputBudget()
+    return [
+        _fitting(_item(item, f"{param}[{number}]", budget), f"{param}[{number}]") for number, item in enumerate(given)
+    ]
 
 
 def for_agents(items: Sequence[Item]) -> list[Item]:
@@ -90,24 +98,50 @@ def packed(summary: str, last: Sequence[Item]) -> Item:
     }
 
 
-def unpacked(item: Item, param: str) -> list[Item]:
-    """The items of a compaction, the summary first, as a message."""
-    version, _, content = item["encrypted_content"].partition(".")
+def unpacked(item: Item, param: str, budget: InputBudget | None = None, level: int = 1) -> list[Item]:
+    """Return the items of a compaction, the summary first, as a message; those of compactions within it, in its place.
+
+    Raises:
+        InvalidRequest: it was not made here, or it is over a bound.
+    """
+    budget = budget or InputBudget()
+    if level > bounds.COMPACTIONS:
+        raise bounds.over(param, "levels of compactions", bounds.COMPACTIONS)
     try:
-        if version != "v1":
-            raise ValueError(version)
-        unzip = zlib.decompressobj()
-        text = unzip.decompress(base64.urlsafe_b64decode(content), 20_000_000)
-        if unzip.unconsumed_tail:
-            raise ValueError("too large")
-        held = json.loads(text)
+        held = json.loads(_unzipped(item["encrypted_content"], param, budget))
         summary, last = held["summary"], held["last"]
-        told = {"role": "developer", "content": f"Summary of the conversation so far:\n{summary}"}
-        return read_items([told, *last], f"{param}.last")
+        if not isinstance(last, list):
+            raise TypeError(last)
+        to_json(held)  # refuses halves of surrogate pairs, as those of a body are
     except (ValueError, KeyError, TypeError, binascii.Error, zlib.error, RecursionError):
-        raise InvalidRequest(
-            "This compaction was not made by POST /v1/responses/compact here.", param=f"{param}.encrypted_content"
-        ) from None
+        raise InvalidRequest("This compaction was not made by POST /v1/responses/compact here.", param=param) from None
+    items = [
+        _message({"role": "developer", "content": f"Summary of the conversation so far:\n{summary}"}, param, budget)
+    ]
+    for each in last:
+        if isinstance(each, dict) and each.get("type") == "compaction":
+            budget.take_item(param)
+            items += unpacked(_compaction(each, param), param, budget, level + 1)
+        else:
+            items.append(_item(each, param, budget))
+    return items
+
+
+def _compaction(given: Item, param: str) -> Item:
+    return _checked(_ITEMS["compaction"], {**_DEFAULTS["compaction"], **given}, param)
+
+
+def _unzipped(content: str, param: str, budget: InputBudget) -> bytes:
+    version, _, packed = content.partition(".")
+    if version != "v1":
+        raise ValueError(version)
+    unzip, most = zlib.decompressobj(), len(packed) + budget.expansion
+    text = unzip.decompress(base64.urlsafe_b64decode(packed), most)
+    if unzip.unconsumed_tail:
+        raise bounds.over(param, "bytes that the compactions unpack to, beyond their own length", bounds.EXPANSION)
+    budget.expansion = min(budget.expansion, most - len(text))
+    bounds.check_structure(text, param)
+    return text
 
 
 def text_of(content: str | Sequence[Item] | None) -> str:
@@ -117,31 +151,36 @@ def text_of(content: str | Sequence[Item] | None) -> str:
     return "".join(str(part.get("text") or part.get("refusal") or "") for part in content)
 
 
-def _item(given: Any, param: str) -> Item:
+def _item(given: Any, param: str, budget: InputBudget) -> Item:
+    budget.take_item(param)
     if not isinstance(given, dict):
         raise InvalidRequest("An item is an object.", param=param)
     kind = given.get("type") or ("message" if "role" in given else None)
     if kind == "message":
-        return _message(given, param)
+        return _message(given, param, budget)
     if not isinstance(kind, str) or kind not in _ITEMS:
-        raise UnsupportedParameter(f"Items of type {kind!r} are not supported.", param=f"{param}.type")
-    item = _checked(_ITEMS[kind], {**_DEFAULTS.get(kind, {}), **given}, param)
-    if isinstance(item.get("output"), list):
-        item["output"] = _parts(item["output"], _HEARD, f"{param}.output")
+        raise UnsupportedParameter(f"Items of type {_named(kind)} are not supported.", param=f"{param}.type")
+    output = given.get("output")
+    outline = {"output": ""} if isinstance(output, list) else {}
+    item = _checked(_ITEMS[kind], {**_DEFAULTS.get(kind, {}), **given, **outline}, param)
+    if isinstance(output, list):
+        item["output"] = _parts(output, _HEARD, f"{param}.output", budget)
     if kind == "compaction":
-        unpacked(item, param)
+        unpacked(item, f"{param}.encrypted_content", budget)
+    if kind == "function_call":
+        bounds.check_structure(item["arguments"].encode(), f"{param}.arguments")
     status = {} if kind == "compaction" else {"status": item.get("status") or "completed"}
     return {**item, "id": new_id(kind), **status}
 
 
-def _message(given: Item, param: str) -> Item:
+def _message(given: Item, param: str, budget: InputBudget) -> Item:
     role, content = given.get("role"), given.get("content")
     spoken = role == "assistant"
     if isinstance(content, str):
         content = [{"type": "output_text" if spoken else "input_text", "text": content}]
     if not isinstance(content, list):
         raise InvalidRequest("The content is a text or a list of parts.", param=f"{param}.content")
-    parts = _parts(content, {**_HEARD, **_SPOKEN} if spoken else _HEARD, f"{param}.content")
+    parts = _parts(content, {**_HEARD, **_SPOKEN} if spoken else _HEARD, f"{param}.content", budget)
     if spoken:  # the framework's other dialect, Chat Completions, knows no other part of an assistant's message
         parts = [
             {**_DEFAULTS["output_text"], **part, "type": "output_text"} if "text" in part else part for part in parts
@@ -155,14 +194,15 @@ def _kept(message: Item, parts: list[Item]) -> Item:
     return {**message, "id": new_id("message"), "type": "message", "status": "completed", "content": parts}
 
 
-def _parts(given: list[Any], kinds: dict[str, str], param: str) -> list[Item]:
+def _parts(given: list[Any], kinds: dict[str, str], param: str, budget: InputBudget) -> list[Item]:
+    budget.take_parts(len(given), param)
     return [_part(part, kinds, f"{param}[{number}]") for number, part in enumerate(given)]
 
 
 def _part(given: Any, kinds: dict[str, str], param: str) -> Item:
     kind = given.get("type") if isinstance(given, dict) else None
     if not isinstance(kind, str) or kind not in kinds:
-        raise UnsupportedParameter(f"Content of type {kind!r} is not supported here.", param=f"{param}.type")
+        raise UnsupportedParameter(f"Content of type {_named(kind)} is not supported here.", param=f"{param}.type")
     part = _checked(kinds[kind], {**_DEFAULTS.get(kind, {}), **given}, param)
     for name in ("file_id", "file_url"):
         if part.get(name) is not None:
@@ -176,8 +216,25 @@ def _part(given: Any, kinds: dict[str, str], param: str) -> Item:
     return part
 
 
+def _fitting(item: Item, param: str) -> Item:
+    """Refuse an item that could never be read back."""
+    if (found := bounds.size(item)) > bounds.RESOURCE:
+        raise InvalidRequest(
+            f"The item takes {found:,} bytes in an answer, where quotes and backslashes are escaped: at most "
+            f"{bounds.RESOURCE:,} can be read back.",
+            param=param,
+        )
+    return item
+
+
+def _named(kind: Any) -> str:
+    """Return a type as it was sent, or the beginning of it."""
+    return repr(kind[:99] if isinstance(kind, str) else type(kind).__name__)
+
+
 def _checked(name: str, given: Item, param: str) -> Item:
     model: type[BaseModel] = attrgetter(name)(responses)
+    _bounded(given, param)
     try:
         checked = model.model_validate(given, strict=True)
     except ValidationError as error:
@@ -186,3 +243,15 @@ def _checked(name: str, given: Item, param: str) -> Item:
         raise InvalidRequest(first["msg"], param=f"{param}.{field}") from None
     known = set(model.model_fields)
     return {key: value for key, value in checked.model_dump(mode="json", exclude_none=True).items() if key in known}
+
+
+def _bounded(given: Item, param: str) -> None:
+    """Refuse long lists, for each of whose entries a checker would keep errors, and long names."""
+    if len(given) > bounds.KEYS:
+        raise bounds.over(param, "fields", bounds.KEYS)
+    for name, value in given.items():
+        if isinstance(value, list | dict) and len(value) > bounds.PART_LISTS:
+            raise bounds.over(f"{param}.{name[:99]}", "entries", bounds.PART_LISTS)
+    for name in ("call_id", "name"):
+        if isinstance(given.get(name), str) and len(given[name]) > bounds.NAME:
+            raise bounds.over(f"{param}.{name}", "characters", bounds.NAME)

@@ -1,12 +1,15 @@
 """POST /v1/responses: what may be asked. What is not supported is refused by name, never ignored."""
 
 import json
+from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from openai.types.responses import FunctionTool
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic_core import PydanticSerializationError, to_json
 
 from handler.errors import InvalidRequest, UnsupportedParameter
+from handler.protocol import bounds
 from handler.protocol.sent import Sent
 
 if TYPE_CHECKING:
@@ -26,7 +29,6 @@ _FIXED: dict[str, tuple[Any, ...]] = {
     "frequency_penalty": (0,),
     "stream_options": ({}, {"include_obfuscation": False}),
 }
-_DEEPEST = 64  # levels of JSON; whatever reads it later may be recursive
 
 Text = Annotated[str, StringConstraints(min_length=1)]
 Metadata = Annotated[
@@ -59,13 +61,17 @@ class Body(BaseModel):
     def _sendable(cls, given: Any) -> Any:
         if not isinstance(given, dict):
             return given  # no JSON, or no object: that is said elsewhere
-        _refuse_depth(given, _DEEPEST)
+        if len(given) > bounds.KEYS:  # a checker would list each of them as an error of its own
+            raise bounds.over(None, "parameters", bounds.KEYS)
+        for name, value in given.items():
+            if isinstance(value, dict) and len(value) > bounds.KEYS:
+                raise bounds.over(name, "entries", bounds.KEYS)
         try:
-            json.dumps(given, ensure_ascii=False, allow_nan=False).encode()
-        except UnicodeEncodeError:
+            text = to_json(given, inf_nan_mode="constants")
+        except PydanticSerializationError:
             raise InvalidRequest("The body has half of a surrogate pair, which is no character.") from None
-        except ValueError:
-            raise InvalidRequest("NaN and Infinity are no JSON.") from None
+        if b"NaN" in text or b"Infinity" in text:
+            _refuse_infinite(given)
         return given
 
 
@@ -138,10 +144,20 @@ class CreateResponse(CompactRequest):
         """Kept, unless the client says no."""
         return self.store is not False
 
-    @property
+    @cached_property
     def functions(self) -> "list[FunctionTool]":
-        """The declared tools; other kinds than functions are refused."""
-        return [_function(tool, f"tools[{number}]") for number, tool in enumerate(self.tools or [])]
+        """The declared tools; other kinds than functions are refused, and what would become too much of them."""
+        tools = self.tools or []
+        if len(tools) > bounds.TOOLS:
+            raise bounds.over("tools", "tools", bounds.TOOLS)
+        functions = [_function(tool, f"tools[{number}]") for number, tool in enumerate(tools)]
+        schemas = [
+            (tool.parameters, bool(tool.strict), f"tools[{number}].parameters") for number, tool in enumerate(functions)
+        ]
+        bounds.check_schemas(
+            [*schemas, (getattr(self.text and self.text.format, "schema_", None), False, "text.format")]
+        )
+        return functions
 
     @property
     def conversation_id(self) -> str | None:
@@ -149,11 +165,11 @@ class CreateResponse(CompactRequest):
         return self.conversation.id if isinstance(self.conversation, ConversationReference) else self.conversation
 
 
-def _refuse_depth(value: Any, left: int) -> None:
-    if not left:
-        raise InvalidRequest(f"The body is nested more than {_DEEPEST} deep.")
-    for each in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
-        _refuse_depth(each, left - 1)
+def _refuse_infinite(given: Any) -> None:
+    try:
+        json.dumps(given, allow_nan=False)
+    except ValueError:
+        raise InvalidRequest("NaN and Infinity are no JSON.") from None
 
 
 def _refuse_extra(model: BaseModel | None, name: str) -> None:
@@ -166,7 +182,7 @@ def _function(tool: dict[str, Any], param: str) -> "FunctionTool":
     if tool.get("type") != "function":
         raise UnsupportedParameter(f"Tools of type {tool.get('type')!r} are not supported.", param=f"{param}.type")
     name = tool.get("name")
-    if not isinstance(name, str) or not name.replace("_", "").replace("-", "").isalnum() or len(name) > 64:
+    if not isinstance(name, str) or len(name) > 64 or not name.replace("_", "").replace("-", "").isalnum():
         raise InvalidRequest("A function's name is 1 to 64 letters, digits, _ and -.", param=f"{param}.name")
     for field, kind in (("description", str), ("parameters", dict), ("strict", bool)):
         if tool.get(field) is not None and not isinstance(tool[field], kind):

@@ -4,13 +4,12 @@ import asyncio
 import math
 import time
 from collections.abc import AsyncIterator, Collection, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from handler.errors import NotFound, StoreUnavailable
 from handler.event_loop import remaining
-from handler.protocol.output import Item, response_of
+from handler.protocol.output import Item
 from handler.protocol.resource import FINAL, Resource
 from handler.records.history import Place, forget, is_id
 from handler.store import ABSENT, Put, Store
@@ -105,20 +104,13 @@ class Responses:
         asked = Asked(body["request"], body["input"], body["start"], body["thread"])
         return Kept(body["response"], asked, place, record.version)
 
-    async def item(self, reference: Any, param: str) -> Item:
-        """The output item that an item reference means.
-
-        Raises:
-            NotFound: it is not there, or another owner's.
-        """
-        wanted = reference.get("id")
-        if isinstance(wanted, str):
-            with suppress(NotFound):
-                kept = await self.get(response_of(wanted))
-                output: list[Item] = kept.response["output"]
-                if found := [item for item in output if item["id"] == wanted]:
-                    return found[0]
-        raise NotFound(f"Item with id {str(wanted)[:99]!r} not found.", param=f"{param}.id")
+    async def output(self, response_id: str) -> list[Item]:
+        """Return the output items of a response; none if it is not there, or another owner's."""
+        try:
+            items: list[Item] = (await self.get(response_id)).response["output"]
+        except NotFound:
+            return []
+        return items
 
     async def final(self, response_id: str, seconds: float = math.inf) -> Kept:
         """One response, when it does not change any more; or as it is after so long, or when the invocation ends."""

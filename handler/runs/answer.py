@@ -57,15 +57,15 @@ class Answer:
 class Desk:
     """An agency that is ready to answer.
 
-    history: what its agents remember. given: the client's input items. starters: the folder with the owner's cached
-    answers to conversation starters, where this run may use them.
+    history: what its agents remember. given: the client's input as they take it. starters: the folder with the owner's
+    cached answers to conversation starters, where this run may use them.
     """
 
     starters: Path | None = None
 
     def __init__(self, agency: "Agency", entry: str, seam: Seam, history: list[Item], given: Sequence[Item]) -> None:
         self._agency, self._entry, self._seam = agency, entry, seam
-        self._given, self._before = for_agents(given), len(history)
+        self._given, self._before = list(given), len(history)
         agency.thread_manager.replace_messages(history)
 
     def count_not_replayed(self) -> None:

@@ -28,7 +28,7 @@ from handler.errors import (
     again,
 )
 from handler.protocol import resource
-from handler.protocol.items import read_items
+from handler.protocol.items import for_agents, read_items
 from handler.protocol.output import new_id
 from handler.protocol.request import CompactRequest, CreateResponse
 from handler.queue import Queue, open_queue
@@ -46,6 +46,7 @@ from handler.records import (
 )
 from handler.records.responses import Asked
 from handler.runs.keeping import Keeping, new_lease
+from handler.runs.references import resolve_references
 from handler.runs.refusals import refuse_empty, refuse_loose_ends
 from handler.runs.run import MOST_ATTEMPTS, HandedOver, Run
 from handler.settings import Settings
@@ -196,9 +197,10 @@ class Runs:
 
         await self._models.refresh()
         name, entry, agency = build(request.model)
-        items = read_items(await self._referred(request.input, owner)) if request.input else []
+        responses = Responses(self.store, owner)
+        items = read_items(await resolve_references(responses, request.input)) if request.input else []
         if request.previous_response_id:
-            place = await _stands(Responses(self.store, owner), request.previous_response_id)
+            place = await _stands(responses, request.previous_response_id)
             items = [*(item for turn in await load_turns(self.store, place) for item in turn.items), *items]
         model = self._models.bare(agency.agents[entry], {entry: digest}, catalogue.entry(name).model)
         try:
@@ -227,9 +229,9 @@ class Runs:
         """A run that nobody knows of yet, and the changes that make it known; None: it will be made elsewhere, and
         nothing of the request has to be held against the agents, which take long to import.
         """
-        given, response_id = read_items(await self._referred(request.input, owner)), new_id("resp")
-        refuse_empty(given)
         conversations, responses = Conversations(self.store, owner), Responses(self.store, owner)
+        given, response_id = read_items(await resolve_references(responses, request.input)), new_id("resp")
+        refuse_empty(added := for_agents(given))
         conversation, background = None, bool(request.background)
         if wanted := thread or request.conversation_id:
             conversation = await conversations.wanted(wanted, create=thread is not None)
@@ -251,7 +253,7 @@ class Runs:
             changes = keeping.begin(response)
         if background and _asks_plainly(request):
             catalogue.check_model(request.model)
-            refuse_loose_ends(await load_history(self.store, place), given)
+            refuse_loose_ends(await load_history(self.store, place), given, added)
             return response_id, None, changes
         patience = math.inf if request.stream else self._settings.answer_seconds
         run = Run(response, bool(request.stream), keeping, durable=self.queue.durable, patience=patience)
@@ -296,18 +298,6 @@ class Runs:
         await journal.load()
         run.restore(told, journal.ids)
         return run
-
-    async def _referred(self, given: str | list[Any], owner: str) -> str | list[Any]:
-        """The input with what it only refers to: items that this owner was sent before."""
-        if isinstance(given, str):
-            return given
-        responses = Responses(self.store, owner)
-        return [
-            await responses.item(item, f"input[{number}]")
-            if isinstance(item, dict) and item.get("type") == "item_reference"
-            else item
-            for number, item in enumerate(given)
-        ]
 
 
 def _asks_plainly(request: CreateResponse) -> bool:

@@ -45,12 +45,13 @@ class Equipment:
         await mcp_servers.connect(agency.agents.values())
         refuse_clashes(agency, entry, request)
         history = await load_history(self._store, place)
-        refuse_loose_ends(history, given)
+        added = for_agents(given)
+        refuse_loose_ends(history, given, added)
         response_id, limits = run.response["id"], catalogue.entry(name)
         narrator = _narrator(run, request, agency)
         self._limit(run.meter, request, limits, self._models.is_free(agency, limits.model))
         store = self._store if request.stored else None
-        call_ids = UniqueIds([*history, *for_agents(given)])
+        call_ids = UniqueIds([*history, *added])
         journal = Journal(store, Responses(self._store, owner), response_id, call_ids)
         if run.keeping:
             run.keeping.asked = journal.asked
@@ -62,7 +63,7 @@ class Equipment:
         self._models.attach(agency, seam, script, limits.model)
         tools.install()
         actions.install()
-        run.desk = Desk(agency, entry, seam, history, given)
+        run.desk = Desk(agency, entry, seam, history, added)
         if (
             request.stored
             and not seam.asks_more

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 from handler.errors import InvalidRequest
 from handler.history import is_empty
-from handler.protocol.items import for_agents
 from handler.protocol.output import Item
 from handler.protocol.request import CreateResponse
 
@@ -26,11 +25,10 @@ def refuse_clashes(agency: "Agency", entry: str, request: CreateResponse) -> Non
     state = agency._agent_runtime_state.get(entry)
     own = {tool.name for tool in agency.agents[entry].tools}
     own |= {tool.name for tool in state.send_message_tools.values()} if state else set()
-    names = [tool.name for tool in request.functions]
-    for number, name in enumerate(names):
-        if name in own or name in names[:number]:
-            raise InvalidRequest(f"There is a tool {name!r} already: rename yours.", param=f"tools[{number}].name")
     for number, tool in enumerate(request.functions):
+        if tool.name in own:
+            raise InvalidRequest(f"There is a tool {tool.name!r} already: rename yours.", param=f"tools[{number}].name")
+        own.add(tool.name)
         _refuse_schema(tool, f"tools[{number}].parameters")
 
 
@@ -44,23 +42,27 @@ def _refuse_schema(tool: "FunctionTool", param: str) -> None:
         raise InvalidRequest("This schema cannot be strict: send 'strict': false.", param=param) from error
 
 
-def refuse_empty(given: Sequence[Item]) -> None:
+def refuse_empty(added: Sequence[Item]) -> None:
     """Refuse input that adds nothing for the agents: blank messages, reasoning, calls that were cut off.
+
+    added: the input as the agents take it.
 
     Raises:
         InvalidRequest: names `input`.
     """
-    if is_empty(for_agents(given)):
+    if is_empty(added):
         raise InvalidRequest("'input' must not be empty: nothing of it is for the agents.", param="input")
 
 
-def refuse_loose_ends(history: Sequence[Item], given: Sequence[Item]) -> None:
+def refuse_loose_ends(history: Sequence[Item], given: Sequence[Item], added: Sequence[Item]) -> None:
     """Every call of the client's functions has its output, and every output its call.
+
+    given: the input as the client sent it. added: the same as the agents take it.
 
     Raises:
         InvalidRequest: names the parameter and the call.
     """
-    told = [item for item in [*history, *for_agents(given)] if item.get("callerAgent") is None]
+    told = [item for item in [*history, *added] if item.get("callerAgent") is None]
     calls = {item["call_id"] for item in told if item.get("type") == "function_call"}
     outputs = {item["call_id"] for item in told if item.get("type") == "function_call_output"}
     for number, item in enumerate(given):

@@ -12,7 +12,7 @@ from zlib import decompress
 
 import pytest
 
-from handler.body_limit import LIMIT
+from handler.protocol.bounds import BODY
 from handler.settings import get_settings
 from tests.conftest import QUESTION
 from tests.runtime.doors import Answer, Buffered, Case, Served, Streamed
@@ -70,8 +70,8 @@ CASES = [
     Case("POST", "/completion", {"message": "x"}, content_type="text/plain"),
     Case("POST", "/v1/responses", {"model": "nobody", "input": "x", "stream": True}),
     Case("POST", "/v1/responses", {"model": "agreement-desk", "input": [{"type": "what"}]}),
-    Case("POST", "/completion", "x" * (LIMIT + 1)),
-    Case("POST", "/v1/responses", "x" * (LIMIT + 1)),
+    Case("POST", "/completion", "x" * (BODY + 1)),
+    Case("POST", "/v1/responses", "x" * (BODY + 1)),
 ]
 # What only a server knows: when it answered and what it is called, and how long a stream will be before it is over.
 _SERVERS = {"date", "server", "transfer-encoding"}

@@ -1,0 +1,143 @@
+"""What a request may ask for: every bound on a body, checked before anything of it expands.
+
+Structure is counted in the bytes, because parsing 5 MB of `[],[],` alone takes half a second and 100 MB. The numbers
+keep the costliest body that is accepted within 250 ms of the event loop and 200 MB; docs/api.md lists them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any
+
+from pydantic_core import to_json
+
+from handler.errors import InvalidJSON, InvalidRequest
+
+# Bytes of a body: images and files come as data URLs. Lambda takes 6 MB per event, in which the body is a JSON string:
+# what is escaped in it, and the headers beside it, need the rest.
+BODY = 5_000_000
+VALUES = 50_000  # commas and opening brackets outside of texts: of a body, or of a text in it that is parsed too
+DEPTH = 64  # levels of JSON; what reads it later may be recursive
+KEYS = 100  # of a body's own object
+ITEMS = 2_000  # of a request, with those in its compactions
+PARTS = 4_000  # of the contents of all these items
+PART_LISTS = 100  # entries of a list or object within an item or a part: annotations, logprobs, summaries
+NAME = 256  # characters of a call's name or id
+TOOLS = 128
+SCHEMA_VALUES = 20_000  # of the schemas of all tools, with what strict ones repeat through `$ref`
+RESOURCE = (
+    5_000_000  # bytes of one thing that is sent back whole, as an answer of Lambda's holds it: an item, a response
+)
+EXPANSION = 1_000_000  # bytes that all compactions of a request may unpack to beyond their own length
+COMPACTIONS = 3  # levels of compactions in compactions
+REFERENCES = 100  # responses that the item references of a request may point into
+_LEVELS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1, ord(","): 0}
+_ALL_ELSE = bytes(set(range(256)) - _LEVELS.keys())
+
+
+@dataclass
+class InputBudget:
+    """What is left of the bounds while the items of one request are read; those in compactions count too."""
+
+    items: int = ITEMS
+    parts: int = PARTS
+    expansion: int = EXPANSION
+
+    def take_item(self, param: str) -> None:
+        """Count an item. Raises InvalidRequest."""
+        self.items -= 1
+        if self.items < 0:
+            raise over(param.partition("[")[0], "items", ITEMS)
+
+    def take_parts(self, count: int, param: str) -> None:
+        """Count parts of an item's content. Raises InvalidRequest."""
+        self.parts -= count
+        if self.parts < 0:
+            raise over(param, "parts of content in all items", PARTS)
+
+
+def over(param: str | None, what: str, bound: int) -> InvalidRequest:
+    """Return the error of a request that is over a bound."""
+    return InvalidRequest(f"{param or 'The body'}: there are more than {bound:,} {what}.", param=param)
+
+
+def check_structure(text: bytes, param: str | None = None) -> None:
+    """Count the values and levels of JSON that is about to be parsed; costs a millisecond or two per megabyte.
+
+    param: the field that holds the text; None: it is the whole body.
+
+    Raises:
+        InvalidJSON: it is in another encoding than UTF-8, in which the count would be wrong.
+        InvalidRequest: it is over VALUES or DEPTH.
+    """
+    if b"\0" in text:
+        raise InvalidJSON("The body is not JSON in UTF-8: it has a NUL byte.")
+    if len(text.translate(None, _ALL_ELSE)) <= DEPTH:
+        return
+    escaped = text.replace(b"\\\\", b"__").replace(b'\\"', b"__") if b"\\" in text else text
+    if escaped.count(b'"') > 4 * VALUES + 4:  # each value has a text of its own, and a key
+        raise over(param, "values", VALUES)
+    structure = b"".join(escaped.split(b'"')[::2]).translate(None, _ALL_ELSE)
+    if len(structure) - structure.count(b"]") - structure.count(b"}") > VALUES:
+        raise over(param, "values", VALUES)
+    if max(accumulate(map(_LEVELS.__getitem__, structure)), default=0) > DEPTH:
+        raise over(param, "levels of nesting", DEPTH)
+
+
+def check_schemas(schemas: Sequence[tuple[Any, bool, str]]) -> None:
+    """Count what the schemas of a request's tools become. schemas: (schema, whether it is strict, field).
+
+    Raises:
+        InvalidRequest: they are over SCHEMA_VALUES, or a strict one has a `$ref` or an `allOf` that cannot be followed.
+    """
+    left = SCHEMA_VALUES
+    for schema, strict, param in schemas:
+        left = _count(schema, schema if strict else None, left, param)
+
+
+def _count(schema: Any, root: Any, left: int, param: str) -> int:
+    """Return what is left of a number of values. root: where a strict schema's references are looked up.
+
+    The Agents SDK puts the definition in place of a `$ref` that has siblings, each time, and a single `allOf` in place
+    of its parent (agents.strict_schema, 0.18): this counts at least what it visits.
+    """
+    if root is not None and isinstance(schema, dict) and ("allOf" in schema or "$ref" in schema):
+        raise InvalidRequest("A strict schema has no allOf or $ref at its top: send 'strict': false.", param=param)
+    stack: list[tuple[Any, bool]] = [(schema, False)]
+    while stack:
+        value, merges = stack.pop()
+        left -= 1 + (len(value) if isinstance(value, dict | list) else 0)
+        if left < 0:
+            raise over(param, "values in the schemas of all tools, $refs put in place,", SCHEMA_VALUES)
+        if isinstance(value, list):
+            stack += [(each, merges) for each in value if isinstance(each, dict | list)]
+        elif isinstance(value, dict):
+            reference = value.get("$ref")
+            if root is not None and isinstance(reference, str) and (merges or len(value) > 1):
+                stack.append((_definition(root, reference, param), True))
+            stack += [(each, name == "allOf") for name, each in value.items() if isinstance(each, dict | list)]
+    return left
+
+
+def _definition(root: Any, reference: str, param: str) -> dict[str, Any]:
+    hash_, _, path = reference.partition("/")
+    place, _, name = path.partition("/")
+    found = root.get(place) if place in ("$defs", "definitions") and isinstance(root, dict) else None
+    definition = found.get(name) if isinstance(found, dict) else None
+    if hash_ != "#" or not isinstance(definition, dict):
+        raise InvalidRequest(f"There is no definition {reference[:99]!r}.", param=param)
+    return definition
+
+
+def size(value: Any) -> int:
+    """Return the bytes that a value takes in an answer of Lambda's: see `encoded_size`."""
+    return encoded_size(to_json(value))
+
+
+def encoded_size(body: bytes) -> int:
+    """Return the bytes that a body takes within an answer of Lambda's, where it is a JSON string.
+
+    What is escaped there by AWS's runtime client: quotes, backslashes, line breaks, and two separators of Unicode.
+    """
+    escaped = body.count(b'"') + body.count(b"\\") + body.count(b"\n") + body.count(b"\r")
+    return len(body) + escaped + 3 * (body.count(b"\xe2\x80\xa8") + body.count(b"\xe2\x80\xa9"))

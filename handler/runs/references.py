@@ -1,0 +1,54 @@
+"""Items that a request only refers to, as `{"type": "item_reference", "id"}`, of what its owner was answered before."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from handler.errors import InvalidRequest, NotFound
+from handler.protocol import bounds
+from handler.protocol.output import Item, response_of
+from handler.records import Responses
+
+
+async def resolve_references(responses: Responses, given: str | list[Any]) -> str | list[Any]:
+    """Return the input with the items themselves in place of the references to them; each response is read once.
+
+    Raises:
+        NotFound: one of them is not there, or another owner's.
+        InvalidRequest: there are too many of them, or they are too large together.
+    """
+    if isinstance(given, str) or not any(map(_is_reference, given)):
+        return given
+    if len(given) > bounds.ITEMS:
+        raise bounds.over("input", "items", bounds.ITEMS)
+    found = await _find(responses, [str(item.get("id")) for item in given if _is_reference(item)])
+    left, resolved = bounds.BODY, list[Any]()
+    for number, item in enumerate(given):
+        if _is_reference(item):
+            name = str(item.get("id"))
+            if name not in found:
+                raise NotFound(f"Item with id {name[:99]!r} not found.", param=f"input[{number}].id")
+            item, taken = found[name]
+            left -= taken
+            if left < 0:
+                said = f"The items that 'input' refers to have more than {bounds.BODY:,} bytes together."
+                raise InvalidRequest(said, param=f"input[{number}]")
+        resolved.append(item)
+    return resolved
+
+
+def _is_reference(item: Any) -> bool:
+    return isinstance(item, dict) and item.get("type") == "item_reference"
+
+
+async def _find(responses: Responses, names: Sequence[str]) -> dict[str, tuple[Item, int]]:
+    """Return the items with their sizes in bytes."""
+    wanted = set(names)
+    holders = dict.fromkeys(map(response_of, names))
+    if len(holders) > bounds.REFERENCES:
+        raise bounds.over("input", "responses that its item references point into", bounds.REFERENCES)
+    found: dict[str, tuple[Item, int]] = {}
+    for holder in holders:
+        for item in await responses.output(holder):
+            if item["id"] in wanted:
+                found[item["id"]] = item, bounds.size(item)
+    return found

@@ -1,0 +1,64 @@
+"""The structure of a body is counted in its bytes, exactly, before it is parsed."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from handler.errors import InvalidJSON, InvalidRequest
+from handler.protocol import bounds
+
+TRICKY = st.text(alphabet='"\\,[{]}: aé∀😀\n', max_size=12)  # ∀ has the byte of a quote in UTF-16
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | TRICKY,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TRICKY, inner, max_size=4),
+    max_leaves=20,
+)
+
+
+def values(given: Any) -> int:
+    """Commas and opening brackets outside of texts."""
+    if not isinstance(given, list | dict):
+        return 0
+    inner = given.values() if isinstance(given, dict) else given
+    return 1 + max(len(given) - 1, 0) + sum(map(values, inner))
+
+
+def levels(given: Any) -> int:
+    if not isinstance(given, list | dict):
+        return 0
+    return 1 + max(map(levels, given.values() if isinstance(given, dict) else given), default=0)
+
+
+@settings(max_examples=200, derandomize=True, database=None, deadline=None)
+@given(JSON, st.booleans(), st.sampled_from([None, 1]))
+def test_a_body_is_refused_exactly_when_it_is_over_a_bound(value: Any, escaped: bool, indent: int | None) -> None:
+    text = json.dumps(value, ensure_ascii=escaped, indent=indent).encode()
+    count, depth = values(value), levels(value)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bounds, "DEPTH", max(depth, 1))
+        patch.setattr(bounds, "VALUES", count)
+        bounds.check_structure(text)
+        patch.setattr(bounds, "DEPTH", depth - 1)
+        if depth > 1:
+            with pytest.raises(InvalidRequest, match="levels"):
+                bounds.check_structure(text)
+        patch.setattr(bounds, "VALUES", count - 1)
+        if count > depth > 1:
+            with pytest.raises(InvalidRequest, match="values"):
+                bounds.check_structure(text)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_another_encoding_cannot_hide_structure(encoding: str) -> None:
+    """`json.loads` reads them all, and in them other bytes mean what quotes and brackets mean in UTF-8."""
+    hidden = json.dumps(["∀", [[]] * 100_000], ensure_ascii=False)
+    with pytest.raises(InvalidJSON):
+        bounds.check_structure(hidden.encode(encoding))
+
+
+def test_a_text_may_have_as_many_brackets_as_it_likes() -> None:
+    text = json.dumps({"input": '[{,"\\' * 500_000}).encode()
+    bounds.check_structure(text)
