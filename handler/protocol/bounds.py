@@ -108,7 +108,7 @@ def _count(schema: Any, root: Any, left: int, param: str) -> int:
         value, merges = stack.pop()
         left -= 1 + (len(value) if isinstance(value, dict | list) else 0)
         if left < 0:
-            raise over(param, "values in the schemas of all tools, $refs put in place,", SCHEMA_VALUES)
+            raise over(param, "values in the schemas of all tools, with what their $refs stand for", SCHEMA_VALUES)
         if isinstance(value, list):
             stack += [(each, merges) for each in value if isinstance(each, dict | list)]
         elif isinstance(value, dict):
