@@ -6,6 +6,7 @@ exceptions that this package raises, reach a client; what a library or a provide
 """
 
 import logging
+import math
 import os
 import uuid
 from collections.abc import Mapping, Sequence
@@ -112,6 +113,8 @@ def request_id() -> str:
 
 def answer(scope: Scope, error: ServiceError, headers: Mapping[str, str] | None = None) -> JSONResponse:
     """An error as a response, in the shape that the path's clients know."""
+    if error.after:
+        headers = {**(headers or {}), "retry-after": str(math.ceil(error.after))}
     return _answer(scope, error.status, error.kind, str(error), error.code, error.param, headers)
 
 

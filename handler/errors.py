@@ -27,16 +27,25 @@ ServiceError
  └─ AgencyMisconfigured      a defect in `agents/`
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 INTERNAL = "The service failed to answer. The request id finds it in the log."
 NO_ANSWER = "The model did not answer as it should. The request id finds the reason in the log."
 
 
-class ServiceError(Exception):
-    """`str(error)` is public. For /v1: `param` is the field that is wrong, `code` is more exact than `kind`."""
+class Interruption(BaseException):
+    """Ends a run, or a part of it, past every `except Exception` on the way: the framework makes texts of those."""
 
-    status, kind = 500, "internal_error"
+
+class ServiceError(Exception):
+    """`str(error)` is public. For /v1: `param` is the field that is wrong, `code` is more exact than `kind`.
+
+    literal: what a response says of it in OpenAI's words, beside `kind`.
+    after: seconds until the client may ask again, 0 where nobody knows.
+    """
+
+    status, kind, literal = 500, "internal_error", "server_error"
+    after = 0.0
 
     def __init__(self, message: str, *, param: str | None = None, code: str | None = None) -> None:
         super().__init__(message)
@@ -121,9 +130,10 @@ class GuardrailTriggered(ServiceError):
 
 
 class StoreUnavailable(ServiceError):
-    """The store could not be read or written."""
+    """The store could not be read or written. Nothing has begun."""
 
     status, kind = 503, "store_unavailable"
+    after = 5.0
 
 
 class SecretUnavailable(ServiceError):
@@ -163,7 +173,7 @@ class UpstreamFailed(ServiceError):
     """
 
     status, kind = 502, "upstream_failed"
-    passing, after = True, 0.0
+    passing = True
 
 
 class InvalidOutput(ServiceError):
@@ -200,10 +210,20 @@ def chain(error: BaseException) -> Iterator[BaseException]:
         link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
 
 
-def again(kind: str, message: str) -> ServiceError:
-    """An error that was kept, to be raised once more."""
+def in_response(error: ServiceError) -> dict[str, str]:
+    """Return an error as the `error` of a response: `code` is OpenAI's word, `detail_code` ours."""
+    return {"code": error.literal, "message": str(error), "detail_code": error.kind}
+
+
+def kind_of(failed: Mapping[str, str]) -> str:
+    """Return our word for the `error` of a response; earlier versions had it in `code`."""
+    return failed.get("detail_code") or failed["code"]
+
+
+def again(failed: Mapping[str, str]) -> ServiceError:
+    """Return the error that the `error` of a stored response tells of, to be raised once more."""
     kinds = {error.kind: error for error in _every(ServiceError)}
-    return kinds.get(kind, ServiceError)(message)
+    return kinds.get(kind_of(failed), ServiceError)(failed["message"])
 
 
 def _every(kind: type[ServiceError]) -> list[type[ServiceError]]:

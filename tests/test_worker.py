@@ -357,7 +357,7 @@ def test_a_run_that_dies_again_and_again_is_given_up_and_stays_a_failure(
         failures = [worker.handle(sent) for _ in range(3)]
     assert failures == [[sent["messageId"]]] * 3
     failed = worker.read(made)
-    assert (failed["status"], failed["error"]["code"]) == ("failed", "given_up")
+    assert (failed["status"], failed["error"]["detail_code"]) == ("failed", "given_up")
     assert worker.sweep() == {"swept": 0}  # nobody sends for it any more
     following = worker.begin(conversation=conversation)
     assert worker.handle(*worker.queue.messages()) == []

@@ -5,6 +5,7 @@ import os
 import sys
 from asyncio import events
 from collections import Counter
+from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from types import FrameType
@@ -101,6 +102,7 @@ class Invocation:
 
     `reserve`: seconds between the deadline and the platform's own, to end things properly.
     `whole`: nothing of its answer leaves before all of it is there.
+    `late_answer`: makes the answer (an ASGI app) that is sent at the deadline in place of a 504, where work goes on.
     """
 
     ledger: Ledger
@@ -111,6 +113,7 @@ class Invocation:
     half_imported: set[str] = field(default_factory=set)  # modules whose import the deadline broke off
     ending: bool = False  # nothing new of it may begin
     over: bool = False
+    late_answer: Callable[[], Any] | None = None
 
 
 current: ContextVar[Invocation | None] = ContextVar("invocation", default=None)

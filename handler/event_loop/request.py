@@ -127,6 +127,11 @@ class Reply:
         return self._ended
 
     async def _time_is_up(self) -> None:
+        late = self._invocation.late_answer
+        if late is not None and not self._started and not self._ended:
+            self._held, self._last, self._whole, self._invocation.late_answer = [], False, False, None
+            await late()({"type": "http"}, None, self.send)
+            return
         await self.fail(504, "deadline_exceeded", "The run did not finish before the deadline of this invocation.")
 
 

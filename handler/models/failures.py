@@ -9,7 +9,7 @@ from agents import ModelBehaviorError
 from openai import APIConnectionError, APIError
 from pydantic import ValidationError
 
-from handler.errors import chain
+from handler.errors import Interruption, chain
 from handler.models.sdk_patches import Reason
 
 # The last two: a 200 that is no model's answer (a proxy's web page) fails wherever the SDK first reads it.
@@ -45,10 +45,10 @@ class ModelUnavailable(RuntimeError):
         self.passing, self.retry_after = passing, retry_after
 
 
-class AnswerIncomplete(BaseException):
+class AnswerIncomplete(Interruption):
     """A model's answer was broken off before it said anything that can be used: the run ends with that.
 
-    No Exception: the framework would make a text of it, and the calling agent would act on half an answer.
+    As a text, the calling agent would act on half an answer.
     """
 
     def __init__(self, reason: Reason) -> None:

@@ -66,11 +66,11 @@ def _tool_choice(request: CreateResponse) -> Any:
 
 
 def answered(response: Resource, root_path: str, body: Any = None) -> JSONResponse:
-    """The response as an answer: 202 and where to look again, if it goes on elsewhere although the client waited.
+    """The response as an answer: 202 and where to look again, if it may go on elsewhere.
 
     root_path: what the client writes before our paths.
     """
     content = response if body is None else body
-    if response["background"] or response["status"] in FINAL:
+    if response["status"] in FINAL:
         return JSONResponse(content)
     return JSONResponse(content, 202, {"location": f"{root_path}/v1/responses/{response['id']}", "retry-after": "2"})

@@ -70,18 +70,24 @@ class EventStream(Response):
 
 
 async def resumable(
-    events: AsyncIterator[Event], response: Resource, root_path: str, after: int = -1
+    events: AsyncIterator[Event],
+    response: Resource,
+    root_path: str,
+    after: int = -1,
+    stored: Callable[[], int] | None = None,
 ) -> AsyncIterator[Event]:
     """The events; where they end before the response does, the last one says how to go on.
 
     It repeats the number of the one before it, so that whoever only counts resumes right.
     root_path: what the client writes before our paths. after: the number that the client has seen already.
+    stored: returns the number of the last event that the store has, behind which another attempt goes on.
     """
     last, is_final = after, response["status"] in FINAL
     async for event in events:
         last, is_final = event["sequence_number"], event["type"].removeprefix("response.") in FINAL
         yield event
     if not is_final:
+        last = last if stored is None else min(last, stored())
         resume = f"{root_path}/v1/responses/{response['id']}?stream=true&starting_after={last}"
         yield {"type": "response.in_progress", "sequence_number": last, "response": dict(response), "resume": resume}
 

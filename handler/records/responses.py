@@ -80,6 +80,10 @@ class Responses:
         body = {"response": response, **vars(asked), "place": place and place.kept}
         return Put(self.partition(response["id"]), "response", body, expiry(), expected=expected)
 
+    def void(self, response_id: str) -> Put:
+        """The change that keeps a response from ever being there, if it is not."""
+        return Put(self.partition(response_id), "response", None, expiry(), expected=ABSENT)
+
     def put_events(self, response_id: str, events: Sequence[Any]) -> Put:
         """The change that keeps some of its events, which follow on each other."""
         sort = f"event/{events[0]['sequence_number']:09d}"
@@ -96,7 +100,7 @@ class Responses:
             NotFound: it is not there, or another owner's, which is the same.
         """
         record = await self._store.get(self.partition(response_id), "response") if is_id(response_id) else None
-        if record is None:
+        if record is None or record.body is None:
             code = "previous_response_not_found" if param else None
             raise NotFound(f"Response with id {response_id[:99]!r} not found.", param=param, code=code)
         body = record.body

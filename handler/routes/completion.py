@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from handler import catalogue
@@ -10,7 +10,7 @@ from handler.error_answers import RESPONSES
 from handler.protocol.items import text_of
 from handler.protocol.output import new_id
 from handler.protocol.request import CreateResponse
-from handler.protocol.resource import FINAL, answered
+from handler.protocol.resource import FINAL, Resource, answered
 from handler.records import Kept
 from handler.routes.service import Call, IdempotencyKey, once
 from handler.routes.strict import StrictRoute
@@ -71,11 +71,17 @@ async def completion(body: Completion, call: Call, key: IdempotencyKey = None) -
     thread = f"{name}/{body.thread_id or new_id('thread')}"
     request, runs = CreateResponse(model=model, input=body.message), call.runs
     begun = await runs.begin(request, call.owner, once(key, body), thread)
-    response = await (runs.settled(call.owner, begun) if isinstance(begun, Kept) else runs.execute(begun))
-    if response["status"] in FINAL:
-        return _answer(response, name)
-    unfinished = {"run_id": response["id"], "thread_id": thread.removeprefix(f"{name}/"), "status": response["status"]}
-    return answered(response, call.root_path, unfinished)
+
+    def unfinished(response: Resource) -> Response:
+        told = {"run_id": response["id"], "thread_id": thread.removeprefix(f"{name}/"), "status": response["status"]}
+        return answered(response, call.root_path, told)
+
+    if isinstance(begun, Kept):
+        response = await runs.settled(call.owner, begun)
+    else:
+        call.answer_late(begun, lambda: unfinished(begun.response))
+        response = await runs.execute(begun)
+    return _answer(response, name) if response["status"] in FINAL else unfinished(response)
 
 
 def _answer(response: dict[str, Any], agency: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
+from fastapi.responses import JSONResponse
 
 from handler.error_answers import V1_RESPONSES
 from handler.errors import InvalidRequest
@@ -31,9 +32,12 @@ async def create(body: CreateResponse, call: Call, key: IdempotencyKey = None) -
         if body.stream:
             kept = call.responses.events(begun.response["id"])
             return EventStream(resumable(kept, begun.response, root), _nothing)
-        return answered(await runs.settled(call.owner, begun), root)
+        response = await runs.settled(call.owner, begun)
+        return JSONResponse(response) if response["background"] else answered(response, root)
     if body.stream:
-        return EventStream(resumable(begun.follow(runs.execute(begun)), begun.response, root), begun.leave)
+        events = begun.follow(runs.execute(begun))
+        return EventStream(resumable(events, begun.response, root, stored=begun.last_stored), begun.leave)
+    call.answer_late(begun, lambda: answered(begun.response, root))
     return answered(await runs.execute(begun), root)
 
 

@@ -1,15 +1,17 @@
 """What routes need of the environment, said in their signatures."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
-from fastapi import Depends, Header, Request
+from fastapi import Depends, Header, Request, Response
 from pydantic import BaseModel
 
 from handler.auth import documented
+from handler.event_loop import current
 from handler.records import Conversations, Responses
 
 if TYPE_CHECKING:
-    from handler.runs import Runs
+    from handler.runs import Run, Runs
 
 
 class _Call:
@@ -31,6 +33,12 @@ class _Call:
     def root_path(self) -> str:
         """What a client writes before our paths: the stage of an API Gateway, or nothing."""
         return str(self._request.scope.get("root_path", ""))
+
+    def answer_late(self, run: "Run", answer: Callable[[], Response]) -> None:
+        """Have this answer given if the invocation ends before the run does, where another attempt takes it up."""
+        invocation = current.get()
+        if invocation is not None and run.goes_on:
+            invocation.late_answer = answer
 
     @property
     def responses(self) -> "Responses":

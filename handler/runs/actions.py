@@ -12,6 +12,7 @@ from agents import ToolCallOutputItem
 from agents.run_internal import tool_actions
 from pydantic_core import to_jsonable_python
 
+from handler.runs.interruptions import contained
 from handler.runs.seam import current_seam
 
 ACTIONS = ("CustomToolAction", "LocalShellAction", "ShellAction", "ApplyPatchAction", "ComputerAction")
@@ -35,7 +36,9 @@ def _journaled(execute: Callable[..., Any]) -> Callable[..., Any]:
         call = f"{agent.name}/{_call_id(more)}/1"
         finished, kept = seam.journal.tool(call)
         if not finished:
-            item = await execute(agent=agent, **more)
+            await seam.authorize()
+            with contained():
+                item = await execute(agent=agent, **more)
             if not isinstance(item, ToolCallOutputItem):  # it waits for an approval
                 return item
             ours = {"raw_item": to_jsonable_python(item.raw_item), "output": str(item.output)}

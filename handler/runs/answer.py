@@ -37,7 +37,7 @@ from handler.protocol.items import for_agents, read_items
 from handler.protocol.items import text_of as words_of
 from handler.protocol.output import Item
 from handler.protocol.writable import writable
-from handler.runs.journal import Unwritten
+from handler.runs.interruptions import Unwritten
 from handler.runs.output_type import misses_output_type
 from handler.runs.seam import Seam
 from handler.runs.tool_output import text_of

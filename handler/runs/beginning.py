@@ -3,6 +3,7 @@
 Polling and submitting come here too, so what needs the framework is imported by the functions that use it.
 """
 
+import asyncio
 import logging
 import math
 import uuid
@@ -45,7 +46,7 @@ from handler.records import (
     load_turns,
 )
 from handler.records.responses import Asked
-from handler.runs.keeping import Keeping, new_lease
+from handler.runs.keeping import Keeping, Unsettled, new_lease
 from handler.runs.references import resolve_references
 from handler.runs.refusals import refuse_empty, refuse_loose_ends
 from handler.runs.run import MOST_ATTEMPTS, HandedOver, Run
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     from handler.runs.equipment import Equipment
 
 logger = logging.getLogger(__name__)
+_TO_FIND_OUT = 3.0  # seconds to ask the store what became of a write that has failed
 _NOT_YET = 5.0  # seconds until somebody looks again whether it is a run's turn; who is before it, says so earlier
 
 
@@ -91,6 +93,8 @@ class Runs:
         """A run that can be executed; or a response that is being made elsewhere: in the background, or because an
         earlier request with this idempotency key began it.
 
+        Where nobody can say whether the run was stored, executing it does nothing but to say where to look.
+
         once: an idempotency key and the body that it was sent with.
         thread: a conversation by a name of the caller's own, made if it is not there.
 
@@ -107,10 +111,11 @@ class Runs:
                 response_id, run, changes = await self._prepare(request, owner, thread)
                 if once:
                     changes.append(claims.put(*once, response_id))
-                if changes:
-                    await self.store.write(*changes)
+                await self._write_first(responses, response_id, changes)
             except Conflict:
                 continue  # somebody else began at the same moment: look again at what is there now
+            except Unsettled:
+                return self._unsettled(request, response_id, run)
             except ConversationBusy:
                 if not (once and await claims.find(*once)):
                     raise  # else it is busy with this very request
@@ -119,6 +124,34 @@ class Runs:
                 return run
             await self._send(response_id)
             return await responses.get(response_id)
+
+    async def _write_first(self, responses: Responses, response_id: str, changes: list[Change]) -> None:
+        """Make a run known.
+
+        Raises:
+            Conflict: see `Store`.
+            StoreUnavailable: it is not known, and will never be, however late that write arrives.
+            Unsettled: it may be known.
+        """
+        if not changes:
+            return
+        try:
+            await self.store.write(*changes)
+        except StoreUnavailable as failure:
+            try:
+                async with asyncio.timeout(_TO_FIND_OUT):
+                    await self.store.write(responses.void(response_id))
+            except Conflict:  # with our own response, which is there
+                return
+            except (StoreUnavailable, TimeoutError):
+                raise Unsettled from failure
+            raise
+
+    def _unsettled(self, request: CreateResponse, response_id: str, run: "Run | None") -> "Run":
+        made = run.response if run else resource.new(request, response_id, request.conversation_id)
+        unsettled = Run(made, bool(request.stream), None, durable=self.queue.durable)
+        unsettled.stop("unsettled")
+        return unsettled
 
     async def resume(self, run_id: str) -> "Run | None":
         """Another attempt at a run, on what the earlier ones have left; None: there is nothing to do here and now."""
@@ -145,7 +178,8 @@ class Runs:
         if kept.response["status"] not in resource.FINAL:
             await Leases(self.store).cancel(response_id)
             if (run := await self.resume(response_id)) is not None:  # nobody works on it, so it ends here
-                await self.execute(run)
+                with suppress(ServiceError):  # the response says it
+                    await self.execute(run)
             kept = await responses.final(response_id)
         return kept.response
 
@@ -153,16 +187,33 @@ class Runs:
         """One attempt, and word to whoever works next; returns the response, which another attempt may go on with.
 
         Raises:
-            ServiceError: the run failed; its response says so too.
+            ServiceError: the run failed; its response says so too, and stays so.
         """
         try:
             return await run.execute()
         except HandedOver as handed_over:
             await self._send(run.response["id"], handed_over.after)
             return handed_over.response
+        except Unsettled:
+            return await self._as_it_stands(run)
         finally:
             if run.keeping and run.keeping.next:
                 await self._send(run.keeping.next)
+
+    async def _as_it_stands(self, run: "Run") -> resource.Resource:
+        """Return the stored response of a run that this attempt did not end; or as it was, if the store is away.
+
+        Raises:
+            ServiceError: another attempt has ended it so; or it was deleted.
+        """
+        if run.keeping is None:
+            return run.response
+        try:
+            async with asyncio.timeout(_TO_FIND_OUT):
+                kept = await run.keeping.responses.get(run.response["id"])
+        except (StoreUnavailable, TimeoutError):
+            return run.response
+        return _as_ended(kept.response)
 
     async def _send(self, run_id: str, after: float = 0.0) -> None:
         """A queue that is away loses nothing: the sweeper finds the run."""
@@ -178,10 +229,9 @@ class Runs:
             ServiceError: as it failed.
         """
         if not kept.response["background"]:
-            kept = await Responses(self.store, owner).final(kept.response["id"], self._settings.answer_seconds)
-        if error := kept.response["error"]:
-            raise again(error["code"], error["message"])
-        return kept.response
+            with suppress(StoreUnavailable):  # then it is told of as it was
+                kept = await Responses(self.store, owner).final(kept.response["id"], self._settings.answer_seconds)
+        return _as_ended(kept.response)
 
     async def compact(self, request: CompactRequest, owner: str) -> dict[str, Any]:
         """See `compacted`; what is not addressed to the user is no part of it.
@@ -298,6 +348,17 @@ class Runs:
         await journal.load()
         run.restore(told, journal.ids)
         return run
+
+
+def _as_ended(response: resource.Resource) -> resource.Resource:
+    """Return a stored response.
+
+    Raises:
+        ServiceError: as its run has failed.
+    """
+    if error := response["error"]:
+        raise again(error)
+    return response
 
 
 def _asks_plainly(request: CreateResponse) -> bool:

@@ -57,6 +57,7 @@ class Equipment:
             run.keeping.asked = journal.asked
         chat = self._settings.model_api == "chat"
         seam = Seam(request, agency.agents[entry], run.meter, narrator, journal, chat=chat, response=response_id)
+        seam.authorize = run.authorize
         seam.caller = _caller(run.response, owner)
         own(agency, seam)
         script = offline_script(catalogue.find(name)[1]) if self._models.offline else None

@@ -38,6 +38,11 @@ class Feed:
         """Those that no store has yet; `kept(n)` says how many of them it has now."""
         return self.events[self._kept :]
 
+    @property
+    def last_kept(self) -> int:
+        """Return the number of the last event that the store has, -1 for none."""
+        return self._kept - 1
+
     def kept(self, count: int) -> None:
         """So many more are in the store."""
         self._kept += count

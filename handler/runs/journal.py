@@ -23,14 +23,11 @@ from handler.errors import StoreUnavailable
 from handler.history import UniqueIds
 from handler.models import Answered, Question, Reason
 from handler.records.responses import Responses, expiry
+from handler.runs.interruptions import Unwritten
 from handler.runs.tool_output import journaled, restored
 from handler.store import ABSENT, Conflict, Delete, Put, Store
 
 _RESPONSE = TypeAdapter(ModelResponse)
-
-
-class Unwritten(BaseException):
-    """What was answered could not be kept, so it cannot be used. No Exception: the framework makes texts of those."""
 
 
 @dataclass(frozen=True)

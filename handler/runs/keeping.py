@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Sequence, Set
 from dataclasses import replace
 
-from handler.errors import GivenUp, NotFound
+from handler.errors import GivenUp, NotFound, StoreUnavailable, kind_of
 from handler.protocol.output import Event, Item
 from handler.protocol.resource import Resource
 from handler.records import Conversations, Lease, Leases, Place, Responses, Turn
@@ -16,9 +16,17 @@ from handler.records.responses import Asked
 from handler.store import Change, Conflict, Store
 
 _ATTEMPTS = 5  # at the last write, against others who write to the same records
+_PAUSE = 0.3  # seconds before the last write is repeated that failed, or seems to have failed
 
 
-class Lost(Exception):
+class Unsettled(Exception):
+    """How the run ends is not known here, for the store cannot be read or written; another attempt may go on with it.
+
+    Whoever waits is told where to look, and never that the run has failed.
+    """
+
+
+class Lost(Unsettled):
     """The run is another attempt's by now, or was deleted: this one writes nothing more."""
 
 
@@ -61,6 +69,15 @@ class Keeping:
         self._conversation = replace(self._conversation, version=held.version, **changed)
         return [begun, lease, held]
 
+    def is_unheard_for(self, seconds: float) -> bool:
+        """Return whether the lease was last renewed so long ago, or in a future that this clock does not know."""
+        return not 0 <= time.time() + TIME - self.lease.until <= seconds
+
+    async def is_held(self) -> bool:
+        """Return whether the lease is still this attempt's."""
+        lease = await self._leases.find(self._id)
+        return lease is not None and lease.holder == self.lease.holder
+
     async def started(self, response: Resource) -> None:
         """It is not queued any more.
 
@@ -101,24 +118,40 @@ class Keeping:
 
         Raises:
             Lost: see there.
+            NotFound: the conversation was deleted.
+            Unsettled: the store failed; it may have been written all the same.
         """
         turn = None if history is None else Turn([*self._asked.input, *response["output"]], history)
         async with self._writing:
-            for _ in range(_ATTEMPTS):
-                try:
-                    await self._store.write(*self._last(response, turn, events))
-                except Conflict:
-                    await self._make_way()
-                    continue
-                if self._conversation and self._conversation.waiting:
-                    self.next = self._conversation.waiting[0]
-                return
+            try:
+                return await self._end(response, turn, events)
+            except StoreUnavailable as error:
+                raise Unsettled from error
+
+    async def _end(self, response: Resource, turn: Turn | None, events: Sequence[Event]) -> None:
+        for _ in range(_ATTEMPTS):
+            try:
+                await self._write_twice(self._last(response, turn, events))
+            except Conflict:
+                await self._make_way()
+                continue
+            if self._conversation and self._conversation.waiting:
+                self.next = self._conversation.waiting[0]
+            return
         raise Lost
+
+    async def _write_twice(self, changes: Sequence[Change]) -> None:
+        """Write; where that failed once more, which does nothing if it was carried out all the same."""
+        try:
+            await self._store.write(*changes)
+        except StoreUnavailable:
+            await asyncio.sleep(_PAUSE)
+            await self._store.write(*changes)
 
     def _last(self, response: Resource, turn: Turn | None, events: Sequence[Event]) -> list[Change]:
         place = self._place.next if turn else None
         kept = self.responses.put(response, self._asked, place, self._version)
-        dead = (response["error"] or {}).get("code") == GivenUp.kind
+        dead = bool(response["error"]) and kind_of(response["error"]) == GivenUp.kind
         changes: list[Change] = [kept, self.lease.end(dead=dead)]
         if self._conversation:
             held = self._conversation
@@ -133,7 +166,10 @@ class Keeping:
         if lease is None or lease.holder != self.lease.holder:
             raise Lost
         self.lease = lease
-        self._version = (await self.responses.get(self._id)).version
+        try:
+            self._version = (await self.responses.get(self._id)).version
+        except NotFound:
+            raise Lost from None
         if self._conversation:
             self._conversation = await self._still(self._conversation)
         else:

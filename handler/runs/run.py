@@ -8,14 +8,25 @@ from collections.abc import AsyncIterator, Coroutine
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
 
-from handler.errors import INTERNAL, GivenUp, Interrupted, OutOfTime, ServiceError, StoreUnavailable, UpstreamFailed
+from handler.errors import (
+    INTERNAL,
+    GivenUp,
+    Interrupted,
+    OutOfTime,
+    ServiceError,
+    StoreUnavailable,
+    UpstreamFailed,
+    in_response,
+)
 from handler.event_loop import DeadlineExceeded, current, remaining
 from handler.protocol.output import Event, Output
 from handler.protocol.resource import Resource
 from handler.protocol.writable import writable
+from handler.records.leases import TIME, Lease
 from handler.runs.account import facts, usage
 from handler.runs.feed import Feed
-from handler.runs.keeping import Keeping, Lost
+from handler.runs.interruptions import AttemptOver, Unwritten
+from handler.runs.keeping import Keeping, Lost, Unsettled
 
 if TYPE_CHECKING:
     from handler.runs.answer import Answer, Desk
@@ -25,9 +36,11 @@ _FLUSH = 0.5  # seconds between writes of events
 _RENEW = 3.0  # seconds between renewals of the lease, which is when it is seen that somebody wants the run to end
 MOST_ATTEMPTS = 5
 _LONGEST_WAIT = 300.0  # seconds that a provider may ask to wait
+_HANDING_OVER = 10.0  # seconds for the writes that hand a run over
+_LAST_WORDS = 10.0  # seconds that cancelled agents may take to end; those that leave for another attempt take less
 _BACKOFF = 2.0  # seconds before the second attempt after a failure of the model; then twice as long each time
 
-Stop = Literal["cancelled", "lost", "handed over", "given up"]
+Stop = Literal["cancelled", "lost", "handed over", "given up", "interrupted", "unsettled"]
 
 
 class HandedOver(Exception):
@@ -61,6 +74,9 @@ class Run:
         self.output = Output(self.feed.emit if live else _to_nobody, response["id"])
         self.facts: dict[str, Any] = {}
         self.stopped: Stop | None = None
+        self._over = False  # nothing may begin any more
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._saving = asyncio.Lock()
         self._refused: ServiceError | None = None
         self._agents: asyncio.Task[Answer] | None = None
         self._task: asyncio.Task[Resource] | None = None
@@ -74,17 +90,22 @@ class Run:
         """Run to the end; returns the response when it is kept.
 
         Raises:
-            ServiceError: the run failed; its response says so too.
+            ServiceError: the run failed; its response says so too, and stays so.
             HandedOver: time is up, or the model is out of order: another attempt goes on.
-            Lost: another attempt has it.
+            Unsettled: it may go on, for the store is away or another attempt has it (Lost).
         """
-        await self._begin()
-        keeper = asyncio.create_task(self._keep())
-        started = time.monotonic()
+        started, keeper = time.monotonic(), None
         try:
+            await self._begin()
+            keeper = asyncio.create_task(self._keep())
             return await self._answer()
+        except Lost:
+            self.stopped = "lost"
+            raise
         finally:
-            keeper.cancel()
+            self._over = True
+            if keeper:
+                keeper.cancel()
             self.feed.end()
             self.facts = facts(self, time.monotonic() - started)
             if invocation := current.get():
@@ -109,73 +130,114 @@ class Run:
             self.feed.restore(events)
             self.output.restore(events, ids)
 
+    @property
+    def goes_on(self) -> bool:
+        """Return whether another attempt takes the run up if this one does not end it."""
+        return self.keeping is not None and self._durable
+
+    def last_stored(self) -> int:
+        """Return the number of the last event that a later attempt knows of."""
+        return self.feed.last_kept if self.goes_on else len(self.feed.events) - 1
+
+    async def authorize(self) -> None:
+        """Return if a model may be asked, or a tool be called.
+
+        Raises:
+            AttemptOver: not any more. A process that slept may find that another attempt has the run, or has ended it.
+            Unwritten: nobody can say, for the store is away.
+        """
+        if not self.stopped and self.keeping and self.keeping.is_unheard_for(2 * _RENEW):
+            try:
+                await self._look_after_lease(self.keeping)
+            except StoreUnavailable as error:
+                if self.keeping.is_unheard_for(TIME / 2):
+                    raise Unwritten from error
+        if self.stopped or self._over:
+            raise AttemptOver
+
+    async def _look_after_lease(self, keeping: Keeping) -> None:
+        if self._loop is asyncio.get_running_loop():
+            await self._go_on(keeping)
+        elif not await keeping.is_held():  # asked from a thread with a loop of its own
+            self.stopped = self.stopped or "lost"
+
     async def _begin(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._abandoned = self._loop.create_future()
         if self.response["status"] == "queued" and self.keeping and not self.stopped:
-            self.response["status"] = "in_progress"
-            await self.keeping.started(self.response)
+            begun = {**self.response, "status": "in_progress"}
+            try:
+                await self.keeping.started(begun)
+            except StoreUnavailable as error:
+                raise Unsettled from error
+            self.response.update(begun)
         told = {event["type"] for event in self.feed.events[:3]}
         for kind in ("response.created", "response.in_progress"):
-            if kind not in told:
+            if kind not in told and self.stopped != "unsettled":
                 self._tell(kind)
 
     async def _answer(self) -> Resource:
         if self._refused:
-            await self._fail(self._refused)
-            raise self._refused
+            return await self._fail(self._refused)
         if self.stopped:
             return await self._end_stopped()
         assert self.desk
         self._agents = asyncio.create_task(self.desk.answer())
         try:
-            answer = await self._agents
-        except ServiceError as error:
-            if self.stopped:
-                return await self._end_stopped()
-            if isinstance(error, UpstreamFailed) and error.passing and self._may_try_again():
-                raise await self._hand_over(error) from error
-            await self._fail(error)
-            raise
-        except (asyncio.CancelledError, DeadlineExceeded):
-            task = asyncio.current_task()
-            if self.stopped is None and task and not task.cancelling():  # the agents' own code has cancelled them
-                await self._fail(ServiceError(INTERNAL))
-                raise ServiceError(INTERNAL) from None
-            self._agents.cancel()
+            await asyncio.wait({self._agents, self._abandoned}, return_when=asyncio.FIRST_COMPLETED)
+        except BaseException:  # noqa: BLE001 - cancelled from outside, or the deadline; raised again in the end
+            self.stop("interrupted")
             return await self._end_stopped()
-        except Exception:
-            if self.stopped:  # what the agents' own code made of being stopped
-                return await self._end_stopped()
-            logger.exception("run %s failed", self.response["id"])
-            await self._fail(ServiceError(INTERNAL))
-            raise
+        if self.stopped and not self._has_answered(self._agents):
+            return await self._end_stopped()
+        return await self._conclude(self._agents)
+
+    async def _conclude(self, agents: "asyncio.Task[Answer]") -> Resource:
+        """End with what the agents have answered, or raised."""
         try:
-            await self._end("incomplete" if answer.incomplete else "completed", answer)
-        except ServiceError as error:  # done, but not kept, and so not done
-            await self._fail(error)
-            raise
-        return self.response
+            answer = agents.result()
+        except ServiceError as error:
+            return await self._broken_off(error)
+        except DeadlineExceeded:  # raised in code that has blocked the loop until then
+            return await self._fail(_late())
+        except BaseException:  # what their own code has raised, or cancelled
+            logger.exception("run %s failed", self.response["id"])
+            return await self._fail(ServiceError(INTERNAL))
+        try:
+            return await self._end("incomplete" if answer.incomplete else "completed", answer)
+        except ServiceError as error:  # its conversation is not there any more
+            return await self._fail(error)
+
+    def _has_answered(self, agents: "asyncio.Task[Answer]") -> bool:
+        return agents.done() and not agents.cancelled() and agents.exception() is None
+
+    async def _broken_off(self, error: ServiceError) -> Resource:
+        if isinstance(error, StoreUnavailable) and self.goes_on:
+            raise Unsettled from error
+        if isinstance(error, UpstreamFailed) and error.passing and self._may_try_again():
+            raise await self._hand_over(error) from error
+        return await self._fail(error)
 
     async def _end_stopped(self) -> Resource:
         """The agents were stopped: by a client, by another attempt, by the clock, or by the end of the process."""
-        if self.stopped == "lost":
-            raise Lost
-        if self.stopped == "cancelled":
-            await self._end("cancelled")
-            return self.response
-        if self.stopped == "given up":
-            error = GivenUp("The run was interrupted too often, and is given up.")
-            await self._fail(error)
-            raise error
-        if self.keeping and self._durable:
+        match self.stopped:
+            case "lost":
+                raise Lost
+            case "unsettled":
+                raise Unsettled
+            case "cancelled":
+                return await self._end("cancelled")
+            case "given up":
+                return await self._fail(GivenUp("The run was interrupted too often, and is given up."))
+        if self.goes_on:
             handed_over = await self._hand_over()
             if self.stopped == "handed over":
                 raise handed_over
-            raise asyncio.CancelledError
-        if self.stopped == "handed over":
-            late = OutOfTime("The run did not finish before the deadline of this invocation.")
-            await self._fail(late)
-            raise late
-        await self._fail(Interrupted("The run was interrupted."))
+        elif self.stopped == "handed over":
+            return await self._fail(_late())
+        else:
+            with suppress(ServiceError):
+                await self._fail(Interrupted("The run was interrupted."))
         raise asyncio.CancelledError
 
     def _may_try_again(self) -> bool:
@@ -187,37 +249,41 @@ class Run:
         assert self.keeping
         attempts = self.keeping.lease.attempts
         after = max(_BACKOFF * 2 ** (attempts - 1), min(error.after, _LONGEST_WAIT)) if error else 0.0
-        await self.keeping.go_on(self.feed.unkept())
-        await self.keeping.let_go(after=after, counts=error is not None)
+        try:
+            async with asyncio.timeout(_HANDING_OVER):
+                await self._save(self.keeping)
+                await self.keeping.let_go(after=after, counts=error is not None)
+        except (StoreUnavailable, TimeoutError) as failure:
+            raise Unsettled from failure
         return HandedOver(self.response, after)
 
-    async def _fail(self, error: ServiceError) -> None:
-        if isinstance(error, StoreUnavailable) and self.response["background"]:
-            return  # nobody waits: another attempt goes on when the store is back
-        try:
-            await self._end("failed", error=error)
-        except ServiceError:
-            logger.exception("run %s: its failure could not be kept", self.response["id"])
-            self._tell("response.failed")
+    async def _fail(self, error: ServiceError) -> Resource:
+        """End as failed, and raise that when it is certain."""
+        await self._end("failed", error=error)
+        raise error
 
-    async def _end(self, status: str, answer: "Answer | None" = None, error: ServiceError | None = None) -> None:
+    async def _end(self, status: str, answer: "Answer | None" = None, error: ServiceError | None = None) -> Resource:
         """The last event is told when the store has it: whoever knows of it may continue from it."""
+        self._over = True
         self.output.close()
         if self.desk:
             self.desk.count_not_replayed()
-        self.response |= {
+        final = self.response | {
             "status": status,
             "output": writable(self.output.items),
             "usage": usage(self.meter),
             "completed_at": int(time.time()) if status == "completed" else None,
-            "error": {"code": error.kind, "message": str(error)} if error else None,
+            "error": in_response(error) if error else None,
             "incomplete_details": {"reason": answer.incomplete} if answer and answer.incomplete else None,
         }
         if self.keeping:
-            last = self.feed.next(f"response.{status}", response=dict(self.response))
+            last = self.feed.next(f"response.{status}", response=final)
             events = [*self.feed.unkept(), last] if self.live else []
-            await self.keeping.end(self.response, answer.history if answer else None, events)
+            await self.keeping.end(final, answer.history if answer else None, events)
+            self.feed.kept(len(events))
+        self.response.update(final)
         self._tell(f"response.{status}")
+        return self.response
 
     def _tell(self, kind: str) -> None:
         if self.live:
@@ -234,7 +300,7 @@ class Run:
                 spoken = time.monotonic()
                 try:
                     await self._go_on(self.keeping)
-                except ServiceError:
+                except StoreUnavailable:
                     logger.exception("run %s: could not be kept so far", self.response["id"])
             if self._is_late():
                 self.stop("handed over")
@@ -244,24 +310,42 @@ class Run:
         return time.monotonic() > self._patient_until or (left is not None and left < self._margin)
 
     async def _go_on(self, keeping: Keeping) -> None:
-        events = self.feed.unkept()
         try:
-            lease = await keeping.go_on(events)
+            lease = await self._save(keeping)
         except Lost:
-            return self.stop("lost")
-        self.feed.kept(len(events))
+            return None if self._over else self.stop("lost")
         if lease.cancelled:
             self.stop("cancelled")
+
+    async def _save(self, keeping: Keeping) -> Lease:
+        """Renew the lease, and store the events that the store does not have."""
+        async with self._saving:
+            events = self.feed.unkept()
+            lease = await keeping.go_on(events)
+            self.feed.kept(len(events))
+            return lease
 
     def refuse(self, error: ServiceError) -> None:
         """It cannot run at all: executing it says so in its response."""
         self._refused = error
 
     def stop(self, why: Stop) -> None:
-        """End the agents' work here and now."""
+        """End the agents' work here and now. They are not waited for, if their code swallows it again and again."""
+        if self.stopped is None and self._loop:
+            patience = _LAST_WORDS if why == "cancelled" else min(_LAST_WORDS, self._margin / 2 or 1.0)
+            self._loop.call_later(patience, _settle, self._abandoned)
         self.stopped = self.stopped or why
         if self._agents:
             self._agents.cancel()
+
+
+def _settle(abandoned: asyncio.Future[None]) -> None:
+    if not abandoned.done():
+        abandoned.set_result(None)
+
+
+def _late() -> OutOfTime:
+    return OutOfTime("The run did not finish before the deadline of this invocation.")
 
 
 def _to_nobody(kind: str, **fields: Any) -> None:

@@ -1,6 +1,6 @@
 """Where a run meets its agents: what their models are asked, and what is heard of them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
@@ -52,6 +52,7 @@ class Seam:
         self.resolve: Callable[[Any, RunConfig], tuple[Model, Adapt | None]]  # `Models.attach` sets it
         self.caller: dict[str, Any] = {}  # what tools find in `MasterContext.user_context`
         self.copies: dict[int, tuple[Agency, Agency]] = {}  # of agencies that were made before the run; by id
+        self.authorize: Callable[[], Awaitable[None]] = _always  # `Run.authorize`, where a run is executed
         self.live = bool(request.stream)
         self.handed_over = False  # control went back to the client, who has a function to run
         self._speaker, self._entry, self._instructions = entry, entry.name, request.instructions
@@ -78,14 +79,14 @@ class Seam:
         """See `Running`."""
         narration = self.narrator.model_call(agent, question.speaks)
         colleague = question.identity == agent and not (question.speaks and self.narrator.aloud)
-        return _Call(self.journal, self.journal.key(agent, question), narration, colleague=colleague)
+        return _Call(self, self.journal.key(agent, question), narration, colleague=colleague)
 
     def tool_call(self, agent: str, tool: FunctionTool, arguments: str, call: str) -> "ToolCall":
         """Around one call of a tool. call: its id, which no other call of the run has."""
         call = f"{agent}/{call}/1"  # as runs that another version has begun have it in their journals
         # What a colleague was told must be in its memory again: that call is made again, and finds its answers here.
         journal = None if isinstance(tool, SendMessage) else self.journal
-        return ToolCall(journal, call, self.narrator.tool_call(agent, tool.name, arguments, call))
+        return ToolCall(self, journal, call, self.narrator.tool_call(agent, tool.name, arguments, call))
 
     def ask(self, agent: str, question: Question) -> Question:
         """See `Running`: what the client asked for, in place of what the agent would ask."""
@@ -103,6 +104,10 @@ class Seam:
             settings=settings,
             output_schema=self._schema or question.output_schema,
         )
+
+
+async def _always() -> None:
+    """Whatever begins may begin."""
 
 
 def _settings(request: CreateResponse, chat: bool) -> ModelSettings:
@@ -152,13 +157,13 @@ class _Call:
     colleague: another agent of the run is answered, and would act on half an answer.
     """
 
-    def __init__(
-        self, journal: Journal, key: str, narration: AbstractContextManager[Telling], *, colleague: bool
-    ) -> None:
-        self._journal, self._key, self._narration, self._colleague = journal, key, narration, colleague
+    def __init__(self, seam: Seam, key: str, narration: AbstractContextManager[Telling], *, colleague: bool) -> None:
+        self._authorize, self._journal, self._key = seam.authorize, seam.journal, key
+        self._narration, self._colleague = narration, colleague
         self._begun: dict[int, tuple[str, str]] = {}  # a call's output index -> its id from the model, and in the run
 
     async def __aenter__(self) -> Self:
+        await self._authorize()
         self._telling = self._narration.__enter__()
         self._entry = self._journal.find(self._key)
         self.known = self._entry.answered if self._entry else None
@@ -225,13 +230,14 @@ def _text(content: Sequence[Any]) -> str:
 class ToolCall:
     """One call of a tool: what it has returned, if it has finished before; else what it returns is to be kept."""
 
-    def __init__(self, journal: Journal | None, call: str, narration: AbstractContextManager[None]) -> None:
-        self._journal, self.call, self._narration = journal, call, narration
+    def __init__(self, seam: Seam, journal: Journal | None, call: str, narration: AbstractContextManager[None]) -> None:
+        self._authorize, self._journal, self.call, self._narration = seam.authorize, journal, call, narration
         self.finished: bool
         self.output: Any
         self.finished, self.output = journal.tool(call) if journal else (False, None)
 
     async def __aenter__(self) -> Self:
+        await self._authorize()
         self._narration.__enter__()
         return self
 

@@ -21,6 +21,7 @@ from agents import (
 )
 from agents import run as sdk_run
 from agents.run_internal import guardrails, run_loop, tool_execution, turn_preparation, turn_resolution
+from agents.tool import maybe_invoke_function_tool_failure_error_function as failure_text
 
 import idempotency
 from handler import mcp_servers
@@ -28,6 +29,7 @@ from handler.client_tools import ClientTool
 from handler.models import unsaved
 from handler.runs import handoffs
 from handler.runs.arguments import arguments_fault, message_fault
+from handler.runs.interruptions import BrokeOut, contained
 from handler.runs.seam import Seam, current_seam
 from handler.runs.tool_output import usable
 
@@ -111,11 +113,17 @@ async def _output(tool: FunctionTool, context: Any, arguments: str) -> Any:
     if isinstance(tool, SendMessage) and (fault := message_fault(arguments)):
         return _UNUSABLE.format(tool=tool.name, fault=fault)
     try:
-        return await install().invoke(function_tool=tool, context=context, arguments=arguments)
-    except Exception:
-        if (fault := arguments_fault(arguments)) is None:
+        with contained():
+            return await install().invoke(function_tool=tool, context=context, arguments=arguments)
+    except Exception as error:
+        if (fault := arguments_fault(arguments)) is not None:
+            return _UNUSABLE.format(tool=tool.name, fault=fault)
+        if not isinstance(error, BrokeOut):
             raise
-        return _UNUSABLE.format(tool=tool.name, fault=fault)
+        told = await failure_text(function_tool=tool, context=context, error=error)
+        if told is None:
+            raise
+        return told
 
 
 async def _final_output(

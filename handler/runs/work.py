@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from handler import telemetry
 from handler.errors import GivenUp, ServiceError
 from handler.records import Leases
-from handler.runs.keeping import Lost
 
 if TYPE_CHECKING:
     from handler.queue.local import LocalQueue
@@ -39,7 +38,7 @@ async def work(runs: "Runs", run_id: str) -> None:
         await runs.execute(run)
     except GivenUp:
         raise
-    except (ServiceError, Lost):
+    except ServiceError:
         return
     finally:
         telemetry.report_run(run.facts)

@@ -224,7 +224,7 @@ def test_a_response_that_fails(tmp_path: Any) -> None:
         events = streamed(api, input="Client Weber GmbH asks for a date.")
         assert events[-1]["type"] == "response.failed"
         failed = events[-1]["response"]
-        assert failed["error"]["code"] == "run_limit_exceeded"
+        assert failed["error"]["detail_code"] == "run_limit_exceeded"
         assert response(api.get(f"/responses/{failed['id']}").json()) == failed
         whole = api.post("/responses", json={"model": MODEL, "input": "Client Weber GmbH asks for a date."})
         assert whole.status_code == 502

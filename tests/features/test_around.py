@@ -47,7 +47,7 @@ def test_a_message_that_is_refused_is_answered_with_guidance(stream: bool) -> No
 def test_or_it_is_an_error(name: str) -> None:
     create = solo(input_guardrails=[guardrail(input_guardrail, lambda text: True)], **{name: True})
     response = play(create).response
-    assert (response["status"], response["error"]["code"]) == ("failed", "guardrail_triggered")
+    assert (response["status"], response["error"]["detail_code"]) == ("failed", "guardrail_triggered")
 
 
 @holds("output_guardrails", "validation_attempts")
@@ -64,7 +64,7 @@ def test_an_answer_that_is_refused_is_tried_again(attempts: int, answer: str | N
     shown = play(solo(script, output_guardrails=[refuses], validation_attempts=attempts), stream=stream)
     assert len(said) == attempts + 1
     assert shown.words == ([answer] if answer else [])
-    assert answer or shown.response["error"]["code"] == "guardrail_triggered"
+    assert answer or shown.response["error"]["detail_code"] == "guardrail_triggered"
 
 
 @holds("judges")

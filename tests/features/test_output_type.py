@@ -89,4 +89,4 @@ def test_what_misses_it_is_an_error_of_its_own(ask: Any) -> None:
 @pytest.mark.parametrize("way", ["stream", "background"])
 def test_in_every_way_and_it_is_not_asked_again(ask: Any, way: str) -> None:
     _, response, requests = ask(call("look_up"), "Order seven.", **{way: True})
-    assert (response["status"], response["error"]["code"], requests) == ("failed", "invalid_output", 2)
+    assert (response["status"], response["error"]["detail_code"], requests) == ("failed", "invalid_output", 2)

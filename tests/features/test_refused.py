@@ -173,7 +173,7 @@ def test_an_approval_that_is_asked_for_later_is_an_error_by_name(stream: bool) -
     solo = Agent(name="Solo", instructions=".", model=OfflineModel("Solo", script), tools=[tool], hooks=Later())
     tool = solo.tools[0]
     response = play(lambda: Agency(solo), stream=stream).response
-    assert (response["status"], response["error"]["code"]) == ("failed", "agency_misconfigured")
+    assert (response["status"], response["error"]["detail_code"]) == ("failed", "agency_misconfigured")
     assert response["error"]["message"].startswith("Agent 'Solo': the tool 'pay' needs a person's approval")
 
 

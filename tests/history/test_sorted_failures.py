@@ -115,7 +115,7 @@ def failing(status: int, code: str = "x", **headers: str) -> Failure:
 def test_final_failure_ends_the_run_at_once(api: str, stream: bool, failure: Failure) -> None:
     attempts, response, _, requests = in_background([failure], stream, api)
     assert (attempts, requests, response["status"]) == (1, 1, "failed")
-    assert response["error"]["code"] == "upstream_failed"
+    assert response["error"]["detail_code"] == "upstream_failed"
     assert "sk-live" not in str(response)
 
 

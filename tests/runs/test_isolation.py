@@ -251,7 +251,7 @@ def test_agency_made_within_a_run_keeps_its_history() -> None:
     async def whole() -> Told:
         create = lambda: Agency(Agent(name="Boss", instructions="You are Boss.", tools=[ask_nested]))  # noqa: E731
         async with on_stage(create) as runs:
-            return await ask(runs, OWNERS[0])
+            return await ask(runs, OWNERS[0], store=False)
 
     assert asyncio.run(whole()).response["status"] == "completed"
     assert counted == [2, 4]

@@ -275,7 +275,7 @@ def test_who_has_a_guardrail_is_heard_at_the_end(kind, stream):
 def test_what_a_guardrail_refuses_is_never_heard(kind, stream):
     guarded = solo([message_item("secret words")], raise_input_guardrail_error=True, **checked(kind, [], refuse=True))
     shown = play(guarded, stream=stream)
-    assert shown.response["error"]["code"] == "guardrail_triggered"
+    assert shown.response["error"]["detail_code"] == "guardrail_triggered"
     assert shown.items == []
     assert "secret" not in shown
 
@@ -342,7 +342,7 @@ def test_a_model_that_breaks_off(stream):
 
     model = Breaks([message_item("one two three four five six")])
     shown = play(lambda: Agency(Agent(name="Solo", instructions=".", model=model)), stream=stream)
-    assert shown.response["error"]["code"] == "upstream_failed"
+    assert shown.response["error"]["detail_code"] == "upstream_failed"
     assert [(said(item), item["status"]) for item in shown.items] == [("one two three ", "incomplete")] * stream
     assert "secret" not in shown
 

@@ -389,7 +389,7 @@ def test_attempts_that_always_die_are_not_made_for_ever(stage: Stage) -> None:
     assert last.outcome == "given_up"
     assert len(stage.server.requests) == asked
     response = stage.response(queued.run)
-    assert (response["status"], response["error"]["code"]) == ("failed", "given_up")
+    assert (response["status"], response["error"]["detail_code"]) == ("failed", "given_up")
     check_events(stage.records(queued.run))
     assert stage.attempt(run=queued.run).outcome == "nothing"
     assert stage.unfinished() == [waiting.run]

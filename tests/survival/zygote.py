@@ -25,7 +25,7 @@ from handler.protocol.request import CreateResponse
 from handler.queue.local import LocalQueue
 from handler.runs import Run, Runs, run
 from handler.runs.journal import Journal
-from handler.runs.keeping import Keeping, Lost
+from handler.runs.keeping import Keeping
 from handler.settings import Settings
 from handler.store import Change, dynamodb  # noqa: F401 - imported once, not in every process
 from handler.store.sqlite import SQLiteStore
@@ -65,9 +65,8 @@ class Attempt:
                 return
             begun = await self._begin(runs)
             if begun is not None:
-                self.note(outcome=(await runs.execute(begun))["status"])
-        except Lost:
-            self.note(outcome="lost")
+                response = await runs.execute(begun)
+                self.note(outcome="lost" if begun.stopped == "lost" else response["status"])
         except ServiceError as error:
             self.note(outcome=error.kind)
         finally:

@@ -468,7 +468,7 @@ def test_a_model_that_stays_out_of_order_fails_the_run(start: Start, monkeypatch
         events = service.handler.run(scenario())
         assert len(server.requests) == MOST_ATTEMPTS
         failed = events[-1]["response"]
-        assert (events[-1]["type"], failed["error"]["code"]) == ("response.failed", "upstream_failed")
+        assert (events[-1]["type"], failed["error"]["detail_code"]) == ("response.failed", "upstream_failed")
         assert failed["status"] == "failed"
         assert numbers(events) == list(range(len(events)))
         assert [event["type"] for event in events].count("response.created") == 1
@@ -624,7 +624,7 @@ def test_a_run_that_nobody_takes_up_fails_in_time_and_says_so(start: Start, monk
         stream = service.handler(http_event("POST", "/v1/responses", {**ask, "stream": True}), Context(4))
         assert stream["statusCode"] == 200
         last = Answer(200, {}, stream["body"]).events[-1]
-    assert (last["type"], last["response"]["error"]["code"]) == ("response.failed", "deadline_exceeded")
+    assert (last["type"], last["response"]["error"]["detail_code"]) == ("response.failed", "deadline_exceeded")
 
 
 def test_a_whole_answer_is_not_waited_for_longer_than_the_gateway_waits(
@@ -739,7 +739,7 @@ def test_without_a_queue_a_run_that_died_does_not_hold_its_conversation(
     assert service.respond("next", conversation=conversation)["status"] == "completed"
     failed = read(service, died)
     assert failed["status"] == "failed"
-    assert failed["error"]["code"] in ("given_up", "interrupted")
+    assert failed["error"]["detail_code"] in ("given_up", "interrupted")
 
 
 async def _nothing(*args: Any, **options: Any) -> None:
@@ -807,7 +807,7 @@ def test_what_cannot_be_built_is_found_out_by_whoever_works_on_it(
     assert (status, made["status"]) == (200, "queued")
     attempt(service, made["id"])
     _, ended = service.get(f"/v1/responses/{made['id']}")
-    assert (ended["status"], ended["error"]["code"]) == ("failed", "agency_misconfigured")
+    assert (ended["status"], ended["error"]["detail_code"]) == ("failed", "agency_misconfigured")
     assert "a defect" not in str(ended)
 
 

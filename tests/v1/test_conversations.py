@@ -11,6 +11,7 @@ from handler.settings import get_settings
 from handler.store import Delete, StoreUnavailable, open_store
 from handler.store.sqlite import SQLiteStore
 from tests.conftest import Service
+from tests.events import Context, http_event
 
 ASK = {"model": "agreement-desk", "input": "hello"}
 
@@ -179,10 +180,16 @@ def test_what_cannot_be_kept_is_not_called_completed(
 
     monkeypatch.setattr(SQLiteStore, "write", breaks)
     monkeypatch.setattr("handler.runs.run._FLUSH", 60)
-    events = service.respond("one", conversation=name, stream=True)
-    assert events[-1]["type"] == "response.failed"
-    assert events[-1]["response"]["error"]["code"] == "store_unavailable"
+    answer = service.handler(
+        http_event("POST", "/v1/responses", {**ASK, "conversation": name, "stream": True}), Context(60)
+    )
+    *_, last, done, _ = answer["body"].split("\n\n")
+    event = json.loads(last.split("data: ")[1])
+    assert (event["type"], event["response"]["status"], done) == ("response.in_progress", "in_progress", "data: [DONE]")
+    assert event["resume"].endswith(f"&starting_after={event['sequence_number']}")
     writes.clear()
-    name = ""
-    status, answer = service.post("/v1/responses", ASK)
-    assert (status, answer["error"]["code"]) == (503, "store_unavailable")
+    answer = service.handler(http_event("POST", "/v1/responses", ASK), Context(60))
+    told = json.loads(answer["body"])
+    assert (answer["statusCode"], told["status"], told["error"]) == (202, "in_progress", None)
+    assert answer["headers"]["location"] == f"/v1/responses/{told['id']}"
+    assert service.get(f"/v1/responses/{told['id']}")[1]["status"] == "in_progress"

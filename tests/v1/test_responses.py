@@ -413,7 +413,7 @@ def test_a_failed_run_is_kept_as_failed(asked: Any) -> None:
     events = service.respond("hello", stream=True)
     assert [event["type"] for event in events] == ["response.created", "response.in_progress", "response.failed"]
     failed = events[-1]["response"]
-    assert failed["error"]["code"] == "upstream_failed"
+    assert failed["error"]["detail_code"] == "upstream_failed"
     assert service.get(f"/v1/responses/{failed['id']}") == (200, failed)
     status, body = service.post("/v1/responses", {**ASK, "previous_response_id": failed["id"]})
     assert (status, body["error"]["param"]) == (400, "previous_response_id")

@@ -124,7 +124,7 @@ def test_a_run_that_fails_in_the_middle_closes_what_it_opened(start: Start, monk
     balanced(events)
     assert events[-1]["type"] == "response.failed"
     assert [item["status"] for item in events[-1]["response"]["output"]] == ["incomplete"]
-    assert events[-1]["response"]["error"]["code"] == "upstream_failed"
+    assert events[-1]["response"]["error"]["detail_code"] == "upstream_failed"
 
 
 def test_a_tool_that_is_cancelled_closes_too(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -293,7 +293,7 @@ def test_what_a_guardrail_refuses_is_never_heard(start: Start, monkeypatch: pyte
         service = start(OPENAI_API_KEY="k", OPENAI_BASE_URL=server.base_url)
         events = service.respond("go", stream=True)
         balanced(events)
-        assert events[-1]["response"]["error"]["code"] == "guardrail_triggered"
+        assert events[-1]["response"]["error"]["detail_code"] == "guardrail_triggered"
         assert "SECRET" not in json.dumps(events)
         server.answer = lambda request: "a nice thing"
         events = service.respond("go", stream=True)
