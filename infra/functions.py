@@ -17,7 +17,9 @@ from infra.run_queue import RunQueue
 _READ = ("dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query")
 _WRITE = ("dynamodb:PutItem", "dynamodb:DeleteItem")  # transactions need nothing more; nothing here scans or updates
 _SILENCE, _EDGE_SILENCE = 280, 25  # seconds that a whole answer may take on a route that streams
-_LEASES = {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": ["running"]}}  # the partition that a sweep looks at
+# The partitions that a sweep looks at; `running` is version 0.1's, and goes with the next release.
+_PARTITIONS = [*(f"running#{number:02x}" for number in range(16)), "running"]
+_LEASES = {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": _PARTITIONS}}
 
 
 class Functions:

@@ -1,10 +1,15 @@
 """Who works on which unfinished run. A run that is not final has a lease; so none is forgotten.
 
 One attempt at a time: whoever takes a lease writes over the version that was read, and says again and again that it
-still works. A lease that nobody has renewed in time belongs to whoever finds it.
+still works. A lease that nobody has renewed in time belongs to whoever finds it; so does one that ends later than any
+can: the clock of whoever wrote it was wrong, and it would hold its run for as long.
+
+They lie in 16 partitions, by the run's id, as one takes no more than 1,000 writes a second on DynamoDB.
 """
 
+import asyncio
 import time
+import zlib
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -12,7 +17,10 @@ from handler.store import ABSENT, Change, Conflict, Delete, Put, Record, Store
 
 TIME = 20.0  # seconds that a lease holds without being renewed
 GRACE = 10.0  # seconds that the queue has to bring a run to somebody, before it is sent for again
-_PARTITION = "running"
+LONGEST_PAUSE = 300.0  # seconds between two attempts at most
+CLOCKS = 60.0  # seconds that the clocks of two processes may differ by
+_PARTITIONS = [f"running#{number:02x}" for number in range(16)]
+_OLD_PARTITION = "running"  # of version 0.1, whose runs may still be there; goes with the next release
 _REMEMBERED = 14 * 24 * 3600  # seconds that SQS keeps a message at most
 
 
@@ -37,18 +45,23 @@ class Lease:
     cancelled: bool = False
     dead: bool = False
     version: str = ABSENT
+    partition: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.partition:
+            object.__setattr__(self, "partition", _partition(self.id))
 
     def put(self, **changed: Any) -> Put:
         """The change that writes it over this version."""
         body = asdict(replace(self, **changed))
-        del body["id"], body["version"]
-        return Put(_PARTITION, self.id, body, expected=self.version)
+        del body["id"], body["version"], body["partition"]
+        return Put(self.partition, self.id, body, expected=self.version)
 
     def end(self, *, dead: bool = False) -> Change:
         """The change by which the run is final."""
         if dead:
             return replace(self.put(dead=True), expires=int(time.time()) + _REMEMBERED)
-        return Delete(_PARTITION, self.id, expected=self.version)
+        return Delete(self.partition, self.id, expected=self.version)
 
     def written(self, put: Put) -> "Lease":
         """As it is after that change."""
@@ -57,7 +70,8 @@ class Lease:
     @property
     def overdue(self) -> bool:
         """Whether nobody seems to work on it, nor to be about to."""
-        return self.until <= time.time() and not self.dead
+        now, longest = time.time(), TIME if self.holder else LONGEST_PAUSE + GRACE
+        return not self.dead and not now < self.until <= now + longest + CLOCKS
 
 
 class Leases:
@@ -68,13 +82,15 @@ class Leases:
 
     async def find(self, run: str) -> Lease | None:
         """The lease of a run; None: it is final, or never was."""
-        record = await self._store.get(_PARTITION, run)
-        return _read(record) if record else None
+        for partition in (_partition(run), _OLD_PARTITION):
+            if record := await self._store.get(partition, run):
+                return _read(record)
+        return None
 
     async def all(self) -> list[Lease]:
         """Of every unfinished run, oldest first."""
-        records = await self._store.query(_PARTITION)
-        return sorted(map(_read, records), key=lambda lease: lease.queued_at)
+        found = await asyncio.gather(*(self._store.query(each) for each in (*_PARTITIONS, _OLD_PARTITION)))
+        return sorted((_read(record) for records in found for record in records), key=lambda lease: lease.queued_at)
 
     async def take(self, run: str, holder: str) -> Lease | None:
         """Begin an attempt; None: another one works on it, or it is final."""
@@ -113,13 +129,15 @@ class Leases:
         return True
 
     async def let_go(self, lease: Lease, *, after: float = 0.0, counts: bool = True) -> None:
-        """The attempt ends, and the run goes on in another one, `after` seconds from now.
+        """The attempt ends, and the run goes on in another one, `after` seconds from now (LONGEST_PAUSE at most).
 
         counts: it was an attempt; not if it only had to stop.
         """
         if (found := await self.find(lease.id)) is not None and found.holder == lease.holder:
             attempts = found.attempts if counts else found.attempts - 1
-            await self._change(found, holder="", until=time.time() + after + GRACE, attempts=attempts)
+            await self._change(
+                found, holder="", until=time.time() + min(after, LONGEST_PAUSE) + GRACE, attempts=attempts
+            )
 
     async def cancel(self, run: str) -> Lease | None:
         """Want it to end; None: it is final already."""
@@ -140,4 +158,9 @@ class Leases:
 
 
 def _read(record: Record) -> Lease:
-    return Lease(id=record.sort, version=record.version, **record.body)
+    return Lease(id=record.sort, version=record.version, partition=record.partition, **record.body)
+
+
+def _partition(run: str) -> str:
+    """By a checksum: ids need not be spread by any part of theirs."""
+    return _PARTITIONS[zlib.crc32(run.encode()) % len(_PARTITIONS)]

@@ -1,28 +1,19 @@
 """Responses, with their input and their stream of events."""
 
-import asyncio
 import math
 import time
 from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from handler.errors import NotFound, StoreUnavailable
-from handler.event_loop import remaining
+from handler.errors import NotFound
 from handler.protocol.output import Item
-from handler.protocol.resource import FINAL, Resource
+from handler.protocol.resource import Resource
+from handler.records.following import BEHIND_ROWS, ROWS, follow, row, until_over
 from handler.records.history import Place, forget, is_id
 from handler.store import ABSENT, Put, Store
 
 RETENTION = 30 * 24 * 3600  # seconds that a response and its turn are kept
-_POLL = 0.25  # seconds between looks for what another process adds
-_LEAVE = 1.0  # seconds before the end of an invocation, at which a stream ends
-
-
-def _is_leaving() -> bool:
-    """Whether this invocation ends so soon that nobody should wait here any more."""
-    left = remaining()
-    return left is not None and left < _LEAVE
 
 
 def expiry() -> int:
@@ -86,8 +77,7 @@ class Responses:
 
     def put_events(self, response_id: str, events: Sequence[Any]) -> Put:
         """The change that keeps some of its events, which follow on each other."""
-        sort = f"event/{events[0]['sequence_number']:09d}"
-        return Put(self.partition(response_id), sort, list(events), expiry())
+        return Put(self.partition(response_id), row(events[0]["sequence_number"]), list(events), expiry())
 
     def put_asked(self, response_id: str, asked: Collection[str]) -> Put:
         """The change that notes which model calls of it are under way."""
@@ -118,12 +108,8 @@ class Responses:
 
     async def final(self, response_id: str, seconds: float = math.inf) -> Kept:
         """One response, when it does not change any more; or as it is after so long, or when the invocation ends."""
-        end = time.monotonic() + seconds
-        while True:
-            kept = await self.get(response_id)
-            if kept.response["status"] in FINAL or time.monotonic() > end or _is_leaving():
-                return kept
-            await asyncio.sleep(_POLL)
+        await until_over(self._store, self.partition(response_id), response_id, seconds)
+        return await self.get(response_id)
 
     async def delete(self, response_id: str) -> None:
         """Forget a response and its events. What it has added to a conversation stays there."""
@@ -132,29 +118,13 @@ class Responses:
 
     async def told(self, response_id: str) -> list[Any]:
         """The events that are kept."""
-        records = await self._store.query(self.partition(response_id), after="event/", before="event0")
+        records = await self._store.query(self.partition(response_id), after=ROWS, before=BEHIND_ROWS)
         events = [event for record in records for event in record.body]
         return [event for number, event in enumerate(events) if event["sequence_number"] == number]
 
-    async def events(self, response_id: str, after: int = -1) -> AsyncIterator[Any]:
-        """The events behind sequence number `after`, and then each that is added, until the response is final.
-
-        They end before that when it was deleted, when the store cannot be read, or when the invocation ends.
-        """
-        while True:
-            try:
-                final = (await self.get(response_id)).response["status"] in FINAL
-                records = await self._store.query(self.partition(response_id), after="event/", before="event0")
-            except (NotFound, StoreUnavailable):
-                return
-            for record in records:
-                for event in record.body:
-                    if event["sequence_number"] > after:
-                        after = event["sequence_number"]
-                        yield event
-            if final or _is_leaving():
-                return
-            await asyncio.sleep(_POLL)
+    def events(self, response_id: str, after: int = -1) -> AsyncIterator[Any]:
+        """The events behind sequence number `after`, and then each that is added: see `follow`."""
+        return follow(self._store, self.partition(response_id), response_id, after)
 
     def partition(self, response_id: str) -> str:
         """Where everything of one response lies."""

@@ -19,9 +19,9 @@ from typing import Any
 import httpx
 import pytest
 
-from handler.records import Conversations
+from handler.records import Conversations, Leases
 from handler.records.responses import Responses
-from handler.store import Put, Store, open_store
+from handler.store import Store, open_store
 from tests.conftest import SETTINGS
 from tests.model_server import ModelServer
 from tests.stores import dynamodb_table
@@ -99,8 +99,8 @@ class Stage:
         """As if twenty seconds had passed."""
 
         async def write(store: Store) -> None:
-            if record := await store.get("running", run):
-                await store.write(Put("running", run, {**record.body, "until": time.time() - 1}))
+            if lease := await Leases(store).find(run):
+                await store.write(lease.put(until=time.time() - 1))
 
         self._do(write)
 
@@ -113,8 +113,8 @@ class Stage:
         return response
 
     def unfinished(self) -> list[str]:
-        leases = self._do(lambda store: store.query("running"))
-        return [lease.sort for lease in leases if not lease.body["dead"]]
+        leases = self._do(lambda store: Leases(store).all())
+        return [lease.id for lease in leases if not lease.dead]
 
     def conversation(self) -> str:
         made = self._do(lambda store: Conversations(store, "owner").create({}, [], []))

@@ -36,7 +36,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything that is done every few seconds, several times a second."""
     for name, seconds in (("_FLUSH", 0.02), ("_RENEW", 0.05), ("_BACKOFF", 0.05)):
         monkeypatch.setattr(f"handler.runs.run.{name}", seconds)
-    monkeypatch.setattr("handler.records.responses._POLL", 0.02)
+    monkeypatch.setattr("handler.records.following._POLL", 0.02)
 
 
 @pytest.fixture(autouse=True)
@@ -671,6 +671,7 @@ def test_a_stream_whose_response_goes_away_ends_as_streams_do(
         if how == "unreadable":
             raise StoreUnavailable("The store could not be read.")
         monkeypatch.undo()
+        await Leases(store).cancel(made["id"])
         await Responses(store, "local").delete(made["id"])
         return []
 
