@@ -11,7 +11,7 @@ from fastapi import Request
 from starlette.exceptions import HTTPException
 from starlette.responses import StreamingResponse
 
-from handler.body_limit import LIMIT
+from handler.protocol.bounds import BODY
 from handler.records.responses import Responses
 from tests.asgi import ask
 from tests.conftest import Service
@@ -128,7 +128,7 @@ def test_the_service_and_its_middleware(service: Service, monkeypatch: pytest.Mo
         (http_event("POST", "/v1/responses", "{", **HEADERS), 400),
         (http_event("POST", "/v1/responses", {"model": "nobody", "input": "x"}, **HEADERS), 404),
         (http_event("POST", "/completion", {"message": ""}, **HEADERS), 422),
-        (http_event("POST", "/completion", "x" * (LIMIT + 1), **HEADERS), 413),
+        (http_event("POST", "/completion", "x" * (BODY + 1), **HEADERS), 413),
     ]
     for event, status in cases:
         answer = service.handler(event, Context())
