@@ -4,6 +4,7 @@ A run that is not final has a lease, and its last write ends that together with 
 """
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -22,7 +23,7 @@ async def until_over(store: Store, partition: str, run: str, seconds: float) -> 
     """Return when a run is final or its response was deleted; or after so long, or when the invocation ends."""
     end = time.monotonic() + seconds
     while not await _is_over(store, partition, run):
-        if time.monotonic() > end or _is_leaving():
+        if time.monotonic() > end or seconds_to_wait() < 0:
             return
         await asyncio.sleep(_POLL)
 
@@ -43,7 +44,7 @@ async def follow(store: Store, partition: str, run: str, after: int) -> AsyncIte
             if event["sequence_number"] > after:
                 after = event["sequence_number"]
                 yield event
-        if over or _is_leaving():
+        if over or seconds_to_wait() < 0:
             return
         await asyncio.sleep(_POLL)
 
@@ -91,6 +92,7 @@ async def _is_over(store: Store, partition: str, run: str) -> bool:
     return lease.cancelled and await store.get(partition, "response") is None
 
 
-def _is_leaving() -> bool:
+def seconds_to_wait() -> float:
+    """Return for how long a request may wait for something before its invocation ends; not positive: no more."""
     left = remaining()
-    return left is not None and left < _LEAVE
+    return math.inf if left is None else left - _LEAVE

@@ -85,9 +85,9 @@ async def input_items(response_id: str, call: Call, wanted: Page) -> dict[str, A
 
 
 @router.post("/{response_id}/cancel", response_model=None)
-async def cancel(response_id: str, call: Call) -> dict[str, Any]:
-    """End a run, wherever it runs; what it has said so far is kept."""
-    return await call.runs.cancel(call.owner, response_id)
+async def cancel(response_id: str, call: Call) -> Response:
+    """End a run; what it has said so far is kept. 202: it is not over yet, but will end so."""
+    return answered(await call.runs.cancel(call.owner, response_id), call.root_path)
 
 
 async def _nothing() -> None:

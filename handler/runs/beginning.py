@@ -45,6 +45,7 @@ from handler.records import (
     load_history,
     load_turns,
 )
+from handler.records.following import seconds_to_wait
 from handler.records.responses import Asked
 from handler.runs.keeping import Keeping, Unsettled, new_lease
 from handler.runs.references import resolve_references
@@ -59,6 +60,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 _TO_FIND_OUT = 3.0  # seconds to ask the store what became of a write that has failed
+_TO_CANCEL = 10.0  # seconds that a request waits for a run to end
+_LOOK = 1.0  # seconds between looks whether the lease of such a run has ended
 _NOT_YET = 5.0  # seconds until somebody looks again whether it is a run's turn; who is before it, says so earlier
 
 
@@ -168,20 +171,32 @@ class Runs:
         return await self._taken_up(kept, lease)
 
     async def cancel(self, owner: str, response_id: str) -> resource.Resource:
-        """End a run, wherever it runs; returns the response when it has ended, however that was.
+        """End a run, wherever it runs; returns the response when it has ended, or as it stands after `_TO_CANCEL`.
+
+        Whoever works on it sees within a few seconds that it shall end. Where that one is paused or dead, or the store
+        is away by now, it ends later: with its lease, and without this request.
 
         Raises:
             NotFound: it is not there.
+            StoreUnavailable: it could not be read, or not be marked.
         """
         responses = Responses(self.store, owner)
         kept = await responses.get(response_id)
-        if kept.response["status"] not in resource.FINAL:
-            await Leases(self.store).cancel(response_id)
-            if (run := await self.resume(response_id)) is not None:  # nobody works on it, so it ends here
-                with suppress(ServiceError):  # the response says it
-                    await self.execute(run)
-            kept = await responses.final(response_id)
+        if kept.response["status"] in resource.FINAL:
+            return kept.response
+        await Leases(self.store).cancel(response_id)
+        with suppress(StoreUnavailable, TimeoutError):
+            async with asyncio.timeout(min(_TO_CANCEL, seconds_to_wait())):
+                while kept.response["status"] not in resource.FINAL:
+                    await self._end_cancelled(response_id)
+                    kept = await responses.final(response_id, _LOOK)
         return kept.response
+
+    async def _end_cancelled(self, run_id: str) -> None:
+        """End a run here and now if nobody works on it."""
+        if (run := await self.resume(run_id)) is not None:
+            with suppress(ServiceError):  # the response says it
+                await self.execute(run)
 
     async def execute(self, run: "Run") -> resource.Resource:
         """One attempt, and word to whoever works next; returns the response, which another attempt may go on with.
