@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from handler import error_answers
+from handler.answer_limit import AnswerLimit
 from handler.auth import Authentication, caller_of
 from handler.body_limit import BodyLimit
 from handler.environment import close, runs
@@ -61,6 +62,7 @@ def create_app() -> App:
 
 def _guard(app: FastAPI, settings: Settings) -> None:
     """From the inside to the outside: nobody without a key makes us read a body."""
+    app.add_middleware(AnswerLimit)
     app.add_middleware(BodyLimit)
     open_paths = {path for path in ("/health", app.docs_url, app.openapi_url) if path}
     if settings.auth == "none":  # who is answered is decided by where it comes from, whatever it asks for

@@ -21,6 +21,7 @@ ServiceError
  ├─ OutOfTime                the invocation ends before the run does
  ├─ GivenUp                  begun again too often
  ├─ UpstreamFailed           the model, or what stands behind it
+ ├─ AnswerTooLarge           what was made cannot be sent back
  ├─ InvalidOutput            the last words have not the form of the agent's output_type
  ├─ RunLimitExceeded         too many model calls
  ├─ AgencyNotConfigured      it lacks an environment variable
@@ -174,6 +175,12 @@ class UpstreamFailed(ServiceError):
 
     status, kind = 502, "upstream_failed"
     passing = True
+
+
+class AnswerTooLarge(ServiceError):
+    """What a run has answered, or what is asked for, is larger than an answer may be."""
+
+    status, kind = 500, "answer_too_large"
 
 
 class InvalidOutput(ServiceError):

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
-from pydantic_core import to_json
-
 from handler.errors import InvalidJSON, InvalidRequest
+from handler.protocol.writable import as_json
 
 # Bytes of a body: images and files come as data URLs. Lambda takes 6 MB per event, in which the body is a JSON string:
 # what is escaped in it, and the headers beside it, need the rest.
@@ -25,9 +24,13 @@ PART_LISTS = 100  # entries of a list or object within an item or a part: annota
 NAME = 256  # characters of a call's name or id
 TOOLS = 128
 SCHEMA_VALUES = 20_000  # of the schemas of all tools, with what strict ones repeat through `$ref`
-RESOURCE = (
-    5_000_000  # bytes of one thing that is sent back whole, as an answer of Lambda's holds it: an item, a response
-)
+# Bytes of answers, as Lambda's answer holds them. It takes 6,291,556 in all, with headers; a cut stream ends with one
+# event more, that has the response as it began.
+ANSWER = 6_000_000
+RESOURCE = 5_000_000  # of one thing that is sent back whole: an item, a response
+BEGUN = 900_000  # of a response before it has any output: its instructions, tools, format
+HISTORY_ITEMS = 10_000  # that were said before a run, in the whole of its conversation
+HISTORY = 40_000_000  # bytes of these as they are stored: as clients see them, and as agents remember them
 EXPANSION = 1_000_000  # bytes that all compactions of a request may unpack to beyond their own length
 COMPACTIONS = 3  # levels of compactions in compactions
 REFERENCES = 100  # responses that the item references of a request may point into
@@ -131,13 +134,13 @@ def _definition(root: Any, reference: str, param: str) -> dict[str, Any]:
 
 def size(value: Any) -> int:
     """Return the bytes that a value takes in an answer of Lambda's: see `encoded_size`."""
-    return encoded_size(to_json(value))
+    return encoded_size(as_json(value))
 
 
 def encoded_size(body: bytes) -> int:
     """Return the bytes that a body takes within an answer of Lambda's, where it is a JSON string.
 
-    What is escaped there by AWS's runtime client: quotes, backslashes, line breaks, and two separators of Unicode.
+    Quotes, backslashes and line breaks are escaped there, by AWS's runtime client; there is nothing else to escape in
+    JSON, or in events.
     """
-    escaped = body.count(b'"') + body.count(b"\\") + body.count(b"\n") + body.count(b"\r")
-    return len(body) + escaped + 3 * (body.count(b"\xe2\x80\xa8") + body.count(b"\xe2\x80\xa9"))
+    return len(body) + body.count(b'"') + body.count(b"\\") + body.count(b"\n") + body.count(b"\r")

@@ -5,17 +5,28 @@ from typing import Any
 
 from starlette.responses import JSONResponse
 
+from handler.errors import InvalidRequest
+from handler.protocol import bounds
+from handler.protocol.output import Item
 from handler.protocol.request import CreateResponse
 
 Resource = dict[str, Any]
 FINAL = frozenset({"completed", "incomplete", "failed", "cancelled"})
 """A response in one of these does not change any more."""
+_REPEATED = (
+    *("instructions", "tools", "text", "tool_choice", "metadata", "reasoning", "model"),
+    *("previous_response_id", "prompt_cache_key", "safety_identifier", "user"),
+)
 
 
 def new(request: CreateResponse, response_id: str, conversation: str | None) -> Resource:
-    """A response that has just begun."""
+    """Return a response that has just begun.
+
+    Raises:
+        InvalidRequest: what it repeats of the request leaves too little room for the output.
+    """
     reasoning = request.reasoning.to_dict(mode="json") if request.reasoning else {}
-    return {
+    response = {
         "id": response_id,
         "object": "response",
         "created_at": int(time.time()),
@@ -50,6 +61,31 @@ def new(request: CreateResponse, response_id: str, conversation: str | None) -> 
         "usage": None,
         "user": request.user,
     }
+    _refuse_large(response)
+    return response
+
+
+def _refuse_large(response: Resource) -> None:
+    if bounds.size(response) <= bounds.BEGUN:
+        return
+    sizes = {name: bounds.size(response[name]) for name in _REPEATED}
+    largest = max(sizes, key=sizes.__getitem__)
+    raise InvalidRequest(
+        f"{largest} takes {sizes[largest]:,} bytes in the response, which repeats it: all that it repeats may take "
+        f"{bounds.BEGUN:,} bytes.",
+        param=largest,
+    )
+
+
+def fitting(response: Resource, output: list[Item]) -> list[Item]:
+    """Return the first items of an output with which a response can still be sent back whole."""
+    left, kept = bounds.RESOURCE - bounds.size({**response, "output": []}), list[Item]()
+    for item in output:
+        left -= bounds.size(item) + 1
+        if left < 0:
+            break
+        kept.append(item)
+    return kept
 
 
 def _text(request: CreateResponse) -> Any:

@@ -1,15 +1,18 @@
 """Events on the wire: server-sent events, as Open Responses has them, ending in `data: [DONE]`."""
 
 import asyncio
-import json
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import suppress
+import math
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, suppress
 
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
+from handler.event_loop import current
+from handler.protocol import bounds
 from handler.protocol.output import Event
 from handler.protocol.resource import FINAL, Resource
+from handler.protocol.writable import as_json
 
 HEARTBEAT = 10.0  # seconds of silence before a comment; gateways and proxies close what is silent for long
 
@@ -70,26 +73,48 @@ class EventStream(Response):
 
 
 async def resumable(
-    events: AsyncIterator[Event],
+    events: AsyncGenerator[Event],
     response: Resource,
     root_path: str,
     after: int = -1,
     stored: Callable[[], int] | None = None,
 ) -> AsyncIterator[Event]:
-    """The events; where they end before the response does, the last one says how to go on.
+    """Yield the events; where they end before the response does, the last one says how to go on.
 
-    It repeats the number of the one before it, so that whoever only counts resumes right.
+    They end early, too, where an answer that is sent whole has no room for more: it leaves when the run is over anyway.
+    The last one repeats the number of the one before it, so that whoever only counts resumes right.
+
     root_path: what the client writes before our paths. after: the number that the client has seen already.
     stored: returns the number of the last event that the store has, behind which another attempt goes on.
     """
-    last, is_final = after, response["status"] in FINAL
-    async for event in events:
-        last, is_final = event["sequence_number"], event["type"].removeprefix("response.") in FINAL
-        yield event
+    last, is_final, left = after, response["status"] in FINAL, _room(response)
+    async with aclosing(events):
+        async for event in events:
+            left -= _size(event) if left < math.inf else 0
+            if left < 0 and last > after:
+                is_final = False
+                if stored is None:
+                    break
+                continue
+            last, is_final = event["sequence_number"], event["type"].removeprefix("response.") in FINAL
+            yield event
     if not is_final:
         last = last if stored is None else min(last, stored())
         resume = f"{root_path}/v1/responses/{response['id']}?stream=true&starting_after={last}"
-        yield {"type": "response.in_progress", "sequence_number": last, "response": dict(response), "resume": resume}
+        begun = {**response, "output": []}
+        yield {"type": "response.in_progress", "sequence_number": last, "response": begun, "resume": resume}
+
+
+def _room(response: Resource) -> float:
+    """Return the bytes that a stream may have: no end where it leaves as it is made, or nothing is kept to resume."""
+    invocation = current.get()
+    if invocation is None or not invocation.whole or not response["store"]:
+        return math.inf
+    return bounds.ANSWER - bounds.BEGUN - 1_000
+
+
+def _size(event: Event) -> int:
+    return bounds.size(event) + len(event["type"]) + 20  # `event:`, `data:` and line breaks
 
 
 async def _gone(receive: Receive) -> None:
@@ -103,4 +128,4 @@ def _body(data: bytes, *, more: bool = True) -> Message:
 
 def wire(event: Event) -> bytes:
     """One event. The `event` field is the type that is in its data."""
-    return f"event: {event['type']}\ndata: {json.dumps(event, separators=(',', ':'))}\n\n".encode()
+    return b"event: %b\ndata: %b\n\n" % (event["type"].encode(), as_json(event))

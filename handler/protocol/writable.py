@@ -1,8 +1,17 @@
 """Text that UTF-8 can hold."""
 
+import json
 from typing import Any
 
 from pydantic_core import to_json
+
+
+def as_json(value: Any) -> bytes:
+    """Return compact JSON; where there is half of a surrogate pair in it, with the escapes that can hold it."""
+    try:
+        return to_json(value)
+    except ValueError:
+        return json.dumps(value, separators=(",", ":")).encode()
 
 
 def writable(value: Any) -> Any:

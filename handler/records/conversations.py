@@ -4,23 +4,31 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from pydantic_core import to_json
+
 from handler.errors import ConversationBusy, NotFound
 from handler.protocol.output import Item, new_id
-from handler.records.history import Place, Segment, Turn, forget, is_id, load_turns
+from handler.records.history import Place, Segment, Turn, check_history, forget, is_id, load_turns
 from handler.store import ABSENT, Conflict, Delete, Put, Store
 
+_FIELDS = ("created_at", "metadata", "turns", "items", "size", "run", "waiting")
 _HEAD = "head"  # behind every turn, whose sort is a number
 
 
 @dataclass(frozen=True)
 class Conversation:
-    """A head. run: whose turn it is; it is an unfinished run, so its lease says whether it is alive."""
+    """A head. run: whose turn it is; it is an unfinished run, so its lease says whether it is alive.
+
+    items, size: how many were added, and their bytes as they are kept; what earlier versions added does not count.
+    """
 
     id: str
     log: str
     created_at: int
     metadata: dict[str, str]
     turns: int
+    items: int = 0
+    size: int = 0
     run: str | None = None
     waiting: list[str] = field(default_factory=list)
     version: str = ABSENT
@@ -54,7 +62,9 @@ class Conversation:
 
     def appended(self, turn: Turn) -> tuple[Put, Put]:
         """The changes that add a turn; then it is the next one's."""
-        return turn.put(self.place, None), self._put(turns=self.turns + 1, **self._next())
+        items, size = self.items + len(turn.items), self.size + len(to_json([turn.items, turn.history]))
+        put = self._put(turns=self.turns + 1, items=items, size=size, **self._next())
+        return turn.put(self.place, None), put
 
     def described(self, metadata: dict[str, str]) -> Put:
         """The change of its metadata."""
@@ -66,7 +76,7 @@ class Conversation:
     def _put(self, **changed: Any) -> Put:
         """Over this version of the head."""
         after = replace(self, **changed)
-        body = {name: getattr(after, name) for name in ("created_at", "metadata", "turns", "run", "waiting")}
+        body = {name: getattr(after, name) for name in _FIELDS}
         return Put(self.log, _HEAD, body, expected=self.version)
 
 
@@ -113,12 +123,15 @@ class Conversations:
 
         Raises:
             ConversationBusy: a run adds to it now.
+            InvalidRequest: it would have more than a run can be given.
         """
         conversation = await self.wanted(conversation_id)
         if conversation.run is not None:
             raise busy()
+        added, head = conversation.appended(turn)
+        check_history(head.body["items"], head.body["size"])
         try:
-            await self._store.write(*conversation.appended(turn))
+            await self._store.write(added, head)
         except Conflict:
             raise busy() from None
 

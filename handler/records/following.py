@@ -6,7 +6,7 @@ A run that is not final has a lease, and its last write ends that together with 
 import asyncio
 import math
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 from handler.errors import StoreUnavailable
@@ -28,7 +28,7 @@ async def until_over(store: Store, partition: str, run: str, seconds: float) -> 
         await asyncio.sleep(_POLL)
 
 
-async def follow(store: Store, partition: str, run: str, after: int) -> AsyncIterator[Any]:
+async def follow(store: Store, partition: str, run: str, after: int) -> AsyncGenerator[Any]:
     """The events behind number `after`, and then each that is added, until the run is over or its response deleted.
 
     They end before that when the store cannot be read, or when the invocation ends.

@@ -7,11 +7,12 @@ log has gone on already begins a log of its own (a branch), and stands at the en
 import asyncio
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from handler.errors import NotFound
+from handler.errors import InvalidRequest, NotFound
 from handler.history import kept
+from handler.protocol import bounds
 from handler.protocol.output import Item
 from handler.store import ABSENT, Delete, Put, Store
 
@@ -61,10 +62,14 @@ class Place:
 
 @dataclass(frozen=True)
 class Turn:
-    """What one run, or one client, has added. items: as clients see it; history: as the agents remember it."""
+    """What one run, or one client, has added. items: as clients see it; history: as the agents remember it.
+
+    size: bytes of both as they are kept.
+    """
 
     items: list[Item]
     history: list[Item]
+    size: int = field(default=0, compare=False)
 
     def put(self, place: Place, expires: int | None) -> Put:
         """The change that appends this turn at a place, where nobody else has."""
@@ -91,17 +96,29 @@ async def load_history(store: Store, place: Place) -> list[Item]:
 
     Raises:
         NotFound: see `load_turns`.
+        InvalidRequest: there is more of it than a run can be given.
     """
     turns = await load_turns(store, place)
+    check_history(sum(len(turn.items) for turn in turns), sum(turn.size for turn in turns))
     awaited = {item["call_id"] for turn in turns for item in turn.items if item["type"] == "function_call"}
     return kept([item for turn in turns for item in turn.history], awaited)
+
+
+def check_history(items: int, size: int) -> None:
+    """Refuse a conversation that has become too long to go on with. size: bytes, as it is kept."""
+    if items > bounds.HISTORY_ITEMS or size > bounds.HISTORY:
+        raise InvalidRequest(
+            f"What was said before has {items:,} items and {size:,} bytes: at most {bounds.HISTORY_ITEMS:,} and "
+            f"{bounds.HISTORY:,} can be continued. Compact it (POST /v1/responses/compact), or begin anew.",
+            code="conversation_too_long",
+        )
 
 
 async def _load(store: Store, segment: Segment) -> list[Turn]:
     records = await store.query(segment.log, before=f"{segment.turns:09d}")
     if len(records) != segment.turns:
         raise NotFound("What was said before is not kept any more: it has expired or was deleted.")
-    return [Turn(**record.body) for record in records]
+    return [Turn(**record.body, size=record.size) for record in records]
 
 
 async def forget(store: Store, partition: str) -> None:

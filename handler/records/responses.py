@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -122,7 +122,7 @@ class Responses:
         events = [event for record in records for event in record.body]
         return [event for number, event in enumerate(events) if event["sequence_number"] == number]
 
-    def events(self, response_id: str, after: int = -1) -> AsyncIterator[Any]:
+    def events(self, response_id: str, after: int = -1) -> AsyncGenerator[Any]:
         """The events behind sequence number `after`, and then each that is added: see `follow`."""
         return follow(self._store, self.partition(response_id), response_id, after)
 

@@ -6,7 +6,8 @@ from fastapi import APIRouter
 from pydantic import Field
 
 from handler.error_answers import V1_RESPONSES
-from handler.errors import NotFound
+from handler.errors import InvalidRequest, NotFound
+from handler.protocol import bounds
 from handler.protocol.items import for_agents, read_items
 from handler.protocol.output import Item
 from handler.protocol.request import Body, Metadata
@@ -76,6 +77,11 @@ async def items(conversation_id: str, call: Call, wanted: Page) -> dict[str, Any
 async def add(conversation_id: str, body: NewItems, call: Call) -> dict[str, Any]:
     """Add what was said elsewhere."""
     added = read_items(body.items, "items")
+    if (answered := bounds.size(added)) > bounds.ANSWER - 1_000:
+        said = (
+            f"The items take {answered:,} bytes in the answer, which has {bounds.ANSWER:,} at most: send fewer at once."
+        )
+        raise InvalidRequest(said, param="items")
     await call.conversations.append(conversation_id, Turn(added, _history(added)))
     return {
         "object": "list",

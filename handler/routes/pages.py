@@ -1,13 +1,16 @@
 """Lists, page by page, as OpenAI has them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from fastapi import Depends, Query
 
 from handler.errors import InvalidRequest
+from handler.protocol import bounds
 from handler.protocol.output import Item
+
+_AROUND = 1_000  # bytes of a page around its items: two of their ids
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,9 @@ Page = Annotated[Wanted, Depends(_wanted)]
 
 
 def page(items: Sequence[Item], wanted: Wanted) -> dict[str, Any]:
-    """`{"object": "list", "data", "first_id", "last_id", "has_more"}`.
+    """Return `{"object": "list", "data", "first_id", "last_id", "has_more"}`.
+
+    A page ends at its limit, or before it, where one item more would make it too large for an answer.
 
     Raises:
         InvalidRequest: `after` is not in the list.
@@ -43,11 +48,20 @@ def page(items: Sequence[Item], wanted: Wanted) -> dict[str, Any]:
         if wanted.after not in ids:
             raise InvalidRequest(f"There is no item {wanted.after[:99]!r} in this list.", param="after")
         start = ids.index(wanted.after) + 1
-    data = ordered[start : start + wanted.limit]
+    data = list(_fitting(ordered[start : start + wanted.limit]))
     return {
         "object": "list",
         "data": data,
         "first_id": data[0]["id"] if data else None,
         "last_id": data[-1]["id"] if data else None,
-        "has_more": start + wanted.limit < len(ordered),
+        "has_more": start + len(data) < len(ordered),
     }
+
+
+def _fitting(items: Sequence[Item]) -> Iterator[Item]:
+    left = bounds.ANSWER - _AROUND
+    for number, item in enumerate(items):
+        left -= bounds.size(item) + 1
+        if left < 0 and number:
+            return
+        yield item

@@ -9,11 +9,13 @@ from openai.types.responses import ResponseOutputMessage
 
 from handler.errors import InvalidRequest
 from handler.models import Meter, ModelUnavailable, provider_failures
-from handler.protocol.items import packed, text_of
+from handler.protocol import bounds
+from handler.protocol.items import packed, read_items, text_of, unpacked
 from handler.protocol.output import Item, new_id
 from handler.runs.account import usage
 
 _LAST = 2  # user messages that are kept word for word, with everything behind the first of them
+_SUMMARY = 20_000  # characters of room for it
 _INSTRUCTIONS = (
     "Summarise the conversation below for the assistant who will continue it. Keep names, numbers, decisions, promises "
     "and open questions. Write plain text, no more than 300 words."
@@ -29,7 +31,7 @@ async def compacted(model: Model, items: Sequence[Item], instructions: str | Non
     """
     if not items:
         raise InvalidRequest("There is nothing to compact: send 'input' or 'previous_response_id'.", param="input")
-    older, last = _parted([item for item in items if item["type"] != "reasoning"])
+    older, last = _parted([item for item in _flat(items) if item["type"] != "reasoning"])
     meter = Meter()
     summary = await _summary(model, older, instructions, meter) if older else "Nothing was said before."
     return {
@@ -41,10 +43,25 @@ async def compacted(model: Model, items: Sequence[Item], instructions: str | Non
     }
 
 
+def _flat(items: Sequence[Item]) -> list[Item]:
+    """Return the items with those of a compaction in its place: its summary becomes a part of the next one."""
+    return [each for item in items for each in (unpacked(item, "input") if item["type"] == "compaction" else [item])]
+
+
 def _parted(items: list[Item]) -> tuple[list[Item], list[Item]]:
+    """Return what is summarised, and what is kept word for word: less than usual where that could not be sent again."""
     asked = [number for number, item in enumerate(items) if item.get("role") == "user"]
-    start = asked[-_LAST] if len(asked) >= _LAST else 0
-    return items[:start], items[start:]
+    starts = [asked[-_LAST] if len(asked) >= _LAST else 0, *asked[-_LAST + 1 :], len(items)]
+    return next((items[:start], items[start:]) for start in starts if _can_be_sent(items[start:]))
+
+
+def _can_be_sent(last: list[Item]) -> bool:
+    try:
+        compaction = packed("x" * _SUMMARY, last)
+        read_items([compaction])
+    except InvalidRequest:
+        return False
+    return bounds.size(compaction) < bounds.BODY - bounds.BEGUN
 
 
 async def _summary(model: Model, items: list[Item], instructions: str | None, meter: Meter) -> str:

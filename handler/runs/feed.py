@@ -1,7 +1,7 @@
 """The events of a run that is running here: numbered, followed from any of them, handed to whoever keeps them."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 from handler.protocol.output import Event
@@ -47,7 +47,7 @@ class Feed:
         """So many more are in the store."""
         self._kept += count
 
-    async def follow(self) -> AsyncIterator[Event]:
+    async def follow(self) -> AsyncGenerator[Event]:
         """Every event, from the first to the last."""
         number = 0
         while True:

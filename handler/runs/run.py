@@ -4,12 +4,13 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncGenerator, Coroutine
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
 
 from handler.errors import (
     INTERNAL,
+    AnswerTooLarge,
     GivenUp,
     Interrupted,
     OutOfTime,
@@ -19,6 +20,7 @@ from handler.errors import (
     in_response,
 )
 from handler.event_loop import DeadlineExceeded, current, remaining
+from handler.protocol import bounds, resource
 from handler.protocol.output import Event, Output
 from handler.protocol.resource import Resource
 from handler.protocol.writable import writable
@@ -111,7 +113,7 @@ class Run:
             if invocation := current.get():
                 invocation.ledger.facts.update(self.facts)
 
-    def follow(self, execution: Coroutine[Any, Any, Resource]) -> AsyncIterator[Event]:
+    def follow(self, execution: Coroutine[Any, Any, Resource]) -> AsyncGenerator[Event]:
         """Begin at once, whoever listens, and tell every event as it comes; how it ended, the last one says."""
         self._task = asyncio.create_task(execution)
         return self.feed.follow()
@@ -266,11 +268,15 @@ class Run:
         """The last event is told when the store has it: whoever knows of it may continue from it."""
         self._over = True
         self.output.close()
+        output = writable(self.output.items)
+        fitting = resource.fitting(self.response, output)
+        if answer and len(fitting) < len(output):
+            raise AnswerTooLarge(f"The output of this run has more than {bounds.RESOURCE:,} bytes.")
         if self.desk:
             self.desk.count_not_replayed()
         final = self.response | {
             "status": status,
-            "output": writable(self.output.items),
+            "output": fitting,
             "usage": usage(self.meter),
             "completed_at": int(time.time()) if status == "completed" else None,
             "error": in_response(error) if error else None,

@@ -22,13 +22,17 @@ class Conflict(Exception):
 
 @dataclass(frozen=True)
 class Record:
-    """What is kept: `body` is JSON, `version` changes with every write, `expires` is in Unix seconds (None: never)."""
+    """What is kept: `body` is JSON, `version` changes with every write, `expires` is in Unix seconds (None: never).
+
+    size: bytes of the body as JSON.
+    """
 
     partition: str
     sort: str
     body: Any
     version: str
     expires: int | None = None
+    size: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,8 @@ class DynamoDBStore:
             partition, sort, version = (item[name]["S"] for name in ("partition", "sort", "version"))
             parts = list(self._table.query(f"part/{version}")) if "parts" in item else [item]
             if "body" in item or len(parts) == int(item["parts"]["N"]):
-                return Record(partition, sort, decoded(b"".join(part["body"]["B"] for part in parts)), version, expires)
+                body, size = decoded(b"".join(part["body"]["B"] for part in parts))
+                return Record(partition, sort, body, version, expires, size)
             item = self._table.get(_key(partition, sort))
         raise StoreUnavailable("A stored record is damaged.")
 

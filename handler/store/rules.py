@@ -23,11 +23,11 @@ def encoded(body: Any) -> bytes:
     return plain if len(plain) <= _PLAIN else min(plain, zlib.compress(plain), key=len)
 
 
-def decoded(data: bytes) -> Any:
-    """The body again. What zlib has compressed starts with an x, as no JSON does."""
+def decoded(data: bytes) -> tuple[Any, int]:
+    """Return the body again, and its size. What zlib has compressed starts with an x, as no JSON does."""
     try:
         plain = zlib.decompress(data) if data.startswith(b"x") else data
-        return _read(plain)
+        return _read(plain), len(plain)
     except (zlib.error, ValueError) as error:
         raise StoreUnavailable("A stored record is damaged.") from error
 

@@ -81,7 +81,11 @@ class SQLiteStore:
                 rows = connection.execute(query, (partition, int(time.time()), *values)).fetchall()
         except (sqlite3.Error, OSError) as error:
             raise StoreUnavailable("The store could not be read.") from error
-        return [Record(partition, sort, decoded(body), version, expires) for sort, body, version, expires in rows]
+        records = []
+        for sort, data, version, expires in rows:
+            body, size = decoded(data)
+            records.append(Record(partition, sort, body, version, expires, size))
+        return records
 
     def _write(self, changes: tuple[Change, ...]) -> None:
         bodies = [encoded(change.body) if isinstance(change, Put) else b"" for change in changes]

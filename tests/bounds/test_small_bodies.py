@@ -50,7 +50,7 @@ def test_what_is_over_a_bound_is_refused_at_once(one_service: Service, parsing: 
     path, body, param, said = OVER[name]
     event = http_event("POST", path, body.decode() if isinstance(body, bytes) else body)
     answer = one_service.handler(event, Context(60))
-    assert answer["statusCode"] == (404 if param in ("model", "previous_response_id") else 400)
+    assert answer["statusCode"] == (404 if param == "previous_response_id" else 400)
     error = json.loads(answer["body"])["error"]
     assert error.get("param") == param
     assert said in error["message"]

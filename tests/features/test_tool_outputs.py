@@ -127,7 +127,7 @@ def sent(output: Any) -> Any:
 
 
 def after_a_crash(output: Any) -> Any:
-    return restored(decoded(encoded(journaled(output))))
+    return restored(decoded(encoded(journaled(output)))[0])
 
 
 def check(value: Any) -> None:

@@ -1,0 +1,105 @@
+"""A conversation that has become too long is refused, by name, before it costs much; compacting it still works."""
+
+from typing import Any
+
+import pytest
+
+from handler.protocol import bounds
+from handler.protocol.items import packed, read_items
+from handler.records import Responses
+from tests.bounds.bodies import MESSAGE, RESPONSES
+from tests.conftest import Service
+from tests.model_server import ModelServer
+
+ASK = {"model": "agreement-desk/PlanfixAgent", "input": "hi"}
+
+
+def refused(answer: tuple[int, Any]) -> bool:
+    status, body = answer
+    return status == 400 and body["error"]["code"] == "conversation_too_long"
+
+
+@pytest.mark.parametrize(("bound", "most"), [("HISTORY_ITEMS", 9), ("HISTORY", 6_000)])
+def test_what_is_too_long_is_not_continued(
+    service: Service, monkeypatch: pytest.MonkeyPatch, bound: str, most: int
+) -> None:
+    monkeypatch.setattr(bounds, bound, most)
+    _, conversation = service.post("/v1/conversations", {})
+    for body in ({"conversation": conversation["id"]}, {}):
+        made: list[dict[str, Any]] = []
+        for _ in range(8):
+            before = {} if body or not made else {"previous_response_id": made[-1]["id"]}
+            answer = service.post(RESPONSES, {**ASK, "input": "x" * 500, **body, **before})
+            if answer[0] != 200:
+                break
+            made.append(answer[1])
+        assert 1 < len(made) < 7
+        assert refused(answer)
+        assert "model_calls" not in service.ledger.facts
+    status, compacted = service.post(f"{RESPONSES}/compact", {**ASK, "previous_response_id": made[-1]["id"]})
+    assert status == 200
+    assert service.respond([*compacted["output"], MESSAGE])["status"] == "completed"
+    path = f"/v1/conversations/{conversation['id']}/items"
+    assert service.get(f"{path}?limit=100")[0] == 200
+    assert refused(service.post(path, {"items": [MESSAGE]}))
+
+
+def test_what_clients_add_counts_without_a_run(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounds, "HISTORY_ITEMS", 50)
+    _, conversation = service.post("/v1/conversations", {"items": [MESSAGE] * 20})
+    path = f"/v1/conversations/{conversation['id']}/items"
+    assert service.post(path, {"items": [MESSAGE] * 20})[0] == 200
+    assert refused(service.post(path, {"items": [MESSAGE] * 20}))
+    assert service.post(path, {"items": [MESSAGE] * 10})[0] == 200
+    assert len(service.get(f"{path}?limit=100")[1]["data"]) == 50
+
+
+def test_a_conversation_of_an_earlier_version_has_no_count(service: Service) -> None:
+    from handler.environment import runs
+    from handler.store import Put
+
+    _, conversation = service.post("/v1/conversations", {"items": [MESSAGE]})
+    store, log = runs().store, f"local/conversation/{conversation['id']}"
+    head = service.handler.run(store.get(log, "head"))
+    old = {name: value for name, value in head.body.items() if name not in ("items", "size")}
+    service.handler.run(store.write(Put(log, "head", old)))
+    assert service.post(f"/v1/conversations/{conversation['id']}/items", {"items": [MESSAGE]})[0] == 200
+
+
+def test_a_response_that_is_referred_to_is_read_once(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = service.respond("Show task 101.")["output"][-1]
+    reads, read = list[str](), Responses.get
+
+    async def counted(self: Responses, response_id: str, param: str | None = None) -> Any:
+        reads.append(response_id)
+        return await read(self, response_id, param)
+
+    monkeypatch.setattr(Responses, "get", counted)
+    reference = {"type": "item_reference", "id": said["id"]}
+    assert service.respond([*[reference] * 300, MESSAGE], store=False)["status"] == "completed"
+    assert len(reads) == 1
+    monkeypatch.setattr(bounds, "BODY", 200 * bounds.size(said))
+    status, answer = service.post(RESPONSES, {**ASK, "input": [*[reference] * 300, MESSAGE]})
+    assert (status, answer["error"]["param"]) == (400, "input[200]")
+
+
+def test_a_compaction_of_a_compaction_keeps_its_summary(start: Any) -> None:
+    old = packed("THE-OLD-SUMMARY", [{"role": "user", "content": "THE-LAST-WORDS"}])
+    said = [old, *[{"role": "user", "content": f"question {number}"} for number in range(4)]]
+    with ModelServer(lambda request: "THE-NEW-SUMMARY") as server:
+        service = start(OPENAI_API_KEY="k", OPENAI_BASE_URL=server.base_url)
+        _, compacted = service.post(f"{RESPONSES}/compact", {**ASK, "input": said})
+        asked = str(server.requests[0].body)
+    assert "THE-OLD-SUMMARY" in asked
+    assert "THE-LAST-WORDS" in asked
+    [made] = compacted["output"]
+    assert made["type"] == "compaction"
+    assert read_items([made])
+
+
+def test_less_is_kept_word_for_word_where_it_could_not_be_sent_back(service: Service) -> None:
+    long = {"role": "user", "content": "x" * 2_000_000}  # as a compaction it is small, and may not unpack to that
+    for said in ([MESSAGE, long, MESSAGE], [MESSAGE, MESSAGE, long], [long]):
+        status, compacted = service.post(f"{RESPONSES}/compact", {**ASK, "input": said})
+        assert status == 200
+        assert service.respond([*compacted["output"], MESSAGE], store=False)["status"] == "completed"
