@@ -44,6 +44,7 @@ class InputBudget:
 
     items: int = ITEMS
     parts: int = PARTS
+    values: int = VALUES
     expansion: int = EXPANSION
 
     def take_item(self, param: str) -> None:
@@ -58,14 +59,20 @@ class InputBudget:
         if self.parts < 0:
             raise over(param, "parts of content in all items", PARTS)
 
+    def take_text(self, text: bytes, param: str) -> None:
+        """Count what is in a text that is JSON, too, and is parsed. Raises InvalidRequest."""
+        self.values -= check_structure(text, param)
+        if self.values < 0:
+            raise over(param, "values in all texts that are parsed", VALUES)
+
 
 def over(param: str | None, what: str, bound: int) -> InvalidRequest:
     """Return the error of a request that is over a bound."""
     return InvalidRequest(f"{param or 'The body'}: there are more than {bound:,} {what}.", param=param)
 
 
-def check_structure(text: bytes, param: str | None = None) -> None:
-    """Count the values and levels of JSON that is about to be parsed; costs a millisecond or two per megabyte.
+def check_structure(text: bytes, param: str | None = None) -> int:
+    """Return the number of values of JSON that is about to be parsed; costs a millisecond or two per megabyte.
 
     param: the field that holds the text; None: it is the whole body.
 
@@ -75,16 +82,17 @@ def check_structure(text: bytes, param: str | None = None) -> None:
     """
     if b"\0" in text:
         raise InvalidJSON("The body is not JSON in UTF-8: it has a NUL byte.")
-    if len(text.translate(None, _ALL_ELSE)) <= DEPTH:
-        return
+    if (most := len(text.translate(None, _ALL_ELSE))) <= DEPTH:
+        return most
     escaped = text.replace(b"\\\\", b"__").replace(b'\\"', b"__") if b"\\" in text else text
     if escaped.count(b'"') > 4 * VALUES + 4:  # each value has a text of its own, and a key
         raise over(param, "values", VALUES)
     structure = b"".join(escaped.split(b'"')[::2]).translate(None, _ALL_ELSE)
-    if len(structure) - structure.count(b"]") - structure.count(b"}") > VALUES:
+    if (values := len(structure) - structure.count(b"]") - structure.count(b"}")) > VALUES:
         raise over(param, "values", VALUES)
     if max(accumulate(map(_LEVELS.__getitem__, structure)), default=0) > DEPTH:
         raise over(param, "levels of nesting", DEPTH)
+    return values
 
 
 def check_schemas(schemas: Sequence[tuple[Any, bool, str]]) -> None:

@@ -140,7 +140,7 @@ def _unzipped(content: str, param: str, budget: InputBudget) -> bytes:
     if unzip.unconsumed_tail:
         raise bounds.over(param, "bytes that the compactions unpack to, beyond their own length", bounds.EXPANSION)
     budget.expansion = min(budget.expansion, most - len(text))
-    bounds.check_structure(text, param)
+    budget.take_text(text, param)
     return text
 
 
@@ -168,7 +168,7 @@ def _item(given: Any, param: str, budget: InputBudget) -> Item:
     if kind == "compaction":
         unpacked(item, f"{param}.encrypted_content", budget)
     if kind == "function_call":
-        bounds.check_structure(item["arguments"].encode(), f"{param}.arguments")
+        budget.take_text(item["arguments"].encode(), f"{param}.arguments")
     status = {} if kind == "compaction" else {"status": item.get("status") or "completed"}
     return {**item, "id": new_id(kind), **status}
 

@@ -111,6 +111,12 @@ OVER: dict[str, tuple[str, Any, str | None, str]] = {
         "input[0].arguments",
         "50,000 values",
     ),
+    "arguments of many calls": (
+        RESPONSES,
+        respond(*[call(arguments='{"a": [' + "[]," * 24_000 + "0]}")] * 60),
+        "input[1].arguments",
+        "50,000 values in all texts",
+    ),
     "arguments' levels": (RESPONSES, respond(call(arguments="[" * 65)), "input[0].arguments", "64 levels"),
     "a type": (RESPONSES, respond({"type": "x" * 4_000_000}), "input[0].type", "not supported"),
     "compactions in compactions": (RESPONSES, respond(nested(10, 2)), "input[0].encrypted_content", "3 levels"),
