@@ -112,6 +112,7 @@ class ModelServer:
         self.requests: list[ModelRequest] = []
         self.connections = 0
         self.tokens = (0, 0)
+        self.repeats_ids = False  # every call is `call_0`, as careless servers have it
         self._open: set[socket.socket] = set()
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), type("Door", (_Door,), {"owner": self}))
         self._http.daemon_threads = False
@@ -171,13 +172,20 @@ class _Door(BaseHTTPRequestHandler):
         answer = self.owner.answer(request)
         time.sleep(self.owner.delay)
         if not isinstance(answer, Failure):
-            self._answer(request, self.owner._counted(_response(request, answer)))
+            self._answer(request, self.owner._counted(self._made(request, answer)))
         elif answer.after is not None:
             self._break_off(request, answer.after)
         elif answer.status == 0:
             self._hang_up()
         else:
             self._send(answer.status, answer.body.encode(), {"Content-Type": "application/json", **answer.headers})
+
+    def _made(self, request: ModelRequest, plan: Plan) -> Response:
+        answer = _response(request, plan)
+        for item in answer.output if self.owner.repeats_ids else ():
+            if item.type == "function_call":
+                item.id, item.call_id = "fc_0", "call_0"
+        return answer
 
     def _answer(self, request: ModelRequest, answer: Response) -> None:
         if request.body.get("stream"):

@@ -33,7 +33,7 @@ def _journaled(execute: Callable[..., Any]) -> Callable[..., Any]:
         seam = current_seam()
         if seam is None:
             return await execute(agent=agent, **more)
-        call = f"{agent.name}/{_call_id(more)}/1"
+        call = seam.journal.call(agent.name, _call_id(more))
         finished, kept = seam.journal.tool(call)
         if not finished:
             await seam.authorize()

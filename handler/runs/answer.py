@@ -5,7 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agents import InputGuardrailTripwireTriggered, ModelRefusalError, OutputGuardrailTripwireTriggered
+from agents import (
+    InputGuardrailTripwireTriggered,
+    ModelBehaviorError,
+    ModelRefusalError,
+    OutputGuardrailTripwireTriggered,
+)
 
 from handler import starters
 from handler.client_tools import HANDED_OVER
@@ -29,7 +34,6 @@ from handler.models import (
     UserRunConfig,
     cause,
     caused_by,
-    is_upstream_failure,
     running,
     tracing,
 )
@@ -145,9 +149,10 @@ class Desk:
             failed = UpstreamFailed(NO_ANSWER)
             failed.passing, failed.after = unavailable.passing, unavailable.retry_after
             raise failed from error
-        if is_upstream_failure(error):
-            await self._seam.journal.forget_last()
-            raise UpstreamFailed(NO_ANSWER) from error
+        if malformed := cause(error, ModelBehaviorError):
+            failed = UpstreamFailed(NO_ANSWER)
+            failed.passing = await self._seam.journal.forget(vars(malformed).get("given"))
+            raise failed from error
         raise error
 
     def _told(self) -> list[Item]:

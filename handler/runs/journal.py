@@ -2,7 +2,9 @@
 model call twice and repeats no tool call that has finished.
 
 An answer is found again by who asked and what: the agent, the sha256 of the items and tools that its model was given,
-and the how-manieth time that is. Instructions are no part of it: they may hold the time of day.
+the call of a tool within which that was asked, and the how-manieth time in there. Instructions are no part of it: they
+may hold the time of day. A call of a tool is known by the answer that it is in, and its place there: the ids that
+servers give are labels, which they repeat.
 
 A call that was asked and has no answer is asked again: whether the provider has worked on it (and bills it) nobody
 can know from here. `unanswered` counts those that were noted: a call that takes long is, when the lease is renewed.
@@ -11,16 +13,17 @@ can know from here. `unanswered` counts those that were noted: a call that takes
 import hashlib
 import json
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any
 
 from agents import ModelResponse
-from pydantic import TypeAdapter
+from openai.types.responses import Response
+from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_jsonable_python
 
 from handler.errors import StoreUnavailable
-from handler.history import UniqueIds
+from handler.history import UniqueIds, is_call
 from handler.models import Answered, Question, Reason
 from handler.records.responses import Responses, expiry
 from handler.runs.interruptions import Unwritten
@@ -49,7 +52,10 @@ class Journal:
     ) -> None:
         self.call_ids, self.item_ids = call_ids or UniqueIds(), UniqueIds(field="id")
         self._numbers = count()
-        self._last_key: str | None = None
+        self._calls: dict[str, str] = {}  # a call's id, which is unique in the run -> the answer's key and its place
+        self._begun: set[str] = set()  # keys of answers whose calls have begun
+        self._given_out: list[tuple[Any, str]] = []  # outputs that the SDK goes on with, and the keys of their answers
+        self._by_call_ids = False  # an earlier version of this service has begun the run
         self._store, self._partition = store, responses.partition(response_id)
         self._kept: dict[str, Any] = {}
         self._noted: frozenset[str] = frozenset()
@@ -64,7 +70,9 @@ class Journal:
             records = await self._store.query(self._partition, after="journal/", before="journal0")
             self._kept = {record.sort.removeprefix("journal/"): record.body for record in records}
             self._noted = frozenset(self._kept.pop("asked", ()))
-            answers = [body["response"]["output"] for key, body in self._kept.items() if key.startswith("model/")]
+            bodies = [body for key, body in self._kept.items() if key.startswith("model/")]
+            self._by_call_ids = any("within" not in body for body in bodies)
+            answers = [body["response"]["output"] for body in bodies]
             for ids in (self.call_ids, self.item_ids):
                 ids.restore(item for output in answers for item in output)
 
@@ -73,39 +81,61 @@ class Journal:
         """Of every item that an answer in here is told by."""
         return {item_id for body in self._kept.values() for item_id in body.get("ids", {}).values()}
 
-    def key(self, agent: str, question: Question) -> str:
-        """Under which the answer to this question is kept, and which no other question of the run has."""
+    def key(self, agent: str, question: Question, within: str = "") -> str:
+        """Under which the answer to this question is kept, and which no other question of the run has.
+
+        within: the call of a tool that asks, "" for none. What was asked in a call that has finished is not asked
+        again, so questions are not numbered over all calls.
+        """
         if self._store is None:
             return f"model/{next(self._numbers)}"
         tools = [(tool.name, getattr(tool, "params_json_schema", None)) for tool in question.tools]
         asked = json.dumps(
             [question.identity or agent, question.items, tools], sort_keys=True, default=to_jsonable_python
         )
-        digest = hashlib.sha256(asked.encode()).hexdigest()
-        self._seen[digest] += 1
-        return f"model/{digest}/{self._seen[digest]:04d}"
+        place = _digest(asked)
+        if within and not self._by_call_ids:
+            place = f"{place}/{_digest(within)[:16]}"
+        self._seen[place] += 1
+        return f"model/{place}/{self._seen[place]:04d}"
 
     def find(self, key: str) -> Entry | None:
         """The answer, if the run has it; else it is asked for now."""
         if body := self._kept.get(key):
             self.hits += 1
-            self._last_key = key
             self._replayed.add(key)
             return _entry(body)
         self.unanswered += key in self._noted
         self.asked.add(key)
         return None
 
-    async def keep(self, key: str, answered: Answered, ids: dict[int, str]) -> Entry:
+    async def keep(self, key: str, answered: Answered, ids: dict[int, str], within: str = "") -> Entry:
         """The answer is the run's when this returns; or the one that another attempt has kept meanwhile is."""
         if self._store is None:
             return Entry(answered, ids)
-        response = _RESPONSE.dump_python(answered.response, mode="json", exclude_unset=True)
-        body = {"response": response, "incomplete": answered.incomplete, "ids": ids}
+        response = _RESPONSE.dump_python(answered.response, mode="json", exclude_unset=True, warnings=False)
+        body: dict[str, Any] = {"response": response, "incomplete": answered.incomplete, "ids": ids}
+        if not self._by_call_ids:
+            body["within"] = within
         kept = await self._write(key, body)
         self.asked.discard(key)
-        self._last_key = key
         return Entry(answered, ids) if kept is body else _entry(kept)
+
+    def give_out(self, key: str, output: list[Any]) -> None:
+        """Note what the SDK goes on with of an answer: its calls are known by their places in it."""
+        self._given_out.append((output, key))
+        if not self._by_call_ids:
+            for number, item in enumerate(output):
+                if is_call(item.type):
+                    self._calls[item.call_id] = f"{key}/{number}"
+
+    def call(self, agent: str, call_id: str) -> str:
+        """Return what a call of a tool is known by, in every attempt at the run. Nothing else is known by that."""
+        place = self._calls.get(call_id)
+        if place is None:
+            return f"{agent}/{call_id}/1"
+        self._begun.add(place.rpartition("/")[0])
+        return f"{agent}/{place if self._store is None else _digest(place)[:32]}"
 
     def not_replayed(self) -> list[ModelResponse]:
         """Return, once, the answers of earlier attempts that this one had no use for: tools had asked for them, that
@@ -115,10 +145,17 @@ class Journal:
         self._replayed.update(left)
         return [_entry(self._kept[key]).answered.response for key in left]
 
-    async def forget_last(self) -> None:
-        """Delete the last answer, which the framework could make nothing of, so that the next attempt asks again."""
-        if self._store and self._last_key:
-            await self._store.write(Delete(self._partition, f"journal/{self._last_key}"))
+    async def forget(self, output: list[Any] | None) -> bool:
+        """Delete an answer that the SDK can make nothing of, so that the next attempt asks again.
+
+        output: what the SDK was given of it. Returns False where calls of it have begun: those must not be made anew.
+        """
+        key = next((key for given, key in self._given_out if given is output), None)
+        if key is None or key in self._begun:
+            return False
+        if self._store:
+            await self._store.write(Delete(self._partition, f"journal/{key}"))
+        return True
 
     def tool(self, call: str) -> tuple[bool, Any]:
         """(whether this call has finished before, what it returned)."""
@@ -157,4 +194,17 @@ def _entry(body: dict[str, Any]) -> Entry:
     ids = {int(number): item_id for number, item_id in body["ids"].items()}
     cut = body.get("complete") is False  # as earlier versions wrote it
     incomplete: Reason | None = "max_output_tokens" if cut else body.get("incomplete")
-    return Entry(Answered(_RESPONSE.validate_python(body["response"]), incomplete), ids)
+    return Entry(Answered(_response(body["response"]), incomplete), ids)
+
+
+def _response(body: dict[str, Any]) -> ModelResponse:
+    """Read an answer as `openai` does: what a careless server leaves out was no hindrance when it was made."""
+    try:
+        return _RESPONSE.validate_python(body)
+    except ValidationError:
+        lenient = Response.construct(output=body["output"])
+        return replace(_RESPONSE.validate_python({**body, "output": []}), output=lenient.output)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

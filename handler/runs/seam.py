@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
+from contextvars import ContextVar
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from agency_swarm import Agency, Agent
 
 _NOTHING = ModelSettings()
+_within: ContextVar[str] = ContextVar("within", default="")  # the call of a tool that this code runs in
 
 
 def current_seam() -> "Seam | None":
@@ -79,11 +81,12 @@ class Seam:
         """See `Running`."""
         narration = self.narrator.model_call(agent, question.speaks)
         colleague = question.identity == agent and not (question.speaks and self.narrator.aloud)
-        return _Call(self, self.journal.key(agent, question), narration, colleague=colleague)
+        within = _within.get()
+        return _Call(self, self.journal.key(agent, question, within), within, narration, colleague=colleague)
 
     def tool_call(self, agent: str, tool: FunctionTool, arguments: str, call: str) -> "ToolCall":
         """Around one call of a tool. call: its id, which no other call of the run has."""
-        call = f"{agent}/{call}/1"  # as runs that another version has begun have it in their journals
+        call = self.journal.call(agent, call)
         # What a colleague was told must be in its memory again: that call is made again, and finds its answers here.
         journal = None if isinstance(tool, SendMessage) else self.journal
         return ToolCall(self, journal, call, self.narrator.tool_call(agent, tool.name, arguments, call))
@@ -154,11 +157,14 @@ def _json_object(request: CreateResponse, chat: bool) -> tuple[bool, dict[str, A
 class _Call:
     """See `Heard`: one model call, told as it comes, and in the journal before it is used.
 
-    colleague: another agent of the run is answered, and would act on half an answer.
+    within: the call of a tool that asks. colleague: another agent of the run is answered, and would act on half an
+    answer.
     """
 
-    def __init__(self, seam: Seam, key: str, narration: AbstractContextManager[Telling], *, colleague: bool) -> None:
-        self._authorize, self._journal, self._key = seam.authorize, seam.journal, key
+    def __init__(
+        self, seam: Seam, key: str, within: str, narration: AbstractContextManager[Telling], *, colleague: bool
+    ) -> None:
+        self._authorize, self._journal, self._key, self._within = seam.authorize, seam.journal, key, within
         self._narration, self._colleague = narration, colleague
         self._begun: dict[int, tuple[str, str]] = {}  # a call's output index -> its id from the model, and in the run
 
@@ -187,10 +193,12 @@ class _Call:
         if entry is None:
             answered = replace(answered, response=self._with_own_ids(answered.response))
             self._telling.plan(answered.response.output)
-            entry = await self._journal.keep(self._key, answered, self._telling.ids)
+            entry = await self._journal.keep(self._key, answered, self._telling.ids, self._within)
         self._telling.ids = entry.ids
         self._telling.answer(entry.answered.response.output, entry.answered.incomplete)
-        return entry.answered if entry.answered.complete else self._words_of(entry.answered)
+        usable = entry.answered if entry.answered.complete else self._words_of(entry.answered)
+        self._journal.give_out(self._key, usable.response.output)
+        return usable
 
     def _claim(self, given: str, number: int) -> str:
         return self._journal.call_ids.claim(given, f"{self._key}/{number}")
@@ -239,9 +247,11 @@ class ToolCall:
     async def __aenter__(self) -> Self:
         await self._authorize()
         self._narration.__enter__()
+        self._token = _within.set(self.call)
         return self
 
     async def __aexit__(self, *failure: Any) -> None:
+        _within.reset(self._token)
         self._narration.__exit__(*failure)
 
     async def keep(self, output: Any) -> Any:

@@ -1,6 +1,6 @@
 """The tools of an agent, as a run sees them called; and the functions that the client declared.
 
-`install` changes openai-agents 0.18.1 in five places, because agents and tools are the user's objects, which many runs
+`install` changes openai-agents 0.18.1 in six places, because agents and tools are the user's objects, which many runs
 may share: they stay as they are, and whoever reads their attributes finds what was written there. Outside of a run the
 SDK does what it did.
 """
@@ -14,6 +14,7 @@ from agents import (
     FunctionTool,
     FunctionToolResult,
     GuardrailFunctionOutput,
+    ModelBehaviorError,
     OutputGuardrailResult,
     RunContextWrapper,
     Tool,
@@ -45,6 +46,7 @@ class _Sdk(NamedTuple):
     final_output: Any
     output_guardrail: Any
     handoffs: Any
+    single_step: Any
 
 
 @cache
@@ -56,6 +58,7 @@ def install() -> _Sdk:
         turn_resolution.check_for_final_output_from_tools,
         guardrails.run_single_output_guardrail,
         turn_resolution.execute_handoffs,
+        turn_resolution.get_single_step_result_from_response,
     )
     for module in (sdk_run, run_loop):  # of an answer that is whole, and of one that is streamed
         module.get_all_tools = _get_all_tools  # type: ignore[attr-defined]
@@ -63,6 +66,7 @@ def install() -> _Sdk:
     turn_resolution.check_for_final_output_from_tools = _final_output
     guardrails.run_single_output_guardrail = _output_guardrail
     turn_resolution.execute_handoffs = _execute_handoffs
+    run_loop.get_single_step_result_from_response = _single_step
     return sdk
 
 
@@ -150,3 +154,12 @@ async def _execute_handoffs(**step: Any) -> Any:
     """Make a handoff; in a run the model is told what is wrong with its input."""
     made = install().handoffs
     return await (made(**step) if current_seam() is None else handoffs.execute(made, step))
+
+
+async def _single_step(**step: Any) -> Any:
+    """Go on with a model's answer; an error that says that nothing can be made of it, has it as `given`."""
+    try:
+        return await install().single_step(**step)
+    except ModelBehaviorError as error:
+        vars(error).setdefault("given", step["new_response"].output)
+        raise

@@ -4,10 +4,12 @@ import asyncio
 from contextlib import suppress
 
 import pytest
-from agents import Model
+from agents import Model, ModelResponse, Usage
+from openai.types.responses import Response, ResponseFunctionToolCall
 
-from handler.models import Question
+from handler.models import Answered, Question
 from handler.records import Responses
+from handler.runs import Runs
 from handler.runs.journal import Journal
 from handler.settings import Settings
 from tests.models.agencies import office, single
@@ -104,3 +106,57 @@ def test_a_call_that_takes_long_is_noted_once_and_the_next_attempt_knows_of_it(s
 
     written = asyncio.run(asyncio.wait_for(play(), 20))
     assert sum("journal/asked" in sorts for sorts in written) == 1
+
+
+CARELESS = [
+    {"id": "m", "type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "Hello."}]},
+    {"id": "m", "type": "message", "role": "assistant", "status": "done", "content": [{"type": "odd", "text": "x"}]},
+    {"id": "s", "type": "strange", "data": 1},
+    {"id": "r", "type": "reasoning"},
+    {"type": "function_call", "call_id": "c", "name": "add", "arguments": None},
+]
+
+
+@pytest.mark.parametrize("item", CARELESS, ids=lambda item: item["type"])
+def test_answer_of_a_careless_server_is_read_as_it_was_written(service, item):
+    """What was good enough to go on with must not stop the next attempt, and every one behind it."""
+    output = Response.construct(output=[item]).output
+    answer = ModelResponse(output=output, usage=Usage(requests=1, output_tokens=7), response_id="r")
+
+    async def written_and_read():
+        runs = Runs(service)
+        responses = Responses(runs.store, "owner")
+        await Journal(runs.store, responses, "resp_1").keep("model/k/0001", Answered(answer), {0: "msg_1"})
+        again = Journal(runs.store, responses, "resp_1")
+        await again.load()
+        await runs.aclose()
+        return again.find("model/k/0001")
+
+    found = asyncio.run(written_and_read())
+    read = [found.answered.response.output[0], output[0]]
+    assert [each.to_dict(warnings=False) for each in read] == [item, item]
+    assert (found.answered.response.usage.output_tokens, found.ids) == (7, {0: "msg_1"})
+
+
+def test_run_that_an_earlier_version_has_begun_knows_its_calls_by_their_ids(service):
+    question = Question(None, "Order paper", None, [], None)
+    call = ResponseFunctionToolCall(type="function_call", call_id="call_0", name="add", arguments="{}")
+    answer = ModelResponse(output=[call], usage=Usage(), response_id="r")
+
+    async def begun_before():
+        runs = Runs(service)
+        responses, found = Responses(runs.store, "owner"), []
+        for earlier in (True, False):
+            before = Journal(runs.store, responses, f"resp_{earlier}")
+            before._by_call_ids = earlier
+            await before.keep(before.key("Solo", question), Answered(answer), {})
+            after = Journal(runs.store, responses, f"resp_{earlier}")
+            await after.load()
+            after.give_out(after.key("Solo", question), answer.output)
+            found.append((after.call("Solo", "call_0"), after.key("Solo", question, "Solo/x").count("/")))
+        await runs.aclose()
+        return found
+
+    (earlier, slashes), (now, more_slashes) = asyncio.run(begun_before())
+    assert (earlier, slashes) == ("Solo/call_0/1", 2)
+    assert (now.startswith("Solo/"), "call_0" in now, more_slashes) == (True, False, 3)

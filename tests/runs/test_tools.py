@@ -183,6 +183,7 @@ def test_what_is_changed_in_the_sdk_is_what_was_read():
     parameters = {name: list(inspect.signature(function).parameters) for name, function in sdk._asdict().items()}
     needed = {"public_agent", "original_input", "pre_step_items", "new_step_items", "new_response", "run_handoffs"}
     assert needed <= set(parameters.pop("handoffs"))
+    assert "new_response" in parameters.pop("single_step")
     assert parameters == {
         "get_all_tools": ["agent", "context_wrapper"],
         "invoke": ["function_tool", "context", "arguments"],

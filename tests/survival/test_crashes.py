@@ -172,6 +172,7 @@ def clean(**more: str) -> dict[str, str]:
 @contextmanager
 def staged(kind: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
     with ModelServer(play) as server:
+        server.repeats_ids = True
         if kind == "sqlite":
             stage = Stage(f"sqlite:///{folder}/agency.db", clean(), folder, server)
             try:
@@ -462,6 +463,7 @@ def test_a_server_that_is_killed_again_and_again_finishes_everything(tmp_path: P
     moments = random.Random(4)
     jobs = ["alone", "with stream", "first", "second"]
     with ModelServer(play, delay=0.3) as server, serving(tmp_path, server) as (url, again):
+        server.repeats_ids = True
         with httpx.Client(base_url=url, timeout=20) as client:
             conversation = client.post("/v1/conversations", json={}).json()["id"]
             runs = {}
