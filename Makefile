@@ -107,15 +107,17 @@ destroy: node_modules ## delete ENVIRONMENT=dev from your AWS account; productio
 	@$(CDK) destroy $(if $(filter production,$(ENVIRONMENT)),$(STACK) --exclusively,--all) $(CONTEXT) $(ARGS)
 	@echo "Still there: what docs/deploy.md lists under 'Delete everything', with the commands that delete that too."
 
-node_modules: package.json
-	@npm install --no-package-lock --no-audit --no-fund --silent
+node_modules: package.json package-lock.json
+	@npm ci --silent
 	@touch node_modules
 
-lock: ## compile requirements*.in to hashed requirements*.txt
+lock: ## compile requirements*.in to hashed requirements*.txt, and package.json to package-lock.json
 	@scripts/setup dev
 	$(UV) pip compile -q requirements.in -o requirements.txt --python-version 3.13 --universal --generate-hashes --no-header
 	$(UV) pip compile -q requirements-dev.in -o requirements-dev.txt --override requirements-overrides.in --python-version 3.13 --universal --generate-hashes --no-header
 	$(UV) pip compile -q requirements-emulator.in -o requirements-emulator.txt --python-version 3.13 --universal --generate-hashes --no-header
+	for each in uv sam; do $(UV) pip compile -q requirements-$$each.in -o requirements-$$each.txt --no-deps --python-version 3.13 --universal --generate-hashes --no-header; done
+	npm install --package-lock-only --silent
 
 .PHONY: help run files key test e2e check format loop-table bench bundle synth sam bootstrap deploy model-key ask stream logs destroy lock
 .DEFAULT_GOAL := help

@@ -1,8 +1,10 @@
 """`scripts/setup`: a new environment, a half-made one, and what a machine may lack. No registry: `uv` is a stand-in."""
 
+import hashlib
 import shutil
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,14 +29,14 @@ def setup(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
         (tools / name).symlink_to(str(shutil.which(name)))
     _script(tools / "python3.13", f'#!/bin/sh\nexec {sys._base_executable} "$@"\n')  # type: ignore[attr-defined]
 
-    def run(*, uv: bool = True, python: bool = True) -> subprocess.CompletedProcess[str]:
+    def run(*, uv: bool = True, python: bool = True, **variables: str) -> subprocess.CompletedProcess[str]:
         if uv:
             _script(tools / "uv", UV.format(python=sys._base_executable))  # type: ignore[attr-defined]
         if not python:
             (tools / "python3.13").unlink()
         command = [str(tmp_path / "scripts" / "setup"), "run"]
         return subprocess.run(
-            command, cwd=tmp_path, env={"PATH": str(tools)}, capture_output=True, text=True, check=False
+            command, cwd=tmp_path, env={"PATH": str(tools), **variables}, capture_output=True, text=True, check=False
         )
 
     return run
@@ -114,3 +116,36 @@ def test_without_python_it_says_what_to_install(setup: Callable[..., subprocess.
     assert done.returncode == 1
     assert "Python 3.13 was not found: install it, or install uv" in done.stderr
     assert "WSL" in done.stderr
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_uv_is_installed_by_its_hash(
+    setup: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path, right: bool
+) -> None:
+    """Where a machine has none: by pip, from a registry that may have been given another one."""
+    wheel = _wheel(tmp_path / "registry")
+    digest = hashlib.sha256(wheel.read_bytes()).hexdigest() if right else "0" * 64
+    (tmp_path / "requirements-uv.txt").write_text(f"uv==0.0.1 --hash=sha256:{digest}\n")
+    done = setup(uv=False, PIP_NO_INDEX="1", PIP_FIND_LINKS=str(wheel.parent))
+    assert (tmp_path / ".venv" / "bin" / "uv").exists() == right
+    assert (done.returncode == 0) == right, done.stderr
+    assert ("DO NOT MATCH THE HASHES" in done.stderr) != right
+    assert (tmp_path / ".venv" / ".unfinished").exists() != right
+
+
+def _wheel(folder: Path) -> Path:
+    """A package `uv` whose command does nothing."""
+    folder.mkdir()
+    path = folder / "uv-0.0.1-py3-none-any.whl"
+    files = {
+        "uv-0.0.1.data/scripts/uv": "#!/bin/sh\n",
+        "uv-0.0.1.dist-info/METADATA": "Metadata-Version: 2.1\nName: uv\nVersion: 0.0.1\n",
+        "uv-0.0.1.dist-info/WHEEL": "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, text in files.items():
+            entry = zipfile.ZipInfo(name)
+            entry.external_attr = 0o100755 << 16  # who may run it
+            archive.writestr(entry, text)
+        archive.writestr("uv-0.0.1.dist-info/RECORD", "".join(f"{name},,\n" for name in files))
+    return path
