@@ -49,12 +49,12 @@ def line(ledger: Ledger) -> dict[str, object]:
         "ServerErrors": int(ledger.status >= 500),
     }
     milliseconds |= {"LongestStall": ledger.longest_stall_ms, "Duration": ledger.duration_ms}
-    return {**ledger.as_dict(), **_metrics(counts, milliseconds)}
+    return {**_known(ledger.as_dict()), **_metrics(counts, milliseconds)}
 
 
 def report_run(facts: dict[str, Any]) -> None:
     """Print a run that no request waits for as a line of its own, of the same shape."""
-    print(json.dumps({**facts, **_metrics(*_of_run(facts))}), flush=True)
+    print(json.dumps({**_known(facts), **_metrics(*_of_run(facts))}), flush=True)
 
 
 def report_sweep(expired: int) -> None:
@@ -68,11 +68,17 @@ def report_not_configured(lacking: Mapping[str, list[str]]) -> None:
         print(json.dumps({"not_configured": lacking, **_metrics({"AgenciesNotConfigured": len(lacking)})}), flush=True)
 
 
-def _of_run(facts: Mapping[str, float]) -> tuple[dict[str, float], dict[str, float]]:
+def _known(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields that say something: a null is nothing that a log can be searched for."""
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _of_run(facts: Mapping[str, Any]) -> tuple[dict[str, float], dict[str, float]]:
     """Counts and milliseconds."""
+    known = _known(facts)
     return (
-        {metric: facts[name] for name, metric in _COUNTS.items() if name in facts},
-        {metric: facts[name] for name, metric in _TIMES.items() if name in facts},
+        {metric: known[name] for name, metric in _COUNTS.items() if name in known},
+        {metric: known[name] for name, metric in _TIMES.items() if name in known},
     )
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from handler import telemetry
 from handler.event_loop import Ledger
 from handler.models import Models, ModelUnavailable
 from handler.settings import get_settings
+from tests.conftest import Service
 from tests.events import rest_event
 from tests.model_server import Answer, Failure, ModelServer
 from tests.models.agencies import Listener, ask, ask_streamed, settings, single
@@ -33,6 +35,38 @@ def test_one_line_holds_the_ledger_and_the_metrics(capsys: pytest.CaptureFixture
     for name, value in {**expected, "RunDuration": 11, "LongestStall": 3, "Zombies": 0}.items():
         assert name in named
         assert line[name] in (value, [value]), name
+
+
+def nulls(value: Any, path: str = "") -> list[str]:
+    """Where in it a null stands."""
+    if isinstance(value, dict):
+        return [found for key, each in value.items() for found in nulls(each, f"{path}.{key}")]
+    if isinstance(value, list):
+        return [found for each in value for found in nulls(each, f"{path}[]")]
+    return [path] * (value is None)
+
+
+@pytest.mark.parametrize("fields", [{}, {"max_output_tokens": 1000}, {"stream": True}, {"store": False}])
+def test_no_line_of_a_run_has_a_null(
+    start: Callable[..., Service], capsys: pytest.CaptureFixture[str], fields: dict[str, Any]
+) -> None:
+    service = start()
+    service.respond("hello", **fields)
+    telemetry.report(service.ledger)
+    telemetry.report_run(service.ledger.facts)
+    lines = [json.loads(text) for text in capsys.readouterr().out.splitlines()]
+    assert len(lines) == 2
+    for line in lines:
+        assert line["response_id"]
+        assert nulls(line) == []
+        assert line["ModelCalls"]
+
+
+def test_what_is_not_known_is_no_metric(capsys: pytest.CaptureFixture[str]) -> None:
+    telemetry.report_run({"model_calls": 1, "queue_age_ms": None, "attempts": None, "cap": None})
+    line = json.loads(capsys.readouterr().out)
+    assert metrics_of(line)[1] == {"ModelCalls"}
+    assert nulls(line) == []
 
 
 def test_a_request_without_a_run_has_no_model_metrics() -> None:
