@@ -1,0 +1,199 @@
+"""What is promised of how long things are kept: responses for 30 days, conversations until they are deleted."""
+
+import random
+import re
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from agency_swarm import Agency, Agent
+
+import agencies
+from tests.conftest import Service
+from tests.events import Context, http_event
+from tests.stores import dynamodb_client, dynamodb_table
+
+DAY = 24 * 3600
+NEVER = None
+#: what lies in the store, by partition and sort -> the days that it is kept
+PROMISES = {
+    r"local/response/[^/]+ response": 30,  # with its request
+    r"local/response/[^/]+ event/\d+": 30,
+    r"local/response/[^/]+ journal/.+": 30,
+    r"local/log/[^/]+ \d+": 30,  # its turn, from which it can be continued
+    r"local/idempotency/[^/]+ claim": 1,
+    r"local/conversation/[^/]+ head": NEVER,
+    r"local/conversation/[^/]+ \d+": NEVER,
+    r"part/[^/]+ \d+": 30,  # of a response that is too long for one item of DynamoDB
+    r"running#0[0-9a-f] [^/]+": NEVER,  # a run that is not over
+}
+ASK = {"model": "agreement-desk", "input": "Client Weber GmbH asks about a date."}
+
+
+class Row(NamedTuple):
+    """A record as it lies in the store. days: that it is kept, None: for ever."""
+
+    name: str
+    days: float | None
+
+
+@pytest.fixture(params=["sqlite", "dynamodb"])
+def store(
+    request: pytest.FixtureRequest, tmp_path: Path, clean_environment: pytest.MonkeyPatch
+) -> Iterator[tuple[str, Callable[[], list[tuple[str, int | None]]]]]:
+    """STORE, and everything that lies there with its time to live, read behind the service's back."""
+    if request.param == "sqlite":
+        path = tmp_path / "kept.db"
+
+        def rows() -> list[tuple[str, int | None]]:
+            with closing(sqlite3.connect(path)) as connection:
+                return list(connection.execute("SELECT partition || ' ' || sort, expires FROM record"))
+
+        yield f"sqlite:///{path}", rows
+        return
+    clean_environment.delenv("AWS_PROFILE", raising=False)
+    with dynamodb_table() as (name, environment):
+        for variable, value in environment.items():
+            clean_environment.setenv(variable, value)
+        client = dynamodb_client(environment["AWS_ENDPOINT_URL_DYNAMODB"])
+
+        def items() -> list[tuple[str, int | None]]:
+            ttl = client.describe_time_to_live(TableName=name)["TimeToLiveDescription"]["AttributeName"]
+            pages = client.get_paginator("scan").paginate(TableName=name, ConsistentRead=True)
+            return [
+                (f"{each['partition']['S']} {each['sort']['S']}", int(each[ttl]["N"]) if ttl in each else None)
+                for page in pages
+                for each in page["Items"]
+            ]
+
+        yield f"dynamodb://{name}", items
+        client.close()
+
+
+class Kept:
+    """A service with one thing of every kind in its store."""
+
+    def __init__(self, service: Service, rows: Callable[[], list[tuple[str, int | None]]]) -> None:
+        self.service, self._rows = service, rows
+        self.conversation = service.post(
+            "/v1/conversations", {"items": [{"role": "user", "content": "said"}], "metadata": {"a": "b"}}
+        )[1]["id"]
+        self.response = service.post("/v1/responses", ASK, **{"idempotency-key": "k"})[1]["id"]
+        self.streamed = service.respond(**ASK_STREAMED)[-1]["response"]["id"]
+        self.said = service.respond("and then?", conversation=self.conversation)["id"]
+        self.long = service.respond(random.Random(1).randbytes(400_000).hex(), model="brief")["id"]
+        self.open = service.post("/v1/responses", {**ASK, "background": True})[1]["id"]
+
+    def rows(self) -> list[Row]:
+        now = time.time()
+        return [Row(name, None if expires is None else (expires - now) / DAY) for name, expires in self._rows()]
+
+    def read(self, path: str) -> int:
+        return int(self.service.handler(http_event("GET", path), Context(60))["statusCode"])
+
+
+ASK_STREAMED = {"input": "Client Weber GmbH asks about a date.", "stream": True}
+
+
+@pytest.fixture
+def kept(
+    store: tuple[str, Callable[[], list[tuple[str, int | None]]]],
+    start: Callable[..., Service],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Kept:
+    brief = lambda: Agency(Agent(name="Brief", instructions="Be brief."))  # noqa: E731
+    monkeypatch.setattr("agencies.AGENCIES", {**agencies.AGENCIES, "brief": brief})
+    return Kept(start(STORE=store[0]), store[1])
+
+
+@pytest.fixture
+def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """later(days): every clock of the calendar shows that many days from now."""
+    now = time.time
+
+    def move(days: float) -> None:
+        monkeypatch.setattr("time.time", lambda: now() + days * DAY)
+
+    return move
+
+
+def test_each_row_is_kept_as_long_as_it_is_promised(kept: Kept) -> None:
+    met = set()
+    for row in kept.rows():
+        (pattern,) = [each for each in PROMISES if re.fullmatch(each, row.name)] or [""]
+        assert pattern, f"nothing is promised of {row.name}"
+        met.add(pattern)
+        promised = PROMISES[pattern]
+        if promised is None:
+            assert row.days is None, row
+        else:
+            assert row.days == pytest.approx(promised, abs=0.01), row
+    assert met | {r"part/[^/]+ \d+"} == set(PROMISES)
+
+
+def test_a_response_is_there_for_thirty_days_and_not_longer(kept: Kept, later: Callable[[float], None]) -> None:
+    paths = [
+        f"/v1/responses/{kept.response}",
+        f"/v1/responses/{kept.response}/input_items",
+        f"/v1/responses/{kept.streamed}?stream=true",
+        f"/v1/responses/{kept.said}",
+        f"/v1/responses/{kept.long}",
+    ]
+    follow_up = {**ASK, "previous_response_id": kept.response}
+    events = kept.service.handler(http_event("GET", paths[2]), Context(60))["body"]
+    later(29.9)
+    assert [kept.read(path) for path in paths] == [200] * len(paths)
+    assert kept.service.handler(http_event("GET", paths[2]), Context(60))["body"] == events
+    assert kept.service.post("/v1/responses", follow_up)[0] == 200
+    later(30.1)
+    assert [kept.read(path) for path in paths] == [404] * len(paths)
+    assert kept.service.post("/v1/responses", follow_up)[0] == 404
+
+
+def test_a_conversation_is_there_until_it_is_deleted(kept: Kept, later: Callable[[float], None]) -> None:
+    path = f"/v1/conversations/{kept.conversation}"
+    later(10 * 365)
+    status, found = kept.service.get(path)
+    assert (status, found["metadata"]) == (200, {"a": "b"})
+    _, items = kept.service.get(f"{path}/items?limit=100&order=asc")
+    assert [item["content"][0]["text"] for item in items["data"] if item["type"] == "message"][:2] == [
+        "said",
+        "and then?",
+    ]
+    assert kept.service.post("/v1/responses", {**ASK, "conversation": kept.conversation})[0] == 200
+    assert kept.service.delete(path)[0] == 200
+    assert kept.service.get(path)[0] == 404
+    assert not [row for row in kept.rows() if f"/conversation/{kept.conversation} " in row.name]
+
+
+def test_a_deleted_response_leaves_nothing(kept: Kept) -> None:
+    for name in (kept.response, kept.streamed, kept.long):
+        assert kept.service.delete(f"/v1/responses/{name}")[0] == 200
+        assert not [row for row in kept.rows() if f"/response/{name} " in row.name]
+
+
+def test_an_idempotency_key_is_taken_for_a_day(kept: Kept, later: Callable[[float], None]) -> None:
+    def again() -> str:
+        return str(kept.service.post("/v1/responses", ASK, **{"idempotency-key": "k"})[1]["id"])
+
+    later(0.99)
+    assert again() == kept.response
+    later(1.01)
+    assert again() != kept.response
+
+
+def test_a_run_that_waits_for_longer_than_anything_is_kept_is_not_forgotten(
+    kept: Kept, later: Callable[[float], None]
+) -> None:
+    """Its lease stays; what it was asked has expired, so it ends."""
+    from handler.environment import runs
+    from handler.runs import work
+
+    later(31)
+    assert kept.service.handler.run(work.sweep(runs())) == 1
+    kept.service.handler.run(work.work(runs(), kept.open))
+    assert not [row for row in kept.rows() if row.name.startswith("running")]
