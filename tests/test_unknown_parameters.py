@@ -110,3 +110,105 @@ def test_a_route_that_is_the_users_own_takes_what_it_will(start: Callable[..., S
     app.add_api_route("/own", own)
     answer = service.handler(http_event("GET", "/own?any=1"), Context())
     assert (answer["statusCode"], json.loads(answer["body"])) == (200, "ok")
+
+
+# Nested: in every object of a body that has everything
+
+SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}}
+ITEMS: list[dict[str, Any]] = [
+    {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "x"}]},
+    {"role": "user", "content": [{"type": "input_image", "image_url": "data:image/png;base64,iVBORw0KGgo="}]},
+    {
+        "role": "user",
+        "content": [{"type": "input_file", "filename": "a.txt", "file_data": "data:text/plain;base64,eA=="}],
+    },
+    {"role": "assistant", "content": [{"type": "output_text", "text": "y"}, {"type": "refusal", "refusal": "no"}]},
+    {"type": "function_call", "call_id": "c1", "name": "f", "arguments": "{}"},
+    {"type": "function_call_output", "call_id": "c1", "output": [{"type": "input_text", "text": "z"}]},
+    {"type": "reasoning", "summary": [{"type": "summary_text", "text": "So."}]},
+    {"role": "user", "content": "go on"},
+]
+WHOLE: dict[str, Any] = {
+    "model": MODEL,
+    "input": ITEMS,
+    "metadata": {"a": "b"},
+    "tools": [{"type": "function", "name": "f", "parameters": SCHEMA}],
+    "tool_choice": {"type": "function", "name": "f"},
+    "reasoning": {"effort": "low"},
+    "text": {"format": {"type": "json_schema", "name": "n", "schema": SCHEMA}},
+}
+#: what is passed on as it is: the client's own words, or a schema, or a part of an item that is shown again
+PASSED_ON = ("metadata", "tools[0].parameters", "text.format.schema", "input[6].summary[0]")
+
+
+def objects(value: Any, path: str = "") -> Iterator[str]:
+    """The path of every object in it."""
+    if isinstance(value, dict):
+        yield path
+        for key, each in value.items():
+            yield from objects(each, f"{path}.{key}".removeprefix("."))
+    elif isinstance(value, list):
+        for number, each in enumerate(value):
+            yield from objects(each, f"{path}[{number}]")
+
+
+def with_key(body: dict[str, Any], path: str, key: str, value: Any) -> dict[str, Any]:
+    copy: dict[str, Any] = json.loads(json.dumps(body))
+    there: Any = copy
+    for step in re.findall(r"[^.\[\]]+", path):
+        there = there[int(step) if step.isdigit() else step]
+    there[key] = value
+    return copy
+
+
+def is_passed_on(path: str) -> bool:
+    return path.startswith(PASSED_ON)
+
+
+@pytest.mark.parametrize("path", [path for path in objects(WHOLE) if not is_passed_on(path)])
+def test_an_unknown_key_in_an_object_of_a_request(service: Service, path: str) -> None:
+    for key in ("foo", "Type", "extra_body"):
+        body = with_key(WHOLE, path, key, {"bar": 1})
+        refused(service.post("/v1/responses", body), "/v1", "unsupported_parameter", f"{path}.{key}".removeprefix("."))
+    answer = service.post("/v1/responses", with_key(WHOLE, path, "foo", None))
+    assert answer[0] == 200 or answer[1]["error"]["param"] in (  # null says nothing: where items are, clients send it
+        *(f"{name}foo" for name in ("", "tools[0].", "tool_choice.", "reasoning.", "text.", "text.format.")),
+    )
+
+
+@pytest.mark.parametrize("path", [path for path in objects(WHOLE) if is_passed_on(path)])
+def test_what_is_the_clients_own_is_passed_on(service: Service, path: str) -> None:
+    status, response = service.post("/v1/responses", with_key(WHOLE, path, "foo", "bar"))
+    assert status == 200
+    shown = {name: response[name] for name in ("metadata", "tools", "text")}
+    shown["input"] = service.get(f"/v1/responses/{response['id']}/input_items?order=asc")[1]["data"]
+    there: Any = shown
+    for step in re.findall(r"[^.\[\]]+", path):
+        there = there[int(step) if step.isdigit() else step]
+    assert there["foo"] == "bar"
+
+
+@pytest.mark.parametrize("number", range(len(ITEMS)))
+def test_the_items_of_a_conversation_are_read_like_those_of_a_request(service: Service, number: int) -> None:
+    item = {**ITEMS[number], "foo": 1}
+    for path in ("/v1/conversations", "/v1/conversations/x_1/items"):
+        refused(service.post(path, {"items": [item]}), "/v1", "unsupported_parameter", "items[0].foo")
+
+
+def test_a_reference_to_an_item_and_one_to_a_conversation(service: Service) -> None:
+    answered = service.respond("hello")["output"][-1]["id"]
+    reference = {"type": "item_reference", "id": answered}
+    given: list[Any] = [{**reference, "foo": 1}, {"role": "user", "content": "go on"}]
+    refused(service.post("/v1/responses", {**WHOLE, "input": given}), "/v1", "unsupported_parameter", "input[0].foo")
+    assert service.post("/v1/responses", {"model": MODEL, "input": [reference, given[1]]})[0] == 200
+    conversation = {"id": "conv_1", "foo": 1}
+    body = {"model": MODEL, "input": "x", "conversation": conversation}
+    assert service.post("/v1/responses", body)[1]["error"]["code"] == "unsupported_parameter"
+
+
+def test_what_we_have_answered_can_be_sent_back(service: Service) -> None:
+    """With the fields of ours, and with the nulls of a client's own classes."""
+    output = service.respond("Client Weber GmbH asks about a date.")["output"]
+    assert any("tool" in item for item in output)
+    sent = [{**item, "phase": None, "caller": None} for item in output]
+    assert service.post("/v1/responses", {"model": MODEL, "input": [*sent, {"role": "user", "content": "x"}]})[0] == 200

@@ -8,7 +8,7 @@ import base64
 import binascii
 import json
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from operator import attrgetter
 from typing import Any
 
@@ -31,6 +31,9 @@ _ITEMS = {
 }
 _SPOKEN = {"output_text": "ResponseOutputText", "refusal": "ResponseOutputRefusal"}
 _HEARD = {"input_text": "ResponseInputText", "input_image": "ResponseInputImage", "input_file": "ResponseInputFile"}
+#: of the items that we answer with, and that clients send back
+_OURS = frozenset({"agent", "parent", "recipient", "tool"})
+_MESSAGE = frozenset({"type", "role", "content", "phase", "id", "status"})
 _DEFAULTS: dict[str, Item] = {
     "input_image": {"detail": "auto"},
     "output_text": {"annotations": []},
@@ -128,7 +131,7 @@ def unpacked(item: Item, param: str, budget: InputBudget | None = None, level: i
 
 
 def _compaction(given: Item, param: str) -> Item:
-    return _checked(_ITEMS["compaction"], {**_DEFAULTS["compaction"], **given}, param)
+    return _checked(_ITEMS["compaction"], {**_DEFAULTS["compaction"], **given}, param, _OURS)
 
 
 def _unzipped(content: str, param: str, budget: InputBudget) -> bytes:
@@ -162,7 +165,7 @@ def _item(given: Any, param: str, budget: InputBudget) -> Item:
         raise UnsupportedParameter(f"Items of type {_named(kind)} are not supported.", param=f"{param}.type")
     output = given.get("output")
     outline = {"output": ""} if isinstance(output, list) else {}
-    item = _checked(_ITEMS[kind], {**_DEFAULTS.get(kind, {}), **given, **outline}, param)
+    item = _checked(_ITEMS[kind], {**_DEFAULTS.get(kind, {}), **given, **outline}, param, _OURS)
     if isinstance(output, list):
         item["output"] = _parts(output, _HEARD, f"{param}.output", budget)
     if kind == "compaction":
@@ -187,6 +190,7 @@ def _message(given: Item, param: str, budget: InputBudget) -> Item:
         ]
     outline = {"role": role, "content": "", "phase": given.get("phase")}
     message = _checked("EasyInputMessage", outline, param)
+    refuse_unknown(given, _MESSAGE | _OURS, param)
     return _kept(message, parts)
 
 
@@ -232,7 +236,7 @@ def _named(kind: Any) -> str:
     return repr(kind[:99] if isinstance(kind, str) else type(kind).__name__)
 
 
-def _checked(name: str, given: Item, param: str) -> Item:
+def _checked(name: str, given: Item, param: str, ours: Set[str] = frozenset()) -> Item:
     model: type[BaseModel] = attrgetter(name)(responses)
     _bounded(given, param)
     try:
@@ -242,7 +246,15 @@ def _checked(name: str, given: Item, param: str) -> Item:
         field = ".".join(str(part) for part in first["loc"])
         raise InvalidRequest(first["msg"], param=f"{param}.{field}") from None
     known = set(model.model_fields)
+    refuse_unknown(given, known | ours, param)
     return {key: value for key, value in checked.model_dump(mode="json", exclude_none=True).items() if key in known}
+
+
+def refuse_unknown(given: Item, known: Set[str], param: str) -> None:
+    """Refuse a key that would be dropped; null says nothing, and clients send it for what they do not set."""
+    if unknown := sorted(key for key, value in given.items() if value is not None and key not in known):
+        found = f"{param}.{unknown[0]}"
+        raise UnsupportedParameter(f"Unsupported parameter: {found!r}.", param=found)
 
 
 def _bounded(given: Item, param: str) -> None:

@@ -134,6 +134,7 @@ class CreateResponse(CompactRequest):
         _refuse_extra(self.text, "text")
         _refuse_extra(self.text.format if self.text else None, "text.format")
         choice = self.tool_choice
+        _refuse_extra(choice if isinstance(choice, BaseModel) else None, "tool_choice")
         declared = {tool.name for tool in self.functions}
         if choice is not None and not isinstance(choice, str) and choice.name not in declared:
             raise InvalidRequest(f"There is no function {choice.name!r} in 'tools'.", param="tool_choice")

@@ -5,6 +5,7 @@ from typing import Any
 
 from handler.errors import InvalidRequest, NotFound
 from handler.protocol import bounds
+from handler.protocol.items import refuse_unknown
 from handler.protocol.output import Item, response_of
 from handler.records import Responses
 
@@ -25,6 +26,7 @@ async def resolve_references(responses: Responses, given: str | list[Any]) -> st
     for number, item in enumerate(given):
         if _is_reference(item):
             name = str(item.get("id"))
+            refuse_unknown(item, {"type", "id"}, f"input[{number}]")
             if name not in found:
                 raise NotFound(f"Item with id {name[:99]!r} not found.", param=f"input[{number}].id")
             item, taken = found[name]
