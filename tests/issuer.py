@@ -17,10 +17,14 @@ _ALGORITHMS = {"RS256": jwt.algorithms.RSAAlgorithm, "ES256": jwt.algorithms.ECA
 
 
 class Issuer:
-    """`described` and `published` are its two documents; `status` is that of its answers. `asked`: paths."""
+    """`described` and `published` are its two documents; `status` is that of its answers. `asked`: paths.
+
+    drip: seconds before each of a document's bytes. gzip: what documents are sent in place of, compressed.
+    """
 
     def __init__(self, url: str) -> None:
         self.url, self.asked, self.status, self.delay = url, list[str](), 200, 0.0
+        self.drip, self.gzip = 0.0, b""
         self.described: Any = {"issuer": url, "jwks_uri": f"{url}/keys"}
         self.published: list[Any] = []
         self.private: dict[str, tuple[Any, str]] = {}
@@ -62,9 +66,15 @@ def openid_issuer() -> Iterator[Issuer]:
             with suppress(ConnectionError):  # whoever does not wait has gone
                 self.send_response(issuer.status)
                 self.send_header("Content-Type", "application/json")
+                if issuer.gzip:
+                    body = issuer.gzip
+                    self.send_header("Content-Encoding", "gzip")
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
-                self.wfile.write(body)
+                for start in range(len(body)) if issuer.drip else ():
+                    self.wfile.write(body[start : start + 1])
+                    time.sleep(issuer.drip)
+                self.wfile.write(b"" if issuer.drip else body)
 
         def log_message(self, *arguments: Any) -> None: ...
 

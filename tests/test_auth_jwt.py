@@ -1,10 +1,12 @@
 """AUTH=jwt: whom an OpenID issuer has signed, and nobody else."""
 
 import base64
+import gzip
 import hashlib
 import hmac
 import json
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -34,6 +36,7 @@ def issuer(one_issuer: Issuer) -> Iterator[Issuer]:
     one_issuer.asked.clear()
     yield one_issuer
     one_issuer.described, one_issuer.published, one_issuer.status, one_issuer.delay = described, published, 200, 0.0
+    one_issuer.drip, one_issuer.gzip = 0.0, b""
 
 
 @pytest.fixture
@@ -202,7 +205,7 @@ def test_the_issuer_is_asked_when_somebody_calls_and_then_for_minutes_not(
     assert issuer.asked == ["/.well-known/openid-configuration", "/keys"]
     later(4)
     assert call(whoami, issuer.token()).status == 200
-    assert len(issuer.asked) == 4
+    assert len(issuer.asked) == 3
 
 
 def test_a_new_key_is_found_and_an_old_one_forgotten(
@@ -242,6 +245,11 @@ def test_whoever_names_unknown_keys_does_not_make_us_ask_for_each(
         lambda issuer: setattr(issuer, "described", ["no object"]),
         lambda issuer: setattr(issuer, "published", []),
         lambda issuer: setattr(issuer, "published", None),
+        lambda issuer: issuer.published.extend([issuer.published[0]] * 100),
+        lambda issuer: issuer.published.append({"kid": "x" * 500_000}),
+        lambda issuer: issuer.published.extend([[]] * 60_000),
+        lambda issuer: issuer.described.update(more=json.loads("[" * 70 + "]" * 70)),
+        lambda issuer: setattr(issuer, "gzip", gzip.compress(b" " * 100_000_000)),
     ],
 )
 def test_an_issuer_that_cannot_be_asked_is_a_503_that_does_not_say_why(
@@ -255,6 +263,40 @@ def test_an_issuer_that_cannot_be_asked_is_a_503_that_does_not_say_why(
     asked = len(issuer.asked)
     assert call(whoami, issuer.token()).status == 503
     assert len(issuer.asked) == asked
+
+
+def test_what_an_issuer_publishes_takes_little_memory(
+    issuer: Issuer, whoami: Any, later: Callable[[float], None]
+) -> None:
+    call(whoami, issuer.token())
+    later(31)
+    issuer.gzip = gzip.compress(json.dumps({"keys": [{"kid": "x" * 1_000}] * 100_000}).encode())
+    assert len(issuer.gzip) < 400_000
+    tracemalloc.start()
+    _, claims, signature = issuer.token().split(".")
+    call(whoami, f"{encoded({'alg': 'RS256', 'kid': 'unknown'})}.{claims}.{signature}")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(issuer.asked) == 3
+    assert peak < 5_000_000
+
+
+def test_an_issuer_that_answers_byte_by_byte_is_not_waited_for(
+    issuer: Issuer, whoami: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("handler.auth.issuer._LONGEST", 0.2)
+    issuer.drip = 0.02
+    began = time.monotonic()
+    assert call(whoami, issuer.token()).status == 503
+    assert time.monotonic() - began < 1.5
+
+
+def test_a_token_that_is_longer_than_any_is_not_decoded(
+    issuer: Issuer, whoami: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert call(whoami, issuer.token(more="x" * 8_000)).status == 200
+    monkeypatch.setattr(jwt, "get_unverified_header", None)
+    assert refused(call(whoami, issuer.token(more="x" * 20_000)))
 
 
 def test_keys_outlive_an_issuer_that_is_away(issuer: Issuer, whoami: Any, later: Callable[[float], None]) -> None:

@@ -82,14 +82,30 @@ _PARTS = {"message": "content", "reasoning": "summary"}
 
 
 class OpenItem:
-    """An item that is being made."""
+    """An item that is being made. What it grows by is joined when it is looked at: there may be 100,000 deltas."""
 
     def __init__(self, item: Item, index: int, emit: Emit) -> None:
-        self.item, self._index, self._emit = item, index, emit
+        self._item, self._index, self._emit = item, index, emit
+        self._deltas: list[str] = []  # of the open part, or of the arguments, that are not in the item yet
         self._parts = _PARTS.get(item["type"], "")
         self._open_part: int | None = None
         self._numbers: dict[object, int] = {}
         self.closed = False
+
+    @property
+    def item(self) -> Item:
+        """The item as it is now."""
+        self._join()
+        return self._item
+
+    def _join(self) -> None:
+        if self._deltas:
+            grows, name = self._item, "arguments"
+            if self._open_part is not None:
+                grows = self._item[self._parts][self._open_part]
+                name = _KINDS[grows["type"]].text
+            grows[name] = "".join((grows[name], *self._deltas))
+            self._deltas.clear()
 
     def begin(self) -> None:
         """Tell that it is there."""
@@ -98,19 +114,17 @@ class OpenItem:
     def restore(self, event: Event) -> None:
         """Take in what was told of it before, by a run that was interrupted."""
         kind = event["type"]
-        parts = self.item[self._parts] if self._parts else []
-        if kind.endswith("part.added"):
-            parts.append(dict(event["part"]))
-            self._open_part = len(parts) - 1
+        if kind.endswith(".delta"):
+            self._deltas.append(event["delta"])
+        elif kind.endswith("part.added"):
+            self.item[self._parts].append(dict(event["part"]))
+            self._open_part = len(self._item[self._parts]) - 1
         elif kind.endswith("part.done"):
+            self._join()
             self._open_part = None
-        elif kind == "response.function_call_arguments.delta":
-            self.item["arguments"] += event["delta"]
-        elif kind.endswith(".delta"):
-            part = parts[-1]
-            part[_KINDS[part["type"]].text] += event["delta"]
         elif kind == "response.output_item.done":
-            self.item, self.closed = _copy(event["item"]), True
+            self._deltas.clear()
+            self._item, self.closed = _copy(event["item"]), True
 
     def text(self, part: object, delta: str, kind: str = "output_text") -> None:
         """More of a part; a part that is new opens, and closes the one before it.
@@ -119,7 +133,7 @@ class OpenItem:
         """
         if self.closed:
             return
-        parts = self.item[self._parts]
+        parts = self._item[self._parts]
         number = self._numbers.get(part)
         if (
             number is None or number != self._open_part
@@ -131,16 +145,16 @@ class OpenItem:
             self._tell(_KINDS[kind].opened, part=dict(parts[-1]))
         if delta:
             kind = parts[number]["type"]
-            parts[number][_KINDS[kind].text] += delta
+            self._deltas.append(delta)
             self._tell(_KINDS[kind].delta, delta=delta, **_KINDS[kind].extra)
 
     def arguments(self, delta: str) -> None:
         """More of a function call's arguments."""
         if self.closed:
             return
-        self.item["arguments"] += delta
+        self._deltas.append(delta)
         self._emit(
-            "response.function_call_arguments.delta", item_id=self.item["id"], output_index=self._index, delta=delta
+            "response.function_call_arguments.delta", item_id=self._item["id"], output_index=self._index, delta=delta
         )
 
     def close(self, final: Item | None = None, status: Status = "completed") -> None:
@@ -152,10 +166,10 @@ class OpenItem:
         if self.item["type"] == "function_call":
             self._close_call((final or self.item)["arguments"])
         if self.item["type"] == "image_generation_call":
-            self.item |= final or {}
+            self._item |= final or {}
             status = "failed" if status == "incomplete" or self.item["result"] is None else status
         self.closed = True
-        self.item |= {"status": status}
+        self._item |= {"status": status}
         self._emit("response.output_item.done", output_index=self._index, item=_copy(self.item))
 
     def _complete(self, final: Sequence[Item]) -> None:
@@ -199,7 +213,7 @@ class OpenItem:
 
     def _tell(self, event: str, **fields: Any) -> None:
         index = "content_index" if self._parts == "content" else "summary_index"
-        where = {"item_id": self.item["id"], "output_index": self._index, index: self._open_part}
+        where = {"item_id": self._item["id"], "output_index": self._index, index: self._open_part}
         self._emit(event, **where, **fields)
 
 

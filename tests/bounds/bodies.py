@@ -135,6 +135,18 @@ OVER: dict[str, tuple[str, Any, str | None, str]] = {
     ),
     "a compaction's lists": (RESPONSES, respond(packed([[]] * 250_000)), "input[0].encrypted_content", "50,000 values"),
     "a compaction's summary": (RESPONSES, respond(packed([], [[]] * 250_000)), "input[0].encrypted_content", "50,000"),
+    "half an emoji in a compaction": (
+        RESPONSES,
+        respond(packed([{"role": "user", "content": "\ud83d"}])),
+        "input[0].encrypted_content",
+        "not made by",
+    ),
+    "half an emoji in a summary": (
+        RESPONSES,
+        respond(packed([], "\ud83d")),
+        "input[0].encrypted_content",
+        "not made by",
+    ),
     "a compaction to compact": (
         f"{RESPONSES}/compact",
         {**ASK, "input": [packed(["x" * 2_000_000])]},

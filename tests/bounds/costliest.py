@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from handler.protocol import bounds
-from tests.bounds.bodies import ASK, MESSAGE, call, function, packed, text, user
+from tests.bounds.bodies import ASK, MESSAGE, call, function, packed
 
 UNITS = ["x", "word ", "[],", '"', "\\", "ж", "😀", "\n", '{"a": [', "<|", "1.", "data:"]
 CITATION = {"type": "url_citation", "start_index": 0, "end_index": 1, "title": "t", "url": "u"}
@@ -66,36 +66,42 @@ def fields(draw: random.Random) -> dict[str, Any]:
     return {**draw.choice(choices), "store": draw.random() < 0.7, "stream": draw.random() < 0.3}
 
 
-def items(draw: random.Random, size: int) -> list[Any]:
-    """Input of so many bytes."""
-    unit = draw.choice(UNITS)
-    parts = [user(*[text(filled(unit, size // 3_900 - 40))] * 3_900)]
-    spoken = [{"type": "output_text", "text": filled(unit, size // 3_900 - 60), "annotations": []}] * 3_900
-    said = {"type": "output_text", "text": "x", "annotations": [CITATION] * 100}
-    choices = [
-        lambda: [{"role": "user", "content": filled(unit, size)}],
-        lambda: turns(1_990, size - 150_000, unit),
-        lambda: turns(50, size - 5_000, unit),
-        lambda: parts,
-        lambda: [{"role": "assistant", "content": spoken}],
-        lambda: calls(990, size - 250_000, unit),
-        lambda: calls(990, size - 500_000, unit, 45_000),
-        lambda: calls(2, size - 200_000, unit, 45_000),
-        lambda: [{"role": "assistant", "content": [said] * 85}],
-        lambda: [packed([MESSAGE] * 1_900), {"role": "user", "content": filled(unit, size - 5_000)}],
-        lambda: [packed([{"role": "user", "content": unit * (900_000 // len(unit.encode()) // 2)}])],
-        lambda: [packed(turns(1_500, 400_000, unit))],
+def spread(unit: str, size: int, role: str) -> list[Any]:
+    """One message of many parts."""
+    kind, more = ("output_text", {"annotations": []}) if role == "assistant" else ("input_text", {})
+    part = {"type": kind, "text": filled(unit, max(size // 3_900 - 60, 10)), **more}
+    return [{"role": role, "content": [part] * 3_900}]
+
+
+def kinds(unit: str, size: int) -> list[Any]:
+    """Inputs of so many bytes, each as large in something else."""
+    cited = {"type": "output_text", "text": "x", "annotations": [CITATION] * 100}
+    return [
+        [{"role": "user", "content": filled(unit, size)}],
+        turns(1_990, size - 150_000, unit),
+        turns(50, size - 5_000, unit),
+        spread(unit, size, "user"),
+        spread(unit, size, "assistant"),
+        calls(990, size - 250_000, unit),
+        calls(990, size - 500_000, unit, 45_000),
+        calls(2, size - 200_000, unit, 45_000),
+        [{"role": "assistant", "content": [cited] * 75}],
+        [packed([MESSAGE] * 1_900), {"role": "user", "content": filled(unit, size - 5_000)}],
+        [packed([{"role": "user", "content": unit * (450_000 // len(unit.encode()))}])],
+        [packed(turns(1_500, 400_000, unit))],
     ]
-    return draw.choice(choices)()  # type: ignore[no-any-return]
 
 
 def bodies(seed: int) -> Iterator[dict[str, Any]]:
-    """Bodies near the bounds, without an end."""
+    """Bodies near the bounds: each kind once, then mixtures without an end."""
+    for given in kinds("word ", FULL):
+        yield {**ASK, "input": [*given, MESSAGE]}
     draw = random.Random(seed)
     while True:
         body = {**ASK, **fields(draw)}
         left = FULL - len(json.dumps(body, ensure_ascii=False).encode())
-        yield {**body, "input": [*items(draw, int(left * draw.choice([0.1, 0.5, 1.0]))), MESSAGE]}
+        given = draw.choice(kinds(draw.choice(UNITS), int(left * draw.choice([0.1, 0.5, 0.9]))))
+        yield {**body, "input": [*given, MESSAGE]}
 
 
 class Watch:

@@ -1,0 +1,56 @@
+"""An item that grows by many deltas takes time in proportion to them, live and when an interrupted run is taken up."""
+
+import time
+from typing import Any
+
+import pytest
+
+from handler.protocol.output import Output
+
+MESSAGE = {"type": "message", "role": "assistant", "content": []}
+CALL = {"type": "function_call", "name": "n", "call_id": "c", "arguments": ""}
+
+
+def told(deltas: int) -> list[dict[str, Any]]:
+    """The events of a message and a call that grow side by side."""
+    events: list[dict[str, Any]] = []
+    output = Output(lambda kind, **fields: events.append({"type": kind, **fields}), "resp_1")
+    message, call = output.open(MESSAGE, "msg_1"), output.open(CALL, "fc_1")
+    for _ in range(deltas):
+        message.text(0, "some words ")
+        call.arguments("some words ")
+    assert output.items[0]["content"][0]["text"] == output.items[1]["arguments"] == "some words " * deltas
+    return events
+
+
+def taken_up(events: list[dict[str, Any]], deltas: int) -> None:
+    output = Output(lambda kind, **fields: None, "resp_1")
+    output.restore(events, {"msg_1", "fc_1"})
+    assert output.items[0]["content"][0]["text"] == output.items[1]["arguments"] == "some words " * deltas
+    output.open(MESSAGE, "msg_1").text("more", "and more")
+    assert [part["text"] for part in output.items[0]["content"]] == ["some words " * deltas, "and more"]
+
+
+def test_ten_times_as_many_deltas_take_about_ten_times_as_long() -> None:
+    took = dict[int, list[float]]()
+    for deltas in (6_000, 60_000):
+        began = time.process_time()
+        events = told(deltas)
+        between = time.process_time()
+        taken_up(events, deltas)
+        took[deltas] = [between - began, time.process_time() - between]
+    for few, many in zip(took[6_000], took[60_000], strict=True):
+        assert many < 25 * few
+
+
+@pytest.mark.parametrize("until", range(8))
+def test_a_run_that_is_taken_up_anywhere_goes_on_with_the_same_text(until: int) -> None:
+    events: list[dict[str, Any]] = []
+    output = Output(lambda kind, **fields: events.append({"type": kind, **fields}), "resp_1")
+    message = output.open(MESSAGE, "msg_1")
+    for number in range(3):
+        message.text(number % 2, f"part {number} ")
+    resumed = Output(lambda kind, **fields: None, "resp_1")
+    resumed.restore(events[: until + 1], {"msg_1"})
+    sofar = "".join(event["delta"] for event in events[: until + 1] if event["type"].endswith(".delta"))
+    assert "".join(part["text"] for part in resumed.items[0]["content"]) == sofar
