@@ -191,6 +191,7 @@ class OpenItem:
         if number >= len(sent) or (number == self._open_part and whole.startswith(sofar)):
             self._numbers["final", number] = number
             self.text(("final", number), whole[len(sofar) :], kind)
+            self._join()
         sent[number] = {**_EMPTY[kind], **part}
 
     def _close_part(self) -> None:

@@ -43,6 +43,20 @@ def test_ten_times_as_many_deltas_take_about_ten_times_as_long() -> None:
         assert many < 25 * few
 
 
+@pytest.mark.parametrize("told", [[], ["Fo"], ["Fo", "und."]])
+@pytest.mark.parametrize("final", [["Found."], ["Found.", "More."]])
+def test_what_of_the_whole_item_was_not_sent_is_sent_once(told: list[str], final: list[str]) -> None:
+    events: list[dict[str, Any]] = []
+    output = Output(lambda kind, **fields: events.append({"type": kind, **fields}), "resp_1")
+    message = output.open(MESSAGE)
+    for delta in told:
+        message.text(0, delta)
+    message.close({"content": [{"type": "output_text", "text": text} for text in final]})
+    assert [part["text"] for part in output.items[0]["content"]] == final
+    assert [event["text"] for event in events if event["type"] == "response.output_text.done"] == final
+    assert "".join(event["delta"] for event in events if "delta" in event) == "".join(final)
+
+
 @pytest.mark.parametrize("until", range(8))
 def test_a_run_that_is_taken_up_anywhere_goes_on_with_the_same_text(until: int) -> None:
     events: list[dict[str, Any]] = []
