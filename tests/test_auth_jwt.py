@@ -205,7 +205,7 @@ def test_the_issuer_is_asked_when_somebody_calls_and_then_for_minutes_not(
     assert issuer.asked == ["/.well-known/openid-configuration", "/keys"]
     later(4)
     assert call(whoami, issuer.token()).status == 200
-    assert len(issuer.asked) == 3
+    assert len(issuer.asked) == 4
 
 
 def test_a_new_key_is_found_and_an_old_one_forgotten(
