@@ -21,7 +21,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from handler.errors import INTERNAL, ServiceError
+from handler.errors import INTERNAL, ServiceError, UpstreamFailed
 from handler.event_loop import EventLoopConflict, current
 
 logger = logging.getLogger(__name__)
@@ -115,6 +115,8 @@ def answer(scope: Scope, error: ServiceError, headers: Mapping[str, str] | None 
     """An error as a response, in the shape that the path's clients know."""
     if error.after:
         headers = {**(headers or {}), "retry-after": str(math.ceil(error.after))}
+    if isinstance(error, UpstreamFailed):  # clients repeat a 429 too, and with it what tools have done
+        headers = {**(headers or {}), "x-should-retry": "false"}
     return _answer(scope, error.status, error.kind, str(error), error.code, error.param, headers)
 
 

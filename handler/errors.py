@@ -21,6 +21,14 @@ ServiceError
  ├─ OutOfTime                the invocation ends before the run does
  ├─ GivenUp                  begun again too often
  ├─ UpstreamFailed           the model, or what stands behind it
+ │   ├─ ModelTimeout         it was silent for too long
+ │   ├─ ModelRateLimited     it is asked too often
+ │   ├─ ModelUnauthorized    the service's key is not accepted
+ │   ├─ ModelOutOfQuota      the service's account is used up
+ │   ├─ ModelNotFound        the provider has no such model
+ │   ├─ ModelRefusedRequest  the provider does not take the question
+ │   ├─ ContextLengthExceeded
+ │   └─ ContentRefused       by the provider's filter
  ├─ AnswerTooLarge           what was made cannot be sent back
  ├─ InvalidOutput            the last words have not the form of the agent's output_type
  ├─ RunLimitExceeded         too many model calls
@@ -175,6 +183,63 @@ class UpstreamFailed(ServiceError):
 
     status, kind = 502, "upstream_failed"
     passing = True
+    text = NO_ANSWER
+
+
+class ModelTimeout(UpstreamFailed):
+    """The model said nothing for longer than MODEL_FIRST_BYTE_SECONDS."""
+
+    kind = "model_timeout"
+    text = "The model was silent for too long."
+
+
+class ModelRateLimited(UpstreamFailed):
+    """The provider is asked more often than the service's account may."""
+
+    status, kind, literal = 429, "rate_limited", "rate_limit_exceeded"
+    text = "The model's provider is asked too often. Try again later."
+
+
+class ModelUnauthorized(UpstreamFailed):
+    """The provider does not accept the service's key, or the key may not use this model."""
+
+    kind, passing = "model_unauthorized", False
+    text = "The model's provider does not accept the key of this service."
+
+
+class ModelOutOfQuota(UpstreamFailed):
+    """The service's account at the provider is used up, or not paid for."""
+
+    kind, passing = "model_out_of_quota", False
+    text = "The account of this service at the model's provider is used up."
+
+
+class ModelNotFound(UpstreamFailed):
+    """The provider has no model of this name."""
+
+    kind, passing = "model_not_found", False
+    text = "The model's provider does not have the model that the agent is configured with."
+
+
+class ModelRefusedRequest(UpstreamFailed):
+    """The provider does not take the question as it is put."""
+
+    kind, passing = "model_refused_request", False
+    text = "The model's provider refused the request. The request id finds the reason in the log."
+
+
+class ContextLengthExceeded(UpstreamFailed):
+    """What was said is more than the model can read."""
+
+    status, kind, literal, passing = 400, "context_length_exceeded", "invalid_prompt", False
+    text = "The conversation is longer than the model can read. Shorten or compact it."
+
+
+class ContentRefused(UpstreamFailed):
+    """The provider's filter does not let the model read this."""
+
+    status, kind, literal, passing = 400, "content_refused", "invalid_prompt", False
+    text = "The model's provider refused the content of this conversation."
 
 
 class AnswerTooLarge(ServiceError):

@@ -56,6 +56,7 @@ class Settings(BaseSettings):
     openai_base_url: Annotated[str, AfterValidator(variables.http_url)] | None = None
     model: str | None = None
     model_api: Literal["responses", "chat"] = "responses"
+    model_first_byte_seconds: float = Field(default=120.0, gt=0)
     store: Annotated[str, AfterValidator(variables.store_url)] = Field(default_factory=lambda: _writable("agency.db"))
     queue: Annotated[str, AfterValidator(variables.queue_url)] = "local"
     api_keys: Annotated[tuple[tuple[str, bytes], ...], NoDecode, BeforeValidator(variables.api_keys)] = Field(

@@ -16,6 +16,7 @@ from tests.events import Context, http_event
 SETTINGS = (
     *(
         "ANSWER_SECONDS",
+        "MODEL_FIRST_BYTE_SECONDS",
         "API_KEYS",
         "API_KEYS_SECRET",
         "AUTH",

@@ -5,12 +5,13 @@ from handler.models.environment import Models, offline_script
 from handler.models.failures import (
     AnswerIncomplete,
     ModelUnavailable,
+    RunLimit,
     cause,
     caused_by,
     is_upstream_failure,
     provider_failures,
 )
-from handler.models.meter import Meter, ModelCallLimit, OutputTokenLimit, RunLimit
+from handler.models.meter import Meter, ModelCallLimit, OutputTokenLimit
 from handler.models.metering import MeteredModel
 from handler.models.resolution import UserRunConfig, belong, run_of
 from handler.models.sdk_patches import Reason

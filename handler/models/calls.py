@@ -68,6 +68,8 @@ class Running(Protocol):
     meter: Meter
     live: bool
     """It wants every event as it comes, not only the whole answer."""
+    longest_silence: float
+    """Seconds after which a model has failed that says nothing."""
     resolve: Callable[[Any, RunConfig], tuple[Model, Adapt | None]]
     """Finds the model of an agent, and what has to be done to the settings that the agent has."""
 

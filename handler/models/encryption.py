@@ -7,13 +7,15 @@ from typing import Any
 from agents import Model, ModelSettings
 from openai import APIStatusError
 
-from handler.models.failures import LASTING_CODES
+from handler.errors import ContentRefused, ContextLengthExceeded, ModelOutOfQuota, ModelUnauthorized
+from handler.models.sorting import kind_of
 
 _ENCRYPTED: Any = "reasoning.encrypted_content"
 _REASONING_MODEL = re.compile(r"(?:.*/)?(?:gpt-[5-9](?!.*chat)|o[1-9]\b)")
 _REFUSALS = (400, 404, 422)
 # Of these a question that is put otherwise is refused too.
-_OTHER_CODES = LASTING_CODES | {"string_above_max_length", "invalid_prompt", "content_filter", "invalid_api_key"}
+_OTHER_KINDS = (ContextLengthExceeded, ContentRefused, ModelOutOfQuota, ModelUnauthorized)
+_OTHER_CODES = ("string_above_max_length", "model_not_found")
 _INCLUDE = re.compile(r"include|encrypt")
 # Items of reasoning, their ids and contents; not the parameters `reasoning.effort` and `reasoning_effort`.
 _REASONING = re.compile(r"encrypt|\brs_|\breasoning\b(?!\.|['\"]? (?:effort|summar))")
@@ -59,7 +61,9 @@ def is_about_reasoning(error: APIStatusError) -> bool:
 
 
 def _may_be_put_otherwise(error: APIStatusError) -> bool:
-    return error.status_code in _REFUSALS and error.code not in _OTHER_CODES
+    if error.status_code not in _REFUSALS or error.code in _OTHER_CODES:
+        return False
+    return kind_of(error) not in _OTHER_KINDS
 
 
 def _message(error: APIStatusError) -> str:

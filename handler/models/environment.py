@@ -22,6 +22,7 @@ from handler import credentials
 from handler.fresh import Fresh
 from handler.models import tracing, vendors
 from handler.models.calls import Adapt, Running
+from handler.models.client import http_client
 from handler.models.resolution import belong, install
 from handler.models.wrapped import OneCallModel
 from handler.offline import OfflineModel, Script
@@ -29,8 +30,7 @@ from handler.settings import Settings
 from handler.variables import bearer_key
 
 _OPENAI = "https://api.openai.com/v1"
-_TIMEOUT = httpx.Timeout(connect=5, read=120, write=30, pool=5)  # seconds; read: of silence, not of the answer
-_RETRIES = 2  # by the client, of what is safe to repeat: connection errors, 408, 409, 429, 5xx
+_RETRIES = 2  # by the client, of what may pass: connection errors, 408, 409, 429, 5xx
 
 
 class Models:
@@ -83,12 +83,15 @@ class Models:
 
     def _new_client(self) -> AsyncOpenAI:
         assert self._key, "offline: there is no client"
+        # Seconds; read: of silence, not of the answer.
+        timeout = httpx.Timeout(connect=5, read=self.settings.model_first_byte_seconds, write=30, pool=5)
         return credentials.keep_key(
             AsyncOpenAI(
                 api_key=self._key,
                 base_url=self.settings.openai_base_url or _OPENAI,
-                timeout=_TIMEOUT,
+                timeout=timeout,
                 max_retries=_RETRIES,
+                http_client=http_client(timeout),
             )
         )
 
@@ -112,6 +115,7 @@ class Models:
         SDK would). What names no model, or has the framework's default, gets `model`, or MODEL where that is None.
         script: agent name -> its offline script.
         """
+        run.longest_silence = self.settings.model_first_byte_seconds
         run.resolve = partial(self.resolve, script=script or {}, default=model or self.settings.model)
         for agent in agency.agents.values():
             belong(agent, run)

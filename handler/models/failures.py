@@ -1,33 +1,18 @@
 """When the model does not answer: one exception, known again under whatever the framework wraps around it."""
 
-import json
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
-import httpx
-from agents import ModelBehaviorError
-from openai import APIConnectionError, APIError
-from pydantic import ValidationError
+from agents import AgentsException, ModelBehaviorError
 
-from handler.errors import Interruption, chain
+from handler.errors import Interruption, UpstreamFailed, chain
+from handler.event_loop import EventLoopError
 from handler.models.sdk_patches import Reason
+from handler.models.sorting import Kind, is_passing, kind_of, retry_after
 
-# The last two: a 200 that is no model's answer (a proxy's web page) fails wherever the SDK first reads it.
-_PROVIDER_FAILURES = (
-    *(APIError, httpx.HTTPError, ModelBehaviorError, json.JSONDecodeError),
-    *(AttributeError, ValidationError),
-)
-_PASSING = (408, 409, 425, 429)  # HTTP statuses, beside those of a server that failed
-#: of an account, a model or a question, however the question is put
-LASTING_CODES = frozenset(
-    {
-        *("insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "account_deactivated"),
-        *("context_length_exceeded", "model_not_found", "content_policy_violation"),
-    }
-)
-_FINAL_CODES = LASTING_CODES | {
-    *("unsupported_parameter", "permission_error", "authentication_error", "access_terminated"),
-}
+
+class RunLimit(RuntimeError):
+    """The run has used up what a run may use."""
 
 
 class ModelUnavailable(RuntimeError):
@@ -39,10 +24,17 @@ class ModelUnavailable(RuntimeError):
 
     TEXT = "The model is unavailable."
 
-    def __init__(self, *, passing: bool = True, retry_after: float = 0.0) -> None:
+    def __init__(self, *, passing: bool | None = None, retry_after: float = 0.0, kind: Kind = UpstreamFailed) -> None:
         """passing: the same question may be answered later. retry_after: seconds that the provider asks for."""
         super().__init__(self.TEXT)
-        self.passing, self.retry_after = passing, retry_after
+        self.kind, self.passing = kind, kind.passing if passing is None else passing
+        self.retry_after = retry_after
+
+    def failure(self) -> UpstreamFailed:
+        """Return what a client is told."""
+        failed = self.kind(self.kind.text)
+        failed.passing, failed.after = self.passing, self.retry_after
+        return failed
 
 
 class AnswerIncomplete(Interruption):
@@ -56,38 +48,27 @@ class AnswerIncomplete(Interruption):
         self.reason: Reason = reason
 
 
+# Raised within a model of the agency's own, which asks others: known elsewhere by what they are.
+_OTHERS = (ModelUnavailable, RunLimit, EventLoopError, AgentsException)
+
+
 @contextmanager
 def provider_failures() -> Iterator[None]:
     """Around one call of a model, and nothing else: httpx errors of a tool are not the model's."""
     try:
         yield
-    except _PROVIDER_FAILURES as error:
-        raise ModelUnavailable(passing=is_passing(error), retry_after=_retry_after(error)) from error
+    except Exception as error:
+        broken = isinstance(error, ModelBehaviorError)  # the SDK makes it of an answer that is none
+        if not broken and (isinstance(error, _OTHERS) or _is_defect(error)):
+            raise
+        raise ModelUnavailable(
+            kind=kind_of(error), passing=broken or is_passing(error), retry_after=retry_after(error)
+        ) from error
 
 
-def is_passing(error: BaseException) -> bool:
-    """Return whether the same question may be answered later. A wrong key, or too long a context, stays so."""
-    if not isinstance(error, APIError) or isinstance(error, APIConnectionError):
-        return True  # the connection, or a page that is no answer
-    status = getattr(error, "status_code", None)
-    if status is None:  # it came in a stream
-        return not (is_final_code(error.code) or is_final_code(error.type))
-    known = {str(error.code), str(error.type)}
-    return not known & _FINAL_CODES and (status in _PASSING or status >= 500)
-
-
-def is_final_code(code: object) -> bool:
-    """Return whether a provider's code for a failure says that the same question will fail again."""
-    return str(code) in _FINAL_CODES or str(code).startswith("invalid_")
-
-
-def _retry_after(error: BaseException) -> float:
-    """Return the seconds that the provider asks to wait, 0 where it does not say."""
-    response = getattr(error, "response", None)
-    said = response.headers.get("retry-after", "0") if response is not None else "0"
-    with suppress(ValueError):  # or a date, which no provider is known to send
-        return max(0.0, float(said))
-    return 0.0
+def _is_defect(error: Exception) -> bool:
+    """Return whether it is the code of a model that failed. Attributes are missing on a page that is no answer."""
+    return type(error).__module__ == "builtins" and not isinstance(error, OSError | AttributeError)
 
 
 def is_upstream_failure(failure: BaseException) -> bool:

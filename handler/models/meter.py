@@ -8,11 +8,7 @@ from dataclasses import dataclass, replace
 from agents import ModelSettings, Usage
 from openai.types.responses import ResponseUsage
 
-from handler.models.failures import ModelUnavailable
-
-
-class RunLimit(RuntimeError):
-    """The run has used up what a run may use."""
+from handler.models.failures import ModelUnavailable, RunLimit
 
 
 class ModelCallLimit(RunLimit):

@@ -1,5 +1,6 @@
 """Around every model call: counted, heard, and failing under one name."""
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from dataclasses import replace
@@ -17,9 +18,10 @@ from openai.types.responses import (
 )
 
 from handler.models.calls import Adapt, Answered, Heard, Question, Running
-from handler.models.failures import AnswerIncomplete, ModelUnavailable, is_final_code, provider_failures
+from handler.models.failures import AnswerIncomplete, ModelUnavailable, provider_failures
 from handler.models.provider import Provider
 from handler.models.sdk_patches import Ending, ending
+from handler.models.sorting import kind_of_code
 from handler.models.unsaved import Unsaved, current
 from handler.models.wrapped import WrappedModel
 from handler.offline.events import stream_events
@@ -114,7 +116,8 @@ class MeteredModel(WrappedModel):
         if self.run.live or self.run.meter.cap is not None:
             response = await self._streamed(heard, noted, question, *args, **kwargs)
         else:
-            response = await self._provider.get_response(*_positional(question), *args, **kwargs)
+            async with asyncio.timeout(self.run.longest_silence):
+                response = await self._provider.get_response(*_positional(question), *args, **kwargs)
         return _answered(response, noted)
 
     async def _streamed(
@@ -126,7 +129,7 @@ class MeteredModel(WrappedModel):
         ended: Response | None = None
         try:
             async with aclosing(stream):
-                async for event in stream:
+                async for event in _spoken(stream, self.run.longest_silence):
                     heard.event(event)
                     if isinstance(event, _Terminal):
                         ended = event.response
@@ -137,7 +140,7 @@ class MeteredModel(WrappedModel):
             if ended is None and noted.failed is None:  # the SDK's Responses model makes an error of an ended answer
                 raise
         if ended is None:
-            raise ModelUnavailable(passing=not is_final_code(noted.failed))
+            raise ModelUnavailable(kind=kind_of_code(noted.failed))
         return _model_response(ended)
 
     async def stream_response(
@@ -173,7 +176,7 @@ class MeteredModel(WrappedModel):
         has_ended = False
         with provider_failures():
             async with aclosing(stream):
-                async for event in stream:
+                async for event in _spoken(stream, self.run.longest_silence):
                     if isinstance(event, _Terminal):
                         event.response.output = await self._ended(heard, noted, event.response)
                         has_ended = True
@@ -190,9 +193,21 @@ class MeteredModel(WrappedModel):
         return self._usable(await heard.answer(answered)).response.output
 
 
+async def _spoken(stream: Any, seconds: float) -> AsyncGenerator[Any]:
+    """Yield the events of a stream; raises TimeoutError when none comes for so long, whatever keeps the line open."""
+    events = aiter(stream)
+    while True:
+        try:
+            async with asyncio.timeout(seconds):
+                event = await anext(events)
+        except StopAsyncIteration:
+            return
+        yield event
+
+
 def _answered(response: ModelResponse, noted: Ending) -> Answered:
     if noted.failed:
-        raise ModelUnavailable(passing=not is_final_code(noted.failed))
+        raise ModelUnavailable(kind=kind_of_code(noted.failed))
     if any(getattr(item, "status", None) == "incomplete" for item in response.output):
         return Answered(response, noted.incomplete or "max_output_tokens")
     if noted.finished and not response.output:  # the SDK drops a chat's message without words

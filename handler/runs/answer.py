@@ -146,9 +146,7 @@ class Desk:
         if misses_output_type(error):
             raise InvalidOutput("The agent's answer does not have the form of its output_type.") from error
         if unavailable := cause(error, ModelUnavailable):
-            failed = UpstreamFailed(NO_ANSWER)
-            failed.passing, failed.after = unavailable.passing, unavailable.retry_after
-            raise failed from error
+            raise unavailable.failure() from error
         if malformed := cause(error, ModelBehaviorError):
             failed = UpstreamFailed(NO_ANSWER)
             failed.passing = await self._seam.journal.forget(vars(malformed).get("given"))

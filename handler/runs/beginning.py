@@ -16,7 +16,6 @@ from pydantic import BaseModel
 
 from handler import catalogue
 from handler.errors import (
-    NO_ANSWER,
     ConversationBusy,
     GivenUp,
     InvalidRequest,
@@ -25,7 +24,6 @@ from handler.errors import (
     ServiceError,
     StoreUnavailable,
     UnsupportedParameter,
-    UpstreamFailed,
     again,
 )
 from handler.protocol import resource
@@ -271,7 +269,7 @@ class Runs:
         try:
             return await compacted(model, items, request.instructions)
         except ModelUnavailable as error:
-            raise UpstreamFailed(NO_ANSWER) from error
+            raise error.failure() from error
 
     async def aclose(self) -> None:
         """Close the connections to the model and the store."""

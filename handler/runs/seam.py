@@ -51,7 +51,8 @@ class Seam:
         response: str,
     ) -> None:
         self.meter, self.narrator, self.journal, self.response = meter, narrator, journal, response
-        self.resolve: Callable[[Any, RunConfig], tuple[Model, Adapt | None]]  # `Models.attach` sets it
+        self.longest_silence: float  # `Models.attach` sets these two
+        self.resolve: Callable[[Any, RunConfig], tuple[Model, Adapt | None]]
         self.caller: dict[str, Any] = {}  # what tools find in `MasterContext.user_context`
         self.copies: dict[int, tuple[Agency, Agency]] = {}  # of agencies that were made before the run; by id
         self.authorize: Callable[[], Awaitable[None]] = _always  # `Run.authorize`, where a run is executed

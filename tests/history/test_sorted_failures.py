@@ -4,15 +4,16 @@ import asyncio
 import logging
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
-from agents import ModelBehaviorError
 from openai import APIConnectionError, APIError, APIStatusError
 
 from handler.models import environment
-from handler.models.failures import ModelUnavailable, is_passing, provider_failures
+from handler.models.failures import ModelUnavailable, provider_failures
+from handler.models.sorting import is_passing
 from handler.protocol.request import CreateResponse
 from handler.records import Kept, Leases
 from handler.runs import Runs, work
@@ -56,14 +57,16 @@ def refused(status: int, code: str | None = None, kind: str = "invalid_request_e
         (APIError("in a stream", REQUEST, body={"code": "context_length_exceeded"}), False),
         (APIError("in a stream", REQUEST, body={"code": "invalid_prompt"}), False),
         (APIError("in a stream", REQUEST, body=None), True),
-        (ModelBehaviorError("nobody knows"), True),
     ],
 )
 def test_failure_is_passing_or_final(error: Exception, passing: bool) -> None:
     assert is_passing(error) is passing
 
 
-@pytest.mark.parametrize(("header", "seconds"), [("7", 7.0), ("1.5", 1.5), ("-1", 0.0), ("soon", 0.0), (None, 0.0)])
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [("7", 7.0), ("1.5", 1.5), ("-1", 0.0), ("soon", 0.0), (None, 0.0), ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0)],
+)
 def test_retry_after_is_read(header: str | None, seconds: float) -> None:
     headers = {} if header is None else {"retry-after": header}
     error = APIStatusError("no", response=httpx.Response(429, headers=headers, request=REQUEST), body=None)
@@ -102,20 +105,27 @@ def failing(status: int, code: str = "x", **headers: str) -> Failure:
     return Failure(status, f'{{"error": {{"message": "sk-live-1", "code": "{code}"}}}}', headers)
 
 
+FINAL = {
+    "model_unauthorized": failing(401, "invalid_api_key"),
+    "model_not_found": failing(404, "model_not_found"),
+    "context_length_exceeded": failing(400, "context_length_exceeded"),
+    "content_refused": failing(400, "content_policy_violation"),
+    "model_out_of_quota": failing(429, "insufficient_quota"),
+    "model_refused_request": failing(400, "unsupported_parameter"),
+}
+
+
 @pytest.mark.parametrize("api", ["responses", "chat"])
 @pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize(
-    "failure",
-    [
-        *(failing(401, "invalid_api_key"), failing(403), failing(404, "model_not_found")),
-        *(failing(400, "context_length_exceeded"), failing(429, "insufficient_quota")),
-    ],
-    ids=lambda failure: str(failure.status),
-)
-def test_final_failure_ends_the_run_at_once(api: str, stream: bool, failure: Failure) -> None:
+@pytest.mark.parametrize("code", FINAL)
+def test_final_failure_ends_the_run_at_once(api: str, stream: bool, code: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is asked for once: by the client of the provider, and by the worker."""
+    monkeypatch.setattr(environment, "_RETRIES", 2)
+    failure = replace(FINAL[code], headers={})
     attempts, response, _, requests = in_background([failure], stream, api)
     assert (attempts, requests, response["status"]) == (1, 1, "failed")
-    assert response["error"]["detail_code"] == "upstream_failed"
+    assert response["error"]["detail_code"] == code
+    assert response["error"]["code"] == ("invalid_prompt" if code.startswith("con") else "server_error")
     assert "sk-live" not in str(response)
 
 

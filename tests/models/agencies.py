@@ -85,6 +85,7 @@ class Listener:
 
     known = None
     aloud = True
+    longest_silence = 120.0
 
     @asynccontextmanager
     async def model_call(self, agent: str, question: Question) -> AsyncIterator["Listener"]:

@@ -8,6 +8,7 @@ import pytest
 from agency_swarm import function_tool
 from agents import GuardrailFunctionOutput, input_guardrail
 
+from handler.errors import ModelTimeout
 from handler.models import Models, ModelUnavailable, environment, is_upstream_failure
 from tests.model_server import Failure, ModelServer, call, scripts
 from tests.models.agencies import Listener, ask, ask_streamed, closing, office, settings, single
@@ -68,12 +69,11 @@ def test_a_page_with_no_answer_in_it_is_no_answer():
             assert is_upstream_failure(failure.value)
 
 
-def test_a_silent_server_is_given_up(monkeypatch):
-    monkeypatch.setattr(environment, "_TIMEOUT", httpx.Timeout(0.2))
+def test_a_silent_server_is_given_up():
     with ModelServer(["too late"], delay=0.6) as server:
         with pytest.raises(Exception, match="Runner execution failed") as failure:
-            ask(Models(settings(server.base_url)), single())
-        assert is_upstream_failure(failure.value)
+            ask(Models(settings(server.base_url, model_first_byte_seconds=0.2)), single())
+        assert failure.value.__cause__.kind is ModelTimeout
 
 
 def test_nobody_listens():
