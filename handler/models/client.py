@@ -1,20 +1,21 @@
 """The HTTP client of the service's own model client: which failures it repeats by itself."""
 
 import httpx
-from openai import APIStatusError, DefaultAsyncHttpxClient
+from openai import APIStatusError, AsyncOpenAI
 
 from handler.models.sorting import is_passing, retry_after
 
 _LONGEST_WAIT = 10.0  # seconds within a call; a longer one is for whoever asked, or for another attempt at the run
 
 
-def http_client(timeout: httpx.Timeout) -> httpx.AsyncClient:
-    """Return a client that tells `AsyncOpenAI` not to repeat what stays as it is, or what it shall wait long for.
+def sort_failures(client: AsyncOpenAI) -> AsyncOpenAI:
+    """Have a client not repeat what stays as it is, nor what it would have to wait long for.
 
     By itself it repeats every 429, that of a used up account too, and asks again sooner than `Retry-After` says if that
-    is more than a minute.
+    is more than a minute. Its HTTP client is its own (openai 2.44.0): one that it is given is not closed with it.
     """
-    return DefaultAsyncHttpxClient(timeout=timeout, event_hooks={"response": [_mark]})
+    client._client.event_hooks = {"response": [_mark]}
+    return client
 
 
 async def _mark(response: httpx.Response) -> None:

@@ -22,7 +22,7 @@ from handler import credentials
 from handler.fresh import Fresh
 from handler.models import tracing, vendors
 from handler.models.calls import Adapt, Running
-from handler.models.client import http_client
+from handler.models.client import sort_failures
 from handler.models.resolution import belong, install
 from handler.models.wrapped import OneCallModel
 from handler.offline import OfflineModel, Script
@@ -85,15 +85,13 @@ class Models:
         assert self._key, "offline: there is no client"
         # Seconds; read: of silence, not of the answer.
         timeout = httpx.Timeout(connect=5, read=self.settings.model_first_byte_seconds, write=30, pool=5)
-        return credentials.keep_key(
-            AsyncOpenAI(
-                api_key=self._key,
-                base_url=self.settings.openai_base_url or _OPENAI,
-                timeout=timeout,
-                max_retries=_RETRIES,
-                http_client=http_client(timeout),
-            )
+        client = AsyncOpenAI(
+            api_key=self._key,
+            base_url=self.settings.openai_base_url or _OPENAI,
+            timeout=timeout,
+            max_retries=_RETRIES,
         )
+        return credentials.keep_key(sort_failures(client))
 
     async def aclose(self) -> None:
         """Close the connections. What is attached after it gets a new client (after a SnapStart restore)."""

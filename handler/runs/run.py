@@ -4,7 +4,7 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -192,12 +192,13 @@ class Run:
             return await self._end_stopped()
         if self.stopped and not self._has_answered(self._agents):
             return await self._end_stopped()
-        return await self._conclude(self._agents)
+        agents, self._agents = self._agents, None
+        return await self._conclude(agents.result)
 
-    async def _conclude(self, agents: "asyncio.Task[Answer]") -> Resource:
+    async def _conclude(self, result: "Callable[[], Answer]") -> Resource:
         """End with what the agents have answered, or raised."""
         try:
-            answer = agents.result()
+            answer = result()
         except ServiceError as error:
             return await self._broken_off(error)
         except DeadlineExceeded:  # raised in code that has blocked the loop until then
@@ -262,7 +263,10 @@ class Run:
     async def _fail(self, error: ServiceError) -> Resource:
         """End as failed, and raise that when it is certain."""
         await self._end("failed", error=error)
-        raise error
+        try:
+            raise error
+        finally:  # its traceback would hold it, and with it what the agents have left open
+            del error
 
     async def _end(self, status: str, answer: "Answer | None" = None, error: ServiceError | None = None) -> Resource:
         """The last event is told when the store has it: whoever knows of it may continue from it."""

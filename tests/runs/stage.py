@@ -68,6 +68,7 @@ async def on_stage(create_agency: Callable[[], Agency], service: Settings | None
         with patch.object(catalogue, "factories", lambda: {"desk": create_agency}):
             yield runs
     finally:
+        await asyncio.sleep(0.01)  # what a run has cancelled may be about to connect
         await runs.aclose()
 
 
