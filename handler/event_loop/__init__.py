@@ -4,14 +4,15 @@
 
     handler = EnvironmentLoop(app, mode="patch")  # a Lambda handler
 
-`environment` is the journey of a request; `stage` says where the app lies. `doors` replaces asyncio's ways into a loop;
-`entries` says what each does on the loop's thread, `workers` on any other. `fence` reaches a loop that synchronous code
-blocks, `leftovers` ends what a request leaves behind, `ledger` remembers it all.
-docs/event-loop.md tells the story.
+`environment` is the journey of a request; `stage` says where the app lies. `loop` is the one loop, `invocation` what
+belongs to a request on it. `patches` puts `reentry` (the ways into a loop) and `threads` (what is begun elsewhere) in
+asyncio's place. `watchdog` reaches a loop that synchronous code blocks, `leftovers` ends what a request leaves behind,
+`ledger` remembers it all. docs/event-loop.md explains it.
 """
 
 from .environment import EnvironmentLoop, log_ledger
-from .ledger import DeadlineExceeded, EventLoopConflict, EventLoopError, Invocation, Ledger, current
+from .invocation import Invocation, current
+from .ledger import DeadlineExceeded, EventLoopConflict, EventLoopError, InvocationOver, Ledger
 from .request import remaining
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "EventLoopConflict",
     "EventLoopError",
     "Invocation",
+    "InvocationOver",
     "Ledger",
     "current",
     "log_ledger",

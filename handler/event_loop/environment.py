@@ -3,18 +3,23 @@
 import asyncio
 import contextvars
 import json
-import threading
+import sys
 import uuid
+import warnings
 from asyncio import events
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 from mangum import Mangum
 
-from . import doors, leftovers
-from .entries import Entries, Mode
-from .ledger import EventLoopError, Invocation, Ledger, current
+from . import patches, threads
+from .invocation import Invocation, current
+from .ledger import EventLoopError, Ledger
+from .leftovers import Ending
 from .lifespan import Lifespan
+from .loop import SharedLoop
+from .reentry import Mode, Reentry
 from .request import ASGIApp, Heartbeat, Message, Receive, Reply, Scope, Send, failure_response, outside
 from .stage import placed
 
@@ -35,30 +40,33 @@ class EnvironmentLoop:
             it: after the deadline (504), and where the app crashed, gave no answer, or hid a conflict (500).
         mode: "patch" lets legacy code re-enter the running loop (nest_asyncio); "strict" refuses it by name and line.
         report: receives the ledger of each request when it is over.
+        mangum: Mangum's options: `api_gateway_base_path`, `text_mime_types`, `exclude_headers`, `custom_handlers`.
 
     Raises:
-        EventLoopError: a loop runs already, a loop that is not asyncio's own is in place (uvloop), or the app's
-            startup failed.
+        EventLoopError: this is not CPython 3.13, a loop runs already, a loop that is not asyncio's own is in place
+            (uvloop), or the app's startup failed.
     """
 
-    def __init__(self, app: ASGIApp, mode: Mode = "patch", *, report: Callable[[Ledger], None] = log_ledger) -> None:
+    def __init__(
+        self, app: ASGIApp, mode: Mode = "patch", *, report: Callable[[Ledger], None] = log_ledger, **mangum: Any
+    ) -> None:
         _refuse(mode)
         self.app, self.mode, self._report = app, mode, report
         self._failure = getattr(app, "failure_response", failure_response)
-        self.loop = asyncio.SelectorEventLoop()
-        self._entries = Entries(self.loop, mode)
-        doors.install(self._entries)
-        self._gateway = Mangum(self.asgi, lifespan="off")
+        patches.uninstall()
+        if mode == "patch":
+            patches.apply_nest_asyncio()
+        self.loop = SharedLoop(mode)
+        self._reentry = Reentry(self.loop, mode)
+        self._install()
+        self._gateway = Mangum(self.asgi, lifespan="off", **mangum)
         self._pristine = contextvars.copy_context()
-        # What the app's own startup began belongs to no request.
-        self._environment = self._entries.environment = Invocation(Ledger(mode))
         self._lifespan = Lifespan(app)
         try:
-            self._within(self._environment, self.run, self._lifespan.start())
+            self._within(self.loop.environment, self.run, self._lifespan.start())
         except BaseException:
             self.close()
             raise
-        self._entries.workers.startup = set(threading.enumerate())
 
     def __call__(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
         """Answer one API Gateway (v1, v2), function URL or ALB event, before the context's time is up."""
@@ -68,25 +76,26 @@ class EnvironmentLoop:
     def stream(self, event: dict[str, Any], context: Any, send: Send) -> None:
         """The same, but what the app sends goes to `send` (ASGI's) at once, where a runtime can stream."""
         handler = self._gateway.infer(event, context)
+        send = _without(self._gateway.config["exclude_headers"], send)
         self._invoke(context, False, self.run, self.asgi(handler.scope, _request(handler.body), send))
 
     def _invoke(self, context: Any, whole: bool, call: Callable[..., Any], *arguments: Any) -> Any:
         if events._get_running_loop() is not None:
             raise EventLoopError("the handler was called from a running event loop: call it from synchronous code")
-        doors.restore(self._entries)
+        self._install()
         request_id = str(getattr(context, "aws_request_id", "") or uuid.uuid4())
         invocation, seconds = _budget(Invocation(Ledger(self.mode, request_id=request_id)), context, self.loop.time())
         invocation.whole = whole
-        self._entries.active = invocation
+        self.loop.active = invocation
         try:
-            with self._entries.fence.around(invocation, seconds):
+            with self._reentry.watchdog.around(invocation, seconds):
                 answer = self._within(invocation, call, *arguments)
         finally:
             if not invocation.over:  # it got no answer, or something broke out of its end
                 driver = invocation.driver
                 end = driver if driver and not driver.done() else self._end(invocation, alone=True)
                 self._within(invocation, self.run, end)
-            self._entries.active = None
+            self.loop.active = None
         return answer
 
     async def asgi(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -94,8 +103,8 @@ class EnvironmentLoop:
         scope["state"] = {**self._lifespan.state, **scope.get("state", {})}
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        if self._entries.active is not None:  # on Lambda
-            return await self._answer(self._entries.active, placed(scope), receive, send, alone=True)
+        if self.loop.active is not None:  # on Lambda
+            return await self._answer(self.loop.active, placed(scope), receive, send, alone=True)
         # Under a server: many requests at once, and its timers and tasks are not a request's.
         receive, send = outside(receive), outside(send)
         invocation = Invocation(Ledger(self.mode, request_id=str(uuid.uuid4())), whole=False)
@@ -104,7 +113,7 @@ class EnvironmentLoop:
 
     def run(self, awaitable: Awaitable[Any]) -> Any:
         """Run an awaitable on the loop, e.g. an ASGI server: then worker threads reach the loop there too."""
-        doors.restore(self._entries)
+        self._install()
         return self.loop.run_until_complete(awaitable)
 
     def close(self) -> None:
@@ -112,11 +121,14 @@ class EnvironmentLoop:
         if self.loop.is_closed():
             return
         try:
-            self._within(self._environment, self.run, self._lifespan.stop())
-            self.run(leftovers.end_tasks(self.loop, lambda task: True, self._environment.ledger, _DRAIN))
+            self._within(self.loop.environment, self.run, self._lifespan.stop())
+            self._within(self.loop.environment, self.run, self._end_all(self.loop.environment, alone=True))
         finally:
-            doors.uninstall()
-            self.loop.close()
+            patches.uninstall()
+            self.loop.end()
+
+    def _install(self) -> None:
+        patches.install(self.loop, self._reentry.run, {**self._reentry.table(), **threads.table()})
 
     def _within(self, invocation: Invocation, call: Callable[..., Any], *args: Any) -> Any:
         """Call in a context of its own: what is set there ends there."""
@@ -157,42 +169,52 @@ class EnvironmentLoop:
         """End what the request left behind: nothing of it may run into the next, nor cancel this."""
         while not invocation.over:
             try:
-                await self._end_all(invocation, alone)
+                await self._end_all(invocation, alone=alone)
             except asyncio.CancelledError:
                 invocation.ledger.notes.append("the end of the request was cancelled, and begun again")
 
-    async def _end_all(self, invocation: Invocation, alone: bool) -> None:
-        budget, invocation.ending = _DRAIN, True
+    async def _end_all(self, invocation: Invocation, *, alone: bool) -> None:
+        budget = _DRAIN
         if invocation.deadline is not None:
             budget = min(_DRAIN, max(invocation.deadline - self.loop.time(), 0) + 0.4 * invocation.reserve)
-
-        def belongs(task: asyncio.Task[Any]) -> bool:
-            owner = task.get_context().get(current)
-            return owner is invocation or (alone and owner is not self._environment)
-
-        if alone:
-            leftovers.close_generators(self.loop, self._entries.generators, self._environment)
-        await leftovers.end_tasks(self.loop, belongs, invocation.ledger, budget)
-        leftovers.end_callbacks(self.loop, invocation)
-        leftovers.forget_imports(invocation)
-        if alone:
-            await self._entries.workers.forsake(invocation.ledger)
-        invocation.over = True
+        await Ending(self.loop, invocation, alone=alone).end(budget)
 
 
 def _refuse(mode: str) -> None:
     if mode not in ("patch", "strict"):
         raise EventLoopError(f"mode {mode!r} is unknown: write 'patch' or 'strict'")
+    if sys.implementation.name != "cpython" or sys.version_info[:2] != (3, 13):
+        raise EventLoopError(
+            f"the event loop is written for CPython 3.13, and this is {sys.version.split()[0]}: use 3.13"
+        )
     if events._get_running_loop() is not None:
         raise EventLoopError("an event loop runs already: make the EnvironmentLoop at import, before any loop runs")
+    if "uvloop" in sys.modules and _is_uvloops():
+        raise EventLoopError(
+            "uvloop is in place, and nest_asyncio cannot patch it nor this environment own it: "
+            "remove uvloop.install() or uvloop.EventLoopPolicy"
+        )
+
+
+def _is_uvloops() -> bool:
     policy = asyncio.get_event_loop_policy()
-    placed = getattr(getattr(policy, "_local", None), "_loop", None)
-    for thing in (policy, placed):
-        if thing is not None and type(thing).__module__.partition(".")[0] == "uvloop":
-            raise EventLoopError(
-                "uvloop is in place, and nest_asyncio cannot patch it nor this environment own it: "
-                "remove uvloop.install() or uvloop.EventLoopPolicy"
+    with suppress(RuntimeError), warnings.catch_warnings():
+        warnings.simplefilter("error", DeprecationWarning)  # there is no loop yet: that is fine
+        with suppress(DeprecationWarning):
+            return any(
+                type(each).__module__.partition(".")[0] == "uvloop" for each in (policy, policy.get_event_loop())
             )
+    return type(policy).__module__.partition(".")[0] == "uvloop"
+
+
+def _without(excluded: list[str], send: Send) -> Send:
+    """`send`, with the headers left out that Mangum's `exclude_headers` names."""
+
+    async def filtered(message: Message) -> None:
+        headers = [(name, value) for name, value in message.get("headers", ()) if name.decode().lower() not in excluded]
+        await send({**message, "headers": headers} if "headers" in message else message)
+
+    return filtered if excluded else send
 
 
 def _request(body: bytes) -> Receive:

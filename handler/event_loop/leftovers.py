@@ -1,82 +1,149 @@
 """Nothing of one invocation may run into the next: what is still there when the app has answered is ended here."""
 
 import asyncio
-import heapq
+import inspect
 import queue
 import sys
 import threading
-from collections import Counter
-from collections.abc import Callable, Mapping
-from concurrent.futures import thread as pool
 from contextlib import suppress
-from dataclasses import dataclass
-from types import FrameType
+from functools import partial
 from typing import Any
 
-from .ledger import Invocation, Ledger, code_place, current, is_library, is_library_module, place
+from .invocation import Invocation, Job, current, servers
+from .loop import SharedLoop
+from .places import described, place
 
 _ROUND = 0.05  # seconds between two cancels of the same task; some swallow the first in a `finally`
-_off = set[asyncio.Task[Any]]()  # zombies: referenced, or the garbage collector would complain about each
+_LOOKS = 5  # for threads that have just finished, 2 ms apart
+_kept = set[Any]()  # zombies: collected, each would be thrown a GeneratorExit in some later request
 
 
-@dataclass(frozen=True)
-class Work:
-    """What a thread is at. `job`: the frame that stands as long as it is at the same; None when it has not begun."""
+class Ending:
+    """The end of one invocation; `alone` on Lambda, where what belongs to nobody is the invocation's too."""
 
-    text: str
-    job: FrameType | None
+    def __init__(self, loop: SharedLoop, invocation: Invocation, *, alone: bool) -> None:
+        self._loop, self._invocation, self._alone = loop, invocation, alone
+        self._ledger, self._me = invocation.ledger, asyncio.current_task()
+        self._seen = set[Any]()
+        self._cancelled = dict[Job, str]()
+        self._closing = dict[Any, asyncio.Task[None]]()
 
+    async def end(self, budget: float) -> None:
+        """End tasks, generators and timers within `budget` seconds, then name and shut out what cannot be ended."""
+        self._invocation.ending = True
+        self._cancel_threads()
+        end = self._loop.time() + budget
+        await self._turn(3)  # what is about to end by itself is no leftover
+        while self._remains() or await self._appears():
+            if self._seen and self._loop.time() >= end:
+                break
+            await self._cancel()
+        await self._take_off()
+        await self._leave_threads()
+        forget_imports(self._invocation)
+        self._invocation.over = True
+        current.set(None)  # this task goes on
+        await self._turn(2)  # what was ready before has now run, and could schedule nothing
+        self._loop.forget_cancelled_timers()
 
-async def end_tasks(loop: Any, belongs: Callable[[asyncio.Task[Any]], bool], ledger: Ledger, budget: float) -> None:
-    """Cancel the tasks that belong to the invocation, again and again until they are gone or `budget` seconds are.
+    def _tasks(self) -> list[asyncio.Task[Any]]:
+        return [task for task in asyncio.all_tasks(self._loop) if task is not self._me and self._belongs(task)]
 
-    What swallows every cancel is closed and taken off the loop, so that it never runs again, and named a zombie.
-    """
-    me, end, seen = asyncio.current_task(), loop.time() + budget, set[asyncio.Task[Any]]()
+    def _belongs(self, task: asyncio.Task[Any]) -> bool:
+        owner = task.get_context().get(current)
+        return owner is self._invocation or (owner is None and self._alone)
 
-    def left() -> list[asyncio.Task[Any]]:
-        return [task for task in asyncio.all_tasks(loop) if task is not me and task not in _off and belongs(task)]
+    def _generators(self) -> list[Any]:
+        """Asynchronous generators that have begun and not ended; one that is awaited ends with who awaits it."""
+        begun = [each for each in self._invocation.generators if each.ag_frame is not None and not each.ag_running]
+        return [each for each in begun if each not in self._closing]
 
-    for _ in range(3):  # what is about to end by itself is no leftover
-        await asyncio.sleep(0)
-        if not left():
-            return
-    while (tasks := left()) and (not seen or loop.time() < end):
-        ledger.leftovers += [_name(task) for task in tasks if task not in seen]
-        seen.update(tasks)
+    def _timers(self) -> list[asyncio.TimerHandle]:
+        now = self._loop.time()  # what is due runs in the next turn
+        return [timer for timer in self._invocation.timers if not timer.cancelled() and timer.when() > now]
+
+    def _remains(self) -> bool:
+        return bool(self._tasks() or self._generators() or self._timers())
+
+    async def _appears(self) -> bool:
+        await self._turn(2)
+        return self._remains()
+
+    async def _turn(self, times: int) -> None:
+        for _ in range(times):
+            await asyncio.sleep(0)
+
+    async def _cancel(self) -> None:
+        for timer in self._timers():
+            self._ledger.leftovers.append(f"callback {described(timer._callback)}")  # type: ignore[attr-defined]
+            timer.cancel()
+        generators, closing = self._generators(), set(self._closing.values())
+        tasks = self._tasks()
+        for each in (*tasks, *generators):
+            if each not in self._seen and each not in closing:
+                self._ledger.leftovers.append(_name(each))
+        for generator in generators:
+            self._closing[generator] = self._loop.create_task(_close(generator), name=_name(generator))
         for task in tasks:
+            if task not in closing or task in self._seen:  # a generator's clean-up gets one round
+                task.cancel()
+        self._seen.update(tasks, generators)
+        if pending := {*tasks, *self._closing.values()}:
+            await asyncio.wait(pending, timeout=_ROUND)
+
+    async def _take_off(self) -> None:
+        """Close tasks that swallow every cancel, and let asyncio forget them."""
+        for task in self._tasks():
+            self._ledger.zombies.append(f"{_name(task)} swallowed its cancels and was taken off the loop")
+            with suppress(BaseException):
+                task.get_coro().close()  # type: ignore[union-attr]
             task.cancel()
-        await asyncio.wait(tasks, timeout=_ROUND)
-    stubborn = left()
-    ledger.zombies += [f"{_name(task)} swallowed its cancels and was taken off the loop" for task in stubborn]
-    for task in stubborn:
-        with suppress(BaseException):
-            task.get_coro().close()  # type: ignore[union-attr]
-        task.cancel()
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
-    for task in left():
-        if task in stubborn:  # not even closing ended it
-            _take_off(loop, task)
-        else:  # it has only just come
-            task.cancel()
+        await self._turn(2)
+        for task in self._tasks():  # not even closing ended it: nothing of it is scheduled once this is over
+            asyncio.tasks._unregister_task(task)
+            _kept.add(task)
+        for generator in [each for each in self._closing if each.ag_frame is not None]:
+            self._ledger.zombies.append(f"{_name(generator)} would not be closed")
+            _kept.add(generator)
 
+    async def _leave_threads(self) -> None:
+        """Threads cannot be killed: name them, and leave them the pool that they block."""
+        self._cancel_threads()
+        for _ in range(_LOOKS):
+            if not (left := [job for job in self._jobs() if not self._serves(job)]):
+                break
+            await asyncio.sleep(0.002)  # one that has just finished is on its way out
+        self._ledger.leftovers += [text for job, text in self._cancelled.items() if job not in left]
+        self._ledger.zombies += [_still(job) for job in left]
+        if self._alone and any(job.future is not None for job in left):
+            self._loop.replace_pool()
 
-def end_callbacks(loop: Any, invocation: Invocation) -> None:
-    """Cancel what the invocation scheduled on the loop; drop cancelled timers, which nest_asyncio keeps.
+    def _cancel_threads(self) -> None:
+        """Cancel timers that have not fired, and jobs that no thread has taken yet."""
+        for job in self._jobs():
+            if isinstance(job.thread, threading.Timer):
+                self._cancelled[job] = job.text
+                job.thread.cancel()
+            elif job.future is not None and job.future.cancel():
+                self._cancelled[job] = job.text
 
-    asyncio's and a library's own callbacks stay: a shared client's connection has to be closed by somebody.
-    """
-    for handle in [*loop._scheduled, *loop._ready]:
-        if handle.cancelled() or handle._context.get(current) is not invocation:
-            continue
-        callback = getattr(handle._callback, "func", handle._callback)  # functools.partial
-        if not _belongs_to_client(str(getattr(callback, "__module__", ""))):
-            invocation.ledger.leftovers.append(f"callback {getattr(callback, '__qualname__', callback)}")
-            handle.cancel()
-    live = [timer for timer in loop._scheduled if not timer.cancelled()]
-    heapq.heapify(live)
-    loop._scheduled, loop._timer_cancelled_count = live, 0
+    def _jobs(self) -> list[Job]:
+        return [job for job in list(self._invocation.jobs) if job.future is None or not job.future.done()]
+
+    def _serves(self, job: Job) -> bool:
+        """Whether a thread waits without limit for what a later invocation gives it: it goes on, for that one."""
+        if job.thread is None or job.future is not None:
+            return False
+        frame = sys._current_frames().get(job.thread.ident or 0)
+        while frame is not None and frame.f_code.co_filename == threading.__file__:
+            frame = frame.f_back
+        waits = frame is not None and frame.f_code is queue.Queue.get.__code__
+        if frame is None or not waits or not frame.f_locals["block"] or frame.f_locals["timeout"] is not None:
+            return False
+        servers[job.thread] = partial(getattr, self._loop, "active")
+        self._invocation.jobs.discard(job)
+        self._ledger.notes.append(f"{job.text} waits for work of later requests")
+        return True
 
 
 def forget_imports(invocation: Invocation) -> None:
@@ -86,88 +153,18 @@ def forget_imports(invocation: Invocation) -> None:
             del sys.modules[module]
 
 
-def _belongs_to_client(module: str) -> bool:
-    root = module.partition(".")[0]
-    return is_library_module(module) and (root not in sys.stdlib_module_names or root in ("asyncio", "_asyncio"))
-
-
-def close_generators(loop: Any, generators: Mapping[Any, Invocation | None], keep: Invocation) -> None:
-    """Begin to close abandoned asynchronous generators: left to the collector they would end in a later request."""
-    for generator, owner in list(generators.items()):
-        if owner is not keep and not generator.ag_running:
-            loop.create_task(_close(generator), name=f"generator {generator.__qualname__}")
-
-
 async def _close(generator: Any) -> None:
     with suppress(Exception):
         await generator.aclose()
 
 
-def jobs_on_their_way() -> bool:
-    """Whether a pool's thread may have been given a job that no frame of it shows yet.
-
-    It can be stopped where it holds the job in no variable. But then its pool does not count it as idle; and it is
-    not idle either while it starts, or when its pool has been forgotten.
-    """
-    frames = sys._current_frames()
-    at_work, idle = Counter[Any](), dict[Any, int]()
-    for thread in list(pool._threads_queues):
-        frame, begun = frames.get(thread.ident or 0), False
-        while frame is not None and frame.f_code is not pool._worker.__code__:
-            begun, frame = begun or frame.f_code is pool._WorkItem.run.__code__, frame.f_back
-        executor = frame.f_locals["executor_reference"]() if frame is not None else None
-        if executor is not None:
-            at_work[executor] += begun
-            idle[executor] = executor._idle_semaphore._value
-        elif thread.is_alive() and not begun:
-            return True
-    return any(at_work[each] + count < len(each._threads) for each, count in idle.items())
+def _name(thing: Any) -> str:
+    if inspect.isasyncgen(thing):
+        return f"generator {described(thing)}"
+    name = str(thing.get_name())
+    return name if name.startswith("generator ") else f"task {described(thing.get_coro())}"
 
 
-def busy_threads(known: set[threading.Thread]) -> dict[threading.Thread, Work]:
-    """Threads not in `known` that are at the user's work. No thread can be killed."""
-    frames, me = sys._current_frames(), threading.current_thread()
-    others = [thread for thread in set(threading.enumerate()) - known if thread is not me]
-    found = {thread: _work(thread, frames.get(thread.ident or 0)) for thread in others}
-    return {thread: work for thread, work in found.items() if work is not None}
-
-
-def _work(thread: threading.Thread, frame: FrameType | None) -> Work | None:
-    """A pool's worker in or before a job, or a thread of the user's own; None for one that waits for its next job."""
-    text = f"thread {thread.name} still works at {place(frame)}"
-    stack = []
-    while frame is not None:
-        stack.append(frame)
-        frame = frame.f_back
-    for each in stack:
-        if each.f_code is pool._WorkItem.run.__code__:
-            return Work(text, each)
-    jobs = pool._threads_queues.get(thread)
-    if jobs is not None and not jobs.empty():
-        return Work(f"thread {thread.name} has a job left", None)
-    within = [each for each in stack if each.f_code.co_filename != threading.__file__]
-    if within and within[0].f_code.co_filename == queue.__file__:
-        return None
-    users = [each for each in stack if not is_library(each)]
-    return Work(text, users[-1]) if users else None
-
-
-def _name(task: asyncio.Task[Any]) -> str:
-    coro: Any = task.get_coro()
-    if task.get_name().startswith("generator "):
-        return task.get_name()
-    return f"task {getattr(coro, '__qualname__', coro)} ({code_place(getattr(coro, 'cr_code', None))})"
-
-
-def _take_off(loop: Any, task: Any) -> None:
-    """Cut every wire that could wake a task, and strike it off asyncio's own list."""
-    waiter = task._fut_waiter
-    for callback, _ in list(waiter._callbacks or ()) if waiter is not None else ():
-        if getattr(callback, "__self__", None) is task:
-            waiter.remove_done_callback(callback)
-    for handle in loop._ready:
-        if getattr(handle._callback, "__self__", None) is task:
-            handle.cancel()
-    task._log_destroy_pending = False
-    asyncio.tasks._unregister_task(task)
-    _off.add(task)
+def _still(job: Job) -> str:
+    frame = sys._current_frames().get((job.thread and job.thread.ident) or 0)
+    return f"{job.text} still works at {place(frame)}"

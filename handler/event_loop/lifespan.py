@@ -33,7 +33,6 @@ class Lifespan:
         """
         scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": self.state}
         self._task = asyncio.create_task(self._run(scope), name="lifespan")
-        self._task._log_destroy_pending = False  # type: ignore[attr-defined]  # an environment just ends
         await self._exchange("lifespan.startup")
 
     async def stop(self) -> None:
@@ -52,7 +51,8 @@ class Lifespan:
             kind = f"{self._received or 'lifespan.startup'}.failed" if failed else "lifespan.unsupported"
             await self._outbox.put({"type": kind, "message": repr(error)})
         else:
-            await self._outbox.put({"type": "lifespan.ended"})
+            ended = f"{self._received}.failed" if self._received == "lifespan.startup" else "lifespan.unsupported"
+            await self._outbox.put({"type": ended, "message": "the app ended instead of answering"})
 
     async def _receive(self) -> Message:
         message = await self._inbox.get()
@@ -62,5 +62,9 @@ class Lifespan:
     async def _exchange(self, event: str) -> None:
         await self._inbox.put({"type": event})
         answer = await self._outbox.get()
-        if answer["type"].endswith(".failed"):
-            raise EventLoopError(f"{event} failed: {answer.get('message') or 'the app gave no reason'}")
+        if answer["type"] not in (f"{event}.complete", "lifespan.unsupported"):
+            raise EventLoopError(f"{event} failed: {answer.get('message') or _reason(answer['type'], event)}")
+
+
+def _reason(answer: str, event: str) -> str:
+    return "the app gave no reason" if answer == f"{event}.failed" else f"the app answered with {answer}"

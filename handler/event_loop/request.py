@@ -8,7 +8,8 @@ import types
 from collections.abc import Awaitable, Callable, Generator, MutableMapping
 from typing import Any
 
-from .ledger import Invocation, Ledger, current
+from .invocation import Invocation, current
+from .ledger import Ledger
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]

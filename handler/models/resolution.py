@@ -7,9 +7,6 @@ before the call. `install` replaces it, so that agents keep the `model` that the
 
 import hashlib
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
-from functools import cache, wraps
 from typing import Any
 
 from agents import Model, RunConfig
@@ -32,23 +29,8 @@ def install(outside: Callable[[Any, RunConfig], Model]) -> None:
         run = run_of(agent)
         return outside(agent, run_config) if run is None else _metered(run, agent, run_config)
 
-    carry_into_pools()
     # Both names: run_loop has imported the function by name.
     vars(turn_preparation)["get_model"] = vars(run_loop)["get_model"] = get_model
-
-
-@cache
-def carry_into_pools() -> None:
-    """Have jobs in thread pools know the run that gave them, as `asyncio.to_thread` does (Python 3.13)."""
-    submit: Callable[..., Any] = ThreadPoolExecutor.submit
-
-    @wraps(submit)
-    def submit_in_context(self: ThreadPoolExecutor, job: Callable[..., Any], /, *args: Any, **named: Any) -> Any:
-        if running.get(None) is None:
-            return submit(self, job, *args, **named)
-        return submit(self, copy_context().run, job, *args, **named)
-
-    ThreadPoolExecutor.submit = submit_in_context  # type: ignore[assignment, method-assign]
 
 
 def belong(agent: Any, run: Running) -> None:

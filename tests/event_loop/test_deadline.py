@@ -274,7 +274,7 @@ def test_a_slow_import_is_never_left_half_done(
 def test_the_clock_wakes_its_thread_for_what_comes_earlier_and_for_nothing_else(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from handler.event_loop.fence import _Clock
+    from handler.event_loop.watchdog import _Clock
 
     sent, clock, woken = threading.Event(), _Clock(), list[int]()
     monkeypatch.setattr(signal, "pthread_kill", lambda *_: sent.set())

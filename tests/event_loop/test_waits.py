@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from handler.event_loop import Ledger
+from handler.event_loop import InvocationOver, Ledger
 
 from .conftest import Make
 
@@ -219,24 +219,29 @@ def test_a_worker_that_calls_again_and_again_never_hangs(make: Make) -> None:
     assert not any(thread.is_alive() for thread in threads)
 
 
-def test_a_worker_that_calls_as_the_request_ends_is_told_so_at_once(make: Make) -> None:
+def test_a_worker_that_calls_as_the_request_ends_is_refused_at_once(make: Make) -> None:
     """Not by the next request, which may never come."""
-    told: list[BaseException] = []
+    refused: list[BaseException] = []
+    go = threading.Event()
 
     def tool() -> None:
+        go.wait(5)
         try:
             asyncio.run(asyncio.sleep(0))
         except BaseException as error:  # noqa: BLE001
-            told.append(error)
+            refused.append(error)
 
     thread = threading.Thread(target=tool, daemon=True)
 
-    def report(ledger: Ledger) -> None:  # the last thing that the loop does for a request
+    async def endpoint() -> str:
         thread.start()
-        time.sleep(0.1)
+        return "ok"
 
-    environment = make()
+    def report(ledger: Ledger) -> None:  # the last thing that the loop does for a request
+        go.set()
+        thread.join(2)
+
+    environment = make(endpoint=endpoint)
     environment.handler._report = report
-    assert environment.get("hello") == (200, "hello")
-    thread.join(2)
-    assert [type(error) for error in told] == [asyncio.CancelledError]
+    assert environment.get("endpoint") == (200, "ok")
+    assert [type(error) for error in refused] == [InvocationOver]

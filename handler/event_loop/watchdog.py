@@ -17,11 +17,15 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
-from contextvars import Context
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any
 
-from .ledger import DeadlineExceeded, Invocation, current, is_library, place
+import nest_asyncio
+
+from .invocation import Invocation, current
+from .ledger import DeadlineExceeded, Ledger
+from .loop import SharedLoop
+from .places import OWN, is_library, is_standard_file, place
 
 _SIGNAL = signal.SIGURG
 _SLICE = 0.02  # seconds for which the loop runs inside a wait, before the wait looks whether it is over
@@ -29,47 +33,53 @@ _STILL = 0.05  # seconds at one instruction that count as waiting there
 _IDLE = 0.005  # seconds of processor time in which that may be
 _DEEPEST = 300  # waits within waits
 _AGAIN = 0.01  # seconds between two attempts to end what blocks, at least
+_CAUGHT = 3  # deadlines that code may catch, e.g. to answer in time, before each catch is undone
+_TOOL = 4  # of sys.monitoring's six; 0, 1, 2 and 5 are for debuggers, coverage, profilers and optimizers
 _IMPORT = "<frozen importlib._bootstrap>"
 _WAITS = {threading.Condition.wait.__code__, threading.Thread.join.__code__}
 
 
-class Fence:
+class Watchdog:
     """Works where the loop's thread is the main thread, as on Lambda; elsewhere it does nothing."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop: Any = loop  # Any: driving needs what asyncio keeps private
-        self._requests: deque[tuple[Future[Any], FrameType]] = deque()
+    def __init__(self, loop: SharedLoop) -> None:
+        self._loop = loop
+        self._waiting: deque[Future[Any]] = deque()  # of workers that need the loop
+        self._counted: Future[Any] | None = None
+        self._stand = _Standstill()
         self._invocation: Invocation | None = None
-        self._depth = 0
+        self._depth = self._interrupts = 0
         self.armed = self._interrupting = False
 
     @contextmanager
     def around(self, invocation: Invocation | None = None, seconds: float | None = None) -> Iterator[None]:
-        """Inside the block worker threads may `drive`; after `seconds`, DeadlineExceeded is raised in what blocks."""
+        """Inside the block workers may `nudge`; after `seconds`, DeadlineExceeded is raised in what blocks."""
         if self.armed or threading.current_thread() is not threading.main_thread():
             yield
             return
         before = signal.signal(_SIGNAL, self._on_signal)
-        self._invocation, self.armed = invocation, True
+        self._invocation, self.armed, self._interrupts = invocation, True, 0
         _clock.set(seconds, again=max(invocation.reserve / 20, _AGAIN) if invocation else 0)
         try:
             yield
         finally:
             _clock.set(None)
+            _insist(False)
             self.armed = False
+            self._waiting.clear()
             signal.signal(_SIGNAL, before)
 
-    def drive(self, future: Future[Any], frame: FrameType) -> None:
-        """Called by a worker thread whose coroutine cannot run, because the loop's thread waits in `frame`."""
-        if not any(pending is future for pending, _ in self._requests):
-            self._requests.append((future, frame))
+    def nudge(self, future: Future[Any]) -> None:
+        """Have the loop's thread see whether it waits. Called by a worker whose `future` the loop has yet to set."""
+        if _is_runnable(self._loop.home.native_id):
+            return
+        if future not in self._waiting:
+            self._waiting.append(future)
         signal.pthread_kill(threading.main_thread().ident or 0, _SIGNAL)
 
     def _on_signal(self, signum: int, frame: FrameType | None) -> None:
-        while self._requests:
-            future, waiting = self._requests.popleft()
-            if waiting is frame and not future.done() and self._depth < _DEEPEST:
-                self._drive(future)
+        if self._waiting:
+            self._run_inside(frame)
         invocation = self._invocation
         late = invocation is not None and self._loop.time() > (invocation.deadline or math.inf)
         if invocation is None or not late or self._interrupting:
@@ -79,6 +89,26 @@ class Fence:
             self._interrupt(invocation, frame)
         finally:
             self._interrupting = False
+
+    def _run_inside(self, frame: FrameType | None) -> None:
+        """Run the loop for a moment from inside the wait of its own thread, if it waits."""
+        waits = self._depth < _DEEPEST and self._stand.is_wait(frame)
+        while self._waiting:
+            future = self._waiting.popleft()
+            if future.done() or not waits:
+                continue
+            if future is not self._counted:
+                self._counted = future
+                self._ledger.thread_waits[place(frame)] += 1
+            self._depth += 1
+            try:
+                self._loop.run_for(future, _SLICE)
+            finally:
+                self._depth -= 1
+
+    @property
+    def _ledger(self) -> Ledger:
+        return (current.get() or self._loop.active or self._loop.environment).ledger
 
     def _interrupt(self, invocation: Invocation, frame: FrameType | None) -> None:
         if not self._is_stuck(invocation, frame):
@@ -90,65 +120,77 @@ class Fence:
         for task in asyncio.all_tasks(self._loop):  # what has not begun to block must not begin now
             if task is not invocation.driver and task.get_context().get(current) is invocation:
                 task.cancel()
+        self._interrupts += 1
+        _insist(self._interrupts > _CAUGHT)
         raise DeadlineExceeded(f"the invocation's time was up at {place(frame)}")
 
     def _is_stuck(self, invocation: Invocation, frame: FrameType | None) -> bool:
-        """In a callback of the user's, or in a nested run that waits for something that will never come."""
+        """Whether a callback of the user's blocks, or a nested run waits for something that will never come."""
         task = asyncio.current_task(self._loop)
         if task is invocation.driver and task is not None:
             return False
-        machinery, user, importing = False, task is not None, False
-        while frame is not None and frame.f_code is not asyncio.Handle._run.__code__:
-            machinery = machinery or frame.f_code.co_name == "_run_once"
+        waits, user, importing = False, task is not None, False
+        while frame is not None and not _is_callback(frame):
+            waits = waits or _is_turn(frame)
             user = user or not is_library(frame)
             importing = importing or frame.f_code.co_filename == _IMPORT
             frame = frame.f_back
+        if frame is None or not user:
+            return False
         if importing and self._loop.time() < (invocation.deadline or 0) + 0.5 * invocation.reserve:
             return False  # an import is begun again from the start: only when there is nearly no time left
-        return frame is not None and user and (not machinery or invocation.over)
-
-    def _drive(self, future: Future[Any]) -> None:
-        """Run the loop for a moment from inside the wait of its own thread."""
-        loop, end = self._loop, self._loop.time() + _SLICE
-        task, ready = asyncio.tasks._swap_current_task(loop, None), len(loop._ready)  # type: ignore[attr-defined]
-        running, events_before = loop._thread_id, events._get_running_loop()
-        loop._thread_id = threading.get_ident()
-        events._set_running_loop(loop)
-        timer = loop.call_at(end, lambda: None, context=Context())
-        self._depth += 1
-        try:
-            while not future.done() and loop.time() < end:
-                loop._run_once()
-        finally:
-            self._depth -= 1
-            timer.cancel()
-            loop._thread_id = running
-            events._set_running_loop(events_before)
-            asyncio.tasks._swap_current_task(loop, task)  # type: ignore[attr-defined]
-            # The outer _run_once counted its callbacks before we ran some of them: leave it as many to pop.
-            loop._ready.extend(_spent(loop) for _ in range(ready - len(loop._ready)))
+        return invocation.over if waits else True
 
 
-class Watch:
-    """Another thread's look at the loop's thread: where does it wait, so that the loop may run there meanwhile?"""
+class _Standstill:
+    """Whether the loop's thread waits for another, seen from the handlers of signals that reach it."""
 
     def __init__(self) -> None:
-        self._seen: tuple[FrameType | None, int] = None, 0
+        self._seen: tuple[CodeType | None, int] = None, 0
         self._since = self._cpu = 0.0
 
-    def waiting(self, thread_id: int | None) -> FrameType | None:
-        """The frame in which the thread waits for another; None while it works, or holds a lock of the library's."""
-        frame = sys._current_frames().get(thread_id or 0)
+    def is_wait(self, frame: FrameType | None) -> bool:
+        """Return whether `frame` waits; not while it works, nor while it holds a lock of the library's."""
         if frame is None or frame.f_code.co_filename == selectors.__file__:  # the loop itself waits: it is free
-            return None
+            return False
         if frame.f_code in _WAITS:
-            return None if _starts_thread(frame) else frame
+            return not _starts_thread(frame)
         # lock.acquire(), SimpleQueue.get(), time.sleep(): C code, known by standing still and using no processor time
-        cpu = _cpu_seconds(thread_id or 0)
-        if self._seen != (frame, frame.f_lasti) or cpu - self._cpu > _IDLE or _is_runnable(thread_id or 0):
-            self._seen, self._since, self._cpu = (frame, frame.f_lasti), time.monotonic(), cpu
-        still = time.monotonic() - self._since > _STILL
-        return frame if still and not is_library(frame) else None
+        now, cpu, seen = time.monotonic(), time.thread_time(), (frame.f_code, frame.f_lasti)
+        if self._seen != seen or cpu - self._cpu > _IDLE:
+            self._seen, self._since, self._cpu = seen, now, cpu
+        return now - self._since > _STILL and not is_library(frame)
+
+
+def _is_turn(frame: FrameType) -> bool:
+    """Whether a frame is a turn of the loop, which waits for events and calls what is ready."""
+    return frame.f_code.co_name == "_run_once" and frame.f_code.co_filename == nest_asyncio.__file__
+
+
+def _is_callback(frame: FrameType) -> bool:
+    """Whether a turn of the loop has called something here."""
+    return frame.f_code.co_filename == events.__file__ and frame.f_back is not None and _is_turn(frame.f_back)
+
+
+def _insist(on: bool) -> None:
+    """Raise a deadline again in the very `except` that caught it: a loop that repeats what fails would never end."""
+    monitoring = sys.monitoring
+    if on and monitoring.get_tool(_TOOL) is None:
+        monitoring.use_tool_id(_TOOL, __name__)
+        monitoring.register_callback(_TOOL, monitoring.events.EXCEPTION_HANDLED, _raise_again)
+        monitoring.set_events(_TOOL, monitoring.events.EXCEPTION_HANDLED)
+    elif not on and monitoring.get_tool(_TOOL) == __name__:
+        monitoring.set_events(_TOOL, monitoring.events.NO_EVENTS)
+        monitoring.free_tool_id(_TOOL)
+
+
+def _raise_again(code: CodeType, offset: int, error: BaseException) -> None:
+    if (
+        isinstance(error, DeadlineExceeded)
+        and not is_standard_file(code.co_filename)
+        and not code.co_filename.startswith(OWN)
+    ):
+        raise error
 
 
 def _being_imported() -> set[str]:
@@ -156,24 +198,17 @@ def _being_imported() -> set[str]:
     return {spec.name for spec in specs if spec is not None and getattr(spec, "_initializing", False)}
 
 
-def _cpu_seconds(thread_id: int) -> float:
-    """Processor time of a thread; always 0 where the system does not tell (macOS)."""
-    clock = getattr(time, "pthread_getcpuclockid", None)
-    return time.clock_gettime(clock(thread_id)) if clock else 0.0
-
-
-def _is_runnable(thread_id: int) -> bool:
+def _is_runnable(native_id: int | None) -> bool:
     """Whether a thread works, or would if a processor were free: on a busy machine it may get none for long."""
-    thread = threading._active.get(thread_id)  # type: ignore[attr-defined]
     try:
-        with open(f"/proc/self/task/{thread.native_id}/stat", "rb") as stat:
+        with open(f"/proc/self/task/{native_id}/stat", "rb") as stat:
             return stat.read().rpartition(b")")[2].split()[0] == b"R"
-    except (OSError, AttributeError):  # no Linux, or no thread any more
+    except OSError:  # no Linux, or no thread any more
         return False
 
 
 class _Clock:
-    """Sends the signal when the time is up, and again until told to stop. A thread: itimers are for the user's code."""
+    """Sends the signal when the time is up, and again until stopped. A thread: itimers are for the user's code."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -209,13 +244,7 @@ _clock = _Clock()  # one a process
 def _starts_thread(frame: FrameType | None) -> bool:
     """Thread.start() waits too, with locks of its caller's held (a pool's): nothing may run there."""
     while frame is not None and frame.f_code.co_filename == threading.__file__:
-        if frame.f_code is threading.Thread.start.__code__:
+        if frame.f_code.co_name == "start":
             return True
         frame = frame.f_back
     return False
-
-
-def _spent(loop: asyncio.AbstractEventLoop) -> asyncio.Handle:
-    handle = asyncio.Handle(lambda: None, (), loop)
-    handle.cancel()
-    return handle

@@ -1,0 +1,105 @@
+"""One request on its way through the environment, and all that it began: tasks, timers, generators, threads, jobs."""
+
+import asyncio
+import inspect
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from types import AsyncGeneratorType
+from typing import Any
+from weakref import WeakKeyDictionary, WeakSet
+
+from .ledger import InvocationOver, Ledger
+from .places import described, here
+
+
+@dataclass(eq=False)
+class Job:
+    """What runs for an invocation in another thread: a thread of its own, or a call that a pool was given.
+
+    Attributes:
+        call: what it runs.
+        thread: where it runs; None until a pool's thread takes it.
+        future: a pool's future of it.
+        place: where it was begun, if `call` cannot say where it is written.
+    """
+
+    call: Any
+    thread: threading.Thread | None = None
+    future: Future[Any] | None = None
+    place: str = ""
+
+    @property
+    def text(self) -> str:
+        """What it is, and where it is written."""
+        name = f"thread {self.thread.name}: " if self.thread is not None else ""
+        return name + described(self.call) + (f", begun at {self.place}" if self.place else "")
+
+
+@dataclass(eq=False)
+class Invocation:
+    """A request, from the event to the report.
+
+    Attributes:
+        deadline: in the loop's own time; None for no limit.
+        reserve: seconds between the deadline and the platform's own, to end things properly.
+        whole: nothing of its answer leaves before all of it is there.
+        driver: this package's own task around the app's, which is never interrupted.
+        half_imported: modules whose import the deadline broke off.
+        ending: nothing new of it may begin in another thread.
+        over: nothing of it may run on the loop.
+        late_answer: makes the answer (an ASGI app) that is sent at the deadline in place of a 504, where work goes on.
+    """
+
+    ledger: Ledger
+    deadline: float | None = None
+    reserve: float = 0.0
+    whole: bool = True
+    driver: asyncio.Task[Any] | None = None
+    half_imported: set[str] = field(default_factory=set)
+    ending: bool = False
+    over: bool = False
+    late_answer: Callable[[], Any] | None = None
+    jobs: set[Job] = field(default_factory=set)
+    timers: WeakSet[asyncio.TimerHandle] = field(default_factory=WeakSet)
+    generators: WeakSet[AsyncGeneratorType[Any, Any]] = field(default_factory=WeakSet)
+
+    def carry(self, job: Job, call: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a callable that runs `call` in another thread; the invocation knows of the job until it ends."""
+        self.jobs.add(job)
+
+        def carried(*args: Any, **named: Any) -> Any:
+            job.thread = threading.current_thread()
+            try:
+                return call(*args, **named)
+            finally:
+                self.jobs.discard(job)
+
+        return carried
+
+    def refuse(self, call: str, awaitable: object = None) -> InvocationOver:
+        """Return what `call` is to raise in code that has outlived this invocation."""
+        discard(awaitable)
+        return InvocationOver(f"{call} at {here()}, whose invocation is over: nothing of it may run into the next")
+
+
+current: ContextVar[Invocation | None] = ContextVar("invocation", default=None)
+
+# Threads that an invocation began and that serve later ones, with the invocation that each serves now.
+servers: WeakKeyDictionary[threading.Thread, Callable[[], Invocation | None]] = WeakKeyDictionary()
+
+
+def working_for() -> Invocation | None:
+    """Return the invocation that the running code works for; None for code that no request began."""
+    invocation = current.get()
+    if invocation is not None and invocation.over and (thread := threading.current_thread()) in servers:
+        return servers[thread]()
+    return invocation
+
+
+def discard(awaitable: object) -> None:
+    """Close a coroutine that will not be awaited, so that it does not warn of that."""
+    if inspect.iscoroutine(awaitable) and inspect.getcoroutinestate(awaitable) == inspect.CORO_CREATED:
+        awaitable.close()

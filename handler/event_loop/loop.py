@@ -1,0 +1,237 @@
+"""The one event loop of an environment: whatever is scheduled on it belongs to an invocation, and ends with it."""
+
+import asyncio
+import heapq
+import sys
+import threading
+from asyncio import events
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import suppress
+from contextvars import Context, copy_context
+from pathlib import Path
+from typing import Any
+
+import nest_asyncio
+
+from .invocation import Invocation, current, discard, working_for
+from .ledger import Ledger
+from .places import code_of, described, here, is_library_file, is_standard_file
+
+_ASYNCIO = str(Path(asyncio.__file__).parent)
+
+
+class Reentrant(asyncio.SelectorEventLoop):
+    """A loop that can be run from inside of itself. Ours has to be, in both modes.
+
+    In patch mode for the user's nested calls. In strict mode only for `watchdog`: while the loop's thread waits for a
+    worker that needs the loop, the loop runs inside of that wait.
+    """
+
+
+def _make_reentrant() -> Callable[..., Any]:
+    loop = Reentrant()
+    nest_asyncio._patch_loop(loop)  # of `apply`, the part that changes the class of one loop and nothing of asyncio's
+    loop.close()
+    return Reentrant.run_until_complete
+
+
+_run = _make_reentrant()
+
+
+class SharedLoop(Reentrant):
+    """The loop of the environment.
+
+    What an invocation schedules carries it in its context. When the invocation is over nothing of it is scheduled any
+    more, so what cannot be ended can at least never run again. A connection outlives the invocation that opened it:
+    what the network or a library's timer then calls runs for the active one.
+
+    Attributes:
+        home: the thread that runs the loop.
+        active: on Lambda, the invocation that is being answered.
+        environment: stands for what the app began at its start.
+        enter: what `run_until_complete` does; `reentry` sets it.
+        note: writes into the ledger of the invocation that the running code belongs to.
+    """
+
+    active: Invocation | None = None
+    enter: Callable[[Awaitable[Any]], Any]
+
+    def __init__(self, mode: str) -> None:
+        super().__init__()
+        self.home = threading.current_thread()
+        self.environment = Invocation(Ledger(mode))
+        self.pool: Executor | None = None
+
+    # -- what may be scheduled
+
+    def call_soon(self, callback: Any, *args: Any, context: Context | None = None) -> asyncio.Handle:  # type: ignore[override]
+        owner = current.get() if context is None else context.get(current)
+        if owner is not None and owner.over:
+            return self._refused(owner, asyncio.Handle(callback, args, self, context), callback)
+        return super().call_soon(callback, *args, context=context)
+
+    def call_at(  # type: ignore[override]
+        self, when: float, callback: Any, *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        owner = current.get() if context is None else context.get(current, current.get())
+        if owner is None:
+            return super().call_at(when, callback, *args, context=context)
+        if owner.over:
+            return self._refused(owner, asyncio.TimerHandle(when, callback, args, self, context), callback)
+        if _is_connections(callback):
+            return super().call_at(when, self._go_on, owner, callback, *args, context=context)
+        timer = super().call_at(when, callback, *args, context=context)
+        owner.timers.add(timer)
+        return timer
+
+    def call_soon_threadsafe(  # type: ignore[override]
+        self, callback: Any, *args: Any, context: Context | None = None
+    ) -> asyncio.Handle:
+        owner = working_for()
+        if owner is not None and owner.over and threading.current_thread() is not self.home:
+            if not _answers(callback, args):
+                for argument in args:
+                    discard(argument)
+                raise owner.refuse("call_soon_threadsafe()")
+            context = Context()  # somebody else waits for it: a connection's thread answers
+        elif context is None and owner is not current.get():  # a thread that serves several invocations
+            context = copy_context()
+            context.run(current.set, owner)
+        return super().call_soon_threadsafe(callback, *args, context=context)
+
+    def create_task(self, coro: Any, *, context: Context | None = None, **options: Any) -> asyncio.Task[Any]:
+        owner = current.get()
+        if owner is not None and owner.over:
+            raise owner.refuse("create_task()", coro)
+        if owner is not None and context is not None and current not in context:
+            context.run(current.set, owner)
+        return super().create_task(coro, context=context, **options)
+
+    def _add_reader(self, fd: Any, callback: Any, *args: Any) -> Any:
+        owner = current.get()
+        return super()._add_reader(fd, *((callback,) if owner is None else (self._go_on, owner, callback)), *args)  # type: ignore[misc]
+
+    def _add_writer(self, fd: Any, callback: Any, *args: Any) -> Any:
+        owner = current.get()
+        return super()._add_writer(fd, *((callback,) if owner is None else (self._go_on, owner, callback)), *args)  # type: ignore[misc]
+
+    def _go_on(self, owner: Invocation, callback: Any, *args: Any) -> None:
+        if not owner.over:
+            callback(*args)
+            return
+        token = current.set(self.active)
+        try:
+            callback(*args)
+        finally:
+            current.reset(token)
+
+    def _refused[H: asyncio.Handle](self, owner: Invocation, handle: H, callback: Any) -> H:
+        handle.cancel()
+        if not _is_connections(callback):
+            owner.ledger.leftovers.append(f"callback {described(callback)}")
+        return handle
+
+    # -- running
+
+    def run_until_complete(self, future: Any) -> Any:
+        return self.enter(future)
+
+    def run(self, future: Awaitable[Any]) -> Any:
+        """Run to the end of `future`, on this thread, also inside of a run."""
+        return _run(self, future)
+
+    def run_for(self, future: Future[Any], seconds: float) -> None:
+        """Run until a thread's future is done, or for some seconds: for nobody's invocation."""
+        context = Context()
+        context.run(current.set, self.environment)
+        task = context.run(super().create_task, _wait(future, seconds))
+        _run(self, task)
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the running code runs on this loop."""
+        return events._get_running_loop() is self
+
+    # -- what user code may want of it, and gets for its own invocation only
+
+    def run_in_executor(self, executor: Any, func: Any, *args: Any) -> asyncio.Future[Any]:  # type: ignore[override]
+        if executor is not None:
+            return super().run_in_executor(executor, func, *args)
+        if self.pool is not None:
+            with suppress(RuntimeError):  # the user's own, and shut down
+                return super().run_in_executor(self.pool, func, *args)
+        self.pool = ThreadPoolExecutor(thread_name_prefix="asyncio")
+        return super().run_in_executor(self.pool, func, *args)
+
+    def set_default_executor(self, executor: Any) -> None:
+        self.pool = executor
+
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:
+        self.note("loop.shutdown_default_executor()")
+
+    def stop(self) -> None:
+        self.note("loop.stop()")
+
+    def close(self) -> None:
+        self.note("loop.close()")
+
+    def note(self, call: str) -> None:
+        """Say in the ledger that `call` was ignored, and where it is written."""
+        owner = working_for() or self.active or self.environment
+        owner.ledger.notes.append(f"{call} at {here()} was ignored: the loop is shared")
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        task = context.get("task")
+        owner = task.get_context().get(current) if isinstance(task, asyncio.Task) else None
+        known = owner is not None and (owner.over or owner is self.environment)
+        if not (known and context["message"].startswith("Task was destroyed")):  # it is in the report, or has a reason
+            super().call_exception_handler(context)
+
+    # -- the environment's own
+
+    def restore(self) -> None:
+        """Undo what user code may have set: before each invocation."""
+        self.home = threading.current_thread()
+        self.set_exception_handler(None)
+        self.set_task_factory(None)
+
+    def replace_pool(self) -> None:
+        """Leave the pool to what blocks it; the next job gets another."""
+        pool, self.pool = self.pool, None
+        if pool is not None:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def forget_cancelled_timers(self) -> None:
+        """Drop cancelled timers, which nest_asyncio keeps until they are due."""
+        timers: list[asyncio.TimerHandle] = self._scheduled  # type: ignore[attr-defined]
+        timers[:] = [timer for timer in timers if not timer.cancelled()]
+        heapq.heapify(timers)
+
+    def end(self) -> None:
+        """Close the loop for good."""
+        self.replace_pool()
+        super().close()
+
+
+async def _wait(future: Future[Any], seconds: float) -> None:
+    await asyncio.wait([asyncio.wrap_future(future)], timeout=seconds)
+
+
+def _answers(callback: Any, args: tuple[Any, ...]) -> bool:
+    """Whether a callback, not of the user's, sets a future that somebody waits for."""
+    receiver = getattr(callback, "__self__", None)
+    futures = [each for each in (receiver, *args) if asyncio.isfuture(each)]
+    return bool(futures) and (receiver in futures or _is_connections(callback))
+
+
+def _is_connections(callback: Any) -> bool:
+    """Whether a callback is asyncio's or an installed package's own: a connection has to be closed by somebody."""
+    code = code_of(callback)
+    if code is None:
+        return type(callback).__module__ == "_asyncio" or asyncio.isfuture(getattr(callback, "__self__", None))
+    path = code.co_filename
+    return path.startswith(_ASYNCIO) or (is_library_file(path) and not is_standard_file(path))
+
+
+sys.setrecursionlimit(max(sys.getrecursionlimit(), 20_000))  # what hundreds of nested runs of an agency need

@@ -1,0 +1,92 @@
+"""Whose code a frame is, decided by where its file lies, and where in the user's code something happened."""
+
+import inspect
+import os
+import sys
+import sysconfig
+from collections.abc import Callable
+from functools import cache, partial
+from pathlib import Path
+from types import CodeType, FrameType
+from typing import Any
+
+_STANDARD = tuple({sysconfig.get_path(name) + os.sep for name in ("stdlib", "platstdlib")})
+_INSTALLED = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
+OWN = str(Path(__file__).parent) + os.sep
+
+
+@cache
+def is_library_file(path: str) -> bool:
+    """Return whether a file is the standard library's, an installed package's, or this package's own."""
+    if path.startswith("<"):  # "<frozen ...>", "<string>": no file of the user's
+        return True
+    return path.startswith((*_STANDARD, OWN)) or any(part in path for part in _INSTALLED) or _is_flat(path)
+
+
+def is_standard_file(path: str) -> bool:
+    """Return whether a file is the standard library's, an installed package's excluded."""
+    return path.startswith("<") or (path.startswith(_STANDARD) and not any(part in path for part in _INSTALLED))
+
+
+def is_library(frame: FrameType) -> bool:
+    """Return whether a frame is of a package that calls the user's code, not of that code."""
+    return is_library_file(frame.f_code.co_filename)
+
+
+def place(frame: FrameType | None) -> str:
+    """Return ``file:line`` of the nearest frame, outwards, that is the user's."""
+    while frame is not None and is_library(frame):
+        frame = frame.f_back
+    return "an unknown place" if frame is None else f"{_short(frame.f_code.co_filename)}:{frame.f_lineno}"
+
+
+def here() -> str:
+    """Return the place of the running code."""
+    return place(inspect.currentframe())
+
+
+def described(call: Any) -> str:
+    """Return ``name (file:line)`` of a callable, a coroutine or a generator: where it is written."""
+    call = _innermost(call)
+    code = code_of(call)
+    name = getattr(call, "__qualname__", None) or type(call).__qualname__
+    return f"{name} ({_short(code.co_filename)}:{code.co_firstlineno})" if code is not None else str(name)
+
+
+def code_of(call: Any) -> CodeType | None:
+    """Return the code of a callable, a coroutine or a generator; None for what is written in C."""
+    call = _innermost(call)
+    names = ("__code__", "cr_code", "ag_code", "gi_code")
+    found = next((code for name in names if (code := getattr(call, name, None)) is not None), None)
+    return found if isinstance(found, CodeType) else None
+
+
+def _innermost(call: Any) -> Any:
+    """The user's own callable in what `functools.partial`, `asyncio.to_thread` and a bound method make of it."""
+    while isinstance(call, partial):
+        inner: Callable[..., Any] = call.func
+        is_carried = getattr(inner, "__name__", "") == "run" and call.args and callable(call.args[0])
+        call = call.args[0] if is_carried else inner  # context.run(call, ...)
+    return call
+
+
+@cache
+def _is_flat(path: str) -> bool:
+    """Whether a file lies in a package that was installed into its folder together with the user's code: a bundle."""
+    root = max((each for each in sys.path if each and path.startswith(each + os.sep)), key=len, default="")
+    return bool(root) and path[len(root) + 1 :].partition(os.sep)[0].removesuffix(".py") in _flat(root)
+
+
+@cache
+def _flat(root: str) -> frozenset[str]:
+    if not any(Path(root).glob("*.dist-info")):
+        return frozenset()
+    from importlib.metadata import distributions
+
+    declared = (each.read_text("top_level.txt") or "" for each in distributions(path=[root]))
+    return frozenset(name for text in declared for name in text.split())
+
+
+def _short(path: str) -> str:
+    inside = os.path.relpath(path)
+    return inside if not inside.startswith("..") else os.sep.join(path.split(os.sep)[-3:])

@@ -1,0 +1,317 @@
+"""What each way into an event loop does, on the loop's own thread and on any other.
+
+On the loop's thread synchronous code meets the very loop that runs it: patch mode counts the entry and runs the loop
+inside of itself, strict mode raises EventLoopConflict. Other threads get the one loop, never a second.
+"""
+
+import asyncio
+import inspect
+import sys
+import threading
+import time
+from asyncio import events, runners
+from collections.abc import Awaitable, Callable, Coroutine
+from concurrent import futures
+from functools import partial
+from types import FrameType
+from typing import Any, Literal
+from weakref import WeakSet
+
+import nest_asyncio
+
+from . import threads
+from .invocation import Invocation, current, discard, working_for
+from .ledger import EventLoopConflict, EventLoopError, Ledger
+from .loop import SharedLoop
+from .patches import Table, originals, stdlib_run
+from .places import here
+from .watchdog import Watchdog
+
+Mode = Literal["patch", "strict"]
+_LOOP: Any = asyncio.SelectorEventLoop
+_AWAIT = "`await` on the coroutine, in an `async def`"
+_DEEPEST = 300  # nested runs; asyncio's own machinery must never be what meets the recursion limit
+_REFUSALS = 3  # after which a thread that comes again and again is made to wait
+
+
+class Reentry:
+    """The ways into one loop, in one mode."""
+
+    def __init__(self, loop: SharedLoop, mode: Mode) -> None:
+        self.loop, self.mode, self.watchdog = loop, mode, Watchdog(loop)
+        loop.enter = self.enter
+        self._depth = 0
+        self._have_run: WeakSet[Any] = WeakSet()  # loops of the user's own
+        self._refusals: dict[int, int] = {}
+        self._table: Table = {
+            (asyncio, "run_coroutine_threadsafe"): self.run_threadsafe,
+            (asyncio.Runner, "run"): lambda runner, coro, *, context=None: self.run_in(runner, coro, context=context),
+            (_LOOP, "run_until_complete"): lambda loop, future: self.run_second(loop, future),
+            (_LOOP, "run_forever"): lambda loop: self.run_forever(loop),
+            (threading.Thread, "start"): lambda thread: self.start_thread(thread),
+        }
+        if mode == "strict":
+            self._table[nest_asyncio, "_patch_asyncio"] = self.refuse_late_patch
+
+    def table(self) -> Table:
+        """Return what stands in whose place; that of libraries as they are imported."""
+        anyio, sdk, asgiref = (sys.modules.get(name) for name in ("anyio", "agents.run", "asgiref.sync"))
+        if anyio and (anyio, "run") not in self._table:
+            self._table[anyio, "run"] = self.run_anyio
+        if sdk and (sdk.AgentRunner, "run_sync") not in self._table:
+            self._table[sdk.AgentRunner, "run_sync"] = lambda *args, **options: self.run_sync(*args, **options)
+        if asgiref and (asgiref.AsyncToSync, "__call__") not in self._table:
+            self._table[asgiref.AsyncToSync, "__call__"] = lambda *args, **options: self.run_asgiref(*args, **options)
+        return self._table
+
+    # -- the ways in
+
+    def run(self, main: Awaitable[Any], *, debug: bool | None = None, loop_factory: Any = None) -> Any:
+        """asyncio.run: on the one loop, from wherever it is called."""
+        running = events._get_running_loop()
+        if running is self.loop:
+            return self._nested("asyncio.run()", main)
+        self._refuse_late("asyncio.run()", main)
+        if running is not None and self.mode == "patch":
+            return running.run_until_complete(main)  # a second loop of the user's, on which nest_asyncio is applied
+        if running is None and threading.current_thread() is self.loop.home:
+            return self.loop.run_until_complete(main)
+        if running is None and loop_factory is None and self.loop.is_running():
+            return self._run_in_worker(main)
+        return stdlib_run(main, debug=debug, loop_factory=loop_factory)
+
+    def run_in(self, runner: asyncio.Runner, coro: Coroutine[Any, Any, Any], *, context: Any = None) -> Any:
+        """asyncio.Runner.run: a runner has a loop of its own, which must not start on our loop's thread."""
+        if self.loop.is_here:
+            return self._nested("asyncio.Runner.run()", coro)
+        self._refuse_late("asyncio.Runner.run()", coro)
+        return originals[asyncio.Runner, "run"](runner, coro, context=context)
+
+    def run_anyio(self, func: Callable[..., Awaitable[Any]], *args: Any, **options: Any) -> Any:
+        """anyio.run: on our loop's thread it would refuse by itself, and be hidden."""
+        if self.loop.is_here:
+            return self._nested("anyio.run()", func(*args))
+        return originals[sys.modules["anyio"], "run"](func, *args, **options)
+
+    def run_sync(self, runner: Any, agent: Any, message: Any, **options: Any) -> Any:
+        """Runner.run_sync of the Agents SDK: likewise."""
+        if self.loop.is_here:
+            return self._nested("Runner.run_sync()", runner.run(agent, message, **options))
+        return originals[type(runner), "run_sync"](runner, agent, message, **options)
+
+    def run_asgiref(self, function: Any, *args: Any, **named: Any) -> Any:
+        """asgiref's async_to_sync: likewise."""
+        if self.loop.is_here:
+            return self._nested("async_to_sync()", function.awaitable(*args, **named))
+        return originals[sys.modules["asgiref.sync"].AsyncToSync, "__call__"](function, *args, **named)
+
+    def enter(self, future: Awaitable[Any]) -> Any:
+        """loop.run_until_complete of our loop."""
+        call = "loop.run_until_complete()"
+        if self.loop.is_here:
+            return self._nested(call, future)
+        if threading.current_thread() is self.loop.home:
+            return self._complete(future)
+        self._refuse_late(call, future)
+        if self.mode == "strict":
+            raise self.conflict(
+                "get_event_loop().run_until_complete() in a worker thread", "`asyncio.run(...)`", future
+            )
+        return self._run_in_worker(future) if self.loop.is_running() else stdlib_run(future)
+
+    def run_second(self, loop: Any, future: Awaitable[Any]) -> Any:
+        """loop.run_until_complete of a loop that the user has made."""
+        call = "loop.run_until_complete()"
+        if not self.loop.is_here:
+            self._refuse_late(call, future)
+        elif _module(_caller(3)) == runners.__name__:
+            return discard(future)  # a Runner tidies up its own loop, on which nothing has run
+        elif inspect.iscoroutine(future) and not self._has_own_work(loop):
+            return self._nested(call, future)
+        elif self.mode == "strict":
+            raise self.conflict(call, _AWAIT, future)
+        else:
+            self.count(call)
+        self._have_run.add(loop)
+        return originals[_LOOP, "run_until_complete"](loop, future)
+
+    def run_threadsafe(self, coro: Coroutine[Any, Any, Any], loop: asyncio.AbstractEventLoop) -> futures.Future[Any]:
+        """asyncio.run_coroutine_threadsafe, whose result can be waited for on the loop's own thread too."""
+        if loop is not self.loop:
+            return originals[asyncio, "run_coroutine_threadsafe"](coro, loop)  # type: ignore[no-any-return]
+        self._refuse_late("run_coroutine_threadsafe()", coro)
+        future: Any = originals[asyncio, "run_coroutine_threadsafe"](coro, loop)
+        future.result = partial(self._result, future, future.result)
+        future.exception = partial(self._result, future, future.exception)
+        return future  # type: ignore[no-any-return]
+
+    def run_forever(self, loop: Any) -> None:
+        """loop.run_forever: our loop is run by the environment alone."""
+        if loop is self.loop or (self.loop.is_here and self.mode == "strict"):
+            raise self.conflict("loop.run_forever()", "`asyncio.create_task()`; the loop runs already")
+        if self.loop.is_here:
+            self.count("loop.run_forever()")
+        else:
+            self._refuse_late("loop.run_forever()")
+        self._have_run.add(loop)
+        originals[_LOOP, "run_forever"](loop)
+
+    def refuse_late_patch(self) -> None:
+        """nest_asyncio.apply() in strict mode."""
+        raise self.conflict("nest_asyncio.apply()", "EVENT_LOOP=patch in the settings, which applies it in time,")
+
+    def start_thread(self, thread: threading.Thread) -> None:
+        """Thread.start: on the loop's thread, Agency.get_response_sync is a nested entry by way of another thread."""
+        if thread.name == "agency-get-response-sync" and self.loop.is_here:
+            if self.mode == "strict":
+                raise self.conflict("get_response_sync()", "`await agency.get_response(...)`")
+            self.count("get_response_sync()")
+        threads.start(thread, _caller(2))
+
+    # -- on the loop's thread
+
+    def count(self, call: str) -> None:
+        """Count a nested entry in the ledger."""
+        self.ledger.nested[call, here()] += 1
+
+    def conflict(self, call: str, instead: str, awaitable: object = None) -> EventLoopConflict:
+        """Return a conflict to be raised, after writing it into the ledger."""
+        discard(awaitable)
+        conflict = EventLoopConflict(call, instead)
+        self.ledger.conflicts.append(conflict)
+        return conflict
+
+    @property
+    def ledger(self) -> Ledger:
+        """The ledger of the invocation that the running code works for."""
+        return self.invocation().ledger
+
+    def invocation(self) -> Invocation:
+        """Return that invocation; what the app began at its start works for the active one."""
+        own, environment = working_for(), self.loop.environment
+        return (self.loop.active or environment) if own is None or own is environment else own
+
+    def _nested(self, call: str, future: Awaitable[Any]) -> Any:
+        if self.mode == "strict":
+            raise self.conflict(call, _AWAIT, future)
+        if self._depth >= _DEEPEST:
+            discard(future)
+            raise EventLoopError(f"{call} at {here()} is the {_DEEPEST}th run inside another. Write {_AWAIT} instead.")
+        self.count(call)
+        self._depth += 1
+        try:
+            return self.loop.run(future)
+        finally:
+            self._depth -= 1
+
+    def _complete(self, future: Awaitable[Any]) -> Any:
+        """Run our loop to the end of `future`, whatever a callback throws out of it."""
+        task, hooks = asyncio.ensure_future(future, loop=self.loop), sys.get_asyncgen_hooks()
+        sys.set_asyncgen_hooks(self._generator_begins, self._generator_is_dropped)
+        try:
+            with self.watchdog.around():
+                return self._persist(task)
+        finally:
+            sys.set_asyncgen_hooks(*hooks)
+
+    def _persist(self, task: asyncio.Future[Any]) -> Any:
+        while True:
+            try:
+                return self.loop.run(task)
+            except KeyboardInterrupt:
+                if task.done():
+                    task.exception()  # it has been seen: here it goes
+                raise
+            except BaseException as error:
+                if task.done():
+                    return task.result()
+                if self.loop.is_closed() or self.loop.is_running():
+                    raise
+                self.ledger.notes.append(f"the loop went on after {error!r}")
+
+    def _generator_begins(self, generator: Any) -> None:
+        (working_for() or self.loop.active or self.loop.environment).generators.add(generator)
+
+    def _generator_is_dropped(self, generator: Any) -> None:
+        if not self.loop.is_closed():
+            self.loop.call_soon_threadsafe(self._close, generator)
+
+    def _close(self, generator: Any) -> None:
+        self.loop.create_task(generator.aclose())
+
+    def _has_own_work(self, loop: Any) -> bool:
+        """Whether a second loop may have connections, tasks or timers: what runs on it must not be moved to ours."""
+        return loop in self._have_run or bool(loop._ready or loop._scheduled or asyncio.all_tasks(loop))
+
+    # -- on other threads
+
+    def _run_in_worker(self, awaitable: Awaitable[Any]) -> Any:
+        """Run an awaitable on the loop for this thread, also while the loop's thread waits for this very thread."""
+        invocation, is_coroutine = working_for(), inspect.iscoroutine(awaitable)
+        if is_coroutine and invocation in (None, self.loop.environment):
+            return stdlib_run(awaitable)  # no request's: it runs on
+        if is_coroutine and not self.watchdog.armed:  # nobody could wake the loop's thread
+            self.ledger.notes.append("the loop does not run in the main thread: a worker ran a loop of its own")
+            return stdlib_run(awaitable)
+        future = originals[asyncio, "run_coroutine_threadsafe"](_within(invocation, awaitable), self.loop)
+        try:
+            return self._result(future, future.result)
+        except futures.CancelledError:
+            discard(awaitable)
+            raise asyncio.CancelledError from None  # as asyncio.run would
+
+    def _result(self, future: Any, read: Callable[..., Any], timeout: float | None = None) -> Any:
+        """Read the result of a coroutine on our loop, from any thread."""
+        if future.done() or not self.loop.is_running():
+            return read(timeout)
+        if self.loop.is_here:
+            call = "run_coroutine_threadsafe().result()"
+            self._nested(call, asyncio.wait([asyncio.wrap_future(future)], timeout=timeout))
+            return read(0)
+        self._wait(future, timeout)
+        return read(0)
+
+    def _wait(self, future: futures.Future[Any], timeout: float | None) -> None:
+        end, pause, invocation = time.monotonic() + (timeout or 0), 0.001, working_for()
+        while timeout is None or time.monotonic() < end:
+            left = pause if timeout is None else min(pause, max(end - time.monotonic(), 0))
+            if futures.wait([future], left).done:
+                return
+            pause = min(2 * pause, 0.02)
+            over = invocation.over if invocation is not None else not self.loop.is_running()
+            if over and future.cancel():  # the loop, which would do it, may not run again
+                return
+            self.watchdog.nudge(future)
+
+    def _refuse_late(self, call: str, awaitable: object = None) -> None:
+        """Refuse code that has outlived its invocation, in another thread or on another loop.
+
+        Raises:
+            InvocationOver: always the same; a thread that catches it and comes again is slowed down.
+        """
+        invocation = working_for()
+        if invocation is None or not (invocation.ending or invocation.over) or invocation is self.loop.environment:
+            return
+        thread = threading.get_ident()
+        self._refusals[thread] = self._refusals.get(thread, 0) + 1
+        if self._refusals[thread] > _REFUSALS and threading.current_thread() is not self.loop.home:
+            time.sleep(1)
+        raise invocation.refuse(call, awaitable)
+
+
+async def _within(invocation: Invocation | None, awaitable: Awaitable[Any]) -> Any:
+    """For a thread that serves several invocations: what its coroutine leaves behind is the present one's."""
+    current.set(invocation)
+    return await awaitable
+
+
+def _caller(out: int) -> FrameType | None:
+    """The frame that is so many calls away from the method that asks."""
+    frame = inspect.currentframe()
+    for _ in range(out + 1):
+        frame = frame.f_back if frame is not None else None
+    return frame
+
+
+def _module(frame: FrameType | None) -> Any:
+    return frame.f_globals.get("__name__") if frame is not None else None

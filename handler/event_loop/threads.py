@@ -1,0 +1,122 @@
+"""How an invocation is carried into other threads: whatever it starts there is known to it, and works for it."""
+
+import _thread
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from contextvars import copy_context
+from functools import partial
+from types import FrameType
+from typing import Any
+
+from .invocation import Invocation, Job, current, working_for
+from .ledger import InvocationOver
+from .patches import Table, originals
+from .places import code_of, here
+
+# A pool's thread serves many invocations: what belongs to one is the job that it was given.
+_ANYIO = "anyio._backends._asyncio"
+_POOLS = (_ANYIO, "concurrent.futures.thread", "concurrent.futures.process")
+_OF_A_POOL = ("apply_async", "map", "map_async", "starmap", "starmap_async", "imap", "imap_unordered")
+_table: Table = {}
+
+
+def table() -> Table:
+    """Return what stands in whose place; that of libraries as they are imported."""
+    if not _table:
+        _table[_thread, "start_new_thread"] = _start_new_thread
+        _table[ThreadPoolExecutor, "submit"] = _submit
+        _table[Future, "add_done_callback"] = _add_done_callback
+    pool, anyio = sys.modules.get("multiprocessing.pool"), sys.modules.get(_ANYIO)
+    if pool and (pool.ThreadPool, "map") not in _table:
+        _table.update({(pool.ThreadPool, name): _given(pool.ThreadPool, name) for name in _OF_A_POOL})
+    if anyio and (anyio.AsyncIOBackend, "run_sync_in_worker_thread") not in _table:
+        _table[anyio.AsyncIOBackend, "run_sync_in_worker_thread"] = classmethod(_run_sync)
+    return _table
+
+
+def start(thread: threading.Thread, starter: FrameType | None) -> None:
+    """Thread.start, called in the frame `starter`."""
+    invocation, module = working_for(), starter.f_globals.get("__name__") if starter is not None else ""
+    if invocation is None or module in _POOLS or thread.ident is not None:
+        return originals[threading.Thread, "start"](thread)  # type: ignore[no-any-return]
+    target = thread.function if isinstance(thread, threading.Timer) else getattr(thread, "_target", None)
+    job = Job(target or type(thread).run, thread)
+    thread.run = _quiet(_carried(invocation, job, thread.run, "Thread.start()"))  # type: ignore[method-assign]
+    try:
+        originals[threading.Thread, "start"](thread)
+    except BaseException:
+        invocation.jobs.discard(job)
+        raise
+
+
+def _start_new_thread(function: Callable[..., Any], *given: Any) -> Any:
+    """_thread.start_new_thread."""
+    if (invocation := working_for()) is not None:
+        function = _quiet(_carried(invocation, Job(function), function, "start_new_thread()"))
+    return originals[_thread, "start_new_thread"](function, *given)
+
+
+def _submit(pool: ThreadPoolExecutor, call: Callable[..., Any], /, *args: Any, **named: Any) -> Future[Any]:
+    """ThreadPoolExecutor.submit."""
+    submit, invocation = originals[ThreadPoolExecutor, "submit"], working_for()
+    if invocation is None:
+        return submit(pool, copy_context().run, call, *args, **named)  # type: ignore[no-any-return]
+    job = Job(call)
+    carried = _carried(invocation, job, call, "submit()")
+    try:
+        job.future = submit(pool, carried, *args, **named)
+    except BaseException:
+        invocation.jobs.discard(job)
+        raise
+    return job.future
+
+
+def _add_done_callback(future: Future[Any], callback: Callable[[Future[Any]], Any]) -> None:
+    """Future.add_done_callback of concurrent.futures: it runs in the pool's thread, after the job."""
+    if current.get() is not None:
+        callback = _quiet(partial(copy_context().run, callback))  # type: ignore[call-arg]
+    originals[Future, "add_done_callback"](future, callback)
+
+
+async def _run_sync(backend: Any, call: Callable[..., Any], *given: Any, **options: Any) -> Any:
+    """anyio.to_thread.run_sync, which carries the context by itself."""
+    if (invocation := working_for()) is not None:
+        call = invocation.carry(Job(call), call)
+    return await originals[backend, "run_sync_in_worker_thread"].__func__(backend, call, *given, **options)
+
+
+def _given(owner: Any, name: str) -> Callable[..., Any]:
+    """A method of multiprocessing's ThreadPool that is given the user's function."""
+
+    def method(pool: Any, call: Callable[..., Any], *args: Any, **named: Any) -> Any:
+        if (invocation := working_for()) is not None:
+            given, call = call, lambda *each, **by: _quiet(_carried(invocation, Job(given), given, name))(*each, **by)
+        return originals[owner, name](pool, call, *args, **named)
+
+    return method
+
+
+def _carried(invocation: Invocation, job: Job, call: Callable[..., Any], door: str) -> Callable[..., Any]:
+    """The call as another thread is to run it: in a copy of this context, known to the invocation.
+
+    Raises:
+        InvocationOver: the invocation has ended, so it begins nothing.
+    """
+    if invocation.over:
+        raise invocation.refuse(door)
+    if code_of(job.call) is None:
+        job.place = here()
+    return invocation.carry(job, partial(copy_context().run, call))
+
+
+def _quiet(call: Callable[..., Any]) -> Callable[..., Any]:
+    """The call, ended without a traceback where it outlives its invocation."""
+
+    def quiet(*args: Any, **named: Any) -> Any:
+        with suppress(InvocationOver):
+            return call(*args, **named)
+
+    return quiet
