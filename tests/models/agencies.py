@@ -13,7 +13,6 @@ from agents.run_internal import turn_preparation
 from openai.types.responses import ResponseStreamEvent
 from pydantic import Field, SecretStr
 
-from handler.event_loop import EnvironmentLoop
 from handler.models import Answered, Meter, Models, Question
 from handler.settings import Settings
 
@@ -149,12 +148,4 @@ def closing[T](models: Models, run: Callable[[], Awaitable[T]]) -> T:
         finally:
             await models.aclose()
 
-    environment = EnvironmentLoop(nothing)
-    try:
-        return environment.run(whole())  # type: ignore[no-any-return]
-    finally:
-        environment.close()
-
-
-async def nothing(scope: Any, receive: Any, send: Any) -> None:
-    """An ASGI app without routes or lifespan."""
+    return asyncio.run(whole())

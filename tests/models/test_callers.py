@@ -26,6 +26,7 @@ from openai import AsyncOpenAI
 from openai.types.responses import ResponseIncompleteEvent
 
 from handler import catalogue
+from handler.event_loop import EnvironmentLoop
 from handler.models import resolution
 from handler.offline.events import response
 from handler.settings import Settings, get_settings
@@ -48,6 +49,18 @@ def names(makers: Any) -> Any:
 @pytest.fixture(autouse=True)
 def own_environment(clean_environment: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     return clean_environment
+
+
+@pytest.fixture(autouse=True)
+def environment_loop() -> Iterator[None]:
+    """As where it is deployed: what carries a run into the user's own pools belongs to the loop."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        """It has neither routes nor a lifespan."""
+
+    environment = EnvironmentLoop(app)
+    yield
+    environment.close()
 
 
 @pytest.fixture(scope="module")
