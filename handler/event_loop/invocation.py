@@ -4,7 +4,6 @@ import asyncio
 import inspect
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from types import AsyncGeneratorType
@@ -22,13 +21,13 @@ class Job:
     Attributes:
         call: what it runs.
         thread: where it runs; None until a pool's thread takes it.
-        future: a pool's future of it.
+        future: a pool's future of it, with `done` and `cancel`.
         place: where it was begun, if `call` cannot say where it is written.
     """
 
     call: Any
     thread: threading.Thread | None = None
-    future: Future[Any] | None = None
+    future: Any = None
     place: str = ""
 
     @property

@@ -15,7 +15,7 @@ from typing import Any
 import nest_asyncio
 
 from .invocation import Invocation, current, discard, working_for
-from .ledger import Ledger
+from .ledger import InvocationOver, Ledger
 from .places import code_of, described, here, is_library_file, is_standard_file
 
 _ASYNCIO = str(Path(asyncio.__file__).parent)
@@ -185,7 +185,8 @@ class SharedLoop(Reentrant):
         task = context.get("task")
         owner = task.get_context().get(current) if isinstance(task, asyncio.Task) else None
         known = owner is not None and (owner.over or owner is self.environment)
-        if not (known and context["message"].startswith("Task was destroyed")):  # it is in the report, or has a reason
+        destroyed = known and context["message"].startswith("Task was destroyed")  # it is in the report
+        if not destroyed and not isinstance(context.get("exception"), InvocationOver):
             super().call_exception_handler(context)
 
     # -- the environment's own

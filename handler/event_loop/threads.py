@@ -9,9 +9,9 @@ from contextlib import suppress
 from contextvars import copy_context
 from functools import partial
 from types import FrameType
-from typing import Any
+from typing import Any, NamedTuple
 
-from .invocation import Invocation, Job, current, working_for
+from .invocation import Invocation, Job, working_for
 from .ledger import InvocationOver
 from .patches import Table, originals
 from .places import code_of, here
@@ -71,13 +71,13 @@ def _submit(pool: ThreadPoolExecutor, call: Callable[..., Any], /, *args: Any, *
     except BaseException:
         invocation.jobs.discard(job)
         raise
-    return job.future
+    return job.future  # type: ignore[no-any-return]
 
 
 def _add_done_callback(future: Future[Any], callback: Callable[[Future[Any]], Any]) -> None:
     """Future.add_done_callback of concurrent.futures: it runs in the pool's thread, after the job."""
-    if current.get() is not None:
-        callback = _quiet(partial(copy_context().run, callback))  # type: ignore[call-arg]
+    if (invocation := working_for()) is not None:
+        callback = _when_it_runs(invocation, callback, "add_done_callback()")
     originals[Future, "add_done_callback"](future, callback)
 
 
@@ -92,11 +92,35 @@ def _given(owner: Any, name: str) -> Callable[..., Any]:
     """A method of multiprocessing's ThreadPool that is given the user's function."""
 
     def method(pool: Any, call: Callable[..., Any], *args: Any, **named: Any) -> Any:
-        if (invocation := working_for()) is not None:
-            given, call = call, lambda *each, **by: _quiet(_carried(invocation, Job(given), given, name))(*each, **by)
-        return originals[owner, name](pool, call, *args, **named)
+        invocation, given = working_for(), originals[owner, name]
+        if invocation is None:
+            return given(pool, call, *args, **named)
+        result = given(pool, _when_it_runs(invocation, call, f"ThreadPool.{name}()"), *args, **named)
+        if hasattr(result, "ready"):
+            invocation.jobs.add(Job(call, future=_Result(result)))
+        return result
 
     return method
+
+
+class _Result(NamedTuple):
+    """What multiprocessing gives for a job, asked as a future is."""
+
+    result: Any
+
+    def done(self) -> bool:
+        """Return whether it has ended."""
+        return bool(self.result.ready())
+
+    def cancel(self) -> bool:
+        """It cannot be taken back; if it has not begun, it is not begun any more once the invocation is over."""
+        return False
+
+
+def _when_it_runs(invocation: Invocation, call: Callable[..., Any], door: str) -> Callable[..., Any]:
+    """The call, in a copy of this context each time, known to the invocation while it runs and not begun after it."""
+    context = copy_context()
+    return _quiet(lambda *args: context.copy().run(_carried, invocation, Job(call), call, door)(*args))
 
 
 def _carried(invocation: Invocation, job: Job, call: Callable[..., Any], door: str) -> Callable[..., Any]:

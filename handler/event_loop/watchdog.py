@@ -22,10 +22,11 @@ from typing import Any
 
 import nest_asyncio
 
+from . import uncatchable
 from .invocation import Invocation, current
 from .ledger import DeadlineExceeded, Ledger
 from .loop import SharedLoop
-from .places import OWN, is_library, is_standard_file, place
+from .places import is_library, place
 
 _SIGNAL = signal.SIGURG
 _SLICE = 0.02  # seconds for which the loop runs inside a wait, before the wait looks whether it is over
@@ -33,8 +34,7 @@ _STILL = 0.05  # seconds at one instruction that count as waiting there
 _IDLE = 0.005  # seconds of processor time in which that may be
 _DEEPEST = 300  # waits within waits
 _AGAIN = 0.01  # seconds between two attempts to end what blocks, at least
-_CAUGHT = 3  # deadlines that code may catch, e.g. to answer in time, before each catch is undone
-_TOOL = 4  # of sys.monitoring's six; 0, 1, 2 and 5 are for debuggers, coverage, profilers and optimizers
+_CAUGHT = 3  # deadlines that code may catch, e.g. to answer in time, before it can be caught no more
 _IMPORT = "<frozen importlib._bootstrap>"
 _WAITS = {threading.Condition.wait.__code__, threading.Thread.join.__code__}
 
@@ -64,7 +64,7 @@ class Watchdog:
             yield
         finally:
             _clock.set(None)
-            _insist(False)
+            uncatchable.stop()
             self.armed = False
             self._waiting.clear()
             signal.signal(_SIGNAL, before)
@@ -121,7 +121,8 @@ class Watchdog:
             if task is not invocation.driver and task.get_context().get(current) is invocation:
                 task.cancel()
         self._interrupts += 1
-        _insist(self._interrupts > _CAUGHT)
+        if self._interrupts > _CAUGHT:
+            uncatchable.start()
         raise DeadlineExceeded(f"the invocation's time was up at {place(frame)}")
 
     def _is_stuck(self, invocation: Invocation, frame: FrameType | None) -> bool:
@@ -170,27 +171,6 @@ def _is_turn(frame: FrameType) -> bool:
 def _is_callback(frame: FrameType) -> bool:
     """Whether a turn of the loop has called something here."""
     return frame.f_code.co_filename == events.__file__ and frame.f_back is not None and _is_turn(frame.f_back)
-
-
-def _insist(on: bool) -> None:
-    """Raise a deadline again in the very `except` that caught it: a loop that repeats what fails would never end."""
-    monitoring = sys.monitoring
-    if on and monitoring.get_tool(_TOOL) is None:
-        monitoring.use_tool_id(_TOOL, __name__)
-        monitoring.register_callback(_TOOL, monitoring.events.EXCEPTION_HANDLED, _raise_again)
-        monitoring.set_events(_TOOL, monitoring.events.EXCEPTION_HANDLED)
-    elif not on and monitoring.get_tool(_TOOL) == __name__:
-        monitoring.set_events(_TOOL, monitoring.events.NO_EVENTS)
-        monitoring.free_tool_id(_TOOL)
-
-
-def _raise_again(code: CodeType, offset: int, error: BaseException) -> None:
-    if (
-        isinstance(error, DeadlineExceeded)
-        and not is_standard_file(code.co_filename)
-        and not code.co_filename.startswith(OWN)
-    ):
-        raise error
 
 
 def _being_imported() -> set[str]:
