@@ -12,7 +12,8 @@ class AnswerLimit:
     """ASGI middleware, for invocations whose answer leaves whole: 500 in place of an answer over `ANSWER` bytes.
 
     What is kept is refused before it becomes as large as that, so what comes here was kept by an earlier version, or is
-    a stream that cannot be resumed. Without this, AWS's client for Python would end the environment's process.
+    a stream that cannot be resumed. HEAD, which `EveryAnswer` has marked, is answered before that can be known.
+    Without this, AWS's client for Python would end the environment's process.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -20,7 +21,7 @@ class AnswerLimit:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         invocation = current.get()
-        if scope["type"] != "http" or invocation is None or not invocation.whole:
+        if scope["type"] != "http" or scope.get("head") or invocation is None or not invocation.whole:
             return await self._app(scope, receive, send)
         held, size = list[Message](), 0
 

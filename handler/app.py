@@ -30,13 +30,14 @@ class App(FastAPI):
 
     def build_middleware_stack(self) -> ASGIApp:
         """Called once, before the first request."""
-        return self._in_every_answer(super().build_middleware_stack())
+        return self.in_every_answer(super().build_middleware_stack())
 
     def failure_response(self, status: int, kind: str, message: str) -> ASGIApp:
         """The answer for a request that this app did not answer: the event loop sends it (see EnvironmentLoop)."""
-        return self._in_every_answer(error_answers.failure_response(status, kind, message))
+        return self.in_every_answer(error_answers.failure_response(status, kind, message))
 
-    def _in_every_answer(self, app: ASGIApp) -> ASGIApp:
+    def in_every_answer(self, app: ASGIApp) -> ASGIApp:
+        """Give what an ASGI app answers the headers that every answer has."""
         return EveryAnswer(app, self.router.routes, self.origins)
 
 

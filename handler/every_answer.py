@@ -36,7 +36,7 @@ class EveryAnswer:
         if self._origins and scope["method"] == "OPTIONS" and "access-control-request-method" in headers:
             return await self._preflight(scope, headers)(scope, receive, send)
         if scope["method"] == "HEAD":
-            return await _without_body(self._app, {**scope, "method": "GET"}, receive, send)
+            return await _without_body(self._app, {**scope, "method": "GET", "head": True}, receive, send)
         await self._app(scope, receive, send)
 
     async def _send(self, send: Send, origin: str | None, message: Message) -> None:

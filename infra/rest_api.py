@@ -17,7 +17,8 @@ from infra.refusals import refuse_mixed
 _TLS = {"regional": "SecurityPolicy_TLS13_1_2_PFS_PQ_2025_09", "edge": "SecurityPolicy_TLS12_2018_EDGE"}
 _LOG_POLICY = "Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs"
 _LOGGED = {  # nothing that a caller writes freely: the gateway does not escape it
-    "request_id": "$context.requestId",
+    "request_id": "$context.requestId",  # on what the gateway answers itself
+    "function_request_id": "$context.integration.requestId",  # on what the function answers, and in its log
     "time": "$context.requestTime",
     "ip": "$context.identity.sourceIp",
     "caller": "$context.identity.userArn",

@@ -4,15 +4,17 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from fastapi import Request
+from fastapi import APIRouter, Request
 from starlette.exceptions import HTTPException
-from starlette.responses import StreamingResponse
+from starlette.responses import JSONResponse, StreamingResponse
 
 from handler.protocol.bounds import BODY
 from handler.records.responses import Responses
+from handler.routes.service import _Call
 from tests.asgi import ask
 from tests.conftest import Service
 from tests.events import Context, alb_event, function_url_event, http_event, rest_event
@@ -47,6 +49,22 @@ async def sleeps(request: Request) -> None:
     await asyncio.sleep(60)
 
 
+async def conflicts(request: Request) -> None:
+    asyncio.run(asyncio.sleep(0))
+
+
+async def hides_a_conflict(request: Request) -> str:
+    await asyncio.gather(conflicts(request), return_exceptions=True)
+    return "all is well"
+
+
+async def is_late(request: Request) -> None:
+    """As a run that another attempt takes up."""
+    unfinished = JSONResponse({"id": "resp_1"}, 202, {"location": "/v1/responses/resp_1"})
+    _Call(request).answer_late(SimpleNamespace(goes_on=True), lambda: unfinished)  # type: ignore[arg-type]
+    await asyncio.sleep(60)
+
+
 async def drips(request: Request) -> StreamingResponse:
     async def forever() -> Any:
         while True:
@@ -56,18 +74,22 @@ async def drips(request: Request) -> StreamingResponse:
     return StreamingResponse(forever(), media_type="text/event-stream")
 
 
-@pytest.fixture
-def service(start: Callable[..., Service]) -> Service:
+def wrong(start: Callable[..., Service], mode: str) -> Service:
     """With routes that go wrong in every way, under /v1 and elsewhere."""
-    service = start(
-        API_KEYS=f"anna:{hashlib.sha256(KEY.encode()).hexdigest()}", CORS_ORIGINS=f"{ORIGIN},https://b.example.com"
-    )
+    key = f"anna:{hashlib.sha256(KEY.encode()).hexdigest()}"
+    service = start(mode, API_KEYS=key, CORS_ORIGINS=f"{ORIGIN},https://b.example.com")
     app: Any = service.handler.app
+    ends = (crashes, crashes_beyond_exceptions, is_cancelled, sleeps, drips, conflicts, hides_a_conflict, is_late)
     for prefix in ("/v1", "/own"):
         app.add_api_route(f"{prefix}/raises/{{status}}", raises)
-        for endpoint in (crashes, crashes_beyond_exceptions, is_cancelled, sleeps, drips):
+        for endpoint in ends:
             app.add_api_route(f"{prefix}/{endpoint.__name__}", endpoint)
     return service
+
+
+@pytest.fixture
+def service(start: Callable[..., Service]) -> Service:
+    return wrong(start, "patch")
 
 
 def is_ours(service: Service, answer: dict[str, Any], path: str) -> None:
@@ -115,6 +137,17 @@ def test_what_the_loop_answers_when_the_app_does_not(service: Service, prefix: s
     assert head["headers"] == answer["headers"]
 
 
+@pytest.mark.parametrize("name", ["conflicts", "hides_a_conflict"])
+def test_a_conflict_of_event_loops(start: Callable[..., Service], name: str) -> None:
+    service = wrong(start, "strict")
+    for path in (f"/v1/{name}", f"/own/{name}"):
+        answer = service.handler(http_event("GET", path, **HEADERS), Context())
+        assert answer["statusCode"] == 500
+        is_ours(service, answer, path)
+        error = json.loads(answer["body"])["error"]
+        assert "event_loop_conflict" in (error["type"], error.get("code"))
+
+
 def test_the_service_and_its_middleware(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     async def away(*args: Any) -> Any:
         raise ZeroDivisionError("secret")
@@ -148,6 +181,12 @@ def test_a_success_and_a_stream_have_the_headers_too(service: Service) -> None:
         answer = service.handler(event, Context())
         assert answer["statusCode"] == 200
         has_headers(service, answer)
+
+
+def test_what_is_answered_late_has_the_headers_too(service: Service) -> None:
+    answer = service.handler(http_event("GET", "/own/is_late", **HEADERS), Context(1))
+    assert (answer["statusCode"], answer["headers"]["location"]) == (202, "/v1/responses/resp_1")
+    has_headers(service, answer)
 
 
 def test_who_renders_the_failures_may_fail_too(
@@ -213,6 +252,17 @@ def test_head_is_get_without_a_body(service: Service, path: str, event: Callable
 def test_head_needs_a_key_where_get_does(service: Service) -> None:
     assert service.handler(http_event("HEAD", "/health"), Context())["statusCode"] == 200
     assert service.handler(http_event("HEAD", "/v1/models"), Context())["statusCode"] == 401
+
+
+def test_the_routes_of_the_users_own_routers_are_named_too(service: Service) -> None:
+    router, app = APIRouter(prefix="/mine"), service.handler.app
+    for method in ("GET", "PUT"):
+        router.add_api_route("/{name}", raises, methods=[method])
+    app.include_router(router)  # type: ignore[attr-defined]
+    answer = service.handler(http_event("PATCH", "/mine/x", **HEADERS), Context())
+    assert (answer["statusCode"], answer["headers"]["allow"]) == (405, "GET, HEAD, PUT, OPTIONS")
+    asked = {"origin": ORIGIN, "access-control-request-method": "PUT"}
+    assert service.handler(http_event("OPTIONS", "/mine/x", **asked), Context())["statusCode"] == 200
 
 
 # Preflights

@@ -131,7 +131,7 @@ class Reply:
         late = self._invocation.late_answer
         if late is not None and not self._started and not self._ended:
             self._held, self._last, self._whole, self._invocation.late_answer = [], False, False, None
-            await late()({"type": "http"}, None, self.send)
+            await late()(self._scope, _nothing, self.send)
             return
         await self.fail(504, "deadline_exceeded", "The run did not finish before the deadline of this invocation.")
 

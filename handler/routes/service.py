@@ -38,7 +38,8 @@ class _Call:
         """Have this answer given if the invocation ends before the run does, where another attempt takes it up."""
         invocation = current.get()
         if invocation is not None and run.goes_on:
-            invocation.late_answer = answer
+            wrapped = self._request.app.in_every_answer  # it is sent from outside of the app
+            invocation.late_answer = lambda: wrapped(answer())
 
     @property
     def responses(self) -> "Responses":

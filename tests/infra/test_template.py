@@ -353,7 +353,7 @@ def test_the_address_is_regional_throttled_logged_and_asks_for_tls_1_2(dev: Asse
     assert settings["DataTraceEnabled"] is False
     assert "LoggingLevel" not in settings  # execution logs repeat the headers, so the keys
     logged = json.loads(stage["AccessLogSetting"]["Format"])
-    assert {"request_id", "status", "ip"} <= logged.keys()
+    assert {"request_id", "function_request_id", "status", "ip"} <= logged.keys()
     assert not {"authorization", "header"} & set(json.dumps(logged).lower().split("."))
 
 

@@ -46,3 +46,20 @@ def test_an_error_of_the_service_names_the_request_by_lambdas_id(start: Start) -
     assert invocation.status == 401
     assert json.loads(invocation.body)["error"]["request_id"] == invocation.request_id
     assert ("x-request-id", invocation.request_id) in invocation.pairs
+
+
+def test_a_base_path_and_a_head_reach_the_streaming_client_too(start: Start) -> None:
+    environment = start("handler.stream.handler", CORS_ORIGINS="https://app.example.com")
+    headers = {**KEYED, "origin": "https://app.example.com"}
+    for method, named, status in (("GET", True, 200), ("GET", False, 200), ("HEAD", True, 200), ("PUT", True, 405)):
+        event = rest_event(method, "/agents/v1/models", **headers)
+        event["requestContext"] |= {"path": "/agents/v1/models", "domainName": "api.example.com"}
+        if named:  # as API Gateway has it
+            event["pathParameters"] = {"proxy": "v1/models"}
+        invocation = environment.api.invoke(event)
+        pairs = dict(invocation.pairs)
+        assert invocation.status == status
+        assert (invocation.body == b"") == (method == "HEAD")
+        assert pairs["x-request-id"] == invocation.request_id
+        assert pairs["access-control-allow-origin"] == "https://app.example.com"
+        assert pairs.get("allow") == ("GET, HEAD, OPTIONS" if status == 405 else None)
