@@ -8,17 +8,15 @@ import base64
 import binascii
 import json
 import zlib
-from collections.abc import Iterator, Sequence, Set
-from operator import attrgetter
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from openai.types import responses
-from pydantic import BaseModel, ValidationError
 from pydantic_core import to_json
 
 from handler.errors import InvalidRequest, UnsupportedParameter
 from handler.protocol import bounds
 from handler.protocol.bounds import InputBudget
+from handler.protocol.item_types import checked, named, refuse_unknown
 from handler.protocol.output import Item, new_id
 
 #: their models in openai.types.responses, each of which is imported when one is sent
@@ -131,7 +129,7 @@ def unpacked(item: Item, param: str, budget: InputBudget | None = None, level: i
 
 
 def _compaction(given: Item, param: str) -> Item:
-    return _checked(_ITEMS["compaction"], {**_DEFAULTS["compaction"], **given}, param, _OURS)
+    return checked(_ITEMS["compaction"], {**_DEFAULTS["compaction"], **given}, param, _OURS)
 
 
 def _unzipped(content: str, param: str, budget: InputBudget) -> bytes:
@@ -162,10 +160,10 @@ def _item(given: Any, param: str, budget: InputBudget) -> Item:
     if kind == "message":
         return _message(given, param, budget)
     if not isinstance(kind, str) or kind not in _ITEMS:
-        raise UnsupportedParameter(f"Items of type {_named(kind)} are not supported.", param=f"{param}.type")
+        raise UnsupportedParameter(f"Items of type {named(kind)} are not supported.", param=f"{param}.type")
     output = given.get("output")
     outline = {"output": ""} if isinstance(output, list) else {}
-    item = _checked(_ITEMS[kind], {**_DEFAULTS.get(kind, {}), **given, **outline}, param, _OURS)
+    item = checked(_ITEMS[kind], {**_DEFAULTS.get(kind, {}), **given, **outline}, param, _OURS)
     if isinstance(output, list):
         item["output"] = _parts(output, _HEARD, f"{param}.output", budget)
     if kind == "compaction":
@@ -189,7 +187,7 @@ def _message(given: Item, param: str, budget: InputBudget) -> Item:
             {**_DEFAULTS["output_text"], **part, "type": "output_text"} if "text" in part else part for part in parts
         ]
     outline = {"role": role, "content": "", "phase": given.get("phase")}
-    message = _checked("EasyInputMessage", outline, param)
+    message = checked("EasyInputMessage", outline, param)
     refuse_unknown(given, _MESSAGE | _OURS, param)
     return _kept(message, parts)
 
@@ -206,8 +204,8 @@ def _parts(given: list[Any], kinds: dict[str, str], param: str, budget: InputBud
 def _part(given: Any, kinds: dict[str, str], param: str) -> Item:
     kind = given.get("type") if isinstance(given, dict) else None
     if not isinstance(kind, str) or kind not in kinds:
-        raise UnsupportedParameter(f"Content of type {_named(kind)} is not supported here.", param=f"{param}.type")
-    part = _checked(kinds[kind], {**_DEFAULTS.get(kind, {}), **given}, param)
+        raise UnsupportedParameter(f"Content of type {named(kind)} is not supported here.", param=f"{param}.type")
+    part = checked(kinds[kind], {**_DEFAULTS.get(kind, {}), **given}, param)
     for name in ("file_id", "file_url"):
         if part.get(name) is not None:
             raise UnsupportedParameter(
@@ -229,41 +227,3 @@ def _fitting(item: Item, param: str) -> Item:
             param=param,
         )
     return item
-
-
-def _named(kind: Any) -> str:
-    """Return a type as it was sent, or the beginning of it."""
-    return repr(kind[:99] if isinstance(kind, str) else type(kind).__name__)
-
-
-def _checked(name: str, given: Item, param: str, ours: Set[str] = frozenset()) -> Item:
-    model: type[BaseModel] = attrgetter(name)(responses)
-    _bounded(given, param)
-    try:
-        checked = model.model_validate(given, strict=True)
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        raise InvalidRequest(first["msg"], param=f"{param}.{field}") from None
-    known = set(model.model_fields)
-    refuse_unknown(given, known | ours, param)
-    return {key: value for key, value in checked.model_dump(mode="json", exclude_none=True).items() if key in known}
-
-
-def refuse_unknown(given: Item, known: Set[str], param: str) -> None:
-    """Refuse a key that would be dropped; null says nothing, and clients send it for what they do not set."""
-    if unknown := sorted(key for key, value in given.items() if value is not None and key not in known):
-        found = f"{param}.{unknown[0]}"
-        raise UnsupportedParameter(f"Unsupported parameter: {found!r}.", param=found)
-
-
-def _bounded(given: Item, param: str) -> None:
-    """Refuse long lists, for each of whose entries a checker would keep errors, and long names."""
-    if len(given) > bounds.KEYS:
-        raise bounds.over(param, "fields", bounds.KEYS)
-    for name, value in given.items():
-        if isinstance(value, list | dict) and len(value) > bounds.PART_LISTS:
-            raise bounds.over(f"{param}.{name[:99]}", "entries", bounds.PART_LISTS)
-    for name in ("call_id", "name"):
-        if isinstance(given.get(name), str) and len(given[name]) > bounds.NAME:
-            raise bounds.over(f"{param}.{name}", "characters", bounds.NAME)

@@ -4,10 +4,9 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from pydantic_core import to_json
-
 from handler.errors import ConversationBusy, NotFound
 from handler.protocol.output import Item, new_id
+from handler.protocol.writable import as_json
 from handler.records.history import Place, Segment, Turn, check_history, forget, is_id, load_turns
 from handler.store import ABSENT, Conflict, Delete, Put, Store
 
@@ -62,7 +61,7 @@ class Conversation:
 
     def appended(self, turn: Turn) -> tuple[Put, Put]:
         """The changes that add a turn; then it is the next one's."""
-        items, size = self.items + len(turn.items), self.size + len(to_json([turn.items, turn.history]))
+        items, size = self.items + len(turn.items), self.size + len(as_json([turn.items, turn.history]))
         put = self._put(turns=self.turns + 1, items=items, size=size, **self._next())
         return turn.put(self.place, None), put
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from handler.errors import InvalidRequest, NotFound
 from handler.protocol import bounds
-from handler.protocol.items import refuse_unknown
+from handler.protocol.item_types import refuse_unknown
 from handler.protocol.output import Item, response_of
 from handler.records import Responses
 
