@@ -77,10 +77,10 @@ def check_structure(text: bytes, param: str | None = None) -> int:
     param: the field that holds the text; None: it is the whole body.
 
     Raises:
-        InvalidJSON: it is in another encoding than UTF-8, in which the count would be wrong.
+        InvalidJSON: the body is in another encoding than UTF-8, in which the count would be wrong.
         InvalidRequest: it is over VALUES or DEPTH.
     """
-    if b"\0" in text:
+    if param is None and b"\0" in text:
         raise InvalidJSON("The body is not JSON in UTF-8: it has a NUL byte.")
     if (most := len(text.translate(None, _ALL_ELSE))) <= DEPTH:
         return most

@@ -109,7 +109,7 @@ def unpacked(item: Item, param: str, budget: InputBudget | None = None, level: i
     if level > bounds.COMPACTIONS:
         raise bounds.over(param, "levels of compactions", bounds.COMPACTIONS)
     try:
-        held = json.loads(_unzipped(item["encrypted_content"], param, budget))
+        held = json.loads(_unzipped(item["encrypted_content"], param, budget).decode())
         summary, last = held["summary"], held["last"]
         if not isinstance(last, list):
             raise TypeError(last)

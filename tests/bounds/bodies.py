@@ -12,9 +12,9 @@ ASK = {"model": "agreement-desk", "input": "hi"}
 RESPONSES, ITEMS = "/v1/responses", "/v1/conversations"
 
 
-def packed(last: Any, summary: Any = "s") -> dict[str, Any]:
+def packed(last: Any, summary: Any = "s", encoding: str = "utf-8") -> dict[str, Any]:
     """A compaction as ours looks, of anything."""
-    text = json.dumps({"summary": summary, "last": last}).encode()
+    text = json.dumps({"summary": summary, "last": last}, ensure_ascii=encoding == "utf-8").encode(encoding)
     return {
         "type": "compaction",
         "encrypted_content": "v1." + base64.urlsafe_b64encode(zlib.compress(text, 9)).decode(),
@@ -138,6 +138,12 @@ OVER: dict[str, tuple[str, Any, str | None, str]] = {
     "half an emoji in a compaction": (
         RESPONSES,
         respond(packed([{"role": "user", "content": "\ud83d"}])),
+        "input[0].encrypted_content",
+        "not made by",
+    ),
+    "another encoding in a compaction": (
+        RESPONSES,
+        respond(packed(["∀"] + [[]] * 30_000, encoding="utf-16")),
         "input[0].encrypted_content",
         "not made by",
     ),

@@ -62,3 +62,7 @@ def test_another_encoding_cannot_hide_structure(encoding: str) -> None:
 def test_a_text_may_have_as_many_brackets_as_it_likes() -> None:
     text = json.dumps({"input": '[{,"\\' * 500_000}).encode()
     bounds.check_structure(text)
+
+
+def test_a_text_within_a_body_may_hold_any_character() -> None:
+    bounds.check_structure(b'{"a": "\0"}', "input[0].arguments")  # no JSON, but that is for others to say

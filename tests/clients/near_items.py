@@ -4,11 +4,14 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from handler.protocol.items import packed
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=9),
     lambda children: st.lists(children, max_size=3) | st.dictionaries(st.text(max_size=9), children, max_size=3),
     max_leaves=5,
 )
+PACKED = packed("They want a date.", [{"role": "user", "content": "Tuesday?"}])["encrypted_content"]
 TEXT = st.text(max_size=40) | st.sampled_from(
     ["Client Weber GmbH asks for a date.", "Which tasks are open?", "\0", " "]
 )
@@ -42,7 +45,10 @@ PARTS = st.one_of(
         {"type": st.just("input_image"), "image_url": mostly(st.just("data:image/png;base64,iVBORw0KGgo="))},
         {"detail": mostly(st.sampled_from(["low", "high", "auto"]))},
     ),
-    record({"type": st.just("input_file"), "file_data": mostly(TEXT)}, {"filename": mostly(TEXT)}),
+    record(
+        {"type": st.just("input_file"), "file_data": mostly(st.just("data:text/plain;base64,aGk="), TEXT)},
+        {"filename": mostly(TEXT)},
+    ),
 )
 CONTENT = mostly(TEXT | st.lists(PARTS, max_size=2))
 ROLE = mostly(st.sampled_from(["user", "assistant", "system", "developer"]))
@@ -68,9 +74,9 @@ ITEMS = st.one_of(
         {"type": st.just("reasoning")},
         {"id": TEXT, "summary": mostly(st.just([{"type": "summary_text", "text": "So."}])), "agent": JSON},
     ),
-    record({"type": st.just("compaction"), "encrypted_content": mostly(TEXT)}),
-    record({"type": mostly(st.sampled_from(["item_reference", "web_search_call"])), "id": TEXT}),
+    record({"type": st.just("compaction"), "encrypted_content": mostly(st.just(PACKED), TEXT)}),
 )
+WRONG_ITEMS = record({"type": mostly(st.sampled_from(["item_reference", "web_search_call"])), "id": TEXT})
 TOOLS = record(
     {"type": mostly(st.just("function")), "name": mostly(st.sampled_from(["get_weather", "get_time"]))},
     {
@@ -85,10 +91,22 @@ FORMATS = st.one_of(
 )
 
 
+def answered(items: list[Any]) -> list[Any]:
+    """The items with an output behind each call."""
+    return [each for item in items for each in (item, *_output(item))]
+
+
+def _output(item: Any) -> list[Any]:
+    if not isinstance(item, dict) or item.get("type") != "function_call":
+        return []
+    return [{"type": "function_call_output", "call_id": item["call_id"], "output": "fine"}]
+
+
 def requests_of_responses(model: str) -> st.SearchStrategy[dict[str, Any]]:
     """Bodies of POST /v1/responses."""
+    items = st.lists(mostly(ITEMS, WRONG_ITEMS), min_size=1, max_size=3).map(answered)
     return record(
-        {"model": st.just(model), "input": mostly(TEXT) | st.lists(ITEMS, min_size=1, max_size=3)},
+        {"model": st.just(model), "input": mostly(TEXT) | items},
         {
             "stream": st.booleans(),
             "store": mostly(st.booleans()),
