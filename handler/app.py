@@ -24,9 +24,10 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 class App(FastAPI):
-    """FastAPI with one middleware around everything, its own answer to a defect too. origins: whose pages may call."""
+    """FastAPI with one middleware around everything, its own answer to a defect too. See EveryAnswer."""
 
     origins: tuple[str, ...] = ()
+    finds_base_path = True
 
     def build_middleware_stack(self) -> ASGIApp:
         """Called once, before the first request."""
@@ -38,7 +39,7 @@ class App(FastAPI):
 
     def in_every_answer(self, app: ASGIApp) -> ASGIApp:
         """Give what an ASGI app answers the headers that every answer has."""
-        return EveryAnswer(app, self.router.routes, self.origins)
+        return EveryAnswer(app, self.router.routes, self.origins, finds_base_path=self.finds_base_path)
 
 
 def create_app() -> App:
@@ -55,7 +56,7 @@ def create_app() -> App:
         **docs,
     )
     app.state.runs, settings = runs, get_settings()
-    app.origins = settings.cors_origins
+    app.origins, app.finds_base_path = settings.cors_origins, settings.auth != "iam"
     _guard(app, settings)
     error_answers.install(app)
     return app

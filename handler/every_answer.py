@@ -25,13 +25,17 @@ class EveryAnswer:
     and lets pages of `origins` read every answer; and gives each answer the request id that the log has.
     """
 
-    def __init__(self, app: ASGIApp, routes: Sequence[BaseRoute], origins: Collection[str]) -> None:
-        self._app, self._routes, self._origins = app, routes, origins
+    def __init__(
+        self, app: ASGIApp, routes: Sequence[BaseRoute], origins: Collection[str] = (), *, finds_base_path: bool = True
+    ) -> None:
+        self._app, self._routes, self._origins, self._finds_base_path = app, routes, origins, finds_base_path
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
-        scope, headers = _behind_base_path(scope, self._routes), Headers(scope=scope)
+        headers = Headers(scope=scope)
+        if self._finds_base_path:
+            scope = _behind_base_path(scope, self._routes)
         send = partial(self._send, send, headers.get("origin"))
         if self._origins and scope["method"] == "OPTIONS" and "access-control-request-method" in headers:
             return await self._preflight(scope, headers)(scope, receive, send)
@@ -71,7 +75,8 @@ def _behind_base_path(scope: Scope, routes: Sequence[BaseRoute]) -> Scope:
     """Return the scope with the base path of a custom domain as `root_path`, where the event does not name it.
 
     An HTTP API's route $default says nothing of it. So what stands before the first path that the app has is it; a
-    path that the app has as it is, is taken as it is.
+    path that the app has as it is, is taken as it is. (Not where the gateway decides by the path who may call: it has
+    decided about the path as it was sent.)
     """
     context = (scope.get("aws.event") or {}).get("requestContext") or {}
     domain = context.get("domainName")

@@ -342,3 +342,15 @@ def test_only_a_domain_of_ones_own_has_a_base_path(service: Service) -> None:
     for make in EVENTS:
         answer = service.handler(make("GET", "/agents/v1/models", **HEADERS), Context())
         assert answer["statusCode"] == 404
+
+
+@pytest.mark.parametrize("found", [True, False])
+def test_where_the_gateway_decides_by_the_path_it_is_not_guessed(start: Callable[..., Service], found: bool) -> None:
+    """A policy that denies `/v1/models` to somebody would not deny `/x/v1/models`. What the event names is found."""
+    service = start(AUTH="iam", AWS_LAMBDA_FUNCTION_NAME="api")
+    event = own(rest_event("GET", "/x/v1/models"))
+    event["requestContext"]["identity"] |= {"userArn": "arn:aws:iam::123456789012:user/alice"}
+    if found:
+        event["pathParameters"] = {"proxy": "v1/models"}
+    event["requestContext"]["path"] = "/x/v1/models"
+    assert service.handler(event, Context())["statusCode"] == (200 if found else 404)
