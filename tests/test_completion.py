@@ -109,6 +109,7 @@ BAD = [
     ('{"message": "\\ud800"}', 422, "invalid_request", "message"),
     ({"message": "x", "thread_id": "a/b"}, 422, "invalid_request", "thread_id"),
     ({"message": "x", "mesage": "y"}, 422, "invalid_request", "mesage"),
+    ({"message": "x", **{f"k{number}": 1 for number in range(100)}}, 422, "invalid_request", "100 parameters"),
     ({"message": "x", "agent": ["y"]}, 422, "invalid_request", "agent"),
     ({"message": "x", "agency": "nobody"}, 404, "not_found", "nobody"),
     ({"message": "x", "agent": "Nobody"}, 404, "not_found", "Nobody"),

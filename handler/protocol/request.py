@@ -66,6 +66,8 @@ class Body(BaseModel):
         for name, value in given.items():
             if isinstance(value, dict) and len(value) > bounds.KEYS:
                 raise bounds.over(name, "entries", bounds.KEYS)
+            if name == "tools" and isinstance(value, list) and len(value) > bounds.TOOLS:
+                raise bounds.over(name, "tools", bounds.TOOLS)
         try:
             text = to_json(given, inf_nan_mode="constants")
         except PydanticSerializationError:
@@ -148,10 +150,7 @@ class CreateResponse(CompactRequest):
     @cached_property
     def functions(self) -> "list[FunctionTool]":
         """The declared tools; other kinds than functions are refused, and what would become too much of them."""
-        tools = self.tools or []
-        if len(tools) > bounds.TOOLS:
-            raise bounds.over("tools", "tools", bounds.TOOLS)
-        functions = [_function(tool, f"tools[{number}]") for number, tool in enumerate(tools)]
+        functions = [_function(tool, f"tools[{number}]") for number, tool in enumerate(self.tools or [])]
         schemas = [
             (tool.parameters, bool(tool.strict), f"tools[{number}].parameters") for number, tool in enumerate(functions)
         ]

@@ -3,10 +3,11 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Response
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from handler import catalogue
 from handler.error_answers import RESPONSES
+from handler.protocol import bounds
 from handler.protocol.items import text_of
 from handler.protocol.output import new_id
 from handler.protocol.request import CreateResponse
@@ -41,6 +42,13 @@ class Completion(BaseModel):
     agency: Text | None = None
     agent: Text | None = None
     thread_id: ThreadId | None = Field(None, description="continues (or starts) a conversation under this name")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_few_keys(cls, given: Any) -> Any:
+        if isinstance(given, dict) and len(given) > bounds.KEYS:  # each would be an error of its own
+            raise ValueError(f"there are more than {bounds.KEYS} parameters")
+        return given
 
 
 class Usage(BaseModel):

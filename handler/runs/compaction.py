@@ -1,5 +1,6 @@
 """POST /v1/responses/compact: a long conversation as one item."""
 
+import asyncio
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -31,14 +32,15 @@ async def compacted(model: Model, items: Sequence[Item], instructions: str | Non
     """
     if not items:
         raise InvalidRequest("There is nothing to compact: send 'input' or 'previous_response_id'.", param="input")
-    older, last = _parted([item for item in _flat(items) if item["type"] != "reasoning"])
+    older, last = await asyncio.to_thread(_parted, items)  # which packs and unpacks what may be megabytes
     meter = Meter()
     summary = await _summary(model, older, instructions, meter) if older else "Nothing was said before."
+    compaction = await asyncio.to_thread(packed, summary, last)
     return {
         "id": new_id("resp"),
         "object": "response.compaction",
         "created_at": int(time.time()),
-        "output": [packed(summary, last)],
+        "output": [compaction],
         "usage": usage(meter),
     }
 
@@ -48,8 +50,9 @@ def _flat(items: Sequence[Item]) -> list[Item]:
     return [each for item in items for each in (unpacked(item, "input") if item["type"] == "compaction" else [item])]
 
 
-def _parted(items: list[Item]) -> tuple[list[Item], list[Item]]:
+def _parted(given: Sequence[Item]) -> tuple[list[Item], list[Item]]:
     """Return what is summarised, and what is kept word for word: less than usual where that could not be sent again."""
+    items = [item for item in _flat(given) if item["type"] != "reasoning"]
     asked = [number for number, item in enumerate(items) if item.get("role") == "user"]
     starts = [asked[-_LAST] if len(asked) >= _LAST else 0, *asked[-_LAST + 1 :], len(items)]
     return next((items[:start], items[start:]) for start in starts if _can_be_sent(items[start:]))

@@ -163,6 +163,7 @@ OVER: dict[str, tuple[str, Any, str | None, str]] = {
     "references": (RESPONSES, respond(*map(reference, range(101))), "input", "100"),
     "many references": (RESPONSES, respond(*[reference(1)] * 2_000), "input", "2,000 items"),
     "tools": (RESPONSES, {**ASK, "tools": [function(number) for number in range(129)]}, "tools", "128 tools"),
+    "tools of nothing": (RESPONSES, {**ASK, "tools": [[]] * MANY}, "tools", "128 tools"),
     "a tool's name": (RESPONSES, {**ASK, "tools": [function(name="é" * 800_000)]}, "tools[0].name", "64"),
     "a tool's schema": (
         RESPONSES,
