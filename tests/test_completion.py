@@ -158,13 +158,21 @@ def test_the_listing_names_and_never_tells(service: Service) -> None:
 SECRET = "sk-live-1234 organisation org-77"
 
 
-@pytest.mark.parametrize("status", [401, 429, 500, 0])
-def test_a_model_that_fails_is_a_502_without_its_text(start: Start, status: int) -> None:
+@pytest.mark.parametrize(
+    ("status", "answered"),
+    [
+        (401, (502, "model_unauthorized")),
+        (429, (429, "rate_limited")),
+        (500, (502, "upstream_failed")),
+        (0, (502, "upstream_failed")),
+    ],
+)
+def test_a_model_that_fails_is_told_without_its_text(start: Start, status: int, answered: tuple[int, str]) -> None:
     body = json.dumps({"error": {"message": SECRET, "type": "x"}})
     with ModelServer(lambda request: Failure(status, body)) as server:
         service = start(OPENAI_API_KEY="k", OPENAI_BASE_URL=server.base_url)
         got, answer = service.ask()
-    assert (got, answer["error"]["type"]) == (502, "upstream_failed")
+    assert (got, answer["error"]["type"]) == answered
     assert "sk-live" not in json.dumps(answer)
     assert "org-77" not in json.dumps(answer)
 
