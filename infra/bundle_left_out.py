@@ -46,7 +46,7 @@ ASKED_FOR = {  # in the code of agents/: the packages that stay then
 FILES = {
     "**/.*": "files of tools, and never a .env",
     "**/.agents/**": "for coding assistants",
-    "*.dist-info/RECORD": "pip's list of files; names, versions, entry points and licences stay",
+    "*.dist-info/RECORD": "pip's list of files; names at the top, versions, entry points and licences stay",
     "*.dist-info/sboms/**": "for auditors of the wheel",
     "*.dist-info/WHEEL": "for installers",
     "*.dist-info/INSTALLER": "the same",
@@ -183,9 +183,18 @@ def _needed_by(block: str) -> set[str]:
     return set(re.findall(r"^ +# +(?:via +)?(\S+)$", block, re.M)) - {"via"}
 
 
+def _name_tops(bundle: Path) -> None:
+    """Write what each package has put at the top, where the agents' code lies too: the RECORD that says it goes."""
+    for record in bundle.glob("*.dist-info/RECORD"):
+        paths = [line.partition(",")[0] for line in record.read_text().splitlines()]
+        tops = {re.split(r"[/.]", path, maxsplit=1)[0] for path in paths}
+        record.with_name("top_level.txt").write_text("\n".join(sorted(filter(str.isidentifier, tops))))
+
+
 def remove_files(bundle: Path, code: str) -> None:
     """What FILES lists. code: all of agents/, for the services in `client("...")` and `resource("...")` too."""
     asked = set(re.findall(r"""\b(?:client|resource)\(\s*["']([a-z0-9-]+)["']""", code))
+    _name_tops(bundle)
     patterns = [*_kept(code), *(f"boto*/data/{service}/**" for service in SERVICES | asked)]
     kept = {path for pattern in patterns for path in bundle.glob(pattern)}
     for path in {path for pattern in FILES for path in bundle.glob(pattern)} - kept:

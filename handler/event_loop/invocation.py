@@ -78,9 +78,10 @@ class Invocation:
 
         return carried
 
-    def refuse(self, call: str, awaitable: object = None) -> InvocationOver:
-        """Return what `call` is to raise in code that has outlived this invocation."""
-        discard(awaitable)
+    def refuse(self, call: str, *given: object) -> InvocationOver:
+        """Return what `call` is to raise in code that has outlived this invocation; close what it was given."""
+        for each in given:
+            discard(each)
         return InvocationOver(f"{call} at {here()}, whose invocation is over: nothing of it may run into the next")
 
 

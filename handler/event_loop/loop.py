@@ -14,7 +14,7 @@ from typing import Any
 
 import nest_asyncio
 
-from .invocation import Invocation, current, discard, working_for
+from .invocation import Invocation, current, working_for
 from .ledger import InvocationOver, Ledger
 from .places import code_of, described, here, is_library_file, is_standard_file
 
@@ -91,9 +91,7 @@ class SharedLoop(Reentrant):
         owner = working_for()
         if owner is not None and owner.over and threading.current_thread() is not self.home:
             if not _answers(callback, args):
-                for argument in args:
-                    discard(argument)
-                raise owner.refuse("call_soon_threadsafe()")
+                raise owner.refuse("call_soon_threadsafe()", *args)
             context = Context()  # somebody else waits for it: a connection's thread answers
         elif context is None and owner is not current.get():  # a thread that serves several invocations
             context = copy_context()

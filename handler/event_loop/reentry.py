@@ -31,6 +31,12 @@ Mode = Literal["patch", "strict"]
 _LOOP: Any = asyncio.SelectorEventLoop
 _AWAIT = "`await` on the coroutine, in an `async def`"
 _DEEPEST = 300  # nested runs; asyncio's own machinery must never be what meets the recursion limit
+_LIBRARIES: tuple[tuple[str, str, str, str, Callable[..., Awaitable[Any]]], ...] = (
+    ("asyncio", "Runner", "run", "asyncio.Runner.run()", lambda runner, coro, **_: coro),
+    ("anyio", "", "run", "anyio.run()", lambda func, *args, **_: func(*args)),
+    ("asgiref.sync", "AsyncToSync", "__call__", "async_to_sync()", lambda to_sync, *a, **k: to_sync.awaitable(*a, **k)),
+    ("agents.run", "AgentRunner", "run_sync", "Runner.run_sync()", lambda runner, *a, **k: runner.run(*a, **k)),
+)
 _REFUSALS = 3  # after which a thread that comes again and again is made to wait
 
 
@@ -45,7 +51,6 @@ class Reentry:
         self._refusals: dict[int, int] = {}
         self._table: Table = {
             (asyncio, "run_coroutine_threadsafe"): self.run_threadsafe,
-            (asyncio.Runner, "run"): lambda runner, coro, *, context=None: self.run_in(runner, coro, context=context),
             (_LOOP, "run_until_complete"): lambda loop, future: self.run_second(loop, future),
             (_LOOP, "run_forever"): lambda loop: self.run_forever(loop),
             (threading.Thread, "start"): lambda thread: self.start_thread(thread),
@@ -55,14 +60,23 @@ class Reentry:
 
     def table(self) -> Table:
         """Return what stands in whose place; that of libraries as they are imported."""
-        anyio, sdk, asgiref = (sys.modules.get(name) for name in ("anyio", "agents.run", "asgiref.sync"))
-        if anyio and (anyio, "run") not in self._table:
-            self._table[anyio, "run"] = self.run_anyio
-        if sdk and (sdk.AgentRunner, "run_sync") not in self._table:
-            self._table[sdk.AgentRunner, "run_sync"] = lambda *args, **options: self.run_sync(*args, **options)
-        if asgiref and (asgiref.AsyncToSync, "__call__") not in self._table:
-            self._table[asgiref.AsyncToSync, "__call__"] = lambda *args, **options: self.run_asgiref(*args, **options)
+        for module, owner, name, call, awaitable in _LIBRARIES:
+            where = sys.modules.get(module)
+            where = getattr(where, owner) if where is not None and owner else where
+            if where is not None and (where, name) not in self._table:
+                self._table[where, name] = self._way_in(where, name, call, awaitable)
         return self._table
+
+    def _way_in(self, owner: Any, name: str, call: str, awaitable: Callable[..., Awaitable[Any]]) -> Callable[..., Any]:
+        """A function that runs a loop of its own: on our loop's thread it would refuse by itself, and be hidden."""
+
+        def run(*args: Any, **options: Any) -> Any:
+            if self.loop.is_here:
+                return self._nested(call, awaitable(*args, **options))
+            self._refuse_late(call, *args)
+            return originals[owner, name](*args, **options)
+
+        return run
 
     # -- the ways in
 
@@ -79,31 +93,6 @@ class Reentry:
         if running is None and loop_factory is None and self.loop.is_running():
             return self._run_in_worker(main)
         return stdlib_run(main, debug=debug, loop_factory=loop_factory)
-
-    def run_in(self, runner: asyncio.Runner, coro: Coroutine[Any, Any, Any], *, context: Any = None) -> Any:
-        """asyncio.Runner.run: a runner has a loop of its own, which must not start on our loop's thread."""
-        if self.loop.is_here:
-            return self._nested("asyncio.Runner.run()", coro)
-        self._refuse_late("asyncio.Runner.run()", coro)
-        return originals[asyncio.Runner, "run"](runner, coro, context=context)
-
-    def run_anyio(self, func: Callable[..., Awaitable[Any]], *args: Any, **options: Any) -> Any:
-        """anyio.run: on our loop's thread it would refuse by itself, and be hidden."""
-        if self.loop.is_here:
-            return self._nested("anyio.run()", func(*args))
-        return originals[sys.modules["anyio"], "run"](func, *args, **options)
-
-    def run_sync(self, runner: Any, agent: Any, message: Any, **options: Any) -> Any:
-        """Runner.run_sync of the Agents SDK: likewise."""
-        if self.loop.is_here:
-            return self._nested("Runner.run_sync()", runner.run(agent, message, **options))
-        return originals[type(runner), "run_sync"](runner, agent, message, **options)
-
-    def run_asgiref(self, function: Any, *args: Any, **named: Any) -> Any:
-        """asgiref's async_to_sync: likewise."""
-        if self.loop.is_here:
-            return self._nested("async_to_sync()", function.awaitable(*args, **named))
-        return originals[sys.modules["asgiref.sync"].AsyncToSync, "__call__"](function, *args, **named)
 
     def enter(self, future: Awaitable[Any]) -> Any:
         """loop.run_until_complete of our loop."""
@@ -283,7 +272,7 @@ class Reentry:
                 return
             self.watchdog.nudge(future)
 
-    def _refuse_late(self, call: str, awaitable: object = None) -> None:
+    def _refuse_late(self, call: str, *given: object) -> None:
         """Refuse code that has outlived its invocation, in another thread or on another loop.
 
         Raises:
@@ -296,7 +285,7 @@ class Reentry:
         self._refusals[thread] = self._refusals.get(thread, 0) + 1
         if self._refusals[thread] > _REFUSALS and threading.current_thread() is not self.loop.home:
             time.sleep(1)
-        raise invocation.refuse(call, awaitable)
+        raise invocation.refuse(call, *given)
 
 
 async def _within(invocation: Invocation | None, awaitable: Awaitable[Any]) -> Any:

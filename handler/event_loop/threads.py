@@ -18,7 +18,7 @@ from .places import code_of, here
 
 # A pool's thread serves many invocations: what belongs to one is the job that it was given.
 _ANYIO = "anyio._backends._asyncio"
-_POOLS = (_ANYIO, "concurrent.futures.thread", "concurrent.futures.process")
+_POOLS = (_ANYIO, "concurrent.futures.thread", "concurrent.futures.process", "multiprocessing.queues")
 _OF_A_POOL = ("apply_async", "map", "map_async", "starmap", "starmap_async", "imap", "imap_unordered")
 _table: Table = {}
 

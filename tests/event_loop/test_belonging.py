@@ -16,6 +16,7 @@ from typing import Any
 
 import anyio
 import pytest
+from asgiref.sync import async_to_sync
 
 from handler.event_loop import EventLoopError, InvocationOver, Ledger
 
@@ -400,6 +401,25 @@ def test_a_result_is_waited_for_in_a_worker_while_the_loops_thread_waits_for_it(
     environment = make(endpoint=endpoint)
     assert environment.get("endpoint", seconds=5) == (200, ["done", "done"])
     assert environment.ledger.thread_waits.total() >= 1
+
+
+def test_asgirefs_async_to_sync_is_a_way_in_like_any_other(make: Make, mode: str) -> None:
+    async def work() -> str:
+        return await asyncio.sleep(0.001, "done")
+
+    async def endpoint() -> str:
+        return async_to_sync(work)()
+
+    async def in_a_worker() -> str:
+        return await asyncio.to_thread(async_to_sync(work))
+
+    environment = make(endpoint=endpoint, worker=in_a_worker)
+    status, body = environment.get("endpoint")
+    if mode == "patch":
+        assert (status, body, environment.ledger.nested_entries) == (200, "done", 1)
+    else:
+        assert body["error"]["message"].startswith("async_to_sync() at tests/event_loop/test_belonging.py:")
+    assert environment.get("worker") == (200, "done")
 
 
 def test_a_loop_that_catches_everything_does_not_outlive_the_deadline(make: Make) -> None:

@@ -10,6 +10,7 @@ from zipfile import ZipFile
 
 import pytest
 
+from handler.event_loop.places import is_library_file
 from infra import bundle, bundle_bytecode, bundle_left_out, bundle_sources
 from infra.bundle import ROOT, BundleError
 
@@ -58,6 +59,13 @@ def test_in_the_bundle_agents_means_the_sdk(folder: Path) -> None:
     for name in ("agencies.py", "agreement_desk/agency.py", "handler/api.py"):
         assert (folder / name).read_bytes() == (ROOT / bundle_sources.files()[Path(name)]).read_bytes()
     assert (folder / "agreement_desk" / "planfix_agent" / "instructions.md").exists()
+
+
+def test_in_the_bundle_packages_are_told_from_the_users_code(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(folder))
+    packages = ("openai/__init__.py", "agents/run.py", "agency_swarm/agency/core.py", "typing_extensions.py")
+    users = ("agencies.py", "agreement_desk/agency.py", "handler/api.py")
+    assert [is_library_file(str(folder / name)) for name in (*packages, *users)] == [True] * 4 + [False] * 3
 
 
 def test_nothing_secret_or_foreign_is_in_the_bundle(folder: Path) -> None:
