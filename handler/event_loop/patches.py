@@ -75,6 +75,7 @@ def uninstall() -> None:
     global _installed
     for (owner, name), original in originals.items():
         setattr(owner, name, original)
+    originals.clear()
     runners.run.__code__ = stdlib_run.__code__
     if _installed is not None:
         asyncio.set_event_loop_policy(None)
