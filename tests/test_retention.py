@@ -41,7 +41,11 @@ class Row(NamedTuple):
     days: float | None
 
 
-@pytest.fixture(params=["sqlite", "dynamodb"])
+on_both = pytest.mark.parametrize("store", ["sqlite", "dynamodb"], indirect=True)
+on_sqlite = pytest.mark.parametrize("store", ["sqlite"], indirect=True)
+
+
+@pytest.fixture
 def store(
     request: pytest.FixtureRequest, tmp_path: Path, clean_environment: pytest.MonkeyPatch
 ) -> Iterator[tuple[str, Callable[[], list[tuple[str, int | None]]]]]:
@@ -121,6 +125,7 @@ def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     return move
 
 
+@on_both
 def test_each_row_is_kept_as_long_as_it_is_promised(kept: Kept) -> None:
     met = set()
     for row in kept.rows():
@@ -135,6 +140,7 @@ def test_each_row_is_kept_as_long_as_it_is_promised(kept: Kept) -> None:
     assert met | {r"part/[^/]+ \d+"} == set(PROMISES)
 
 
+@on_both
 def test_a_response_is_there_for_thirty_days_and_not_longer(kept: Kept, later: Callable[[float], None]) -> None:
     paths = [
         f"/v1/responses/{kept.response}",
@@ -154,6 +160,7 @@ def test_a_response_is_there_for_thirty_days_and_not_longer(kept: Kept, later: C
     assert kept.service.post("/v1/responses", follow_up)[0] == 404
 
 
+@on_sqlite
 def test_a_conversation_is_there_until_it_is_deleted(kept: Kept, later: Callable[[float], None]) -> None:
     path = f"/v1/conversations/{kept.conversation}"
     later(10 * 365)
@@ -170,12 +177,14 @@ def test_a_conversation_is_there_until_it_is_deleted(kept: Kept, later: Callable
     assert not [row for row in kept.rows() if f"/conversation/{kept.conversation} " in row.name]
 
 
+@on_sqlite
 def test_a_deleted_response_leaves_nothing(kept: Kept) -> None:
     for name in (kept.response, kept.streamed, kept.long):
         assert kept.service.delete(f"/v1/responses/{name}")[0] == 200
         assert not [row for row in kept.rows() if f"/response/{name} " in row.name]
 
 
+@on_sqlite
 def test_an_idempotency_key_is_taken_for_a_day(kept: Kept, later: Callable[[float], None]) -> None:
     def again() -> str:
         return str(kept.service.post("/v1/responses", ASK, **{"idempotency-key": "k"})[1]["id"])
@@ -186,6 +195,7 @@ def test_an_idempotency_key_is_taken_for_a_day(kept: Kept, later: Callable[[floa
     assert again() != kept.response
 
 
+@on_sqlite
 def test_a_run_that_waits_for_longer_than_anything_is_kept_is_not_forgotten(
     kept: Kept, later: Callable[[float], None]
 ) -> None:

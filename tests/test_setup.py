@@ -118,19 +118,15 @@ def test_without_python_it_says_what_to_install(setup: Callable[..., subprocess.
     assert "WSL" in done.stderr
 
 
-@pytest.mark.parametrize("right", [True, False])
-def test_uv_is_installed_by_its_hash(
-    setup: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path, right: bool
-) -> None:
+def test_uv_is_installed_by_its_hash(setup: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path) -> None:
     """Where a machine has none: by pip, from a registry that may have been given another one."""
     wheel = _wheel(tmp_path / "registry")
-    digest = hashlib.sha256(wheel.read_bytes()).hexdigest() if right else "0" * 64
-    (tmp_path / "requirements-uv.txt").write_text(f"uv==0.0.1 --hash=sha256:{digest}\n")
+    (tmp_path / "requirements-uv.txt").write_text(f"uv==0.0.1 --hash=sha256:{'0' * 64}\n")
     done = setup(uv=False, PIP_NO_INDEX="1", PIP_FIND_LINKS=str(wheel.parent))
-    assert (tmp_path / ".venv" / "bin" / "uv").exists() == right
-    assert (done.returncode == 0) == right, done.stderr
-    assert ("DO NOT MATCH THE HASHES" in done.stderr) != right
-    assert (tmp_path / ".venv" / ".unfinished").exists() != right
+    assert done.returncode != 0
+    assert f"Got        {hashlib.sha256(wheel.read_bytes()).hexdigest()}" in done.stderr  # the right one would do
+    assert not (tmp_path / ".venv" / "bin" / "uv").exists()
+    assert (tmp_path / ".venv" / ".unfinished").exists()
 
 
 def _wheel(folder: Path) -> Path:

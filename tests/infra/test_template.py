@@ -507,6 +507,11 @@ def test_two_environments_live_in_one_account(dev: Assembly, production: Assembl
     assert board["DashboardName"] != other["DashboardName"]
 
 
+def test_the_assembly_names_no_program_to_run(dev: Assembly) -> None:
+    """The job that deploys would refuse it."""
+    assert not [path.name for path in dev.folder.rglob("*.json") if '"executable"' in path.read_text()]
+
+
 def test_what_users_and_scripts_rely_on_keeps_its_name(dev: Assembly) -> None:
     assert set(FUNCTIONS) <= dev.service.keys()
     assert {"Url", "FirstKey", "ModelKey"} <= dev.outputs().keys()
