@@ -131,13 +131,14 @@ def _count(schema: Any, root: Any, left: int, param: str) -> int:
 
 
 def _definition(root: Any, reference: str, param: str) -> dict[str, Any]:
-    hash_, _, path = reference.partition("/")
-    place, _, name = path.partition("/")
-    found = root.get(place) if place in ("$defs", "definitions") and isinstance(root, dict) else None
-    definition = found.get(name) if isinstance(found, dict) else None
-    if hash_ != "#" or not isinstance(definition, dict):
-        raise InvalidRequest(f"There is no definition {reference[:99]!r}.", param=param)
-    return definition
+    """Return what the SDK puts in place of a reference: for those that are as usual, it is known beforehand."""
+    match reference.split("/"):
+        case ["#", "$defs" | "definitions" as place, name] if isinstance(root, dict):
+            definitions = root.get(place)
+            definition = definitions.get(name) if isinstance(definitions, dict) else None
+            if isinstance(definition, dict):
+                return definition
+    raise InvalidRequest(f"There is no definition {reference[:99]!r}.", param=param)
 
 
 def size(value: Any) -> int:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from handler.errors import InvalidRequest
 from handler.protocol import bounds
 
-NAMES = st.sampled_from(["a", "b", "c", "d"])
+NAMES = st.sampled_from(["a", "b", "", "a/b", "properties"])
 REF = NAMES.map(lambda name: f"#/$defs/{name}") | st.sampled_from(
     [
         "#",
@@ -20,8 +20,11 @@ REF = NAMES.map(lambda name: f"#/$defs/{name}") | st.sampled_from(
         "#/properties/a",
         "#/properties/a/properties/b",
         "#/$defs/a/properties/a",
+        "#/$defs/a/b",
         "x",
         "#/$defs/z",
+        "#/$defs",
+        "#/$defs/",
     ]
 )
 SCHEMA = st.recursive(
@@ -124,9 +127,19 @@ RECURSIVE = {"$ref": "#/$defs/a", "description": "x"}
         laughing(lambda name: {"allOf": [{"$ref": name}]}, 30),
         laughing(lambda name: {"allOf": [{"allOf": [{"$ref": name}]}]}, 30),
         laughing(lambda name: {"$ref": name.replace("/d", "/c")}, 30),
+        {
+            "type": "object",
+            "properties": {"p": {"$ref": "#/$defs", "description": "x"}},
+            "$defs": {"": {}, "properties": {"p": {"$ref": "#/$defs", "description": "x"}}},
+        },
+        {
+            "type": "object",
+            "properties": {"p": {"$ref": "#/$defs/a/b", "description": "x"}},
+            "$defs": {"a/b": {}, "a": {"b": {"properties": {"p": {"$ref": "#/$defs/a/b", "description": "x"}}}}},
+        },
         {"type": "object", "properties": {f"p{n}": {"type": "string"} for n in range(bounds.SCHEMA_VALUES)}},
     ],
-    ids=range(10),
+    ids=range(12),
 )
 def test_a_schema_that_grows_is_refused(schema: Any) -> None:
     with pytest.raises(InvalidRequest) as refused:
