@@ -1,9 +1,10 @@
 """What a run uses of its models and tools, and how much it may."""
 
 import math
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 from agents import ModelSettings, Usage
 from openai.types.responses import ResponseUsage
@@ -21,7 +22,10 @@ class OutputTokenLimit(RunLimit):
 
 @dataclass
 class Meter:
-    """What one run used, over all its agents. A call that failed counts as a call."""
+    """What one run used, over all its agents and attempts. A call that failed counts as a call.
+
+    Answers that an earlier attempt has paid for belong to the run, but `paid` does not count them again.
+    """
 
     model_calls: int = 0
     input_tokens: int = 0
@@ -38,6 +42,9 @@ class Meter:
     most_output_tokens = math.inf
     most_tool_calls = math.inf
     cap: int | None = None  # as most_output_tokens, but told to the provider too: the client asked for it
+
+    def __post_init__(self) -> None:
+        self._replayed: Counter[str] = Counter()
 
     def begin_call(self, settings: ModelSettings) -> ModelSettings:
         """Count a call before it is made; returns the settings to make it with.
@@ -68,6 +75,25 @@ class Meter:
         """Count a call of a tool before it is made; False: the client allowed no more."""
         self.tool_calls += 1
         return self.tool_calls <= self.most_tool_calls
+
+    def replay(self, usage: Usage | ResponseUsage | None) -> None:
+        """Count the usage of an answer that an earlier attempt has paid for; its call is counted already."""
+        before = self.counts()
+        self.add(usage)
+        self._replayed.update({name: value - before[name] for name, value in self.counts().items()})
+        self._replayed["model_calls"] += 1
+
+    def replay_tool_call(self) -> None:
+        """Note that a tool call, which is counted already, had finished in an earlier attempt."""
+        self._replayed["tool_calls"] += 1
+
+    def counts(self) -> dict[str, int]:
+        """Return what was counted, by name."""
+        return {name: value for name, value in asdict(self).items() if name != "cap"}
+
+    def paid(self) -> dict[str, int]:
+        """Return what this attempt has used by itself, by name."""
+        return {name: value - self._replayed[name] for name, value in self.counts().items()}
 
     def add(self, usage: Usage | ResponseUsage | None) -> None:
         """None: the server does not say."""

@@ -71,7 +71,7 @@ class MeteredModel(WrappedModel):
             with meter.failures():
                 with provider_failures():
                     answered = heard.known or await self._asked(heard, question, *args, **kwargs)
-                meter.add(answered.response.usage)
+                (meter.replay if heard.known else meter.add)(answered.response.usage)
                 self._check(answered)
             response = self._usable(await heard.answer(answered)).response
         if unsaved is not None:
@@ -160,7 +160,7 @@ class MeteredModel(WrappedModel):
                 if heard.known is None:
                     events = self._live(heard, question, *args, **kwargs)
                 else:
-                    self.run.meter.add(heard.known.response.usage)
+                    self.run.meter.replay(heard.known.response.usage)
                     events = _replayed(self._usable(await heard.answer(heard.known)))
                 async with aclosing(events):
                     async for event in events:

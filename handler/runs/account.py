@@ -1,6 +1,5 @@
 """What a run has cost, for its client and for the log."""
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -9,7 +8,7 @@ if TYPE_CHECKING:
 
 
 def usage(meter: "Meter") -> dict[str, Any]:
-    """Of every model call of every agent."""
+    """Of every model call of every agent in every attempt, each counted once."""
     return {
         "model_calls": meter.model_calls,
         "input_tokens": meter.input_tokens,
@@ -21,9 +20,12 @@ def usage(meter: "Meter") -> dict[str, Any]:
 
 
 def facts(run: "Run", took: float) -> dict[str, Any]:
-    """For the log line and the metrics; took: seconds."""
+    """For the log line and the metrics: what this attempt paid for, so that those of all attempts add up.
+
+    took: seconds.
+    """
     told: dict[str, Any] = {"response_id": run.response["id"], "run_duration_ms": round(1000 * took, 1)}
-    told |= asdict(run.meter)
+    told |= run.meter.paid()
     if run.keeping:
         lease = run.keeping.lease
         told |= {"attempts": lease.attempts, "lease_steals": lease.lost, "queue_age_ms": run.waited}

@@ -76,7 +76,7 @@ class Desk:
         """Count what was paid for within tools that had finished in an earlier attempt."""
         for response in self._seam.journal.not_replayed():
             self._seam.meter.model_calls += 1
-            self._seam.meter.add(response.usage)
+            self._seam.meter.replay(response.usage)
 
     @property
     def journal_hits(self) -> int:

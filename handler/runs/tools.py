@@ -99,6 +99,7 @@ async def _invoke(tool: FunctionTool, seam: Seam, context: Any, arguments: str) 
         return _NO_MORE
     async with seam.tool_call(context.agent.name, tool, arguments, context.tool_call_id) as call:
         if call.finished:
+            seam.meter.replay_tool_call()
             return call.output
         token = idempotency.current.set(f"{seam.response}/{call.call}")
         try:

@@ -21,6 +21,7 @@ from handler.records import Kept, Leases, Responses
 from handler.runs import Run, Runs, work
 from handler.runs import run as attempts
 from handler.runs.seam import current_seam
+from handler.store import Conflict
 from tests.models.agencies import settings as service_settings
 
 TWO, WHICH = st.sampled_from([0, 1]), st.integers(0, 3)
@@ -68,6 +69,7 @@ class World:
         self.acted: set[str] = set()  # ids that a model was asked for
         self.ends: dict[str, Any] = {}  # id -> what somebody was told that its end is
         self.violations: list[str] = []
+        self.trace: list[Any] = []  # what happened, in order
 
     def agency(self) -> Agency:
         world = self
@@ -104,17 +106,19 @@ class World:
     def note(self, what: str) -> None:
         seam = current_seam()
         assert seam
+        self.trace.append((what, seam.response[-4:]))
         self.acted.add(seam.response)
         if seam.response in self.ends:
-            self.violations.append(f"{what} after the end of {seam.response}: {self.ends[seam.response]}")
+            self.violations.append(f"{what} after an end: {self.trace}")
 
     def told(self, response: dict[str, Any]) -> None:
         """Somebody is given a response."""
+        self.trace.append((response["status"], response["id"][-4:]))
         self.known[response["id"]] = None
         if response["status"] in FINAL:
             before = self.ends.setdefault(response["id"], response)
             if isinstance(before, str) or before["status"] != response["status"]:
-                self.violations.append(f"{response['id']} was {before}, and is {response['status']}")
+                self.violations.append(f"another end: {self.trace}")
 
     async def answer(self, process: Process, fields: dict[str, Any]) -> None:
         try:
@@ -169,10 +173,14 @@ class World:
                 return
 
     async def expire(self, run_id: str) -> None:
+        """As if so much time had passed: an attempt that is awake, and looks, renews it."""
         store = self.processes[0]._ask
         lease = await Leases(self._plain()).find(run_id)
         if lease is not None and not lease.dead:
-            await store["write"](lease.put(until=1.0))
+            with suppress(Conflict):  # it was renewed, or has ended, at this moment
+                await store["write"](lease.put(until=1.0))
+            self.trace.append(("expired", run_id[-4:]))
+            await asyncio.sleep(0.05)
 
     def _plain(self) -> Any:
         return type("Plain", (), {name: staticmethod(ask) for name, ask in self.processes[0]._ask.items()})()
@@ -227,6 +235,8 @@ class FinalAnswers(RuleBasedStateMachine):
         return self.runner.run(whole())
 
     def begin(self, work: Awaitable[None]) -> None:
+        self.world.trace.append(getattr(work, "__name__", work))
+
         async def whole() -> None:
             self.world.tasks.append(asyncio.ensure_future(work))
             await self.world.settle()
