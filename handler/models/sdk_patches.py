@@ -1,4 +1,6 @@
-"""What is changed in the Agents SDK 0.18.1 and in Agency Swarm 1.11.0; tests/models/test_sdk_patches.py notices others.
+"""What is changed in the Agents SDK 0.18.1, Agency Swarm 1.11.0 and openai 2.44.0.
+
+tests/models/test_sdk_patches.py notices other versions.
 
 `_fetch_response` of a model's class notes how its answer ended: `get_response` drops the status of a whole answer, and
 chat its `finish_reason`.
@@ -6,9 +8,12 @@ chat its `finish_reason`.
 where it would end the run. The framework passes no config of the caller's to colleagues.
 `run_with_guardrails` and `perform_single_run` run an agent: what it has done is stored, too, where an exception ends
 that.
+`openai._utils.async_maybe_transform` compares each value of a request's body with its type, to rename keys and format
+dates; the types of responses and chats have neither to do. For 2,000 items it held the loop for a second.
 """
 
-from collections.abc import AsyncIterator
+import sys
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial, wraps
@@ -16,11 +21,15 @@ from typing import Any, Literal
 
 from agency_swarm.agent import execution, execution_helpers
 from agents import Model, RunConfig
+from openai import _utils
+from openai._utils import is_given
+from pydantic import BaseModel
 
 from handler.models.unsaved import noting_execution, storing_unsaved
 
 Reason = Literal["max_output_tokens", "content_filter"]
 _FILTERS = ("filter", "safety", "recitation", "prohibited", "blocklist", "spii")
+_PLAIN_TYPES = ("openai.types.responses.response_create_params", "openai.types.chat.completion_create_params")
 _LENGTHS = ("length", "max_tokens", "max_output_tokens")
 
 
@@ -108,6 +117,36 @@ class _Chunks:
             yield chunk
 
 
+def plain_body(value: Any) -> Any:
+    """Return a request's body as JSON has it, without what was not given."""
+    if value is None or isinstance(value, str | int | float | bytes):
+        return value
+    if isinstance(value, Mapping):
+        return {name: plain_body(each) for name, each in value.items() if is_given(each)}
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json", exclude_unset=True)
+    return [plain_body(each) for each in value] if isinstance(value, Iterable) else value
+
+
+def _transforming(transform: Any) -> Any:
+    @wraps(transform)
+    async def transformed(data: Any, expected_type: Any) -> Any:
+        if getattr(expected_type, "__module__", None) in _PLAIN_TYPES:
+            return plain_body(data)
+        return await transform(data, expected_type)
+
+    return transformed
+
+
+def _patch_transform() -> None:
+    """For the resources that are imported when they are asked for, and for those that are there already."""
+    _utils.async_maybe_transform = _transforming(_utils.async_maybe_transform)
+    for name in ("responses.responses", "chat.completions.completions"):
+        if module := sys.modules.get(f"openai.resources.{name}"):
+            vars(module)["async_maybe_transform"] = _utils.async_maybe_transform
+
+
+_patch_transform()
 execution.RunConfig = partial(RunConfig, tool_not_found_behavior="return_error_to_model")
 vars(execution)["run_with_guardrails"] = noting_execution(execution_helpers.run_with_guardrails)
 vars(execution_helpers)["perform_single_run"] = storing_unsaved(execution_helpers.perform_single_run)
