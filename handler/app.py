@@ -7,13 +7,12 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from handler import error_answers
-from handler.answer_limit import AnswerLimit
 from handler.auth import Authentication, caller_of
-from handler.body_limit import BodyLimit
 from handler.environment import close, runs
 from handler.every_answer import EveryAnswer
 from handler.routes import ROUTES
 from handler.settings import Settings, get_settings
+from handler.size_limits import AnswerLimit, BodyLimit
 
 
 @asynccontextmanager
