@@ -52,6 +52,7 @@ FILES = {
     "*.dist-info/INSTALLER": "the same",
     "*.dist-info/REQUESTED": "the same",
     "bin/**": "commands",
+    "dateutil/zoneinfo/*.tar.gz": "time zones for a system without; botocore asks for none",
     "fastmcp/cli/**": "commands",
     "httpx/_main.py": "its command; httpx does without",
     "mcp/cli/**": "commands",
@@ -132,6 +133,7 @@ KEPT_FILES = (
 )
 
 FILES_ASKED_FOR = {  # in the code of agents/: the files that stay then
+    r"\bdateutil\b": "dateutil/zoneinfo/**",
     r"\bfastmcp\b": "fastmcp/**",  # `from fastmcp import Client` does not name the file
 }
 
