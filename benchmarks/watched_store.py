@@ -25,14 +25,14 @@ class MemoryStore:
 
     async def get(self, partition: str, sort: str) -> Record | None:
         found = self._records.get((partition, sort))
-        return found and replace(found, body=decoded(found.body))
+        return found and _read(found)
 
     async def query(
         self, partition: str, *, after: str = "", before: str | None = None, limit: int | None = None
     ) -> list[Record]:
         sorts = [sort for sort in self._sorts[partition] if after < sort and (before is None or sort < before)]
         found = [self._records[partition, sort] for sort in sorts[:limit]]
-        return [replace(record, body=decoded(record.body)) for record in found]
+        return [_read(record) for record in found]
 
     async def write(self, *changes: Change) -> None:
         for change in changes:
@@ -51,6 +51,11 @@ class MemoryStore:
             self._records[key] = Record(*key, encoded(change.body), change.version, change.expires)
 
     async def aclose(self) -> None: ...
+
+
+def _read(record: Record) -> Record:
+    body, size = decoded(record.body)
+    return replace(record, body=body, size=size)
 
 
 class WatchedStore:

@@ -75,11 +75,11 @@ def test_the_store_in_memory_keeps_what_a_store_keeps(store: Store) -> None:
         body["b"].append(2)  # what is kept is what was written
         found = await store.get("p", "2")
         assert found
-        assert (found.body, found.version) == ({"b": [1]}, first.version)
+        assert (found.body, found.version, found.size) == ({"b": [1]}, first.version, len('{"b":[1]}'))
         with pytest.raises(Conflict):
             await store.write(Put("p", "3", 3), Put("p", "2", {}, expected="another"))
         await store.write(Put("p", "2", "new", expected=first.version), Put("q", "1", "elsewhere"))
-        assert [record.body for record in await store.query("p")] == ["one", "new"]
+        assert [(record.body, record.size) for record in await store.query("p")] == [("one", 5), ("new", 5)]
         assert [record.sort for record in await store.query("p", after="1", before="3")] == ["2"]
         assert len(await store.query("p", limit=1)) == 1
         with pytest.raises(Conflict):

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,13 +17,14 @@ import httpx
 ROOT = Path(__file__).parents[2]
 ARCHITECTURE = "x86_64" if platform.machine() in ("x86_64", "AMD64") else "arm64"  # the functions run on this machine
 STACK = "agency-lambda-dev"
+PATIENCE = 30.0  # seconds, with an emulator that starts
 
 
 class Cloud:
     """The emulator on a free port, with a state of its own, until the end of the `with`."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, emulator: Path = ROOT / "build" / "emulator" / "bin" / "ministack") -> None:
+        self._folder, self._emulator = folder, emulator
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self._port = free.getsockname()[1]
@@ -53,27 +55,31 @@ class Cloud:
             "SFTP_ENABLED": "0",
         }
         del own["AWS_ENDPOINT_URL"], own["AWS_ENDPOINT_URL_S3"]
-        self._log = (self._folder / "emulator.log").open("wb")
-        self._process = subprocess.Popen(
-            [ROOT / "build" / "emulator" / "bin" / "ministack"],
-            env=own,
-            stdout=self._log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        wait_until(self._is_up, 30)
+        with (self._folder / "emulator.log").open("wb") as log:  # the emulator has one of its own
+            self._process = subprocess.Popen(
+                [self._emulator], env=own, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+            )
+        try:
+            wait_until(self._is_up, PATIENCE)
+        except BaseException:
+            self._stop()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
-        os.killpg(self._process.pid, signal.SIGTERM)
+        self._stop()
+
+    def _stop(self) -> None:
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGTERM)
         try:
             self._process.wait(5)
         except subprocess.TimeoutExpired:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
-        self._log.close()
 
     def _is_up(self) -> bool:
+        assert self._process.poll() is None, self.log_text()
         try:
             return httpx.get(f"{self.url}/_ministack/health").is_success
         except httpx.TransportError:
