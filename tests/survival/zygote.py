@@ -94,7 +94,12 @@ class Attempt:
                 into_file(store, changes)
 
         SQLiteStore._write = _into_file  # type: ignore[method-assign]
-        write, asked, end, send = Journal._write, MeteredModel._asked, Keeping.end, LocalQueue.send
+        load, write, asked = Journal.load, Journal._write, MeteredModel._asked
+        end, send = Keeping.end, LocalQueue.send
+
+        async def _load(journal: Journal) -> None:
+            await load(journal)
+            self.note(loaded=[*journal._kept])
 
         async def _write(journal: Journal, key: str, body: dict[str, Any]) -> dict[str, Any]:
             if "asked" in body:
@@ -121,7 +126,7 @@ class Attempt:
             self.note(sent=sent)
             await send(queue, sent, after)
 
-        Journal._write, MeteredModel._asked = _write, _asked  # type: ignore[method-assign]
+        Journal.load, Journal._write, MeteredModel._asked = _load, _write, _asked  # type: ignore[method-assign]
         Keeping.end, LocalQueue.send = _end, _send  # type: ignore[method-assign]
         desk.point = self.point
 
@@ -150,6 +155,7 @@ def main() -> None:
         elif pid := os.fork():
             answer = {"pid": pid}
         else:
+            os.environ["OPENAI_API_KEY"] = os.path.basename(command["log"])  # the model server knows who asks
             attempt = Attempt(command)
             attempt.watch()
             code = 1
