@@ -4,6 +4,7 @@ import asyncio
 import contextvars
 import json
 import sys
+import threading
 import uuid
 import warnings
 from asyncio import events
@@ -14,7 +15,7 @@ from typing import Any
 from mangum import Mangum
 
 from . import patches, threads
-from .invocation import Invocation, current
+from .invocation import Invocation, answered, current
 from .ledger import EventLoopError, Ledger
 from .leftovers import Ending
 from .lifespan import Lifespan
@@ -67,6 +68,7 @@ class EnvironmentLoop:
         except BaseException:
             self.close()
             raise
+        self.loop.remember()
 
     def __call__(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
         """Answer one API Gateway (v1, v2), function URL or ALB event, before the context's time is up."""
@@ -86,16 +88,16 @@ class EnvironmentLoop:
         request_id = str(getattr(context, "aws_request_id", "") or uuid.uuid4())
         invocation, seconds = _budget(Invocation(Ledger(self.mode, request_id=request_id)), context, self.loop.time())
         invocation.whole = whole
-        self.loop.active = invocation
         try:
             with self._reentry.watchdog.around(invocation, seconds):
+                answered[threading.get_ident()] = invocation
                 answer = self._within(invocation, call, *arguments)
         finally:
             if not invocation.over:  # it got no answer, or something broke out of its end
                 driver = invocation.driver
                 end = driver if driver and not driver.done() else self._end(invocation, alone=True)
                 self._within(invocation, self.run, end)
-            self.loop.active = None
+            answered.pop(threading.get_ident(), None)
         return answer
 
     async def asgi(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -138,7 +140,7 @@ class EnvironmentLoop:
 
     async def _answer(self, invocation: Invocation, scope: Scope, receive: Receive, send: Send, *, alone: bool) -> None:
         invocation.driver = asyncio.current_task()
-        started, heartbeat = self.loop.time(), Heartbeat(self.loop, invocation.ledger)
+        started, heartbeat = self.loop.time(), Heartbeat(self.loop, invocation.ledger, self.loop.environment)
         reply = Reply(invocation, send, self._failure, scope)
         app = self.loop.create_task(self._call(scope, receive, reply.send), name="request")
         try:
@@ -232,7 +234,7 @@ def _request(body: bytes) -> Receive:
 def _budget(invocation: Invocation, context: Any, now: float) -> tuple[Invocation, float | None]:
     """Set the deadline: a part of what Lambda gives is kept to cancel, drain, report and encode.
 
-    Returns also the seconds until the fence: the loop's own timer goes first, the fence is for when it cannot.
+    Returns also the seconds until the watchdog's signal: the loop's own timer goes first, that is for a blocked loop.
     """
     clock = getattr(context, "get_remaining_time_in_millis", None)
     if clock is None:

@@ -4,11 +4,11 @@ import asyncio
 import inspect
 import threading
 from collections.abc import Callable
-from contextvars import ContextVar
+from contextvars import Context, ContextVar
 from dataclasses import dataclass, field
 from types import AsyncGeneratorType
 from typing import Any
-from weakref import WeakKeyDictionary, WeakSet
+from weakref import WeakKeyDictionary, WeakSet, WeakValueDictionary
 
 from .ledger import InvocationOver, Ledger
 from .places import described, here
@@ -49,6 +49,9 @@ class Invocation:
         half_imported: modules whose import the deadline broke off.
         ending: nothing new of it may begin in another thread.
         over: nothing of it may run on the loop.
+        jobs, timers, generators: what it began and has not ended; timers by their `id`, because equal ones are several.
+        scheduled: where timers were begun whose callback is not the user's own, likewise.
+        watched: what ends the file descriptors, signals and servers that it has the loop watch, and their names.
         late_answer: makes the answer (an ASGI app) that is sent at the deadline in place of a 504, where work goes on.
     """
 
@@ -62,7 +65,9 @@ class Invocation:
     over: bool = False
     late_answer: Callable[[], Any] | None = None
     jobs: set[Job] = field(default_factory=set)
-    timers: WeakSet[asyncio.TimerHandle] = field(default_factory=WeakSet)
+    timers: WeakValueDictionary[int, asyncio.TimerHandle] = field(default_factory=WeakValueDictionary)
+    scheduled: dict[int, str] = field(default_factory=dict)
+    watched: dict[Callable[[], object], str] = field(default_factory=dict)
     generators: WeakSet[AsyncGeneratorType[Any, Any]] = field(default_factory=WeakSet)
 
     def carry(self, job: Job, call: Callable[..., Any]) -> Callable[..., Any]:
@@ -87,19 +92,28 @@ class Invocation:
 
 current: ContextVar[Invocation | None] = ContextVar("invocation", default=None)
 
+# On Lambda, by the thread of the loop: the invocation that is answered. Code in a context of its own belongs to it.
+answered: dict[int, Invocation] = {}
+
 # Threads that an invocation began and that serve later ones, with the invocation that each serves now.
 servers: WeakKeyDictionary[threading.Thread, Callable[[], Invocation | None]] = WeakKeyDictionary()
 
 
-def working_for() -> Invocation | None:
-    """Return the invocation that the running code works for; None for code that no request began."""
-    invocation = current.get()
-    if invocation is not None and invocation.over and (thread := threading.current_thread()) in servers:
+def working_for(context: Context | None = None) -> Invocation | None:
+    """Return the invocation that the running code (or a context) works for; None for code that no request began."""
+    invocation = current.get() if context is None else context.get(current)
+    if invocation is None:
+        return answered.get(threading.get_ident())
+    if invocation.over and servers and (thread := threading.current_thread()) in servers:
         return servers[thread]()
     return invocation
 
 
 def discard(awaitable: object) -> None:
-    """Close a coroutine that will not be awaited, so that it does not warn of that."""
+    """Close a coroutine that will not be awaited, and those that it was given, so that none warns of that."""
     if inspect.iscoroutine(awaitable) and inspect.getcoroutinestate(awaitable) == inspect.CORO_CREATED:
+        given = list(awaitable.cr_frame.f_locals.values()) if awaitable.cr_frame is not None else []
         awaitable.close()
+        for each in given:
+            for one in each if isinstance(each, (tuple, list)) else (each,):
+                discard(one)

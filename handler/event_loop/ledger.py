@@ -10,6 +10,8 @@ from typing import Any
 
 from .places import is_library, place
 
+_SHOWN = 50  # entries of a list in the log's line
+
 
 class EventLoopError(RuntimeError):
     """The event loop cannot be set up or used this way; the message says what to do instead."""
@@ -28,7 +30,7 @@ class EventLoopConflict(EventLoopError):
         caller = _users_frame(inspect.currentframe())
         self.call, self.place, self.instead = call, place(caller), instead
         super().__init__(f"{call} at {self.place} conflicts with the running event loop. Write {instead} instead.")
-        self._code = caller.f_code if caller is not None else None
+        self._caller = caller
         self._task = asyncio.current_task() if events._get_running_loop() else None
 
     @property
@@ -37,7 +39,7 @@ class EventLoopConflict(EventLoopError):
         task, traceback = self._task, self.__traceback__
         if task is not None and task.done() and not task.cancelled() and task.exception() is self:
             return True  # the outermost frame is the task's own, but it did not catch anything
-        return traceback is None or traceback.tb_frame.f_code is not self._code
+        return traceback is None or traceback.tb_frame is not self._caller
 
 
 class DeadlineExceeded(BaseException):
@@ -96,11 +98,15 @@ class Ledger:
             "nested": [{"call": c, "place": p, "count": n} for (c, p), n in self.nested.items()],
             "thread_waits": [{"place": p, "count": n} for p, n in self.thread_waits.items()],
             "conflicts": [{"call": c.call, "place": c.place, "instead": c.instead} for c in self.conflicts],
-            "leftovers": self.leftovers,
-            "zombies": self.zombies,
-            "notes": self.notes,
+            "leftovers": _first(self.leftovers),
+            "zombies": _first(self.zombies),
+            "notes": _first(self.notes),
             **self.facts,
         }
+
+
+def _first(entries: list[str]) -> list[str]:
+    return entries if len(entries) <= _SHOWN else [*entries[:_SHOWN], f"and {len(entries) - _SHOWN} more"]
 
 
 def _users_frame(frame: FrameType | None) -> FrameType | None:

@@ -9,7 +9,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from .invocation import Invocation, Job, current, servers
+from .invocation import Invocation, Job, current, discard, servers
 from .loop import SharedLoop
 from .places import described, place
 
@@ -32,17 +32,22 @@ class Ending:
         """End tasks, generators and timers within `budget` seconds, then name and shut out what cannot be ended."""
         self._invocation.ending = True
         self._cancel_threads()
-        end = self._loop.time() + budget
+        end, rounds = self._loop.time() + budget, 0
         await self._turn(3)  # what is about to end by itself is no leftover
         while self._remains() or await self._appears():
-            if self._seen and self._loop.time() >= end:
+            if rounds and self._loop.time() >= end:
                 break
+            rounds += 1
             await self._cancel()
+        for remove, name in self._invocation.watched.items():
+            if remove():
+                self._ledger.leftovers.append(name)
         await self._take_off()
         await self._leave_threads()
         forget_imports(self._invocation)
         self._invocation.over = True
-        current.set(None)  # this task goes on
+        environment = self._loop.environment  # this task goes on, for it
+        current.set(environment if self._invocation is not environment else None)
         await self._turn(2)  # what was ready before has now run, and could schedule nothing
         self._loop.forget_cancelled_timers()
 
@@ -60,7 +65,7 @@ class Ending:
 
     def _timers(self) -> list[asyncio.TimerHandle]:
         now = self._loop.time()  # what is due runs in the next turn
-        return [timer for timer in self._invocation.timers if not timer.cancelled() and timer.when() > now]
+        return [timer for timer in self._invocation.timers.values() if not timer.cancelled() and timer.when() > now]
 
     def _remains(self) -> bool:
         return bool(self._tasks() or self._generators() or self._timers())
@@ -75,8 +80,12 @@ class Ending:
 
     async def _cancel(self) -> None:
         for timer in self._timers():
-            self._ledger.leftovers.append(f"callback {described(timer._callback)}")  # type: ignore[attr-defined]
+            callback, args = timer._callback, timer._args  # type: ignore[attr-defined]
+            begun = self._invocation.scheduled.get(id(timer), "")
+            self._ledger.leftovers.append(f"callback {described(callback)}{begun}")
             timer.cancel()
+            for given in (*args, *getattr(callback, "args", ())):
+                discard(given)
         generators, closing = self._generators(), set(self._closing.values())
         tasks = self._tasks()
         for each in (*tasks, *generators):
@@ -93,12 +102,16 @@ class Ending:
 
     async def _take_off(self) -> None:
         """Close tasks that swallow every cancel, and let asyncio forget them."""
-        for task in self._tasks():
+        closed = self._tasks()
+        for task in closed:
             self._ledger.zombies.append(f"{_name(task)} swallowed its cancels and was taken off the loop")
             with suppress(BaseException):
                 task.get_coro().close()  # type: ignore[union-attr]
             task.cancel()
         await self._turn(2)
+        for task in closed:
+            if task.done() and not task.cancelled():
+                task.exception()  # it is in the report, and no news
         for task in self._tasks():  # not even closing ended it: nothing of it is scheduled once this is over
             asyncio.tasks._unregister_task(task)
             _kept.add(task)
@@ -140,6 +153,8 @@ class Ending:
         waits = frame is not None and frame.f_code is queue.Queue.get.__code__
         if frame is None or not waits or not frame.f_locals["block"] or frame.f_locals["timeout"] is not None:
             return False
+        if not frame.f_locals["self"].empty():  # a job of this invocation, which it is about to take
+            return False
         servers[job.thread] = partial(getattr, self._loop, "active")
         self._invocation.jobs.discard(job)
         self._ledger.notes.append(f"{job.text} waits for work of later requests")
@@ -162,9 +177,9 @@ def _name(thing: Any) -> str:
     if inspect.isasyncgen(thing):
         return f"generator {described(thing)}"
     name = str(thing.get_name())
-    return name if name.startswith("generator ") else f"task {described(thing.get_coro())}"
+    return name if name.startswith(("generator ", "task ")) else f"task {described(thing.get_coro())}"
 
 
 def _still(job: Job) -> str:
     frame = sys._current_frames().get((job.thread and job.thread.ident) or 0)
-    return f"{job.text} still works at {place(frame)}"
+    return f"{job.text} still works" + (f" at {place(frame)}" if frame is not None else "")

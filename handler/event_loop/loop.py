@@ -2,21 +2,23 @@
 
 import asyncio
 import heapq
+import inspect
 import sys
 import threading
-from asyncio import events
+from asyncio import base_events, events
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import suppress
 from contextvars import Context, copy_context
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import nest_asyncio
 
-from .invocation import Invocation, current, working_for
+from .invocation import Invocation, answered, current, working_for
 from .ledger import InvocationOver, Ledger
-from .places import code_of, described, here, is_library_file, is_standard_file
+from .places import code_of, described, here, is_library_file, is_standard_file, is_users
 
 _ASYNCIO = str(Path(asyncio.__file__).parent)
 
@@ -48,13 +50,11 @@ class SharedLoop(Reentrant):
 
     Attributes:
         home: the thread that runs the loop.
-        active: on Lambda, the invocation that is being answered.
         environment: stands for what the app began at its start.
         enter: what `run_until_complete` does; `reentry` sets it.
         note: writes into the ledger of the invocation that the running code belongs to.
     """
 
-    active: Invocation | None = None
     enter: Callable[[Awaitable[Any]], Any]
 
     def __init__(self, mode: str) -> None:
@@ -62,11 +62,13 @@ class SharedLoop(Reentrant):
         self.home = threading.current_thread()
         self.environment = Invocation(Ledger(mode))
         self.pool: Executor | None = None
+        self._own_pool: Executor | None = None
+        self.remember()
 
     # -- what may be scheduled
 
     def call_soon(self, callback: Any, *args: Any, context: Context | None = None) -> asyncio.Handle:  # type: ignore[override]
-        owner = current.get() if context is None else context.get(current)
+        owner = working_for(context)
         if owner is not None and owner.over:
             return self._refused(owner, asyncio.Handle(callback, args, self, context), callback)
         return super().call_soon(callback, *args, context=context)
@@ -74,15 +76,17 @@ class SharedLoop(Reentrant):
     def call_at(  # type: ignore[override]
         self, when: float, callback: Any, *args: Any, context: Context | None = None
     ) -> asyncio.TimerHandle:
-        owner = current.get() if context is None else context.get(current, current.get())
+        owner = working_for(context)
         if owner is None:
             return super().call_at(when, callback, *args, context=context)
         if owner.over:
             return self._refused(owner, asyncio.TimerHandle(when, callback, args, self, context), callback)
-        if _is_connections(callback):
+        if _is_library_call(callback, args) and is_library_file(_caller()):
             return super().call_at(when, self._go_on, owner, callback, *args, context=context)
         timer = super().call_at(when, callback, *args, context=context)
-        owner.timers.add(timer)
+        owner.timers[id(timer)] = timer
+        if not is_users(callback):
+            owner.scheduled[id(timer)] = f", begun at {here()}"
         return timer
 
     def call_soon_threadsafe(  # type: ignore[override]
@@ -99,7 +103,7 @@ class SharedLoop(Reentrant):
         return super().call_soon_threadsafe(callback, *args, context=context)
 
     def create_task(self, coro: Any, *, context: Context | None = None, **options: Any) -> asyncio.Task[Any]:
-        owner = current.get()
+        owner = working_for()
         if owner is not None and owner.over:
             raise owner.refuse("create_task()", coro)
         if owner is not None and context is not None and current not in context:
@@ -118,7 +122,7 @@ class SharedLoop(Reentrant):
         if not owner.over:
             callback(*args)
             return
-        token = current.set(self.active)
+        token = current.set(self.active or self.environment)
         try:
             callback(*args)
         finally:
@@ -126,9 +130,32 @@ class SharedLoop(Reentrant):
 
     def _refused[H: asyncio.Handle](self, owner: Invocation, handle: H, callback: Any) -> H:
         handle.cancel()
-        if not _is_connections(callback):
+        if not _is_library_call(callback, ()):
             owner.ledger.leftovers.append(f"callback {described(callback)}")
         return handle
+
+    def add_reader(self, fd: Any, callback: Any, *args: Any) -> None:  # type: ignore[override]
+        super().add_reader(fd, callback, *args)
+        self._watched(callback, self.remove_reader, fd)
+
+    def add_writer(self, fd: Any, callback: Any, *args: Any) -> None:  # type: ignore[override]
+        super().add_writer(fd, callback, *args)
+        self._watched(callback, self.remove_writer, fd)
+
+    def add_signal_handler(self, sig: int, callback: Any, *args: Any) -> None:  # type: ignore[override]
+        super().add_signal_handler(sig, callback, *args)
+        self._watched(callback, self.remove_signal_handler, sig)
+
+    async def create_server(self, factory: Any, *given: Any, **options: Any) -> asyncio.Server:  # type: ignore[override]
+        server = await super().create_server(factory, *given, **options)
+        if (owner := working_for()) is not None:
+            owner.watched[partial(_close, server)] = f"server {described(factory)}, begun at {here()}"
+        return server
+
+    def _watched(self, callback: Any, remove: Callable[[Any], object], what: Any) -> None:
+        owner = working_for()
+        if owner is not None and not _is_library_call(callback, ()):
+            owner.watched[partial(remove, what)] = f"callback {described(callback)}, begun at {here()}"
 
     # -- running
 
@@ -147,6 +174,11 @@ class SharedLoop(Reentrant):
         _run(self, task)
 
     @property
+    def active(self) -> Invocation | None:
+        """On Lambda, the invocation that is answered."""
+        return answered.get(self.home.ident or 0)
+
+    @property
     def is_here(self) -> bool:
         """Whether the running code runs on this loop."""
         return events._get_running_loop() is self
@@ -159,7 +191,7 @@ class SharedLoop(Reentrant):
         if self.pool is not None:
             with suppress(RuntimeError):  # the user's own, and shut down
                 return super().run_in_executor(self.pool, func, *args)
-        self.pool = ThreadPoolExecutor(thread_name_prefix="asyncio")
+        self.pool = self._own_pool = ThreadPoolExecutor(thread_name_prefix="asyncio")
         return super().run_in_executor(self.pool, func, *args)
 
     def set_default_executor(self, executor: Any) -> None:
@@ -176,7 +208,7 @@ class SharedLoop(Reentrant):
 
     def note(self, call: str) -> None:
         """Say in the ledger that `call` was ignored, and where it is written."""
-        owner = working_for() or self.active or self.environment
+        owner = working_for() or self.environment
         owner.ledger.notes.append(f"{call} at {here()} was ignored: the loop is shared")
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
@@ -189,11 +221,20 @@ class SharedLoop(Reentrant):
 
     # -- the environment's own
 
+    def remember(self) -> None:
+        """Keep what the app's startup has set: `restore` undoes what requests set."""
+        self._set = self.get_exception_handler(), self.get_task_factory(), self.get_debug(), self.slow_callback_duration
+        self._users_pool = self.pool
+
     def restore(self) -> None:
         """Undo what user code may have set: before each invocation."""
         self.home = threading.current_thread()
-        self.set_exception_handler(None)
-        self.set_task_factory(None)
+        handler, factory, debug, self.slow_callback_duration = self._set
+        self.set_exception_handler(handler)
+        self.set_task_factory(factory)
+        self.set_debug(debug)
+        if self.pool is not self._own_pool:
+            self.pool = self._users_pool
 
     def replace_pool(self) -> None:
         """Leave the pool to what blocks it; the next job gets another."""
@@ -221,16 +262,34 @@ def _answers(callback: Any, args: tuple[Any, ...]) -> bool:
     """Whether a callback, not of the user's, sets a future that somebody waits for."""
     receiver = getattr(callback, "__self__", None)
     futures = [each for each in (receiver, *args) if asyncio.isfuture(each)]
-    return bool(futures) and (receiver in futures or _is_connections(callback))
+    sets = receiver in futures and callback.__name__ in ("set_result", "set_exception", "cancel")
+    return bool(futures) and (sets or (receiver not in futures and _is_library_call(callback, ())))
 
 
-def _is_connections(callback: Any) -> bool:
+def _is_library_call(callback: Any, args: tuple[Any, ...]) -> bool:
     """Whether a callback is asyncio's or an installed package's own: a connection has to be closed by somebody."""
+    if any(asyncio.iscoroutine(each) for each in args):
+        return False
     code = code_of(callback)
     if code is None:
         return type(callback).__module__ == "_asyncio" or asyncio.isfuture(getattr(callback, "__self__", None))
     path = code.co_filename
     return path.startswith(_ASYNCIO) or (is_library_file(path) and not is_standard_file(path))
+
+
+def _caller() -> str:
+    """The file of who has called `call_at` or `call_later`."""
+    frame = inspect.currentframe()
+    while frame is not None and frame.f_code.co_filename in (__file__, base_events.__file__):
+        frame = frame.f_back
+    return frame.f_code.co_filename if frame is not None else ""
+
+
+def _close(server: asyncio.Server) -> bool:
+    serving = server.is_serving()
+    server.close()
+    server.close_clients()
+    return serving
 
 
 sys.setrecursionlimit(max(sys.getrecursionlimit(), 20_000))  # what hundreds of nested runs of an agency need

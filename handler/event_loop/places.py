@@ -25,12 +25,18 @@ def is_library_file(path: str) -> bool:
 
 def is_standard_file(path: str) -> bool:
     """Return whether a file is the standard library's, an installed package's excluded."""
-    return path.startswith("<") or (path.startswith(_STANDARD) and not any(part in path for part in _INSTALLED))
+    return path.startswith("<frozen") or (path.startswith(_STANDARD) and not any(part in path for part in _INSTALLED))
 
 
 def is_library(frame: FrameType) -> bool:
     """Return whether a frame is of a package that calls the user's code, not of that code."""
     return is_library_file(frame.f_code.co_filename)
+
+
+def is_users(call: Any) -> bool:
+    """Return whether a callable is written in the user's code."""
+    code = code_of(call)
+    return code is not None and not is_library_file(code.co_filename)
 
 
 def place(frame: FrameType | None) -> str:

@@ -24,7 +24,7 @@ from .invocation import Invocation, current, discard, working_for
 from .ledger import EventLoopConflict, EventLoopError, Ledger
 from .loop import SharedLoop
 from .patches import Table, originals, stdlib_run
-from .places import here
+from .places import described, here
 from .watchdog import Watchdog
 
 Mode = Literal["patch", "strict"]
@@ -207,11 +207,11 @@ class Reentry:
         while True:
             try:
                 return self.loop.run(task)
-            except KeyboardInterrupt:
-                if task.done():
-                    task.exception()  # it has been seen: here it goes
-                raise
             except BaseException as error:
+                if self.watchdog.interrupted:
+                    if task.done():
+                        task.exception()  # it has been seen: here it goes
+                    raise
                 if task.done():
                     return task.result()
                 if self.loop.is_closed() or self.loop.is_running():
@@ -219,7 +219,7 @@ class Reentry:
                 self.ledger.notes.append(f"the loop went on after {error!r}")
 
     def _generator_begins(self, generator: Any) -> None:
-        (working_for() or self.loop.active or self.loop.environment).generators.add(generator)
+        (working_for() or self.loop.environment).generators.add(generator)
 
     def _generator_is_dropped(self, generator: Any) -> None:
         if not self.loop.is_closed():
@@ -291,6 +291,8 @@ class Reentry:
 async def _within(invocation: Invocation | None, awaitable: Awaitable[Any]) -> Any:
     """For a thread that serves several invocations: what its coroutine leaves behind is the present one's."""
     current.set(invocation)
+    if (task := asyncio.current_task()) is not None:
+        task.set_name(f"task {described(awaitable)}")
     return await awaitable
 
 

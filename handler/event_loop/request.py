@@ -139,8 +139,10 @@ class Reply:
 class Heartbeat:
     """Measures the longest time for which nothing else could run on the loop."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, ledger: Ledger) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, ledger: Ledger, environment: Invocation) -> None:
         self._loop, self._ledger = loop, ledger
+        self._context = contextvars.Context()  # it is not the request's
+        self._context.run(current.set, environment)
         self._schedule()
 
     def stop(self) -> None:
@@ -150,9 +152,7 @@ class Heartbeat:
 
     def _schedule(self) -> None:
         self._due = self._loop.time() + _BEAT
-        self._handle = self._loop.call_at(
-            self._due, self._beat, context=contextvars.Context()
-        )  # not a leftover of the request
+        self._handle = self._loop.call_at(self._due, self._beat, context=self._context)
 
     def _beat(self) -> None:
         self._measure()

@@ -11,14 +11,17 @@ from functools import partial
 from types import FrameType
 from typing import Any, NamedTuple
 
-from .invocation import Invocation, Job, working_for
+from .invocation import Invocation, Job, current, working_for
 from .ledger import InvocationOver
 from .patches import Table, originals
-from .places import code_of, here
+from .places import here, is_users
 
 # A pool's thread serves many invocations: what belongs to one is the job that it was given.
-_ANYIO = "anyio._backends._asyncio"
-_POOLS = (_ANYIO, "concurrent.futures.thread", "concurrent.futures.process", "multiprocessing.queues")
+_POOLS = (
+    *("anyio._backends._asyncio", "concurrent.futures.thread", "concurrent.futures.process"),
+    *("multiprocessing.pool", "multiprocessing.queues"),
+)
+_IMPORTED = ("multiprocessing.pool", "concurrent.futures.process", "anyio.to_thread")
 _OF_A_POOL = ("apply_async", "map", "map_async", "starmap", "starmap_async", "imap", "imap_unordered")
 _table: Table = {}
 
@@ -29,18 +32,20 @@ def table() -> Table:
         _table[_thread, "start_new_thread"] = _start_new_thread
         _table[ThreadPoolExecutor, "submit"] = _submit
         _table[Future, "add_done_callback"] = _add_done_callback
-    pool, anyio = sys.modules.get("multiprocessing.pool"), sys.modules.get(_ANYIO)
+    pool, process, anyio = (sys.modules.get(name) for name in _IMPORTED)
     if pool and (pool.ThreadPool, "map") not in _table:
         _table.update({(pool.ThreadPool, name): _given(pool.ThreadPool, name) for name in _OF_A_POOL})
-    if anyio and (anyio.AsyncIOBackend, "run_sync_in_worker_thread") not in _table:
-        _table[anyio.AsyncIOBackend, "run_sync_in_worker_thread"] = classmethod(_run_sync)
+    if process and (process.ProcessPoolExecutor, "submit") not in _table:
+        _table[process.ProcessPoolExecutor, "submit"] = _of_processes(process.ProcessPoolExecutor)
+    if anyio and (anyio, "run_sync") not in _table:
+        _table[anyio, "run_sync"] = _of_anyio(anyio)
     return _table
 
 
 def start(thread: threading.Thread, starter: FrameType | None) -> None:
     """Thread.start, called in the frame `starter`."""
-    invocation, module = working_for(), starter.f_globals.get("__name__") if starter is not None else ""
-    if invocation is None or module in _POOLS or thread.ident is not None:
+    invocation = working_for()
+    if invocation is None or _is_pools(starter) or thread.ident is not None:
         return originals[threading.Thread, "start"](thread)  # type: ignore[no-any-return]
     target = thread.function if isinstance(thread, threading.Timer) else getattr(thread, "_target", None)
     job = Job(target or type(thread).run, thread)
@@ -50,6 +55,15 @@ def start(thread: threading.Thread, starter: FrameType | None) -> None:
     except BaseException:
         invocation.jobs.discard(job)
         raise
+
+
+def _is_pools(starter: FrameType | None) -> bool:
+    while starter is not None and starter.f_globals.get("__name__") in (
+        "multiprocessing.dummy",
+        "multiprocessing.process",
+    ):
+        starter = starter.f_back
+    return starter is not None and starter.f_globals.get("__name__") in _POOLS
 
 
 def _start_new_thread(function: Callable[..., Any], *given: Any) -> Any:
@@ -76,16 +90,32 @@ def _submit(pool: ThreadPoolExecutor, call: Callable[..., Any], /, *args: Any, *
 
 def _add_done_callback(future: Future[Any], callback: Callable[[Future[Any]], Any]) -> None:
     """Future.add_done_callback of concurrent.futures: it runs in the pool's thread, after the job."""
-    if (invocation := working_for()) is not None:
+    if is_users(callback) and (invocation := working_for()) is not None:
         callback = _when_it_runs(invocation, callback, "add_done_callback()")
     originals[Future, "add_done_callback"](future, callback)
 
 
-async def _run_sync(backend: Any, call: Callable[..., Any], *given: Any, **options: Any) -> Any:
+def _of_processes(owner: Any) -> Callable[..., Any]:
+    """ProcessPoolExecutor.submit: what runs in another process gets no loop of ours; it is named and cancelled."""
+
+    def submit(pool: Any, call: Callable[..., Any], /, *args: Any, **named: Any) -> Future[Any]:
+        future: Future[Any] = originals[owner, "submit"](pool, call, *args, **named)
+        if (invocation := working_for()) is not None:
+            invocation.jobs.add(Job(call, future=future))
+        return future
+
+    return submit
+
+
+def _of_anyio(module: Any) -> Callable[..., Any]:
     """anyio.to_thread.run_sync, which carries the context by itself."""
-    if (invocation := working_for()) is not None:
-        call = invocation.carry(Job(call), call)
-    return await originals[backend, "run_sync_in_worker_thread"].__func__(backend, call, *given, **options)
+
+    async def run_sync(call: Callable[..., Any], *given: Any, **options: Any) -> Any:
+        if (invocation := working_for()) is not None:
+            call = invocation.carry(Job(call), call)
+        return await originals[module, "run_sync"](call, *given, **options)
+
+    return run_sync
 
 
 def _given(owner: Any, name: str) -> Callable[..., Any]:
@@ -95,7 +125,11 @@ def _given(owner: Any, name: str) -> Callable[..., Any]:
         invocation, given = working_for(), originals[owner, name]
         if invocation is None:
             return given(pool, call, *args, **named)
-        result = given(pool, _when_it_runs(invocation, call, f"ThreadPool.{name}()"), *args, **named)
+        door = f"ThreadPool.{name}()"
+        for each in ("callback", "error_callback"):
+            if callable(named.get(each)):
+                named[each] = _when_it_runs(invocation, named[each], door)
+        result = given(pool, _when_it_runs(invocation, call, door), *args, **named)
         if hasattr(result, "ready"):
             invocation.jobs.add(Job(call, future=_Result(result)))
         return result
@@ -120,6 +154,7 @@ class _Result(NamedTuple):
 def _when_it_runs(invocation: Invocation, call: Callable[..., Any], door: str) -> Callable[..., Any]:
     """The call, in a copy of this context each time, known to the invocation while it runs and not begun after it."""
     context = copy_context()
+    context.run(current.set, invocation)
     return _quiet(lambda *args: context.copy().run(_carried, invocation, Job(call), call, door)(*args))
 
 
@@ -131,9 +166,11 @@ def _carried(invocation: Invocation, job: Job, call: Callable[..., Any], door: s
     """
     if invocation.over:
         raise invocation.refuse(door)
-    if code_of(job.call) is None:
+    context = copy_context()
+    if not is_users(job.call):
         job.place = here()
-    return invocation.carry(job, partial(copy_context().run, call))
+    context.run(current.set, invocation)
+    return invocation.carry(job, partial(context.run, call))
 
 
 def _quiet(call: Callable[..., Any]) -> Callable[..., Any]:

@@ -45,5 +45,9 @@ def _caught(code: CodeType, offset: int, error: BaseException) -> None:
 
 def _goes_on(code: CodeType, offset: int) -> None:
     error = sys.exception()
-    if isinstance(error, DeadlineExceeded) and code.co_code[offset] == _DROPS:
+    if isinstance(error, BaseExceptionGroup):  # of `except*`
+        error = error.subgroup(DeadlineExceeded)
+    elif not isinstance(error, DeadlineExceeded):
+        return
+    if error is not None and code.co_code[offset] == _DROPS:
         raise error

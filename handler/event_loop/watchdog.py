@@ -23,7 +23,7 @@ from typing import Any
 import nest_asyncio
 
 from . import uncatchable
-from .invocation import Invocation, current
+from .invocation import Invocation, current, working_for
 from .ledger import DeadlineExceeded, Ledger
 from .loop import SharedLoop
 from .places import is_library, place
@@ -49,7 +49,7 @@ class Watchdog:
         self._stand = _Standstill()
         self._invocation: Invocation | None = None
         self._depth = self._interrupts = 0
-        self.armed = self._interrupting = False
+        self.armed = self.interrupted = self._interrupting = False
 
     @contextmanager
     def around(self, invocation: Invocation | None = None, seconds: float | None = None) -> Iterator[None]:
@@ -58,6 +58,9 @@ class Watchdog:
             yield
             return
         before = signal.signal(_SIGNAL, self._on_signal)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {_SIGNAL})
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, self._on_interrupt)
         self._invocation, self.armed, self._interrupts = invocation, True, 0
         _clock.set(seconds, again=max(invocation.reserve / 20, _AGAIN) if invocation else 0)
         try:
@@ -68,6 +71,8 @@ class Watchdog:
             self.armed = False
             self._waiting.clear()
             signal.signal(_SIGNAL, before)
+            if signal.getsignal(signal.SIGINT) == self._on_interrupt:
+                signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def nudge(self, future: Future[Any]) -> None:
         """Have the loop's thread see whether it waits. Called by a worker whose `future` the loop has yet to set."""
@@ -76,6 +81,11 @@ class Watchdog:
         if future not in self._waiting:
             self._waiting.append(future)
         signal.pthread_kill(threading.main_thread().ident or 0, _SIGNAL)
+
+    def _on_interrupt(self, signum: int, frame: FrameType | None) -> None:
+        """Ctrl-C: the environment ends. A KeyboardInterrupt that a library raises ends no more than its request."""
+        self.interrupted = True
+        raise KeyboardInterrupt
 
     def _on_signal(self, signum: int, frame: FrameType | None) -> None:
         if self._waiting:
@@ -108,7 +118,7 @@ class Watchdog:
 
     @property
     def _ledger(self) -> Ledger:
-        return (current.get() or self._loop.active or self._loop.environment).ledger
+        return (working_for() or self._loop.environment).ledger
 
     def _interrupt(self, invocation: Invocation, frame: FrameType | None) -> None:
         if not self._is_stuck(invocation, frame):

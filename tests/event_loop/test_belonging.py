@@ -5,12 +5,17 @@ import asyncio
 import contextvars
 import gc
 import multiprocessing.pool
+import os
+import re
+import signal
+import socket
 import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +28,14 @@ from handler.event_loop import EventLoopError, InvocationOver, Ledger
 from .conftest import Environment, Make
 
 LATER = 0.1  # seconds after which what a request began comes back
+INTERPRETED = """
+import time
+while True:
+    try:
+        time.sleep(0.2)
+    except BaseException:
+        pass
+"""
 LIBRARY = """
 import threading
 def later(call):
@@ -137,11 +150,123 @@ def test_nothing_that_a_request_began_in_another_thread_gets_onto_a_loop_later(
     never = sum("callback" in each for each in begun) + len(report.leftovers)  # jobs that no thread had taken
     assert len(written.came) + never == len(begun)
     named = report.zombies + report.leftovers
-    assert all("test_belonging.py:" in each or "somebodys_threads.py:" in each for each in named)
+    assert [each for each in named if not re.search(r"(test_belonging|somebodys_threads)\.py:\d", each)] == []
     assert len(named) == len(begun)
     assert environment.ledger.zombies == environment.ledger.leftovers == []
     assert "Traceback" not in "".join(capfd.readouterr())
     assert [each for each in recwarn.list if "never awaited" in str(each.message)] == []
+
+
+async def _ran(seen: list[str]) -> None:
+    seen.append("ran")
+
+
+def _chain(loop: Any, schedule: Any, seen: list[str]) -> None:
+    seen.append("ran")
+    schedule(loop, partial(_chain, loop, schedule, seen))
+
+
+def _in_a_context(call: Any, *args: Any) -> None:
+    contextvars.Context().run(call, *args)
+
+
+def _reads(loop: Any, seen: list[str], kept: Any) -> None:
+    ours, theirs = socket.socketpair()
+    kept += [ours, theirs]
+    loop.add_reader(ours, seen.append, "ran")
+    loop.add_writer(ours, lambda: seen.append("ran"))
+    theirs.send(b"x")
+
+
+# How a request has its loop call something later: each is given the loop, what is written, and what is to be kept.
+SCHEDULES: dict[str, Callable[[Any, list[str], list[Any]], Any]] = {
+    "function": lambda loop, seen, kept: loop.call_later(0.05, lambda: seen.append("ran")),
+    "method written in C": lambda loop, seen, kept: loop.call_later(0.05, seen.append, "ran"),
+    "create_task": lambda loop, seen, kept: loop.call_later(0.05, asyncio.create_task, _ran(seen)),
+    "method of the loop": lambda loop, seen, kept: loop.call_later(0.05, loop.create_task, _ran(seen)),
+    "partial": lambda loop, seen, kept: loop.call_later(0.05, partial(asyncio.ensure_future, _ran(seen))),
+    "pool": lambda loop, seen, kept: loop.call_later(0.05, loop.run_in_executor, None, seen.append, "ran"),
+    "equal timers": lambda loop, seen, kept: [loop.call_at(loop.time() // 1 + 1.1, seen.append, "ran") for _ in "ab"],
+    "chain of timers in a context": lambda loop, seen, kept: _chain(
+        loop, lambda loop, call: loop.call_later(0.02, call, context=contextvars.Context()), seen
+    ),
+    "chain of callbacks in a context": lambda loop, seen, kept: _chain(
+        loop, lambda loop, call: loop.call_soon(call, context=contextvars.Context()), seen
+    ),
+    "timer in a context": lambda loop, seen, kept: _in_a_context(loop.call_later, 0.05, seen.append, "ran"),
+    "file descriptors": _reads,
+    "signal": lambda loop, seen, kept: loop.add_signal_handler(signal.SIGUSR2, seen.append, "ran"),
+}
+
+
+@pytest.mark.parametrize("way", SCHEDULES)
+def test_nothing_that_a_request_scheduled_runs_later(
+    make: Make, way: str, recwarn: pytest.WarningsRecorder, capfd: pytest.CaptureFixture[str]
+) -> None:
+    seen, kept = list[str](), list[Any]()
+
+    async def begin() -> str:
+        SCHEDULES[way](asyncio.get_running_loop(), seen, kept)
+        return "ok"
+
+    async def wait() -> str:
+        if way == "signal":
+            before = signal.signal(signal.SIGUSR2, signal.SIG_IGN)
+            os.kill(os.getpid(), signal.SIGUSR2)
+            signal.signal(signal.SIGUSR2, before)
+        await asyncio.sleep(0.2)
+        return "waited"
+
+    environment = make(begin=begin, wait=wait)
+    assert environment.get("begin") == (200, "ok")
+    assert environment.ledger.leftovers
+    assert all("test_belonging.py:" in each for each in environment.ledger.leftovers)
+    seen.clear()
+    assert environment.get("wait") == (200, "waited")
+    assert seen == []
+    assert environment.ledger.leftovers == []
+    gc.collect()
+    assert [each for each in recwarn.list if "never awaited" in str(each.message)] == []
+    assert "Traceback" not in "".join(capfd.readouterr())
+    for each in kept:
+        each.close()
+
+
+def test_a_server_that_a_request_left_open_is_closed(make: Make) -> None:
+    async def begin() -> int:
+        server = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
+        return int(server.sockets[0].getsockname()[1])
+
+    async def call(request: Any) -> str:
+        try:
+            await asyncio.open_connection("127.0.0.1", int(request.query_params.get("port", port)))
+        except OSError:
+            return "refused"
+        return "answered"
+
+    port = 0
+    environment = make(begin=begin, call=call)
+    port = environment.get("begin")[1]
+    assert len(environment.ledger.leftovers) == 1
+    assert environment.get("call") == (200, "refused")
+
+
+def test_a_task_that_swallows_everything_is_quiet(make: Make, caplog: pytest.LogCaptureFixture) -> None:
+    async def swallows() -> None:
+        while True:
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(9)
+
+    async def begin() -> str:
+        asyncio.create_task(swallows())  # noqa: RUF006
+        await asyncio.sleep(0)
+        return "ok"
+
+    environment = make(begin=begin)
+    environment.get("begin", seconds=3)
+    assert len(environment.ledger.zombies) == 1
+    gc.collect()
+    assert caplog.records == []
 
 
 def test_a_timer_that_has_not_fired_is_cancelled_and_named(make: Make) -> None:
@@ -440,8 +565,20 @@ def test_a_loop_that_catches_everything_does_not_outlive_the_deadline(make: Make
     async def calls() -> str:
         return retry()
 
-    environment = make(retries=retries, calls=calls)
-    for name in ("retries", "calls"):
+    async def groups() -> None:
+        while True:
+            try:
+                time.sleep(0.2)  # noqa: ASYNC251
+                raise ValueError
+            except* BaseException:  # noqa: BLE001, S110
+                pass
+
+    async def interprets() -> None:
+        exec(INTERPRETED, {})
+
+    names = {"retries": retries, "calls": calls, "groups": groups, "interprets": interprets}
+    environment = make(**names)
+    for name in names:
         began = time.monotonic()
         assert environment.get(name, seconds=2)[0] == 504
         assert time.monotonic() - began < 2

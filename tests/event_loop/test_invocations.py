@@ -547,22 +547,28 @@ def test_a_shared_client_may_start_tasks_in_a_later_request(make: Make) -> None:
             await self.answered.put(data)
 
     shared: dict[str, Any] = {}
+    server: Any = None
 
     async def ask() -> str:
         loop = asyncio.get_running_loop()
         if not shared:
-            shared["server"] = await loop.create_server(Echo, "127.0.0.1", 0)
-            port = shared["server"].sockets[0].getsockname()[1]
+            port = server.sockets[0].getsockname()[1]
             shared["transport"], shared["client"] = await loop.create_connection(Client, "127.0.0.1", port)
         shared["client"].transport.write(b"hello")
         return (await asyncio.wait_for(shared["client"].answered.get(), 2)).decode()
 
     async def close() -> str:
         shared["transport"].close()
-        shared["server"].close()
         return "closed"
 
-    environment = make(ask=ask, close=close)
+    @asynccontextmanager
+    async def lifespan(app: Any) -> AsyncIterator[None]:
+        nonlocal server
+        server = await asyncio.get_running_loop().create_server(Echo, "127.0.0.1", 0)
+        yield
+        server.close()
+
+    environment = make(options={"lifespan": lifespan}, ask=ask, close=close)
     for _ in range(3):
         assert environment.get("ask") == (200, "hello")
     environment.get("close")
@@ -748,13 +754,28 @@ def test_a_retry_in_a_worker_does_not_reach_the_next_request(make: Make) -> None
     assert environment.ledger.leftovers == []
 
 
-def test_keyboard_interrupt_does_not_hang_the_environment(make: Make) -> None:
-    async def endpoint() -> None:
+@pytest.mark.parametrize("gathered", [False, True])
+def test_a_librarys_keyboard_interrupt_ends_its_request_only(make: Make, gathered: bool) -> None:
+    async def interrupts() -> None:
         raise KeyboardInterrupt
+
+    async def endpoint() -> None:
+        await (asyncio.gather(interrupts(), asyncio.sleep(9)) if gathered else interrupts())
+
+    environment = make(endpoint=endpoint)
+    assert environment.get("endpoint", seconds=3)[0] == 500
+    assert environment.get("hello") == (200, "hello")
+
+
+def test_ctrl_c_ends_the_environment(make: Make) -> None:
+    async def endpoint() -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        await asyncio.sleep(1)
 
     environment = make(endpoint=endpoint)
     with pytest.raises(KeyboardInterrupt):
         environment.get("endpoint", seconds=3)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert environment.get("hello") == (200, "hello")
 
 
