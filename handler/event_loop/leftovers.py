@@ -43,6 +43,7 @@ class Ending:
             if remove():
                 self._ledger.leftovers.append(name)
         await self._take_off()
+        self._cancel_elsewhere()
         await self._leave_threads()
         forget_imports(self._invocation)
         self._invocation.over = True
@@ -94,7 +95,9 @@ class Ending:
         for generator in generators:
             self._closing[generator] = self._loop.create_task(_close(generator), name=_name(generator))
         for task in tasks:
-            if task not in closing or task in self._seen:  # a generator's clean-up gets one round
+            if (
+                task not in closing or task in self._seen
+            ):  # a generator's clean-up is cancelled from its second round on
                 task.cancel()
         self._seen.update(tasks, generators)
         if pending := {*tasks, *self._closing.values()}:
@@ -118,6 +121,15 @@ class Ending:
         for generator in [each for each in self._closing if each.ag_frame is not None]:
             self._ledger.zombies.append(f"{_name(generator)} would not be closed")
             _kept.add(generator)
+
+    def _cancel_elsewhere(self) -> None:
+        """Cancel tasks on loops of the user's own: they end when such a loop runs again."""
+        for loop in [each for each in self._loop.others if not each.is_closed()]:
+            for task in [
+                each for each in asyncio.all_tasks(loop) if each.get_context().get(current) is self._invocation
+            ]:
+                self._ledger.zombies.append(f"{_name(task)} waits on a loop of its own, and was cancelled there")
+                loop.call_soon_threadsafe(task.cancel)
 
     async def _leave_threads(self) -> None:
         """Threads cannot be killed: name them, and leave them the pool that they block."""

@@ -13,6 +13,7 @@ from contextvars import Context, copy_context
 from functools import partial
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 import nest_asyncio
 
@@ -51,6 +52,7 @@ class SharedLoop(Reentrant):
     Attributes:
         home: the thread that runs the loop.
         environment: stands for what the app began at its start.
+        others: loops of the user's own that have run.
         enter: what `run_until_complete` does; `reentry` sets it.
         note: writes into the ledger of the invocation that the running code belongs to.
     """
@@ -63,6 +65,7 @@ class SharedLoop(Reentrant):
         self.environment = Invocation(Ledger(mode))
         self.pool: Executor | None = None
         self._own_pool: Executor | None = None
+        self.others: WeakSet[asyncio.AbstractEventLoop] = WeakSet()
         self.remember()
 
     # -- what may be scheduled
@@ -119,6 +122,7 @@ class SharedLoop(Reentrant):
         return super()._add_writer(fd, *((callback,) if owner is None else (self._go_on, owner, callback)), *args)  # type: ignore[misc]
 
     def _go_on(self, owner: Invocation, callback: Any, *args: Any) -> None:
+        """Run a connection's callback: for the active invocation, once the one that opened the connection is over."""
         if not owner.over:
             callback(*args)
             return

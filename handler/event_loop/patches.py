@@ -18,6 +18,7 @@ from .loop import SharedLoop
 Table = dict[tuple[Any, str], Any]  # (owner, name) -> what stands there
 
 originals: Table = {}  # what stood there before the first environment
+# A copy of asyncio.run: the code of the original is exchanged while an environment is installed.
 stdlib_run = FunctionType(runners.run.__code__, vars(runners), "run", None, None)
 stdlib_run.__kwdefaults__ = runners.run.__kwdefaults__
 _run_of_environment: Callable[..., Any] = stdlib_run

@@ -15,7 +15,6 @@ from concurrent import futures
 from functools import partial
 from types import FrameType
 from typing import Any, Literal
-from weakref import WeakSet
 
 import nest_asyncio
 
@@ -47,7 +46,6 @@ class Reentry:
         self.loop, self.mode, self.watchdog = loop, mode, Watchdog(loop)
         loop.enter = self.enter
         self._depth = 0
-        self._have_run: WeakSet[Any] = WeakSet()  # loops of the user's own
         self._refusals: dict[int, int] = {}
         self._table: Table = {
             (asyncio, "run_coroutine_threadsafe"): self.run_threadsafe,
@@ -121,7 +119,7 @@ class Reentry:
             raise self.conflict(call, _AWAIT, future)
         else:
             self.count(call)
-        self._have_run.add(loop)
+        self.loop.others.add(loop)
         return originals[_LOOP, "run_until_complete"](loop, future)
 
     def run_threadsafe(self, coro: Coroutine[Any, Any, Any], loop: asyncio.AbstractEventLoop) -> futures.Future[Any]:
@@ -142,7 +140,7 @@ class Reentry:
             self.count("loop.run_forever()")
         else:
             self._refuse_late("loop.run_forever()")
-        self._have_run.add(loop)
+        self.loop.others.add(loop)
         originals[_LOOP, "run_forever"](loop)
 
     def refuse_late_patch(self) -> None:
@@ -230,7 +228,7 @@ class Reentry:
 
     def _has_own_work(self, loop: Any) -> bool:
         """Whether a second loop may have connections, tasks or timers: what runs on it must not be moved to ours."""
-        return loop in self._have_run or bool(loop._ready or loop._scheduled or asyncio.all_tasks(loop))
+        return loop in self.loop.others or bool(loop._ready or loop._scheduled or asyncio.all_tasks(loop))
 
     # -- on other threads
 

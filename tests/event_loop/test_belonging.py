@@ -251,6 +251,36 @@ def test_a_server_that_a_request_left_open_is_closed(make: Make) -> None:
     assert environment.get("call") == (200, "refused")
 
 
+def test_a_task_on_a_loop_of_the_users_own_does_not_go_on(make: Make) -> None:
+    seen, second = list[str](), asyncio.SelectorEventLoop()
+
+    async def ticks() -> None:
+        while True:
+            seen.append("tick")
+            await asyncio.sleep(0.01)
+
+    async def spawns() -> Any:
+        return asyncio.create_task(ticks())
+
+    async def begin() -> str:
+        tasks.append(await asyncio.to_thread(second.run_until_complete, spawns()))
+        return "ok"
+
+    async def again() -> str:
+        await asyncio.to_thread(second.run_until_complete, asyncio.sleep(0.05))
+        return "ok"
+
+    tasks: list[Any] = []
+    environment = make(begin=begin, again=again)
+    environment.get("begin")
+    assert any("ticks" in each and "test_belonging.py:" in each for each in environment.ledger.zombies)
+    seen.clear()
+    assert environment.get("again") == (200, "ok")
+    assert len(seen) <= 1
+    assert tasks[0].cancelled()
+    second.close()
+
+
 def test_a_task_that_swallows_everything_is_quiet(make: Make, caplog: pytest.LogCaptureFixture) -> None:
     async def swallows() -> None:
         while True:
