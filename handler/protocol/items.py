@@ -18,6 +18,7 @@ from handler.protocol import bounds
 from handler.protocol.bounds import InputBudget
 from handler.protocol.item_types import checked, named, refuse_unknown
 from handler.protocol.output import Item, new_id
+from handler.protocol.sent import without_nulls
 
 #: their models in openai.types.responses, each of which is imported when one is sent
 _ITEMS = {
@@ -129,7 +130,7 @@ def unpacked(item: Item, param: str, budget: InputBudget | None = None, level: i
 
 
 def _compaction(given: Item, param: str) -> Item:
-    return checked(_ITEMS["compaction"], {**_DEFAULTS["compaction"], **given}, param, _OURS)
+    return checked(_ITEMS["compaction"], {**_DEFAULTS["compaction"], **without_nulls(given)}, param, _OURS)
 
 
 def _unzipped(content: str, param: str, budget: InputBudget) -> bytes:
@@ -156,6 +157,7 @@ def _item(given: Any, param: str, budget: InputBudget) -> Item:
     budget.take_item(param)
     if not isinstance(given, dict):
         raise InvalidRequest("An item is an object.", param=param)
+    given = without_nulls(given)
     kind = given.get("type") or ("message" if "role" in given else None)
     if kind == "message":
         return _message(given, param, budget)
@@ -202,6 +204,7 @@ def _parts(given: list[Any], kinds: dict[str, str], param: str, budget: InputBud
 
 
 def _part(given: Any, kinds: dict[str, str], param: str) -> Item:
+    given = without_nulls(given)
     kind = given.get("type") if isinstance(given, dict) else None
     if not isinstance(kind, str) or kind not in kinds:
         raise UnsupportedParameter(f"Content of type {named(kind)} is not supported here.", param=f"{param}.type")

@@ -10,7 +10,7 @@ from pydantic_core import PydanticSerializationError, to_json
 
 from handler.errors import InvalidRequest, UnsupportedParameter
 from handler.protocol import bounds
-from handler.protocol.sent import Sent
+from handler.protocol.sent import Sent, without_nulls
 
 if TYPE_CHECKING:
     from openai.types.responses import ResponseTextConfig, ToolChoiceFunction
@@ -74,7 +74,7 @@ class Body(BaseModel):
             raise InvalidRequest("The body has half of a surrogate pair, which is no character.") from None
         if b"NaN" in text or b"Infinity" in text:
             _refuse_infinite(given)
-        return given
+        return without_nulls(given)
 
 
 class CompactRequest(Body):
@@ -118,6 +118,7 @@ class CreateResponse(CompactRequest):
     def _supported(cls, given: Any) -> Any:
         if not isinstance(given, dict):
             return given
+        given = {name: _without_nulls_in(name, value) for name, value in given.items()}
         for name, allowed in _FIXED.items():
             if given.get(name) is not None and given[name] not in allowed:
                 said = f"{name!r} is not supported" + (f", other than {json.dumps(allowed[0])}." if allowed else ".")
@@ -172,6 +173,13 @@ def _refuse_infinite(given: Any) -> None:
         raise InvalidRequest("NaN and Infinity are no JSON.") from None
 
 
+def _without_nulls_in(name: str, value: Any) -> Any:
+    """Return a parameter without the nulls of its objects, but with those that are the client's own: of schemas."""
+    if name == "text" and isinstance(value, dict):
+        return {key: without_nulls(each) for key, each in value.items()}
+    return without_nulls(value) if name in ("conversation", "stream_options") else value
+
+
 def _refuse_extra(model: BaseModel | None, name: str) -> None:
     """OpenAI's own types let pass what they do not know."""
     for extra in (model.model_extra or {}) if model else ():
@@ -179,13 +187,14 @@ def _refuse_extra(model: BaseModel | None, name: str) -> None:
 
 
 def _function(tool: dict[str, Any], param: str) -> "FunctionTool":
+    tool = without_nulls(tool)
     if tool.get("type") != "function":
         raise UnsupportedParameter(f"Tools of type {tool.get('type')!r} are not supported.", param=f"{param}.type")
     name = tool.get("name")
     if not isinstance(name, str) or len(name) > 64 or not name.replace("_", "").replace("-", "").isalnum():
         raise InvalidRequest("A function's name is 1 to 64 letters, digits, _ and -.", param=f"{param}.name")
     for field, kind in (("description", str), ("parameters", dict), ("strict", bool)):
-        if tool.get(field) is not None and not isinstance(tool[field], kind):
+        if field in tool and not isinstance(tool[field], kind):
             raise InvalidRequest(f"must be of type {kind.__name__}", param=f"{param}.{field}")
     extra = set(tool) - {"type", "name", "description", "parameters", "strict"}
     if extra:

@@ -9,6 +9,11 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
 
+def without_nulls(given: Any) -> Any:
+    """Return an object without its nulls, which clients send for what they do not set; anything else as it is."""
+    return {key: value for key, value in given.items() if value is not None} if isinstance(given, dict) else given
+
+
 @dataclass(frozen=True)
 class Sent:
     """`Annotated[Any, Sent("openai.types.shared", "Reasoning")]`: checked as a field of that type would be."""
@@ -22,7 +27,7 @@ class Sent:
         return model
 
     def _read(self, given: Any) -> BaseModel:
-        return self._model.model_validate(given)
+        return self._model.model_validate(without_nulls(given))
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(self._read)
