@@ -4,7 +4,6 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -61,7 +60,7 @@ async def hides_a_conflict(request: Request) -> str:
 async def is_late(request: Request) -> None:
     """As a run that another attempt takes up."""
     unfinished = JSONResponse({"id": "resp_1"}, 202, {"location": "/v1/responses/resp_1"})
-    _Call(request).answer_late(SimpleNamespace(goes_on=True), lambda: unfinished)  # type: ignore[arg-type]
+    _Call(request).answer_late({"id": "resp_1"}, lambda response: unfinished)
     await asyncio.sleep(60)
 
 

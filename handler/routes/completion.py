@@ -1,5 +1,6 @@
 """POST /completion: a message in, the agency's answer out."""
 
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Response
@@ -78,17 +79,14 @@ async def completion(body: Completion, call: Call, key: IdempotencyKey = None) -
     model = name if body.agent is None else f"{name}/{body.agent}"
     thread = f"{name}/{body.thread_id or new_id('thread')}"
     request, runs = CreateResponse(model=model, input=body.message), call.runs
-    begun = await runs.begin(request, call.owner, once(key, body), thread)
 
     def unfinished(response: Resource) -> Response:
         told = {"run_id": response["id"], "thread_id": thread.removeprefix(f"{name}/"), "status": response["status"]}
         return answered(response, call.root_path, told)
 
-    if isinstance(begun, Kept):
-        response = await runs.settled(call.owner, begun)
-    else:
-        call.answer_late(begun, lambda: unfinished(begun.response))
-        response = await runs.execute(begun)
+    late = partial(call.answer_late, answer=unfinished)
+    begun = await runs.begin(request, call.owner, once(key, body), thread, late)
+    response = await (runs.settled(call.owner, begun) if isinstance(begun, Kept) else runs.execute(begun))
     return _answer(response, name) if response["status"] in FINAL else unfinished(response)
 
 

@@ -1,5 +1,6 @@
 """/v1/responses: Open Responses."""
 
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
@@ -27,7 +28,8 @@ _STREAM: dict[int | str, dict[str, Any]] = {
 async def create(body: CreateResponse, call: Call, key: IdempotencyKey = None) -> Response:
     """Run an agency. `model` is its name, or "agency/Agent"; with `stream` the answer is server-sent events."""
     runs, root = call.runs, call.root_path
-    begun = await runs.begin(body, call.owner, once(key, body))
+    late = partial(call.answer_late, answer=partial(answered, root_path=root))
+    begun = await runs.begin(body, call.owner, once(key, body), announce=late)
     if isinstance(begun, Kept):
         if body.stream:
             kept = call.responses.events(begun.response["id"])
@@ -37,7 +39,6 @@ async def create(body: CreateResponse, call: Call, key: IdempotencyKey = None) -
     if body.stream:
         events = begun.follow(runs.execute(begun))
         return EventStream(resumable(events, begun.response, root, stored=begun.last_stored), begun.leave)
-    call.answer_late(begun, lambda: answered(begun.response, root))
     return answered(await runs.execute(begun), root)
 
 

@@ -8,10 +8,11 @@ from pydantic import BaseModel
 
 from handler.auth import documented
 from handler.event_loop import current
+from handler.protocol.resource import Resource
 from handler.records import Conversations, Responses
 
 if TYPE_CHECKING:
-    from handler.runs import Run, Runs
+    from handler.runs import Runs
 
 
 class _Call:
@@ -34,12 +35,16 @@ class _Call:
         """What a client writes before our paths: the stage of an API Gateway, or nothing."""
         return str(self._request.scope.get("root_path", ""))
 
-    def answer_late(self, run: "Run", answer: Callable[[], Response]) -> None:
-        """Have this answer given if the invocation ends before the run does, where another attempt takes it up."""
+    def answer_late(self, response: Resource | None, answer: Callable[[Resource], Response]) -> None:
+        """Have the invocation answered so, if it ends before the request does: `response` may go on without it.
+
+        None: nothing goes on, and there is no such answer.
+        """
         invocation = current.get()
-        if invocation is not None and run.goes_on:
-            wrapped = self._request.app.in_every_answer  # it is sent from outside of the app
-            invocation.late_answer = lambda: wrapped(answer())
+        if invocation is None:
+            return
+        wrapped = self._request.app.in_every_answer  # it is sent from outside of the app
+        invocation.late_answer = None if response is None else lambda: wrapped(answer(response))
 
     @property
     def responses(self) -> "Responses":

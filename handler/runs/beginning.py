@@ -7,10 +7,10 @@ import asyncio
 import logging
 import math
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import BaseModel
 
@@ -26,6 +26,7 @@ from handler.errors import (
     UnsupportedParameter,
     again,
 )
+from handler.event_loop import remaining
 from handler.protocol import resource
 from handler.protocol.items import for_agents, read_items
 from handler.protocol.output import new_id
@@ -57,10 +58,24 @@ if TYPE_CHECKING:
     from handler.runs.equipment import Equipment
 
 logger = logging.getLogger(__name__)
+_TO_WRITE = 10.0  # seconds for the first write of a run
+_TO_SEND = 3.0  # seconds for the queue to take a message
 _TO_FIND_OUT = 3.0  # seconds to ask the store what became of a write that has failed
 _TO_CANCEL = 10.0  # seconds that a request waits for a run to end
 _LOOK = 1.0  # seconds between looks whether the lease of such a run has ended
 _NOT_YET = 5.0  # seconds until somebody looks again whether it is a run's turn; who is before it, says so earlier
+
+
+class _Prepared(NamedTuple):
+    """A run that nobody knows of yet, and the changes that make it known.
+
+    run: None if it will be made elsewhere. kept: None if it is not stored.
+    """
+
+    response: resource.Resource
+    kept: Kept | None
+    run: "Run | None"
+    changes: list[Change]
 
 
 class Runs:
@@ -90,6 +105,7 @@ class Runs:
         owner: str,
         once: tuple[str, bytes] | None = None,
         thread: str | None = None,
+        announce: "Callable[[resource.Resource | None], None]" = lambda response: None,
     ) -> "Run | Kept":
         """A run that can be executed; or a response that is being made elsewhere: in the background, or because an
         earlier request with this idempotency key began it.
@@ -98,6 +114,8 @@ class Runs:
 
         once: an idempotency key and the body that it was sent with.
         thread: a conversation by a name of the caller's own, made if it is not there.
+        announce: is called with the response before the first write of a run that may go on without this request,
+            and with None when that write is known to have failed.
 
         Raises:
             NotFound, UnknownName, InvalidRequest, UnsupportedParameter: refused, and nothing is kept.
@@ -107,26 +125,48 @@ class Runs:
         claims, responses = Claims(self.store, owner), Responses(self.store, owner)
         while True:
             if once and (made := await claims.find(*once)):
-                return await responses.get(made)
+                return await self._made(request, responses, made, announce)
             try:
-                response_id, run, changes = await self._prepare(request, owner, thread)
+                prepared = await self._prepare(request, owner, thread)
                 if once:
-                    changes.append(claims.put(*once, response_id))
-                await self._write_first(responses, response_id, changes)
+                    prepared.changes.append(claims.put(*once, prepared.response["id"]))
+                if prepared.kept and self.queue.durable:
+                    announce(prepared.response)
+                await self._write_first(responses, prepared)
             except Conflict:
+                announce(None)
                 continue  # somebody else began at the same moment: look again at what is there now
+            except StoreUnavailable:
+                announce(None)
+                raise
             except Unsettled:
-                return self._unsettled(request, response_id, run)
+                return self._unsettled(prepared.response, request)
             except ConversationBusy:
                 if not (once and await claims.find(*once)):
                     raise  # else it is busy with this very request
                 continue
-            if run and not request.background:
-                return run
-            await self._send(response_id)
-            return await responses.get(response_id)
+            if prepared.run and not request.background:
+                return prepared.run
+            assert prepared.kept
+            await self._send(prepared.response["id"])
+            return prepared.kept
 
-    async def _write_first(self, responses: Responses, response_id: str, changes: list[Change]) -> None:
+    async def _made(
+        self,
+        request: CreateResponse,
+        responses: Responses,
+        response_id: str,
+        announce: "Callable[[resource.Resource | None], None]",
+    ) -> "Run | Kept":
+        """Return the response that an earlier request with the same idempotency key began."""
+        response = resource.new(request, response_id, request.conversation_id)
+        announce(response)
+        try:
+            return await responses.get(response_id)
+        except StoreUnavailable:
+            return self._unsettled(response, request)
+
+    async def _write_first(self, responses: Responses, prepared: _Prepared) -> None:
         """Make a run known.
 
         Raises:
@@ -134,23 +174,23 @@ class Runs:
             StoreUnavailable: it is not known, and will never be, however late that write arrives.
             Unsettled: it may be known.
         """
-        if not changes:
+        if not prepared.changes:
             return
         try:
-            await self.store.write(*changes)
-        except StoreUnavailable as failure:
+            async with asyncio.timeout(_within(_TO_WRITE)):
+                await self.store.write(*prepared.changes)
+        except (StoreUnavailable, TimeoutError) as failure:
             try:
-                async with asyncio.timeout(_TO_FIND_OUT):
-                    await self.store.write(responses.void(response_id))
+                async with asyncio.timeout(_within(_TO_FIND_OUT)):
+                    await self.store.write(responses.void(prepared.response["id"]))
             except Conflict:  # with our own response, which is there
                 return
             except (StoreUnavailable, TimeoutError):
                 raise Unsettled from failure
-            raise
+            raise StoreUnavailable("The store could not be written. Nothing has begun.") from failure
 
-    def _unsettled(self, request: CreateResponse, response_id: str, run: "Run | None") -> "Run":
-        made = run.response if run else resource.new(request, response_id, request.conversation_id)
-        unsettled = Run(made, bool(request.stream), None, durable=self.queue.durable)
+    def _unsettled(self, response: resource.Resource, request: CreateResponse) -> "Run":
+        unsettled = Run(response, bool(request.stream), None, durable=self.queue.durable)
         unsettled.stop("unsettled")
         return unsettled
 
@@ -231,7 +271,8 @@ class Runs:
     async def _send(self, run_id: str, after: float = 0.0) -> None:
         """A queue that is away loses nothing: the sweeper finds the run."""
         try:
-            await self.queue.send(run_id, after)
+            async with asyncio.timeout(_within(_TO_SEND)):
+                await self.queue.send(run_id, after)
         except Exception:
             logger.exception("run %s: the queue could not be told of it", run_id)
 
@@ -286,12 +327,8 @@ class Runs:
         if request.background and not self.queue.durable:
             raise UnsupportedParameter("'background' needs a queue: QUEUE is not set.", param="background")
 
-    async def _prepare(
-        self, request: CreateResponse, owner: str, thread: str | None
-    ) -> "tuple[str, Run | None, list[Change]]":
-        """A run that nobody knows of yet, and the changes that make it known; None: it will be made elsewhere, and
-        nothing of the request has to be held against the agents, which take long to import.
-        """
+    async def _prepare(self, request: CreateResponse, owner: str, thread: str | None) -> _Prepared:
+        """Prepare a run; without the agents, which take long to import, where nothing of the request needs them."""
         conversations, responses = Conversations(self.store, owner), Responses(self.store, owner)
         given, response_id = read_items(await resolve_references(responses, request.input)), new_id("resp")
         refuse_empty(added := for_agents(given))
@@ -307,21 +344,22 @@ class Runs:
         else:
             place = Place().branch(responses.log(response_id))
         response = resource.new(request, response_id, conversation.id if conversation else None)
-        keeping, changes = None, []
+        keeping, kept, changes = None, None, []
         if request.stored:
             body = request.model_dump(mode="json", exclude_unset=True, by_alias=True)
             asked = Asked(body, given, place.kept, conversation.id if conversation else None)
             lease = new_lease(owner, response_id, background=background)
             keeping = Keeping(self.store, owner, response_id, asked, place, conversation, lease)
             changes = keeping.begin(response)
+            kept = keeping.kept(response)
         if background and _asks_plainly(request):
             catalogue.check_model(request.model)
             refuse_loose_ends(await load_history(self.store, place), given, added)
-            return response_id, None, changes
+            return _Prepared(response, kept, None, changes)
         patience = math.inf if request.stream else self._settings.answer_seconds
         run = Run(response, bool(request.stream), keeping, durable=self.queue.durable, patience=patience)
         await self._equipment.equip(run, request, owner, given, place)
-        return response_id, run, changes
+        return _Prepared(response, kept, run, changes)
 
     async def _give_up(self, run_id: str) -> None:
         """Where nobody takes up what was interrupted, a run that has died must not hold its conversation for ever."""
@@ -361,6 +399,12 @@ class Runs:
         await journal.load()
         run.restore(told, journal.ids)
         return run
+
+
+def _within(seconds: float) -> float:
+    """Return so many seconds, but at most half of what the invocation has left, so that it can still answer."""
+    left = remaining()
+    return seconds if left is None else min(seconds, left / 2)
 
 
 def _as_ended(response: resource.Resource) -> resource.Resource:

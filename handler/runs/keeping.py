@@ -12,7 +12,7 @@ from handler.protocol.resource import Resource
 from handler.records import Conversations, Lease, Leases, Place, Responses, Turn
 from handler.records.conversations import Conversation
 from handler.records.leases import GRACE, TIME
-from handler.records.responses import Asked
+from handler.records.responses import Asked, Kept
 from handler.store import Change, Conflict, Store
 
 _ATTEMPTS = 5  # at the last write, against others who write to the same records
@@ -69,6 +69,10 @@ class Keeping:
         self._conversation = replace(self._conversation, version=held.version, **changed)
         return [begun, lease, held]
 
+    def kept(self, response: Resource) -> Kept:
+        """Return the response as this attempt has written it last."""
+        return Kept(response, self._asked, None, self._version)
+
     def is_unheard_for(self, seconds: float) -> bool:
         """Return whether the lease was last renewed so long ago, or in a future that this clock does not know."""
         return not 0 <= time.time() + TIME - self.lease.until <= seconds
@@ -118,7 +122,7 @@ class Keeping:
 
         Raises:
             Lost: see there.
-            NotFound: the conversation was deleted.
+            NotFound: the conversation to which the turn should be added was deleted.
             Unsettled: the store failed; it may have been written all the same.
         """
         turn = None if history is None else Turn([*self._asked.input, *response["output"]], history)
@@ -129,11 +133,14 @@ class Keeping:
                 raise Unsettled from error
 
     async def _end(self, response: Resource, turn: Turn | None, events: Sequence[Event]) -> None:
+        had_conversation = self._conversation is not None
         for _ in range(_ATTEMPTS):
             try:
                 await self._write_twice(self._last(response, turn, events))
             except Conflict:
                 await self._make_way()
+                if turn and had_conversation and self._conversation is None:
+                    raise NotFound("The conversation was deleted while this run worked on it.") from None
                 continue
             if self._conversation and self._conversation.waiting:
                 self.next = self._conversation.waiting[0]
@@ -175,12 +182,10 @@ class Keeping:
         else:
             self._place = self._place.branch(self.responses.log(self._id))
 
-    async def _still(self, before: Conversation) -> Conversation:
-        self._conversation = None
+    async def _still(self, before: Conversation) -> Conversation | None:
+        """Return the conversation as it is now; None: it was deleted."""
         found = await self._conversations.wanted(before.id, create=True)
-        if self._id not in (found.run, *found.waiting):
-            raise NotFound("The conversation was deleted while this run worked on it.")
-        return found
+        return found if self._id in (found.run, *found.waiting) else None
 
 
 def new_lease(owner: str, response_id: str, *, background: bool) -> Lease:
