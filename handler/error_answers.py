@@ -117,7 +117,7 @@ def answer(scope: Scope, error: ServiceError, headers: Mapping[str, str] | None 
         headers = {**(headers or {}), "retry-after": str(math.ceil(error.after))}
     if isinstance(error, UpstreamFailed):  # clients repeat a 429 too, and with it what tools have done
         headers = {**(headers or {}), "x-should-retry": "false"}
-    return _answer(scope, error.status, error.kind, str(error), error.code, error.param, headers)
+    return _answer(scope, error.status, error.kind, str(error), error.code, error.param, headers, error.begun)
 
 
 def _answer(
@@ -128,6 +128,7 @@ def _answer(
     code: str | None = None,
     param: str | None = None,
     headers: Mapping[str, str] | None = None,
+    begun: bool = True,
 ) -> JSONResponse:
     found = request_id()
     failure: BaseModel = Failure(type=kind, message=_sendable(message), request_id=found)
@@ -139,7 +140,7 @@ def _answer(
             code=code or kind,
         )
     told = {**(headers or {}), "x-request-id": found}
-    if scope["method"] == "POST" and (status >= 500 or kind == "idempotency_key_reused"):
+    if scope["method"] == "POST" and ((status >= 500 and begun) or kind == "idempotency_key_reused"):
         told["x-should-retry"] = "false"  # OpenAI's clients would: agents may have used tools, and been paid, already
     return JSONResponse({"error": failure.model_dump()}, status, told)
 

@@ -15,6 +15,7 @@ ServiceError
  ├─ IdempotencyKeyReused     for another request
  ├─ GuardrailTriggered       the agency's own guardrail refused
  ├─ StoreUnavailable
+ │   └─ OutcomeUnknown       it went away when something may have been done
  ├─ SecretUnavailable        what Secrets Manager holds could not be read
  ├─ IssuerUnavailable        who issues tokens could not be asked for his keys
  ├─ Interrupted              the run was stopped from outside
@@ -51,10 +52,12 @@ class ServiceError(Exception):
 
     literal: what a response says of it in OpenAI's words, beside `kind`.
     after: seconds until the client may ask again, 0 where nobody knows.
+    begun: whether something may have been done already, so that clients must not repeat a POST by themselves.
     """
 
     status, kind, literal = 500, "internal_error", "server_error"
     after = 0.0
+    begun = True
 
     def __init__(self, message: str, *, param: str | None = None, code: str | None = None) -> None:
         super().__init__(message)
@@ -142,19 +145,27 @@ class StoreUnavailable(ServiceError):
     """The store could not be read or written. Nothing has begun."""
 
     status, kind = 503, "store_unavailable"
-    after = 5.0
+    after, begun = 5.0, False
+
+
+class OutcomeUnknown(StoreUnavailable):
+    """The store could not be read or written, and tools may have acted, or a write may arrive late."""
+
+    after, begun = 0.0, True
 
 
 class SecretUnavailable(ServiceError):
     """What Secrets Manager holds could not be read, and never was."""
 
     status, kind = 503, "secret_unavailable"
+    begun = False
 
 
 class IssuerUnavailable(ServiceError):
     """The issuer of tokens did not give its keys, and never did."""
 
     status, kind = 503, "issuer_unavailable"
+    begun = False
 
 
 class Interrupted(ServiceError):

@@ -74,9 +74,9 @@ class EveryAnswer:
 def _behind_base_path(scope: Scope, routes: Sequence[BaseRoute]) -> Scope:
     """Return the scope with the base path of a custom domain as `root_path`, where the event does not name it.
 
-    An HTTP API's route $default says nothing of it. So what stands before the first path that the app has is it; a
-    path that the app has as it is, is taken as it is. (Not where the gateway decides by the path who may call: it has
-    decided about the path as it was sent.)
+    An HTTP API's route $default says nothing of it. So what stands before the first path that the app has is it, or
+    before the first /v1/; a path that the app has as it is, is taken as it is. (Not where the gateway decides by the
+    path who may call: it has decided about the path as it was sent.)
     """
     context = (scope.get("aws.event") or {}).get("requestContext") or {}
     domain = context.get("domainName")
@@ -88,7 +88,8 @@ def _behind_base_path(scope: Scope, routes: Sequence[BaseRoute]) -> Scope:
         found = {**scope, "root_path": root}
         if any(route.matches(found)[0] is not Match.NONE for route in routes):
             return found
-    return scope
+    root, v1, _ = f"{get_route_path(scope)}/".partition("/v1/")
+    return {**scope, "root_path": root} if v1 else scope  # for the shape of the 404, or of the 401
 
 
 async def _without_body(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:

@@ -11,9 +11,12 @@ from fastapi import APIRouter, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, StreamingResponse
 
+from handler import error_answers, errors
+from handler.errors import ServiceError
 from handler.protocol.bounds import BODY
 from handler.records.responses import Responses
 from handler.routes.service import _Call
+from handler.store.sqlite import SQLiteStore
 from tests.asgi import ask
 from tests.conftest import Service
 from tests.events import Context, alb_event, function_url_event, http_event, rest_event
@@ -95,7 +98,7 @@ def is_ours(service: Service, answer: dict[str, Any], path: str) -> None:
     """An error in the shape of its path, with the headers that every answer has."""
     has_headers(service, answer)
     error, request_id = json.loads(answer["body"])["error"], answer["headers"]["x-request-id"]
-    if path.startswith("/v1/"):
+    if f"{path}/".startswith("/v1/"):
         assert error.keys() == {"message", "type", "param", "code"}
     else:
         assert error.keys() == {"message", "type", "request_id"}
@@ -307,6 +310,43 @@ def test_without_a_loop_each_answer_has_an_id_of_its_own(service: Service) -> No
     assert len(ids) == 3
 
 
+# Whether to repeat
+
+
+@pytest.mark.parametrize("path", ["/v1/responses", "/completion"])
+def test_a_post_is_repeated_by_clients_only_where_nothing_can_have_begun(path: str) -> None:
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, ServiceError)]
+    harmless = {errors.StoreUnavailable, errors.SecretUnavailable, errors.IssuerUnavailable}
+    assert len(kinds) > 30
+    for kind in kinds:
+        headers = error_answers.answer({"type": "http", "method": "POST", "path": path}, kind("x")).headers
+        if kind in harmless:
+            assert "x-should-retry" not in headers
+        elif kind.status >= 500:
+            assert headers["x-should-retry"] == "false"
+            assert "retry-after" not in headers
+    again = errors.again(errors.in_response(errors.StoreUnavailable("x")))
+    assert again.begun  # the response of a run that had begun
+
+
+def test_items_that_may_have_been_added_are_not_added_again(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = f"/v1/conversations/{service.post('/v1/conversations', {}, **HEADERS)[1]['id']}/items"
+    write = SQLiteStore.write
+
+    async def fails_afterwards(self: SQLiteStore, *changes: Any) -> None:
+        await write(self, *changes)
+        raise errors.StoreUnavailable("The store could not be written.")
+
+    monkeypatch.setattr(SQLiteStore, "write", fails_afterwards)
+    event = http_event("POST", path, {"items": [{"role": "user", "content": "x"}]}, **HEADERS)
+    answer = service.handler(event, Context())
+    assert (answer["statusCode"], answer["headers"].get("x-should-retry")) == (503, "false")
+    assert "retry-after" not in answer["headers"]
+    created = service.handler(http_event("POST", "/v1/conversations", {}, **HEADERS), Context())
+    assert (created["statusCode"], created["headers"].get("x-should-retry")) == (503, None)
+    assert int(created["headers"]["retry-after"]) > 0
+
+
 # Base paths of custom domains
 
 
@@ -326,8 +366,12 @@ def test_a_base_path_that_the_event_does_not_name(service: Service, base: str, e
     assert sent("PATCH", "/v1/models")["headers"]["allow"] == "GET, HEAD, OPTIONS"
     created = sent("POST", "/v1/conversations", {})
     assert sent("GET", f"/v1/conversations/{json.loads(created['body'])['id']}")["statusCode"] == 200
-    missing = sent("GET", "/nowhere")
-    assert missing["statusCode"] == 404
+    assert sent("GET", "/nowhere")["statusCode"] == 404
+    for path in ("/v1/nowhere", "/v1/responses/resp_1/nowhere", "/v1"):
+        is_ours(service, sent("GET", path), path)
+        unknown = service.handler(own(event("GET", f"{base}{path}", origin=ORIGIN)), Context())
+        assert unknown["statusCode"] == 401
+        is_ours(service, unknown, path)
 
 
 def test_links_have_the_base_path_in_front(start: Callable[..., Service]) -> None:

@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from pydantic import Field
 
 from handler.error_answers import V1_RESPONSES
-from handler.errors import InvalidRequest, NotFound
+from handler.errors import InvalidRequest, NotFound, OutcomeUnknown, StoreUnavailable
 from handler.protocol import bounds
 from handler.protocol.items import for_agents, read_items
 from handler.protocol.output import Item
@@ -82,7 +82,10 @@ async def add(conversation_id: str, body: NewItems, call: Call) -> dict[str, Any
             f"The items take {answered:,} bytes in the answer, which has {bounds.ANSWER:,} at most: send fewer at once."
         )
         raise InvalidRequest(said, param="items")
-    await call.conversations.append(conversation_id, Turn(added, _history(added)))
+    try:
+        await call.conversations.append(conversation_id, Turn(added, _history(added)))
+    except StoreUnavailable as error:  # if it was written after all, a repeated request would add them twice
+        raise OutcomeUnknown(str(error)) from error
     return {
         "object": "list",
         "data": added,

@@ -13,6 +13,7 @@ from handler.errors import (
     AnswerTooLarge,
     GivenUp,
     Interrupted,
+    OutcomeUnknown,
     OutOfTime,
     ServiceError,
     StoreUnavailable,
@@ -217,6 +218,8 @@ class Run:
     async def _broken_off(self, error: ServiceError) -> Resource:
         if isinstance(error, StoreUnavailable) and self.goes_on:
             raise Unsettled from error
+        if isinstance(error, StoreUnavailable):
+            return await self._fail(OutcomeUnknown(str(error)))
         if isinstance(error, UpstreamFailed) and error.passing and self._may_try_again():
             raise await self._hand_over(error) from error
         return await self._fail(error)

@@ -101,6 +101,7 @@ def test_run_whose_first_write_failed_has_not_begun(
     answer = service.handler(http_event("POST", "/v1/responses", {**ASK, **more}), Context(60))
     assert (answer["statusCode"], json.loads(answer["body"])["error"]["code"]) == (503, "store_unavailable")
     assert int(answer["headers"]["retry-after"]) > 0
+    assert "x-should-retry" not in answer["headers"]
     from handler.app import runs
 
     assert service.handler.run(Leases(runs().store).all()) == []
