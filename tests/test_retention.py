@@ -1,18 +1,21 @@
 """What is promised of how long things are kept: responses for 30 days, conversations until they are deleted."""
 
+import asyncio
 import random
 import re
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from agency_swarm import Agency, Agent
+from agents import Model
 
 import agencies
+from handler.store import Change, Put
 from tests.conftest import Service
 from tests.events import Context, http_event
 from tests.stores import dynamodb_client, dynamodb_table
@@ -23,7 +26,8 @@ NEVER = None
 PROMISES = {
     r"local/response/[^/]+ response": 30,  # with its request
     r"local/response/[^/]+ event/\d+": 30,
-    r"local/response/[^/]+ journal/.+": 30,
+    r"local/response/[^/]+ journal/(model|tool)/.+": 30,
+    r"local/response/[^/]+ journal/asked": 30,
     r"local/log/[^/]+ \d+": 30,  # its turn, from which it can be continued
     r"local/idempotency/[^/]+ claim": 1,
     r"local/conversation/[^/]+ head": NEVER,
@@ -78,11 +82,23 @@ def store(
         client.close()
 
 
+class Hesitant(Model):
+    """Thinks for a while, so that it is noted that it was asked, and then does not answer."""
+
+    async def get_response(self, *args: Any, **kwargs: Any) -> Any:
+        await asyncio.sleep(0.5)
+        raise ValueError("nothing to say")
+
+    async def stream_response(self, *args: Any, **kwargs: Any) -> Any:
+        yield await self.get_response()
+
+
 class Kept:
     """A service with one thing of every kind in its store."""
 
     def __init__(self, service: Service, rows: Callable[[], list[tuple[str, int | None]]]) -> None:
         self.service, self._rows = service, rows
+        self._note_what_is_written()
         self.conversation = service.post(
             "/v1/conversations", {"items": [{"role": "user", "content": "said"}], "metadata": {"a": "b"}}
         )[1]["id"]
@@ -92,9 +108,31 @@ class Kept:
         self.long = service.respond(random.Random(1).randbytes(400_000).hex(), model="brief")["id"]
         self.open = service.post("/v1/responses", {**ASK, "background": True})[1]["id"]
 
+    def _note_what_is_written(self) -> None:
+        """Also what is not there any more when a test looks."""
+        from handler.environment import runs
+
+        store, self._written = runs().store, list[tuple[str, int | None]]()
+        write = store.write
+
+        async def noting(*changes: Change) -> None:
+            await write(*changes)
+            puts = (change for change in changes if isinstance(change, Put))
+            self._written += [(f"{put.partition} {put.sort}", put.expires) for put in puts]
+
+        store.write = noting  # type: ignore[method-assign]
+
     def rows(self) -> list[Row]:
+        """What lies in the store."""
+        return self._as_rows(self._rows())
+
+    def written(self) -> list[Row]:
+        """What was ever written."""
+        return self._as_rows(self._written)
+
+    def _as_rows(self, rows: Iterable[tuple[str, int | None]]) -> list[Row]:
         now = time.time()
-        return [Row(name, None if expires is None else (expires - now) / DAY) for name, expires in self._rows()]
+        return [Row(name, None if expires is None else (expires - now) / DAY) for name, expires in rows]
 
     def read(self, path: str) -> int:
         return int(self.service.handler(http_event("GET", path), Context(60))["statusCode"])
@@ -110,7 +148,8 @@ def kept(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Kept:
     brief = lambda: Agency(Agent(name="Brief", instructions="Be brief."))  # noqa: E731
-    monkeypatch.setattr("agencies.AGENCIES", {**agencies.AGENCIES, "brief": brief})
+    hesitant = lambda: Agency(Agent(name="Hesitant", instructions="Think.", model=Hesitant()))  # noqa: E731
+    monkeypatch.setattr("agencies.AGENCIES", {**agencies.AGENCIES, "brief": brief, "hesitant": hesitant})
     return Kept(start(STORE=store[0]), store[1])
 
 
@@ -126,9 +165,12 @@ def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 
 
 @on_both
-def test_each_row_is_kept_as_long_as_it_is_promised(kept: Kept) -> None:
+def test_each_row_is_kept_as_long_as_it_is_promised(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("_FLUSH", "_RENEW"):
+        monkeypatch.setattr(f"handler.runs.run.{name}", 0.01)
+    assert kept.service.post("/v1/responses", {"model": "hesitant", "input": "x"})[0] == 500
     met = set()
-    for row in kept.rows():
+    for row in [*kept.rows(), *kept.written()]:
         (pattern,) = [each for each in PROMISES if re.fullmatch(each, row.name)] or [""]
         assert pattern, f"nothing is promised of {row.name}"
         met.add(pattern)
