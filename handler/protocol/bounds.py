@@ -16,6 +16,7 @@ from handler.protocol.writable import as_json
 # what is escaped in it, and the headers beside it, need the rest.
 BODY = 5_000_000
 VALUES = 50_000  # commas and opening brackets outside of texts: of a body, or of a text in it that is parsed too
+DIGITS = 300  # of a number: Python's arithmetic with long ones is quadratic, and no float has more
 DEPTH = 64  # levels of JSON; what reads it later may be recursive
 KEYS = 100  # of a body's own object
 ITEMS = 2_000  # of a request, with those in its compactions
@@ -30,12 +31,16 @@ ANSWER = 6_000_000
 RESOURCE = 5_000_000  # of one thing that is sent back whole: an item, a response
 BEGUN = 900_000  # of a response before it has any output: its instructions, tools, format
 HISTORY_ITEMS = 10_000  # that were said before a run, in the whole of its conversation
+HISTORY_PARTS = 12_000  # objects within these, as parts and annotations are; what runs an agent copies each some times
+ARGUMENT_VALUES = 50  # values in arguments of calls, which cost as much as one of these parts
 HISTORY = 40_000_000  # bytes of these as they are stored: as clients see them, and as agents remember them
 EXPANSION = 1_000_000  # bytes that all compactions of a request may unpack to beyond their own length
 COMPACTIONS = 3  # levels of compactions in compactions
 REFERENCES = 100  # responses that the item references of a request may point into
 _LEVELS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1, ord(","): 0}
 _ALL_ELSE = bytes(set(range(256)) - _LEVELS.keys())
+_ZEROS = bytes.maketrans(b"123456789", b"000000000")
+_LONG_NUMBER = b"0" * (DIGITS + 1)
 
 
 @dataclass
@@ -78,7 +83,7 @@ def check_structure(text: bytes, param: str | None = None) -> int:
 
     Raises:
         InvalidJSON: the body is in another encoding than UTF-8, in which the count would be wrong.
-        InvalidRequest: it is over VALUES or DEPTH.
+        InvalidRequest: it is over VALUES, DEPTH or DIGITS.
     """
     if param is None and b"\0" in text:
         raise InvalidJSON("The body is not JSON in UTF-8: it has a NUL byte.")
@@ -87,10 +92,14 @@ def check_structure(text: bytes, param: str | None = None) -> int:
     escaped = text.replace(b"\\\\", b"__").replace(b'\\"', b"__") if b"\\" in text else text
     if escaped.count(b'"') > 4 * VALUES + 4:  # each value has a text of its own, and a key
         raise over(param, "values", VALUES)
-    structure = b"".join(escaped.split(b'"')[::2]).translate(None, _ALL_ELSE)
+    outside = b"".join(escaped.split(b'"')[::2])  # of texts
+    if _LONG_NUMBER in outside.translate(_ZEROS):
+        raise over(param, "digits in a number", DIGITS)
+    structure = outside.translate(None, _ALL_ELSE)
     if (values := len(structure) - structure.count(b"]") - structure.count(b"}")) > VALUES:
         raise over(param, "values", VALUES)
-    if max(accumulate(map(_LEVELS.__getitem__, structure)), default=0) > DEPTH:
+    # JSON has no more closing brackets than opening ones; a parser stops at the first that is too many.
+    if max(accumulate(map(_LEVELS.__getitem__, structure[: 2 * VALUES + 1])), default=0) > DEPTH:
         raise over(param, "levels of nesting", DEPTH)
     return values
 

@@ -112,8 +112,8 @@ def unpacked(item: Item, param: str, budget: InputBudget | None = None, level: i
     try:
         held = json.loads(_unzipped(item["encrypted_content"], param, budget).decode())
         summary, last = held["summary"], held["last"]
-        if not isinstance(last, list):
-            raise TypeError(last)
+        if not isinstance(last, list) or not isinstance(summary, str):
+            raise TypeError
         to_json(held)  # refuses halves of surrogate pairs, as those of a body are
     except (ValueError, KeyError, TypeError, binascii.Error, zlib.error, RecursionError):
         raise InvalidRequest("This compaction was not made by POST /v1/responses/compact here.", param=param) from None

@@ -10,7 +10,7 @@ from handler.protocol.writable import as_json
 from handler.records.history import Place, Segment, Turn, check_history, forget, is_id, load_turns
 from handler.store import ABSENT, Conflict, Delete, Put, Store
 
-_FIELDS = ("created_at", "metadata", "turns", "items", "size", "run", "waiting")
+_FIELDS = ("created_at", "metadata", "turns", "items", "size", "parts", "run", "waiting")
 _HEAD = "head"  # behind every turn, whose sort is a number
 
 
@@ -18,7 +18,8 @@ _HEAD = "head"  # behind every turn, whose sort is a number
 class Conversation:
     """A head. run: whose turn it is; it is an unfinished run, so its lease says whether it is alive.
 
-    items, size: how many were added, and their bytes as they are kept; what earlier versions added does not count.
+    items, size, parts: how many were added, their bytes as they are kept, and what is within them (see `Turn`); what
+    earlier versions added does not count.
     """
 
     id: str
@@ -28,6 +29,7 @@ class Conversation:
     turns: int
     items: int = 0
     size: int = 0
+    parts: int = 0
     run: str | None = None
     waiting: list[str] = field(default_factory=list)
     version: str = ABSENT
@@ -62,7 +64,7 @@ class Conversation:
     def appended(self, turn: Turn) -> tuple[Put, Put]:
         """The changes that add a turn; then it is the next one's."""
         items, size = self.items + len(turn.items), self.size + len(as_json([turn.items, turn.history]))
-        put = self._put(turns=self.turns + 1, items=items, size=size, **self._next())
+        put = self._put(turns=self.turns + 1, items=items, size=size, parts=self.parts + turn.parts, **self._next())
         return turn.put(self.place, None), put
 
     def described(self, metadata: dict[str, str]) -> Put:
@@ -128,7 +130,7 @@ class Conversations:
         if conversation.run is not None:
             raise busy()
         added, head = conversation.appended(turn)
-        check_history(head.body["items"], head.body["size"])
+        check_history(head.body["items"], head.body["size"], head.body["parts"])
         try:
             await self._store.write(added, head)
         except Conflict:

@@ -8,6 +8,7 @@ import asyncio
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Any
 
 from handler.errors import InvalidRequest, NotFound
@@ -71,6 +72,11 @@ class Turn:
     history: list[Item]
     size: int = field(default=0, compare=False)
 
+    @property
+    def parts(self) -> int:
+        """How much is within what the agents remember: see `bounds.HISTORY_PARTS`."""
+        return sum(map(_objects, self.history)) - len(self.history) + sum(map(_in_arguments, self.history))
+
     def put(self, place: Place, expires: int | None) -> Put:
         """The change that appends this turn at a place, where nobody else has."""
         last = place.segments[-1]
@@ -99,19 +105,41 @@ async def load_history(store: Store, place: Place) -> list[Item]:
         InvalidRequest: there is more of it than a run can be given.
     """
     turns = await load_turns(store, place)
-    check_history(sum(len(turn.items) for turn in turns), sum(turn.size for turn in turns))
+    check_history(sum(len(turn.items) for turn in turns), sum(turn.size for turn in turns), _parts(turns))
     awaited = {item["call_id"] for turn in turns for item in turn.items if item["type"] == "function_call"}
     return kept([item for turn in turns for item in turn.history], awaited)
 
 
-def check_history(items: int, size: int) -> None:
-    """Refuse a conversation that has become too long to go on with. size: bytes, as it is kept."""
-    if items > bounds.HISTORY_ITEMS or size > bounds.HISTORY:
+def check_history(items: int, size: int, parts: int) -> None:
+    """Refuse a conversation that has become too long to go on with. size: bytes, as it is kept; parts: see `Turn`."""
+    if items > bounds.HISTORY_ITEMS or size > bounds.HISTORY or parts > bounds.HISTORY_PARTS:
         raise InvalidRequest(
-            f"What was said before has {items:,} items and {size:,} bytes: at most {bounds.HISTORY_ITEMS:,} and "
-            f"{bounds.HISTORY:,} can be continued. Compact it (POST /v1/responses/compact), or begin anew.",
+            f"What was said before has {items:,} items with {parts:,} parts, and {size:,} bytes: at most "
+            f"{bounds.HISTORY_ITEMS:,} with {bounds.HISTORY_PARTS:,}, and {bounds.HISTORY:,} can be continued. "
+            "Compact it (POST /v1/responses/compact), or begin anew.",
             code="conversation_too_long",
         )
+
+
+def _parts(turns: Sequence[Turn]) -> int:
+    """Return the parts of some turns; where there are too many, those up to there."""
+    counts = accumulate(turn.parts for turn in turns)
+    last = 0
+    for last in counts:
+        if last > bounds.HISTORY_PARTS:
+            break
+    return last
+
+
+def _objects(value: Any) -> int:
+    if isinstance(value, dict):
+        return 1 + sum(_objects(each) for each in value.values() if isinstance(each, dict | list))
+    return sum(map(_objects, value)) if isinstance(value, list) else 0
+
+
+def _in_arguments(item: Item) -> int:
+    arguments = item.get("arguments")
+    return sum(map(arguments.count, ",[{")) // bounds.ARGUMENT_VALUES if isinstance(arguments, str) else 0
 
 
 async def _load(store: Store, segment: Segment) -> list[Turn]:

@@ -1,5 +1,6 @@
 """A conversation that has become too long is refused, by name, before it costs much; compacting it still works."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -7,7 +8,8 @@ import pytest
 from handler.protocol import bounds
 from handler.protocol.items import packed, read_items
 from handler.records import Responses
-from tests.bounds.bodies import MESSAGE, RESPONSES
+from handler.records import Turn as Kept
+from tests.bounds.bodies import MESSAGE, RESPONSES, call, text
 from tests.conftest import Service
 from tests.model_server import ModelServer
 
@@ -103,3 +105,48 @@ def test_less_is_kept_word_for_word_where_it_could_not_be_sent_back(service: Ser
         status, compacted = service.post(f"{RESPONSES}/compact", {**ASK, "input": said})
         assert status == 200
         assert service.respond([*compacted["output"], MESSAGE], store=False)["status"] == "completed"
+
+
+def parted(number: int) -> list[Any]:
+    return [{"role": "user", "content": [text()] * 10}]
+
+
+def answered(number: int) -> list[Any]:
+    output = {"type": "function_call_output", "call_id": f"c{number}", "output": [text()] * 10}
+    return [call(call_id=f"c{number}"), output]
+
+
+def argued(number: int) -> list[Any]:
+    arguments = '{"a": [' + "[]," * (5 * bounds.ARGUMENT_VALUES) + "0]}"
+    output = {"type": "function_call_output", "call_id": f"c{number}", "output": "x"}
+    return [call(call_id=f"c{number}", arguments=arguments), output]
+
+
+@pytest.mark.parametrize("turn", [parted, answered, argued])
+@pytest.mark.parametrize("how", ["items", "conversation", "previous_response_id", "earlier version"])
+def test_what_is_within_items_counts_too(
+    service: Service, monkeypatch: pytest.MonkeyPatch, how: str, turn: Callable[[int], list[Any]]
+) -> None:
+    monkeypatch.setattr(bounds, "HISTORY_PARTS", 45)
+    _, conversation = service.post("/v1/conversations", {"items": turn(0)})
+    path, before, made = f"/v1/conversations/{conversation['id']}/items", {}, 0
+    if how == "earlier version":  # which has not counted
+        monkeypatch.setattr(Kept, "parts", 0)
+    while made < 7:
+        if how in ("items", "earlier version"):
+            answer = service.post(path, {"items": turn(made + 1)})
+        else:
+            before = before if how == "previous_response_id" else {"conversation": conversation["id"]}
+            answer = service.post(RESPONSES, {**ASK, "input": [*turn(made + 1), MESSAGE], **before})
+            before = {"previous_response_id": answer[1].get("id")}
+        if answer[0] != 200:
+            break
+        made += 1
+    if how == "earlier version":
+        assert made == 7
+        monkeypatch.undo()
+        monkeypatch.setattr(bounds, "HISTORY_PARTS", 45)
+        answer = service.post(RESPONSES, {**ASK, "conversation": conversation["id"]})
+    else:
+        assert 2 < made < 6
+    assert refused(answer)

@@ -1,6 +1,8 @@
 """The structure of a body is counted in its bytes, exactly, before it is parsed."""
 
 import json
+import time
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -9,6 +11,8 @@ from hypothesis import strategies as st
 
 from handler.errors import InvalidJSON, InvalidRequest
 from handler.protocol import bounds
+from handler.protocol.items import read_items
+from tests.bounds.bodies import packed
 
 TRICKY = st.text(alphabet='"\\,[{]}: aé∀😀\n', max_size=12)  # ∀ has the byte of a quote in UTF-16
 JSON = st.recursive(
@@ -66,3 +70,44 @@ def test_a_text_may_have_as_many_brackets_as_it_likes() -> None:
 
 def test_a_text_within_a_body_may_hold_any_character() -> None:
     bounds.check_structure(b'{"a": "\0"}', "input[0].arguments")  # no JSON, but that is for others to say
+
+
+def seconds(text: bytes, param: str | None = None) -> float:
+    """Seconds of CPU of the best of some times; a text that is refused costs as much as is read of it."""
+    took = []
+    for _ in range(3):
+        began = time.process_time()
+        with suppress(InvalidRequest):
+            bounds.check_structure(text, param)
+        took.append(time.process_time() - began)
+    return min(took)
+
+
+@pytest.mark.parametrize("param", [None, "input[0].arguments"])
+@pytest.mark.parametrize("unit", ["]", "}", "],", "[]", "[]]", "9", "9" * bounds.DIGITS + " "])
+def test_no_byte_costs_much_more_than_one_of_a_text(unit: str, param: str | None) -> None:
+    most = 2_000_000
+    brackets = b"[" + b"0," * bounds.DEPTH + b"0]"
+    text = brackets + (unit * (most // len(unit))).encode()
+    plain = brackets + b" " * most
+    assert seconds(text, param) < 6 * seconds(plain, param) + 0.01
+
+
+@pytest.mark.parametrize("start", ["", "-", "0.", "1e"])
+@pytest.mark.parametrize("digits", [bounds.DIGITS, bounds.DIGITS + 1])
+def test_a_long_number_is_refused_and_a_long_text_is_not(start: str, digits: int) -> None:
+    number = start + "7" * digits
+    others = "0," * bounds.DEPTH
+    bounds.check_structure(json.dumps([number, "\\", *[0] * bounds.DEPTH, number]).encode())
+    text = f'["{number}",{others}{number}]'.encode()
+    if digits <= bounds.DIGITS:
+        bounds.check_structure(text)
+    else:
+        with pytest.raises(InvalidRequest, match="300 digits"):
+            bounds.check_structure(text, "input[0].arguments")
+
+
+@pytest.mark.parametrize("summary", [None, 1, ["s"], {"s": "s"}])
+def test_a_summary_is_a_text(summary: Any) -> None:
+    with pytest.raises(InvalidRequest, match="compaction"):
+        read_items([packed([], summary)])
