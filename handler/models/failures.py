@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any, Self
 
 from agents import AgentsException, ModelBehaviorError
 
@@ -29,6 +30,17 @@ class ModelUnavailable(RuntimeError):
         super().__init__(self.TEXT)
         self.kind, self.passing = kind, kind.passing if passing is None else passing
         self.retry_after = retry_after
+
+    def record(self) -> dict[str, Any]:
+        """Return it in a form that JSON holds; `from_record` reads it."""
+        return {"kind": self.kind.__name__, "passing": self.passing, "retry_after": self.retry_after}
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> Self:
+        """Return the failure that `record` has written. A kind that this version does not know is `UpstreamFailed`."""
+        kinds: list[Kind] = UpstreamFailed.__subclasses__()
+        kind = next((kind for kind in kinds if kind.__name__ == record["kind"]), UpstreamFailed)
+        return cls(kind=kind, passing=record["passing"], retry_after=record["retry_after"])
 
     def failure(self) -> UpstreamFailed:
         """Return what a client is told."""

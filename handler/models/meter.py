@@ -71,17 +71,17 @@ class Meter:
             self.model_failures += 1
             raise
 
-    def begin_tool_call(self) -> bool:
-        """Count a call of a tool before it is made; False: the client allowed no more."""
-        self.tool_calls += 1
-        return self.tool_calls <= self.most_tool_calls
-
     def replay(self, usage: Usage | ResponseUsage | None) -> None:
         """Count the usage of an answer that an earlier attempt has paid for; its call is counted already."""
         before = self.counts()
         self.add(usage)
         self._replayed.update({name: value - before[name] for name, value in self.counts().items()})
         self._replayed["model_calls"] += 1
+
+    def replay_failure(self) -> None:
+        """Count a call that has failed in an earlier attempt, and is not made again; the call is counted already."""
+        self.model_failures += 1
+        self._replayed.update(("model_calls", "model_failures"))
 
     def replay_tool_call(self) -> None:
         """Note that a tool call, which is counted already, had finished in an earlier attempt."""

@@ -146,6 +146,7 @@ class Desk:
         if misses_output_type(error):
             raise InvalidOutput("The agent's answer does not have the form of its output_type.") from error
         if unavailable := cause(error, ModelUnavailable):
+            await self._seam.journal.forget_failure(unavailable)
             raise unavailable.failure() from error
         if malformed := cause(error, ModelBehaviorError):
             failed = UpstreamFailed(NO_ANSWER)

@@ -8,11 +8,16 @@ servers give are labels, which they repeat.
 
 A call that was asked and has no answer is asked again: whether the provider has worked on it (and bills it) nobody
 can know from here. `unanswered` counts those that were noted: a call that takes long is, when the lease is renewed.
+
+A call of a model that failed is kept too, before anything that is answered after it: where its error went to another
+agent, or to a tool that asked again, the next attempt has to go the same way. The failure that ends an attempt is
+deleted, so that the next one asks again.
 """
 
 import hashlib
 import json
-from collections import Counter
+import math
+from collections import defaultdict
 from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any
@@ -24,7 +29,7 @@ from pydantic_core import to_jsonable_python
 
 from handler.errors import StoreUnavailable
 from handler.history import UniqueIds, is_call
-from handler.models import Answered, Question, Reason
+from handler.models import Answered, ModelUnavailable, Question, Reason
 from handler.records.responses import Responses, expiry
 from handler.runs.interruptions import Unwritten
 from handler.runs.tool_output import journaled, restored
@@ -59,7 +64,10 @@ class Journal:
         self._store, self._partition = store, responses.partition(response_id)
         self._kept: dict[str, Any] = {}
         self._noted: frozenset[str] = frozenset()
-        self._seen: Counter[str] = Counter()
+        self._taken: defaultdict[str, set[int]] = defaultdict(set)  # numbers of a place's questions
+        self._failures: list[tuple[ModelUnavailable, str]] = []  # and the keys of their questions
+        self._unwritten: dict[str, dict[str, Any]] = {}  # failures that no answer has followed yet
+        self._allowed: set[str] = set()  # calls of tools that the run's max_tool_calls has allowed
         self.asked: set[str] = set()  # and not answered yet; to be noted by whoever renews the lease
         self._replayed: set[str] = set()
         self.hits = self.unanswered = 0
@@ -70,6 +78,7 @@ class Journal:
             records = await self._store.query(self._partition, after="journal/", before="journal0")
             self._kept = {record.sort.removeprefix("journal/"): record.body for record in records}
             self._noted = frozenset(self._kept.pop("asked", ()))
+            self._allowed = {key.partition("/")[2] for key, body in self._kept.items() if _was_allowed(key, body)}
             bodies = [body for key, body in self._kept.items() if key.startswith("model/")]
             self._by_call_ids = any("within" not in body for body in bodies)
             answers = [body["response"]["output"] for body in bodies]
@@ -96,8 +105,16 @@ class Journal:
         place = _digest(asked)
         if within and not self._by_call_ids:
             place = f"{place}/{_digest(within)[:16]}"
-        self._seen[place] += 1
-        return f"model/{place}/{self._seen[place]:04d}"
+        number = next(number for number in count(1) if number not in self._taken[place])
+        self._taken[place].add(number)
+        return f"model/{place}/{number:04d}"
+
+    def release(self, key: str) -> None:
+        """Let the next of the same questions have this key: the call ended without an answer and without a failure,
+        because a tool no longer waited for it.
+        """
+        place, _, number = key.removeprefix("model/").rpartition("/")
+        self._taken[place].discard(int(number))
 
     def find(self, key: str) -> Entry | None:
         """The answer, if the run has it; else it is asked for now."""
@@ -108,6 +125,28 @@ class Journal:
         self.unanswered += key in self._noted
         self.asked.add(key)
         return None
+
+    def failure(self, key: str) -> ModelUnavailable | None:
+        """Return the failure that this question has had in an earlier attempt, which went on with it."""
+        body = None if key in self._kept else self._kept.get(f"failed/{key}")
+        if body is None:
+            return None
+        self.hits += 1
+        error = ModelUnavailable.from_record(body)
+        self._failures.append((error, key))
+        return error
+
+    def note_failure(self, key: str, error: ModelUnavailable) -> None:
+        """Keep, before the next answer, that a question has failed."""
+        if self._store and key in self.asked:
+            self._failures.append((error, key))
+            self._unwritten[f"failed/{key}"] = error.record()
+
+    async def forget_failure(self, error: ModelUnavailable) -> None:
+        """Delete the failure that ends this attempt, so that the next one asks again."""
+        key = next((f"failed/{key}" for failed, key in self._failures if failed is error), None)
+        if key and self._unwritten.pop(key, None) is None and self._store:
+            await self._store.write(Delete(self._partition, f"journal/{key}"))
 
     async def keep(self, key: str, answered: Answered, ids: dict[int, str], within: str = "") -> Entry:
         """The answer is the run's when this returns; or the one that another attempt has kept meanwhile is."""
@@ -171,10 +210,29 @@ class Journal:
         kept = await self._write(f"tool/{call}", body)
         return output if kept is body else restored(kept)
 
+    async def allow_call(self, call: str, most: float) -> bool:
+        """Return whether a call of a tool is among the first `most` of the run, which is decided once for all attempts.
+
+        Calls that run at the same time come in another order in each attempt.
+        """
+        if math.isinf(most) or call in self._allowed:
+            return True
+        if (decided := self._kept.get(f"allowed/{call}")) is None:
+            allowed = len(self._allowed) < most
+            if allowed:
+                self._allowed.add(call)
+            decided = await self._write(f"allowed/{call}", {"allowed": allowed})
+        return bool(decided["allowed"])
+
     async def _write(self, key: str, body: dict[str, Any]) -> dict[str, Any]:
         """Returns what is kept then: an answer that is there is never written over."""
         try:
-            return body if self._store is None else await self._settle(self._store, key, body)
+            if self._store is None:
+                return body
+            for failed, record in [*self._unwritten.items()]:
+                await self._settle(self._store, failed, record)
+                self._unwritten.pop(failed, None)
+            return await self._settle(self._store, key, body)
         except StoreUnavailable as error:
             raise Unwritten from error
 
@@ -188,6 +246,11 @@ class Journal:
                     return dict(there.body)
                 continue
             return body
+
+
+def _was_allowed(key: str, body: dict[str, Any]) -> bool:
+    """Earlier versions of this service kept no decision: what has finished was allowed."""
+    return key.startswith("tool/") or (key.startswith("allowed/") and bool(body["allowed"]))
 
 
 def _entry(body: dict[str, Any]) -> Entry:

@@ -1,5 +1,6 @@
 """Where a run meets its agents: what their models are asked, and what is heard of them."""
 
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
@@ -14,7 +15,7 @@ from openai.types.shared import ResponseFormatJSONObject
 
 from handler.client_tools import ClientTool
 from handler.history import is_call
-from handler.models import Adapt, Answered, Meter, Question, running
+from handler.models import Adapt, Answered, Meter, ModelUnavailable, Question, running
 from handler.protocol.request import CreateResponse
 from handler.runs.journal import Journal
 from handler.runs.narrator import Narrator, Telling
@@ -84,6 +85,14 @@ class Seam:
         colleague = question.identity == agent and not (question.speaks and self.narrator.aloud)
         within = _within.get()
         return _Call(self, self.journal.key(agent, question, within), within, narration, colleague=colleague)
+
+    async def allows_call(self, agent: str, call: str) -> bool:
+        """Count a call of a tool before it is made; returns False if the client allowed no more. call: its id."""
+        self.meter.tool_calls += 1
+        if math.isinf(self.meter.most_tool_calls):
+            return True
+        await self.authorize()
+        return await self.journal.allow_call(self.journal.call(agent, call), self.meter.most_tool_calls)
 
     def tool_call(self, agent: str, tool: FunctionTool, arguments: str, call: str) -> "ToolCall":
         """Around one call of a tool. call: its id, which no other call of the run has."""
@@ -166,11 +175,15 @@ class _Call:
         self, seam: Seam, key: str, within: str, narration: AbstractContextManager[Telling], *, colleague: bool
     ) -> None:
         self._authorize, self._journal, self._key, self._within = seam.authorize, seam.journal, key, within
-        self._narration, self._colleague = narration, colleague
+        self._narration, self._colleague, self._meter = narration, colleague, seam.meter
+        self._is_answered = False
         self._begun: dict[int, tuple[str, str]] = {}  # a call's output index -> its id from the model, and in the run
 
     async def __aenter__(self) -> Self:
         await self._authorize()
+        if failure := self._journal.failure(self._key):
+            self._meter.replay_failure()
+            raise failure
         self._telling = self._narration.__enter__()
         self._entry = self._journal.find(self._key)
         self.known = self._entry.answered if self._entry else None
@@ -178,6 +191,10 @@ class _Call:
 
     async def __aexit__(self, *failure: Any) -> None:
         self._narration.__exit__(*failure)
+        if isinstance(failure[1], ModelUnavailable):
+            self._journal.note_failure(self._key, failure[1])
+        elif self._entry is None and not self._is_answered:
+            self._journal.release(self._key)
 
     def event(self, event: ResponseStreamEvent) -> None:
         """See `Heard`. A call is told of under the id that it will have in the answer."""
@@ -195,6 +212,7 @@ class _Call:
             answered = replace(answered, response=self._with_own_ids(answered.response))
             self._telling.plan(answered.response.output)
             entry = await self._journal.keep(self._key, answered, self._telling.ids, self._within)
+            self._is_answered = True
         self._telling.ids = entry.ids
         self._telling.answer(entry.answered.response.output, entry.answered.incomplete)
         usable = entry.answered if entry.answered.complete else self._words_of(entry.answered)

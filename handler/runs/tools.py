@@ -95,7 +95,7 @@ async def _invoke_function_tool(*, function_tool: FunctionTool, context: Any, ar
 
 
 async def _invoke(tool: FunctionTool, seam: Seam, context: Any, arguments: str) -> Any:
-    if not seam.meter.begin_tool_call():
+    if not await seam.allows_call(context.agent.name, context.tool_call_id):
         return _NO_MORE
     async with seam.tool_call(context.agent.name, tool, arguments, context.tool_call_id) as call:
         if call.finished:
