@@ -109,9 +109,9 @@ class Mortal:
         await self._write(*changes)
 
 
-async def attempts(runs: Runs, writes: int | None) -> tuple[int, dict[str, Any]]:
+async def attempts(runs: Runs, writes: int | None, **fields: Any) -> tuple[int, dict[str, Any]]:
     """(writes, the response) of a run whose first attempt ends behind so many writes; None: it does not."""
-    asked = {"model": "desk", "input": "Order paper.", "background": True}
+    asked = {"model": "desk", "input": "Order paper.", "background": True, **fields}
     kept = await runs.begin(CreateResponse.model_validate(asked), "owner")
     assert isinstance(kept, Kept)
     store = Mortal(runs.store)
