@@ -33,6 +33,7 @@ ServiceError
  ├─ AnswerTooLarge           what was made cannot be sent back
  ├─ InvalidOutput            the last words have not the form of the agent's output_type
  ├─ RunLimitExceeded         too many model calls
+ ├─ LoopMisused              synchronous code entered the running event loop, in strict mode
  ├─ AgencyNotConfigured      it lacks an environment variable
  └─ AgencyMisconfigured      a defect in `agents/`
 """
@@ -269,6 +270,12 @@ class RunLimitExceeded(ServiceError):
     """The run was stopped, because it asked models more often than a run may."""
 
     status, kind = 502, "run_limit_exceeded"
+
+
+class LoopMisused(ServiceError):
+    """Synchronous code of the agency entered the running event loop, and other code hid the conflict."""
+
+    status, kind = 500, "event_loop_conflict"
 
 
 class AgencyNotConfigured(ServiceError):

@@ -13,6 +13,7 @@ from handler.errors import (
     AnswerTooLarge,
     GivenUp,
     Interrupted,
+    LoopMisused,
     OutcomeUnknown,
     OutOfTime,
     ServiceError,
@@ -20,7 +21,7 @@ from handler.errors import (
     UpstreamFailed,
     in_response,
 )
-from handler.event_loop import DeadlineExceeded, current, remaining
+from handler.event_loop import DeadlineExceeded, EventLoopConflict, current, remaining
 from handler.protocol import bounds, resource
 from handler.protocol.output import Event, Output
 from handler.protocol.resource import Resource
@@ -208,9 +209,21 @@ class Run:
             logger.exception("run %s failed", self.response["id"])
             return await self._fail(ServiceError(INTERNAL))
         try:
+            if conflict := self._hidden_conflict():
+                raise LoopMisused(str(conflict))
             return await self._end("incomplete" if answer.incomplete else "completed", answer)
         except ServiceError as error:  # its conversation is not there any more
             return await self._fail(error)
+
+    def _hidden_conflict(self) -> EventLoopConflict | None:
+        """Return the conflict that the loop puts in place of this answer, in strict mode.
+
+        A worker's attempts share an invocation, and could not tell whose it is.
+        """
+        invocation, lease = current.get(), self.keeping.lease if self.keeping else None
+        if invocation is None or self.response["background"] or (lease and lease.attempts > 1):
+            return None
+        return invocation.ledger.hidden_conflict()
 
     def _has_answered(self, agents: "asyncio.Task[Answer]") -> bool:
         return agents.done() and not agents.cancelled() and agents.exception() is None

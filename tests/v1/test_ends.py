@@ -177,3 +177,31 @@ def test_run_that_blocks_the_loop_until_the_deadline_is_a_202(
     made = told["id" if "v1" in path else "run_id"]
     assert (answer["statusCode"], told["status"]) == (202, "in_progress")
     assert answer["headers"]["location"] == f"/v1/responses/{made}"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_conflict_that_other_code_hides_ends_the_run_as_the_client_is_told(
+    start: Start, monkeypatch: pytest.MonkeyPatch, stream: bool
+) -> None:
+    """In strict mode: the framework makes a text of the conflict, and the model goes on."""
+
+    def agency() -> Agency:
+        @function_tool
+        async def nest() -> str:
+            """Enters the running loop."""
+            asyncio.run(asyncio.sleep(0))
+            return "nested"
+
+        return Agency(Agent(name="One", instructions="One", model="one", tools=[nest]))
+
+    monkeypatch.setattr("agencies.AGENCIES", {"agreement-desk": agency})
+    play = lambda request: "Told." if "output" in request.items[-1] else call("nest")  # noqa: E731
+    with ModelServer(play) as server:
+        service = start("strict", OPENAI_API_KEY="k", OPENAI_BASE_URL=server.base_url)
+        status, told = service.post("/v1/responses", {**ASK, "stream": stream})
+        assert (status, told["error"]["code"]) == (500, "event_loop_conflict")
+        made = service.ledger.facts["response_id"]
+        assert [each for each in service.ledger.conflicts if each.hidden]
+    _, kept = service.get(f"/v1/responses/{made}")
+    assert (kept["status"], kept["error"]["detail_code"]) == ("failed", "event_loop_conflict")
+    assert kept["error"]["message"] == told["error"]["message"]
