@@ -22,7 +22,7 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/v1/conversations/{conversation_id}/items"): {"items": [{"role": "user", "content": "x"}]},
 }
 QUERIES = {
-    ("GET", "/v1/responses/{response_id}"): "stream=false&starting_after=1",
+    ("GET", "/v1/responses/{response_id}"): "stream=true&starting_after=1&include_obfuscation=false",
     ("GET", "/v1/responses/{response_id}/input_items"): "limit=1&order=asc&after=msg_1",
     ("GET", "/v1/conversations/{conversation_id}/items"): "limit=1&order=asc&after=msg_1",
 }

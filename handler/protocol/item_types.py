@@ -1,6 +1,6 @@
 """Items and their parts, checked with the `openai` package's own types, each of which is imported when one is sent."""
 
-from collections.abc import Set
+from collections.abc import Iterable, Set
 from operator import attrgetter
 from typing import Any
 
@@ -31,11 +31,21 @@ def checked(name: str, given: Item, param: str, ours: Set[str] = frozenset()) ->
         valid = model.model_validate(given, strict=True)
     except ValidationError as error:
         first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        raise InvalidRequest(first["msg"], param=f"{param}.{field}") from None
+        raise InvalidRequest(first["msg"], param=param + _steps(given, first["loc"])) from None
     known = set(model.model_fields)
     refuse_unknown(given, known | ours, param)
     return {key: value for key, value in valid.model_dump(mode="json", exclude_none=True).items() if key in known}
+
+
+def _steps(value: Any, steps: Iterable[int | str]) -> str:
+    """Return the way into a value; a checker's names for the branches of a union, which are not in it, are left out."""
+    way = ""
+    for step in steps:
+        if isinstance(value, list) and isinstance(step, int) and step < len(value):
+            way, value = f"{way}[{step}]", value[step]
+        elif isinstance(value, dict) and (step in value or not way):  # or it is missing, in the item itself
+            way, value = f"{way}.{step}", value.get(step)
+    return way
 
 
 def refuse_unknown(given: Item, known: Set[str], param: str) -> None:

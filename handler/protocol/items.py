@@ -32,6 +32,7 @@ _SPOKEN = {"output_text": "ResponseOutputText", "refusal": "ResponseOutputRefusa
 _HEARD = {"input_text": "ResponseInputText", "input_image": "ResponseInputImage", "input_file": "ResponseInputFile"}
 #: of the items that we answer with, and that clients send back
 _OURS = frozenset({"agent", "parent", "recipient", "tool"})
+_STATUSES = ("in_progress", "completed", "incomplete")
 _MESSAGE = frozenset({"type", "role", "content", "phase", "id", "status"})
 _DEFAULTS: dict[str, Item] = {
     "input_image": {"detail": "auto"},
@@ -172,6 +173,7 @@ def _item(given: Any, param: str, budget: InputBudget) -> Item:
         unpacked(item, f"{param}.encrypted_content", budget)
     if kind == "function_call":
         budget.take_text(item["arguments"].encode(), f"{param}.arguments")
+    _check_shown(given, param)
     status = {} if kind == "compaction" else {"status": item.get("status") or "completed"}
     return {**item, "id": new_id(kind), **status}
 
@@ -191,7 +193,17 @@ def _message(given: Item, param: str, budget: InputBudget) -> Item:
     outline = {"role": role, "content": "", "phase": given.get("phase")}
     message = checked("EasyInputMessage", outline, param)
     refuse_unknown(given, _MESSAGE | _OURS, param)
+    _check_shown(given, param)
+    if given.get("status", "completed") not in _STATUSES:
+        raise InvalidRequest(f"must be one of {', '.join(_STATUSES)}", param=f"{param}.status")
     return _kept(message, parts)
+
+
+def _check_shown(given: Item, param: str) -> None:
+    """Refuse what no answer of ours has in the fields that are read over: a client has mixed something up."""
+    for name in ("id", *_OURS):
+        if not isinstance(given.get(name, ""), str):
+            raise InvalidRequest("must be a string", param=f"{param}.{name}")
 
 
 def _kept(message: Item, parts: list[Item]) -> Item:

@@ -31,6 +31,7 @@ def _speakable(text: str) -> str:
 
 
 Text = Annotated[str, AfterValidator(_speakable)]
+Name = Annotated[str, AfterValidator(_speakable), StringConstraints(max_length=bounds.NAME)]
 ThreadId = Annotated[str, StringConstraints(pattern=r"\A[A-Za-z0-9_.:-]{1,128}\z")]
 
 
@@ -40,8 +41,8 @@ class Completion(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     message: Text = Field(examples=["Client Weber GmbH asks about next week's installation plan."])
-    agency: Text | None = None
-    agent: Text | None = None
+    agency: Name | None = None
+    agent: Name | None = None
     thread_id: ThreadId | None = Field(None, description="continues (or starts) a conversation under this name")
 
     @model_validator(mode="before")

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, Response
 from fastapi.responses import JSONResponse
 
 from handler.error_answers import V1_RESPONSES
-from handler.errors import InvalidRequest
+from handler.errors import InvalidRequest, UnsupportedParameter
 from handler.protocol.request import CompactRequest, CreateResponse
 from handler.protocol.resource import FINAL, answered
 from handler.protocol.stream import EventStream, resumable
@@ -54,8 +54,13 @@ async def retrieve(
     call: Call,
     stream: bool = False,
     starting_after: Annotated[int | None, Query(ge=-1)] = None,
+    include_obfuscation: bool = False,
 ) -> Response | dict[str, Any]:
     """A stored response; with `stream` its events behind number `starting_after`."""
+    if include_obfuscation:
+        raise UnsupportedParameter("Only 'include_obfuscation=false' is supported.", param="include_obfuscation")
+    if starting_after is not None and not stream:
+        raise InvalidRequest("'starting_after' needs 'stream=true'.", param="starting_after")
     responses = call.responses
     kept = await responses.get(response_id)
     if stream:

@@ -1,4 +1,4 @@
-"""Items that a request only refers to, as `{"type": "item_reference", "id"}`, of what its owner was answered before."""
+"""Items of earlier answers that a request only refers to, as `{"type": "item_reference", "id"}` or `{"id"}`."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,6 +7,7 @@ from handler.errors import InvalidRequest, NotFound
 from handler.protocol import bounds
 from handler.protocol.item_types import refuse_unknown
 from handler.protocol.output import Item, response_of
+from handler.protocol.sent import without_nulls
 from handler.records import Responses
 
 
@@ -21,11 +22,11 @@ async def resolve_references(responses: Responses, given: str | list[Any]) -> st
         return given
     if len(given) > bounds.ITEMS:
         raise bounds.over("input", "items", bounds.ITEMS)
-    found = await _find(responses, [str(item.get("id")) for item in given if _is_reference(item)])
+    found = await _find(responses, [_name(item, number) for number, item in enumerate(given) if _is_reference(item)])
     left, resolved = bounds.BODY, list[Any]()
     for number, item in enumerate(given):
         if _is_reference(item):
-            name = str(item.get("id"))
+            name = _name(item, number)
             refuse_unknown(item, {"type", "id"}, f"input[{number}]")
             if name not in found:
                 raise NotFound(f"Item with id {name[:99]!r} not found.", param=f"input[{number}].id")
@@ -39,7 +40,16 @@ async def resolve_references(responses: Responses, given: str | list[Any]) -> st
 
 
 def _is_reference(item: Any) -> bool:
-    return isinstance(item, dict) and item.get("type") == "item_reference"
+    return isinstance(item, dict) and (
+        item.get("type") == "item_reference" or ("id" in item and without_nulls(item).keys() == {"id"})
+    )
+
+
+def _name(item: Item, number: int) -> str:
+    name = item.get("id")
+    if not isinstance(name, str):
+        raise InvalidRequest("A reference has the id of an item.", param=f"input[{number}].id")
+    return name
 
 
 async def _find(responses: Responses, names: Sequence[str]) -> dict[str, tuple[Item, int]]:

@@ -1,5 +1,6 @@
 """What does not fit together is refused before anything is kept or asked."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -55,7 +56,9 @@ def refuse_empty(added: Sequence[Item]) -> None:
 
 
 def refuse_loose_ends(history: Sequence[Item], given: Sequence[Item], added: Sequence[Item]) -> None:
-    """Every call of the client's functions has its output, and every output its call.
+    """Refuse calls of the client's functions without an output, outputs without a call, and second outputs.
+
+    A server may have given several calls the same id: then each of them may have an output.
 
     given: the input as the client sent it. added: the same as the agents take it.
 
@@ -63,11 +66,13 @@ def refuse_loose_ends(history: Sequence[Item], given: Sequence[Item], added: Seq
         InvalidRequest: names the parameter and the call.
     """
     told = [item for item in [*history, *added] if item.get("callerAgent") is None]
-    calls = {item["call_id"] for item in told if item.get("type") == "function_call"}
-    outputs = {item["call_id"] for item in told if item.get("type") == "function_call_output"}
+    calls = Counter(item["call_id"] for item in told if item.get("type") == "function_call")
+    outputs = Counter(item["call_id"] for item in told if item.get("type") == "function_call_output")
     for number, item in enumerate(given):
-        if item["type"] == "function_call_output" and item["call_id"] not in calls:
+        if item["type"] == "function_call_output" and outputs[item["call_id"]] > calls[item["call_id"]]:
             said = f"No function call with call_id {item['call_id']!r} was found for this output."
+            if item["call_id"] in calls:
+                said = f"The function call with call_id {item['call_id']!r} has more than one output."
             raise InvalidRequest(said, param=f"input[{number}].call_id")
-    if missing := sorted(calls - outputs):
+    if missing := sorted(calls.keys() - outputs.keys()):
         raise InvalidRequest(f"No output was sent for the function call {missing[0]!r}.", param="input")

@@ -54,7 +54,14 @@ CONTENT = mostly(TEXT | st.lists(PARTS, max_size=2))
 ROLE = mostly(st.sampled_from(["user", "assistant", "system", "developer"]))
 ITEMS = st.one_of(
     record({"role": st.just("user"), "content": TEXT}),
-    record({"role": ROLE, "content": CONTENT}, {"type": mostly(st.just("message")), "id": JSON, "status": JSON}),
+    record(
+        {"role": ROLE, "content": CONTENT},
+        {
+            "type": mostly(st.just("message")),
+            "id": mostly(TEXT),
+            "status": mostly(st.sampled_from(["completed", "incomplete"])),
+        },
+    ),
     record(
         {
             "type": st.just("function_call"),
@@ -72,7 +79,7 @@ ITEMS = st.one_of(
     ),
     record(
         {"type": st.just("reasoning")},
-        {"id": TEXT, "summary": mostly(st.just([{"type": "summary_text", "text": "So."}])), "agent": JSON},
+        {"id": TEXT, "summary": mostly(st.just([{"type": "summary_text", "text": "So."}])), "agent": mostly(TEXT)},
     ),
     record({"type": st.just("compaction"), "encrypted_content": mostly(st.just(PACKED), TEXT)}),
 )
