@@ -216,15 +216,20 @@ class Runs:
 
         Raises:
             NotFound: it is not there.
-            StoreUnavailable: it could not be read, or not be marked.
+            StoreUnavailable: it could not be read, or not be marked; cancelling again does no harm.
         """
         responses = Responses(self.store, owner)
-        kept = await responses.get(response_id)
-        if kept.response["status"] in resource.FINAL:
-            return kept.response
-        await Leases(self.store).cancel(response_id)
+        end = asyncio.get_running_loop().time() + min(_TO_CANCEL, seconds_to_wait())
+        try:
+            async with asyncio.timeout_at(end):
+                kept = await responses.get(response_id)
+                if kept.response["status"] in resource.FINAL:
+                    return kept.response
+                await Leases(self.store).cancel(response_id)
+        except TimeoutError as error:
+            raise StoreUnavailable("The store did not answer in time. Cancel again.") from error
         with suppress(StoreUnavailable, TimeoutError):
-            async with asyncio.timeout(min(_TO_CANCEL, seconds_to_wait())):
+            async with asyncio.timeout_at(end):
                 while kept.response["status"] not in resource.FINAL:
                     await self._end_cancelled(response_id)
                     kept = await responses.final(response_id, _LOOK)

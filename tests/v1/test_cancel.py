@@ -1,5 +1,7 @@
 """Cancelling never hangs: whoever holds the run, whatever the clocks say, and wherever the store is."""
 
+import asyncio
+import json
 import time
 from collections.abc import Callable
 from typing import Any
@@ -134,6 +136,27 @@ def test_a_store_that_goes_away_at_any_step(
         held.run(held.store.write(held.lease.put(until=time.time() - 1)))
         held.run(work.work(held.runs, held.id))
     assert held.status == "cancelled"
+
+
+@pytest.mark.parametrize("slow", [("get",), ("write",), ("get", "write", "query")], ids="+".join)
+def test_slow_store_makes_it_no_longer(
+    service: Service, monkeypatch: pytest.MonkeyPatch, slow: tuple[str, ...]
+) -> None:
+    """However many calls it takes: the bound is of all of them together."""
+    held = Held(service, "paused")
+    with monkeypatch.context() as slowed:
+        for name in slow:
+            whole = getattr(held.store, name)
+
+            async def late(*args: Any, _whole: Callable[..., Any] = whole, **more: Any) -> Any:
+                await asyncio.sleep(5 * BOUND)
+                return await _whole(*args, **more)
+
+            slowed.setattr(held.store, name, late)
+        answer, took = held.cancel()
+    assert (answer["statusCode"], json.loads(answer["body"])["error"]["code"]) == (503, "store_unavailable")
+    assert took < 4 * BOUND
+    assert held.cancel()[0]["statusCode"] == 202
 
 
 def test_a_response_that_is_deleted_is_not_waited_for_longer(service: Service) -> None:
