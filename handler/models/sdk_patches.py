@@ -21,6 +21,7 @@ from typing import Any, Literal
 
 from agency_swarm.agent import execution, execution_helpers
 from agents import Model, RunConfig
+from httpx import RemoteProtocolError
 from openai import _utils
 from openai._utils import is_given
 from pydantic import BaseModel
@@ -38,11 +39,13 @@ class Ending:
     """How a provider says that an answer ended.
 
     incomplete: why it was broken off. failed: its code for a failure. finished: a chat's model had no more to say.
+    ended: a chat's stream has a `finish_reason`, or its `[DONE]`.
     """
 
     incomplete: Reason | None = None
     failed: str | None = None
     finished: bool = False
+    ended: bool = False
 
     def note_response(self, response: Any) -> None:
         """Take it from a response of the Responses API."""
@@ -59,6 +62,9 @@ class Ending:
             if finished.endswith(_LENGTHS) or _is_filter(finished):
                 self.incomplete = _reason(finished)
             self.finished = self.finished or finished == "stop"
+            self.ended = self.ended or finished not in ("", "none")
+            if finished == "error":
+                self.failed = self.failed or finished
 
 
 ending: ContextVar[Ending | None] = ContextVar("ending", default=None)
@@ -103,10 +109,13 @@ def _noting(fetch: Any) -> Any:
 
 
 class _Chunks:
-    """The chunks of a chat's answer, on their way to the SDK."""
+    """The chunks of a chat's answer, on their way to the SDK, which takes any end of a connection for the answer's."""
 
     def __init__(self, chunks: Any, noted: Ending) -> None:
         self._chunks, self._noted = chunks, noted
+        self._lines = getattr(chunks, "_iter_events", None)  # openai's; streams of others have an end of their own
+        if self._lines:
+            chunks._iter_events = self._noting_done
 
     def __getattr__(self, name: str) -> Any:  # close(), response ...
         return getattr(self._chunks, name)
@@ -115,6 +124,13 @@ class _Chunks:
         async for chunk in self._chunks:
             self._noted.note_choices(chunk.choices)
             yield chunk
+        if self._lines and not self._noted.ended:
+            raise RemoteProtocolError("The stream of a chat ended without finish_reason and without [DONE].")
+
+    async def _noting_done(self) -> AsyncIterator[Any]:
+        async for line in self._lines():  # type: ignore[misc]
+            self._noted.ended = self._noted.ended or line.data.startswith("[DONE]")
+            yield line
 
 
 def plain_body(value: Any) -> Any:

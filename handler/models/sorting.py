@@ -121,7 +121,7 @@ def retry_after(error: BaseException) -> float:
     if (seconds := _number(said)) is None:
         try:
             seconds = parsedate_to_datetime(str(said)).timestamp() - time()
-        except ValueError:
+        except (ValueError, OverflowError):  # a year of many digits
             return 0.0
     return max(0.0, seconds)
 

@@ -65,7 +65,15 @@ def test_failure_is_passing_or_final(error: Exception, passing: bool) -> None:
 
 @pytest.mark.parametrize(
     ("header", "seconds"),
-    [("7", 7.0), ("1.5", 1.5), ("-1", 0.0), ("soon", 0.0), (None, 0.0), ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0)],
+    [
+        ("7", 7.0),
+        ("1.5", 1.5),
+        ("-1", 0.0),
+        ("soon", 0.0),
+        (None, 0.0),
+        ("Mon, 01 Jan 99999999999999999999 00:00:00 GMT", 0.0),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0),
+    ],
 )
 def test_retry_after_is_read(header: str | None, seconds: float) -> None:
     headers = {} if header is None else {"retry-after": header}
