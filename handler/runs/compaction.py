@@ -32,7 +32,7 @@ async def compacted(model: Model, items: Sequence[Item], instructions: str | Non
     """
     if not items:
         raise InvalidRequest("There is nothing to compact: send 'input' or 'previous_response_id'.", param="input")
-    older, last = await asyncio.to_thread(_parted, items)  # which packs and unpacks what may be megabytes
+    older, last = await asyncio.to_thread(_parted, items)  # which packs, unpacks and joins what may be megabytes
     meter = Meter()
     summary = await _summary(model, older, instructions, meter) if older else "Nothing was said before."
     compaction = await asyncio.to_thread(packed, summary, last)
@@ -50,12 +50,15 @@ def _flat(items: Sequence[Item]) -> list[Item]:
     return [each for item in items for each in (unpacked(item, "input") if item["type"] == "compaction" else [item])]
 
 
-def _parted(given: Sequence[Item]) -> tuple[list[Item], list[Item]]:
-    """Return what is summarised, and what is kept word for word: less than usual where that could not be sent again."""
+def _parted(given: Sequence[Item]) -> tuple[str, list[Item]]:
+    """Return the transcript of what is summarised, and the items that are kept word for word: fewer than usual where
+    those could not be sent again.
+    """
     items = [item for item in _flat(given) if item["type"] != "reasoning"]
     asked = [number for number, item in enumerate(items) if item.get("role") == "user"]
     starts = [asked[-_LAST] if len(asked) >= _LAST else 0, *asked[-_LAST + 1 :], len(items)]
-    return next((items[:start], items[start:]) for start in starts if _can_be_sent(items[start:]))
+    start = next(start for start in starts if _can_be_sent(items[start:]))
+    return _transcript(items[:start]), items[start:]
 
 
 def _can_be_sent(last: list[Item]) -> bool:
@@ -67,13 +70,13 @@ def _can_be_sent(last: list[Item]) -> bool:
     return bounds.size(compaction) < bounds.BODY - bounds.BEGUN
 
 
-async def _summary(model: Model, items: list[Item], instructions: str | None, meter: Meter) -> str:
+async def _summary(model: Model, transcript: str, instructions: str | None, meter: Meter) -> str:
     said = "\n\n".join(text for text in (_INSTRUCTIONS, instructions) if text)
     settings = meter.begin_call(ModelSettings())
     server_state: dict[str, Any] = {"previous_response_id": None, "conversation_id": None, "prompt": None}
     with provider_failures():
         answer = await model.get_response(
-            said, _transcript(items), settings, [], None, [], ModelTracing.DISABLED, **server_state
+            said, transcript, settings, [], None, [], ModelTracing.DISABLED, **server_state
         )
     meter.add(answer.usage)
     summary = "".join(

@@ -1,6 +1,6 @@
 """Items of earlier answers that a request only refers to, as `{"type": "item_reference", "id"}` or `{"id"}`."""
 
-from collections.abc import Sequence
+from collections.abc import Set
 from typing import Any
 
 from handler.errors import InvalidRequest, NotFound
@@ -22,12 +22,16 @@ async def resolve_references(responses: Responses, given: str | list[Any]) -> st
         return given
     if len(given) > bounds.ITEMS:
         raise bounds.over("input", "items", bounds.ITEMS)
-    found = await _find(responses, [_name(item, number) for number, item in enumerate(given) if _is_reference(item)])
-    left, resolved = bounds.BODY, list[Any]()
+    names = {_name(item, number) for number, item in enumerate(given) if _is_reference(item)}
+    _check_holders(names)
+    found, read, left, resolved = dict[str, Any](), set[str](), bounds.BODY, list[Any]()
     for number, item in enumerate(given):
         if _is_reference(item):
             name = _name(item, number)
             refuse_unknown(item, {"type", "id"}, f"input[{number}]")
+            if (holder := response_of(name)) not in read:  # one at a time: those behind the bound are never read
+                read.add(holder)
+                found |= await _held(responses, holder, names)
             if name not in found:
                 raise NotFound(f"Item with id {name[:99]!r} not found.", param=f"input[{number}].id")
             item, taken = found[name]
@@ -52,15 +56,11 @@ def _name(item: Item, number: int) -> str:
     return name
 
 
-async def _find(responses: Responses, names: Sequence[str]) -> dict[str, tuple[Item, int]]:
-    """Return the items with their sizes in bytes."""
-    wanted = set(names)
-    holders = dict.fromkeys(map(response_of, names))
-    if len(holders) > bounds.REFERENCES:
+def _check_holders(names: Set[str]) -> None:
+    if len({response_of(name) for name in names}) > bounds.REFERENCES:
         raise bounds.over("input", "responses that its item references point into", bounds.REFERENCES)
-    found: dict[str, tuple[Item, int]] = {}
-    for holder in holders:
-        for item in await responses.output(holder):
-            if item["id"] in wanted:
-                found[item["id"]] = item, bounds.size(item)
-    return found
+
+
+async def _held(responses: Responses, holder: str, names: Set[str]) -> dict[str, tuple[Item, int]]:
+    """Return the items of a response that have these names, with their sizes in bytes."""
+    return {item["id"]: (item, bounds.size(item)) for item in await responses.output(holder) if item["id"] in names}

@@ -1,5 +1,6 @@
 """A conversation that has become too long is refused, by name, before it costs much; compacting it still works."""
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,7 @@ from handler.protocol import bounds
 from handler.protocol.items import packed, read_items
 from handler.records import Responses
 from handler.records import Turn as Kept
+from handler.runs import compaction
 from tests.bounds.bodies import MESSAGE, RESPONSES, call, text
 from tests.conftest import Service
 from tests.model_server import ModelServer
@@ -83,6 +85,35 @@ def test_a_response_that_is_referred_to_is_read_once(service: Service, monkeypat
     monkeypatch.setattr(bounds, "BODY", 200 * bounds.size(said))
     status, answer = service.post(RESPONSES, {**ASK, "input": [*[reference] * 300, MESSAGE]})
     assert (status, answer["error"]["param"]) == (400, "input[200]")
+
+
+def test_responses_behind_the_bound_are_not_read(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = [service.respond("Show task 101.")["output"][-1] for _ in range(8)]
+    reads, read = list[str](), Responses.output
+
+    async def counted(self: Responses, response_id: str) -> Any:
+        reads.append(response_id)
+        return await read(self, response_id)
+
+    monkeypatch.setattr(Responses, "output", counted)
+    monkeypatch.setattr(bounds, "BODY", 2 * max(map(bounds.size, said)))
+    references = [{"type": "item_reference", "id": each["id"]} for each in said]
+    status, answer = service.post(RESPONSES, {**ASK, "input": [*references, MESSAGE]})
+    assert (status, answer["error"]["param"]) == (400, "input[2]")
+    assert len(reads) == 3
+
+
+def test_a_transcript_is_made_off_the_loop(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, words = list[int](), compaction._words
+
+    def noted(item: Any) -> str:
+        made.append(threading.get_ident())
+        return words(item)
+
+    monkeypatch.setattr(compaction, "_words", noted)
+    assert service.post(f"{RESPONSES}/compact", {**ASK, "input": [MESSAGE] * 5})[0] == 200
+    assert made
+    assert threading.get_ident() not in made
 
 
 def test_a_compaction_of_a_compaction_keeps_its_summary(start: Any) -> None:
