@@ -15,6 +15,7 @@ from handler.errors import InvalidRequest
 
 _METHODS = ("GET", "HEAD", "POST", "DELETE")
 _EXPOSED = "x-request-id, location, retry-after"
+_BASE_STEPS = 10  # of a base path, at most: each is tried, for callers that nobody knows yet
 _AWS_HOSTS = (".execute-api.", ".lambda-url.")
 
 
@@ -83,7 +84,7 @@ def _behind_base_path(scope: Scope, routes: Sequence[BaseRoute]) -> Scope:
     if not domain or scope.get("root_path") or any(each in domain for each in _AWS_HOSTS):
         return scope
     steps = get_route_path(scope).split("/")
-    for number in range(1, len(steps)):
+    for number in range(1, min(len(steps), _BASE_STEPS + 2)):
         root = "/".join(steps[:number])
         found = {**scope, "root_path": root}
         if any(route.matches(found)[0] is not Match.NONE for route in routes):

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from fastapi import APIRouter, Request
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, StreamingResponse
 
@@ -372,6 +373,25 @@ def test_a_base_path_that_the_event_does_not_name(service: Service, base: str, e
         unknown = service.handler(own(event("GET", f"{base}{path}", origin=ORIGIN)), Context())
         assert unknown["statusCode"] == 401
         is_ours(service, unknown, path)
+
+
+def test_a_base_path_is_not_looked_for_in_all_of_a_long_path(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who sends it need not have a key."""
+    tried, matches = list[str](), APIRoute.matches
+
+    def counted(self: APIRoute, scope: Any) -> Any:
+        tried.append(scope["path"])
+        return matches(self, scope)
+
+    monkeypatch.setattr(APIRoute, "matches", counted)
+
+    def tries(path: str) -> int:
+        tried.clear()
+        assert service.handler(own(http_event("GET", path)), Context())["statusCode"] in (401, 404)
+        return len(tried)
+
+    assert tries("/a" * 4_000) <= tries("/a" * 40)
+    assert service.handler(own(http_event("GET", "/a" * 10 + "/health")), Context())["statusCode"] == 200
 
 
 def test_links_have_the_base_path_in_front(start: Callable[..., Service]) -> None:

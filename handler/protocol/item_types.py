@@ -30,7 +30,7 @@ def checked(name: str, given: Item, param: str, ours: Set[str] = frozenset()) ->
     try:
         valid = model.model_validate(given, strict=True)
     except ValidationError as error:
-        first = error.errors()[0]
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         raise InvalidRequest(first["msg"], param=param + _steps(given, first["loc"])) from None
     known = set(model.model_fields)
     refuse_unknown(given, known | ours, param)
@@ -60,8 +60,20 @@ def _bounded(given: Item, param: str) -> None:
     if len(given) > bounds.KEYS:
         raise bounds.over(param, "fields", bounds.KEYS)
     for name, value in given.items():
-        if isinstance(value, list | dict) and len(value) > bounds.PART_LISTS:
-            raise bounds.over(f"{param}.{name[:99]}", "entries", bounds.PART_LISTS)
+        _check_entries(value, f"{param}.{name[:99]}")
     for name in ("call_id", "name"):
         if isinstance(given.get(name), str) and len(given[name]) > bounds.NAME:
             raise bounds.over(f"{param}.{name}", "characters", bounds.NAME)
+
+
+def _check_entries(value: Any, param: str) -> None:
+    if not isinstance(value, list | dict):
+        return
+    if len(value) > bounds.PART_LISTS:
+        raise bounds.over(param, "entries", bounds.PART_LISTS)
+    if isinstance(value, list):
+        for number, each in enumerate(value):
+            _check_entries(each, f"{param}[{number}]")
+    else:
+        for name, each in value.items():
+            _check_entries(each, f"{param}.{name[:99]}")

@@ -54,6 +54,11 @@ def spoken(count: int, name: str) -> dict[str, Any]:
     return {"role": "assistant", "content": [part]}
 
 
+def listed(*logprobs: Any) -> dict[str, Any]:
+    part = {"type": "output_text", "text": "x", "annotations": [], "logprobs": logprobs}
+    return {"role": "assistant", "content": [part]}
+
+
 def reference(number: int) -> dict[str, Any]:
     return {"type": "item_reference", "id": f"msg_{number:032x}{0:016x}"}
 
@@ -91,6 +96,18 @@ OVER: dict[str, tuple[str, Any, str | None, str]] = {
     ),
     "annotations": (RESPONSES, respond(spoken(MANY, "annotations")), "input[0].content[0].annotations", "100 entries"),
     "logprobs": (RESPONSES, respond(spoken(MANY, "logprobs")), "input[0].content[0].logprobs", "100 entries"),
+    "logprobs in logprobs": (
+        RESPONSES,
+        respond(listed({"top_logprobs": [{}] * MANY})),
+        "input[0].content[0].logprobs[0].top_logprobs",
+        "100 entries",
+    ),
+    "bytes in logprobs in logprobs": (
+        RESPONSES,
+        respond(listed({"top_logprobs": [{}, {"bytes": ["x"] * MANY}]})),
+        "input[0].content[0].logprobs[0].top_logprobs[1].bytes",
+        "100 entries",
+    ),
     "summaries": (
         RESPONSES,
         respond({"type": "reasoning", "summary": [{}] * MANY}),
