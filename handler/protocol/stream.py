@@ -82,21 +82,27 @@ async def resumable(
     """Yield the events; where they end before the response does, the last one says how to go on.
 
     They end early, too, where an answer that is sent whole has no room for more: it leaves when the run is over anyway.
-    The last one repeats the number of the one before it, so that whoever only counts resumes right.
+    The last one repeats the number of the one before it, so that whoever only counts resumes right. Where not even the
+    first has room, only the one that ends the response follows.
 
     root_path: what the client writes before our paths. after: the number that the client has seen already.
     stored: returns the number of the last event that the store has, behind which another attempt goes on.
     """
-    last, is_final, left = after, response["status"] in FINAL, _room(response)
+    last, is_final, room = after, response["status"] in FINAL, _room(response)
+    left, skips = room, False
     async with aclosing(events):
         async for event in events:
-            left -= _size(event) if left < math.inf else 0
+            ends = event["type"].removeprefix("response.") in FINAL
+            size = _size(event) if room < math.inf else 0
+            if skips := not ends and (skips or (last == after and size > room)):
+                continue
+            left -= size
             if left < 0 and last > after:
                 is_final = False
                 if stored is None:
                     break
                 continue
-            last, is_final = event["sequence_number"], event["type"].removeprefix("response.") in FINAL
+            last, is_final = event["sequence_number"], ends
             yield event
     if not is_final:
         last = last if stored is None else min(last, stored())
