@@ -79,7 +79,8 @@ class _Maker:
         names = [*schema.get("required", [])]
         wanted = schema.get("minProperties", 0)
         self._spend(max(wanted, 0))
-        names += [name for name in properties if name not in names][: max(0, wanted - len(names))]
+        required = set(names)
+        names += [name for name in properties if name not in required][: max(0, wanted - len(names))]
         names += [f"key{number}" for number in range(wanted - len(names))]
         others = schema.get("additionalProperties", True)
         return {name: self.value(properties.get(name, others), depth + 1) for name in names}

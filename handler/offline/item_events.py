@@ -90,5 +90,6 @@ def _arguments(item: ResponseFunctionToolCall, at: dict[str, Any]) -> Iterator[R
 
 
 def _pieces(text: str) -> list[str]:
-    """About three words at a time."""
-    return re.findall(r"(?:\s*\S+){1,3}\s*|\s+", text)
+    """About three words at a time; more of a long text, because nothing else runs while it is told."""
+    words = max(3, len(text) // 2_000)
+    return re.findall(rf"(?:\s*\S+){{1,{words}}}\s*|\s+", text)

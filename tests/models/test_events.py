@@ -10,6 +10,7 @@ from openai.types.shared import Reasoning
 from pydantic import TypeAdapter
 
 from handler.offline import OfflineModel
+from handler.offline.events import message_item, response, stream_events
 
 TEXT = "one two three four five\n\n  six seven"
 THINK = Reasoning(summary="auto")
@@ -132,3 +133,14 @@ def test_streamed_and_buffered_say_and_cost_the_same():
     assert buffered.usage.total_tokens == completed.usage.total_tokens
     assert completed.usage.total_tokens == completed.usage.input_tokens + completed.usage.output_tokens
     assert completed.usage.output_tokens > len(TEXT) // 4
+
+
+@pytest.mark.parametrize("text", ["word " * 200_000, " a" * 500_000, "x" * 1_000_000])
+def test_a_long_text_comes_in_few_pieces(text):
+    pieces = [event.delta for event in stream_of(text) if event.type == "response.output_text.delta"]
+    assert "".join(pieces) == text
+    assert len(pieces) <= 1_001
+
+
+def stream_of(text):
+    return stream_events(response("offline", [message_item(text)], 0, 0))
