@@ -86,9 +86,9 @@ def test_so_does_one_that_is_not_kept(ask: Any, words: str) -> None:
 def test_a_stream_that_is_longer_than_an_answer_is_resumed(
     ask: Any, monkeypatch: pytest.MonkeyPatch, unit: str
 ) -> None:
-    monkeypatch.setattr(bounds, "ANSWER", 300_000)
+    monkeypatch.setattr(bounds, "ANSWER", 150_000)
     monkeypatch.setattr(bounds, "BEGUN", 20_000)
-    monkeypatch.setattr(f"{__name__}.LAMBDA", 302_000)  # with headers
+    monkeypatch.setattr(f"{__name__}.LAMBDA", 152_000)  # with headers
     words = unit * 5_000
     _, events = ask(words, "POST", RESPONSES, {**ASK, "stream": True})
     told, requests = list[Any](), 1
