@@ -208,11 +208,23 @@ async def _spoken(stream: Any, seconds: float) -> AsyncGenerator[Any]:
 def _answered(response: ModelResponse, noted: Ending) -> Answered:
     if noted.failed:
         raise ModelUnavailable(kind=kind_of_code(noted.failed))
+    if not isinstance(response.output, list) or not all(map(_is_item, response.output)):
+        raise ModelUnavailable  # `openai` takes any JSON for an answer
     if any(getattr(item, "status", None) == "incomplete" for item in response.output):
         return Answered(response, noted.incomplete or "max_output_tokens")
     if noted.finished and not response.output:  # the SDK drops a chat's message without words
         response.output.append(_wordless())
     return Answered(response, noted.incomplete)
+
+
+def _is_item(item: Any) -> bool:
+    """Return whether an item of an answer has what the SDK reads of its kind without a look."""
+    kind = getattr(item, "type", None)
+    if kind == "message" or isinstance(item, ResponseOutputMessage):  # which `openai` makes of a type it does not know
+        return kind == "message" and isinstance(getattr(item, "content", None), list)
+    if kind == "function_call":
+        return isinstance(item.arguments, str | None) and isinstance(getattr(item, "name", None), str)
+    return isinstance(kind, str)
 
 
 def _wordless() -> ResponseOutputMessage:

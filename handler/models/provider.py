@@ -143,12 +143,12 @@ class Provider:
             return replace(without, unreadable=_encrypted(form.input))
         return replace(without, include=True)
 
-    def _accept(self, form: _Form, output: Iterable[Any]) -> None:
+    def _accept(self, form: _Form, output: Iterable[Any] | None) -> None:
         if form.include:
             _encrypts[self._origin] = False
         if form.unreadable:
             _remember_unreadable(form.unreadable)
-        for item in output:
+        for item in output or ():
             bound = (getattr(item, name, None) for name in ("encrypted_content", "provider_data", "phase"))
             if isinstance(item, BaseModel) and any(bound):
                 item.origin = self._origin  # type: ignore[attr-defined]
