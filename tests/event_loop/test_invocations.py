@@ -773,9 +773,13 @@ def test_ctrl_c_ends_the_environment(make: Make) -> None:
         await asyncio.sleep(1)
 
     environment = make(endpoint=endpoint)
-    with pytest.raises(KeyboardInterrupt):
-        environment.get("endpoint", seconds=3)
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            environment.get("endpoint", seconds=3)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert environment.get("hello") == (200, "hello")
 
 
