@@ -2,9 +2,9 @@
 model call twice and repeats no tool call that has finished.
 
 An answer is found again by who asked and what: the agent, the sha256 of the items and tools that its model was given,
-the call of a tool within which that was asked, and how often it was asked in there before. Instructions are no part of it: they
-may hold the time of day. A call of a tool is known by the answer that it is in, and its place there: the ids that
-servers give are labels, which they repeat.
+the call of a tool within which that was asked, and how often it was asked in there before. Instructions are no part of
+it: they may hold the time of day. A call of a tool is known by the answer that it is in, and its place there: the ids
+that servers give are labels, which they repeat.
 
 A call that was asked and has no answer is asked again: whether the provider has worked on it (and bills it) nobody
 can know from here. `unanswered` counts those that were noted: a call that takes long is, when the lease is renewed.
