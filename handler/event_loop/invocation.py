@@ -3,6 +3,7 @@
 import asyncio
 import inspect
 import threading
+from collections import Counter
 from collections.abc import Callable
 from contextvars import Context, ContextVar
 from dataclasses import dataclass, field
@@ -52,6 +53,7 @@ class Invocation:
         jobs, timers, generators: what it began and has not ended; timers by their `id`, because equal ones are several.
         scheduled: where timers were begun whose callback is not the user's own, likewise.
         watched: what ends the file descriptors, signals and servers that it has the loop watch, and their names.
+        refused: how often each thread was refused a loop, after its end.
         late_answer: makes the answer (an ASGI app) that is sent at the deadline in place of a 504, where work goes on.
     """
 
@@ -63,6 +65,7 @@ class Invocation:
     half_imported: set[str] = field(default_factory=set)
     ending: bool = False
     over: bool = False
+    refused: Counter[threading.Thread] = field(default_factory=Counter)
     late_answer: Callable[[], Any] | None = None
     jobs: set[Job] = field(default_factory=set)
     timers: WeakValueDictionary[int, asyncio.TimerHandle] = field(default_factory=WeakValueDictionary)

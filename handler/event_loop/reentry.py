@@ -46,7 +46,6 @@ class Reentry:
         self.loop, self.mode, self.watchdog = loop, mode, Watchdog(loop)
         loop.enter = self.enter
         self._depth = 0
-        self._refusals: dict[int, int] = {}
         self._table: Table = {
             (asyncio, "run_coroutine_threadsafe"): self.run_threadsafe,
             (_LOOP, "run_until_complete"): lambda loop, future: self.run_second(loop, future),
@@ -279,9 +278,9 @@ class Reentry:
         invocation = working_for()
         if invocation is None or not (invocation.ending or invocation.over) or invocation is self.loop.environment:
             return
-        thread = threading.get_ident()
-        self._refusals[thread] = self._refusals.get(thread, 0) + 1
-        if self._refusals[thread] > _REFUSALS and threading.current_thread() is not self.loop.home:
+        thread = threading.current_thread()
+        invocation.refused[thread] += 1
+        if invocation.refused[thread] > _REFUSALS and thread is not self.loop.home:
             time.sleep(1)
         raise invocation.refuse(call, *given)
 

@@ -373,6 +373,34 @@ def test_a_thread_that_catches_everything_and_comes_again_never_gets_a_loop(make
     assert 1 <= len(refused) < 10  # it does not use up the processor either
 
 
+def test_a_pools_thread_is_not_slowed_down_by_jobs_of_several_requests(make: Make) -> None:
+    shared, refused = ThreadPoolExecutor(1), list[float]()
+
+    def job() -> None:
+        taken.set()
+        go.wait(5)
+        began = time.monotonic()
+        with suppress(InvocationOver):
+            asyncio.run(asyncio.sleep(0))
+        refused.append(time.monotonic() - began)
+
+    async def begin() -> str:
+        shared.submit(job)
+        await asyncio.to_thread(taken.wait, 5)
+        return "ok"
+
+    environment = make(begin=begin)
+    for _ in range(6):
+        taken, go = threading.Event(), threading.Event()
+        environment.get("begin")
+        assert len(environment.ledger.zombies) == 1
+        go.set()
+        shared.submit(int).result(5)
+    shared.shutdown()
+    assert len(refused) == 6
+    assert max(refused) < 0.9  # a thread that comes again and again for one request waits a second each time
+
+
 @pytest.mark.parametrize("depth", [1, 3])
 def test_generators_that_were_awaited_are_closed_in_their_own_request(make: Make, depth: int) -> None:
     log, request = list[str](), ["first"]

@@ -915,6 +915,7 @@ def test_a_job_given_to_a_pool_at_the_last_moment_does_not_reach_the_next_reques
         assert cancelled + running == 1
         environment.get("wait")
         assert seen == []
+        shared.submit(int).result(5)  # after the job
         assert len(errors) == running
         errors.clear()
     shared.shutdown()
