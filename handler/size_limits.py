@@ -24,7 +24,7 @@ class BodyLimit:
         except ServiceError as error:
             return await answer(scope, error)(scope, receive, send)
         if body is not None:
-            await self._app(scope, _replay(body, receive), send)
+            await self._app(scope, replay({"type": "http.request", "body": body, "more_body": False}, receive), send)
 
 
 async def _read(receive: Receive) -> bytes | None:
@@ -41,13 +41,14 @@ async def _read(receive: Receive) -> bytes | None:
             return bytes(body)
 
 
-def _replay(body: bytes, receive: Receive) -> Receive:
-    pending: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+def replay(message: Message, receive: Receive) -> Receive:
+    """Return a `receive` that gives a message which was received already, and then what follows it."""
+    pending = [message]
 
-    async def replay() -> Message:
+    async def receive_again() -> Message:
         return pending.pop() if pending else await receive()
 
-    return replay
+    return receive_again
 
 
 class AnswerLimit:

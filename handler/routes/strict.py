@@ -6,9 +6,10 @@ from urllib.parse import parse_qsl
 
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from handler.errors import InvalidRequest, UnsupportedParameter
+from handler.size_limits import replay
 
 _NOTHING = (b"", b"{}", b"null")  # what clients send where there is nothing to say
 _SIGNATURE = "X-Amz-"  # of a presigned URL, where AWS credentials sign; the gateway has read it
@@ -54,9 +55,4 @@ async def _without_content(receive: Receive) -> Receive:
     first = await receive()
     if first["type"] == "http.request" and first.get("body", b"").strip() not in _NOTHING:
         raise UnsupportedParameter("This route takes no body.")
-    pending = [first]
-
-    async def again() -> Message:
-        return pending.pop() if pending else await receive()
-
-    return again
+    return replay(first, receive)
