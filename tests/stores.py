@@ -14,6 +14,17 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import boto3
+import pytest
+
+
+@contextmanager
+def dynamodb_here(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, dict[str, str]]]:
+    """(STORE, its environment) of a new table that this process finds, too."""
+    monkeypatch.delenv("AWS_PROFILE", raising=False)
+    with dynamodb_table() as (name, environment):
+        for variable, value in environment.items():
+            monkeypatch.setenv(variable, value)
+        yield f"dynamodb://{name}", environment
 
 
 @contextmanager

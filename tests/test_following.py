@@ -15,7 +15,7 @@ from handler.records import Lease, Leases, Responses, following
 from handler.records.leases import TIME
 from handler.records.responses import Asked
 from handler.store import Conflict, Delete, Put, Record, Store, open_store
-from tests.stores import dynamodb_client, dynamodb_table
+from tests.stores import dynamodb_client, dynamodb_here
 
 OWNER, RUN = "owner", "resp_1"
 
@@ -137,12 +137,9 @@ def url(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Monk
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path}/a.db", None
         return
-    monkeypatch.delenv("AWS_PROFILE", raising=False)
-    with dynamodb_table() as (name, environment):
-        for variable, value in environment.items():
-            monkeypatch.setenv(variable, value)
+    with dynamodb_here(monkeypatch) as (url, environment):
         client = dynamodb_client(environment["AWS_ENDPOINT_URL_DYNAMODB"])
-        yield f"dynamodb://{name}", client
+        yield url, client
         client.close()
 
 

@@ -18,7 +18,7 @@ from handler.records import Lease, Leases
 from handler.records.leases import CLOCKS, GRACE, LONGEST_PAUSE, TIME
 from handler.runs import run as runs_run
 from handler.store import Put, Store, open_store
-from tests.stores import dynamodb_table
+from tests.stores import dynamodb_here
 
 
 @pytest.fixture(params=["sqlite", "dynamodb"])
@@ -26,11 +26,8 @@ def url(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Monk
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path}/leases.db"
         return
-    monkeypatch.delenv("AWS_PROFILE", raising=False)
-    with dynamodb_table() as (name, environment):
-        for variable, value in environment.items():
-            monkeypatch.setenv(variable, value)
-        yield f"dynamodb://{name}"
+    with dynamodb_here(monkeypatch) as (url, _):
+        yield url
 
 
 def on(url: str, work: Callable[[Store], Awaitable[Any]]) -> Any:

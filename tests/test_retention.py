@@ -18,7 +18,7 @@ import agencies
 from handler.store import Change, Put
 from tests.conftest import Service
 from tests.events import Context, http_event
-from tests.stores import dynamodb_client, dynamodb_table
+from tests.stores import dynamodb_client, dynamodb_here
 
 DAY = 24 * 3600
 NEVER = None
@@ -63,11 +63,8 @@ def store(
 
         yield f"sqlite:///{path}", rows
         return
-    clean_environment.delenv("AWS_PROFILE", raising=False)
-    with dynamodb_table() as (name, environment):
-        for variable, value in environment.items():
-            clean_environment.setenv(variable, value)
-        client = dynamodb_client(environment["AWS_ENDPOINT_URL_DYNAMODB"])
+    with dynamodb_here(clean_environment) as (url, environment):
+        client, name = dynamodb_client(environment["AWS_ENDPOINT_URL_DYNAMODB"]), url.removeprefix("dynamodb://")
 
         def items() -> list[tuple[str, int | None]]:
             ttl = client.describe_time_to_live(TableName=name)["TimeToLiveDescription"]["AttributeName"]
@@ -78,7 +75,7 @@ def store(
                 for each in page["Items"]
             ]
 
-        yield f"dynamodb://{name}", items
+        yield url, items
         client.close()
 
 

@@ -24,7 +24,7 @@ from handler.records.responses import Responses
 from handler.store import Store, open_store
 from tests.conftest import SETTINGS
 from tests.model_server import ModelServer
-from tests.stores import dynamodb_table
+from tests.stores import dynamodb_here
 from tests.survival.desk import SIGN, Label, label, paid_twice, play
 from tests.v1.test_streams import balanced
 
@@ -176,11 +176,8 @@ def staged(kind: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
             finally:
                 stage.close()
             return
-        monkeypatch.delenv("AWS_PROFILE", raising=False)
-        with dynamodb_table() as (name, environment):
-            for variable, value in environment.items():
-                monkeypatch.setenv(variable, value)
-            stage = Stage(f"dynamodb://{name}", clean(**environment), folder, server)
+        with dynamodb_here(monkeypatch) as (url, environment):
+            stage = Stage(url, clean(**environment), folder, server)
             try:
                 yield stage.ready()
             finally:

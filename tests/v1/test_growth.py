@@ -13,7 +13,7 @@ import pytest
 from handler.records import Conversations, Turn
 from handler.store import Change, Conflict, Put, Store, open_store
 from tests.conftest import Service
-from tests.stores import dynamodb_table
+from tests.stores import dynamodb_here
 
 ROOT = Path(__file__).parents[2]
 
@@ -23,10 +23,8 @@ def url(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Monk
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path}/agency.db"
         return
-    with dynamodb_table() as (name, environment):
-        for key, value in environment.items():
-            monkeypatch.setenv(key, value)
-        yield f"dynamodb://{name}"
+    with dynamodb_here(monkeypatch) as (url, _):
+        yield url
 
 
 class Weighed:
