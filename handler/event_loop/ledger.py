@@ -5,10 +5,9 @@ import inspect
 from asyncio import events
 from collections import Counter
 from dataclasses import dataclass, field
-from types import FrameType
 from typing import Any
 
-from .places import is_library, place
+from .places import place, users_frame
 
 _SHOWN = 50  # entries of a list in the log's line
 
@@ -27,7 +26,7 @@ class EventLoopConflict(EventLoopError):
     """
 
     def __init__(self, call: str, instead: str) -> None:
-        caller = _users_frame(inspect.currentframe())
+        caller = users_frame(inspect.currentframe())
         self.call, self.place, self.instead = call, place(caller), instead
         super().__init__(f"{call} at {self.place} conflicts with the running event loop. Write {instead} instead.")
         self._caller = caller
@@ -107,9 +106,3 @@ class Ledger:
 
 def _first(entries: list[str]) -> list[str]:
     return entries if len(entries) <= _SHOWN else [*entries[:_SHOWN], f"and {len(entries) - _SHOWN} more"]
-
-
-def _users_frame(frame: FrameType | None) -> FrameType | None:
-    while frame is not None and is_library(frame):
-        frame = frame.f_back
-    return frame

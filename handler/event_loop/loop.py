@@ -114,12 +114,15 @@ class SharedLoop(Reentrant):
         return super().create_task(coro, context=context, **options)
 
     def _add_reader(self, fd: Any, callback: Any, *args: Any) -> Any:
-        owner = current.get()
-        return super()._add_reader(fd, *((callback,) if owner is None else (self._go_on, owner, callback)), *args)  # type: ignore[misc]
+        return super()._add_reader(fd, *self._lasting(callback), *args)  # type: ignore[misc]
 
     def _add_writer(self, fd: Any, callback: Any, *args: Any) -> Any:
+        return super()._add_writer(fd, *self._lasting(callback), *args)  # type: ignore[misc]
+
+    def _lasting(self, callback: Any) -> tuple[Any, ...]:
+        """Return a connection's callback as it is called, with its first arguments: see `_go_on`."""
         owner = current.get()
-        return super()._add_writer(fd, *((callback,) if owner is None else (self._go_on, owner, callback)), *args)  # type: ignore[misc]
+        return (callback,) if owner is None else (self._go_on, owner, callback)
 
     def _go_on(self, owner: Invocation, callback: Any, *args: Any) -> None:
         """Run a connection's callback: for the active invocation, once the one that opened the connection is over."""
@@ -134,7 +137,7 @@ class SharedLoop(Reentrant):
 
     def _refused[H: asyncio.Handle](self, owner: Invocation, handle: H, callback: Any) -> H:
         handle.cancel()
-        if not _is_library_call(callback, ()):
+        if not _is_library_call(callback):
             owner.ledger.leftovers.append(f"callback {described(callback)}")
         return handle
 
@@ -158,7 +161,7 @@ class SharedLoop(Reentrant):
 
     def _watched(self, callback: Any, remove: Callable[[Any], object], what: Any) -> None:
         owner = working_for()
-        if owner is not None and not _is_library_call(callback, ()):
+        if owner is not None and not _is_library_call(callback):
             owner.watched[partial(remove, what)] = f"callback {described(callback)}, begun at {here()}"
 
     # -- running
@@ -267,10 +270,10 @@ def _answers(callback: Any, args: tuple[Any, ...]) -> bool:
     receiver = getattr(callback, "__self__", None)
     futures = [each for each in (receiver, *args) if asyncio.isfuture(each)]
     sets = receiver in futures and callback.__name__ in ("set_result", "set_exception", "cancel")
-    return bool(futures) and (sets or (receiver not in futures and _is_library_call(callback, ())))
+    return bool(futures) and (sets or (receiver not in futures and _is_library_call(callback)))
 
 
-def _is_library_call(callback: Any, args: tuple[Any, ...]) -> bool:
+def _is_library_call(callback: Any, args: tuple[Any, ...] = ()) -> bool:
     """Whether a callback is asyncio's or an installed package's own: a connection has to be closed by somebody."""
     if any(asyncio.iscoroutine(each) for each in args):
         return False

@@ -39,10 +39,16 @@ def is_users(call: Any) -> bool:
     return code is not None and not is_library_file(code.co_filename)
 
 
-def place(frame: FrameType | None) -> str:
-    """Return ``file:line`` of the nearest frame, outwards, that is the user's."""
+def users_frame(frame: FrameType | None) -> FrameType | None:
+    """Return the nearest frame, outwards, that is the user's."""
     while frame is not None and is_library(frame):
         frame = frame.f_back
+    return frame
+
+
+def place(frame: FrameType | None) -> str:
+    """Return ``file:line`` of the nearest frame, outwards, that is the user's."""
+    frame = users_frame(frame)
     return "an unknown place" if frame is None else f"{_short(frame.f_code.co_filename)}:{frame.f_lineno}"
 
 

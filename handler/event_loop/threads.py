@@ -3,9 +3,9 @@
 import _thread
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from contextvars import copy_context
 from functools import partial
 from types import FrameType
@@ -50,27 +50,25 @@ def start(thread: threading.Thread, starter: FrameType | None) -> None:
     target = thread.function if isinstance(thread, threading.Timer) else getattr(thread, "_target", None)
     job = Job(target or type(thread).run, thread)
     thread.run = _quiet(_carried(invocation, job, thread.run, "Thread.start()"))  # type: ignore[method-assign]
-    try:
+    with _begun(invocation, job):
         originals[threading.Thread, "start"](thread)
-    except BaseException:
-        invocation.jobs.discard(job)
-        raise
 
 
 def _is_pools(starter: FrameType | None) -> bool:
-    while starter is not None and starter.f_globals.get("__name__") in (
-        "multiprocessing.dummy",
-        "multiprocessing.process",
-    ):
+    while starter is not None and starter.f_globals.get("__name__") == "multiprocessing.dummy":
         starter = starter.f_back
     return starter is not None and starter.f_globals.get("__name__") in _POOLS
 
 
 def _start_new_thread(function: Callable[..., Any], *given: Any) -> Any:
     """_thread.start_new_thread."""
-    if (invocation := working_for()) is not None:
-        function = _quiet(_carried(invocation, Job(function), function, "start_new_thread()"))
-    return originals[_thread, "start_new_thread"](function, *given)
+    start_new, invocation = originals[_thread, "start_new_thread"], working_for()
+    if invocation is None:
+        return start_new(function, *given)
+    job = Job(function)
+    carried = _quiet(_carried(invocation, job, function, "start_new_thread()"))
+    with _begun(invocation, job):
+        return start_new(carried, *given)
 
 
 def _submit(pool: ThreadPoolExecutor, call: Callable[..., Any], /, *args: Any, **named: Any) -> Future[Any]:
@@ -80,11 +78,8 @@ def _submit(pool: ThreadPoolExecutor, call: Callable[..., Any], /, *args: Any, *
         return submit(pool, copy_context().run, call, *args, **named)  # type: ignore[no-any-return]
     job = Job(call)
     carried = _carried(invocation, job, call, "submit()")
-    try:
+    with _begun(invocation, job):
         job.future = submit(pool, carried, *args, **named)
-    except BaseException:
-        invocation.jobs.discard(job)
-        raise
     return job.future  # type: ignore[no-any-return]
 
 
@@ -154,7 +149,6 @@ class _Result(NamedTuple):
 def _when_it_runs(invocation: Invocation, call: Callable[..., Any], door: str) -> Callable[..., Any]:
     """The call, in a copy of this context each time, known to the invocation while it runs and not begun after it."""
     context = copy_context()
-    context.run(current.set, invocation)
     return _quiet(lambda *args: context.copy().run(_carried, invocation, Job(call), call, door)(*args))
 
 
@@ -171,6 +165,16 @@ def _carried(invocation: Invocation, job: Job, call: Callable[..., Any], door: s
         job.place = here()
     context.run(current.set, invocation)
     return invocation.carry(job, partial(context.run, call))
+
+
+@contextmanager
+def _begun(invocation: Invocation, job: Job) -> Iterator[None]:
+    """Forget a job that could not be begun."""
+    try:
+        yield
+    except BaseException:
+        invocation.jobs.discard(job)
+        raise
 
 
 def _quiet(call: Callable[..., Any]) -> Callable[..., Any]:
