@@ -71,12 +71,12 @@ _execution: ContextVar[dict[str, Any]] = ContextVar("execution")
 
 
 @contextmanager
-def within_tool() -> Iterator[Unsaved | None]:
-    """Around one call of a tool. Yields what is noted of the agent that calls it, if it runs in the framework."""
+def within_tool() -> Iterator[Unsaved]:
+    """Around one call of a tool. Yields the record of the agent that calls it, or an empty one outside of a run."""
     calling = current.get()
     token = current.set(None)
     try:
-        yield calling
+        yield calling or Unsaved(speaks=False)
     finally:
         current.reset(token)
 

@@ -5,8 +5,8 @@ may share: they stay as they are, and whoever reads their attributes finds what 
 SDK does what it did.
 """
 
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Callable, Sequence
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 from agency_swarm.tools.send_message import SendMessage
@@ -88,13 +88,13 @@ async def _invoke_function_tool(*, function_tool: FunctionTool, context: Any, ar
         if isinstance(function_tool, ClientTool):
             output = await install().invoke(function_tool=function_tool, context=context, arguments=arguments)
         else:
-            output = await _invoke(function_tool, seam, context, arguments)
-    if calling is not None:
-        calling.note_output(context.tool_call_id, output)
+            returned = partial(calling.note_output, context.tool_call_id)
+            output = await _invoke(function_tool, seam, context, arguments, returned)
+    calling.note_output(context.tool_call_id, output)
     return output
 
 
-async def _invoke(tool: FunctionTool, seam: Seam, context: Any, arguments: str) -> Any:
+async def _invoke(tool: FunctionTool, seam: Seam, context: Any, arguments: str, returned: Callable[[Any], None]) -> Any:
     if not await seam.allows_call(context.agent.name, context.tool_call_id):
         return _NO_MORE
     async with seam.tool_call(context.agent.name, tool, arguments, context.tool_call_id) as call:
@@ -106,6 +106,7 @@ async def _invoke(tool: FunctionTool, seam: Seam, context: Any, arguments: str) 
             output = usable(await _output(tool, context, arguments))
         finally:
             idempotency.current.reset(token)
+        returned(output)  # before it is kept: a tool beside this one may fail meanwhile, which cancels what is here
         return await call.keep(output)
 
 

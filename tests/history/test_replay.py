@@ -6,6 +6,7 @@ Also when it has forgotten every id that it gave, and when another model answers
 import asyncio
 import logging
 import tempfile
+import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
@@ -41,9 +42,13 @@ ANYWHERE = [
 ENTRY = [*ANYWHERE, "send", "reasoning+send", "send+tool", "send+same", "text+send", "handoff", "reasoning+handoff"]
 
 
+added = threading.Event()
+
+
 @function_tool
 async def add(a: int, b: int) -> str:
     """Adds."""
+    added.set()
     return str(a + b)
 
 

@@ -13,7 +13,7 @@ from agency_swarm.agent import execution, execution_helpers
 from agents import GuardrailFunctionOutput, output_guardrail
 
 from tests.history.provider import Provider
-from tests.history.test_replay import MODEL, PLAIN, THREADS, WEATHER, Turn, add, served
+from tests.history.test_replay import MODEL, PLAIN, THREADS, WEATHER, Turn, add, added, served
 
 APIS = pytest.mark.parametrize("api", ["responses", "chat"])
 LIVE = pytest.mark.parametrize("stream", [False, True])
@@ -54,8 +54,15 @@ def remembered(provider: Provider, agent: str) -> int:
 def test_every_agent_remembers_its_calls(
     api: str, stream: bool, last: str, script: dict[str, list[str]], broken: str, expected: dict[str, int]
 ) -> None:
+    def wait_for_tool(body: dict[str, Any]) -> None:
+        """What fails beside a tool fails when the tool has returned, and perhaps before its output is kept."""
+        if "You are Colleague" in json.dumps(body):
+            assert added.wait(30)
+
     async def whole(provider: Provider) -> None:
         async with served(provider, THREADS[0], api, [MODEL]) as client:
+            added.clear()
+            provider.refuse = wait_for_tool
             provider.script = {agent: [*kinds] for agent, kinds in script.items()}
             provider.script[broken].append(last)
             ended = await client.ask(Turn({}, stream))
