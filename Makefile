@@ -9,7 +9,7 @@ CONTEXT = -c environment=$(ENVIRONMENT) $(if $(ARCHITECTURE),-c architecture=$(A
 BIN := .venv/bin
 PYTEST = $(BIN)/python -m pytest -n 2 --dist loadfile --ignore=tests/e2e
 UV = $(shell command -v uv || echo $(BIN)/uv)
-export PYTHONPATH := $(CURDIR):$(CURDIR)/agents
+export PYTHONPATH := $(CURDIR):$(CURDIR)/src:$(CURDIR)/agents
 export OWNER URL KEY AGENCY
 export MESSAGE := $(value MESSAGE)
 # cdk reads the one, boto3 the other
@@ -26,19 +26,19 @@ run: ## serve the agencies on 127.0.0.1 (PORT=8000), embedded store, offline mod
 
 files: ## upload the files_folder of every agent to OPENAI_API_KEY's account, each once
 	@scripts/setup run
-	@$(BIN)/python -m handler.files
+	@$(BIN)/python -m agency_lambda.framework.files
 
 key: ## make an API key for OWNER=name, and what to put into API_KEYS; SECRET=id puts it into that secret
 	@scripts/setup run
-	@$(BIN)/python -m handler.auth "$$OWNER" $(if $(SECRET),--secret "$(SECRET)")
+	@$(BIN)/python -m agency_lambda.auth "$$OWNER" $(if $(SECRET),--secret "$(SECRET)")
 
 test: ## run every test that needs no AWS
 	@scripts/setup dev
 ifdef ARGS
 	@$(PYTEST) $(ARGS)
 else # what measures time first and alone: other tests keep both cores busy
-	@$(PYTEST) tests/event_loop
-	@$(PYTEST) --ignore=tests/event_loop
+	@$(PYTEST) tests/library/event_loop
+	@$(PYTEST) --ignore=tests/library/event_loop
 endif
 
 check: synth ## check format, lint, types, and cdk-nag on the template (needs Node)
@@ -67,7 +67,7 @@ e2e: node_modules ## deploy to an AWS emulator on loopback, call the deployed AP
 
 bundle: ## build the Lambda bundle (ARCHITECTURE=arm64) into build/, without Docker
 	@scripts/setup dev
-	@$(BIN)/python -m infra.bundle $(ARCHITECTURE)
+	@$(BIN)/python -m agency_lambda_cdk.bundle $(ARCHITECTURE)
 
 synth: node_modules ## the CloudFormation templates of ENVIRONMENT=dev, into cdk.out/ (needs Node)
 	@scripts/setup dev

@@ -63,10 +63,10 @@ def _api() -> Callable[[Any], Any]:
     import asyncio
     import json
 
+    from agency_lambda.environment import runs
+    from agency_lambda.runs.leases import Leases
     from handler.api import handler
-    from handler.environment import runs
-    from handler.records import Leases
-    from tests.events import Context, rest_event
+    from tests.library.events import Context, rest_event
 
     body = {"model": "one", "input": "hello", "background": True}
 
@@ -90,8 +90,8 @@ def _worker() -> Callable[[list[str], float], Block]:
 
     from benchmarks.slow_model import slow_down
     from benchmarks.vitals import vitals
-    from handler.worker import environment, handler
-    from tests.events import Context
+    from handler.worker import handler, worker
+    from tests.library.events import Context
 
     def work(run: str) -> None:
         record = {"messageId": run, "receiptHandle": run, "body": json.dumps({"run": run})}
@@ -103,7 +103,7 @@ def _worker() -> Callable[[list[str], float], Block]:
         for run in waiting:
             work(run)
         took = {"CPU": time.process_time() - cpu, "wall": time.perf_counter() - wall}
-        return {**took, **vitals(environment.loop)}
+        return {**took, **vitals(worker.environment.loop)}
 
     return do
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
+from agency_lambda_cdk import bundle
 from benchmarks import modules, subjects, task_roots
 from benchmarks.environment import WrongAnswer, costs
 from benchmarks.report import number
-from infra import bundle
 
 FILE = Path(__file__).with_suffix(".toml")
 _ROUNDS = 7

@@ -21,7 +21,7 @@ def variables(**more: str) -> dict[str, str]:
     """The environment of a subject: the benchmark's agencies, nothing of this machine's settings, no tracing."""
     return {
         "PATH": os.environ["PATH"],
-        "PYTHONPATH": os.pathsep.join(str(ROOT / folder) for folder in ("benchmarks/task", ".", "agents")),
+        "PYTHONPATH": os.pathsep.join(str(ROOT / folder) for folder in ("benchmarks/task", ".", "src", "agents")),
         "OPENAI_AGENTS_DISABLE_TRACING": "1",  # the SDK's own thread would be measured with whoever leaves it on
         **more,
     }

@@ -9,7 +9,7 @@ from benchmarks import loopback, subjects
 from benchmarks.environment import Cost, costs
 from benchmarks.results import Measured, Ratio, Series, ratio
 from benchmarks.subjects import OPENAI, OURS, WITH_BYTECODE, Case, ours
-from tests.stores import dynamodb_table
+from tests.library.stores import dynamodb_table
 
 SECTION = "Cold start"
 ONE, WHOLE = f"{OURS}, one model call", f"{OURS}, DEFER_IMPORTS=0"

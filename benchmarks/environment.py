@@ -20,7 +20,7 @@ from typing import Any, TextIO
 from benchmarks import runtime_api
 from benchmarks.runtime_api import PATIENCE
 from benchmarks.task_roots import python, runtime
-from tests.runtime_emulator import binary, free_ports, wait_for
+from tests.library.runtime_emulator import binary, free_ports, wait_for
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 

@@ -90,14 +90,14 @@ def _minus(whole: Series, part: Series) -> Series:
 
 def _service() -> Callable[[str, int], list[Turn]]:
     """See `_growing`."""
+    from agency_lambda.settings import get_settings
+    from agency_lambda.store import open_store
     from benchmarks.watched_store import WatchedStore, use
-    from handler.settings import get_settings
-    from handler.store import open_store
 
     store = WatchedStore(open_store(get_settings().store), weigh=True)
     use(store)
     from handler.api import handler
-    from tests.events import Context, rest_event
+    from tests.library.events import Context, rest_event
 
     def post(path: str, body: Any) -> Any:
         answer = handler(rest_event("POST", path, body), Context(30))

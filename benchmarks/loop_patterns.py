@@ -15,8 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from handler.event_loop import EnvironmentLoop, Ledger
-from tests.events import Context, http_event
+from lambda_loop import EnvironmentLoop, Ledger
+from tests.library.events import Context, http_event
 
 from . import patterns
 

@@ -40,7 +40,7 @@ def _environment() -> Callable[[int], dict[str, float]]:
 
     from benchmarks.vitals import vitals
     from handler.api import environment, handler
-    from tests.events import Context, rest_event
+    from tests.library.events import Context, rest_event
 
     logging.disable(logging.CRITICAL)  # failures are meant here
 

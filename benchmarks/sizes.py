@@ -4,10 +4,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from zipfile import ZIP_DEFLATED, ZipFile
 
+from agency_lambda_cdk import bundle
 from benchmarks import modules, subjects, task_roots
 from benchmarks.results import Measured, Ratio, Series
 from benchmarks.subjects import AS_PIP_SHIPS_IT, OURS, WITH_BYTECODE
-from infra import bundle
 
 SECTION = "Size"
 UNZIPPED, ZIPPED, MODULES = "unzipped", "zipped", "modules until the first answer"

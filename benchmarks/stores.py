@@ -50,8 +50,8 @@ def _store() -> Callable[[str, int], Any]:
     import asyncio
     import itertools
 
-    from handler.settings import get_settings
-    from handler.store import ABSENT, Put, open_store
+    from agency_lambda.settings import get_settings
+    from agency_lambda.store import ABSENT, Put, open_store
 
     loop, store, number = asyncio.new_event_loop(), open_store(get_settings().store), itertools.count()
     versions = [""]

@@ -17,8 +17,8 @@ from pathlib import Path
 from benchmarks.child import PYTHON, ROOT, variables
 from benchmarks.results import Measured, Ratio, Series
 from benchmarks.timing import percentile
-from tests.events import rest_event
-from tests.runtime.runtime_api import RuntimeApi
+from tests.library.events import rest_event
+from tests.library.runtime.runtime_api import RuntimeApi
 
 SECTION = "Stream"
 _BODY = {"model": "one", "input": "hello", "stream": True}
@@ -37,7 +37,7 @@ def measure(*, quick: bool) -> Measured:
     took: dict[str, list[list[tuple[float, float]]]] = {}
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         doors: dict[str, tuple[Callable[[], Seen], Path]] = {}
-        for subject, door in {"handler.runtime": _runtime, "uvicorn": _uvicorn}.items():
+        for subject, door in {"lambda_loop.runtime": _runtime, "uvicorn": _uvicorn}.items():
             stamps = Path(folder, f"{subject}.stamps")
             ask = stack.enter_context(door(Path(folder, subject), stamps))
             doors[subject], took[subject] = (ask, stamps), []
@@ -102,7 +102,7 @@ def _runtime(folder: Path, stamps: Path) -> Iterator[Callable[[], Seen]]:
     """As Lambda starts it, before a Runtime API that notes when each chunk comes."""
     with RuntimeApi() as api:
         told = {"AWS_LAMBDA_RUNTIME_API": api.address, "_HANDLER": "handler.stream.handler"}
-        with _process("handler.runtime", folder, stamps, **told):
+        with _process("lambda_loop.runtime", folder, stamps, **told):
             event = rest_event("POST", "/v1/responses", _BODY)
 
             def ask() -> Seen:

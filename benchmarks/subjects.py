@@ -7,7 +7,7 @@ from uuid import uuid4
 
 from benchmarks import task_roots
 from benchmarks.environment import Request, Subject, costs
-from tests.events import rest_event
+from tests.library.events import rest_event
 
 OURS = "agency-lambda"
 AS_PIP_SHIPS_IT, WITH_BYTECODE = "run_fastapi, as pip ships it", "run_fastapi, with bytecode"

@@ -11,7 +11,8 @@ from functools import cache
 from importlib.metadata import distribution
 from pathlib import Path
 
-from infra import bundle, bundle_left_out
+from agency_lambda_cdk import bundle
+from agency_lambda_cdk.bundle import left_out
 
 FOLDER = bundle.ROOT / "build" / "bench"
 ARCHITECTURE: bundle.Architecture = "x86_64" if platform.machine() in ("x86_64", "AMD64") else "arm64"
@@ -83,7 +84,7 @@ def _compile_everything(folder: Path) -> None:
 
 
 def _install_floors(folder: Path) -> None:
-    _install(folder, bundle_left_out.requirements(_LOCK.read_text(), "fastapi\nmangum\nopenai", ""))
+    _install(folder, left_out.requirements(_LOCK.read_text(), "fastapi\nmangum\nopenai", ""))
     _add_ours(folder, "peers")
     _compile(folder)
 

@@ -11,9 +11,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
-import handler.store
-from handler.store import ABSENT, Change, Conflict, Put, Record, Store
-from handler.store.rules import decoded, encoded
+import agency_lambda.store
+from agency_lambda.store import ABSENT, Change, Conflict, Put, Record, Store
+from agency_lambda.store.rules import decoded, encoded
 
 
 class MemoryStore:
@@ -105,4 +105,4 @@ class WatchedStore:
 
 def use(store: Store) -> None:
     """The service opens this one, whatever STORE says."""
-    handler.store.open_store = lambda url: store
+    agency_lambda.store.open_store = lambda url: store

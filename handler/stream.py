@@ -1,10 +1,10 @@
 """Lambda entry, streaming: the same app on the same loop as handler/api.py, and each piece leaves when it is made.
 
-    event -> EnvironmentLoop -> app -> route -> runs -> Reply -> API Gateway, piece by piece
+    event -> EnvironmentLoop -> app -> auth -> route -> runs -> agents -> API Gateway, piece by piece
 
-Python's managed runtime cannot stream, so handler/stream.sh (AWS_LAMBDA_EXEC_WRAPPER) starts handler/runtime instead
-of AWS's client; that takes `environment` from here. Where no wrapper runs (`sam local`, emulators), `handler` answers
-whole. When Lambda streams Python by itself, this is the file that changes.
+Python's managed runtime cannot stream, so lambda_loop/runtime/stream.sh (AWS_LAMBDA_EXEC_WRAPPER) starts the runtime
+client beside it instead of AWS's, and that takes `environment` from here. Where no wrapper runs (`sam local`), `handler`
+answers whole.
 """
 
 from handler.api import environment, handler

@@ -5,11 +5,11 @@ import sys
 from aws_cdk import App, Tags, Validations
 from cdk_nag import AwsSolutionsChecks
 
-from infra import bundle, bundle_agencies
-from infra.bundle import BundleError
+from agency_lambda_cdk import bundle
+from agency_lambda_cdk.bundle import BundleError, agencies
+from agency_lambda_cdk.validation import DeploymentError, refuse_unconfigured
 from infra.data_stack import DataStack
 from infra.environments import DEPLOYING, PROJECT, chosen
-from infra.refusals import DeploymentError, refuse_unconfigured
 from infra.service_stack import ServiceStack
 
 
@@ -17,7 +17,7 @@ def main() -> None:
     """Write the templates of one environment."""
     app = App()
     environment = chosen(app.node)
-    lacking = bundle_agencies.lacking(bundle.build(environment.architecture))
+    lacking = agencies.lacking(bundle.build(environment.architecture))
     for warning in refuse_unconfigured(environment, lacking, deploying=app.node.try_get_context(DEPLOYING) is not None):
         print(f"Warning: {warning}. Until then it answers 503.", file=sys.stderr)
     data = DataStack(app, f"{environment.stack}-data", environment=environment)

@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 from constructs import Node
 from pydantic import TypeAdapter, ValidationError
 
-from infra.bundle import Architecture
-from infra.refusals import DeploymentError, refuse
+from agency_lambda_cdk.bundle import Architecture
+from agency_lambda_cdk.validation import DeploymentError, refuse
 
 DEPLOYING = "deploying"  # in the context: what may only be wrong in a template that nobody deploys is refused
 PROJECT = "agency-lambda"  # the first part of every stack's name; another one for another project in this account

@@ -3,12 +3,12 @@
 from aws_cdk import CfnOutput, Stack
 from constructs import Construct
 
+from agency_lambda_cdk.functions import Functions
+from agency_lambda_cdk.monitoring import Monitoring
+from agency_lambda_cdk.rest_api import RestApi
+from agency_lambda_cdk.run_queue import RunQueue
 from infra.data_stack import DataStack
 from infra.environments import Environment
-from infra.functions import Functions
-from infra.monitoring import Monitoring
-from infra.rest_api import RestApi
-from infra.run_queue import RunQueue
 
 
 class ServiceStack(Stack):

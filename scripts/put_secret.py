@@ -6,7 +6,7 @@ from getpass import getpass
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from handler.variables import bearer_key
+from agency_lambda.validators import bearer_key
 
 
 def main() -> None:

@@ -7,8 +7,8 @@ import pytest
 
 from agreement_desk import planfix_items
 from agreement_desk.planfix import Planfix, open_planfix
-from tests.planfix_server import TOKEN, PlanfixServer
-from tests.stores import dynamodb_table
+from tests.library.planfix_server import TOKEN, PlanfixServer
+from tests.library.stores import dynamodb_table
 
 
 @pytest.fixture(autouse=True)

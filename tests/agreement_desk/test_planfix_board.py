@@ -34,7 +34,7 @@ def board(board_path: Path) -> Board:
 
 
 def test_several_processes_start_on_a_new_board_together(board_path: Path) -> None:
-    env = {**os.environ, "PYTHONPATH": str(ROOT / "agents")}
+    env = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT / 'agents'}"}
     writers = [subprocess.Popen([sys.executable, "-c", WRITER], env=env) for _ in range(5)]
     assert [writer.wait(60) for writer in writers] == [0] * 5
     with closing(sqlite3.connect(board_path)) as rows:

@@ -9,9 +9,9 @@ import pytest
 from agreement_desk.planfix import open_planfix
 from agreement_desk.planfix_rest import WAITS, RestApi
 from agreement_desk.task import PlanfixError
-from tests import planfix_server
-from tests.planfix_server import TOKEN, PlanfixServer
-from tests.vault import secrets_manager
+from tests.library import planfix_server
+from tests.library.planfix_server import TOKEN, PlanfixServer
+from tests.library.vault import secrets_manager
 
 
 @pytest.fixture

@@ -102,7 +102,7 @@ class Cloud:
     def cdk(self, *arguments: str) -> str:
         """Run a command of cdk's on the dev environment; returns what it printed."""
         context = ("-c", f"architecture={ARCHITECTURE}", "-c", "worker_seconds=60", "-o", str(self._folder / "cdk.out"))
-        return self.run("node_modules/.bin/cdk", *arguments, *context, PYTHONPATH=".")
+        return self.run("node_modules/.bin/cdk", *arguments, *context, PYTHONPATH=".:src")
 
     def run(self, *command: str, **variables: str) -> str:
         """Run a command of the project's; returns what it printed."""

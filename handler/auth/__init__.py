@@ -1,8 +1,0 @@
-"""Who may call. AUTH says how callers show who they are: `keys`, `iam`, `jwt`, or `none` on this machine.
-
-Each way is a `Caller` in a file of its own. `python -m handler.auth OWNER` makes a key.
-"""
-
-from handler.auth.middleware import Authentication, caller_of, documented
-
-__all__ = ["Authentication", "caller_of", "documented"]

@@ -1,8 +1,0 @@
-"""The HTTP surface, one module a subject."""
-
-from starlette.routing import BaseRoute
-
-from handler.routes import agencies, completion, conversations, health, models, responses
-
-SUBJECTS = (completion, agencies, health, responses, conversations, models)
-ROUTES: list[BaseRoute] = [route for subject in SUBJECTS for route in subject.router.routes]

@@ -1,0 +1,32 @@
+"""An Agency Swarm agency as an HTTPS service on AWS Lambda, and the same service on a laptop.
+
+    from agency_lambda import create_app, idempotency_key
+
+Each name is imported when it is first read: a tool that asks for its idempotency key loads no web framework.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from agency_lambda.app import create_app
+    from agency_lambda.entries import Worker, answer_events
+    from agency_lambda.idempotency import idempotency_key
+    from agency_lambda.local import serve
+
+__all__ = ["Worker", "__version__", "answer_events", "create_app", "idempotency_key", "serve"]
+__version__ = "0.1.0"
+
+_MODULES = {
+    "Worker": "entries",
+    "answer_events": "entries",
+    "create_app": "app",
+    "idempotency_key": "idempotency",
+    "serve": "local",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -1,0 +1,61 @@
+"""Make a key: `make key OWNER=name`, and with `SECRET=id` put it where the service reads it."""
+
+import hashlib
+import secrets
+import sys
+
+from agency_lambda.validators import OWNER, api_keys
+
+_MADE = """\
+The key, shown only this once:
+
+    {key}
+
+{where}"""
+_TO_BE_ADDED = """\
+Add this pair to API_KEYS (pairs are separated by commas, and an owner may have several keys):
+
+    {pair}
+
+Call with it: curl -H "Authorization: Bearer $KEY" localhost:8000/agencies"""
+_ADDED = """\
+Its SHA-256 is in the secret {secret}, and it opens within a minute.
+
+Call with it: make ask URL=https://... KEY=... MESSAGE=..."""
+
+
+def main() -> None:
+    """Make a key for the owner that the command line names."""
+    match sys.argv[1:]:
+        case [owner]:
+            secret = ""
+        case [owner, "--secret", secret] if secret:
+            pass
+        case _:
+            owner, secret = "", ""
+    if not OWNER.fullmatch(owner):
+        sys.exit("No key made: write `make key OWNER=name`, the name as 1 to 64 of a-z A-Z 0-9 _ . @ -")
+    key = f"al_{secrets.token_urlsafe(32)}"
+    pair = f"{owner}:{hashlib.sha256(key.encode()).hexdigest()}"
+    if secret:
+        _add(secret, pair)
+    where = _ADDED.format(secret=secret) if secret else _TO_BE_ADDED.format(pair=pair)
+    print(_MADE.format(key=key, where=where))
+
+
+def _add(secret: str, pair: str) -> None:
+    from agency_lambda.secrets import REFUSALS, client, read
+
+    try:
+        pairs = read(secret).rstrip(" ,\t\r\n")
+        if pairs:
+            api_keys(pairs)
+        client().put_secret_value(SecretId=secret, SecretString=f"{pairs},\n{pair}" if pairs else pair)
+    except REFUSALS as error:
+        sys.exit(f"No key made: AWS refused the secret {secret}: {error}")
+    except ValueError as error:
+        sys.exit(f"No key made: the secret {secret} cannot be added to, as it is: {error}")
+
+
+if __name__ == "__main__":
+    main()

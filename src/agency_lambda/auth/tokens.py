@@ -1,0 +1,50 @@
+"""AUTH=jwt: an OpenID issuer has signed who calls."""
+
+from typing import Any
+
+import jwt
+from starlette.types import Scope
+
+from agency_lambda.auth.bearer import bearer
+from agency_lambda.auth.issuer import ALGORITHMS, Issuer
+from agency_lambda.auth.owners import owner_of
+from agency_lambda.errors import Unauthenticated, UnknownCaller
+from agency_lambda.settings import ConfigurationError, Settings
+
+_LEEWAY = 30  # seconds that two clocks may differ
+_LONGEST = 16_384  # bytes of a token: gateways take less, and each part of it is decoded and parsed
+
+
+class Tokens:
+    """See `Caller`: the token's `sub`, if it is of JWT_ISSUER and for JWT_AUDIENCE."""
+
+    def __init__(self, settings: Settings) -> None:
+        if settings.jwt_issuer is None or settings.jwt_audience is None:
+            raise ConfigurationError("JWT_ISSUER and JWT_AUDIENCE are needed with AUTH=jwt")
+        self._issuer, self._audience = Issuer(settings.jwt_issuer), settings.jwt_audience
+
+    async def __call__(self, scope: Scope) -> str:
+        token = bearer(scope)
+        if not token:
+            raise Unauthenticated("A token is needed: send the header `Authorization: Bearer TOKEN`.")
+        if len(token) > _LONGEST:
+            raise UnknownCaller("This token is not valid here.")
+        try:
+            key = await self._issuer.key(jwt.get_unverified_header(token).get("kid"))
+            subject = self._claims(token, key)["sub"] if key else ""
+        except jwt.PyJWTError:
+            subject = ""
+        if not subject:
+            raise UnknownCaller("This token is not valid here.")
+        return owner_of(subject)
+
+    def _claims(self, token: bytes, key: jwt.PyJWK) -> dict[str, Any]:
+        return jwt.decode(
+            token,
+            key,  # which knows its one algorithm
+            algorithms=ALGORITHMS,
+            issuer=self._issuer.url,
+            audience=self._audience,
+            leeway=_LEEWAY,
+            options={"require": ["exp", "iss", "aud", "sub"]},
+        )

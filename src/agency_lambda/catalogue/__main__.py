@@ -1,0 +1,40 @@
+"""`python -m agency_lambda.catalogue FILE`: check every agency, and write what was found into FILE, for `agency_lambda_cdk.bundle`.
+
+Shape: {"manifest": see src/agency_lambda/catalogue/manifest.py; "problems": agency -> sentence; "doubts": sentences;
+"unset": agency -> variables that it looked for in vain; "files": the user's files that were imported; "roots": the
+folders in which they find one another by name}.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+from agency_lambda.catalogue import name_conflicts, source_roots
+from agency_lambda.catalogue.check import survey
+from agency_lambda.errors import AgencyMisconfigured
+
+
+def main(target: Path) -> None:
+    """Write the file."""
+    try:
+        found = survey(fill=True)
+    except AgencyMisconfigured as error:
+        target.write_text(json.dumps({"manifest": {}, "problems": {"": str(error)}}))
+        return
+    said = {
+        "manifest": {each.name: {"variables": list(each.variables), "description": each.description} for each in found},
+        "problems": {each.name: each.problem for each in found if each.problem},
+        "doubts": [f"agency {each.name!r} could not be checked further: {each.doubt}" for each in found if each.doubt],
+        "unset": {each.name: each.unset for each in found},
+        "files": sorted(map(str, name_conflicts.loaded(_agents()))),
+        "roots": [str(_agents()), *map(str, source_roots.all_folders())],
+    }
+    target.write_text(json.dumps(said))
+
+
+def _agents() -> Path:
+    return Path(str(sys.modules["agencies"].__file__)).absolute().parent
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

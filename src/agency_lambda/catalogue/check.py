@@ -1,0 +1,201 @@
+"""The check at start: every agency is built, and what cannot work is refused by file, line and reason.
+
+It asks no model, runs no tool and opens no connection to another machine.
+"""
+
+import os
+import sys
+import traceback
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FunctionType
+from typing import Any
+
+from agency_lambda import catalogue
+from agency_lambda.catalogue import missing_variables, name_conflicts, own_modules, source_roots
+from agency_lambda.catalogue.entries import CreateAgency, Factory
+from agency_lambda.catalogue.module_files import misplaced
+from agency_lambda.catalogue.sandbox import sealed
+from agency_lambda.errors import AgencyMisconfigured
+from agency_lambda.framework import credentials, tool_files
+from agency_lambda.framework.building import LostTool, build
+
+_MOST_ATTEMPTS = 50  # at one agency that lacks variables
+_PLACEHOLDERS = ("1", "http://127.0.0.1:9")  # for a text or a number, for an address
+_NOT_THE_USERS = (sys.prefix, sys.base_prefix, str(Path(__file__).parents[2]), "<")
+
+
+@dataclass
+class Finding:
+    """What the check found out about one agency.
+
+    problem: why it cannot run, or None. variables: the environment variables that it lacks: name -> where it reads it.
+    doubt: what was raised with placeholders for them, so that nobody knows what comes behind it.
+    unset: the variables that it looked for in vain. description: see `describe`; None where it could not be built.
+    """
+
+    name: str
+    problem: str | None = None
+    variables: dict[str, str] = field(default_factory=dict)
+    doubt: str | None = None
+    unset: list[str] = field(default_factory=list)
+    description: dict[str, Any] | None = None
+
+    @property
+    def lacks(self) -> list[str]:
+        """One sentence for each variable."""
+        return [f"agency {self.name!r} lacks the variable {name} ({place})" for name, place in self.variables.items()]
+
+
+def check() -> None:
+    """Build every agency.
+
+    Raises:
+        AgencyMisconfigured: one line a problem, with agency, reason and place. For the terminal, not for a client.
+    """
+    found = [line for finding in survey() for line in ([finding.problem] if finding.problem else finding.lacks)]
+    if found:
+        raise AgencyMisconfigured("\n".join(found))
+
+
+def survey(*, fill: bool = False) -> list[Finding]:
+    """Build every agency and return what was found.
+
+    fill: as for a bundle: put a placeholder where an environment variable is missing and go on, to find the others too,
+        and write no files, as on Lambda.
+    """
+    own_modules.import_all()
+    credentials.prepare()
+    owners: dict[str, Path] = {}
+    with sealed(read_only=fill):
+        return [_finding(name, create_agency, owners, fill=fill) for name, create_agency in _read().items()]
+
+
+def _read() -> dict[str, CreateAgency]:
+    try:
+        return dict(catalogue.factories())
+    except AgencyMisconfigured:
+        raise
+    except Exception as error:
+        raise AgencyMisconfigured(f"agents/agencies.py: {reason(error)}") from error
+
+
+def _finding(name: str, create_agency: CreateAgency, owners: dict[str, Path], *, fill: bool) -> Finding:
+    finding = Finding(name)
+    if wrong := misplaced(create_agency) if isinstance(create_agency, Factory) else None:
+        finding.problem = f"agency {name!r}: {wrong}"
+        return finding
+    with missing_variables.looked_up_in_vain() as unset:
+        error = _attempts(finding, create_agency, fill=fill)
+    finding.unset = list(unset)
+    claimed = name_conflicts.of_agency(create_agency.__module__, error) if isinstance(create_agency, Factory) else {}
+    wrong = name_conflicts.conflict(claimed, owners)
+    if not wrong and error and _counts(error, finding):
+        wrong = reason(error, create_agency)
+    elif error and not missing_variables.lacking(error):
+        finding.doubt = reason(error, create_agency)
+    wrong = wrong or _lost_tool(create_agency, finding)
+    finding.problem = f"agency {name!r}: {wrong}" if wrong else None
+    return finding
+
+
+def _attempts(finding: Finding, create_agency: CreateAgency, *, fill: bool) -> Exception | SystemExit | None:
+    """Build it, where `fill` says so with each kind of placeholder in turn; returns what was raised in the end."""
+    error = _attempt(finding, create_agency)
+    for placeholder in _PLACEHOLDERS:
+        filled = dict[str, str]()
+        for _ in range(_MOST_ATTEMPTS):
+            missing = missing_variables.lacking(error) if error else {}
+            finding.variables |= {name: place(raised) for name, raised in missing.items()}
+            names = [name.partition("|")[0] for name in missing]
+            if not fill or not missing or any(name in os.environ for name in names):
+                break
+            filled |= dict.fromkeys(names, placeholder)
+            os.environ.update(filled)
+            error = _attempt(finding, create_agency)
+        for name in filled:
+            os.environ.pop(name, None)  # the agency may have done so
+        if error is None or not filled or _is_certain(error):
+            break
+        error = _attempt(finding, create_agency) if placeholder != _PLACEHOLDERS[-1] else error
+    return error
+
+
+def _attempt(finding: Finding, create_agency: CreateAgency) -> Exception | SystemExit | None:
+    """Build it twice, as the second run will; returns what was raised."""
+    from agency_lambda.framework.models import offline_script
+
+    try:
+        finding.description = catalogue.described(finding.name, create_agency)
+        build(create_agency)
+        offline_script(create_agency)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever it is, it is shown
+        return error
+    return None
+
+
+def _lost_tool(create_agency: CreateAgency, finding: Finding) -> str | None:
+    """A tool that the framework passes over: the agency would run without it."""
+    described = finding.description or {"agents": []}
+    names = {tool for agent in described["agents"] for tool in agent["tools"]}
+    packages = source_roots.packages(create_agency.__module__) if isinstance(create_agency, Factory) else []
+    folders = [folder for package in packages for folder in source_roots.folders(package)]
+    for file, line, tool in tool_files.without_tool():
+        if tool not in names and any(Path(file).is_relative_to(folder) for folder in folders):
+            return f"the tool {tool} is not found: name the class like its file ({_relative(file)}:{line})"
+    return None
+
+
+def _counts(error: BaseException, finding: Finding) -> bool:
+    """With a placeholder for a value, only what no value could heal says something about the agency."""
+    return not finding.variables or _is_certain(error)
+
+
+def _is_certain(error: BaseException) -> bool:
+    return not missing_variables.lacking(error) and isinstance(
+        _cause(error), ImportError | SyntaxError | AgencyMisconfigured
+    )
+
+
+def _cause(error: BaseException) -> BaseException:
+    """What was raised first: under "cannot be built" and "tool cannot be loaded"."""
+    while isinstance(error, AgencyMisconfigured | LostTool) and error.__cause__:
+        error = error.__cause__
+    return error
+
+
+def reason(error: BaseException, create_agency: CreateAgency | None = None) -> str:
+    """Return what went wrong and where: the type and text of what was raised, and the nearest line of the user's."""
+    cause = _cause(error)
+    if isinstance(cause, AgencyMisconfigured):
+        return f"{cause}{_defined(create_agency)}"
+    if isinstance(cause, LostTool):
+        return str(cause)
+    return f"{type(cause).__name__}: {cause} ({place(error)})"
+
+
+def place(error: BaseException) -> str:
+    """Return "file:line" of the user's code that is nearest to where an error was raised."""
+    cause = _cause(error)
+    if isinstance(cause, SyntaxError) and cause.filename:
+        return f"{_relative(cause.filename)}:{cause.lineno}"
+    found = [(frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(cause.__traceback__)]
+    own = [line for line in found if not line[0].startswith(_NOT_THE_USERS)]
+    if not own and isinstance(cause, ImportError):  # none of the user's code has run
+        return "agents/agencies.py"
+    file, number = (own or found or [("?", 0)])[-1]
+    return f"{_relative(file)}:{number}"
+
+
+def _defined(create_agency: CreateAgency | None) -> str:
+    try:
+        function = create_agency.named() if isinstance(create_agency, Factory) else create_agency
+    except Exception:  # noqa: BLE001 - that is what the sentence is about
+        return ""
+    if not isinstance(function, FunctionType):
+        return ""
+    return f" ({_relative(function.__code__.co_filename)}:{function.__code__.co_firstlineno})"
+
+
+def _relative(file: str) -> str:
+    return os.path.relpath(file) if Path(file).is_relative_to(Path.cwd()) else file

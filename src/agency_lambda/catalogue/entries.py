@@ -1,0 +1,135 @@
+"""The table AGENCIES of `agents/agencies.py`: what it may hold, and how an entry becomes a function that builds."""
+
+import inspect
+import logging
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from agency_lambda.catalogue import source_roots
+from agency_lambda.errors import AgencyMisconfigured
+
+if TYPE_CHECKING:
+    from agency_swarm import Agency
+
+logger = logging.getLogger(__name__)
+
+CreateAgency = Callable[[], "Agency"]
+WHERE = "AGENCIES in agents/agencies.py"
+_NAME = re.compile(r"[^/\s]{1,64}")
+_CALLBACKS = ("load_threads_callback", "save_threads_callback")
+ImportString = Annotated[str, StringConstraints(pattern=r"\A[\w-]+(\.[\w-]+)*:\w+(\.\w+)*\z")]
+
+
+class Entry(BaseModel):
+    """One agency. A limit that is None is the service's own: MAX_MODEL_CALLS, MAX_OUTPUT_TOKENS, MODEL."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    create_agency: ImportString | Callable[..., Any] = Field(union_mode="left_to_right")
+    max_model_calls: Annotated[int, Field(ge=1)] | None = None
+    max_output_tokens: Annotated[int, Field(ge=16)] | None = None
+    model: Annotated[str, Field(min_length=1)] | None = None
+
+    @property
+    def factory(self) -> CreateAgency:
+        """The function that builds this agency."""
+        return Factory(self.create_agency) if isinstance(self.create_agency, str) else self.create_agency
+
+
+def read(agencies: object) -> dict[str, Entry]:
+    """The entries of AGENCIES by name, in their order.
+
+    Raises:
+        AgencyMisconfigured: names the entry and what is wrong with it.
+    """
+    if not isinstance(agencies, Mapping) or not agencies:
+        raise AgencyMisconfigured(f'{WHERE} names no agency. Write {{"name": "folder.module:create_agency"}}.')
+    return {_checked_name(name): _entry(name, given) for name, given in agencies.items()}
+
+
+def _checked_name(name: object) -> str:
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise AgencyMisconfigured(f"{WHERE}: {name!r} cannot be a name: write 1 to 64 characters, no space, no slash.")
+    return name
+
+
+def _entry(name: str, given: object) -> Entry:
+    if callable(given):
+        _warn(name)
+    fields = given if isinstance(given, Mapping) else {"create_agency": given}
+    try:
+        return Entry.model_validate(dict(fields))
+    except ValidationError as error:
+        raise AgencyMisconfigured(f"{WHERE}: {name!r}: {_sentence(error)}") from None
+
+
+@cache
+def _warn(name: str) -> None:
+    said = '%s: %r is a function, which the next release does not take: write the text "folder.module:create_agency".'
+    logger.warning(said, WHERE, name)
+
+
+def _sentence(error: ValidationError) -> str:
+    first = error.errors()[0]
+    field = str(first["loc"][0])
+    if field == "create_agency" and first["type"] != "missing":
+        return f'{first["input"]!r} is no import string: write "folder.module:create_agency"'
+    known = ", ".join(Entry.model_fields)
+    return f"{field}: {first['msg']}" + (f". Known: {known}" if first["type"] == "extra_forbidden" else "")
+
+
+@dataclass(frozen=True)
+class Factory:
+    """Builds the agency that an import string names. Its module is imported by the first call."""
+
+    target: str
+
+    @property
+    def __module__(self) -> str:  # type: ignore[override]  # as a function's: the module `offline` is looked for beside it
+        return self.target.partition(":")[0]
+
+    def __call__(self) -> "Agency":
+        with source_roots.of_agency(self.__module__):
+            named = self.named()
+            return _called(named, self.target) if callable(named) else named
+
+    def named(self) -> Any:
+        """Return what the import string names: a function, or an agency that a module has made.
+
+        Raises:
+            AgencyMisconfigured: the module has no such name, or it is neither.
+        """
+        from agency_swarm import Agency
+
+        module, _, names = self.target.partition(":")
+        value: Any = import_module(module)
+        for name in names.split("."):
+            if not hasattr(value, name):
+                raise AgencyMisconfigured(f"{self.target}: there is no {name!r} in {module}.")
+            value = getattr(value, name)
+        if not callable(value) and not isinstance(value, Agency):
+            raise AgencyMisconfigured(
+                f"{self.target} is of type {type(value).__name__}: name a function that returns a new Agency."
+            )
+        return value
+
+
+def _called(create_agency: Callable[..., Any], target: str) -> Any:
+    """Call it; a callback that it insists on is None, as conversations are kept by the service."""
+    required = [
+        parameter.name
+        for parameter in inspect.signature(create_agency).parameters.values()
+        if parameter.default is parameter.empty
+        and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+    ]
+    if others := [name for name in required if name not in _CALLBACKS]:
+        raise AgencyMisconfigured(f"{target} needs {others[0]!r}, which nobody gives: give the parameter a default.")
+    if inspect.iscoroutinefunction(create_agency):
+        raise AgencyMisconfigured(f"{target} is `async def`: write `def`.")
+    return create_agency(**dict.fromkeys(required))

@@ -1,0 +1,74 @@
+"""What AWS Lambda calls: an app for HTTP events, and a worker for runs in the background.
+
+Both run on an `EnvironmentLoop`, with the same deadline and the same report. Cold start, in this order: the loop and,
+with EVENT_LOOP=patch, nest_asyncio on it; then the app's startup, on that loop; then the snapshot's hooks.
+"""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from agency_lambda import snap_start, telemetry
+from agency_lambda.catalogue import manifest
+from agency_lambda.environment import runs
+from agency_lambda.settings import get_settings
+from lambda_loop import EnvironmentLoop, Ledger
+
+
+def answer_events(app: ASGIApp) -> EnvironmentLoop:
+    """Return a Lambda handler for events of API Gateway, a function URL or an ALB; `stream` of it answers in pieces."""
+    environment = EnvironmentLoop(app, get_settings().event_loop, report=telemetry.report)
+    telemetry.report_not_configured(manifest.not_configured())
+    snap_start.register(environment)
+    return environment
+
+
+class Worker:
+    """A Lambda handler that works on runs. It has no callers, so it may read none of their keys.
+
+    A batch goes through the loop as a request, which gives it the same deadline and the same report.
+    """
+
+    def __init__(self, report: Callable[[Ledger], None] = telemetry.report) -> None:
+        self.environment = EnvironmentLoop(_batch, get_settings().event_loop, report=report)
+        snap_start.register(self.environment)
+
+    def __call__(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
+        """Work on a batch of SQS messages, or requeue abandoned runs when a schedule asks for it.
+
+        Returns:
+            `{"batchItemFailures": [...]}` for a batch, `{"swept": N}` for a schedule.
+
+        Raises:
+            RuntimeError: the batch as a whole could not be worked on; SQS sends it again.
+        """
+        answer = self.environment(_request(event), context)
+        if answer["statusCode"] != 200:
+            raise RuntimeError(f"the batch failed: {answer['body']}")
+        result: dict[str, Any] = json.loads(answer["body"])
+        return result
+
+
+async def _batch(scope: Scope, receive: Receive, send: Send) -> None:
+    """An ASGI app whose only request is a batch."""
+    from agency_lambda.runs import worker
+
+    batch = await Request(scope, receive).json()
+    await JSONResponse(await worker.receive(runs(), batch))(scope, receive, send)
+
+
+def _request(event: dict[str, Any]) -> dict[str, Any]:
+    http = {"method": "POST", "path": "/", "protocol": "HTTP/1.1", "sourceIp": "127.0.0.1"}
+    return {
+        "version": "2.0",
+        "rawPath": "/",
+        "rawQueryString": "",
+        "headers": {"content-type": "application/json"},
+        "requestContext": {"http": http, "stage": "$default"},
+        "body": json.dumps(event),
+        "isBase64Encoded": False,
+    }

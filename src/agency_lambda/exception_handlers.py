@@ -1,0 +1,242 @@
+"""The one table that turns failures into answers.
+
+Under /v1, where clients of OpenAI call, every answer is ``{"error": {"message", "type", "param", "code"}}``; elsewhere
+``{"error": {"type", "message", "request_id"}}``. All have the header x-request-id. Only texts written here, or in the
+exceptions that this package raises, reach a client; what a library or a provider said goes to the log.
+"""
+
+import logging
+import math
+import os
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel
+from starlette._utils import get_route_path
+from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute, Match
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from agency_lambda.errors import INTERNAL, ServiceError, UpstreamFailed
+from lambda_loop import EventLoopConflict, current
+
+logger = logging.getLogger(__name__)
+
+
+class Failure(BaseModel):
+    """What an error's `error` holds: `request_id` finds it in the log."""
+
+    type: str
+    message: str
+    request_id: str
+
+
+class FailureAnswer(BaseModel):
+    """The body of every error outside of /v1."""
+
+    error: Failure
+
+
+class OpenAIFailure(BaseModel):
+    """The same as OpenAI's clients know it; the request id is the header x-request-id."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str
+
+
+class OpenAIFailureAnswer(BaseModel):
+    """The body of every error under /v1."""
+
+    error: OpenAIFailure
+
+
+_STATUSES = (400, 401, 403, 404, 405, 409, 413, 422, 500, 502, 503, 504)
+
+
+def has_document() -> bool:
+    """Whether there is an OpenAPI document: not where strangers call, and what it needs would delay a cold start."""
+    return "AWS_LAMBDA_FUNCTION_NAME" not in os.environ
+
+
+def _documented(model: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
+    return {status: {"model": model} for status in _STATUSES} if has_document() else {}
+
+
+#: for the OpenAPI document: of every router, and of those under /v1
+RESPONSES = _documented(FailureAnswer)
+V1_RESPONSES = _documented(OpenAIFailureAnswer)
+
+_HTTP = {
+    400: "invalid_json",
+    401: "unauthenticated",
+    403: "forbidden",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "payload_too_large",
+    415: "unsupported_media_type",
+    429: "rate_limited",
+}
+_OPENAI_TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
+#: pydantic's type of an error -> what it is under /v1
+_FIELD_ERRORS = {"extra_forbidden": "unsupported_parameter", "missing": "missing_required_parameter"}
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+_NO_JSON = "The body is not JSON. Send content-type: application/json."
+_LONGEST = 1000  # characters of a message: it may repeat what was sent, and that may be megabytes
+
+
+def allowed_methods(routes: Sequence[BaseRoute], scope: Scope) -> list[str]:
+    """Return the methods that some route has for the request's path; HEAD is there where GET is, and OPTIONS always.
+
+    Empty: no route has the path.
+    """
+    found = [method for method in _METHODS if any(_takes(route, {**scope, "method": method}) for route in routes)]
+    if "GET" in found:
+        found[1:1] = ["HEAD"] * ("HEAD" not in found)
+    return [*found, "OPTIONS"] if found else []
+
+
+def _takes(route: BaseRoute, scope: Scope) -> bool:
+    return route.matches(scope)[0] is Match.FULL
+
+
+def request_id() -> str:
+    """The id under which this request is in the log."""
+    invocation = current.get()
+    return invocation.ledger.request_id if invocation else str(uuid.uuid4())
+
+
+def answer(scope: Scope, error: ServiceError, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    """An error as a response, in the shape that the path's clients know."""
+    if error.after:
+        headers = {**(headers or {}), "retry-after": str(math.ceil(error.after))}
+    if isinstance(error, UpstreamFailed):  # clients repeat a 429 too, and with it what tools have done
+        headers = {**(headers or {}), "x-should-retry": "false"}
+    return _answer(scope, error.status, error.kind, str(error), error.code, error.param, headers, error.begun)
+
+
+def _answer(
+    scope: Scope,
+    status: int,
+    kind: str,
+    message: str,
+    code: str | None = None,
+    param: str | None = None,
+    headers: Mapping[str, str] | None = None,
+    begun: bool = True,
+) -> JSONResponse:
+    found = request_id()
+    failure: BaseModel = Failure(type=kind, message=_sendable(message), request_id=found)
+    if _is_v1(scope):
+        failure = OpenAIFailure(
+            message=_sendable(message),
+            type=_openai_type(status),
+            param=None if param is None else _sendable(param),
+            code=code or kind,
+        )
+    told = {**(headers or {}), "x-request-id": found}
+    if scope["method"] == "POST" and ((status >= 500 and begun) or kind == "idempotency_key_reused"):
+        told["x-should-retry"] = "false"  # OpenAI's clients would: agents may have used tools, and been paid, already
+    return JSONResponse({"error": failure.model_dump()}, status, told)
+
+
+def failure_response(status: int, kind: str, message: str) -> ASGIApp:
+    """Return an ASGI app that answers every request with this error."""
+
+    async def respond(scope: Scope, receive: Receive, send: Send) -> None:
+        await _answer(scope, status, kind, message)(scope, receive, send)
+
+    return respond
+
+
+def _is_v1(scope: Scope) -> bool:
+    return f"{get_route_path(scope)}/".startswith("/v1/")
+
+
+def _openai_type(status: int) -> str:
+    return "server_error" if status >= 500 else _OPENAI_TYPES.get(status, "invalid_request_error")
+
+
+def _sendable(text: str) -> str:
+    """Short, and without halves of surrogate pairs, which JSON can hold and UTF-8 cannot."""
+    return text[:_LONGEST].encode(errors="replace").decode()
+
+
+def install(app: FastAPI) -> None:
+    """Make the app answer its failures from here."""
+    app.add_exception_handler(ServiceError, _service_error)
+    app.add_exception_handler(RequestValidationError, _invalid_request)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(EventLoopConflict, _conflict)
+    app.add_exception_handler(Exception, _defect)
+
+
+async def _service_error(request: Request, error: Any) -> JSONResponse:
+    response = answer(request.scope, error)
+    if error.status >= 500:
+        found = response.headers["x-request-id"]
+        logger.error("request %s: %s: %s", found, error.kind, error, exc_info=error)
+    return response
+
+
+async def _invalid_request(request: Request, error: Any) -> JSONResponse:
+    # The deepest: of a union it is the branch that came furthest.
+    steps, first = max(((_steps(each, error.body), each) for each in error.errors()), key=lambda found: len(found[0]))
+    param, v1 = _dotted(steps), _is_v1(request.scope)
+    no_body = not param and (not _says_json(request) or (v1 and first["type"] == "missing"))
+    if first["type"] == "json_invalid" or no_body:
+        return _answer(request.scope, 400, "invalid_json", _NO_JSON)
+    message = f"{param or 'body'}: {first['msg'].removeprefix('Value error, ')}"
+    if not v1:
+        return _answer(request.scope, 422, "invalid_request", message)
+    code = _FIELD_ERRORS.get(first["type"])
+    if code:
+        message = f"{code.replace('_', ' ').capitalize()}: {param!r}."
+    return _answer(request.scope, 400, "invalid_request", message, code, param or None)
+
+
+def _steps(error: Mapping[str, Any], body: Any) -> list[int | str]:
+    """The way to what is wrong, in what was sent; pydantic's own names for the branches of a union are not on it."""
+    source, *rest = tuple[int | str, ...](error["loc"])
+    if source != "body":
+        return rest
+    steps: list[int | str] = []
+    for step in rest:
+        there = step in body if isinstance(body, dict) else isinstance(body, list) and step in range(len(body))
+        if there:
+            body = body[step]
+        if there or (step is rest[-1] and error["type"] == "missing"):
+            steps.append(step)
+    return steps
+
+
+def _dotted(steps: list[int | str]) -> str:
+    """As OpenAI writes it: ``input[0].content``."""
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps).removeprefix(".")
+
+
+async def _http_error(request: Request, error: Any) -> Response:
+    status, headers = error.status_code, dict(error.headers or {})
+    if status == 405:  # the router has named the methods of one route, and a path may have several
+        headers = {"allow": ", ".join(allowed_methods(request.app.router.routes, request.scope))}
+        if request.method == "OPTIONS":
+            return Response(status_code=204, headers=headers)
+    kind = _HTTP.get(status, "internal_error" if status >= 500 else "invalid_request")
+    return _answer(request.scope, status, kind, str(error.detail), headers=headers)
+
+
+async def _conflict(request: Request, error: Any) -> JSONResponse:
+    return _answer(request.scope, 500, "event_loop_conflict", str(error))
+
+
+async def _defect(request: Request, error: Exception) -> JSONResponse:
+    return _answer(request.scope, 500, "internal_error", INTERNAL)
+
+
+def _says_json(request: Request) -> bool:
+    return "json" in request.headers.get("content-type", "")

@@ -1,0 +1,99 @@
+"""When the model does not answer: one exception, known again under whatever the framework wraps around it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Self
+
+from agents import AgentsException, ModelBehaviorError
+
+from agency_lambda.errors import Interruption, UpstreamFailed, chain
+from agency_lambda.framework.models.failure_kinds import Kind, is_passing, kind_of, retry_after
+from agency_lambda.framework.patches import Reason
+from lambda_loop import EventLoopError
+
+
+class RunLimit(RuntimeError):
+    """The run has used up what a run may use."""
+
+
+class ModelUnavailable(RuntimeError):
+    """The model refused, broke off or could not be reached. `__cause__` is what the provider said.
+
+    The text is fixed. The provider's own may name keys and accounts, and the framework hands the text of an
+    error to other agents (as a tool's output) and to clients (as a stream's error event).
+    """
+
+    TEXT = "The model is unavailable."
+
+    def __init__(self, *, passing: bool | None = None, retry_after: float = 0.0, kind: Kind = UpstreamFailed) -> None:
+        """passing: the same question may be answered later. retry_after: seconds that the provider asks for."""
+        super().__init__(self.TEXT)
+        self.kind, self.passing = kind, kind.passing if passing is None else passing
+        self.retry_after = retry_after
+
+    def record(self) -> dict[str, Any]:
+        """Return it in a form that JSON holds; `from_record` reads it."""
+        return {"kind": self.kind.__name__, "passing": self.passing, "retry_after": self.retry_after}
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> Self:
+        """Return the failure that `record` has written. A kind that this version does not know is `UpstreamFailed`."""
+        kinds: list[Kind] = UpstreamFailed.__subclasses__()
+        kind = next((kind for kind in kinds if kind.__name__ == record["kind"]), UpstreamFailed)
+        return cls(kind=kind, passing=record["passing"], retry_after=record["retry_after"])
+
+    def failure(self) -> UpstreamFailed:
+        """Return what a client is told."""
+        failed = self.kind(self.kind.text)
+        failed.passing, failed.after = self.passing, self.retry_after
+        return failed
+
+
+class AnswerIncomplete(Interruption):
+    """A model's answer was broken off before it said anything that can be used: the run ends with that.
+
+    As a text, the calling agent would act on half an answer.
+    """
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(reason)
+        self.reason: Reason = reason
+
+
+# Raised within a model of the agency's own, which asks others: known elsewhere by what they are.
+_OTHERS = (ModelUnavailable, RunLimit, EventLoopError, AgentsException)
+
+
+@contextmanager
+def provider_failures() -> Iterator[None]:
+    """Around one call of a model, and nothing else: httpx errors of a tool are not the model's."""
+    try:
+        yield
+    except Exception as error:
+        broken = isinstance(error, ModelBehaviorError)  # the SDK makes it of an answer that is none
+        if not broken and (isinstance(error, _OTHERS) or _is_defect(error)):
+            raise
+        raise ModelUnavailable(
+            kind=kind_of(error), passing=broken or is_passing(error), retry_after=retry_after(error)
+        ) from error
+
+
+def _is_defect(error: Exception) -> bool:
+    """Return whether it is the code of a model that failed. Attributes are missing on a page that is no answer."""
+    return type(error).__module__ == "builtins" and not isinstance(error, OSError | AttributeError)
+
+
+def is_upstream_failure(failure: BaseException) -> bool:
+    """Was it the model that failed, and not the agency's code? The framework may have wrapped the exception."""
+    # ModelBehaviorError: the model answered, but called a tool that is not there or broke the output's type.
+    return caused_by(failure, ModelUnavailable, ModelBehaviorError)
+
+
+def caused_by(failure: BaseException, *kinds: type[BaseException]) -> bool:
+    """Whether an exception, or what it was raised from, is one of `kinds`: the framework wraps what agents raise."""
+    return cause(failure, *kinds) is not None
+
+
+def cause[Kind: BaseException](failure: BaseException, *kinds: type[Kind]) -> Kind | None:
+    """Return the first of an exception and what it was raised from that is one of `kinds`."""
+    return next((link for link in chain(failure) if isinstance(link, kinds)), None)

@@ -1,0 +1,184 @@
+"""What a provider is asked: a memory that it accepts, and encrypted reasoning where the model reasons.
+
+OpenAI forgets the ids of its items, and knows none where it is told `store: false`. So its reasoning comes back to it
+encrypted, or not at all. What is encrypted means something only to the model and the base URL that made it.
+"""
+
+from collections.abc import AsyncIterator, Iterable
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from typing import Any
+
+from agents import Model, ModelResponse, ModelSettings, TResponseInputItem
+from agents.models.openai_chatcompletions import OpenAIChatCompletionsModel
+from agents.models.openai_responses import OpenAIResponsesModel
+from openai import APIStatusError
+from openai.types.responses import ResponseCompletedEvent, ResponseIncompleteEvent, ResponseStreamEvent
+from pydantic import BaseModel
+
+from agency_lambda.framework.models.encryption import (
+    asks,
+    including,
+    is_about_reasoning,
+    may_be_about_include,
+    names_include,
+    reasons,
+)
+from agency_lambda.framework.patches import listen
+from agency_lambda.history import is_call, sendable
+
+_LONGEST_CALL_ID = ((OpenAIResponsesModel, 64), (OpenAIChatCompletionsModel, 40))  # characters that OpenAI takes
+_MOST_UNREADABLE = 10_000
+
+# A colleague that is sent a blank, or a filter that leaves nothing: providers refuse an empty list.
+_NO_INPUT = {"type": "message", "role": "user", "content": "(no input)"}
+
+# What this process has learned. Both are hints: without them a provider is asked once more.
+_encrypts: dict[str, bool] = {}  # origin -> False: it refuses the question for encrypted reasoning
+_unreadable: set[str] = set()  # encrypted contents that a provider has refused
+
+
+@dataclass(frozen=True)
+class _Form:
+    """One way to put a question.
+
+    reasoning: some is sent. If this form is accepted, another was refused for what it lacks:
+    unreadable are encrypted contents, include is the question for encrypted reasoning.
+    """
+
+    input: str | list[TResponseInputItem]
+    settings: ModelSettings
+    reasoning: bool
+    unreadable: frozenset[str] = frozenset()
+    include: bool = False
+
+
+class Provider:
+    """Asks a model in a form that its provider accepts, and once more where that was refused.
+
+    What only this model can read of its answers is marked with its origin.
+    """
+
+    def __init__(self, model: Model) -> None:
+        listen(model)
+        self._model, self._origin = model, origin_of(model)
+        self._responses = isinstance(model, OpenAIResponsesModel)
+        self._longest = next((most for kind, most in _LONGEST_CALL_ID if isinstance(model, kind)), None)
+
+    async def get_response(
+        self,
+        system_instructions: str | None,
+        input: str | list[TResponseInputItem],
+        model_settings: ModelSettings,
+        *args: Any,
+        **kwargs: Any,
+    ) -> ModelResponse:
+        """See `Model.get_response`."""
+        form = self._first_form(input, model_settings)
+        while True:
+            asked = (system_instructions, form.input, form.settings)
+            try:
+                response = await self._model.get_response(*asked, *args, **kwargs)
+            except APIStatusError as error:
+                form = self._next_form(form, input, error)
+                continue
+            self._accept(form, response.output)
+            return response
+
+    async def stream_response(
+        self,
+        system_instructions: str | None,
+        input: str | list[TResponseInputItem],
+        model_settings: ModelSettings,
+        *args: Any,
+        **kwargs: Any,
+    ) -> AsyncIterator[ResponseStreamEvent]:
+        """See `Model.stream_response`."""
+        form, begun = self._first_form(input, model_settings), False
+        while True:
+            asked = (system_instructions, form.input, form.settings)
+            stream: Any = self._model.stream_response(*asked, *args, **kwargs)
+            try:
+                async with aclosing(stream):
+                    async for event in stream:
+                        begun = True
+                        if isinstance(event, ResponseCompletedEvent | ResponseIncompleteEvent):
+                            if not self._responses:
+                                event.response.output = _without_blanks(event.response.output)
+                            self._accept(form, event.response.output)
+                        yield event
+                return
+            except APIStatusError as error:
+                if begun:
+                    raise
+                form = self._next_form(form, input, error)
+
+    def _first_form(self, input: str | list[TResponseInputItem], settings: ModelSettings) -> _Form:
+        wanted = self._responses and (asks(settings) or reasons(self._model, settings))
+        encrypts = _encrypts.get(self._origin, True)
+        return self._form(input, including(settings, wanted and encrypts), _unreadable if encrypts else None)
+
+    def _form(
+        self, input: str | list[TResponseInputItem], settings: ModelSettings, unreadable: set[str] | None
+    ) -> _Form:
+        if isinstance(input, str):
+            return _Form(input, settings, False)
+        dialect: dict[str, Any] = {"chat": not self._responses, "longest_id": self._longest}
+        given: Any = input
+        items: Any = sendable(given, self._origin, unreadable=unreadable, **dialect) or [_NO_INPUT]
+        return _Form(items, settings, any(item["type"] == "reasoning" for item in items))
+
+    def _next_form(self, form: _Form, input: str | list[TResponseInputItem], error: APIStatusError) -> _Form:
+        """Return another way to put a question that was refused, or raise the refusal.
+
+        What was left out is remembered in `_accept`: a refusal that stays was about something else.
+        """
+        if form.reasoning and is_about_reasoning(error):
+            return replace(self._form(input, form.settings, None), unreadable=_encrypted(form.input))
+        if not asks(form.settings) or not may_be_about_include(error):
+            raise error
+        without = self._form(input, including(form.settings, False), None)
+        if form.reasoning and not names_include(error):  # it may have been either; the next call tells
+            return replace(without, unreadable=_encrypted(form.input))
+        return replace(without, include=True)
+
+    def _accept(self, form: _Form, output: Iterable[Any] | None) -> None:
+        if form.include:
+            _encrypts[self._origin] = False
+        if form.unreadable:
+            _remember_unreadable(form.unreadable)
+        for item in output or ():
+            bound = (getattr(item, name, None) for name in ("encrypted_content", "provider_data", "phase"))
+            if isinstance(item, BaseModel) and any(bound):
+                item.origin = self._origin  # type: ignore[attr-defined]
+
+
+def _without_blanks(output: list[Any]) -> list[Any]:
+    """Return a streamed chat's answer as a whole one is: of an empty text before its calls the SDK makes a message.
+
+    That would part reasoning from the call that it led to, and then it does not go back with it.
+    """
+    said = [item for item in output if item.type != "message" or any(_words(part) for part in item.content)]
+    return said if any(is_call(item.type) for item in said) else output
+
+
+def _words(part: Any) -> str | None:
+    return getattr(part, "text", None) or getattr(part, "refusal", None)
+
+
+def origin_of(model: Model) -> str:
+    """Return who makes the answers of a model, as a short digest: its base URL and its name."""
+    url = getattr(getattr(model, "_client", None), "base_url", None) or getattr(model, "base_url", None)
+    name = getattr(model, "model", None) or type(model).__name__
+    return sha256(f"{url}|{name}".encode()).hexdigest()[:12]
+
+
+def _encrypted(items: Any) -> frozenset[str]:
+    return frozenset(item["encrypted_content"] for item in items if item.get("encrypted_content"))
+
+
+def _remember_unreadable(contents: frozenset[str]) -> None:
+    if len(_unreadable) > _MOST_UNREADABLE:
+        _unreadable.clear()
+    _unreadable.update(contents)

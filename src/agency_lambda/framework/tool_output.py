@@ -1,0 +1,110 @@
+"""What a tool returns, in a form that the journal can hold.
+
+The Agents SDK takes anything that `str()` takes. The agent gets what the tool returned; an attempt that takes the run
+up after a crash gets a stand-in from the journal, of which the model is sent the same text, and of which the same
+final answer is made.
+"""
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+from agents.items import ItemHelpers
+from pydantic_core import to_json
+
+from agency_lambda.protocol.writable import writable
+
+_DEEPEST = 50  # levels of lists and objects that are kept as such
+_INTEGERS = 2**63  # JSON has them all; not every reader of it has
+
+
+class KeptOutput(str):
+    """The text of an output that JSON cannot hold. final: what a run answers that ends with this output."""
+
+    __slots__ = ("final",)
+    final: str
+
+    def __new__(cls, text: str, final: str) -> "KeptOutput":
+        kept = super().__new__(cls, text)
+        kept.final = final
+        return kept
+
+
+def usable(output: Any) -> Any:
+    """Return an output as it is, or what stands for it where it has no text, or none that can be sent."""
+    if type(output) is str:
+        return writable(output)
+    if _is_plain(output):
+        return output
+    if structured := _structured(output):
+        return output if _is_sendable(structured) else writable(structured)
+    try:
+        text = str(output)
+    except Exception as error:  # noqa: BLE001 - the tool's own __str__
+        return f"An error occurred while running the tool: its result has no text ({type(error).__name__})."
+    return output if _is_sendable(text) else writable(text)
+
+
+def journaled(output: Any) -> dict[str, Any]:
+    """Return the journal's body for an output that `usable` returned."""
+    if _is_plain(output):
+        return {"output": output}
+    if structured := _structured(output):
+        return {"output": structured}
+    return {"output": str(output), "final": text_of(output)}
+
+
+def restored(body: dict[str, Any]) -> Any:
+    """Return the output, or its stand-in, from the journal's body."""
+    return KeptOutput(body["output"], body["final"]) if "final" in body else body["output"]
+
+
+def text_of(output: Any) -> str:
+    """Return the text of a run's final output: a text as it is, anything else as JSON, or else as `str()` has it."""
+    if isinstance(output, KeptOutput):
+        return output.final
+    if output is None or isinstance(output, str | Iterator):  # JSON would use an iterator up
+        return str(writable("" if output is None else str(output)))
+    try:
+        return to_json(output).decode()
+    except (ValueError, RecursionError):
+        return str(writable(str(output)))
+
+
+def _is_sendable(value: Any) -> bool:
+    return (isinstance(value, str) and value.isascii()) or writable(value) is value
+
+
+def _is_plain(value: Any, levels: int = _DEEPEST) -> bool:
+    """Return whether JSON gives a value back as it is, so that its `str()` is the same text."""
+    kind = type(value)  # a subclass may have another text
+    if value is None or kind is bool:
+        return True
+    if kind is str:
+        return _is_sendable(value)
+    if kind is int:
+        return -_INTEGERS <= int(value) < _INTEGERS
+    if kind is float:
+        return math.isfinite(value)
+    if not levels:
+        return False
+    if kind is list:
+        return all(_is_plain(each, levels - 1) for each in value)
+    if kind is dict:
+        return all(type(key) is str and _is_plain(key) and _is_plain(each, levels - 1) for key, each in value.items())
+    return False
+
+
+def _structured(output: Any) -> Any:
+    """Return texts, images and files of the SDK as the dicts that the SDK takes for them; None for anything else."""
+    if isinstance(output, list | tuple):
+        parts = [_part(each) for each in output]
+        return parts if parts and all(parts) else None
+    return _part(output)
+
+
+def _part(output: Any) -> dict[str, Any] | None:
+    part = ItemHelpers._maybe_get_output_as_structured_function_output(output)
+    if part is None:
+        return None
+    return output if _is_plain(output) else part.model_dump()

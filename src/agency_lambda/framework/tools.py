@@ -1,0 +1,165 @@
+"""The tools of an agent, as a run sees them called; and the functions that the client declared.
+
+`install` changes openai-agents 0.18.1 in six places, because agents and tools are the user's objects, which many runs
+may share: they stay as they are, and whoever reads their attributes finds what was written there. Outside of a run the
+SDK does what it did.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import cache, partial
+from typing import Any, NamedTuple
+
+from agency_swarm.tools.send_message import SendMessage
+from agents import (
+    FunctionTool,
+    FunctionToolResult,
+    GuardrailFunctionOutput,
+    ModelBehaviorError,
+    OutputGuardrailResult,
+    RunContextWrapper,
+    Tool,
+    ToolsToFinalOutputResult,
+)
+from agents import run as sdk_run
+from agents.run_internal import guardrails, run_loop, tool_execution, turn_preparation, turn_resolution
+from agents.tool import maybe_invoke_function_tool_failure_error_function as failure_text
+
+from agency_lambda import idempotency
+from agency_lambda.framework import handoffs, mcp_servers, unsaved
+from agency_lambda.framework.client_tools import ClientTool
+from agency_lambda.framework.context import Seam, current_seam
+from agency_lambda.framework.interruptions import BrokeOut, contained
+from agency_lambda.framework.tool_arguments import arguments_fault, message_fault
+from agency_lambda.framework.tool_output import usable
+
+_UNUSABLE = "Error: Invalid arguments for tool {tool}: {fault}. The tool was not called."
+_NO_MORE = "This tool was not called: the response's max_tool_calls is used up."
+
+
+class _Sdk(NamedTuple):
+    """What the SDK does by itself."""
+
+    get_all_tools: Any
+    invoke: Any
+    final_output: Any
+    output_guardrail: Any
+    handoffs: Any
+    single_step: Any
+
+
+@cache
+def install() -> _Sdk:
+    """Have every tool call of a run go through the run that makes it, whichever agent makes it. Imports the SDK."""
+    sdk = _Sdk(
+        turn_preparation.get_all_tools,
+        tool_execution.invoke_function_tool,  # type: ignore[attr-defined]
+        turn_resolution.check_for_final_output_from_tools,
+        guardrails.run_single_output_guardrail,
+        turn_resolution.execute_handoffs,
+        turn_resolution.get_single_step_result_from_response,
+    )
+    for module in (sdk_run, run_loop):  # of an answer that is whole, and of one that is streamed
+        module.get_all_tools = _get_all_tools  # type: ignore[attr-defined]
+    tool_execution.invoke_function_tool = _invoke_function_tool  # type: ignore[attr-defined]
+    turn_resolution.check_for_final_output_from_tools = _final_output
+    guardrails.run_single_output_guardrail = _output_guardrail
+    turn_resolution.execute_handoffs = _execute_handoffs
+    run_loop.get_single_step_result_from_response = _single_step
+    return sdk
+
+
+async def _get_all_tools(agent: Any, context_wrapper: RunContextWrapper[Any]) -> Sequence[Tool]:
+    """Return the agent's tools, and for the agent that the client speaks with the client's functions."""
+    seam = current_seam()
+    if seam is not None:
+        await mcp_servers.connect([agent])  # of an agent that only a tool knows
+    tools = await install().get_all_tools(agent, context_wrapper)
+    return tools if seam is None else [*tools, *seam.functions(agent)]
+
+
+async def _invoke_function_tool(*, function_tool: FunctionTool, context: Any, arguments: str) -> Any:
+    """Call a tool, or return what it returned to an attempt that was interrupted."""
+    seam = current_seam()
+    if seam is None:
+        return await install().invoke(function_tool=function_tool, context=context, arguments=arguments)
+    with unsaved.within_tool() as calling:
+        if isinstance(function_tool, ClientTool):
+            output = await install().invoke(function_tool=function_tool, context=context, arguments=arguments)
+        else:
+            returned = partial(calling.note_output, context.tool_call_id)
+            output = await _invoke(function_tool, seam, context, arguments, returned)
+    calling.note_output(context.tool_call_id, output)
+    return output
+
+
+async def _invoke(tool: FunctionTool, seam: Seam, context: Any, arguments: str, returned: Callable[[Any], None]) -> Any:
+    if not await seam.allows_call(context.agent.name, context.tool_call_id):
+        return _NO_MORE
+    async with seam.tool_call(context.agent.name, tool, arguments, context.tool_call_id) as call:
+        if call.finished:
+            seam.meter.replay_tool_call()
+            return call.output
+        token = idempotency.current.set(f"{seam.response}/{call.call}")
+        try:
+            output = usable(await _output(tool, context, arguments))
+        finally:
+            idempotency.current.reset(token)
+        returned(output)  # before it is kept: a tool beside this one may fail meanwhile, which cancels what is here
+        return await call.keep(output)
+
+
+async def _output(tool: FunctionTool, context: Any, arguments: str) -> Any:
+    """Return what a tool returns, or a sentence for the model where it is the arguments that no tool can use.
+
+    `SendMessage` of Agency Swarm 1.11.0 fails outside of its own `try` on JSON that is no object, and on a recipient
+    that is no text. Other tools tell the model themselves; what one of them raises instead is told here.
+    """
+    if isinstance(tool, SendMessage) and (fault := message_fault(arguments)):
+        return _UNUSABLE.format(tool=tool.name, fault=fault)
+    try:
+        with contained():
+            return await install().invoke(function_tool=tool, context=context, arguments=arguments)
+    except Exception as error:
+        if (fault := arguments_fault(arguments)) is not None:
+            return _UNUSABLE.format(tool=tool.name, fault=fault)
+        if not isinstance(error, BrokeOut):
+            raise
+        told = await failure_text(function_tool=tool, context=context, error=error)
+        if told is None:
+            raise
+        return told
+
+
+async def _final_output(
+    agent: Any, tool_results: list[FunctionToolResult], context_wrapper: RunContextWrapper[Any]
+) -> ToolsToFinalOutputResult:
+    """A function of the client's ends the run; else what the agent itself says holds."""
+    seam = current_seam()
+    if seam is not None and any(isinstance(result.tool, ClientTool) for result in tool_results):
+        seam.handed_over = True
+        return ToolsToFinalOutputResult(is_final_output=True, final_output="")
+    return await install().final_output(agent, tool_results, context_wrapper)  # type: ignore[no-any-return]
+
+
+async def _output_guardrail(guardrail: Any, agent: Any, agent_output: Any, context: Any) -> OutputGuardrailResult:
+    """A run that hands over to the client has no last words to check."""
+    seam = current_seam()
+    if seam is not None and seam.handed_over:
+        passed = GuardrailFunctionOutput(output_info=None, tripwire_triggered=False)
+        return OutputGuardrailResult(guardrail=guardrail, agent=agent, agent_output=agent_output, output=passed)
+    return await install().output_guardrail(guardrail, agent, agent_output, context)  # type: ignore[no-any-return]
+
+
+async def _execute_handoffs(**step: Any) -> Any:
+    """Make a handoff; in a run the model is told what is wrong with its input."""
+    made = install().handoffs
+    return await (made(**step) if current_seam() is None else handoffs.execute(made, step))
+
+
+async def _single_step(**step: Any) -> Any:
+    """Go on with a model's answer; an error that says that nothing can be made of it, has it as `given`."""
+    try:
+        return await install().single_step(**step)
+    except ModelBehaviorError as error:
+        vars(error).setdefault("given", step["new_response"].output)
+        raise

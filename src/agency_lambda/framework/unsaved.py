@@ -1,0 +1,140 @@
+"""What an agent has done and Agency Swarm 1.11.0 has not stored.
+
+The framework stores an agent's answers and the outputs of its tools when the SDK's run of that agent has ended well.
+An exception that ends the run would lose them, and the next turn would do again what tools have done. So they are
+stored here before the exception goes on. `sdk_patches` puts both functions below around the framework's.
+"""
+
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import wraps
+from typing import Any
+
+from agency_swarm.messages import MessageFormatter
+from agents import ItemHelpers, ModelResponse
+from pydantic import BaseModel
+
+from agency_lambda.history import is_call, is_output
+
+Run = Callable[..., Awaitable[Any]]
+
+
+class Unsaved:
+    """The answers and outputs of one agent in one run of the SDK.
+
+    speaks: see `Question`; models that others ask in the same context are not this agent's.
+    """
+
+    def __init__(self, speaks: bool) -> None:
+        self.speaks = speaks
+        self._asked: Any = ()
+        self._answers: list[tuple[str, ModelResponse]] = []
+        self._outputs: dict[str, Any] = {}
+
+    def note_question(self, items: Any) -> None:
+        """Note the items that a model is asked: they hold the outputs of every kind of tool and of handoffs."""
+        self._asked = items
+
+    def note_answer(self, agent: str, response: ModelResponse) -> None:
+        """Note an answer that the agent goes on with."""
+        self._answers.append((agent, response))
+
+    def note_output(self, call_id: str, output: Any) -> None:
+        """Note what a function has returned, which no model may have been asked with yet."""
+        self._outputs[call_id] = output
+
+    def items(self) -> list[tuple[str, dict[str, Any]]]:
+        """Return (agent, item) of every answer that has calls, each followed by the outputs that are there.
+
+        An answer without calls is the last one: its words are kept by who knows whether they may be.
+        """
+        asked = () if isinstance(self._asked, str) else self._asked
+        known = {item["call_id"]: item for item in asked if is_output(item.get("type")) and item.get("call_id")}
+        found = []
+        for agent, response in self._answers:
+            calls = [item for item in response.output if is_call(item.type)]
+            outputs = [known.get(call.call_id) or self._output(call) for call in calls]  # type: ignore[union-attr]
+            made = [*map(_as_input, response.output), *outputs] if calls else []
+            found += [(agent, item) for item in made if item]
+        return found
+
+    def _output(self, call: Any) -> Any:
+        if call.call_id not in self._outputs:
+            return None
+        return ItemHelpers.tool_call_output_item(call, self._outputs[call.call_id])
+
+
+current: ContextVar[Unsaved | None] = ContextVar("unsaved", default=None)
+"""Of the agent that runs in this context; None within a tool, where others run."""
+_execution: ContextVar[dict[str, Any]] = ContextVar("execution")
+
+
+@contextmanager
+def within_tool() -> Iterator[Unsaved]:
+    """Around one call of a tool. Yields the record of the agent that calls it, or an empty one outside of a run."""
+    calling = current.get()
+    token = current.set(None)
+    try:
+        yield calling or Unsaved(speaks=False)
+    finally:
+        current.reset(token)
+
+
+def _as_input(item: Any) -> Any:
+    return item.model_dump(exclude_unset=True) if isinstance(item, BaseModel) else dict(item)
+
+
+def noting_execution(run_with_guardrails: Run) -> Run:
+    """Return the function that runs an agent, such that `storing_unsaved` finds whose run it is."""
+
+    @wraps(run_with_guardrails)
+    async def noting(**execution: Any) -> Any:
+        token = _execution.set(execution)
+        try:
+            return await run_with_guardrails(**execution)
+        finally:
+            _execution.reset(token)
+
+    return noting
+
+
+def storing_unsaved(perform_single_run: Run) -> Run:
+    """Return the function that runs an agent once, such that nothing is lost where an exception ends it."""
+
+    @wraps(perform_single_run)
+    async def storing(**arguments: Any) -> Any:
+        execution = _execution.get()
+        unsaved = Unsaved(speaks=execution["sender_name"] is None)
+        token = current.set(unsaved)
+        try:
+            return await perform_single_run(**arguments)
+        except BaseException:
+            _store(unsaved.items(), execution)
+            raise
+        finally:
+            current.reset(token)
+
+    return storing
+
+
+def _store(items: list[tuple[str, dict[str, Any]]], execution: dict[str, Any]) -> None:
+    context = execution["agency_context"]
+    if not items or context is None or not context.thread_manager:
+        return
+    context.thread_manager.add_messages(
+        [
+            MessageFormatter.add_agency_metadata(
+                item,
+                agent=agent,
+                caller_agent=execution["sender_name"],
+                agent_run_id=execution["current_agent_run_id"],
+                parent_run_id=execution["parent_run_id"],
+                run_trace_id=execution["run_trace_id"],
+                history_protocol=MessageFormatter.resolve_history_protocol_for_agent_name(
+                    agent, default_agent=execution["agent"], agency_context=context
+                ),
+            )
+            for agent, item in items
+        ]
+    )

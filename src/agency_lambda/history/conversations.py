@@ -1,0 +1,170 @@
+"""Conversations: a log of turns with a head. One run at a time adds to it; those in the background wait their turn."""
+
+import time
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from agency_lambda.errors import ConversationBusy, NotFound
+from agency_lambda.history.turns import Place, Segment, Turn, check_history, forget, is_id, load_turns
+from agency_lambda.protocol.output import Item, new_id
+from agency_lambda.protocol.writable import as_json
+from agency_lambda.store import ABSENT, Conflict, Delete, Put, Store
+
+_FIELDS = ("created_at", "metadata", "turns", "items", "size", "parts", "run", "waiting")
+_HEAD = "head"  # behind every turn, whose sort is a number
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """A head. run: whose turn it is; it is an unfinished run, so its lease says whether it is alive.
+
+    items, size, parts: how many were added, their bytes as they are kept, and what is within them (see `Turn`); what
+    earlier versions added does not count.
+    """
+
+    id: str
+    log: str
+    created_at: int
+    metadata: dict[str, str]
+    turns: int
+    items: int = 0
+    size: int = 0
+    parts: int = 0
+    run: str | None = None
+    waiting: list[str] = field(default_factory=list)
+    version: str = ABSENT
+
+    @property
+    def place(self) -> Place:
+        """Its end."""
+        return Place((Segment(self.log, self.turns),))
+
+    @property
+    def resource(self) -> dict[str, Any]:
+        """As clients see it."""
+        return {
+            "id": self.id,
+            "object": "conversation",
+            "created_at": self.created_at,
+            "metadata": self.metadata,
+        }
+
+    def held(self, run: str) -> Put:
+        """The change by which a run takes it, or gets in line."""
+        if self.run is None:
+            return self._put(run=run)
+        return self._put(waiting=[*self.waiting, run])
+
+    def left(self, run: str) -> Put:
+        """The change by which a run that adds nothing lets go of it, or gets out of line."""
+        if self.run == run:
+            return self._put(**self._next())
+        return self._put(waiting=[each for each in self.waiting if each != run])
+
+    def appended(self, turn: Turn) -> tuple[Put, Put]:
+        """The changes that add a turn; then it is the next one's."""
+        items, size = self.items + len(turn.items), self.size + len(as_json([turn.items, turn.history]))
+        put = self._put(turns=self.turns + 1, items=items, size=size, parts=self.parts + turn.parts, **self._next())
+        return turn.put(self.place, None), put
+
+    def described(self, metadata: dict[str, str]) -> Put:
+        """The change of its metadata."""
+        return self._put(metadata=metadata)
+
+    def _next(self) -> dict[str, Any]:
+        return {"run": self.waiting[0] if self.waiting else None, "waiting": self.waiting[1:]}
+
+    def _put(self, **changed: Any) -> Put:
+        """Over this version of the head."""
+        after = replace(self, **changed)
+        body = {name: getattr(after, name) for name in _FIELDS}
+        return Put(self.log, _HEAD, body, expected=self.version)
+
+
+class Conversations:
+    """The conversations of one owner."""
+
+    def __init__(self, store: Store, owner: str) -> None:
+        self._store, self._owner = store, owner
+
+    async def create(self, metadata: dict[str, str], items: list[Item], history: list[Item]) -> Conversation:
+        """A new one, with what was said already."""
+        conversation = self._new(new_id("conv"), metadata)
+        changes = conversation.appended(Turn(items, history)) if items else (conversation.described(metadata),)
+        await self._store.write(*changes)
+        return conversation
+
+    async def get(self, conversation_id: str, param: str | None = None) -> Conversation:
+        """One conversation.
+
+        Raises:
+            NotFound: it is not there, or another owner's, which is the same.
+        """
+        found = await self._find(conversation_id) if is_id(conversation_id) else None
+        if found is None:
+            raise NotFound(f"Conversation with id {conversation_id[:99]!r} not found.", param=param)
+        return found
+
+    async def items(self, conversation: Conversation) -> list[Item]:
+        """Everything in it, oldest first."""
+        return [item for turn in await load_turns(self._store, conversation.place) for item in turn.items]
+
+    async def update(self, conversation_id: str, metadata: dict[str, str]) -> Conversation:
+        """Give it other metadata."""
+        while True:
+            conversation = await self.get(conversation_id)
+            try:
+                await self._store.write(head := conversation.described(metadata))
+            except Conflict:
+                continue
+            return replace(conversation, metadata=metadata, version=head.version)
+
+    async def append(self, conversation_id: str, turn: Turn) -> None:
+        """Add what a client says was said.
+
+        Raises:
+            ConversationBusy: a run adds to it now.
+            InvalidRequest: it would have more than a run can be given.
+        """
+        conversation = await self.wanted(conversation_id)
+        if conversation.run is not None:
+            raise busy()
+        added, head = conversation.appended(turn)
+        check_history(head.body["items"], head.body["size"], head.body["parts"])
+        try:
+            await self._store.write(added, head)
+        except Conflict:
+            raise busy() from None
+
+    async def wanted(self, conversation_id: str, *, create: bool = False) -> Conversation:
+        """One conversation, to add to; with `create` a new one where none is.
+
+        Raises:
+            NotFound: it is not there.
+        """
+        found = await self._find(conversation_id) if create else await self.get(conversation_id, "conversation")
+        return found or self._new(conversation_id, {})
+
+    async def delete(self, conversation_id: str) -> None:
+        """Forget it and everything in it; the head first, so that nobody finds half of it."""
+        conversation = await self.get(conversation_id)
+        await self._store.write(Delete(conversation.log, _HEAD))
+        await forget(self._store, conversation.log)
+
+    async def _find(self, conversation_id: str) -> Conversation | None:
+        record = await self._store.get(self._log(conversation_id), _HEAD)
+        if record is None:
+            return None
+        return Conversation(id=conversation_id, log=record.partition, version=record.version, **record.body)
+
+    def _new(self, conversation_id: str, metadata: dict[str, str]) -> Conversation:
+        log = self._log(conversation_id)
+        return Conversation(conversation_id, log, int(time.time()), metadata, 0)
+
+    def _log(self, conversation_id: str) -> str:
+        return f"{self._owner}/conversation/{conversation_id}"
+
+
+def busy() -> ConversationBusy:
+    """409: one run at a time."""
+    return ConversationBusy("Another run is adding to this conversation. Try again when it is done.")

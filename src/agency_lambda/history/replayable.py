@@ -1,0 +1,170 @@
+"""A whole memory in a form that any provider accepts: `kept` for the store, `sendable` for one call of a model.
+
+Providers refuse a call without its output and an output without its call, two calls under one id, an empty message,
+reasoning that they did not make or whose following item is gone, and ids that they have forgotten.
+"""
+
+import hashlib
+from collections import defaultdict, deque
+from collections.abc import Collection, Iterator, Sequence
+
+from agency_lambda.history.items import Item, as_function, is_call, is_output, plain, with_metadata
+
+
+def kept(items: Sequence[Item], awaited: Collection[str] = (), start: int = 0) -> list[Item]:
+    """Return the memory of all agents, from item `start` on, as it is stored.
+
+    awaited: ids of calls whose outputs the client has yet to send.
+    """
+    forms = _consistent(items, [_lasting(plain(item)) for item in items], awaited, None)
+    return [with_metadata(form, item) for form, item in list(zip(forms, items, strict=True))[start:] if form]
+
+
+def sendable(
+    items: Sequence[Item],
+    origin: str,
+    *,
+    chat: bool,
+    longest_id: int | None,
+    unreadable: Collection[str] | None = (),
+) -> list[Item]:
+    """Return what one agent remembers as its model is asked it.
+
+    origin: who is asked; what others have encrypted or signed is left out.
+    chat: it is asked by Chat Completions. longest_id: characters that a call id may have.
+    unreadable: encrypted contents that it has refused; None: it is sent no reasoning at all.
+    """
+    forms = [_readable(plain(item), item.get("origin"), origin, unreadable) for item in items]
+    sent = _ordered(_consistent(items, forms, (), longest_id), chat)
+    return [as_function(form) for form in sent] if chat else list(sent)
+
+
+def _lasting(form: Item | None) -> Item | None:
+    """Return what can be sent back in a later turn: of reasoning only what is encrypted."""
+    thought = form is not None and form["type"] == "reasoning" and not form.get("encrypted_content")
+    return None if thought else form
+
+
+def _readable(form: Item | None, made_by: str | None, origin: str, unreadable: Collection[str] | None) -> Item | None:
+    if form is None or made_by is None:
+        return form
+    bound = form["type"] in ("reasoning", "compaction")
+    if made_by == origin:
+        refused = bound and (unreadable is None or form.get("encrypted_content") in unreadable)
+        return None if refused else form
+    return None if bound else {key: value for key, value in form.items() if key not in ("phase", "provider_data")}
+
+
+def _consistent(
+    items: Sequence[Item], forms: list[Item | None], awaited: Collection[str], longest_id: int | None
+) -> list[Item | None]:
+    """Return the forms without what has no counterpart. The framework keeps all agents' memories in one list."""
+    threads: defaultdict[object, list[int]] = defaultdict(list)
+    for number, item in enumerate(items):
+        threads[_thread(item)].append(number)
+    for thread, numbers in threads.items():
+        _pair(forms, numbers, awaited if thread is None else (), longest_id)
+        if any(form["type"] == "reasoning" for number in numbers if (form := forms[number])):
+            _drop_reasoning(items, forms, numbers)
+    return forms
+
+
+def _thread(item: Item) -> object:
+    """Return who speaks with whom: None is the user with any agent, else two agents, whoever of them began."""
+    caller = item.get("callerAgent")
+    return None if caller is None else frozenset((caller, item.get("agent")))
+
+
+def _pair(forms: list[Item | None], numbers: list[int], awaited: Collection[str], longest_id: int | None) -> None:
+    """Keep calls with their outputs, under ids that no other call has."""
+    waiting: defaultdict[tuple[str, object], deque[int]] = defaultdict(deque)
+    pairs: list[tuple[int, int | None]] = []
+    for number in numbers:
+        form = forms[number]
+        kind = form["type"] if form else ""
+        if form and is_call(kind):
+            waiting[kind, form.get("call_id")].append(number)
+        elif form and is_output(kind):
+            calls = waiting[kind.removesuffix("_output"), form.get("call_id")]
+            if calls:
+                pairs.append((calls.popleft(), number))
+            else:
+                forms[number] = None
+    for (_, call_id), calls in waiting.items():
+        for number in calls:
+            if call_id in awaited:
+                pairs.append((number, None))
+            else:
+                forms[number] = None
+    _rename(forms, pairs, longest_id)
+
+
+def _rename(forms: list[Item | None], pairs: list[tuple[int, int | None]], longest_id: int | None) -> None:
+    used: set[object] = set()
+    for call, output in sorted(pairs, key=lambda pair: (pair[1] is not None, pair[0])):  # the client knows the awaited
+        given = (forms[call] or {}).get("call_id")
+        wanted = _unused(given, used, longest_id)
+        used.add(wanted)
+        if wanted != given:
+            for number in (call, output):
+                if number is not None:
+                    forms[number] = {**(forms[number] or {}), "call_id": wanted}
+
+
+def _unused(given: object, used: Collection[object], longest_id: int | None) -> object:
+    """Return the id, or one of our own in its place; the same memory has the same ids each time."""
+    if given and given not in used and (longest_id is None or len(str(given)) <= longest_id):
+        return given
+    number = len(used)
+    while (own := f"call_{hashlib.sha256(f'{given}/{number}'.encode()).hexdigest()[:24]}") in used:
+        number += 1
+    return own
+
+
+def _drop_reasoning(items: Sequence[Item], forms: list[Item | None], numbers: list[int]) -> None:
+    """Drop reasoning whose following item is not there any more, or not as the model had made it."""
+    follows = False
+    for number in reversed(numbers):
+        form = forms[number]
+        if form and form["type"] == "reasoning" and not follows:
+            forms[number] = form = None
+        made = form is not None and (form["type"] in ("reasoning", "compaction") or _is_made(form))
+        follows = made and all(_same(form, items[number], name) for name in ("type", "name", "arguments"))
+
+
+def _is_made(form: Item) -> bool:
+    return form.get("role") == "assistant" or is_call(form["type"])
+
+
+def _same(form: Item | None, item: Item, name: str) -> bool:
+    return (form or {}).get(name) == (item.get(name) or ("message" if name == "type" else None))
+
+
+def _ordered(forms: Sequence[Item | None], chat: bool) -> Iterator[Item]:
+    """Yield each output directly behind the calls of its answer. Chat has an answer's words before its calls."""
+    outputs = {form["call_id"]: form for form in forms if form and is_output(form["type"])}
+    answer: list[Item] = []
+    answered = False
+    for form in forms:
+        if form is None:
+            continue
+        if is_output(form["type"]):
+            answered = True
+            continue
+        made = form["type"] == "reasoning" or _is_made(form)
+        if answer and (answered or not made):
+            yield from _answer(answer, outputs, chat)
+            answer = []
+        answered = False
+        if made:
+            answer.append(form)
+        else:
+            yield form
+    yield from _answer(answer, outputs, chat)
+
+
+def _answer(answer: list[Item], outputs: dict[str, Item], chat: bool) -> Iterator[Item]:
+    calls = [form for form in answer if is_call(form["type"])]
+    yield from sorted(answer, key=lambda form: is_call(form["type"])) if chat else answer
+    for call in calls:
+        yield outputs[call["call_id"]]

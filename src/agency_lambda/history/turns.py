@@ -1,0 +1,156 @@
+"""What was said, as turns that are only ever appended: a turn writes no more, however long the conversation is.
+
+Turns lie in logs. A response stands at a place: after so many turns of a log. Whoever continues from a place where the
+log has gone on already begins a log of its own (a branch), and stands at the end of two segments.
+"""
+
+import asyncio
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate
+from typing import Any
+
+from agency_lambda.errors import InvalidRequest, NotFound
+from agency_lambda.history import kept
+from agency_lambda.protocol import bounds
+from agency_lambda.protocol.output import Item
+from agency_lambda.store import ABSENT, Delete, Put, Store
+
+_AT_ONCE = 25  # changes in one write
+_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
+
+
+def is_id(given: str) -> bool:
+    """Whether a text can be an id of ours; a store is not asked for what cannot."""
+    return _ID.fullmatch(given) is not None
+
+
+@dataclass(frozen=True)
+class Segment:
+    """The first `turns` turns of a log; `log` is the partition that holds it."""
+
+    log: str
+    turns: int
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a response stands: everything in these segments, in order, was said before."""
+
+    segments: tuple[Segment, ...] = ()
+
+    @classmethod
+    def read(cls, kept: Sequence[Sequence[Any]]) -> "Place":
+        """As `kept` wrote it."""
+        return cls(tuple(Segment(log, turns) for log, turns in kept))
+
+    @property
+    def kept(self) -> list[tuple[str, int]]:
+        """As JSON."""
+        return [(segment.log, segment.turns) for segment in self.segments]
+
+    @property
+    def next(self) -> "Place":
+        """One turn on, in the same log."""
+        *before, last = self.segments
+        return Place((*before, Segment(last.log, last.turns + 1)))
+
+    def branch(self, log: str) -> "Place":
+        """The same place, to be continued in a log that is new."""
+        return Place((*(segment for segment in self.segments if segment.turns), Segment(log, 0)))
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What one run, or one client, has added. items: as clients see it; history: as the agents remember it.
+
+    size: bytes of both as they are kept.
+    """
+
+    items: list[Item]
+    history: list[Item]
+    size: int = field(default=0, compare=False)
+
+    @property
+    def parts(self) -> int:
+        """How much is within what the agents remember: see `bounds.HISTORY_PARTS`."""
+        return sum(map(_objects, self.history)) - len(self.history) + sum(map(_in_arguments, self.history))
+
+    def put(self, place: Place, expires: int | None) -> Put:
+        """The change that appends this turn at a place, where nobody else has."""
+        last = place.segments[-1]
+        body = {"items": self.items, "history": self.history}
+        return Put(last.log, f"{last.turns:09d}", body, expires, expected=ABSENT)
+
+
+async def load_turns(store: Store, place: Place) -> list[Turn]:
+    """Every turn up to a place.
+
+    Raises:
+        NotFound: some of them have expired; a history with a hole in it is none.
+    """
+    begun = [segment for segment in place.segments if segment.turns]
+    if len(begun) == 1:  # as nearly always; what is gathered costs a task each
+        return await _load(store, begun[0])
+    loaded = await asyncio.gather(*(_load(store, segment) for segment in begun))
+    return [turn for turns in loaded for turn in turns]
+
+
+async def load_history(store: Store, place: Place) -> list[Item]:
+    """What the agents are given of all turns up to a place, healed where an earlier version has kept it as it was.
+
+    Raises:
+        NotFound: see `load_turns`.
+        InvalidRequest: there is more of it than a run can be given.
+    """
+    turns = await load_turns(store, place)
+    check_history(sum(len(turn.items) for turn in turns), sum(turn.size for turn in turns), _parts(turns))
+    awaited = {item["call_id"] for turn in turns for item in turn.items if item["type"] == "function_call"}
+    return kept([item for turn in turns for item in turn.history], awaited)
+
+
+def check_history(items: int, size: int, parts: int) -> None:
+    """Refuse a conversation that has become too long to go on with. size: bytes, as it is kept; parts: see `Turn`."""
+    if items > bounds.HISTORY_ITEMS or size > bounds.HISTORY or parts > bounds.HISTORY_PARTS:
+        raise InvalidRequest(
+            f"What was said before has {items:,} items with {parts:,} parts, and {size:,} bytes: at most "
+            f"{bounds.HISTORY_ITEMS:,} with {bounds.HISTORY_PARTS:,}, and {bounds.HISTORY:,} can be continued. "
+            "Compact it (POST /v1/responses/compact), or begin anew.",
+            code="conversation_too_long",
+        )
+
+
+def _parts(turns: Sequence[Turn]) -> int:
+    """Return the parts of some turns; where there are too many, those up to there."""
+    counts = accumulate(turn.parts for turn in turns)
+    last = 0
+    for last in counts:
+        if last > bounds.HISTORY_PARTS:
+            break
+    return last
+
+
+def _objects(value: Any) -> int:
+    if isinstance(value, dict):
+        return 1 + sum(_objects(each) for each in value.values() if isinstance(each, dict | list))
+    return sum(map(_objects, value)) if isinstance(value, list) else 0
+
+
+def _in_arguments(item: Item) -> int:
+    arguments = item.get("arguments")
+    return sum(map(arguments.count, ",[{")) // bounds.ARGUMENT_VALUES if isinstance(arguments, str) else 0
+
+
+async def _load(store: Store, segment: Segment) -> list[Turn]:
+    records = await store.query(segment.log, before=f"{segment.turns:09d}")
+    if len(records) != segment.turns:
+        raise NotFound("What was said before is not kept any more: it has expired or was deleted.")
+    return [Turn(**record.body, size=record.size) for record in records]
+
+
+async def forget(store: Store, partition: str) -> None:
+    """Delete every record of a partition."""
+    records = await store.query(partition)
+    for start in range(0, len(records), _AT_ONCE):
+        await store.write(*(Delete(each.partition, each.sort) for each in records[start : start + _AT_ONCE]))

@@ -1,0 +1,108 @@
+"""The same app under uvicorn, on this machine only: `make run`."""
+
+import asyncio
+import json
+import os
+import shlex
+import socket
+import sys
+from contextlib import suppress
+from importlib import import_module
+from pathlib import Path
+
+import uvicorn
+
+from agency_lambda import catalogue
+from agency_lambda.catalogue.check import check
+from agency_lambda.errors import ServiceError
+from agency_lambda.queue.local import LocalQueue
+from agency_lambda.settings import ConfigurationError, Settings, get_settings
+from lambda_loop import EnvironmentLoop, EventLoopError
+
+HOST = "127.0.0.1"
+_HINT = """
+{agencies} on http://{host}:{port} (interactive docs: /docs), model: {model}
+
+curl -s localhost:{port}/completion -H 'content-type: application/json' -d {body}{auth}
+
+OpenAI's clients: base_url="http://{host}:{port}/v1", api_key={key}, model="{agency}"
+"""
+_ANY_QUESTION = "Hello! What can you do for me?"
+
+
+def serve(app: str) -> None:
+    """Serve `module:app` until interrupted, on the environment's one loop; refuse in a sentence what cannot work."""
+    try:
+        _refuse_package()
+        settings, listener = get_settings(), _listen()
+        module, _, name = app.partition(":")  # its import needs settings: by now they are known to be right
+        environment = EnvironmentLoop(getattr(import_module(module), name), settings.event_loop)
+        check()
+    except (ConfigurationError, EventLoopError, ServiceError) as error:
+        sys.exit(f"Not started: {error}")
+    print(_hint(settings, listener.getsockname()[1]), flush=True)
+    # Its loop is ours and its lifespan too: the environment has started the app already.
+    server = uvicorn.Server(uvicorn.Config(environment.asgi, lifespan="off", interface="asgi3", log_level="warning"))
+    with suppress(KeyboardInterrupt):
+        environment.run(_serve(server, listener))
+    environment.close()
+
+
+async def _serve(server: uvicorn.Server, listener: socket.socket) -> None:
+    """The server, and beside it the worker, until the server ends."""
+    from agency_lambda.environment import runs
+    from agency_lambda.runs import worker as run_worker
+
+    queue = runs().queue
+    worker = asyncio.create_task(run_worker.serve(runs(), queue)) if isinstance(queue, LocalQueue) else None
+    try:
+        await server.serve(sockets=[listener])
+    finally:
+        if worker:
+            worker.cancel()
+            await asyncio.wait({worker})
+
+
+def _refuse_package() -> None:
+    if (package := Path("agents", "__init__.py")).exists():
+        raise ConfigurationError(f"delete {package}: `agents` is the import name of OpenAI's Agents SDK")
+
+
+def _listen() -> socket.socket:
+    port = os.environ.get("PORT", "8000")
+    if not port.isdigit() or not int(port) < 65536:
+        raise ConfigurationError(f"PORT is {port!r}: write a number from 0 to 65535")
+    # The protocol by name: where it is 0, asyncio sets no TCP_NODELAY, and an event of a stream takes 40 ms.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((HOST, int(port)))
+    except OSError as error:
+        listener.close()
+        raise ConfigurationError(f"port {port} cannot be used ({error.strerror}): set PORT to another") from None
+    return listener
+
+
+def _hint(settings: Settings, port: int) -> str:
+    model = settings.model or "as the agents name it"
+    if not (settings.openai_api_key or settings.openai_api_key_secret):
+        model = "offline (set OPENAI_API_KEY for a real one)"
+    names, keys = list(catalogue.factories()), settings.auth == "keys"
+    return _HINT.format(
+        agencies=", ".join(names),
+        host=HOST,
+        port=port,
+        model=model,
+        agency=names[0],
+        body=shlex.quote(json.dumps({"message": _question(names[0])}, ensure_ascii=False)),
+        auth=' -H "authorization: Bearer $KEY"' if keys else "",
+        key="KEY" if keys else '"any"',
+    )
+
+
+def _question(agency: str) -> str:
+    """Return what the agency itself proposes to ask: the first conversation starter of the agent that answers."""
+    described = catalogue.description(agency)
+    entry = described["entry_points"][0]
+    starters = next(agent["conversation_starters"] for agent in described["agents"] if agent["name"] == entry)
+    return starters[0] if starters else _ANY_QUESTION

@@ -1,0 +1,83 @@
+"""A body over a bound is refused before anything parses it, and an answer over one is replaced."""
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from agency_lambda.errors import AnswerTooLarge, PayloadTooLarge, ServiceError
+from agency_lambda.exception_handlers import answer
+from agency_lambda.protocol.bounds import ANSWER, BODY, check_structure, encoded_size
+from lambda_loop import current
+
+
+class BodyLimit:
+    """ASGI middleware: 413 for a body over `BODY` bytes, whatever its declared length; 400 for too much structure."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        try:
+            body = await _read(receive)
+            if body:
+                check_structure(body)
+        except ServiceError as error:
+            return await answer(scope, error)(scope, receive, send)
+        if body is not None:
+            await self._app(scope, replay({"type": "http.request", "body": body, "more_body": False}, receive), send)
+
+
+async def _read(receive: Receive) -> bytes | None:
+    """Return the whole body; None if the client has gone half-way: what has arrived is not what was meant."""
+    body = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        body += message.get("body", b"")
+        if len(body) > BODY:
+            raise PayloadTooLarge(f"The body is over {BODY:,} bytes.")
+        if not message.get("more_body", False):
+            return bytes(body)
+
+
+def replay(message: Message, receive: Receive) -> Receive:
+    """Return a `receive` that gives a message which was received already, and then what follows it."""
+    pending = [message]
+
+    async def receive_again() -> Message:
+        return pending.pop() if pending else await receive()
+
+    return receive_again
+
+
+class AnswerLimit:
+    """ASGI middleware, for invocations whose answer leaves whole: 500 in place of an answer over `ANSWER` bytes.
+
+    What is kept is refused before it becomes as large as that, so what comes here was kept by an earlier version, or is
+    a stream that cannot be resumed. HEAD, which `EveryAnswer` has marked, is answered before that can be known.
+    Without this, AWS's client for Python would end the environment's process.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        invocation = current.get()
+        if scope["type"] != "http" or scope.get("head") or invocation is None or not invocation.whole:
+            return await self._app(scope, receive, send)
+        held, size = list[Message](), 0
+
+        async def hold(message: Message) -> None:
+            nonlocal size
+            size += encoded_size(message.get("body", b""))
+            if size <= ANSWER:
+                held.append(message)
+            if message["type"] == "http.response.body" and not message.get("more_body", False):
+                if size > ANSWER:
+                    error = AnswerTooLarge(f"The answer has more than {ANSWER:,} bytes, which cannot be sent whole.")
+                    return await answer(scope, error)(scope, receive, send)
+                for each in held:
+                    await send(each)
+
+        await self._app(scope, receive, hold)

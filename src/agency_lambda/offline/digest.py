@@ -1,0 +1,37 @@
+"""A script for the offline model that summarises a conversation: OfflineModel("...", script=digest)."""
+
+import re
+
+from agency_lambda.offline.generic import MARK
+from agency_lambda.offline.turn import Turn
+
+_SPOKEN = re.compile(r"^(user|assistant): ", re.MULTILINE)
+_LONGEST = 120  # characters of one message
+_MOST = 1800  # of all together
+
+
+def digest(turn: Turn) -> str:
+    """The beginnings of the messages of a transcript with lines `user: ...` and `assistant: ...`, the latest for sure.
+
+    Lines that begin otherwise belong to the message above them.
+    """
+    _, *spoken = _SPOKEN.split(turn.message)
+    lines = [f"{role}: {_beginning(text)}" for role, text in zip(spoken[::2], spoken[1::2], strict=True)]
+    kept = _latest(lines)
+    head = f"{MARK} Summary of {len(lines)} earlier messages:"
+    left_out = [f"(the first {len(lines) - len(kept)} are left out)"] if len(kept) < len(lines) else []
+    return "\n".join([head, *left_out, *kept])
+
+
+def _beginning(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= _LONGEST else text[:_LONGEST] + "..."
+
+
+def _latest(lines: list[str]) -> list[str]:
+    room = _MOST
+    for count, line in enumerate(reversed(lines)):
+        room -= len(line) + 1
+        if room < 0:
+            return lines[len(lines) - count :]
+    return lines

@@ -1,0 +1,112 @@
+"""A finished answer in the shapes of OpenAI's Responses API: the object, and the events that stream it."""
+
+from collections.abc import Iterator
+from typing import Any
+from uuid import uuid4
+
+from openai.types.responses import (
+    Response,
+    ResponseCompletedEvent,
+    ResponseCreatedEvent,
+    ResponseFunctionToolCall,
+    ResponseIncompleteEvent,
+    ResponseInProgressEvent,
+    ResponseOutputItem,
+    ResponseOutputMessage,
+    ResponseOutputText,
+    ResponseReasoningItem,
+    ResponseStreamEvent,
+    ResponseUsage,
+)
+from openai.types.responses.response import IncompleteDetails
+from openai.types.responses.response_reasoning_item import Summary
+from openai.types.responses.response_usage import InputTokensDetails, OutputTokensDetails
+
+from agency_lambda.offline.item_events import item_events
+
+_TOKEN = 4  # characters
+
+
+def reasoning_item(summary: str) -> ResponseReasoningItem:
+    return ResponseReasoningItem(
+        id=_new_id("rs"), type="reasoning", status="completed", summary=[Summary(type="summary_text", text=summary)]
+    )
+
+
+def message_item(text: str, complete: bool = True) -> ResponseOutputMessage:
+    return ResponseOutputMessage(
+        id=_new_id("msg"),
+        type="message",
+        role="assistant",
+        status="completed" if complete else "incomplete",
+        content=[ResponseOutputText(type="output_text", text=text, annotations=[], logprobs=[])],
+    )
+
+
+def call_item(tool: str, arguments: str) -> ResponseFunctionToolCall:
+    return ResponseFunctionToolCall(
+        id=_new_id("fc"),
+        call_id=_new_id("call"),
+        type="function_call",
+        name=tool,
+        arguments=arguments,
+        status="completed",
+    )
+
+
+def response(model: str, output: list[ResponseOutputItem], read: int, written: int) -> Response:
+    """A Response, incomplete if an item is; `read` and `written` are in characters, counted as 4 a token."""
+    cut = any(item.type == "message" and item.status == "incomplete" for item in output)
+    return Response(
+        id=_new_id("resp"),
+        object="response",
+        created_at=0,  # the only clock in an answer; without it the same question gives the same answer
+        status="incomplete" if cut else "completed",
+        incomplete_details=IncompleteDetails(reason="max_output_tokens") if cut else None,
+        model=model,
+        output=output,
+        parallel_tool_calls=True,
+        tool_choice="auto",
+        tools=[],
+        usage=_usage(read // _TOKEN + 1, written // _TOKEN + 1),
+    )
+
+
+def stream_events(answer: Response) -> Iterator[ResponseStreamEvent]:
+    """The events of one streamed answer, in OpenAI's order, numbered from 0."""
+    for number, event in enumerate(_events(answer)):
+        event.sequence_number = number
+        yield event
+
+
+def _events(answer: Response) -> Iterator[ResponseStreamEvent]:
+    nothing_yet: dict[str, Any] = {"status": "in_progress", "output": [], "usage": None, "incomplete_details": None}
+    begun = answer.model_copy(update=nothing_yet)
+    yield ResponseCreatedEvent(type="response.created", response=begun, sequence_number=0)
+    yield ResponseInProgressEvent(type="response.in_progress", response=begun, sequence_number=0)
+    for index, item in enumerate(answer.output):
+        yield from item_events(item, index)
+    if answer.status == "incomplete":
+        yield ResponseIncompleteEvent(type="response.incomplete", response=answer, sequence_number=0)
+    else:
+        yield ResponseCompletedEvent(type="response.completed", response=answer, sequence_number=0)
+
+
+def within(text: str, tokens: int) -> str:
+    """The longest beginning that counts as that many tokens."""
+    return text[: tokens * _TOKEN - 1]
+
+
+def _new_id(kind: str) -> str:
+    """Random: the framework drops a message whose id it has seen, and words may well be repeated."""
+    return f"{kind}_{uuid4().hex}"
+
+
+def _usage(read: int, written: int) -> ResponseUsage:
+    return ResponseUsage(
+        input_tokens=read,
+        output_tokens=written,
+        total_tokens=read + written,
+        input_tokens_details=InputTokensDetails(cached_tokens=0),
+        output_tokens_details=OutputTokensDetails(reasoning_tokens=0),
+    )

@@ -1,0 +1,29 @@
+"""GET /agencies: who can be asked."""
+
+import logging
+from typing import Any
+
+from fastapi import APIRouter
+
+from agency_lambda import catalogue
+from agency_lambda.errors import AgencyMisconfigured, AgencyNotConfigured
+from agency_lambda.exception_handlers import RESPONSES
+from agency_lambda.routes.strict import StrictRoute
+
+logger = logging.getLogger(__name__)
+router = APIRouter(responses=RESPONSES, route_class=StrictRoute)
+
+
+@router.get("/agencies")
+async def agencies() -> dict[str, list[dict[str, Any]]]:
+    """Names, agents, flows and tool names of every agency; never instructions. `error`: it does not work now."""
+    return {"agencies": [_described(name) for name in catalogue.factories()]}
+
+
+def _described(name: str) -> dict[str, Any]:
+    """The others are listed whether or not this one works."""
+    try:
+        return catalogue.description(name)
+    except (AgencyNotConfigured, AgencyMisconfigured) as error:
+        logger.exception("agency %s cannot be described", name)
+        return {"name": name, "entry_points": [], "agents": [], "flows": [], "error": {"code": error.kind}}

@@ -1,0 +1,105 @@
+"""POST /completion: a message in, the agency's answer out."""
+
+from functools import partial
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Response
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from agency_lambda import catalogue
+from agency_lambda.exception_handlers import RESPONSES
+from agency_lambda.protocol import bounds
+from agency_lambda.protocol.items import text_of
+from agency_lambda.protocol.output import new_id
+from agency_lambda.protocol.request import CreateResponse
+from agency_lambda.protocol.resource import FINAL, Resource, answered
+from agency_lambda.routes.dependencies import Call, IdempotencyKey, once
+from agency_lambda.routes.strict import StrictRoute
+from agency_lambda.runs.stored_responses import Kept
+
+router = APIRouter(responses=RESPONSES, route_class=StrictRoute)
+
+
+def _speakable(text: str) -> str:
+    if not text.strip():
+        raise ValueError("must not be empty")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("has half of a surrogate pair, which is no character") from None
+    return text
+
+
+Text = Annotated[str, AfterValidator(_speakable)]
+Name = Annotated[str, AfterValidator(_speakable), StringConstraints(max_length=bounds.NAME)]
+ThreadId = Annotated[str, StringConstraints(pattern=r"\A[A-Za-z0-9_.:-]{1,128}\z")]
+
+
+class Completion(BaseModel):
+    """What to ask. Without `agency` the first one listed is asked, without `agent` its entry point."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    message: Text = Field(examples=["Client Weber GmbH asks about next week's installation plan."])
+    agency: Name | None = None
+    agent: Name | None = None
+    thread_id: ThreadId | None = Field(None, description="continues (or starts) a conversation under this name")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_few_keys(cls, given: Any) -> Any:
+        if isinstance(given, dict) and len(given) > bounds.KEYS:  # each would be an error of its own
+            raise ValueError(f"there are more than {bounds.KEYS} parameters")
+        return given
+
+
+class Usage(BaseModel):
+    """Of every model call of every agent."""
+
+    model_calls: int
+    input_tokens: int
+    output_tokens: int
+    total_tokens: int
+
+
+class CompletionAnswer(BaseModel):
+    """`agent` is the one that gave the final answer; `thread_id` continues the conversation."""
+
+    response: str
+    run_id: str
+    thread_id: str
+    agency: str
+    agent: str
+    usage: Usage
+
+
+@router.post("/completion", response_model=CompletionAnswer)
+async def completion(body: Completion, call: Call, key: IdempotencyKey = None) -> Any:
+    """Run the agency once and answer when it is done."""
+    name, _ = catalogue.find(body.agency)
+    model = name if body.agent is None else f"{name}/{body.agent}"
+    thread = f"{name}/{body.thread_id or new_id('thread')}"
+    request, runs = CreateResponse(model=model, input=body.message), call.runs
+
+    def unfinished(response: Resource) -> Response:
+        told = {"run_id": response["id"], "thread_id": thread.removeprefix(f"{name}/"), "status": response["status"]}
+        return answered(response, call.root_path, told)
+
+    late = partial(call.answer_late, answer=unfinished)
+    begun = await runs.begin(request, call.owner, once(key, body), thread, late)
+    response = await (runs.settled(call.owner, begun) if isinstance(begun, Kept) else runs.execute(begun))
+    return _answer(response, name) if response["status"] in FINAL else unfinished(response)
+
+
+def _answer(response: dict[str, Any], agency: str) -> dict[str, Any]:
+    """The response object, in fewer words."""
+    messages = [item for item in response["output"] if item["type"] == "message"]
+    last = messages[-1] if messages else {"content": [], "agent": response["model"].partition("/")[2]}
+    return {
+        "response": text_of(last["content"]),
+        "run_id": response["id"],
+        "thread_id": response["conversation"]["id"].removeprefix(f"{agency}/"),
+        "agency": agency,
+        "agent": last["agent"],
+        "usage": response["usage"],
+    }

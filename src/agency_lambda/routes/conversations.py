@@ -1,0 +1,110 @@
+"""/v1/conversations: what was said, kept by name of an id."""
+
+from typing import Any
+
+from fastapi import APIRouter
+from pydantic import Field
+
+from agency_lambda.errors import InvalidRequest, NotFound, OutcomeUnknown, StoreUnavailable
+from agency_lambda.exception_handlers import V1_RESPONSES
+from agency_lambda.history.turns import Turn
+from agency_lambda.protocol import bounds
+from agency_lambda.protocol.items import for_agents, read_items
+from agency_lambda.protocol.output import Item
+from agency_lambda.protocol.request import Body, Metadata
+from agency_lambda.routes.dependencies import Call
+from agency_lambda.routes.pages import Page, page
+from agency_lambda.routes.strict import StrictRoute
+
+router = APIRouter(prefix="/v1/conversations", responses=V1_RESPONSES, route_class=StrictRoute)
+
+
+class NewItems(Body):
+    """At most 20 at a time, as OpenAI has it."""
+
+    items: list[Any] = Field(min_length=1, max_length=20)
+
+
+class NewConversation(Body):
+    """Both may be left out."""
+
+    items: list[Any] | None = Field(default=None, max_length=20)
+    metadata: Metadata | None = None
+
+
+class Description(Body):
+    """In place of the old one."""
+
+    metadata: Metadata
+
+
+@router.post("")
+async def create(call: Call, body: NewConversation | None = None) -> dict[str, Any]:
+    """Begin a conversation, with what was said already."""
+    body = body or NewConversation()
+    items = read_items(body.items or [], "items")
+    conversation = await call.conversations.create(body.metadata or {}, items, _history(items))
+    return conversation.resource
+
+
+@router.get("/{conversation_id}")
+async def retrieve(conversation_id: str, call: Call) -> dict[str, Any]:
+    """Its metadata; what was said is under `/items`."""
+    return (await call.conversations.get(conversation_id)).resource
+
+
+@router.post("/{conversation_id}")
+async def update(conversation_id: str, body: Description, call: Call) -> dict[str, Any]:
+    """Give it other metadata."""
+    return (await call.conversations.update(conversation_id, body.metadata)).resource
+
+
+@router.delete("/{conversation_id}")
+async def delete(conversation_id: str, call: Call) -> dict[str, Any]:
+    """Forget it and everything that was said in it."""
+    await call.conversations.delete(conversation_id)
+    return {"id": conversation_id, "object": "conversation.deleted", "deleted": True}
+
+
+@router.get("/{conversation_id}/items")
+async def items(conversation_id: str, call: Call, wanted: Page) -> dict[str, Any]:
+    """What was said."""
+    conversations = call.conversations
+    return page(await conversations.items(await conversations.get(conversation_id)), wanted)
+
+
+@router.post("/{conversation_id}/items")
+async def add(conversation_id: str, body: NewItems, call: Call) -> dict[str, Any]:
+    """Add what was said elsewhere."""
+    added = read_items(body.items, "items")
+    if (answered := bounds.size(added)) > bounds.ANSWER - 1_000:
+        said = (
+            f"The items take {answered:,} bytes in the answer, which has {bounds.ANSWER:,} at most: send fewer at once."
+        )
+        raise InvalidRequest(said, param="items")
+    try:
+        await call.conversations.append(conversation_id, Turn(added, _history(added)))
+    except StoreUnavailable as error:  # if it was written after all, a repeated request would add them twice
+        raise OutcomeUnknown(str(error)) from error
+    return {
+        "object": "list",
+        "data": added,
+        "first_id": added[0]["id"],
+        "last_id": added[-1]["id"],
+        "has_more": False,
+    }
+
+
+@router.get("/{conversation_id}/items/{item_id}")
+async def item(conversation_id: str, item_id: str, call: Call) -> dict[str, Any]:
+    """One of its items."""
+    conversations = call.conversations
+    for each in await conversations.items(await conversations.get(conversation_id)):
+        if each["id"] == item_id:
+            return each
+    raise NotFound(f"Item with id {item_id[:99]!r} not found.")
+
+
+def _history(items: list[Item]) -> list[Item]:
+    """As the agents remember it: said between the user and whoever is asked."""
+    return [{**item, "callerAgent": None} for item in for_agents(items)]

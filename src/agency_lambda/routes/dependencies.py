@@ -1,0 +1,77 @@
+"""What routes need of the environment, said in their signatures."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated
+
+from fastapi import Depends, Header, Request, Response
+from pydantic import BaseModel
+
+from agency_lambda.auth import documented
+from agency_lambda.history.conversations import Conversations
+from agency_lambda.protocol.resource import Resource
+from agency_lambda.runs.stored_responses import Responses
+from lambda_loop import current
+
+if TYPE_CHECKING:
+    from agency_lambda.runs import Runs
+
+
+class _Call:
+    """Whose request it is, and what it is answered with. One dependency: each costs more than what it does."""
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+
+    @property
+    def owner(self) -> str:
+        """Whose data it may see."""
+        return str(self._request.state.owner)
+
+    @property
+    def runs(self) -> "Runs":
+        return self._request.app.state.runs()  # type: ignore[no-any-return]
+
+    @property
+    def root_path(self) -> str:
+        """What a client writes before our paths: the stage of an API Gateway, or nothing."""
+        return str(self._request.scope.get("root_path", ""))
+
+    def answer_late(self, response: Resource | None, answer: Callable[[Resource], Response]) -> None:
+        """Have the invocation answered so, if it ends before the request does: `response` may go on without it.
+
+        None: nothing goes on, and there is no such answer.
+        """
+        invocation = current.get()
+        if invocation is None:
+            return
+        wrapped = self._request.app.in_every_answer  # it is sent from outside of the app
+        invocation.late_answer = None if response is None else lambda: wrapped(answer(response))
+
+    @property
+    def responses(self) -> "Responses":
+        return Responses(self.runs.store, self.owner)
+
+    @property
+    def conversations(self) -> "Conversations":
+        return Conversations(self.runs.store, self.owner)
+
+
+async def _call(request: Request) -> _Call:
+    return _Call(request)
+
+
+Call = Annotated[_Call, Depends(documented(_call))]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=255,
+        description="for a day, the same key and body give the same response",
+    ),
+]
+
+
+def once(key: str | None, body: BaseModel) -> tuple[str, bytes] | None:
+    """An idempotency key and the request that it stands for."""
+    return None if key is None else (key, body.model_dump_json(exclude_unset=True).encode())

@@ -1,0 +1,14 @@
+"""GET /health: the environment is up. Imports no agency, so it answers at once on a cold start."""
+
+from fastapi import APIRouter
+
+from agency_lambda.exception_handlers import RESPONSES
+from agency_lambda.routes.strict import StrictRoute
+
+router = APIRouter(responses=RESPONSES, route_class=StrictRoute)
+
+
+@router.get("/health")
+async def health() -> dict[str, str]:
+    """`{"status": "ok"}`."""
+    return {"status": "ok"}

@@ -1,0 +1,67 @@
+"""Lists, page by page, as OpenAI has them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from fastapi import Depends, Query
+
+from agency_lambda.errors import InvalidRequest
+from agency_lambda.protocol import bounds
+from agency_lambda.protocol.output import Item
+
+_AROUND = 1_000  # bytes of a page around its items: two of their ids
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which part of a list, newest first unless asked otherwise."""
+
+    limit: int
+    order: Literal["asc", "desc"]
+    after: str | None
+
+
+async def _wanted(
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    order: Literal["asc", "desc"] = "desc",
+    after: Annotated[str | None, Query(description="the id of the last item of the page before")] = None,
+) -> Wanted:
+    return Wanted(limit, order, after)
+
+
+Page = Annotated[Wanted, Depends(_wanted)]
+
+
+def page(items: Sequence[Item], wanted: Wanted) -> dict[str, Any]:
+    """Return `{"object": "list", "data", "first_id", "last_id", "has_more"}`.
+
+    A page ends at its limit, or before it, where one item more would make it too large for an answer.
+
+    Raises:
+        InvalidRequest: `after` is not in the list.
+    """
+    ordered = list(items) if wanted.order == "asc" else list(reversed(items))
+    start = 0
+    if wanted.after is not None:
+        ids = [item["id"] for item in ordered]
+        if wanted.after not in ids:
+            raise InvalidRequest(f"There is no item {wanted.after[:99]!r} in this list.", param="after")
+        start = ids.index(wanted.after) + 1
+    data = list(_fitting(ordered[start : start + wanted.limit]))
+    return {
+        "object": "list",
+        "data": data,
+        "first_id": data[0]["id"] if data else None,
+        "last_id": data[-1]["id"] if data else None,
+        "has_more": start + len(data) < len(ordered),
+    }
+
+
+def _fitting(items: Sequence[Item]) -> Iterator[Item]:
+    left = bounds.ANSWER - _AROUND
+    for number, item in enumerate(items):
+        left -= bounds.size(item) + 1
+        if left < 0 and number:
+            return
+        yield item

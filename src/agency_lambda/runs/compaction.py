@@ -1,0 +1,104 @@
+"""POST /v1/responses/compact: a long conversation as one item."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from agents import Model, ModelSettings, ModelTracing
+from openai.types.responses import ResponseOutputMessage
+
+from agency_lambda.errors import InvalidRequest
+from agency_lambda.framework.models import Meter, ModelUnavailable, provider_failures
+from agency_lambda.protocol import bounds
+from agency_lambda.protocol.items import packed, read_items, text_of, unpacked
+from agency_lambda.protocol.output import Item, new_id
+from agency_lambda.runs.run_metrics import usage
+
+_LAST = 2  # user messages that are kept word for word, with everything behind the first of them
+_SUMMARY = 20_000  # characters of room for it
+_INSTRUCTIONS = (
+    "Summarise the conversation below for the assistant who will continue it. Keep names, numbers, decisions, promises "
+    "and open questions. Write plain text, no more than 300 words."
+)
+
+
+async def compacted(model: Model, items: Sequence[Item], instructions: str | None) -> dict[str, Any]:
+    """The items as a `response.compaction`: the model's summary of the older ones, and the last ones word for word.
+
+    Raises:
+        InvalidRequest: there is nothing to compact.
+        ModelUnavailable: the model did not answer.
+    """
+    if not items:
+        raise InvalidRequest("There is nothing to compact: send 'input' or 'previous_response_id'.", param="input")
+    older, last = await asyncio.to_thread(_parted, items)  # which packs, unpacks and joins what may be megabytes
+    meter = Meter()
+    summary = await _summary(model, older, instructions, meter) if older else "Nothing was said before."
+    compaction = await asyncio.to_thread(packed, summary, last)
+    return {
+        "id": new_id("resp"),
+        "object": "response.compaction",
+        "created_at": int(time.time()),
+        "output": [compaction],
+        "usage": usage(meter),
+    }
+
+
+def _flat(items: Sequence[Item]) -> list[Item]:
+    """Return the items with those of a compaction in its place: its summary becomes a part of the next one."""
+    return [each for item in items for each in (unpacked(item, "input") if item["type"] == "compaction" else [item])]
+
+
+def _parted(given: Sequence[Item]) -> tuple[str, list[Item]]:
+    """Return the transcript of what is summarised, and the items that are kept word for word: fewer than usual where
+    those could not be sent again.
+    """
+    items = [item for item in _flat(given) if item["type"] != "reasoning"]
+    asked = [number for number, item in enumerate(items) if item.get("role") == "user"]
+    starts = [asked[-_LAST] if len(asked) >= _LAST else 0, *asked[-_LAST + 1 :], len(items)]
+    start = next(start for start in starts if _can_be_sent(items[start:]))
+    return _transcript(items[:start]), items[start:]
+
+
+def _can_be_sent(last: list[Item]) -> bool:
+    try:
+        compaction = packed("x" * _SUMMARY, last)
+        read_items([compaction])
+    except InvalidRequest:
+        return False
+    return bounds.size(compaction) < bounds.BODY - bounds.BEGUN
+
+
+async def _summary(model: Model, transcript: str, instructions: str | None, meter: Meter) -> str:
+    said = "\n\n".join(text for text in (_INSTRUCTIONS, instructions) if text)
+    settings = meter.begin_call(ModelSettings())
+    server_state: dict[str, Any] = {"previous_response_id": None, "conversation_id": None, "prompt": None}
+    with provider_failures():
+        answer = await model.get_response(
+            said, transcript, settings, [], None, [], ModelTracing.DISABLED, **server_state
+        )
+    meter.add(answer.usage)
+    summary = "".join(
+        text_of([part.model_dump() for part in each.content])
+        for each in answer.output
+        if isinstance(each, ResponseOutputMessage)
+    )
+    if not summary:
+        raise ModelUnavailable
+    return summary
+
+
+def _transcript(items: list[Item]) -> str:
+    """One line an item, as `user: ...`."""
+    return "\n".join(f"{_speaker(item)}: {_words(item)}" for item in items)
+
+
+def _speaker(item: Item) -> str:
+    return str(item.get("role") or item["type"])
+
+
+def _words(item: Item) -> str:
+    if item["type"] == "function_call":
+        return f"{item['name']}({item['arguments']})"
+    return " ".join(text_of(item.get("content") or item.get("output")).split())

@@ -1,0 +1,41 @@
+"""Idempotency keys: the same key and body give the same response, also when both arrive at once."""
+
+import hashlib
+import time
+
+from agency_lambda.errors import IdempotencyKeyReused
+from agency_lambda.store import ABSENT, Put, Store
+
+_KEPT = 24 * 3600  # seconds
+
+
+class Claims:
+    """The idempotency keys of one owner."""
+
+    def __init__(self, store: Store, owner: str) -> None:
+        self._store, self._owner = store, owner
+
+    async def find(self, key: str, body: bytes) -> str | None:
+        """The id of the response that was made with this key; None: nobody has used it yet.
+
+        Raises:
+            IdempotencyKeyReused: it was used with another body.
+        """
+        record = await self._store.get(self._partition(key), "claim")
+        if record is None:
+            return None
+        if record.body["body"] != _digest(body):
+            raise IdempotencyKeyReused("This Idempotency-Key was used with another request.")
+        return str(record.body["response"])
+
+    def put(self, key: str, body: bytes, response_id: str) -> Put:
+        """The change that takes a key for a response, if nobody else has."""
+        claim = {"body": _digest(body), "response": response_id}
+        return Put(self._partition(key), "claim", claim, int(time.time()) + _KEPT, expected=ABSENT)
+
+    def _partition(self, key: str) -> str:
+        return f"{self._owner}/idempotency/{hashlib.sha256(key.encode()).hexdigest()}"
+
+
+def _digest(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()

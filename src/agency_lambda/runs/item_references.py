@@ -1,0 +1,66 @@
+"""Items of earlier answers that a request only refers to, as `{"type": "item_reference", "id"}` or `{"id"}`."""
+
+from collections.abc import Set
+from typing import Any
+
+from agency_lambda.errors import InvalidRequest, NotFound
+from agency_lambda.protocol import bounds
+from agency_lambda.protocol.item_types import refuse_unknown
+from agency_lambda.protocol.lazy_types import without_nulls
+from agency_lambda.protocol.output import Item, response_of
+from agency_lambda.runs.stored_responses import Responses
+
+
+async def resolve_references(responses: Responses, given: str | list[Any]) -> str | list[Any]:
+    """Return the input with the items themselves in place of the references to them; each response is read once.
+
+    Raises:
+        NotFound: one of them is not there, or another owner's.
+        InvalidRequest: there are too many of them, or they are too large together.
+    """
+    if isinstance(given, str) or not any(map(_is_reference, given)):
+        return given
+    if len(given) > bounds.ITEMS:
+        raise bounds.over("input", "items", bounds.ITEMS)
+    names = {_name(item, number) for number, item in enumerate(given) if _is_reference(item)}
+    _check_holders(names)
+    found, read, left, resolved = dict[str, Any](), set[str](), bounds.BODY, list[Any]()
+    for number, item in enumerate(given):
+        if _is_reference(item):
+            name = _name(item, number)
+            refuse_unknown(item, {"type", "id"}, f"input[{number}]")
+            if (holder := response_of(name)) not in read:  # one at a time: those behind the bound are never read
+                read.add(holder)
+                found |= await _held(responses, holder, names)
+            if name not in found:
+                raise NotFound(f"Item with id {name[:99]!r} not found.", param=f"input[{number}].id")
+            item, taken = found[name]
+            left -= taken
+            if left < 0:
+                said = f"The items that 'input' refers to have more than {bounds.BODY:,} bytes together."
+                raise InvalidRequest(said, param=f"input[{number}]")
+        resolved.append(item)
+    return resolved
+
+
+def _is_reference(item: Any) -> bool:
+    return isinstance(item, dict) and (
+        item.get("type") == "item_reference" or ("id" in item and without_nulls(item).keys() == {"id"})
+    )
+
+
+def _name(item: Item, number: int) -> str:
+    name = item.get("id")
+    if not isinstance(name, str):
+        raise InvalidRequest("A reference has the id of an item.", param=f"input[{number}].id")
+    return name
+
+
+def _check_holders(names: Set[str]) -> None:
+    if len({response_of(name) for name in names}) > bounds.REFERENCES:
+        raise bounds.over("input", "responses that its item references point into", bounds.REFERENCES)
+
+
+async def _held(responses: Responses, holder: str, names: Set[str]) -> dict[str, tuple[Item, int]]:
+    """Return the items of a response that have these names, with their sizes in bytes."""
+    return {item["id"]: (item, bounds.size(item)) for item in await responses.output(holder) if item["id"] in names}

@@ -1,0 +1,273 @@
+"""What a stored run has been answered: written before it is used, so that a run that is taken up again pays for no
+model call twice and repeats no tool call that has finished.
+
+An answer is found again by who asked and what: the agent, the sha256 of the items and tools that its model was given,
+the call of a tool within which that was asked, and how often it was asked in there before. Instructions are no part of
+it: they may hold the time of day. A call of a tool is known by the answer that it is in, and its place there: the ids
+that servers give are labels, which they repeat.
+
+A call that was asked and has no answer is asked again: whether the provider has worked on it (and bills it) nobody
+can know from here. `unanswered` counts those that were noted: a call that takes long is, when the lease is renewed.
+
+A call of a model that failed is kept too, before anything that is answered after it: where its error went to another
+agent, or to a tool that asked again, the next attempt has to go the same way. The failure that ends an attempt is
+deleted, so that the next one asks again.
+"""
+
+import hashlib
+import json
+import math
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from itertools import count
+from typing import Any
+
+from agents import ModelResponse
+from openai.types.responses import Response
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import to_jsonable_python
+
+from agency_lambda.errors import StoreUnavailable
+from agency_lambda.framework.interruptions import Unwritten
+from agency_lambda.framework.models import Answered, ModelUnavailable, Question, Reason
+from agency_lambda.framework.tool_output import journaled, restored
+from agency_lambda.history import UniqueIds, is_call
+from agency_lambda.runs.stored_responses import Responses, expiry
+from agency_lambda.store import ABSENT, Conflict, Delete, Put, Store
+
+_RESPONSE = TypeAdapter(ModelResponse)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An answer that the run has. ids: under which its items were, or are to be, told."""
+
+    answered: Answered
+    ids: dict[int, str]
+
+
+class Journal:
+    """The journal of one run. store: None for a run that is not kept; then it remembers nothing.
+
+    call_ids: those of what the run continues.
+    """
+
+    def __init__(
+        self, store: Store | None, responses: Responses, response_id: str, call_ids: UniqueIds | None = None
+    ) -> None:
+        self.call_ids, self.item_ids = call_ids or UniqueIds(), UniqueIds(field="id")
+        self._numbers = count()
+        self._calls: dict[str, str] = {}  # a call's id, which is unique in the run -> the answer's key and its place
+        self._begun: set[str] = set()  # keys of answers whose calls have begun
+        self._given_out: list[tuple[Any, str]] = []  # outputs that the SDK goes on with, and the keys of their answers
+        self._by_call_ids = False  # an earlier version of this service has begun the run
+        self._store, self._partition = store, responses.partition(response_id)
+        self._kept: dict[str, Any] = {}
+        self._noted: frozenset[str] = frozenset()
+        self._taken: defaultdict[str, set[int]] = defaultdict(set)  # numbers of a place's questions
+        self._failures: list[tuple[ModelUnavailable, str]] = []  # and the keys of their questions
+        self._unwritten: dict[str, dict[str, Any]] = {}  # failures that no answer has followed yet
+        self._allowed: set[str] = set()  # calls of tools that the run's max_tool_calls has allowed
+        self.asked: set[str] = set()  # and not answered yet; to be noted by whoever renews the lease
+        self._replayed: set[str] = set()
+        self.hits = self.unanswered = 0
+
+    async def load(self) -> None:
+        """What an interrupted run has left."""
+        if self._store:
+            records = await self._store.query(self._partition, after="journal/", before="journal0")
+            self._kept = {record.sort.removeprefix("journal/"): record.body for record in records}
+            self._noted = frozenset(self._kept.pop("asked", ()))
+            self._allowed = {key.partition("/")[2] for key, body in self._kept.items() if _was_allowed(key, body)}
+            bodies = [body for key, body in self._kept.items() if key.startswith("model/")]
+            self._by_call_ids = any("within" not in body for body in bodies)
+            answers = [body["response"]["output"] for body in bodies]
+            for ids in (self.call_ids, self.item_ids):
+                ids.restore(item for output in answers for item in output)
+
+    @property
+    def ids(self) -> set[str]:
+        """Of every item that an answer in here is told by."""
+        return {item_id for body in self._kept.values() for item_id in body.get("ids", {}).values()}
+
+    def key(self, agent: str, question: Question, within: str = "") -> str:
+        """Under which the answer to this question is kept, and which no other question of the run has.
+
+        within: the call of a tool that asks, "" for none. What was asked in a call that has finished is not asked
+        again, so questions are not numbered over all calls.
+        """
+        if self._store is None:
+            return f"model/{next(self._numbers)}"
+        tools = [(tool.name, getattr(tool, "params_json_schema", None)) for tool in question.tools]
+        asked = json.dumps(
+            [question.identity or agent, question.items, tools], sort_keys=True, default=to_jsonable_python
+        )
+        place = _digest(asked)
+        if within and not self._by_call_ids:
+            place = f"{place}/{_digest(within)[:16]}"
+        number = next(number for number in count(1) if number not in self._taken[place])
+        self._taken[place].add(number)
+        return f"model/{place}/{number:04d}"
+
+    def release(self, key: str) -> None:
+        """Let the next of the same questions have this key: the call ended without an answer and without a failure,
+        because a tool no longer waited for it.
+        """
+        place, _, number = key.removeprefix("model/").rpartition("/")
+        self._taken[place].discard(int(number))
+
+    def find(self, key: str) -> Entry | None:
+        """The answer, if the run has it; else it is asked for now."""
+        if body := self._kept.get(key):
+            self.hits += 1
+            self._replayed.add(key)
+            return _entry(body)
+        self.unanswered += key in self._noted
+        self.asked.add(key)
+        return None
+
+    def failure(self, key: str) -> ModelUnavailable | None:
+        """Return the failure that this question has had in an earlier attempt, which went on with it."""
+        body = None if key in self._kept else self._kept.get(f"failed/{key}")
+        if body is None:
+            return None
+        self.hits += 1
+        error = ModelUnavailable.from_record(body)
+        self._failures.append((error, key))
+        return error
+
+    def note_failure(self, key: str, error: ModelUnavailable) -> None:
+        """Keep, before the next answer, that a question has failed."""
+        if self._store and key in self.asked:
+            self._failures.append((error, key))
+            self._unwritten[f"failed/{key}"] = error.record()
+
+    async def forget_failure(self, error: ModelUnavailable) -> None:
+        """Delete the failure that ends this attempt, so that the next one asks again."""
+        key = next((f"failed/{key}" for failed, key in self._failures if failed is error), None)
+        if key and self._unwritten.pop(key, None) is None and self._store:
+            await self._store.write(Delete(self._partition, f"journal/{key}"))
+
+    async def keep(self, key: str, answered: Answered, ids: dict[int, str], within: str = "") -> Entry:
+        """The answer is the run's when this returns; or the one that another attempt has kept meanwhile is."""
+        if self._store is None:
+            return Entry(answered, ids)
+        response = _RESPONSE.dump_python(answered.response, mode="json", exclude_unset=True, warnings=False)
+        body: dict[str, Any] = {"response": response, "incomplete": answered.incomplete, "ids": ids}
+        if not self._by_call_ids:
+            body["within"] = within
+        kept = await self._write(key, body)
+        self.asked.discard(key)
+        return Entry(answered, ids) if kept is body else _entry(kept)
+
+    def give_out(self, key: str, output: list[Any]) -> None:
+        """Note what the SDK goes on with of an answer: its calls are known by their places in it."""
+        self._given_out.append((output, key))
+        if not self._by_call_ids:
+            for number, item in enumerate(output):
+                if is_call(item.type):
+                    self._calls[item.call_id] = f"{key}/{number}"
+
+    def call(self, agent: str, call_id: str) -> str:
+        """Return what a call of a tool is known by, in every attempt at the run. Nothing else is known by that."""
+        place = self._calls.get(call_id)
+        if place is None:
+            return f"{agent}/{call_id}/1"
+        self._begun.add(place.rpartition("/")[0])
+        return f"{agent}/{place if self._store is None else _digest(place)[:32]}"
+
+    def not_replayed(self) -> list[ModelResponse]:
+        """Return, once, the answers of earlier attempts that this one had no use for: tools had asked for them, that
+        had finished and were not called again.
+        """
+        left = [key for key in self._kept if key.startswith("model/") and key not in self._replayed]
+        self._replayed.update(left)
+        return [_entry(self._kept[key]).answered.response for key in left]
+
+    async def forget(self, output: list[Any] | None) -> bool:
+        """Delete an answer that the SDK can make nothing of, so that the next attempt asks again.
+
+        output: what the SDK was given of it. Returns False where calls of it have begun: those must not be made anew.
+        """
+        key = next((key for given, key in self._given_out if given is output), None)
+        if key is None or key in self._begun:
+            return False
+        if self._store:
+            await self._store.write(Delete(self._partition, f"journal/{key}"))
+        return True
+
+    def tool(self, call: str) -> tuple[bool, Any]:
+        """(whether this call has finished before, what it returned)."""
+        body = self._kept.get(f"tool/{call}")
+        self.hits += body is not None
+        return body is not None, body and restored(body)
+
+    async def keep_tool(self, call: str, output: Any) -> Any:
+        """A tool has finished; returns its output, or the one that another attempt has kept meanwhile."""
+        if self._store is None:
+            return output
+        body = journaled(output)
+        kept = await self._write(f"tool/{call}", body)
+        return output if kept is body else restored(kept)
+
+    async def allow_call(self, call: str, most: float) -> bool:
+        """Return whether a call of a tool is among the first `most` of the run, which is decided once for all attempts.
+
+        Calls that run at the same time come in another order in each attempt.
+        """
+        if math.isinf(most) or call in self._allowed:
+            return True
+        if (decided := self._kept.get(f"allowed/{call}")) is None:
+            allowed = len(self._allowed) < most
+            if allowed:
+                self._allowed.add(call)
+            decided = await self._write(f"allowed/{call}", {"allowed": allowed})
+        return bool(decided["allowed"])
+
+    async def _write(self, key: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Returns what is kept then: an answer that is there is never written over."""
+        try:
+            if self._store is None:
+                return body
+            for failed, record in [*self._unwritten.items()]:
+                await self._settle(self._store, failed, record)
+                self._unwritten.pop(failed, None)
+            return await self._settle(self._store, key, body)
+        except StoreUnavailable as error:
+            raise Unwritten from error
+
+    async def _settle(self, store: Store, key: str, body: dict[str, Any]) -> dict[str, Any]:
+        put = Put(self._partition, f"journal/{key}", body, expiry(), expected=ABSENT)
+        while True:
+            try:
+                await store.write(put)
+            except Conflict:  # an attempt that has lost its lease, and does not know yet, or ours that has
+                if there := await store.get(put.partition, put.sort):
+                    return dict(there.body)
+                continue
+            return body
+
+
+def _was_allowed(key: str, body: dict[str, Any]) -> bool:
+    """Earlier versions of this service kept no decision: what has finished was allowed."""
+    return key.startswith("tool/") or (key.startswith("allowed/") and bool(body["allowed"]))
+
+
+def _entry(body: dict[str, Any]) -> Entry:
+    ids = {int(number): item_id for number, item_id in body["ids"].items()}
+    cut = body.get("complete") is False  # as earlier versions wrote it
+    incomplete: Reason | None = "max_output_tokens" if cut else body.get("incomplete")
+    return Entry(Answered(_response(body["response"]), incomplete), ids)
+
+
+def _response(body: dict[str, Any]) -> ModelResponse:
+    """Read an answer as `openai` does: what a careless server leaves out was no hindrance when it was made."""
+    try:
+        return _RESPONSE.validate_python(body)
+    except ValidationError:
+        lenient = Response.construct(output=body["output"])
+        return replace(_RESPONSE.validate_python({**body, "output": []}), output=lenient.output)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,118 @@
+"""Work on runs: one attempt at a time, on what the queue says and on what it did not say.
+
+`serve` is the worker of `make run`, beside the server; `receive` what the Lambda `agency_lambda.worker` does with an event.
+"""
+
+import asyncio
+import json
+import logging
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from agency_lambda import telemetry
+from agency_lambda.errors import GivenUp, ServiceError
+from agency_lambda.runs.leases import Leases
+
+if TYPE_CHECKING:
+    from agency_lambda.queue.local import LocalQueue
+    from agency_lambda.runs import Runs
+
+logger = logging.getLogger(__name__)
+_SWEEP = 1.0  # seconds between looks for runs that nobody works on
+_AT_ONCE = 8  # runs in one process
+
+
+async def work(runs: "Runs", run_id: str) -> None:
+    """One attempt at a run, if it needs one. How it ends is in the store.
+
+    Raises:
+        GivenUp: also when it is asked again, so that its message ends among the dead letters.
+    """
+    run = await runs.resume(run_id)
+    if run is None:
+        lease = await Leases(runs.store).find(run_id)
+        if lease and lease.dead:
+            raise GivenUp("The run was given up before.")
+        return
+    try:
+        await runs.execute(run)
+    except GivenUp:
+        raise
+    except ServiceError:
+        return
+    finally:
+        telemetry.report_run(run.facts)
+
+
+async def sweep(runs: "Runs") -> int:
+    """Send for every run that nobody works on; returns how many."""
+    leases = Leases(runs.store)
+    overdue = [lease for lease in await leases.all() if lease.overdue]
+    if expired := sum(bool(lease.holder) for lease in overdue):  # the others only wait
+        telemetry.report_sweep(expired)
+    sent = [lease for lease in overdue if await leases.sent_for(lease)]
+    for lease in sent:
+        await runs.queue.send(lease.id)
+    return len(sent)
+
+
+async def serve(runs: "Runs", queue: "LocalQueue") -> None:
+    """Work on what the queue says, and on what it did not say, until cancelled."""
+    working: dict[str, asyncio.Task[None]] = {}
+    sweeper = asyncio.create_task(_sweep(runs))
+    places = asyncio.Semaphore(_AT_ONCE)
+    try:
+        while True:
+            run_id = await queue.receive()
+            if run_id not in working:
+                await places.acquire()
+                working[run_id] = task = asyncio.create_task(_attempt(runs, run_id))
+                task.add_done_callback(partial(_free, working, places, run_id))
+    finally:
+        sweeper.cancel()
+        for task in working.values():
+            task.cancel()
+        await asyncio.gather(sweeper, *working.values(), return_exceptions=True)
+
+
+def _free(working: dict[str, Any], places: asyncio.Semaphore, run_id: str, task: asyncio.Task[None]) -> None:
+    del working[run_id]
+    places.release()
+
+
+async def _sweep(runs: "Runs") -> None:
+    while True:
+        try:
+            await sweep(runs)
+        except ServiceError:
+            logger.exception("the store could not be swept")
+        await asyncio.sleep(_SWEEP)
+
+
+async def _attempt(runs: "Runs", run_id: str) -> None:
+    try:
+        await work(runs, run_id)
+    except Exception:
+        logger.exception("run %s: an attempt failed", run_id)
+
+
+async def receive(runs: "Runs", event: dict[str, Any]) -> dict[str, Any]:
+    """A batch of SQS messages, or a schedule's event: returns the messages that failed, for SQS to send again."""
+    if "Records" not in event:
+        return {"swept": await sweep(runs)}
+    records = event["Records"]
+    ended = await asyncio.gather(*(_message(runs, record) for record in records), return_exceptions=True)
+    failed = [record["messageId"] for record, end in zip(records, ended, strict=True) if isinstance(end, BaseException)]
+    return {"batchItemFailures": [{"itemIdentifier": message} for message in failed]}
+
+
+async def _message(runs: "Runs", record: dict[str, Any]) -> None:
+    try:
+        run_id = json.loads(record["body"])["run"]
+        if not isinstance(run_id, str):
+            raise TypeError(f"the run is {run_id!r}, and no text")
+        await work(runs, run_id)
+    except Exception:
+        logger.exception("message %s: an attempt failed", record["messageId"])
+        await runs.queue.again(record["receiptHandle"])
+        raise

@@ -1,0 +1,136 @@
+"""Every setting of the service: typed, read once, frozen. What is wrong refuses to start, by name."""
+
+import math
+import os
+from functools import cache
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from agency_lambda import validators
+from agency_lambda.framework import credentials
+
+_SECRETS = ("openai_api_key", "api_keys")
+_ISSUER = ("jwt_issuer", "jwt_audience")
+
+
+class ConfigurationError(RuntimeError):
+    """The service cannot start as it is configured; the message names the variable and what to write."""
+
+
+def _on_lambda() -> bool:
+    """Where strangers may call; `sam local` sets the same variables on a laptop, and one more."""
+    return "AWS_LAMBDA_FUNCTION_NAME" in os.environ and os.environ.get("AWS_SAM_LOCAL") != "true"
+
+
+def _writable(name: str) -> str:
+    """Only /tmp is writable on Lambda; on a laptop the data stays with the checkout."""
+    folder = "/tmp" if "AWS_LAMBDA_FUNCTION_NAME" in os.environ else ".data"
+    return f"sqlite:///{folder}/{name}"
+
+
+class _Environment(EnvSettingsSource):
+    """The environment, without the credentials that the service has put there for the agencies' code."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        value, key, is_complex = super().get_field_value(field, field_name)
+        return None if credentials.is_put(field_name.upper(), value) else value, key, is_complex
+
+
+class Settings(BaseSettings):
+    """The environment variables of the service (README lists them); an empty one counts as not set."""
+
+    model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True, extra="ignore")
+
+    event_loop: Literal["patch", "strict"] = "patch"
+    defer_imports: Literal["0", "1"] = "1"  # read by handler/__init__.py, before there are settings
+    openai_api_key: SecretStr | None = None
+    openai_api_key_secret: str | None = None
+    openai_base_url: Annotated[str, AfterValidator(validators.http_url)] | None = None
+    model: str | None = None
+    model_api: Literal["responses", "chat"] = "responses"
+    model_first_byte_seconds: float = Field(default=120.0, gt=0)
+    store: Annotated[str, AfterValidator(validators.store_url)] = Field(default_factory=lambda: _writable("agency.db"))
+    queue: Annotated[str, AfterValidator(validators.queue_url)] = "local"
+    api_keys: Annotated[tuple[tuple[str, bytes], ...], NoDecode, BeforeValidator(validators.api_keys)] = Field(
+        default=(), repr=False
+    )
+    api_keys_secret: str | None = None
+    auth: Literal["keys", "iam", "jwt", "none"] = Field(
+        default_factory=lambda known: (
+            "keys" if _on_lambda() or known["api_keys"] or known["api_keys_secret"] else "none"
+        )
+    )
+    jwt_issuer: Annotated[str, AfterValidator(validators.private_url)] | None = None
+    jwt_audience: str | None = None
+    cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(validators.origins)] = ()
+    answer_seconds: float = Field(default=math.inf, gt=0)
+    max_model_calls: int = Field(default=50, ge=1)
+    max_output_tokens: int = Field(default=100_000, ge=16)  # 16 is the least that OpenAI takes
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read arguments and the environment, and neither files nor secrets' folders."""
+        return init_settings, _Environment(settings_cls)
+
+    @model_validator(mode="after")
+    def _callers_are_known(self) -> Self:
+        """Whether there are any keys is for who asks for them: the worker has no callers."""
+        if self.auth == "none" and _on_lambda():
+            raise ValueError("AUTH=none would let everybody call: on Lambda write AUTH=keys and set API_KEYS")
+        if self.auth == "iam" and not _on_lambda():
+            raise ValueError("AUTH=iam needs API Gateway, which verifies who calls: outside of Lambda nobody does")
+        for name in _ISSUER:
+            if (self.auth == "jwt") != (getattr(self, name) is not None):
+                raise ValueError(f"{name.upper()} is needed with AUTH=jwt, and means nothing without it")
+        return self
+
+    @model_validator(mode="after")
+    def _secrets_are_named_once(self) -> Self:
+        for name in _SECRETS:
+            if getattr(self, name) and getattr(self, f"{name}_secret"):
+                raise ValueError(f"{name.upper()} and {name.upper()}_SECRET are both set: which one counts? Set one.")
+        return self
+
+    @model_validator(mode="after")
+    def _model_is_whole(self) -> Self:
+        if self.openai_base_url and not (self.openai_api_key or self.openai_api_key_secret):
+            raise ValueError(
+                "OPENAI_BASE_URL is set but OPENAI_API_KEY is not: set both (any text will do for a server "
+                "that asks for no key), or neither for the offline model"
+            )
+        return self
+
+
+@cache
+def get_settings() -> Settings:
+    """Read the environment once.
+
+    Raises:
+        ConfigurationError: names every variable that is wrong and why.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        told = [e for e in error.errors() if e["type"] != "default_factory_not_called"]  # only follows from another
+        raise ConfigurationError("; ".join(_sentence(e["loc"], e["msg"]) for e in told)) from None
+
+
+def _sentence(location: tuple[int | str, ...], message: str) -> str:
+    name = "".join(str(part).upper() for part in location[:1])
+    return f"{name} {message.removeprefix('Value error, ')}".strip()

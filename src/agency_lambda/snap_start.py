@@ -1,0 +1,134 @@
+"""SnapStart: what is prepared once, before the snapshot, and what each environment that is restored from it renews.
+
+A snapshot is taken when a version is published, and holds the whole process. So everything that a request needs is
+imported and has run once by then, and nothing in it is secret, connected or random.
+"""
+
+import asyncio
+import gc
+import importlib
+import logging
+import os
+import random
+import sys
+import tempfile
+from typing import TYPE_CHECKING
+
+from agency_lambda import environment
+from agency_lambda.catalogue import manifest
+from agency_lambda.settings import get_settings
+from lambda_loop import EnvironmentLoop
+
+if TYPE_CHECKING:
+    from agency_swarm import Agency
+
+    from agency_lambda.runs import Runs
+
+logger = logging.getLogger(__name__)
+_SECONDS = 10.0  # for a rehearsal
+
+
+def register(loop: EnvironmentLoop) -> None:
+    """Prepare and renew at Lambda's word where it takes snapshots; prepare now where nobody waits for the start.
+
+    An entry calls this when it has imported what it needs.
+    """
+    gc.freeze()  # what is there now stays: no collection has to look at it, and no clone has to copy it
+    gc.enable()
+    kind = os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE")
+    if kind == "provisioned-concurrency":
+        prepare(loop)
+    if kind != "snap-start":
+        return
+    from snapshot_restore_py import register_after_restore, register_before_snapshot
+
+    register_before_snapshot(prepare, loop)
+    register_after_restore(renew, loop)
+
+
+def prepare(loop: EnvironmentLoop) -> None:
+    """Import what a run needs, and run every agency once through the offline model.
+
+    What cannot be imported raises: then the version is not published, and the one before it goes on answering.
+    """
+    loop.run(_rehearse())
+    gc.collect()
+    gc.freeze()
+
+
+def renew(loop: EnvironmentLoop) -> None:
+    """What must not be shared by clones: connections, credentials, secrets, and what only seems random."""
+    loop.run(environment.close())
+    if "agency_lambda.secrets" in sys.modules:
+        from agency_lambda import secrets
+
+        secrets.forget()
+    random.seed()
+    tempfile._name_sequence = None  # type: ignore[attr-defined]  # it has a generator of its own
+
+
+async def _rehearse() -> None:
+    from openai import AsyncOpenAI
+
+    from agency_lambda import catalogue
+    from agency_lambda.runs import Runs
+
+    async with AsyncOpenAI(api_key="none") as client:
+        _ = client.responses, client.chat.completions  # imported when they are first asked for
+
+    settings = get_settings().model_copy(update={"openai_api_key": None, "openai_api_key_secret": None})
+    runs = Runs(settings, secrets={})
+    try:
+        for name in catalogue.factories().keys() - manifest.not_configured().keys():
+            try:
+                name, create_agency = catalogue.find(name)
+                agency = catalogue.build(create_agency)
+                _import_litellm([catalogue.entry(name).model, settings.model, *_models_of(agency)])
+                if _is_harmless(agency):
+                    await _run_once(runs, name)
+            except Exception:  # of every request too, which says more about it
+                logger.exception("agency %s could not be rehearsed before the snapshot", name)
+    finally:
+        await runs.aclose()
+    environment.runs()
+
+
+def _models_of(agency: "Agency") -> list[object]:
+    return [agent.model for agent in agency.agents.values()]
+
+
+def _import_litellm(models: list[object]) -> None:
+    """Import what asks other vendors, where it will be: there is no key yet, so the rehearsal asks nobody."""
+    if any(str(model).startswith("litellm/") for model in models):
+        importlib.import_module("agents.extensions.models.litellm_model")
+
+
+async def _run_once(runs: "Runs", name: str) -> None:
+    from agency_lambda.protocol.request import CreateResponse
+    from agency_lambda.runs.attempt import Run
+
+    request = CreateResponse(model=name, input="Are you there?", store=False, stream=True, tool_choice="none")
+    run = await runs.begin(request, "snapshot")
+    assert isinstance(run, Run)  # nothing of it is stored, so nothing can be there already
+    events = run.follow(runs.execute(run))
+    try:
+        async with asyncio.timeout(_SECONDS):
+            async for _ in events:
+                pass
+    finally:
+        await run.leave()  # or it would go on in every clone
+
+
+def _is_harmless(agency: "Agency") -> bool:
+    """Whether a run without tools is ours alone: no code of the user's in it, and nobody that it reaches."""
+    from agents import Model
+
+    manager = agency.thread_manager
+    if manager._load_threads_callback or manager._save_threads_callback:
+        return False
+    return not any(
+        isinstance(each.model, Model)
+        or callable(each.instructions)
+        or any((each.mcp_servers, each.hooks, each.input_guardrails, each.output_guardrails))
+        for each in agency.agents.values()
+    )

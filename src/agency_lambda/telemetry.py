@@ -1,0 +1,96 @@
+"""The ledger of an invocation as one log line, which is its CloudWatch metrics too (embedded metric format)."""
+
+import json
+import logging
+import os
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.metrics.provider.cloudwatch_emf.cloudwatch import AmazonCloudWatchEMFProvider
+
+from lambda_loop import Ledger
+
+NAMESPACE = "AgencyLambda"
+#: what is known of a run -> the metric
+_COUNTS = {
+    "model_calls": "ModelCalls",
+    "model_failures": "ModelFailures",
+    "input_tokens": "InputTokens",
+    "output_tokens": "OutputTokens",
+    "total_tokens": "TotalTokens",
+    "tool_calls": "ToolCalls",
+    "attempts": "Attempts",
+    "journal_hits": "JournalHits",
+    "handovers": "Handovers",
+    "lease_steals": "LeaseSteals",
+    "not_configured": "AgenciesNotConfigured",
+}
+_TIMES = {"run_duration_ms": "RunDuration", "queue_age_ms": "QueueAge"}
+# At INFO, which Lambda's JSON log format asks for, its log repeats what the agents say to each other.
+logging.getLogger("agency_swarm").setLevel(logging.WARNING)
+
+
+def report(ledger: Ledger) -> None:
+    """Print the line. Shape: the ledger's fields, the metrics' values, and `_aws` that names them as metrics."""
+    print(json.dumps(line(ledger)), flush=True)
+
+
+def line(ledger: Ledger) -> dict[str, object]:
+    """What `report` prints."""
+    counts, milliseconds = _of_run(ledger.facts)
+    counts |= {
+        "NestedEntries": ledger.nested_entries,
+        "LoopConflicts": len(ledger.conflicts),
+        "Leftovers": len(ledger.leftovers),
+        "Zombies": len(ledger.zombies),
+        "DeadlinesExceeded": int(ledger.deadline_exceeded),
+        "ServerErrors": int(ledger.status >= 500),
+    }
+    milliseconds |= {"LongestStall": ledger.longest_stall_ms, "Duration": ledger.duration_ms}
+    return {**_known(ledger.as_dict()), **_metrics(counts, milliseconds)}
+
+
+def report_run(facts: dict[str, Any]) -> None:
+    """Print a run that no request waits for as a line of its own, of the same shape."""
+    print(json.dumps({**_known(facts), **_metrics(*_of_run(facts))}), flush=True)
+
+
+def report_sweep(expired: int) -> None:
+    """Print how many attempts a sweep has found that died without a word."""
+    print(json.dumps(_metrics({"ExpiredLeases": expired})), flush=True)
+
+
+def report_not_configured(lacking: Mapping[str, list[str]]) -> None:
+    """Print which agencies lack which environment variables, if any does, when an environment starts."""
+    if lacking:
+        print(json.dumps({"not_configured": lacking, **_metrics({"AgenciesNotConfigured": len(lacking)})}), flush=True)
+
+
+def _known(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields that say something: a null is nothing that a log can be searched for."""
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _of_run(facts: Mapping[str, Any]) -> tuple[dict[str, float], dict[str, float]]:
+    """Counts and milliseconds."""
+    known = _known(facts)
+    return (
+        {metric: known[name] for name, metric in _COUNTS.items() if name in known},
+        {metric: known[name] for name, metric in _TIMES.items() if name in known},
+    )
+
+
+def _metrics(counts: Mapping[str, float], milliseconds: Mapping[str, float] | None = None) -> dict[str, Any]:
+    """Their values, and `_aws`. Without `add_metric`, which takes more time than all the rest of the line."""
+    units = ((MetricUnit.Count, counts), (MetricUnit.Milliseconds, milliseconds or {}))
+    given = {name: {"Unit": unit.value, "Value": [value]} for unit, values in units for name, value in values.items()}
+    # Their dimension `service` keeps two deployments in one account apart; the variable is Powertools' own.
+    service = os.environ.get("POWERTOOLS_SERVICE_NAME") or "agency"
+    return dict(_provider(service).serialize_metric_set(metrics=given))
+
+
+@cache
+def _provider(service: str) -> AmazonCloudWatchEMFProvider:
+    return AmazonCloudWatchEMFProvider(namespace=NAMESPACE, service=service)

@@ -1,0 +1,135 @@
+"""The Lambda bundle, built without Docker: the requirements for its platform, `handler/`, and what is IN `src/` and `agents/`.
+
+The folder `agents/` itself must not be in it: there, `agents` is the import name of the Agents SDK.
+`src/agency_lambda_cdk/bundle/left_out.py` says what goes. The same input gives the same bytes, in the folder and in the zip.
+"""
+
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
+
+from agency_lambda_cdk.bundle import agencies, bytecode, imports, left_out, sources
+from agency_lambda_cdk.bundle.sources import ROOT, BundleError
+
+__all__ = ["ROOT", "Architecture", "BundleError", "build", "make", "parts", "zipped"]
+
+Architecture = Literal["arm64", "x86_64"]
+
+LIMIT = 262_144_000  # bytes: what Lambda unzips at most
+_PLATFORMS = {"arm64": "aarch64-manylinux_2_28", "x86_64": "x86_64-manylinux_2_28"}
+_PYTHON = (3, 13)
+
+
+def build(architecture: Architecture) -> Path:
+    """The folder `build/bundle-ARCHITECTURE` and beside it the zip: made, or found there unchanged.
+
+    Raises:
+        BundleError: the architecture or the Python is wrong, uv failed, code in agents/ cannot run there, or it is
+            too large.
+    """
+    if architecture not in _PLATFORMS:
+        raise BundleError(f"architecture {architecture!r} is unknown: write arm64 or x86_64")
+    if sys.version_info[:2] != _PYTHON:
+        raise BundleError(f"the bytecode is for Python 3.13, and this is Python {sys.version.partition(' ')[0]}")
+    folder = ROOT / "build" / f"bundle-{architecture}"
+    folder.parent.mkdir(exist_ok=True)
+    with _alone(folder):
+        stamp, digest = beside(folder, ".digest"), sources.digest(architecture)
+        finished = stamp.exists() and folder.is_dir() and beside(folder, ".zip").exists()
+        if not finished or stamp.read_text() != digest:
+            stamp.unlink(missing_ok=True)  # and comes last: who is interrupted begins again
+            _replace(folder, architecture)
+            stamp.write_text(digest)
+    return folder
+
+
+def zipped(architecture: Architecture) -> Path:
+    """The zip of what `build` makes."""
+    return beside(build(architecture), ".zip")
+
+
+def make(folder: Path, architecture: Architecture) -> None:
+    """The folder, which must not be there, and beside it the zip."""
+    found = agencies.survey()
+    files = imports.reachable(found.files, found.roots)
+    code = "\n".join(file.read_text() for file in files)
+    _install(folder, architecture, code)
+    left_out.remove_files(folder, code)
+    sources.copy_into(folder)
+    (folder / agencies.MANIFEST).write_text(json.dumps(found.manifest, sort_keys=True))
+    ours = [*(path for folder in sources.OURS for path in (ROOT / folder).rglob("*.py")), *files]
+    imports.check(ours, found.roots, code, sources.names(folder) | sys.stdlib_module_names)
+    bytecode.write(folder)
+    size = sum(parts(folder).values())
+    if size > LIMIT:
+        raise BundleError(f"the bundle is {size:,} bytes, and Lambda takes {LIMIT:,}")
+    _zip(folder, beside(folder, ".zip"))
+
+
+def parts(folder: Path) -> Counter[str]:
+    """Bytes by name at the top of the bundle."""
+    sizes: Counter[str] = Counter()
+    for path in _files(folder):
+        sizes[path.relative_to(folder).parts[0]] += path.stat().st_size
+    return sizes
+
+
+def _replace(folder: Path, architecture: Architecture) -> None:
+    new = beside(folder, ".new")
+    shutil.rmtree(new, ignore_errors=True)
+    make(new, architecture)
+    shutil.rmtree(folder, ignore_errors=True)
+    new.rename(folder)
+    beside(new, ".zip").rename(beside(folder, ".zip"))
+
+
+def _install(folder: Path, architecture: Architecture, code: str) -> None:
+    lock, named = ((ROOT / name).read_text() for name in ("requirements.txt", "requirements.in"))
+    uv = shutil.which("uv") or str(Path(sys.executable).parent / "uv")
+    command = [uv, "pip", "install", "-q", "--no-deps", "--require-hashes", "-r", "-", "--link-mode", "copy"]
+    platform = ["--python-platform", _PLATFORMS[architecture], "--python-version", "3.13", "--only-binary", ":all:"]
+    done = subprocess.run(
+        [*command, *platform, "--target", str(folder)],
+        cwd=ROOT,
+        env={**os.environ, "UV_SYSTEM_CERTS": "1"},
+        input=left_out.requirements(lock, named, code),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise BundleError(f"uv could not install the requirements: {done.stderr.strip()}")
+
+
+def _zip(folder: Path, target: Path) -> None:
+    with ZipFile(target, "w") as archive:
+        for path in _files(folder):
+            entry = ZipInfo(str(path.relative_to(folder)))  # of 1980-01-01
+            entry.create_system = 3  # Unix: the permissions count
+            entry.external_attr = (0o100755 if path.suffix == ".sh" else 0o100644) << 16
+            archive.writestr(entry, path.read_bytes(), ZIP_DEFLATED, 9)
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def beside(folder: Path, suffix: str) -> Path:
+    return folder.with_name(folder.name + suffix)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One process at a time; the lock ends with the process, however that ends."""
+    with beside(folder, ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

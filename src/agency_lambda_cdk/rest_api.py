@@ -1,0 +1,122 @@
+"""The HTTPS address: one REST API, because only those stream."""
+
+import json
+from collections.abc import Mapping
+
+from aws_cdk import Acknowledgment, Duration, Validations
+from aws_cdk import aws_apigateway as gateway
+from aws_cdk import aws_certificatemanager as acm
+from constructs import Construct
+
+from agency_lambda_cdk.firewall import Firewall
+from agency_lambda_cdk.function import AgencyFunction, log_group
+from agency_lambda_cdk.gateway_errors import answer_errors
+from agency_lambda_cdk.validation import refuse_mixed
+from infra.environments import Environment
+
+_TLS = {"regional": "SecurityPolicy_TLS13_1_2_PFS_PQ_2025_09", "edge": "SecurityPolicy_TLS12_2018_EDGE"}
+_LOG_POLICY = "Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs"
+_LOGGED = {  # nothing that a caller writes freely: the gateway does not escape it
+    "request_id": "$context.requestId",  # on what the gateway answers itself
+    "function_request_id": "$context.integration.requestId",  # on what the function answers, and in its log
+    "time": "$context.requestTime",
+    "ip": "$context.identity.sourceIp",
+    "caller": "$context.identity.userArn",
+    "method": "$context.httpMethod",
+    "route": "$context.resourcePath",
+    "status": "$context.status",
+    "bytes": "$context.responseLength",
+    "latency_ms": "$context.responseLatency",
+    "function_ms": "$context.integrationLatency",
+    "error": "$context.error.responseType",
+    "waf": "$context.waf.status",
+}
+
+
+class RestApi(Construct):
+    """url: what clients take as the base. target: what a domain's name must point to.
+
+    Who may call is asked by the functions, or with auth=iam already here.
+    """
+
+    def __init__(self, scope: Construct, construct_id: str, *, environment: Environment) -> None:
+        super().__init__(scope, construct_id)
+        self._environment = environment
+        self.target: str | None = None
+        self._log = log_group(self, "AccessLog", environment=environment)
+        self.api = gateway.RestApi(
+            self,
+            "Api",
+            rest_api_name=environment.stack,
+            endpoint_types=[gateway.EndpointType[environment.endpoint.upper()]],
+            disable_execute_api_endpoint=bool(environment.domain_name),  # else there would be two addresses
+            deploy_options=self._stage(),
+            cloud_watch_role=True,  # without it in the account, no stage can have an access log
+        )
+        self.api.node.try_remove_child("Endpoint")  # an output of CDK's own, beside ours
+        self._require_tls_1_2()
+        answer_errors(self.api, environment)
+        self._acknowledge()
+        self.url = self._with_domain() if environment.domain_name else self.api.url.rstrip("/")
+        if environment.waf:
+            Firewall(self, "Firewall", environment=environment, stage=self.api.deployment_stage)
+
+    def add(
+        self, method: str, path: str, function: AgencyFunction, *, is_open: bool = False, streams: bool = False
+    ) -> None:
+        """Lead a route to the function's alias `live`. is_open: without a caller's identity even with auth=iam."""
+        refuse_mixed(f"{method} {path}", route_streams=streams, function_streams=function.streams)
+        iam = self._environment.auth == "iam" and not is_open
+        self.api.root.resource_for_path(path).add_method(
+            method,
+            self._integration(function, streams),
+            authorization_type=gateway.AuthorizationType.IAM if iam else gateway.AuthorizationType.NONE,
+        )
+
+    def _integration(self, function: AgencyFunction, streams: bool) -> gateway.LambdaIntegration:
+        mode = gateway.ResponseTransferMode.STREAM if streams else gateway.ResponseTransferMode.BUFFERED
+        seconds = self._environment.stream_seconds if streams else self._environment.answer_seconds
+        return gateway.LambdaIntegration(
+            function.live, response_transfer_mode=mode, timeout=Duration.seconds(seconds), allow_test_invoke=False
+        )
+
+    def _stage(self) -> gateway.StageOptions:
+        return gateway.StageOptions(
+            stage_name=self._environment.name,
+            throttling_rate_limit=self._environment.requests_per_second,
+            throttling_burst_limit=self._environment.burst,
+            access_log_destination=gateway.LogGroupLogDestination(self._log),
+            access_log_format=gateway.AccessLogFormat.custom(json.dumps(_LOGGED)),
+        )
+
+    def _require_tls_1_2(self) -> None:
+        """At the default address; CDK's own property is only there for domains."""
+        resource = self.api.node.default_child
+        assert isinstance(resource, gateway.CfnRestApi)
+        resource.security_policy = _TLS[self._environment.endpoint]
+        resource.endpoint_access_mode = "BASIC"
+
+    def _with_domain(self) -> str:
+        domain = self.api.add_domain_name(
+            "Domain",
+            domain_name=self._environment.domain_name,
+            certificate=acm.Certificate.from_certificate_arn(self, "Certificate", self._environment.certificate_arn),
+            endpoint_type=gateway.EndpointType[self._environment.endpoint.upper()],
+            security_policy=gateway.SecurityPolicy.TLS_1_2,
+        )
+        self.target = domain.domain_name_alias_domain_name
+        return f"https://{self._environment.domain_name}"
+
+    def _acknowledge(self) -> None:
+        for rule, reason in self._reasons().items():
+            Validations.of(self.api).acknowledge(Acknowledgment(id=f"AwsSolutions::AwsSolutions-{rule}", reason=reason))
+
+    def _reasons(self) -> Mapping[str, str]:
+        reasons = {
+            "APIG2": "the app checks what is sent, and answers in the words of the standard",
+            "APIG4": "the app asks every caller but of /health for a key or a token (auth=iam: the gateway does)",
+            "APIG6": "execution logs repeat headers, so keys; the access log and the function's log say what is needed",
+            "COG4": "callers are programs with keys; auth=jwt takes the tokens of any issuer, Cognito's too",
+            f"IAM4[{_LOG_POLICY}]": "AWS's own policy, for the gateway's own log role",
+        }
+        return reasons if self._environment.waf else {**reasons, "APIG3": "the setting waf: it costs when nobody calls"}

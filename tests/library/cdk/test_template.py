@@ -1,0 +1,517 @@
+"""What must not vanish from the templates, and what must never get into them."""
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from agency_lambda.runs.leases import Leases
+from tests.library.cdk.assembly import ROOT, Assembly, synth
+
+FUNCTIONS = ("ApiFunction", "StreamFunction", "WorkerFunction", "SweepFunction")
+STORE = ["dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query", "dynamodb:PutItem", "dynamodb:DeleteItem"]
+OPEN = {("GET", "/health"), ("HEAD", "/health")}
+
+
+@pytest.fixture(scope="module")
+def dev() -> Assembly:
+    return synth()
+
+
+@pytest.fixture(scope="module")
+def production() -> Assembly:
+    return synth(environment="production")
+
+
+def routes(assembly: Assembly) -> dict[tuple[str, str], dict[str, Any]]:
+    """(method, path) -> the method's properties."""
+    resources = assembly.of_type("AWS::ApiGateway::Resource")
+
+    def path(reference: dict[str, Any]) -> str:
+        if "Fn::GetAtt" in reference:
+            return ""
+        own = resources[reference["Ref"]]
+        return f"{path(own['ParentId'])}/{own['PathPart']}"
+
+    methods = assembly.of_type("AWS::ApiGateway::Method").values()
+    return {(each["HttpMethod"], path(each["ResourceId"]) or "/"): each for each in methods}
+
+
+def statements(assembly: Assembly, function: str) -> list[dict[str, Any]]:
+    """What its role may do."""
+    role = assembly.service[function]["Properties"]["Role"]["Fn::GetAtt"][0]
+    found = [
+        policy["PolicyDocument"]["Statement"]
+        for policy in assembly.of_type("AWS::IAM::Policy").values()
+        if {"Ref": role} in policy["Roles"]
+    ]
+    assert "ManagedPolicyArns" not in assembly.service[role]["Properties"]
+    assert "Policies" not in assembly.service[role]["Properties"]
+    return [statement for each in found for statement in each]
+
+
+def target(assembly: Assembly, arn: Any) -> str:
+    """The logical id of what an ARN in a policy means."""
+    if "Fn::GetAtt" in arn:
+        return str(arn["Fn::GetAtt"][0])
+    exported = json.loads((assembly.folder / f"agency-lambda-{assembly.name}-data.template.json").read_text())[
+        "Outputs"
+    ]
+    (found,) = [each for each in exported.values() if each["Export"]["Name"] == arn["Fn::ImportValue"]]
+    value = found["Value"]
+    return str(value.get("Ref") or value["Fn::GetAtt"][0])
+
+
+def permissions(assembly: Assembly, function: str) -> set[tuple[str, str]]:
+    """(action, logical id) of all that it may do."""
+    return {
+        (action, target(assembly, each["Resource"]))
+        for each in statements(assembly, function)
+        for action in ([each["Action"]] if isinstance(each["Action"], str) else each["Action"])
+    }
+
+
+# ------------------------------------------------------------------ data
+
+
+def test_the_table_is_paid_by_use_kept_encrypted_and_forgets_what_expired(dev: Assembly) -> None:
+    (table,) = dev.of_type("AWS::DynamoDB::Table").values()
+    assert table["BillingMode"] == "PAY_PER_REQUEST"
+    assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+    assert table["TimeToLiveSpecification"] == {"AttributeName": "expires", "Enabled": True}
+    assert table["SSESpecification"] == {"SSEEnabled": True}
+    assert table["KeySchema"] == [
+        {"AttributeName": "partition", "KeyType": "HASH"},
+        {"AttributeName": "sort", "KeyType": "RANGE"},
+    ]
+
+
+def test_in_production_nothing_that_is_stored_can_be_deleted_by_accident(production: Assembly) -> None:
+    (table,) = production.of_type("AWS::DynamoDB::Table").values()
+    assert table["DeletionProtectionEnabled"] is True
+    assert production.data
+    for resource in production.data.values():
+        assert (resource["DeletionPolicy"], resource["UpdateReplacePolicy"]) == ("Retain", "Retain")
+    manifest = json.loads((production.folder / "manifest.json").read_text())
+    assert manifest["artifacts"]["agency-lambda-production-data"]["properties"]["terminationProtection"] is True
+
+
+def test_elsewhere_everything_goes_with_its_stack(dev: Assembly) -> None:
+    (table,) = dev.of_type("AWS::DynamoDB::Table").values()
+    assert not table.get("DeletionProtectionEnabled")
+    kept = {name for name, each in {**dev.data, **dev.service}.items() if each.get("DeletionPolicy") == "Retain"}
+    assert {dev.service[name]["Type"] for name in kept} <= {"AWS::IAM::Role", "AWS::ApiGateway::Account"}
+
+
+def test_no_secret_has_a_value_in_the_template(dev: Assembly) -> None:
+    secrets = dev.of_type("AWS::SecretsManager::Secret").values()
+    assert len(secrets) == 2
+    for secret in secrets:
+        assert set(secret) <= {"Description", "Tags"}
+    assert "resolve:" not in dev.text()  # a dynamic reference would put it into a function's variables
+
+
+# ------------------------------------------------------------------ functions
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_is_what_the_tests_run_and_ends_its_log(dev: Assembly, name: str) -> None:
+    function = dev.service[name]["Properties"]
+    entry = {"ApiFunction": "api", "StreamFunction": "stream"}.get(name, "worker")
+    assert (function["Handler"], function["Runtime"]) == (f"handler.{entry}.handler", "python3.13")
+    assert function["Architectures"] == ["arm64"]
+    assert function["LoggingConfig"]["LogFormat"] == "JSON"
+    log = dev.service[function["LoggingConfig"]["LogGroup"]["Ref"]]["Properties"]
+    assert log["RetentionInDays"] == 30
+
+
+def test_every_log_ends(dev: Assembly) -> None:
+    logs = dev.of_type("AWS::Logs::LogGroup")
+    assert len(logs) == len(FUNCTIONS) + 1
+    assert all(each["RetentionInDays"] for each in logs.values())
+
+
+def test_all_functions_are_one_bundle(dev: Assembly) -> None:
+    keys = {json.dumps(dev.service[name]["Properties"]["Code"], sort_keys=True) for name in FUNCTIONS}
+    assert len(keys) == 1
+
+
+def test_who_is_waited_for_starts_from_a_snapshot(dev: Assembly) -> None:
+    for name in FUNCTIONS[:3]:
+        assert dev.service[name]["Properties"]["SnapStart"] == {"ApplyOn": "PublishedVersions"}
+    assert "SnapStart" not in dev.service["SweepFunction"]["Properties"]
+
+
+def test_everything_that_calls_a_function_calls_its_alias(dev: Assembly) -> None:
+    aliases = dev.of_type("AWS::Lambda::Alias")
+    assert {each["Name"] for each in aliases.values()} == {"live"}
+    assert {each["FunctionName"]["Ref"] for each in aliases.values()} == set(FUNCTIONS)
+    called = [
+        *(each["Integration"]["Uri"] for each in routes(dev).values()),
+        *(each["FunctionName"] for each in dev.of_type("AWS::Lambda::EventSourceMapping").values()),
+        *(each["FunctionName"] for each in dev.of_type("AWS::Lambda::Permission").values()),
+        *(rule["Targets"][0]["Arn"] for rule in dev.of_type("AWS::Events::Rule").values()),
+    ]
+    assert len(called) > len(FUNCTIONS)
+    for each in called:
+        assert any(f'"Ref": "{alias}"' in json.dumps(each) for alias in aliases), each
+        assert not any(f'"{name}"' in json.dumps(each) for name in FUNCTIONS)
+
+
+def test_what_streams_streams_on_both_sides_and_nothing_else_does(dev: Assembly) -> None:
+    streaming = {("POST", "/v1/responses"), ("GET", "/v1/responses/{id}")}
+    for route, each in routes(dev).items():
+        integration = each["Integration"]
+        streams = integration.get("ResponseTransferMode") == "STREAM"
+        assert streams == (route in streaming) == ("response-streaming-invocations" in json.dumps(integration["Uri"]))
+        assert streams == ("StreamFunction" in json.dumps(integration["Uri"]))
+        assert integration["TimeoutInMillis"] == (900_000 if streams else 29_000)
+
+
+def test_on_an_emulator_and_where_it_is_not_wanted_nothing_streams() -> None:
+    for assembly in (synth(streaming=False), synth(AWS_ENDPOINT_URL="http://localhost:4566")):
+        assert not [each for each in routes(assembly).values() if "streaming" in json.dumps(each["Integration"])]
+        function = assembly.service["StreamFunction"]["Properties"]
+        assert "AWS_LAMBDA_EXEC_WRAPPER" not in function["Environment"]["Variables"]
+        assert function["Timeout"] == 29
+
+
+def test_the_functions_end_when_the_gateway_does(dev: Assembly) -> None:
+    assert dev.service["ApiFunction"]["Properties"]["Timeout"] == 29
+    assert dev.service["StreamFunction"]["Properties"]["Timeout"] == 900
+
+
+def test_the_streaming_function_starts_our_runtime_client_and_is_never_silent_for_long(dev: Assembly) -> None:
+    variables = dev.service["StreamFunction"]["Properties"]["Environment"]["Variables"]
+    wrapper = variables["AWS_LAMBDA_EXEC_WRAPPER"].removeprefix("/var/task/")
+    assert (ROOT / wrapper).stat().st_mode & 0o111
+    assert float(variables["ANSWER_SECONDS"]) < 300  # of silence, after which the gateway cuts
+    for name in set(FUNCTIONS) - {"StreamFunction"}:
+        assert "AWS_LAMBDA_EXEC_WRAPPER" not in dev.service[name]["Properties"]["Environment"]["Variables"]
+    edge = synth(endpoint="edge", stream_seconds=30).service["StreamFunction"]["Properties"]["Environment"]["Variables"]
+    assert float(edge["ANSWER_SECONDS"]) < 30
+
+
+# ------------------------------------------------------------------ roles
+
+
+def test_each_function_has_a_role_of_its_own(dev: Assembly) -> None:
+    roles = {json.dumps(dev.service[name]["Properties"]["Role"]) for name in FUNCTIONS}
+    assert len(roles) == len(FUNCTIONS)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_no_role_may_do_anything_to_everything(dev: Assembly, name: str) -> None:
+    for each in statements(dev, name):
+        assert each["Effect"] == "Allow"
+        assert "*" not in json.dumps([each["Action"], each["Resource"]])
+
+
+def test_what_each_role_may_do(dev: Assembly) -> None:
+    (table,) = dev.of_type("AWS::DynamoDB::Table")
+    queue = next(name for name, each in dev.of_type("AWS::SQS::Queue").items() if "RedrivePolicy" in each)
+    running = {(action, table) for action in STORE} | {("sqs:SendMessage", queue)}
+    model = ("secretsmanager:GetSecretValue", "OpenAiKey")
+    for name in ("ApiFunction", "StreamFunction"):
+        assert without_log(dev, name) == running | {model, ("secretsmanager:GetSecretValue", "ApiKeys")}
+    received = ("ReceiveMessage", "ChangeMessageVisibility", "GetQueueUrl", "DeleteMessage", "GetQueueAttributes")
+    assert without_log(dev, "WorkerFunction") == running | {model} | {(f"sqs:{each}", queue) for each in received}
+    assert without_log(dev, "SweepFunction") == running - {("dynamodb:DeleteItem", table)}
+
+
+def without_log(assembly: Assembly, function: str) -> set[tuple[str, str]]:
+    """What it may do besides writing its own log."""
+    log = assembly.service[function]["Properties"]["LoggingConfig"]["LogGroup"]["Ref"]
+    own = {("logs:CreateLogStream", log), ("logs:PutLogEvents", log)}
+    found = permissions(assembly, function)
+    assert own <= found
+    return found - own
+
+
+def test_the_sweep_sees_only_the_partitions_of_the_leases(dev: Assembly) -> None:
+    (about,) = [each for each in statements(dev, "SweepFunction") if "dynamodb:Query" in each["Action"]]
+    (condition,) = about["Condition"].values()
+    assert list(about["Condition"]) == ["ForAllValues:StringEquals"]
+    partitions = condition["dynamodb:LeadingKeys"]
+    assert sorted(partitions) == sorted(_swept())
+    assert len(partitions) == 17
+
+
+def _swept() -> list[str]:
+    """What a sweep asks the store for."""
+    asked: list[str] = []
+
+    class Store:
+        async def query(self, partition: str) -> list[Any]:
+            asked.append(partition)
+            return []
+
+    asyncio.run(Leases(Store()).all())  # type: ignore[arg-type]
+    return asked
+
+
+def test_only_who_answers_requests_knows_the_keys(dev: Assembly) -> None:
+    knows = {
+        name for name in FUNCTIONS if "API_KEYS_SECRET" in dev.service[name]["Properties"]["Environment"]["Variables"]
+    }
+    assert knows == {"ApiFunction", "StreamFunction"}
+
+
+# ------------------------------------------------------------------ queue
+
+
+def test_what_nobody_can_work_on_ends_among_the_dead_letters(dev: Assembly) -> None:
+    queues = dev.of_type("AWS::SQS::Queue")
+    (queue,) = [each for each in queues.values() if "RedrivePolicy" in each]
+    dead = queue["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"][0]
+    assert queues[dead]["MessageRetentionPeriod"] == 14 * 24 * 3600
+    assert queue["VisibilityTimeout"] > dev.service["WorkerFunction"]["Properties"]["Timeout"]
+    (mapping,) = dev.of_type("AWS::Lambda::EventSourceMapping").values()
+    assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert mapping["ScalingConfig"]["MaximumConcurrency"] == 5
+    # Reserved concurrency is an option: of a new account's 10 in all, 10 must stay unreserved.
+    assert "ReservedConcurrentExecutions" not in dev.text()
+    assert queue["RedrivePolicy"]["maxReceiveCount"] >= 5  # what is throttled counts too
+    assert all(each["SqsManagedSseEnabled"] for each in queues.values())
+
+
+def test_a_run_may_be_handed_over_as_often_as_it_needs(dev: Assembly) -> None:
+    """Lambda stops what sends to its own queue 16 times, if it is not told that this is meant."""
+    assert dev.service["WorkerFunction"]["Properties"]["RecursiveLoop"] == "Allow"
+
+
+def test_somebody_looks_every_minute_for_runs_that_nobody_works_on(dev: Assembly) -> None:
+    (rule,) = dev.of_type("AWS::Events::Rule").values()
+    assert (rule["ScheduleExpression"], rule["State"]) == ("rate(1 minute)", "ENABLED")
+
+
+# ------------------------------------------------------------------ the address
+
+
+def test_the_routes_and_who_answers_them(dev: Assembly) -> None:
+    answers = {
+        route: "Stream" if "StreamFunction" in json.dumps(each) else "Api" for route, each in routes(dev).items()
+    }
+    assert answers == {
+        ("GET", "/health"): "Api",
+        ("HEAD", "/health"): "Api",
+        ("ANY", "/health"): "Api",
+        ("ANY", "/"): "Api",
+        ("POST", "/v1/responses"): "Stream",
+        ("GET", "/v1/responses/{id}"): "Stream",
+        ("ANY", "/v1/responses/{id}"): "Api",
+        ("ANY", "/v1/responses/{id}/{proxy+}"): "Api",
+        ("ANY", "/v1/responses"): "Api",
+        ("ANY", "/{proxy+}"): "Api",
+    }
+
+
+def test_the_gateway_answers_nothing_by_itself(dev: Assembly) -> None:
+    for each in routes(dev).values():
+        assert each["Integration"]["Type"] == "AWS_PROXY"
+
+
+def test_with_iam_only_health_is_open() -> None:
+    assembly = synth(auth="iam")
+    kinds = {route: each["AuthorizationType"] for route, each in routes(assembly).items()}
+    assert {route for route, kind in kinds.items() if kind == "NONE"} == OPEN
+    assert set(kinds.values()) == {"NONE", "AWS_IAM"}
+    for name in ("ApiFunction", "StreamFunction"):
+        variables = assembly.service[name]["Properties"]["Environment"]["Variables"]
+        assert variables["AUTH"] == "iam"
+        assert "API_KEYS_SECRET" not in variables
+        assert ("secretsmanager:GetSecretValue", "ApiKeys") not in permissions(assembly, name)
+
+
+def test_with_an_issuer_the_functions_know_it() -> None:
+    assembly = synth(auth="jwt", jwt_issuer="https://issuer.example.com", jwt_audience="agencies")
+    for name in ("ApiFunction", "StreamFunction"):
+        variables = assembly.service[name]["Properties"]["Environment"]["Variables"]
+        assert {each: variables[each] for each in ("AUTH", "JWT_ISSUER", "JWT_AUDIENCE")} == {
+            "AUTH": "jwt",
+            "JWT_ISSUER": "https://issuer.example.com",
+            "JWT_AUDIENCE": "agencies",
+        }
+
+
+def test_no_function_is_told_that_nobody_needs_a_key(dev: Assembly) -> None:
+    """Without AUTH it is `keys` on Lambda, and `none` is refused there (tests of the settings)."""
+    for name in FUNCTIONS:
+        assert "AUTH" not in dev.service[name]["Properties"]["Environment"]["Variables"]
+
+
+def test_the_address_is_regional_throttled_logged_and_asks_for_tls_1_2(dev: Assembly) -> None:
+    (api,) = dev.of_type("AWS::ApiGateway::RestApi").values()
+    assert api["EndpointConfiguration"]["Types"] == ["REGIONAL"]
+    assert api["SecurityPolicy"].startswith("SecurityPolicy_TLS13_1_2")
+    (edge,) = synth(endpoint="edge", stream_seconds=30).of_type("AWS::ApiGateway::RestApi").values()
+    assert edge["SecurityPolicy"].startswith("SecurityPolicy_TLS12")
+    (stage,) = dev.of_type("AWS::ApiGateway::Stage").values()
+    (settings,) = stage["MethodSettings"]
+    assert (settings["ThrottlingRateLimit"], settings["ThrottlingBurstLimit"]) == (50, 100)
+    assert settings["DataTraceEnabled"] is False
+    assert "LoggingLevel" not in settings  # execution logs repeat the headers, so the keys
+    logged = json.loads(stage["AccessLogSetting"]["Format"])
+    assert {"request_id", "function_request_id", "status", "ip"} <= logged.keys()
+    assert not {"authorization", "header"} & set(json.dumps(logged).lower().split("."))
+
+
+NAMED = {
+    *("ACCESS_DENIED", "EXPIRED_TOKEN", "INVALID_API_KEY", "INVALID_SIGNATURE", "MISSING_AUTHENTICATION_TOKEN"),
+    *("UNAUTHORIZED", "THROTTLED", "QUOTA_EXCEEDED", "REQUEST_TOO_LARGE", "RESOURCE_NOT_FOUND"),
+    *("UNSUPPORTED_MEDIA_TYPE", "WAF_FILTERED", "INTEGRATION_TIMEOUT", "DEFAULT_4XX", "DEFAULT_5XX"),
+}
+
+
+def gateway_errors(assembly: Assembly) -> dict[str, dict[str, Any]]:
+    found = assembly.of_type("AWS::ApiGateway::GatewayResponse").values()
+    return {each["ResponseType"]: each for each in found}
+
+
+def test_errors_of_the_gateway_read_like_ours(dev: Assembly) -> None:
+    answers = gateway_errors(dev)
+    assert answers.keys() == NAMED
+    for name, each in answers.items():
+        error = json.loads(each["ResponseTemplates"]["application/json"])["error"]
+        assert error.keys() == {"message", "type", "param", "code", "request_id"}
+        assert error["code"] == error["code"].lower()
+        assert error["message"].removesuffix(".")
+        headers = each["ResponseParameters"]
+        assert headers["gatewayresponse.header.x-request-id"] == "context.requestId"
+        assert error["request_id"] == "$context.requestId"
+        assert ("gatewayresponse.header.retry-after" in headers) == (error["type"] == "rate_limit_error")
+        assert ("gatewayresponse.header.x-should-retry" in headers) == (error["type"] == "server_error")
+        assert not [header for header in headers if "access-control" in header], name  # no page may call
+
+
+@pytest.mark.parametrize(
+    ("origins", "allowed"),
+    [("https://App.example.com", "'https://app.example.com'"), ("https://a.example.com, https://b.example.com", "'*'")],
+)
+def test_an_allowed_page_reads_the_errors_of_the_gateway(origins: str, allowed: str) -> None:
+    for each in gateway_errors(synth(variables={"CORS_ORIGINS": origins})).values():
+        headers = each["ResponseParameters"]
+        assert headers["gatewayresponse.header.access-control-allow-origin"] == allowed
+        assert "x-request-id" in headers["gatewayresponse.header.access-control-expose-headers"]
+
+
+def test_no_path_is_left_to_the_gateway(dev: Assembly) -> None:
+    """Of a resource with GET alone it would answer POST and OPTIONS itself: 403, as if a token were missing."""
+    there = routes(dev)
+    assert {path for _, path in there} == {path for method, path in there if method == "ANY"}
+    assert {"/", "/{proxy+}"} <= {path for _, path in there}
+
+
+def test_a_domain_takes_the_place_of_the_default_address() -> None:
+    arn = "arn:aws:acm:eu-central-1:123456789012:certificate/c"
+    assembly = synth(domain_name="api.example.com", certificate_arn=arn)
+    (domain,) = assembly.of_type("AWS::ApiGateway::DomainName").values()
+    assert (domain["DomainName"], domain["SecurityPolicy"]) == ("api.example.com", "TLS_1_2")
+    (api,) = assembly.of_type("AWS::ApiGateway::RestApi").values()
+    assert api["DisableExecuteApiEndpoint"] is True
+    assert assembly.outputs()["Url"]["Value"] == "https://api.example.com"
+    assert "DomainTarget" in assembly.outputs()
+
+
+def test_a_firewall_when_it_is_asked_for(dev: Assembly) -> None:
+    assert not dev.of_type("AWS::WAFv2::WebACL")
+    assembly = synth(waf=True, waf_requests=300)
+    (access,) = assembly.of_type("AWS::WAFv2::WebACL").values()
+    (rule,) = access["Rules"]
+    assert rule["Statement"]["RateBasedStatement"] == {"Limit": 300, "AggregateKeyType": "IP"}
+    assert rule["Action"] == {"Block": {}}
+    (association,) = assembly.of_type("AWS::WAFv2::WebACLAssociation").values()
+    assert "DeploymentStage" in json.dumps(association["ResourceArn"])
+
+
+# ------------------------------------------------------------------ who is told
+
+
+def test_what_raises_an_alarm(dev: Assembly) -> None:
+    alarms = dev.of_type("AWS::CloudWatch::Alarm")
+    metrics = [each["MetricName"] for each in alarms.values()]
+    assert metrics.count("Errors") == metrics.count("Throttles") == len(FUNCTIONS)
+    assert set(metrics) == {
+        *("Errors", "Throttles", "Duration", "ApproximateNumberOfMessagesVisible"),
+        *("ServerErrors", "ExpiredLeases", "NestedEntries", "ModelFailures", "TotalTokens"),
+        "AgenciesNotConfigured",
+    }
+    (topic,) = dev.of_type("AWS::SNS::Topic")
+    for alarm in alarms.values():
+        assert alarm["AlarmActions"] == alarm["OKActions"] == [{"Ref": topic}]
+        assert alarm["TreatMissingData"] == "notBreaching"
+
+
+@pytest.mark.parametrize("service", ["cloudwatch.amazonaws.com", "budgets.amazonaws.com"])
+def test_what_tells_the_topic_is_allowed_to(service: str) -> None:
+    """Its policy takes the place of SNS's own, which would allow it."""
+    assembly = synth(alarm_email="ops@example.com", monthly_budget=50)
+    (policy,) = assembly.of_type("AWS::SNS::TopicPolicy").values()
+    (allow,) = [each for each in policy["PolicyDocument"]["Statement"] if each.get("Principal") == {"Service": service}]
+    assert (allow["Effect"], allow["Action"]) == ("Allow", "sns:Publish")
+    assert allow["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
+
+
+def test_the_metrics_of_the_alarms_are_those_that_the_service_writes(dev: Assembly) -> None:
+    source = (ROOT / "handler" / "telemetry.py").read_text()
+    named = {each["MetricName"] for each in dev.of_type("AWS::CloudWatch::Alarm").values()}
+    ours = [each for each in dev.of_type("AWS::CloudWatch::Alarm").values() if each["Namespace"] == "AgencyLambda"]
+    assert named
+    for each in ours:
+        written = "".join(f"_{c.lower()}" if c.isupper() else c for c in each["MetricName"]).removeprefix("_")
+        assert f'"{each["MetricName"]}"' in source or f'"{written}"' in source, each["MetricName"]
+        assert each["Dimensions"] == [{"Name": "service", "Value": "agency-lambda-dev"}]
+    for name in FUNCTIONS:
+        variables = dev.service[name]["Properties"]["Environment"]["Variables"]
+        assert variables["POWERTOOLS_SERVICE_NAME"] == "agency-lambda-dev"
+
+
+def test_a_mail_and_a_budget_when_they_are_asked_for(dev: Assembly) -> None:
+    assert not dev.of_type("AWS::Budgets::Budget")
+    assembly = synth(alarm_email="ops@example.com", monthly_budget=50)
+    (subscription,) = assembly.of_type("AWS::SNS::Subscription").values()
+    assert (subscription["Protocol"], subscription["Endpoint"]) == ("email", "ops@example.com")
+    (budget,) = assembly.of_type("AWS::Budgets::Budget").values()
+    assert budget["Budget"]["BudgetLimit"] == {"Amount": 50, "Unit": "USD"}
+
+
+# ------------------------------------------------------------------ the whole
+
+
+def test_the_well_architected_checks_pass(dev: Assembly) -> None:
+    report = json.loads((dev.folder / "validation-report.json").read_text())
+    (nag,) = report["pluginReports"]
+    assert (nag["pluginName"], nag["conclusion"]) == ("AwsSolutions", "success")
+    for each in nag["suppressedViolations"]:
+        assert len(each["reason"]) > 20
+
+
+def test_two_environments_live_in_one_account(dev: Assembly, production: Assembly) -> None:
+    names = (
+        "StageName",
+        "TableName",
+        "QueueName",
+        "FunctionName",
+        "RoleName",
+        "LogGroupName",
+        "TopicName",
+        "AlarmName",
+    )
+    for kind, where in ((dev, "dev"), (production, "production")):
+        for resource in {**kind.data, **kind.service}.values():
+            fixed = {name: value for name, value in resource.get("Properties", {}).items() if name in names}
+            assert all(value == where or not isinstance(value, str) for value in fixed.values()), fixed
+    (board,) = dev.of_type("AWS::CloudWatch::Dashboard").values()
+    (other,) = production.of_type("AWS::CloudWatch::Dashboard").values()
+    assert board["DashboardName"] != other["DashboardName"]
+
+
+def test_the_assembly_names_no_program_to_run(dev: Assembly) -> None:
+    """The job that deploys would refuse it."""
+    assert not [path.name for path in dev.folder.rglob("*.json") if '"executable"' in path.read_text()]
+
+
+def test_what_users_and_scripts_rely_on_keeps_its_name(dev: Assembly) -> None:
+    assert set(FUNCTIONS) <= dev.service.keys()
+    assert {"Url", "FirstKey", "ModelKey"} <= dev.outputs().keys()

@@ -1,0 +1,172 @@
+"""OpenAI's Agents SDK as a client: its own agent asks ours, and runs its own tools."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import openai
+from agents import (
+    Agent,
+    ModelSettings,
+    OpenAIConversationsSession,
+    OpenAIResponsesModel,
+    RunConfig,
+    Runner,
+    RunResult,
+    SQLiteSession,
+    function_tool,
+)
+from openai.types.shared import Reasoning
+
+from tests.library.clients.server import MODEL, Server
+
+QUIET = RunConfig(tracing_disabled=True)
+
+
+@asynccontextmanager
+async def asking(
+    server: Server, settings: ModelSettings | None
+) -> AsyncIterator[tuple[Agent[Any], openai.AsyncOpenAI, list[str]]]:
+    """An agent of the SDK whose model is ours, and where its one tool was asked about."""
+    asked: list[str] = []
+
+    @function_tool
+    def get_weather(location: str) -> str:
+        """The weather at a place now."""
+        asked.append(location)
+        return "rain at 21 degrees"
+
+    async with openai.AsyncOpenAI(**server.options()) as client:
+        model = OpenAIResponsesModel(MODEL, openai_client=client)
+        agent = Agent(
+            "Laptop",
+            instructions="Be brief.",
+            model=model,
+            tools=[get_weather],
+            model_settings=settings or ModelSettings(),
+        )
+        yield agent, client, asked
+
+
+def run[T](
+    server: Server,
+    work: Callable[[Agent[Any], openai.AsyncOpenAI], Awaitable[T]],
+    settings: ModelSettings | None = None,
+) -> tuple[T, list[str]]:
+    async def inside() -> tuple[T, list[str]]:
+        async with asking(server, settings) as (agent, client, asked):
+            return await work(agent, client), asked
+
+    return asyncio.run(inside())
+
+
+def test_its_tool_loop(server: Server) -> None:
+    async def once(agent: Agent[Any], _: Any) -> RunResult:
+        return await Runner.run(agent, "How is the weather?", run_config=QUIET)
+
+    result, asked = run(server, once)
+    assert len(asked) == 1
+    assert "get_weather answered: rain at 21 degrees" in result.final_output
+    assert result.context_wrapper.usage.requests == 2
+    assert result.context_wrapper.usage.total_tokens > 0
+
+
+def test_its_tool_loop_streamed(server: Server) -> None:
+    async def once(agent: Agent[Any], _: Any) -> tuple[str, list[str], str]:
+        streamed = Runner.run_streamed(agent, "How is the weather?", run_config=QUIET)
+        text, kinds = "", []
+        async for event in streamed.stream_events():
+            if event.type == "raw_response_event" and event.data.type == "response.output_text.delta":
+                text += event.data.delta
+            elif event.type == "run_item_stream_event":
+                kinds.append(event.name)
+        return text, kinds, streamed.final_output
+
+    (text, kinds, final), asked = run(server, once)
+    assert len(asked) == 1
+    assert text == final
+    assert "get_weather answered: rain at 21 degrees" in text
+    assert [kind for kind in kinds if not kind.startswith("reasoning")] == [
+        *("tool_called", "tool_output", "message_output_created")
+    ]
+
+
+def test_with_summaries_of_the_reasoning(server: Server) -> None:
+    async def once(agent: Agent[Any], _: Any) -> RunResult:
+        return await Runner.run(agent, "How is the weather?", run_config=QUIET)
+
+    settings = ModelSettings(reasoning=Reasoning(effort="low", summary="auto"))
+    result, asked = run(server, once, settings)
+    assert len(asked) == 1
+    assert "rain at 21 degrees" in result.final_output
+
+
+def test_a_second_turn_that_sends_everything_again(server: Server) -> None:
+    async def twice(agent: Agent[Any], _: Any) -> RunResult:
+        first = await Runner.run(agent, "Client Weber GmbH asks for a date.", run_config=QUIET)
+        again: Any = [*first.to_input_list(), {"role": "user", "content": "And the reply?"}]
+        return await Runner.run(agent, again, run_config=QUIET)
+
+    result, asked = run(server, twice)
+    assert len(asked) == 2
+    assert "Dear Weber GmbH" in result.final_output
+
+
+def test_its_own_session(server: Server) -> None:
+    async def twice(agent: Agent[Any], _: Any) -> RunResult:
+        session = SQLiteSession("weber")
+        try:
+            await Runner.run(agent, "Client Weber GmbH asks for a date.", session=session, run_config=QUIET)
+            return await Runner.run(agent, "And the reply?", session=session, run_config=QUIET)
+        finally:
+            session.close()
+
+    result, _ = run(server, twice)
+    assert "Dear Weber GmbH" in result.final_output
+
+
+def test_previous_responses(server: Server) -> None:
+    async def twice(agent: Agent[Any], _: Any) -> RunResult:
+        first = await Runner.run(
+            agent, "Client Weber GmbH asks for a date.", auto_previous_response_id=True, run_config=QUIET
+        )
+        return await Runner.run(agent, "And the reply?", previous_response_id=first.last_response_id, run_config=QUIET)
+
+    result, asked = run(server, twice)
+    assert len(asked) == 2
+    assert "Dear Weber GmbH" in result.final_output
+
+
+def test_a_conversation_of_ours(server: Server) -> None:
+    async def twice(agent: Agent[Any], client: openai.AsyncOpenAI) -> RunResult:
+        kept = (await client.conversations.create()).id
+        await Runner.run(agent, "Client Weber GmbH asks for a date.", conversation_id=kept, run_config=QUIET)
+        return await Runner.run(agent, "And the reply?", conversation_id=kept, run_config=QUIET)
+
+    result, asked = run(server, twice)
+    assert len(asked) == 2
+    assert "Dear Weber GmbH" in result.final_output
+
+
+def test_a_session_that_is_a_conversation_of_ours(server: Server) -> None:
+    async def twice(agent: Agent[Any], client: openai.AsyncOpenAI) -> tuple[RunResult, int]:
+        session = OpenAIConversationsSession(openai_client=client)
+        await Runner.run(agent, "Client Weber GmbH asks for a date.", session=session, run_config=QUIET)
+        last = await Runner.run(agent, "And the reply?", session=session, run_config=QUIET)
+        return last, len(await session.get_items())
+
+    (result, kept), asked = run(server, twice)
+    assert len(asked) == 2
+    assert "Dear Weber GmbH" in result.final_output
+    assert kept >= 8
+
+
+def test_a_handoff(server: Server) -> None:
+    async def once(agent: Agent[Any], _: Any) -> RunResult:
+        other = Agent("Weatherman", handoff_description="knows the weather", model=agent.model)
+        return await Runner.run(agent.clone(tools=[], handoffs=[other]), "How is the weather?", run_config=QUIET)
+
+    result, _ = run(server, once)
+    assert result.last_agent.name == "Weatherman"
+    assert result.final_output

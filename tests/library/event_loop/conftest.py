@@ -1,0 +1,69 @@
+"""An environment for small apps made in a test, in both modes."""
+
+import json
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from lambda_loop import EnvironmentLoop, Ledger
+from tests.library.events import Context, http_event
+
+
+class Environment:
+    """A Lambda environment: `get` invokes it; `ledger` is the last invocation's."""
+
+    def __init__(self, endpoints: dict[str, Callable[..., Any]], mode: str, **options: Any) -> None:
+        self.ledgers: list[Ledger] = []
+        app = Starlette(routes=[Route(f"/{name}", _endpoint(call)) for name, call in endpoints.items()], **options)
+        self.handler = EnvironmentLoop(app, mode, report=self.ledgers.append)  # type: ignore[arg-type]
+
+    def get(self, name: str, seconds: float = 20.0) -> tuple[int, Any]:
+        """Status and decoded body of one invocation."""
+        answer = self.handler(http_event(path=f"/{name}"), Context(seconds))
+        try:
+            return answer["statusCode"], json.loads(answer["body"])
+        except ValueError:
+            return answer["statusCode"], answer["body"]
+
+    @property
+    def ledger(self) -> Ledger:
+        return self.ledgers[-1]
+
+
+def _endpoint(call: Callable[..., Any]) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
+        result = await call(request) if call.__code__.co_argcount else await call()
+        return result if isinstance(result, Response) else JSONResponse(result)
+
+    return endpoint
+
+
+Make = Callable[..., Environment]
+
+
+@pytest.fixture(params=["patch", "strict"])
+def mode(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def make(mode: str) -> Iterator[Make]:
+    """make(name=endpoint, ...) -> Environment, closed after the test."""
+    made: list[Environment] = []
+
+    def environment(mode: str = mode, options: dict[str, Any] | None = None, **endpoints: Any) -> Environment:
+        made.append(Environment({"hello": hello, **endpoints}, mode, **(options or {})))
+        return made[-1]
+
+    yield environment
+    for each in made:
+        each.handler.close()
+
+
+async def hello() -> str:
+    return "hello"

@@ -1,0 +1,220 @@
+"""What cannot work here is refused before anybody waits for it: by the agent's name, the tool's, and what to write."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from agency_swarm import Agency, Agent, HostedMCPTool, WebSearchTool, enable_hosted_mcp_tool_oauth, function_tool
+from agency_swarm.mcp import MCPServerOAuth
+from agents import Agent as SDKAgent
+from agents import AgentHooks, ApplyPatchTool, CustomTool, FunctionTool, Handoff, ShellTool, handoff
+from agents import function_tool as sdk_function_tool
+from agents.mcp import MCPServerStreamableHttp
+from openai.types.responses import ResponseFunctionShellToolCall
+from openai.types.responses.response_output_item import McpApprovalRequest
+
+from agency_lambda import catalogue
+from agency_lambda.errors import AgencyMisconfigured
+from agency_lambda.framework.unsupported import refused_feature
+from agency_lambda.offline import OfflineModel
+from agency_lambda.offline.events import message_item
+from tests.library.features.rows import holds
+from tests.library.model_server import ModelServer
+from tests.library.models.agencies import settings
+from tests.library.runs.stage import Plays, play
+
+ASKS = "needs a person's approval"
+
+
+async def nothing(*_: Any) -> Any:
+    """Does nothing."""
+    return ""
+
+
+async def sometimes(*_: Any) -> bool:
+    return False
+
+
+async def pay(amount: int) -> str:
+    """Pays."""
+    return str(amount)
+
+
+def approve(*_: Any) -> Any:
+    return {"approve": True}
+
+
+def mcp(**config: Any) -> Any:
+    return {"type": "mcp", "server_label": "shop", "server_url": "https://shop.test", **config}
+
+
+def inner(**settings: Any) -> FunctionTool:
+    return Agent(name="Inner", instructions=".", **settings).as_tool("inner", "Asks the inner agent.")
+
+
+def local(**settings: Any) -> MCPServerStreamableHttp:
+    return MCPServerStreamableHttp({"url": "http://127.0.0.1:9"}, name="shop", **settings)
+
+
+REFUSED: dict[str, Callable[[], dict[str, Any]]] = {
+    "function_tool": lambda: {"tools": [function_tool(pay, needs_approval=True)]},
+    "function_tool_function": lambda: {"tools": [function_tool(pay, needs_approval=sometimes)]},
+    "sdk_function_tool": lambda: {"tools": [sdk_function_tool(pay, needs_approval=True)]},
+    "as_tool": lambda: {"tools": [SDKAgent(name="A", instructions=".").as_tool("a", "A.", needs_approval=True)]},
+    "shell": lambda: {"tools": [ShellTool(nothing, needs_approval=True)]},
+    "apply_patch": lambda: {"tools": [ApplyPatchTool(object(), needs_approval=sometimes)]},  # type: ignore[arg-type]
+    "custom": lambda: {"tools": [CustomTool("c", "C.", nothing, needs_approval=True)]},
+    "hosted_mcp_unset": lambda: {"tools": [HostedMCPTool(mcp())]},
+    "hosted_mcp_always": lambda: {"tools": [HostedMCPTool(mcp(require_approval="always"))]},
+    "hosted_mcp_some": lambda: {"tools": [HostedMCPTool(mcp(require_approval={"never": {"tool_names": ["a"]}}))]},
+    "hosted_mcp_one": lambda: {"tools": [HostedMCPTool(mcp(require_approval={"always": {"tool_names": ["a"]}}))]},
+    "in_an_agent_as_tool": lambda: {"tools": [inner(tools=[function_tool(pay, needs_approval=True)])]},
+    "in_a_handoff": lambda: {"handoffs": [SDKAgent(name="Next", tools=[sdk_function_tool(pay, needs_approval=True)])]},
+}
+ALLOWED: dict[str, Callable[[], dict[str, Any]]] = {
+    "function_tool": lambda: {"tools": [function_tool(pay, needs_approval=False)]},
+    "shell_decides": lambda: {"tools": [ShellTool(nothing, needs_approval=True, on_approval=approve)]},
+    "custom_decides": lambda: {"tools": [CustomTool("c", "C.", nothing, needs_approval=True, on_approval=approve)]},
+    "hosted_mcp_never": lambda: {"tools": [HostedMCPTool(mcp(require_approval="never"))]},
+    "hosted_mcp_decides": lambda: {"tools": [HostedMCPTool(mcp(), on_approval_request=approve)]},
+    "hosted_mcp_all_named": lambda: {
+        "tools": [
+            HostedMCPTool(mcp(allowed_tools=["a"], require_approval={"never": {"tool_names": ["a", "b"]}})),
+        ]
+    },
+    "hosted_mcp_token": lambda: {
+        "tools": [enable_hosted_mcp_tool_oauth(HostedMCPTool(mcp(require_approval="never", authorization="t")))]
+    },
+}
+
+
+def agency(settings: dict[str, Any]) -> Agency:
+    boss, clerk = Agent(name="Boss", instructions="."), Agent(name="Clerk", instructions=".", **settings)
+    return Agency(boss, communication_flows=[(boss, clerk)])
+
+
+@holds("needs_approval", "hosted_mcp_approval")
+@pytest.mark.parametrize("name", REFUSED)
+def test_approval_is_refused_wherever_it_is_asked_for(name: str) -> None:
+    with pytest.raises(AgencyMisconfigured, match=ASKS) as refused:
+        catalogue.build(lambda: agency(REFUSED[name]()))
+    said = str(refused.value)
+    owner = {"in_an_agent_as_tool": "Inner", "in_a_handoff": "Next"}.get(name, "Clerk")
+    assert said.startswith(f"Agent {owner!r}: the tool ")
+    assert "require_approval" in said if "mcp" in name else "needs_approval" in said
+    assert said.endswith(".")
+
+
+@pytest.mark.parametrize("name", ALLOWED)
+def test_what_nobody_needs_to_approve_is_not_refused(name: str) -> None:
+    assert refused_feature(agency(ALLOWED[name]())) is None
+
+
+@holds("mcp_approval")
+@pytest.mark.parametrize(
+    ("policy", "refused"),
+    [
+        ("always", True),
+        (True, True),
+        ({"pay": "always"}, True),
+        ({"always": {"tool_names": ["pay"]}}, True),
+        (sometimes, True),
+        ("never", False),
+        (None, False),
+        (False, False),
+        ({"pay": "never"}, False),
+    ],
+    ids=lambda value: getattr(value, "__name__", str(value)),
+)
+def test_an_mcp_server_of_ones_own_that_asks_is_refused(policy: Any, refused: bool) -> None:
+    """A shared server is asked for its tools in the first run only, so it is its settings that are read."""
+    built = Agency(Agent(name="Solo", instructions="."), shared_mcp_servers=[local(require_approval=policy)])
+    said = refused_feature(built) or ""
+    assert said.startswith("Agent 'Solo': the MCP server 'shop' needs a person's approval") == refused
+
+
+@holds("mcp_oauth")
+def test_oauth_that_nobody_can_answer_is_refused() -> None:
+    def built(**settings: Any) -> Agency:
+        return Agency(
+            Agent(name="Solo", instructions=".", mcp_servers=[MCPServerOAuth("http://127.0.0.1:9", "crm", **settings)])
+        )
+
+    assert str(refused_feature(built())).startswith("Agent 'Solo': the MCP server 'crm' asks its users to log in")
+    assert refused_feature(built(redirect_handler=nothing, callback_handler=nothing)) is None
+    hosted = enable_hosted_mcp_tool_oauth(HostedMCPTool(mcp(require_approval="never")))
+    assert "authorization" in str(refused_feature(agency({"tools": [hosted]})))
+
+
+def test_a_handoff_that_holds_its_agent_is_followed() -> None:
+    target = SDKAgent(name="Next", tools=[sdk_function_tool(pay, needs_approval=True)])
+    made: Handoff[Any, Any] = handoff(target)
+    assert "'Next'" in str(refused_feature(agency({"handoffs": [made]})))
+
+
+def test_agents_that_hand_over_to_each_other_are_read_once() -> None:
+    one, other = SDKAgent(name="One"), SDKAgent(name="Other")
+    one.handoffs, other.handoffs = [other], [one]
+    assert refused_feature(agency({"handoffs": [one]})) is None
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_an_approval_that_is_asked_for_later_is_an_error_by_name(stream: bool) -> None:
+    """Nobody gets an empty answer: a hook, or an MCP server that changes its mind, may ask after the check."""
+    tool = function_tool(pay)
+
+    class Later(AgentHooks[Any]):
+        async def on_start(self, context: Any, agent: Any) -> None:
+            tool.needs_approval = True
+
+    def script(turn: Any) -> Any:
+        return "offline model: paid" if turn.calls else [("pay", {"amount": 1})]
+
+    solo = Agent(name="Solo", instructions=".", model=OfflineModel("Solo", script), tools=[tool], hooks=Later())
+    tool = solo.tools[0]
+    response = play(lambda: Agency(solo), stream=stream).response
+    assert (response["status"], response["error"]["detail_code"]) == ("failed", "agency_misconfigured")
+    assert response["error"]["message"].startswith("Agent 'Solo': the tool 'pay' needs a person's approval")
+
+
+@pytest.mark.parametrize(("api", "refused"), [("chat", True), ("responses", False)])
+def test_hosted_tools_are_refused_where_the_model_is_asked_by_chat(api: str, refused: bool) -> None:
+    """By the run: the setting is not the bundle's."""
+    solo = lambda: Agency(Agent(name="Solo", instructions=".", tools=[WebSearchTool()]))  # noqa: E731
+    with ModelServer(["done"]) as server:
+        service = settings(server.base_url, model_api=api)
+        if refused:
+            with pytest.raises(AgencyMisconfigured, match=r"tool 'web_search' runs at the provider.*'chat'"):
+                play(solo, service)
+        else:
+            assert play(solo, service).words == ["done"]
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("kind", ["hosted", "shell"])
+def test_code_that_decides_is_asked_and_the_run_goes_on(kind: str, stream: bool) -> None:
+    asked: list[Any] = []
+
+    def decide(*request: Any) -> Any:
+        asked.append(request)
+        return {"approve": True}
+
+    async def run(request: Any) -> str:
+        return "listed"
+
+    if kind == "hosted":
+        tool: Any = HostedMCPTool(mcp(), on_approval_request=decide)
+        call: Any = McpApprovalRequest(
+            id="mcpr_1", type="mcp_approval_request", name="pay", server_label="shop", arguments="{}"
+        )
+    else:
+        tool = ShellTool(run, needs_approval=True, on_approval=decide)
+        call = ResponseFunctionShellToolCall.model_validate(
+            {
+                **{"id": "sh1", "type": "shell_call", "call_id": "c1", "status": "completed", "environment": None},
+                "action": {"commands": ["ls"], "max_output_length": None, "timeout_ms": None},
+            }
+        )
+    model = Plays([call], [message_item("done")])
+    shown = play(lambda: Agency(Agent(name="Solo", instructions=".", model=model, tools=[tool])), stream=stream)
+    assert (shown.response["status"], shown.words, len(asked)) == ("completed", ["done"], 1)

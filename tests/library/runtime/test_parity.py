@@ -1,0 +1,171 @@
+"""The same requests through every door of the service: status, headers and bytes are the same."""
+
+import json
+import re
+from base64 import urlsafe_b64decode
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from hashlib import sha256
+from itertools import count
+from zlib import decompress
+
+import pytest
+
+from agency_lambda.protocol.bounds import BODY
+from agency_lambda.settings import get_settings
+from tests.library.conftest import QUESTION
+from tests.library.runtime.doors import Answer, Buffered, Case, Served, Streamed
+from tests.library.runtime.environments import KEY
+
+ASK = {"model": "agreement-desk", "input": QUESTION}
+_RESPONSE, _ITEM = r'"(resp_[^"]+)"', r'"(msg_[^"]+)"'
+CASES = [
+    Case("GET", "/health", key=""),
+    Case("GET", "/agencies"),
+    Case("POST", "/completion", {"message": QUESTION}),
+    Case("POST", "/completion", {"message": "Grüße & 你好", "thread_id": "t"}),
+    Case("POST", "/v1/responses", ASK, keep=("response", _RESPONSE)),
+    Case("POST", "/v1/responses", {**ASK, "stream": True}, keep=("streamed", _RESPONSE)),
+    Case("GET", "/v1/responses/{response}"),
+    Case("GET", "/v1/responses/{streamed}?stream=true&starting_after=3"),
+    Case("GET", "/v1/responses/{response}?stream=true"),
+    Case("GET", "/v1/responses/{response}/input_items?limit=1&order=asc"),
+    Case("POST", "/v1/responses/{response}/cancel"),
+    Case("POST", "/v1/responses", {**ASK, "previous_response_id": "{response}"}),
+    Case("POST", "/v1/responses/compact", {**ASK, "input": [{"role": "user", "content": "hello"}]}),
+    Case("DELETE", "/v1/responses/{response}"),
+    Case("GET", "/v1/responses/{response}"),
+    Case("POST", "/v1/conversations", {"metadata": {"a": "b"}}, keep=("conversation", r'"(conv_[^"]+)"')),
+    Case("GET", "/v1/conversations/{conversation}"),
+    Case("POST", "/v1/conversations/{conversation}", {"metadata": {"a": "c"}}),
+    Case(
+        *("POST", "/v1/conversations/{conversation}/items"),
+        {"items": [{"type": "message", "role": "user", "content": "Hallo, Straße"}]},
+        keep=("item", _ITEM),
+    ),
+    Case("GET", "/v1/conversations/{conversation}/items"),
+    Case("GET", "/v1/conversations/{conversation}/items/{item}"),
+    Case("POST", "/v1/responses", {**ASK, "conversation": "{conversation}", "stream": True}),
+    Case("DELETE", "/v1/conversations/{conversation}"),
+    Case("GET", "/v1/models"),
+    Case("GET", "/v1/models/agreement-desk"),
+    Case("HEAD", "/health", key=""),
+    Case("HEAD", "/v1/models"),
+    Case("HEAD", "/v1/responses/{streamed}?stream=true"),
+    Case("OPTIONS", "/v1/conversations/any"),
+    # What goes wrong.
+    Case("HEAD", "/v1/nowhere"),
+    Case("GET", "/agencies", key=""),
+    Case("GET", "/v1/models", key="another"),
+    Case("GET", "/docs"),
+    Case("GET", "/nowhere/at%20all"),
+    Case("GET", "/v1/nowhere"),
+    Case("GET", "/v1/models/nobody"),
+    Case("PUT", "/completion", {}),
+    Case("DELETE", "/v1/models"),
+    Case("POST", "/completion", {"message": ""}),
+    Case("POST", "/completion", {"message": "x", "more": 1}),
+    Case("POST", "/completion", "{not json"),
+    Case("POST", "/completion", {"message": "x"}, content_type="text/plain"),
+    Case("POST", "/v1/responses", {"model": "nobody", "input": "x", "stream": True}),
+    Case("POST", "/v1/responses", {"model": "agreement-desk", "input": [{"type": "what"}]}),
+    Case("POST", "/completion", "x" * (BODY + 1)),
+    Case("POST", "/v1/responses", "x" * (BODY + 1)),
+]
+# What only a server knows: when it answered and what it is called, and how long a stream will be before it is over.
+_SERVERS = {"date", "server", "transfer-encoding"}
+Answers = dict[str, list[Answer]]
+
+
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Answers]:
+    """By door, in the order of CASES; each door has a store of its own."""
+    with ExitStack() as stack:
+        doors = [stack.enter_context(each(tmp_path_factory.mktemp("door"))) for each in (Streamed, Buffered, Served)]
+        with ThreadPoolExecutor() as pool:
+            given = list(pool.map(asked, [door.ask for door in doors]))
+        yield {type(door).__name__: answers for door, answers in zip(doors, given, strict=True)}
+
+
+def asked(ask: Callable[[Case], Answer]) -> list[Answer]:
+    known: dict[str, str] = {}
+    return [_kept(case, ask(filled(case, known)), known) for case in CASES]
+
+
+def filled(case: Case, known: dict[str, str]) -> Case:
+    def fill(text: str) -> str:
+        return re.sub(r"\{([a-z]+)\}", lambda found: known[found[1]], text)
+
+    body = case.body if case.body is None or isinstance(case.body, str) else json.loads(fill(json.dumps(case.body)))
+    return case._replace(path=fill(case.path), body=body)
+
+
+def _kept(case: Case, answer: Answer, known: dict[str, str]) -> Answer:
+    if case.keep:
+        name, pattern = case.keep
+        found = re.search(pattern, answer.body.decode())
+        assert found, answer
+        known[name] = found[1]
+    return answer
+
+
+def comparable(answer: Answer) -> Answer:
+    """Ids by the order in which they come, and no times."""
+    numbers, seen = count(), dict[str, str]()
+
+    def number(text: str) -> str:
+        return re.sub(
+            r"[a-z]+_[0-9a-f]{16,}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}",
+            lambda found: seen.setdefault(found[0], f"id {next(numbers)}"),
+            text,
+        )
+
+    if answer.body:  # HEAD has the length of what GET would answer
+        assert dict(answer.headers).get("content-length", str(len(answer.body))) == str(len(answer.body))
+    length = {str(len(answer.body)): "right"}  # a compaction's is not always the same: its ids are compressed
+    headers = [
+        (name, length.get(value, value) if name == "content-length" else number(value))
+        for name, value in answer.headers
+        if name not in _SERVERS
+    ]
+    body = re.sub(r'("(?:created|completed)_at": ?)\d+', r"\1 0", answer.body.decode())
+    body = re.sub(r'"v1\.([\w=-]+)"', lambda found: decompress(urlsafe_b64decode(found[1])).decode(), body)
+    return Answer(answer.status, headers, number(body).encode())
+
+
+@pytest.mark.parametrize("number", range(len(CASES)), ids=[f"{c.method} {c.path} {i}" for i, c in enumerate(CASES)])
+def test_every_door_gives_the_same_answer(answers: Answers, number: int) -> None:
+    streamed, buffered, served = (comparable(each[number]) for each in answers.values())
+    assert streamed == buffered
+    assert streamed == served
+
+
+def test_the_errors_are_those_that_were_meant(answers: Answers) -> None:
+    statuses = {answer.status for answer in answers["Streamed"]}
+    assert {200, 400, 401, 404, 405, 413, 422} <= statuses
+
+
+def test_a_stream_is_one(answers: Answers) -> None:
+    answer = answers["Streamed"][5]
+    assert ("content-type", "text/event-stream; charset=utf-8") in answer.headers
+    assert "content-length" not in dict(answer.headers)
+    assert answer.body.endswith(b"data: [DONE]\n\n")
+
+
+def test_no_route_is_left_out(clean_environment: pytest.MonkeyPatch) -> None:
+    clean_environment.setenv("API_KEYS", f"alice:{sha256(KEY.encode()).hexdigest()}")
+    clean_environment.setenv("AWS_LAMBDA_FUNCTION_NAME", "api")
+    get_settings.cache_clear()
+    from agency_lambda.app import create_app
+
+    paths = create_app().openapi()["paths"]
+    there = {(method.upper(), path) for path, methods in paths.items() for method in methods}
+    assert ("POST", "/v1/responses/{response_id}/cancel") in there
+    assert there <= {(case.method, _template(case, list(paths))) for case in CASES}
+
+
+def _template(case: Case, templates: list[str]) -> str:
+    path = case.path.partition("?")[0]
+    found = (each for each in templates if re.fullmatch(re.sub(r"\{[a-z_]+\}", "[^/]+", each), path))
+    return path if path in templates else next(found, "")

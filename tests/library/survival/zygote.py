@@ -1,0 +1,171 @@
+"""Attempts at runs, each in a process of its own that is forked from this one, and that dies where it is told to.
+
+A script: it reads commands from stdin, one JSON object a line, and answers each with one line.
+    {"do": "start", "request": {...} or "run": ID or "cancel": ID, "at": N, "how": "exit" or "stop", "settle": bool,
+     "log": PATH}   -> {"pid": ...}
+    {"do": "wait", "pid": ...}  -> {"exited": code} or {"stopped": true}
+
+A process notes in its log every point that it passes; at the N-th it dies without a word, or stops (SIGSTOP).
+settle: and lets what goes on beside it go on for a moment before, so that events are kept.
+"""
+
+import asyncio
+import gc
+import json
+import os
+import signal
+import sys
+import threading
+from typing import Any
+
+import agencies
+from agency_lambda.errors import ServiceError
+from agency_lambda.framework.models import MeteredModel
+from agency_lambda.protocol.request import CreateResponse
+from agency_lambda.queue.local import LocalQueue
+from agency_lambda.runs import Run, Runs, attempt
+from agency_lambda.runs.journal import Journal
+from agency_lambda.runs.repository import Keeping
+from agency_lambda.settings import Settings
+from agency_lambda.store import Change, dynamodb  # noqa: F401 - imported once, not in every process
+from agency_lambda.store.sqlite import SQLiteStore
+from tests.library.survival import desk
+
+_writing = threading.RLock()
+
+
+class Attempt:
+    """One process's work."""
+
+    def __init__(self, command: dict[str, Any]) -> None:
+        self._command, self._passed = command, 0
+        self._log = os.open(command["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+
+    def note(self, **facts: Any) -> None:
+        os.write(self._log, json.dumps(facts).encode() + b"\n")
+
+    async def point(self, name: str) -> None:
+        self._passed += 1
+        self.note(point=name)
+        if self._passed != self._command.get("at"):
+            return
+        if self._command.get("settle"):
+            await asyncio.sleep(0.06)
+        if self._command.get("how") == "stop":
+            with _writing:  # whoever is stopped with SQLite's lock in its hands stops all others too
+                os.kill(os.getpid(), signal.SIGSTOP)
+        else:
+            os._exit(9)
+
+    async def work(self, settings: Settings | None = None) -> None:
+        runs = Runs(settings or Settings())
+        try:
+            if cancelled := self._command.get("cancel"):
+                self.note(outcome=(await runs.cancel("owner", cancelled))["status"])
+                return
+            begun = await self._begin(runs)
+            if begun is not None:
+                response = await runs.execute(begun)
+                self.note(outcome="lost" if begun.stopped == "lost" else response["status"])
+        except ServiceError as error:
+            self.note(outcome=error.kind)
+        finally:
+            await runs.aclose()
+
+    async def _begin(self, runs: Runs) -> Run | None:
+        if asked := self._command.get("request"):
+            begun = await runs.begin(CreateResponse.model_validate(asked), "owner")
+            self.note(run=begun.response["id"])
+            if isinstance(begun, Run):
+                return begun
+            self.note(outcome="queued")
+            return None
+        resumed = await runs.resume(self._command["run"])
+        if resumed is None:
+            self.note(outcome="nothing")
+        return resumed
+
+    def watch(self) -> None:
+        """Put the points where they belong."""
+        into_file = SQLiteStore._write
+
+        def _into_file(store: SQLiteStore, changes: tuple[Change, ...]) -> None:
+            with _writing:
+                into_file(store, changes)
+
+        SQLiteStore._write = _into_file  # type: ignore[method-assign]
+        load, write, asked = Journal.load, Journal._write, MeteredModel._asked
+        end, send = Keeping.end, LocalQueue.send
+
+        async def _load(journal: Journal) -> None:
+            await load(journal)
+            self.note(loaded=[*journal._kept])
+
+        async def _write(journal: Journal, key: str, body: dict[str, Any]) -> dict[str, Any]:
+            if "asked" in body:
+                return await write(journal, key, body)
+            kind = key.partition("/")[0]
+            await self.point(f"{kind} is to be kept")
+            kept = await write(journal, key, body)
+            await self.point(f"{kind} is kept")
+            return kept
+
+        async def _asked(model: MeteredModel, *args: Any, **kwargs: Any) -> Any:
+            await self.point("model is to be asked")
+            answered = await asked(model, *args, **kwargs)
+            await self.point("model has answered")
+            return answered
+
+        async def _end(keeping: Keeping, *args: Any) -> None:
+            await self.point("end is to be kept")
+            await end(keeping, *args)
+            self.note(ended=True)
+            await self.point("end is kept")
+
+        async def _send(queue: LocalQueue, sent: str, after: float = 0.0) -> None:
+            self.note(sent=sent)
+            await send(queue, sent, after)
+
+        Journal.load, Journal._write, MeteredModel._asked = _load, _write, _asked  # type: ignore[method-assign]
+        Keeping.end, LocalQueue.send = _end, _send  # type: ignore[method-assign]
+        desk.point = self.point
+
+
+def warm_up() -> None:
+    """One run here, for all that is imported on the way; a second of CPU that no other process has to spend."""
+    whole = Attempt({"request": {"model": "desk", "input": "warm up", "stream": True}, "log": os.devnull})
+    asyncio.run(whole.work(Settings(store="sqlite:///:memory:")))
+    gc.collect()  # the store's threads end with it
+    for thread in threading.enumerate()[1:]:
+        thread.join(5)
+    assert threading.active_count() == 1, "a fork would copy a lock that nobody opens again"
+    gc.freeze()
+
+
+def main() -> None:
+    agencies.AGENCIES = {"desk": "tests.library.survival.desk:desk"}
+    attempt._FLUSH, attempt._RENEW = 0.02, 0.1
+    warm_up()
+    for line in sys.stdin:
+        command = json.loads(line)
+        if command["do"] == "wait":
+            _, status = os.waitpid(command["pid"], os.WUNTRACED)
+            stopped = os.WIFSTOPPED(status)
+            answer = {"stopped": True} if stopped else {"exited": os.waitstatus_to_exitcode(status)}
+        elif pid := os.fork():
+            answer = {"pid": pid}
+        else:
+            os.environ["OPENAI_API_KEY"] = os.path.basename(command["log"])  # the model server knows who asks
+            making = Attempt(command)
+            making.watch()
+            code = 1
+            try:
+                asyncio.run(asyncio.wait_for(making.work(), 30))
+                code = 0
+            finally:
+                sys.stderr.flush()
+                os._exit(code)
+        print(json.dumps(answer), flush=True)
+
+
+main()

@@ -1,0 +1,122 @@
+"""The rooms, the one-way street between them, and documents that cannot lie."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from agency_lambda.local import _hint
+from agency_lambda.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+MAKEFILE = (ROOT / "Makefile").read_text()
+
+
+def imported(path: Path) -> set[str]:
+    """Top-level names of the modules that a file imports anywhere in it."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module.partition(".")[0])
+    return names
+
+
+@pytest.mark.parametrize(
+    ("room", "never"),
+    [
+        ("agents", {"handler", "infra", "tests"}),
+        ("infra", {"handler", "agencies", "agreement_desk", "agency_swarm", "tests"}),
+        ("handler", {"infra", "tests", "benchmarks", "agreement_desk"}),
+        ("src/lambda_loop", {"agencies", "agency_swarm", "agents", "fastapi", "openai"}),
+    ],
+)
+def test_imports_point_one_way(room: str, never: set[str]) -> None:
+    for path in (ROOT / room).rglob("*.py"):
+        assert not imported(path) & never, path
+
+
+def test_the_loop_stands_on_its_own() -> None:
+    for path in (ROOT / "handler" / "event_loop").glob("*.py"):
+        assert "handler" not in imported(path), path
+
+
+def test_agents_is_a_source_root() -> None:
+    assert not (ROOT / "agents" / "__init__.py").exists()
+    assert not (ROOT / "tests" / "agents").exists()
+
+
+def test_the_lambda_entry_is_one_screen() -> None:
+    assert len((ROOT / "handler" / "api.py").read_text().splitlines()) < 75
+
+
+def test_the_readme_lists_every_setting_and_no_other() -> None:
+    table = README.split("## Settings")[1].split("##")[0]
+    listed = set(
+        re.findall(r"`([A-Z][A-Z_]+)`", "\n".join(row.split("|")[1] for row in table.splitlines() if "|" in row))
+    )
+    known = {name.upper() for name in Settings.model_fields}
+    assert listed == known | {"PLANFIX_URL", "PLANFIX_TOKEN", "PLANFIX_BOARD", "PORT"}
+
+
+def test_the_readme_lists_every_folder() -> None:
+    table = README.split("## Where things are")[1].split("##")[0]
+    for folder in re.findall(r"`([a-z_/]+)/`", table):
+        assert (ROOT / folder).is_dir(), folder
+    ours = {path.name for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith((".", "__"))}
+    assert ours - {"build", "cdk.out", "node_modules"} <= set(re.findall(r"`([a-z]+)/", table))
+
+
+def test_every_make_command_that_is_named_exists() -> None:
+    pages = [README, *((ROOT / "docs").glob("*.md"))]
+    text = "\n".join(page if isinstance(page, str) else page.read_text() for page in pages)
+    for command in re.findall(r"`(?:[A-Z_]+=\S+ )?make ([a-z0-9-]+)", text):
+        assert re.search(rf"^{command}:", MAKEFILE, re.MULTILINE), command
+
+
+def test_the_readme_is_short() -> None:
+    assert len(README.splitlines()) <= 150
+
+
+def test_the_curl_is_the_same_everywhere() -> None:
+    curl = re.search(r"curl -s localhost:8000(.+)", README)
+    assert curl is not None
+    assert curl.group(1) in _hint(Settings(), 8000)
+
+
+def test_the_table_of_patterns_is_whole() -> None:
+    from benchmarks.patterns import PATTERNS
+
+    page = (ROOT / "docs" / "event-loop.md").read_text()
+    for name in PATTERNS:
+        assert f"| {name.replace('_', ' ')} |" in page
+
+
+def test_what_is_named_is_what_is_locked() -> None:
+    locked = set(re.findall(r"^(\S+==\S+)", (ROOT / "requirements.txt").read_text(), re.MULTILINE))
+    named = re.findall(r"^([^#\s]+)", (ROOT / "requirements.in").read_text(), re.MULTILINE)
+    assert {re.sub(r"\[.*?\]", "", pin) for pin in named} <= locked
+
+
+def test_pins_are_exact_and_hashed() -> None:
+    for name in ("requirements.txt", "requirements-dev.txt"):
+        text = (ROOT / name).read_text()
+        pins = re.findall(r"^([a-z0-9].*)$", text, re.MULTILINE)
+        assert pins
+        assert all("==" in pin for pin in pins)
+        assert text.count("--hash=sha256:") >= len(pins)
+        assert "://" not in text
+
+
+def test_actions_are_pinned_and_tests_have_no_way_to_the_account() -> None:
+    workflows = {path.name: path.read_text() for path in (ROOT / ".github" / "workflows").glob("*.yml")}
+    for text in workflows.values():
+        for action in re.findall(r"uses: (\S+)", text):
+            assert re.fullmatch(r"[\w/-]+@[0-9a-f]{40}|\./\.github/workflows/\w+\.yml", action), action
+    assert "id-token" not in workflows["test.yml"]
+    before, deploying = workflows["deploy.yml"].split("  deploy:\n")
+    assert "id-token" not in before
+    assert ".ci/run" not in deploying

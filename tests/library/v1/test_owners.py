@@ -1,0 +1,104 @@
+"""Another owner's things are a 404 everywhere: walked along the route table."""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from fastapi.routing import APIRoute
+
+from tests.library.conftest import Service
+from tests.library.events import Context, http_event
+
+ANN, BOB = "al_ann", "al_bob"
+KEYS = ",".join(f"{name}:{hashlib.sha256(key.encode()).hexdigest()}" for name, key in (("ann", ANN), ("bob", BOB)))
+ASK = {"model": "agreement-desk", "input": "hello"}
+
+
+def bearer(key: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {key}"}
+
+
+@pytest.fixture
+def service(start: Callable[..., Service]) -> Service:
+    return start(API_KEYS=KEYS)
+
+
+def routes() -> list[tuple[str, str]]:
+    from agency_lambda.app import create_app
+
+    def walk(router: Any, prefix: str = "") -> Any:
+        for route in router.routes:
+            if isinstance(route, APIRoute):
+                yield from ((method, prefix + route.path) for method in sorted(route.methods or ()))
+            elif hasattr(route, "original_router"):
+                yield from walk(route.original_router, prefix)
+
+    return sorted(set(walk(create_app())))
+
+
+OWNED = [(method, path) for method, path in routes() if re.search(r"\{(response|conversation|item)_id\}", path)]
+
+
+def test_the_walk_meets_every_kind_of_thing() -> None:
+    assert len(OWNED) == 10
+    assert {path.split("/")[2] for _, path in OWNED} == {"responses", "conversations"}
+
+
+@pytest.mark.parametrize(("method", "path"), OWNED)
+def test_another_owners_things_are_not_there(service: Service, method: str, path: str) -> None:
+    _, conversation = service.post("/v1/conversations", {"items": [{"role": "user", "content": "mine"}]}, **bearer(ANN))
+    _, listed = service.get(f"/v1/conversations/{conversation['id']}/items", **bearer(ANN))
+    events = {**ASK, "conversation": conversation["id"], "stream": True}
+    streamed = service.handler(http_event("POST", "/v1/responses", events, **bearer(ANN)), Context(60))["body"]
+    response = json.loads(streamed.split("data: ")[1].split("\n")[0])["response"]
+    ids = {"response_id": response["id"], "conversation_id": conversation["id"], "item_id": listed["data"][0]["id"]}
+    url = path.format(**ids)
+    body = {"items": [{"role": "user", "content": "x"}]} if path.endswith("items") else {"metadata": {}}
+    sent = body if method == "POST" and not path.endswith("cancel") else None
+    for query in ("", "?stream=true") if method == "GET" and path.endswith("{response_id}") else ("",):
+        status, theirs = service.send(http_event(method, url + query, sent, **bearer(BOB)))
+        assert status == 404, (method, path)
+        nobody = path.format(response_id="resp_x", conversation_id="conv_x", item_id="msg_x")
+        _, none = service.send(http_event(method, nobody + query, sent, **bearer(BOB)))
+        assert {**theirs["error"], "message": ""} == {**none["error"], "message": ""}
+    assert service.handler(http_event(method, url, sent, **bearer(ANN)), Context(60))["statusCode"] == 200
+
+
+@pytest.mark.parametrize("field", ["previous_response_id", "conversation"])
+def test_nobody_continues_what_another_said(service: Service, field: str) -> None:
+    _, conversation = service.post("/v1/conversations", {}, **bearer(ANN))
+    _, response = service.post("/v1/responses", ASK, **bearer(ANN))
+    mine = {"previous_response_id": response["id"], "conversation": conversation["id"]}[field]
+    for path in ("/v1/responses", "/v1/responses/compact"):
+        if path.endswith("compact") and field == "conversation":
+            continue
+        assert service.post(path, {**ASK, field: mine}, **bearer(BOB))[0] == 404
+        assert service.post(path, {**ASK, field: mine}, **bearer(ANN))[0] == 200
+
+
+def test_nobody_refers_to_an_item_of_another(service: Service) -> None:
+    _, response = service.post("/v1/responses", ASK, **bearer(ANN))
+    given = [{"type": "item_reference", "id": response["output"][-1]["id"]}, {"role": "user", "content": "go on"}]
+    assert service.post("/v1/responses", {**ASK, "input": given}, **bearer(BOB))[0] == 404
+    assert service.post("/v1/responses", {**ASK, "input": given}, **bearer(ANN))[0] == 200
+
+
+def test_a_thread_and_an_idempotency_key_are_each_owners_own(service: Service) -> None:
+    body = {"message": "hello", "thread_id": "same"}
+    answers = [
+        service.post("/completion", body, **bearer(key), **{"idempotency-key": "same"})[1] for key in (ANN, BOB, ANN)
+    ]
+    assert answers[0] == answers[2]
+    assert answers[0]["run_id"] != answers[1]["run_id"]
+    _, later = service.post("/completion", body, **bearer(ANN))
+    assert later["usage"]["input_tokens"] > answers[1]["usage"]["input_tokens"]  # Bob began without Ann's history
+
+
+def test_an_owner_whose_name_begins_like_anothers_sees_nothing(start: Callable[..., Service]) -> None:
+    digests = {name: hashlib.sha256(name.encode()).hexdigest() for name in ("ann", "ann.b")}
+    service = start(API_KEYS=",".join(f"{name}:{digest}" for name, digest in digests.items()))
+    _, response = service.post("/v1/responses", ASK, **bearer("ann.b"))
+    assert service.get(f"/v1/responses/{response['id']}", **bearer("ann"))[0] == 404
