@@ -19,7 +19,6 @@ from typing import Any
 
 BUNDLE = sys.argv[1]
 COMPILED: list[str] = []  # files in the bundle whose source was compiled
-WRITTEN: list[str] = []  # what `dataclasses` wrote, and was compiled here
 MCP_SERVER = f"""
 import sys
 sys.path.insert(0, {BUNDLE!r})
@@ -40,16 +39,12 @@ class Context:
 
 
 def record_what_is_compiled(event: str, arguments: tuple[Any, ...]) -> None:
-    if event != "compile":
-        return
-    if isinstance(arguments[0], bytes) and arguments[0].startswith(b"def __create_fn__("):
-        WRITTEN.append(arguments[0].decode())
-    if str(arguments[1]).startswith(BUNDLE):
+    if event == "compile" and str(arguments[1]).startswith(BUNDLE):
         COMPILED.append(str(Path(arguments[1]).relative_to(BUNDLE)))
 
 
 def events() -> Any:
-    """What the handlers answered, where the packages came from, what was compiled, also of dataclasses."""
+    """What the handlers answered, where the packages came from, what was compiled."""
     answers = [import_module(module).handler(event, Context()) for module, event in json.load(sys.stdin)]
     for service in ("dynamodb", "sqs", "secretsmanager", "sts"):
         import_module("boto3").client(service, region_name="eu-central-1")
@@ -58,7 +53,7 @@ def events() -> Any:
         for file in (getattr(module, "__file__", None) for module in sys.modules.values())
         if file and "site-packages" in file
     ]
-    return {"answers": answers, "outside": outside, "compiled": COMPILED, "written": WRITTEN}
+    return {"answers": answers, "outside": outside, "compiled": COMPILED}
 
 
 async def agency() -> Any:

@@ -46,8 +46,7 @@ def folder(tmp_path: Path) -> Path:
         (tmp_path / name).write_text(SOURCE)
     for name in ("click/template.py", "yours/template.py"):
         (tmp_path / name).write_text("class {{ name }}:")
-    (tmp_path / "handler" / "compiled").mkdir(parents=True)
-    bytecode.write(tmp_path, "[]")
+    bytecode.write(tmp_path)
     return tmp_path
 
 

@@ -149,7 +149,6 @@ def test_the_whole_service_runs_offline(folder: Path, tmp_path: Path, deferred: 
     assert isinstance(json.loads(content[0]["text"])["total"], int)
     assert told["outside"] == []
     assert told["compiled"] == []
-    assert len(told["written"]) <= (20 if deferred else 1), "the example has one dataclass of its own"
 
 
 @pytest.mark.parametrize("api", ["responses", "chat"])

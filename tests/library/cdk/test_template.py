@@ -454,7 +454,7 @@ def test_what_tells_the_topic_is_allowed_to(service: str) -> None:
 
 
 def test_the_metrics_of_the_alarms_are_those_that_the_service_writes(dev: Assembly) -> None:
-    source = (ROOT / "handler" / "telemetry.py").read_text()
+    source = (ROOT / "src" / "agency_lambda" / "telemetry.py").read_text()
     named = {each["MetricName"] for each in dev.of_type("AWS::CloudWatch::Alarm").values()}
     ours = [each for each in dev.of_type("AWS::CloudWatch::Alarm").values() if each["Namespace"] == "AgencyLambda"]
     assert named

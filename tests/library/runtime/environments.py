@@ -67,7 +67,7 @@ class Environment:
         self.api, self.log_path = api, folder / "log"
         with self.log_path.open("wb") as log:
             self.process = subprocess.Popen(
-                ["sh", str(folder / "task" / "src" / "lambda_loop" / "runtime" / "stream.sh"), *COMMAND],
+                ["sh", str(folder / "task" / "lambda_loop" / "runtime" / "stream.sh"), *COMMAND],
                 cwd=folder / "task",
                 env=variables(folder, api.address, _HANDLER=handler, **more),
                 stdout=log,

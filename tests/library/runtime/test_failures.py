@@ -24,7 +24,7 @@ def test_an_event_that_is_none_is_reported_with_type_and_trace(apps: Environment
     assert not invocation.chunks
     assert invocation.error is not None
     assert invocation.error_type == invocation.error["errorType"] == kind
-    assert any("src/lambda_loop/runtime/__main__.py" in line for line in invocation.error["stackTrace"])
+    assert any("lambda_loop/runtime/__main__.py" in line for line in invocation.error["stackTrace"])
     goes_on(apps)
 
 
