@@ -118,3 +118,14 @@ def test_actions_are_pinned_and_tests_have_no_way_to_the_account() -> None:
     before, deploying = workflows["deploy.yml"].split("  deploy:\n")
     assert "id-token" not in before
     assert ".ci/run" not in deploying
+
+
+def prose(page: str) -> list[str]:
+    """The lines of a document without its code blocks, tables, and what a benchmark writes between two marks."""
+    page = re.sub(r"^ *```.*?^ *```|^<!-- table.*?^<!-- end", "", page, flags=re.DOTALL | re.MULTILINE)
+    return [line for line in page.splitlines() if not line.startswith("|")]
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "docs").glob("*.md")), ids=lambda path: path.name)
+def test_lines_of_documents_are_at_most_120_wide(path: Path) -> None:
+    assert [line for line in prose(path.read_text()) if len(line) > 120] == []
