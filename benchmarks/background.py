@@ -63,8 +63,8 @@ def _api() -> Callable[[Any], Any]:
     import asyncio
     import json
 
-    from agency_lambda.environment import runs
     from agency_lambda.runs.leases import Leases
+    from agency_lambda.shared import runs
     from handler.api import handler
     from tests.library.events import Context, rest_event
 

@@ -5,10 +5,10 @@ event -> EnvironmentLoop -> Mangum -> app -> auth -> route -> runs -> agents -> 
 
 from typing import Any
 
-from agency_lambda import answer_events
+from agency_lambda import lambda_handler
 from handler.app import app
 
-environment = answer_events(app)
+environment = lambda_handler(app)
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:

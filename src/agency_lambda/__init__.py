@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from agency_lambda.app import create_app
-    from agency_lambda.entries import Worker, answer_events
     from agency_lambda.idempotency import idempotency_key
+    from agency_lambda.lambda_handlers import Worker, lambda_handler
     from agency_lambda.local import serve
 
-__all__ = ["Worker", "__version__", "answer_events", "create_app", "idempotency_key", "serve"]
+__all__ = ["Worker", "__version__", "create_app", "idempotency_key", "lambda_handler", "serve"]
 __version__ = "0.1.0"
 
 _MODULES = {
-    "Worker": "entries",
-    "answer_events": "entries",
+    "Worker": "lambda_handlers",
+    "lambda_handler": "lambda_handlers",
     "create_app": "app",
     "idempotency_key": "idempotency",
     "serve": "local",

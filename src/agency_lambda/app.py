@@ -8,11 +8,11 @@ from starlette.types import ASGIApp
 
 from agency_lambda import __version__, exception_handlers
 from agency_lambda.auth import Authentication, caller_of
-from agency_lambda.environment import close, runs
-from agency_lambda.middleware.every_answer import EveryAnswer
+from agency_lambda.middleware.outermost import Outermost
 from agency_lambda.middleware.size_limits import AnswerLimit, BodyLimit
 from agency_lambda.routes import ROUTES
 from agency_lambda.settings import Settings, get_settings
+from agency_lambda.shared import close, runs
 
 
 @asynccontextmanager
@@ -23,22 +23,22 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 class App(FastAPI):
-    """FastAPI with one middleware around everything, its own answer to a defect too. See EveryAnswer."""
+    """FastAPI with one middleware around everything, its own answer to a defect too. See Outermost."""
 
     origins: tuple[str, ...] = ()
     finds_base_path = True
 
     def build_middleware_stack(self) -> ASGIApp:
         """Called once, before the first request."""
-        return self.in_every_answer(super().build_middleware_stack())
+        return self.in_outermost(super().build_middleware_stack())
 
     def failure_response(self, status: int, kind: str, message: str) -> ASGIApp:
         """The answer for a request that this app did not answer: the event loop sends it (see EnvironmentLoop)."""
-        return self.in_every_answer(exception_handlers.failure_response(status, kind, message))
+        return self.in_outermost(exception_handlers.failure_response(status, kind, message))
 
-    def in_every_answer(self, app: ASGIApp) -> ASGIApp:
+    def in_outermost(self, app: ASGIApp) -> ASGIApp:
         """Give what an ASGI app answers the headers that every answer has."""
-        return EveryAnswer(app, self.router.routes, self.origins, finds_base_path=self.finds_base_path)
+        return Outermost(app, self.router.routes, self.origins, finds_base_path=self.finds_base_path)
 
 
 def create_app() -> App:

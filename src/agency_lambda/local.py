@@ -50,8 +50,8 @@ def serve(app: str) -> None:
 
 async def _serve(server: uvicorn.Server, listener: socket.socket) -> None:
     """The server, and beside it the worker, until the server ends."""
-    from agency_lambda.environment import runs
     from agency_lambda.runs import worker as run_worker
+    from agency_lambda.shared import runs
 
     queue = runs().queue
     worker = asyncio.create_task(run_worker.serve(runs(), queue)) if isinstance(queue, LocalQueue) else None

@@ -89,8 +89,8 @@ class Service:
 
     def in_attempts(self, number: int, text: str) -> Any:
         """Ask agency "desk" in the background, and make so many attempts at the run; returns the response."""
-        from agency_lambda.environment import runs
         from agency_lambda.runs import worker
+        from agency_lambda.shared import runs
 
         _, begun = self.post("/v1/responses", {"model": "desk", "input": text, "background": True})
         for _ in range(number):

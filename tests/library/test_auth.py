@@ -14,7 +14,7 @@ from fastapi.routing import iter_route_contexts
 
 from agency_lambda.auth import Authentication, caller_of
 from agency_lambda.protocol import bounds
-from agency_lambda.routes.dependencies import Call
+from agency_lambda.routes.dependencies import Caller
 from agency_lambda.settings import ConfigurationError, Settings, get_settings
 from tests.library.asgi import Headers, ask
 from tests.library.conftest import Service
@@ -50,7 +50,7 @@ def whoami(clean_environment: pytest.MonkeyPatch) -> Callable[..., Any]:
         settings = get_settings()
         return Authentication(inner, caller_of(settings), set() if settings.auth == "none" else {"/health"})
 
-    async def who(call: Call) -> str:
+    async def who(call: Caller) -> str:
         return call.owner
 
     async def anybody() -> str:
@@ -268,7 +268,7 @@ def test_the_openapi_document_says_which_routes_need_a_key(service_app: Callable
     app = service_app()
 
     @app.get("/whoami")
-    async def whoami(call: Call) -> str:
+    async def whoami(call: Caller) -> str:
         return call.owner
 
     paths = app.openapi()["paths"]

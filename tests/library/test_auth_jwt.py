@@ -16,7 +16,7 @@ import pytest
 from fastapi import FastAPI
 
 from agency_lambda.auth import Authentication, caller_of
-from agency_lambda.routes.dependencies import Call
+from agency_lambda.routes.dependencies import Caller
 from agency_lambda.settings import get_settings
 from tests.library.asgi import Reply, ask
 from tests.library.issuer import Issuer, openid_issuer
@@ -48,7 +48,7 @@ def whoami(issuer: Issuer, clean_environment: pytest.MonkeyPatch) -> Any:
     inner = FastAPI()
 
     @inner.get("/whoami")
-    async def who(call: Call) -> str:
+    async def who(call: Caller) -> str:
         return call.owner
 
     @inner.get("/health")

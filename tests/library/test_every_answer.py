@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, StreamingResponse
 from agency_lambda import errors, exception_handlers
 from agency_lambda.errors import ServiceError
 from agency_lambda.protocol.bounds import BODY
-from agency_lambda.routes.dependencies import _Call
+from agency_lambda.routes.dependencies import _Caller
 from agency_lambda.runs.stored_responses import Responses
 from agency_lambda.store.sqlite import SQLiteStore
 from tests.library.asgi import ask
@@ -64,7 +64,7 @@ async def hides_a_conflict(request: Request) -> str:
 async def is_late(request: Request) -> None:
     """As a run that another attempt takes up."""
     unfinished = JSONResponse({"id": "resp_1"}, 202, {"location": "/v1/responses/resp_1"})
-    _Call(request).answer_late({"id": "resp_1"}, lambda response: unfinished)
+    _Caller(request).answer_late({"id": "resp_1"}, lambda response: unfinished)
     await asyncio.sleep(60)
 
 

@@ -107,7 +107,7 @@ class Kept:
 
     def _note_what_is_written(self) -> None:
         """Also what is not there any more when a test looks."""
-        from agency_lambda.environment import runs
+        from agency_lambda.shared import runs
 
         store, self._written = runs().store, list[tuple[str, int | None]]()
         write = store.write
@@ -239,8 +239,8 @@ def test_a_run_that_waits_for_longer_than_anything_is_kept_is_not_forgotten(
     kept: Kept, later: Callable[[float], None]
 ) -> None:
     """Its lease stays; what it was asked has expired, so it ends."""
-    from agency_lambda.environment import runs
     from agency_lambda.runs import worker
+    from agency_lambda.shared import runs
 
     later(31)
     assert kept.service.handler.run(worker.sweep(runs())) == 1

@@ -99,7 +99,7 @@ class Worker:
 
     def __init__(self, queue: Queue) -> None:
         from agency_lambda.app import runs
-        from agency_lambda.entries import Worker as Handler
+        from agency_lambda.lambda_handlers import Worker as Handler
 
         self.queue, self.ledgers = queue, list[Ledger]()
         self._handler, self.runs = Handler(self.ledgers.append), runs

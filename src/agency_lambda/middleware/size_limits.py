@@ -55,7 +55,7 @@ class AnswerLimit:
     """ASGI middleware, for invocations whose answer leaves whole: 500 in place of an answer over `ANSWER` bytes.
 
     What is kept is refused before it becomes as large as that, so what comes here was kept by an earlier version, or is
-    a stream that cannot be resumed. HEAD, which `EveryAnswer` has marked, is answered before that can be known.
+    a stream that cannot be resumed. HEAD, which `Outermost` has marked, is answered before that can be known.
     Without this, AWS's client for Python would end the environment's process.
     """
 

@@ -13,7 +13,7 @@ from agency_lambda.protocol.items import text_of
 from agency_lambda.protocol.output import new_id
 from agency_lambda.protocol.request import CreateResponse
 from agency_lambda.protocol.resource import FINAL, Resource, answered
-from agency_lambda.routes.dependencies import Call, IdempotencyKey, once
+from agency_lambda.routes.dependencies import Caller, IdempotencyKey, keyed_request
 from agency_lambda.routes.strict import StrictRoute
 from agency_lambda.runs.stored_responses import Kept
 
@@ -74,20 +74,20 @@ class CompletionAnswer(BaseModel):
 
 
 @router.post("/completion", response_model=CompletionAnswer)
-async def completion(body: Completion, call: Call, key: IdempotencyKey = None) -> Any:
+async def completion(body: Completion, caller: Caller, key: IdempotencyKey = None) -> Any:
     """Run the agency once and answer when it is done."""
     name, _ = catalogue.find(body.agency)
     model = name if body.agent is None else f"{name}/{body.agent}"
     thread = f"{name}/{body.thread_id or new_id('thread')}"
-    request, runs = CreateResponse(model=model, input=body.message), call.runs
+    request, runs = CreateResponse(model=model, input=body.message), caller.runs
 
     def unfinished(response: Resource) -> Response:
         told = {"run_id": response["id"], "thread_id": thread.removeprefix(f"{name}/"), "status": response["status"]}
-        return answered(response, call.root_path, told)
+        return answered(response, caller.root_path, told)
 
-    late = partial(call.answer_late, answer=unfinished)
-    begun = await runs.begin(request, call.owner, once(key, body), thread, late)
-    response = await (runs.settled(call.owner, begun) if isinstance(begun, Kept) else runs.execute(begun))
+    late = partial(caller.answer_late, answer=unfinished)
+    begun = await runs.begin(request, caller.owner, keyed_request(key, body), thread, late)
+    response = await (runs.settled(caller.owner, begun) if isinstance(begun, Kept) else runs.execute(begun))
     return _answer(response, name) if response["status"] in FINAL else unfinished(response)
 
 

@@ -12,8 +12,8 @@ from agency_lambda.protocol import bounds
 from agency_lambda.protocol.items import for_agents, read_items
 from agency_lambda.protocol.output import Item
 from agency_lambda.protocol.request import Body, Metadata
-from agency_lambda.routes.dependencies import Call
-from agency_lambda.routes.pages import Page, page
+from agency_lambda.routes.dependencies import Caller
+from agency_lambda.routes.pages import Page, paginate
 from agency_lambda.routes.strict import StrictRoute
 
 router = APIRouter(prefix="/v1/conversations", responses=V1_RESPONSES, route_class=StrictRoute)
@@ -39,42 +39,42 @@ class Description(Body):
 
 
 @router.post("")
-async def create(call: Call, body: NewConversation | None = None) -> dict[str, Any]:
+async def create(caller: Caller, body: NewConversation | None = None) -> dict[str, Any]:
     """Begin a conversation, with what was said already."""
     body = body or NewConversation()
     items = read_items(body.items or [], "items")
-    conversation = await call.conversations.create(body.metadata or {}, items, _history(items))
+    conversation = await caller.conversations.create(body.metadata or {}, items, _history(items))
     return conversation.resource
 
 
 @router.get("/{conversation_id}")
-async def retrieve(conversation_id: str, call: Call) -> dict[str, Any]:
+async def retrieve(conversation_id: str, caller: Caller) -> dict[str, Any]:
     """Its metadata; what was said is under `/items`."""
-    return (await call.conversations.get(conversation_id)).resource
+    return (await caller.conversations.get(conversation_id)).resource
 
 
 @router.post("/{conversation_id}")
-async def update(conversation_id: str, body: Description, call: Call) -> dict[str, Any]:
+async def update(conversation_id: str, body: Description, caller: Caller) -> dict[str, Any]:
     """Give it other metadata."""
-    return (await call.conversations.update(conversation_id, body.metadata)).resource
+    return (await caller.conversations.update(conversation_id, body.metadata)).resource
 
 
 @router.delete("/{conversation_id}")
-async def delete(conversation_id: str, call: Call) -> dict[str, Any]:
+async def delete(conversation_id: str, caller: Caller) -> dict[str, Any]:
     """Forget it and everything that was said in it."""
-    await call.conversations.delete(conversation_id)
+    await caller.conversations.delete(conversation_id)
     return {"id": conversation_id, "object": "conversation.deleted", "deleted": True}
 
 
 @router.get("/{conversation_id}/items")
-async def items(conversation_id: str, call: Call, wanted: Page) -> dict[str, Any]:
+async def items(conversation_id: str, caller: Caller, requested: Page) -> dict[str, Any]:
     """What was said."""
-    conversations = call.conversations
-    return page(await conversations.items(await conversations.get(conversation_id)), wanted)
+    conversations = caller.conversations
+    return paginate(await conversations.items(await conversations.get(conversation_id)), requested)
 
 
 @router.post("/{conversation_id}/items")
-async def add(conversation_id: str, body: NewItems, call: Call) -> dict[str, Any]:
+async def add(conversation_id: str, body: NewItems, caller: Caller) -> dict[str, Any]:
     """Add what was said elsewhere."""
     added = read_items(body.items, "items")
     if (answered := bounds.size(added)) > bounds.ANSWER - 1_000:
@@ -83,7 +83,7 @@ async def add(conversation_id: str, body: NewItems, call: Call) -> dict[str, Any
         )
         raise InvalidRequest(said, param="items")
     try:
-        await call.conversations.append(conversation_id, Turn(added, _history(added)))
+        await caller.conversations.append(conversation_id, Turn(added, _history(added)))
     except StoreUnavailable as error:  # if it was written after all, a repeated request would add them twice
         raise OutcomeUnknown(str(error)) from error
     return {
@@ -96,9 +96,9 @@ async def add(conversation_id: str, body: NewItems, call: Call) -> dict[str, Any
 
 
 @router.get("/{conversation_id}/items/{item_id}")
-async def item(conversation_id: str, item_id: str, call: Call) -> dict[str, Any]:
+async def item(conversation_id: str, item_id: str, caller: Caller) -> dict[str, Any]:
     """One of its items."""
-    conversations = call.conversations
+    conversations = caller.conversations
     for each in await conversations.items(await conversations.get(conversation_id)):
         if each["id"] == item_id:
             return each

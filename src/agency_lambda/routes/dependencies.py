@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from agency_lambda.runs import Runs
 
 
-class _Call:
+class _Caller:
     """Whose request it is, and what it is answered with. One dependency: each costs more than what it does."""
 
     def __init__(self, request: Request) -> None:
@@ -44,7 +44,7 @@ class _Call:
         invocation = current.get()
         if invocation is None:
             return
-        wrapped = self._request.app.in_every_answer  # it is sent from outside of the app
+        wrapped = self._request.app.in_outermost  # it is sent from outside of the app
         invocation.late_answer = None if response is None else lambda: wrapped(answer(response))
 
     @property
@@ -56,11 +56,11 @@ class _Call:
         return Conversations(self.runs.store, self.owner)
 
 
-async def _call(request: Request) -> _Call:
-    return _Call(request)
+async def _caller(request: Request) -> _Caller:
+    return _Caller(request)
 
 
-Call = Annotated[_Call, Depends(documented(_call))]
+Caller = Annotated[_Caller, Depends(documented(_caller))]
 IdempotencyKey = Annotated[
     str | None,
     Header(
@@ -72,6 +72,6 @@ IdempotencyKey = Annotated[
 ]
 
 
-def once(key: str | None, body: BaseModel) -> tuple[str, bytes] | None:
+def keyed_request(key: str | None, body: BaseModel) -> tuple[str, bytes] | None:
     """An idempotency key and the request that it stands for."""
     return None if key is None else (key, body.model_dump_json(exclude_unset=True).encode())

@@ -14,7 +14,7 @@ _AROUND = 1_000  # bytes of a page around its items: two of their ids
 
 
 @dataclass(frozen=True)
-class Wanted:
+class PageRequest:
     """Which part of a list, newest first unless asked otherwise."""
 
     limit: int
@@ -22,18 +22,18 @@ class Wanted:
     after: str | None
 
 
-async def _wanted(
+async def _page_request(
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     order: Literal["asc", "desc"] = "desc",
     after: Annotated[str | None, Query(description="the id of the last item of the page before")] = None,
-) -> Wanted:
-    return Wanted(limit, order, after)
+) -> PageRequest:
+    return PageRequest(limit, order, after)
 
 
-Page = Annotated[Wanted, Depends(_wanted)]
+Page = Annotated[PageRequest, Depends(_page_request)]
 
 
-def page(items: Sequence[Item], wanted: Wanted) -> dict[str, Any]:
+def paginate(items: Sequence[Item], requested: PageRequest) -> dict[str, Any]:
     """Return `{"object": "list", "data", "first_id", "last_id", "has_more"}`.
 
     A page ends at its limit, or before it, where one item more would make it too large for an answer.
@@ -41,14 +41,14 @@ def page(items: Sequence[Item], wanted: Wanted) -> dict[str, Any]:
     Raises:
         InvalidRequest: `after` is not in the list.
     """
-    ordered = list(items) if wanted.order == "asc" else list(reversed(items))
+    ordered = list(items) if requested.order == "asc" else list(reversed(items))
     start = 0
-    if wanted.after is not None:
+    if requested.after is not None:
         ids = [item["id"] for item in ordered]
-        if wanted.after not in ids:
-            raise InvalidRequest(f"There is no item {wanted.after[:99]!r} in this list.", param="after")
-        start = ids.index(wanted.after) + 1
-    data = list(_fitting(ordered[start : start + wanted.limit]))
+        if requested.after not in ids:
+            raise InvalidRequest(f"There is no item {requested.after[:99]!r} in this list.", param="after")
+        start = ids.index(requested.after) + 1
+    data = list(_fitting(ordered[start : start + requested.limit]))
     return {
         "object": "list",
         "data": data,

@@ -11,8 +11,8 @@ from agency_lambda.exception_handlers import V1_RESPONSES
 from agency_lambda.protocol.request import CompactRequest, CreateResponse
 from agency_lambda.protocol.resource import FINAL, answered
 from agency_lambda.protocol.stream import EventStream, resumable
-from agency_lambda.routes.dependencies import Call, IdempotencyKey, once
-from agency_lambda.routes.pages import Page, page
+from agency_lambda.routes.dependencies import Caller, IdempotencyKey, keyed_request
+from agency_lambda.routes.pages import Page, paginate
 from agency_lambda.routes.strict import StrictRoute
 from agency_lambda.runs.stored_responses import Kept
 
@@ -25,16 +25,16 @@ _STREAM: dict[int | str, dict[str, Any]] = {
 
 
 @router.post("", response_model=None, responses=_STREAM)
-async def create(body: CreateResponse, call: Call, key: IdempotencyKey = None) -> Response:
+async def create(body: CreateResponse, caller: Caller, key: IdempotencyKey = None) -> Response:
     """Run an agency. `model` is its name, or "agency/Agent"; with `stream` the answer is server-sent events."""
-    runs, root = call.runs, call.root_path
-    late = partial(call.answer_late, answer=partial(answered, root_path=root))
-    begun = await runs.begin(body, call.owner, once(key, body), announce=late)
+    runs, root = caller.runs, caller.root_path
+    late = partial(caller.answer_late, answer=partial(answered, root_path=root))
+    begun = await runs.begin(body, caller.owner, keyed_request(key, body), announce=late)
     if isinstance(begun, Kept):
         if body.stream:
-            kept = call.responses.events(begun.response["id"])
+            kept = caller.responses.events(begun.response["id"])
             return EventStream(resumable(kept, begun.response, root), _nothing)
-        response = await runs.settled(call.owner, begun)
+        response = await runs.settled(caller.owner, begun)
         return JSONResponse(response) if response["background"] else answered(response, root)
     if body.stream:
         events = begun.follow(runs.execute(begun))
@@ -43,15 +43,15 @@ async def create(body: CreateResponse, call: Call, key: IdempotencyKey = None) -
 
 
 @router.post("/compact", response_model=None)
-async def compact(body: CompactRequest, call: Call) -> dict[str, Any]:
+async def compact(body: CompactRequest, caller: Caller) -> dict[str, Any]:
     """The older turns summarised by the model, the last ones word for word, as one item that can be sent back."""
-    return await call.runs.compact(body, call.owner)
+    return await caller.runs.compact(body, caller.owner)
 
 
 @router.get("/{response_id}", response_model=None, responses=_STREAM)
 async def retrieve(
     response_id: str,
-    call: Call,
+    caller: Caller,
     stream: bool = False,
     starting_after: Annotated[int | None, Query(ge=-1)] = None,
     include_obfuscation: bool = False,
@@ -61,39 +61,39 @@ async def retrieve(
         raise UnsupportedParameter("Only 'include_obfuscation=false' is supported.", param="include_obfuscation")
     if starting_after is not None and not stream:
         raise InvalidRequest("'starting_after' needs 'stream=true'.", param="starting_after")
-    responses = call.responses
+    responses = caller.responses
     kept = await responses.get(response_id)
     if stream:
         if not kept.streamed:
             raise InvalidRequest("This response was not streamed, so it has no events.", param="stream")
         after = -1 if starting_after is None else starting_after
         return EventStream(
-            resumable(responses.events(response_id, after), kept.response, call.root_path, after), _nothing
+            resumable(responses.events(response_id, after), kept.response, caller.root_path, after), _nothing
         )
     return kept.response
 
 
 @router.delete("/{response_id}", response_model=None)
-async def delete(response_id: str, call: Call) -> dict[str, Any]:
+async def delete(response_id: str, caller: Caller) -> dict[str, Any]:
     """Forget a response and its events, and end its run; what it added to a conversation stays there."""
-    responses = call.responses
+    responses = caller.responses
     if (await responses.get(response_id)).response["status"] not in FINAL:
-        await call.runs.cancel(call.owner, response_id)
+        await caller.runs.cancel(caller.owner, response_id)
     await responses.delete(response_id)
     return {"id": response_id, "object": "response", "deleted": True}
 
 
 @router.get("/{response_id}/input_items", response_model=None)
-async def input_items(response_id: str, call: Call, wanted: Page) -> dict[str, Any]:
+async def input_items(response_id: str, caller: Caller, requested: Page) -> dict[str, Any]:
     """What was sent to it."""
-    kept = await call.responses.get(response_id)
-    return page(kept.asked.input, wanted)
+    kept = await caller.responses.get(response_id)
+    return paginate(kept.asked.input, requested)
 
 
 @router.post("/{response_id}/cancel", response_model=None)
-async def cancel(response_id: str, call: Call) -> Response:
+async def cancel(response_id: str, caller: Caller) -> Response:
     """End a run; what it has said so far is kept. 202: it is not over yet, but will end so."""
-    return answered(await call.runs.cancel(call.owner, response_id), call.root_path)
+    return answered(await caller.runs.cancel(caller.owner, response_id), caller.root_path)
 
 
 async def _nothing() -> None:

@@ -59,7 +59,7 @@ def test_what_clients_add_counts_without_a_run(service: Service, monkeypatch: py
 
 
 def test_a_conversation_of_an_earlier_version_has_no_count(service: Service) -> None:
-    from agency_lambda.environment import runs
+    from agency_lambda.shared import runs
     from agency_lambda.store import Put
 
     _, conversation = service.post("/v1/conversations", {"items": [MESSAGE]})

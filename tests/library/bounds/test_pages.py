@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agency_lambda.protocol import bounds, stream
-from agency_lambda.routes.pages import Wanted, page
+from agency_lambda.routes.pages import PageRequest, paginate
 
 MOST = 3_000  # bytes, in place of 6 MB
 TEXTS = st.builds(
@@ -57,7 +57,7 @@ def test_every_page_fits_and_all_items_come_once(texts: list[str], order: Any, l
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bounds, "ANSWER", MOST)
         while more:
-            got = page(items, Wanted(limit, order, after))
+            got = paginate(items, PageRequest(limit, order, after))
             assert sent(got) <= MOST
             assert got["data"] or not items
             assert len(got["data"]) <= limit
@@ -70,5 +70,5 @@ def test_every_page_fits_and_all_items_come_once(texts: list[str], order: Any, l
 def test_a_page_ends_only_where_one_more_would_be_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bounds, "ANSWER", MOST)
     items = [{"id": f"msg_{number}", "content": "x" * 950} for number in range(4)]
-    assert [len(page(items, Wanted(20, "asc", after))["data"]) for after in (None, "msg_1")] == [2, 2]
-    assert len(page([{"id": "msg_0", "content": "x" * 9_000}], Wanted(20, "asc", None))["data"]) == 1
+    assert [len(paginate(items, PageRequest(20, "asc", after))["data"]) for after in (None, "msg_1")] == [2, 2]
+    assert len(paginate([{"id": "msg_0", "content": "x" * 9_000}], PageRequest(20, "asc", None))["data"]) == 1

@@ -14,12 +14,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from agency_lambda import snap_start, telemetry
 from agency_lambda.catalogue import manifest
-from agency_lambda.environment import runs
 from agency_lambda.settings import get_settings
+from agency_lambda.shared import runs
 from lambda_loop import EnvironmentLoop, Ledger
 
 
-def answer_events(app: ASGIApp) -> EnvironmentLoop:
+def lambda_handler(app: ASGIApp) -> EnvironmentLoop:
     """Return a Lambda handler for events of API Gateway, a function URL or an ALB; `stream` of it answers in pieces."""
     environment = EnvironmentLoop(app, get_settings().event_loop, report=telemetry.report)
     telemetry.report_not_configured(manifest.not_configured())

@@ -19,7 +19,7 @@ _BASE_STEPS = 10  # of a base path, at most: each is tried, for callers that nob
 _AWS_HOSTS = (".execute-api.", ".lambda-url.")
 
 
-class EveryAnswer:
+class Outermost:
     """ASGI middleware, the outermost.
 
     It finds the app behind the base path of a custom domain; answers HEAD as GET without a body; answers preflights,
