@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 from agency_lambda.settings import get_settings
 
 if TYPE_CHECKING:
-    from agency_lambda.runs import Runs
+    from agency_lambda.runs import RunService
 
 
 @cache
-def runs() -> "Runs":
+def runs() -> "RunService":
     """Made by the first request that runs an agency: importing the framework takes longer than all the rest."""
-    from agency_lambda.runs import Runs
+    from agency_lambda.runs import RunService
 
-    return Runs(get_settings())
+    return RunService(get_settings())
 
 
 async def close() -> None:

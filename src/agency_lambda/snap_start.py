@@ -22,7 +22,7 @@ from lambda_loop import EnvironmentLoop
 if TYPE_CHECKING:
     from agency_swarm import Agency
 
-    from agency_lambda.runs import Runs
+    from agency_lambda.runs import RunService
 
 logger = logging.getLogger(__name__)
 _SECONDS = 10.0  # for a rehearsal
@@ -71,13 +71,13 @@ async def _rehearse() -> None:
     from openai import AsyncOpenAI
 
     from agency_lambda import catalogue
-    from agency_lambda.runs import Runs
+    from agency_lambda.runs import RunService
 
     async with AsyncOpenAI(api_key="none") as client:
         _ = client.responses, client.chat.completions  # imported when they are first asked for
 
     settings = get_settings().model_copy(update={"openai_api_key": None, "openai_api_key_secret": None})
-    runs = Runs(settings, secrets={})
+    runs = RunService(settings, secrets={})
     try:
         for name in catalogue.factories().keys() - manifest.not_configured().keys():
             try:
@@ -103,13 +103,13 @@ def _import_litellm(models: list[object]) -> None:
         importlib.import_module("agents.extensions.models.litellm_model")
 
 
-async def _run_once(runs: "Runs", name: str) -> None:
+async def _run_once(runs: "RunService", name: str) -> None:
     from agency_lambda.protocol.request import CreateResponse
-    from agency_lambda.runs.attempt import Run
+    from agency_lambda.runs.attempt import Attempt
 
     request = CreateResponse(model=name, input="Are you there?", store=False, stream=True, tool_choice="none")
-    run = await runs.begin(request, "snapshot")
-    assert isinstance(run, Run)  # nothing of it is stored, so nothing can be there already
+    run = await runs.create(request, "snapshot")
+    assert isinstance(run, Attempt)  # nothing of it is stored, so nothing can be there already
     events = run.follow(runs.execute(run))
     try:
         async with asyncio.timeout(_SECONDS):

@@ -57,8 +57,8 @@ def report_run(facts: dict[str, Any]) -> None:
     print(json.dumps({**_known(facts), **_metrics(*_of_run(facts))}), flush=True)
 
 
-def report_sweep(expired: int) -> None:
-    """Print how many attempts a sweep has found that died without a word."""
+def report_expired(expired: int) -> None:
+    """Print how many attempts were found whose lease had expired."""
     print(json.dumps(_metrics({"ExpiredLeases": expired})), flush=True)
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from agency_lambda.runs import following
 from agency_lambda.runs.leases import TIME, Lease, Leases
-from agency_lambda.runs.stored_responses import Asked, Responses
+from agency_lambda.runs.stored_responses import Responses, StoredRequest
 from agency_lambda.store import Conflict, Delete, Put, Record, Store, open_store
 from tests.library.stores import dynamodb_client, dynamodb_here
 
@@ -67,7 +67,7 @@ async def begin(store: Store) -> Lease:
     lease = Lease(RUN, OWNER, "worker", now + TIME, 1, now)
     responses = Responses(store, OWNER)
     response = {"id": RUN, "status": "in_progress", "padding": "x" * 10_000}
-    await store.write(responses.put(response, Asked({"stream": True}, [], [], None), None), lease.put())
+    await store.write(responses.put(response, StoredRequest({"stream": True}, [], [], None), None), lease.put())
     found = await Leases(store).find(RUN)
     assert found
     return found

@@ -100,7 +100,7 @@ def test_a_pause_is_never_written_longer_than_it_can_be(url: str) -> None:
         await store.write(lease("run", "me").put())
         held = await leases.find("run")
         assert held
-        await leases.let_go(held, after=1e9)
+        await leases.release(held, after=1e9)
         paused = await leases.find("run")
         assert paused
         assert paused.until <= time.time() + LONGEST_PAUSE + GRACE

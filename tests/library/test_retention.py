@@ -243,6 +243,6 @@ def test_a_run_that_waits_for_longer_than_anything_is_kept_is_not_forgotten(
     from agency_lambda.shared import runs
 
     later(31)
-    assert kept.service.handler.run(worker.sweep(runs())) == 1
+    assert kept.service.handler.run(worker.reap_expired(runs())) == 1
     kept.service.handler.run(worker.work(runs(), kept.open))
     assert not [row for row in kept.rows() if row.name.startswith("running")]

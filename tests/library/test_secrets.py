@@ -285,7 +285,7 @@ def test_a_queued_run_waits_until_the_key_can_be_read_again(
     vault: Vault, clean_environment: pytest.MonkeyPatch, later: Callable[[float], None]
 ) -> None:
     from agency_lambda.protocol.request import CreateResponse
-    from agency_lambda.runs import Runs
+    from agency_lambda.runs import RunService
     from agency_lambda.runs.leases import Leases
     from agency_lambda.runs.stored_responses import Responses
 
@@ -293,9 +293,9 @@ def test_a_queued_run_waits_until_the_key_can_be_read_again(
     get_settings.cache_clear()
 
     async def wait() -> str:
-        runs = Runs(get_settings())
+        runs = RunService(get_settings())
         request = CreateResponse.model_validate({"model": "agreement-desk", "input": "hello", "background": True})
-        kept: Any = await runs.begin(request, "alice")
+        kept: Any = await runs.create(request, "alice")
         vault.relay.fault = lambda operation, request: REFUSED
         secrets.forget()
         with pytest.raises(SecretUnavailable):

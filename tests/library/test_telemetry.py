@@ -85,14 +85,14 @@ def test_two_deployments_in_one_account_have_metrics_of_their_own(
     for name in ("", "agency-test", "agency-live"):
         clean_environment.setenv("POWERTOOLS_SERVICE_NAME", name)
         telemetry.report_run({"model_calls": 1})
-        telemetry.report_sweep(1)
+        telemetry.report_expired(1)
         told = [json.loads(text) for text in capsys.readouterr().out.splitlines()]
         assert {line["service"] for line in [*told, telemetry.line(Ledger("patch"))]} == {name or "agency"}
         assert all(metrics_of(line)[0] == [["service"]] for line in told)
 
 
 def test_a_sweep_says_how_many_attempts_died(capsys: pytest.CaptureFixture[str]) -> None:
-    telemetry.report_sweep(3)
+    telemetry.report_expired(3)
     line = json.loads(capsys.readouterr().out)
     assert metrics_of(line) == ([["service"]], {"ExpiredLeases"})
     assert line["ExpiredLeases"] in (3, [3])

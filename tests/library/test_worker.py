@@ -1,4 +1,4 @@
-"""The Lambda entry of the worker: SQS messages that come late, twice, out of order or broken; sweeps; handovers."""
+"""The Lambda entry of the worker: SQS messages that come late, twice, out of order or broken; reaping; handovers."""
 
 import asyncio
 import itertools
@@ -21,7 +21,7 @@ from agency_lambda.history.conversations import Conversations
 from agency_lambda.protocol.request import CreateResponse
 from agency_lambda.queue import open_queue
 from agency_lambda.runs.attempt import MOST_ATTEMPTS
-from agency_lambda.runs.repository import Lost
+from agency_lambda.runs.repository import LeaseLost
 from agency_lambda.runs.stored_responses import Responses
 from agency_lambda.settings import get_settings
 from lambda_loop import Ledger
@@ -111,14 +111,14 @@ class Worker:
         assert list(answer) == ["batchItemFailures"]
         return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
 
-    def sweep(self) -> Any:
+    def reap_expired(self) -> Any:
         return self._handler(SCHEDULE, Context(60))
 
     def begin(self, **fields: Any) -> str:
         request = CreateResponse.model_validate(
             {"model": "agreement-desk", "input": "hello", "background": True, **fields}
         )
-        kept = self.environment.run(self.runs().begin(request, "local"))
+        kept = self.environment.run(self.runs().create(request, "local"))
         assert kept.response["status"] == "queued"
         return str(kept.response["id"])
 
@@ -232,7 +232,7 @@ def test_a_whole_batch_is_worked_on_beside_what_is_not_ours(worker: Worker) -> N
     assert worker.handle(first, poison[0], second, poison[1], third) == ["poison-1", "poison-2"]
     assert [worker.read(run)["status"] for run in made] == ["completed"] * 3
     assert worker.queue.messages() == []  # nothing of ours sends for them again
-    assert worker.sweep() == {"swept": 0}
+    assert worker.reap_expired() == {"swept": 0}
 
 
 def test_a_message_that_failed_comes_again_soon(worker: Worker) -> None:
@@ -293,10 +293,10 @@ def test_a_sweep_counts_the_attempts_that_died_and_not_those_that_wait(
     died, _waits = worker.begin(), worker.begin()
     worker.environment.run(Leases(worker.runs().store).take(died, "an attempt"))
     lines(capsys)
-    assert worker.sweep() == {"swept": 0}
+    assert worker.reap_expired() == {"swept": 0}
     assert not [line for line in lines(capsys) if "ExpiredLeases" in line]
     clock(monkeypatch, 60)
-    assert worker.sweep() == {"swept": 2}
+    assert worker.reap_expired() == {"swept": 2}
     assert [line["ExpiredLeases"] for line in lines(capsys) if "ExpiredLeases" in line] in ([1], [[1.0]])
 
 
@@ -338,7 +338,7 @@ def test_a_run_that_dies_again_and_again_is_given_up_and_stays_a_failure(
     """It stays one until SQS has moved its message to the dead letters."""
 
     async def dies(*args: Any, **options: Any) -> None:
-        raise Lost
+        raise LeaseLost
 
     conversation = worker.conversation()
     made = worker.begin(conversation=conversation)
@@ -348,8 +348,8 @@ def test_a_run_that_dies_again_and_again_is_given_up_and_stays_a_failure(
         dying.setattr("agency_lambda.framework.execution.Desk.answer", dies)
         for _ in range(MOST_ATTEMPTS + 3):
             with monkeypatch.context() as dead:
-                for name in ("end", "let_go", "go_on"):
-                    dead.setattr(f"agency_lambda.runs.repository.Keeping.{name}", dies)
+                for name in ("end", "release", "heartbeat"):
+                    dead.setattr(f"agency_lambda.runs.repository.RunRepository.{name}", dies)
                 worker.handle(sent)
             deaths += 1
             clock(dying, 60)  # a minute later each time
@@ -360,7 +360,7 @@ def test_a_run_that_dies_again_and_again_is_given_up_and_stays_a_failure(
     assert failures == [[sent["messageId"]]] * 3
     failed = worker.read(made)
     assert (failed["status"], failed["error"]["detail_code"]) == ("failed", "given_up")
-    assert worker.sweep() == {"swept": 0}  # nobody sends for it any more
+    assert worker.reap_expired() == {"swept": 0}  # nobody sends for it any more
     following = worker.begin(conversation=conversation)
     assert worker.handle(*worker.queue.messages()) == []
     assert worker.read(following)["status"] == "completed"
@@ -376,14 +376,14 @@ async def _attempts(worker: Worker, run: str) -> int:
 def test_a_schedule_sweeps_for_what_was_lost(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
     made = worker.begin()
     assert len(worker.queue.messages()) == 1  # and it is lost
-    assert worker.sweep() == {"swept": 0}  # it may still be on its way
+    assert worker.reap_expired() == {"swept": 0}  # it may still be on its way
     clock(monkeypatch, 60)
-    assert worker.sweep() == {"swept": 1}
-    assert worker.sweep() == {"swept": 0}
+    assert worker.reap_expired() == {"swept": 1}
+    assert worker.reap_expired() == {"swept": 0}
     assert worker.handle(*worker.queue.messages()) == []
     assert worker.read(made)["status"] == "completed"
     clock(monkeypatch, 3600)
-    assert worker.sweep() == {"swept": 0}
+    assert worker.reap_expired() == {"swept": 0}
 
 
 def lookup() -> Agency:

@@ -56,7 +56,7 @@ class Seam:
         self.resolve: Callable[[Any, RunConfig], tuple[Model, Adapt | None]]
         self.caller: dict[str, Any] = {}  # what tools find in `MasterContext.user_context`
         self.copies: dict[int, tuple[Agency, Agency]] = {}  # of agencies that were made before the run; by id
-        self.authorize: Callable[[], Awaitable[None]] = _always  # `Run.authorize`, where a run is executed
+        self.authorize: Callable[[], Awaitable[None]] = _always  # `Attempt.authorize`, where a run is executed
         self.live = bool(request.stream)
         self.handed_over = False  # control went back to the client, who has a function to run
         self._speaker, self._entry, self._instructions = entry, entry.name, request.instructions

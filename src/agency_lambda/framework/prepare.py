@@ -13,12 +13,12 @@ from agency_lambda.framework.models import Meter, Models, offline_script
 from agency_lambda.framework.output import Narrator
 from agency_lambda.framework.unsupported import refused_by_chat
 from agency_lambda.history import UniqueIds
-from agency_lambda.history.turns import Place, load_history
+from agency_lambda.history.turns import HistoryCursor, load_history
 from agency_lambda.protocol.items import for_agents
 from agency_lambda.protocol.output import Item
 from agency_lambda.protocol.request import CreateResponse
 from agency_lambda.protocol.resource import Resource
-from agency_lambda.runs.attempt import Run
+from agency_lambda.runs.attempt import Attempt
 from agency_lambda.runs.journal import Journal
 from agency_lambda.runs.stored_responses import Responses
 from agency_lambda.runs.validation import refuse_clashes, refuse_loose_ends
@@ -36,7 +36,9 @@ class Equipment:
         self._settings, self._models, self._store = settings, models, store
         install()
 
-    async def equip(self, run: Run, request: CreateResponse, owner: str, given: list[Item], place: Place) -> Journal:
+    async def equip(
+        self, run: Attempt, request: CreateResponse, owner: str, given: list[Item], place: HistoryCursor
+    ) -> Journal:
         """Give a run its agents, on what was said before."""
         await self._models.refresh()
         name, entry, agency = build(request.model)
@@ -85,7 +87,7 @@ class Equipment:
         meter.most_tool_calls = request.max_tool_calls or math.inf
 
 
-def _narrator(run: Run, request: CreateResponse, agency: "Agency") -> Narrator:
+def _narrator(run: Attempt, request: CreateResponse, agency: "Agency") -> Narrator:
     return Narrator(
         run.output,
         response=run.response["id"],

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from agency_lambda.errors import ConversationBusy, NotFound
-from agency_lambda.history.turns import Place, Segment, Turn, check_history, forget, is_id, load_turns
+from agency_lambda.history.turns import HistoryCursor, Span, Turn, check_history, forget, is_id, load_turns
 from agency_lambda.protocol.output import Item, new_id
 from agency_lambda.protocol.writable import as_json
 from agency_lambda.store import ABSENT, Conflict, Delete, Put, Store
@@ -35,9 +35,9 @@ class Conversation:
     version: str = ABSENT
 
     @property
-    def place(self) -> Place:
+    def place(self) -> HistoryCursor:
         """Its end."""
-        return Place((Segment(self.log, self.turns),))
+        return HistoryCursor((Span(self.log, self.turns),))
 
     @property
     def resource(self) -> dict[str, Any]:

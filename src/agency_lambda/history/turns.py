@@ -27,7 +27,7 @@ def is_id(given: str) -> bool:
 
 
 @dataclass(frozen=True)
-class Segment:
+class Span:
     """The first `turns` turns of a log; `log` is the partition that holds it."""
 
     log: str
@@ -35,15 +35,15 @@ class Segment:
 
 
 @dataclass(frozen=True)
-class Place:
+class HistoryCursor:
     """Where a response stands: everything in these segments, in order, was said before."""
 
-    segments: tuple[Segment, ...] = ()
+    segments: tuple[Span, ...] = ()
 
     @classmethod
-    def read(cls, kept: Sequence[Sequence[Any]]) -> "Place":
+    def read(cls, kept: Sequence[Sequence[Any]]) -> "HistoryCursor":
         """As `kept` wrote it."""
-        return cls(tuple(Segment(log, turns) for log, turns in kept))
+        return cls(tuple(Span(log, turns) for log, turns in kept))
 
     @property
     def kept(self) -> list[tuple[str, int]]:
@@ -51,14 +51,14 @@ class Place:
         return [(segment.log, segment.turns) for segment in self.segments]
 
     @property
-    def next(self) -> "Place":
+    def next(self) -> "HistoryCursor":
         """One turn on, in the same log."""
         *before, last = self.segments
-        return Place((*before, Segment(last.log, last.turns + 1)))
+        return HistoryCursor((*before, Span(last.log, last.turns + 1)))
 
-    def branch(self, log: str) -> "Place":
+    def branch(self, log: str) -> "HistoryCursor":
         """The same place, to be continued in a log that is new."""
-        return Place((*(segment for segment in self.segments if segment.turns), Segment(log, 0)))
+        return HistoryCursor((*(segment for segment in self.segments if segment.turns), Span(log, 0)))
 
 
 @dataclass(frozen=True)
@@ -77,14 +77,14 @@ class Turn:
         """How much is within what the agents remember: see `bounds.HISTORY_PARTS`."""
         return sum(map(_objects, self.history)) - len(self.history) + sum(map(_in_arguments, self.history))
 
-    def put(self, place: Place, expires: int | None) -> Put:
+    def put(self, place: HistoryCursor, expires: int | None) -> Put:
         """The change that appends this turn at a place, where nobody else has."""
         last = place.segments[-1]
         body = {"items": self.items, "history": self.history}
         return Put(last.log, f"{last.turns:09d}", body, expires, expected=ABSENT)
 
 
-async def load_turns(store: Store, place: Place) -> list[Turn]:
+async def load_turns(store: Store, place: HistoryCursor) -> list[Turn]:
     """Every turn up to a place.
 
     Raises:
@@ -97,7 +97,7 @@ async def load_turns(store: Store, place: Place) -> list[Turn]:
     return [turn for turns in loaded for turn in turns]
 
 
-async def load_history(store: Store, place: Place) -> list[Item]:
+async def load_history(store: Store, place: HistoryCursor) -> list[Item]:
     """What the agents are given of all turns up to a place, healed where an earlier version has kept it as it was.
 
     Raises:
@@ -142,7 +142,7 @@ def _in_arguments(item: Item) -> int:
     return sum(map(arguments.count, ",[{")) // bounds.ARGUMENT_VALUES if isinstance(arguments, str) else 0
 
 
-async def _load(store: Store, segment: Segment) -> list[Turn]:
+async def _load(store: Store, segment: Span) -> list[Turn]:
     records = await store.query(segment.log, before=f"{segment.turns:09d}")
     if len(records) != segment.turns:
         raise NotFound("What was said before is not kept any more: it has expired or was deleted.")

@@ -15,7 +15,7 @@ from agency_lambda.protocol.request import CreateResponse
 from agency_lambda.protocol.resource import FINAL, Resource, answered
 from agency_lambda.routes.dependencies import Caller, IdempotencyKey, keyed_request
 from agency_lambda.routes.strict import StrictRoute
-from agency_lambda.runs.stored_responses import Kept
+from agency_lambda.runs.stored_responses import StoredResponse
 
 router = APIRouter(responses=RESPONSES, route_class=StrictRoute)
 
@@ -86,8 +86,10 @@ async def completion(body: Completion, caller: Caller, key: IdempotencyKey = Non
         return answered(response, caller.root_path, told)
 
     late = partial(caller.answer_late, answer=unfinished)
-    begun = await runs.begin(request, caller.owner, keyed_request(key, body), thread, late)
-    response = await (runs.settled(caller.owner, begun) if isinstance(begun, Kept) else runs.execute(begun))
+    begun = await runs.create(request, caller.owner, keyed_request(key, body), thread, late)
+    response = await (
+        runs.wait_until_final(caller.owner, begun) if isinstance(begun, StoredResponse) else runs.execute(begun)
+    )
     return _answer(response, name) if response["status"] in FINAL else unfinished(response)
 
 

@@ -13,7 +13,7 @@ from agency_lambda.runs.stored_responses import Responses
 from lambda_loop import current
 
 if TYPE_CHECKING:
-    from agency_lambda.runs import Runs
+    from agency_lambda.runs import RunService
 
 
 class _Caller:
@@ -28,7 +28,7 @@ class _Caller:
         return str(self._request.state.owner)
 
     @property
-    def runs(self) -> "Runs":
+    def runs(self) -> "RunService":
         return self._request.app.state.runs()  # type: ignore[no-any-return]
 
     @property

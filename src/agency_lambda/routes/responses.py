@@ -14,7 +14,7 @@ from agency_lambda.protocol.stream import EventStream, resumable
 from agency_lambda.routes.dependencies import Caller, IdempotencyKey, keyed_request
 from agency_lambda.routes.pages import Page, paginate
 from agency_lambda.routes.strict import StrictRoute
-from agency_lambda.runs.stored_responses import Kept
+from agency_lambda.runs.stored_responses import StoredResponse
 
 router = APIRouter(prefix="/v1/responses", responses=V1_RESPONSES, route_class=StrictRoute)
 
@@ -29,12 +29,12 @@ async def create(body: CreateResponse, caller: Caller, key: IdempotencyKey = Non
     """Run an agency. `model` is its name, or "agency/Agent"; with `stream` the answer is server-sent events."""
     runs, root = caller.runs, caller.root_path
     late = partial(caller.answer_late, answer=partial(answered, root_path=root))
-    begun = await runs.begin(body, caller.owner, keyed_request(key, body), announce=late)
-    if isinstance(begun, Kept):
+    begun = await runs.create(body, caller.owner, keyed_request(key, body), announce=late)
+    if isinstance(begun, StoredResponse):
         if body.stream:
             kept = caller.responses.events(begun.response["id"])
             return EventStream(resumable(kept, begun.response, root), _nothing)
-        response = await runs.settled(caller.owner, begun)
+        response = await runs.wait_until_final(caller.owner, begun)
         return JSONResponse(response) if response["background"] else answered(response, root)
     if body.stream:
         events = begun.follow(runs.execute(begun))

@@ -26,9 +26,9 @@ from agency_lambda.protocol import bounds, resource
 from agency_lambda.protocol.output import Event, Output
 from agency_lambda.protocol.resource import Resource
 from agency_lambda.protocol.writable import writable
-from agency_lambda.runs.event_log import Feed
+from agency_lambda.runs.event_log import EventLog
 from agency_lambda.runs.leases import TIME, Lease
-from agency_lambda.runs.repository import Keeping, Lost, Unsettled
+from agency_lambda.runs.repository import LeaseLost, OutcomeUncertain, RunRepository
 from agency_lambda.runs.run_metrics import facts, usage
 from lambda_loop import DeadlineExceeded, EventLoopConflict, current, remaining
 
@@ -54,7 +54,7 @@ class HandedOver(Exception):
         self.response, self.after = response, after
 
 
-class Run:
+class Attempt:
     """A run that has begun. live: its events are wanted. keeping: None for a run that is not stored.
 
     durable: somebody takes it up again if this attempt has to stop. patience: seconds that the client's gateway waits.
@@ -66,7 +66,7 @@ class Run:
         self,
         response: Resource,
         live: bool,
-        keeping: Keeping | None,
+        keeping: RunRepository | None,
         *,
         durable: bool,
         patience: float = math.inf,
@@ -74,7 +74,7 @@ class Run:
         from agency_lambda.framework.models import Meter
 
         self.response, self.live, self.keeping, self._durable = response, live, keeping, durable
-        self.meter, self.feed = Meter(), Feed()
+        self.meter, self.feed = Meter(), EventLog()
         self.output = Output(self.feed.emit if live else _to_nobody, response["id"])
         self.facts: dict[str, Any] = {}
         self.stopped: Stop | None = None
@@ -96,14 +96,14 @@ class Run:
         Raises:
             ServiceError: the run failed; its response says so too, and stays so.
             HandedOver: time is up, or the model is out of order: another attempt goes on.
-            Unsettled: it may go on, for the store is away or another attempt has it (Lost).
+            OutcomeUncertain: it may go on, for the store is away or another attempt has it (LeaseLost).
         """
         started, keeper = time.monotonic(), None
         try:
             await self._begin()
             keeper = asyncio.create_task(self._keep())
             return await self._answer()
-        except Lost:
+        except LeaseLost:
             self.stopped = "lost"
             raise
         finally:
@@ -159,7 +159,7 @@ class Run:
         if self.stopped or self._over:
             raise AttemptOver
 
-    async def _look_after_lease(self, keeping: Keeping) -> None:
+    async def _look_after_lease(self, keeping: RunRepository) -> None:
         if self._loop is asyncio.get_running_loop():
             await self._go_on(keeping)
         elif not await keeping.is_held():  # asked from a thread with a loop of its own
@@ -173,7 +173,7 @@ class Run:
             try:
                 await self.keeping.started(begun)
             except StoreUnavailable as error:
-                raise Unsettled from error
+                raise OutcomeUncertain from error
             self.response.update(begun)
         told = {event["type"] for event in self.feed.events[:3]}
         for kind in ("response.created", "response.in_progress"):
@@ -230,7 +230,7 @@ class Run:
 
     async def _broken_off(self, error: ServiceError) -> Resource:
         if isinstance(error, StoreUnavailable) and self.goes_on:
-            raise Unsettled from error
+            raise OutcomeUncertain from error
         if isinstance(error, StoreUnavailable):
             return await self._fail(OutcomeUnknown(str(error)))
         if isinstance(error, UpstreamFailed) and error.passing and self._may_try_again():
@@ -241,9 +241,9 @@ class Run:
         """The agents were stopped: by a client, by another attempt, by the clock, or by the end of the process."""
         match self.stopped:
             case "lost":
-                raise Lost
+                raise LeaseLost
             case "unsettled":
-                raise Unsettled
+                raise OutcomeUncertain
             case "cancelled":
                 return await self._end("cancelled")
             case "given up":
@@ -271,9 +271,9 @@ class Run:
         try:
             async with asyncio.timeout(_HANDING_OVER):
                 await self._save(self.keeping)
-                await self.keeping.let_go(after=after, counts=error is not None)
+                await self.keeping.release(after=after, counts=error is not None)
         except (StoreUnavailable, TimeoutError) as failure:
-            raise Unsettled from failure
+            raise OutcomeUncertain from failure
         return HandedOver(self.response, after)
 
     async def _fail(self, error: ServiceError) -> Resource:
@@ -335,19 +335,19 @@ class Run:
         left = remaining()
         return time.monotonic() > self._patient_until or (left is not None and left < self._margin)
 
-    async def _go_on(self, keeping: Keeping) -> None:
+    async def _go_on(self, keeping: RunRepository) -> None:
         try:
             lease = await self._save(keeping)
-        except Lost:
+        except LeaseLost:
             return None if self._over else self.stop("lost")
         if lease.cancelled:
             self.stop("cancelled")
 
-    async def _save(self, keeping: Keeping) -> Lease:
+    async def _save(self, keeping: RunRepository) -> Lease:
         """Renew the lease, and store the events that the store does not have."""
         async with self._saving:
             events = self.feed.unkept()
-            lease = await keeping.go_on(events)
+            lease = await keeping.heartbeat(events)
             self.feed.kept(len(events))
             return lease
 

@@ -7,7 +7,7 @@ from typing import Any
 from agency_lambda.protocol.output import Event
 
 
-class Feed:
+class EventLog:
     """Events in their order. Nobody who follows slows down who emits."""
 
     def __init__(self) -> None:

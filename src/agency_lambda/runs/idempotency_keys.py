@@ -9,7 +9,7 @@ from agency_lambda.store import ABSENT, Put, Store
 _KEPT = 24 * 3600  # seconds
 
 
-class Claims:
+class IdempotencyKeys:
     """The idempotency keys of one owner."""
 
     def __init__(self, store: Store, owner: str) -> None:

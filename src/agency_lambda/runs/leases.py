@@ -119,7 +119,7 @@ class Leases:
             return found.written(renewed)
         return None
 
-    async def sent_for(self, lease: Lease) -> bool:
+    async def requeued(self, lease: Lease) -> bool:
         """Whether it is ours to send for this run, which is overdue: once, not each time that somebody looks."""
         try:
             lost = lease.lost + bool(lease.holder)
@@ -128,7 +128,7 @@ class Leases:
             return False
         return True
 
-    async def let_go(self, lease: Lease, *, after: float = 0.0, counts: bool = True) -> None:
+    async def release(self, lease: Lease, *, after: float = 0.0, counts: bool = True) -> None:
         """The attempt ends, and the run goes on in another one, `after` seconds from now (LONGEST_PAUSE at most).
 
         counts: it was an attempt; not if it only had to stop.

@@ -8,29 +8,29 @@ from dataclasses import replace
 
 from agency_lambda.errors import GivenUp, NotFound, StoreUnavailable, kind_of
 from agency_lambda.history.conversations import Conversation, Conversations
-from agency_lambda.history.turns import Place, Turn
+from agency_lambda.history.turns import HistoryCursor, Turn
 from agency_lambda.protocol.output import Event, Item
 from agency_lambda.protocol.resource import Resource
 from agency_lambda.runs.leases import GRACE, TIME, Lease, Leases
-from agency_lambda.runs.stored_responses import Asked, Kept, Responses
+from agency_lambda.runs.stored_responses import Responses, StoredRequest, StoredResponse
 from agency_lambda.store import Change, Conflict, Store
 
 _ATTEMPTS = 5  # at the last write, against others who write to the same records
 _PAUSE = 0.3  # seconds before the last write is repeated that failed, or seems to have failed
 
 
-class Unsettled(Exception):
+class OutcomeUncertain(Exception):
     """How the run ends is not known here, for the store cannot be read or written; another attempt may go on with it.
 
     Whoever waits is told where to look, and never that the run has failed.
     """
 
 
-class Lost(Unsettled):
+class LeaseLost(OutcomeUncertain):
     """The run is another attempt's by now, or was deleted: this one writes nothing more."""
 
 
-class Keeping:
+class RunRepository:
     """One attempt at a stored run, from its first write to its last.
 
     place: where its turn will stand. conversation: the one that it adds to, if it does. version: of its record.
@@ -45,8 +45,8 @@ class Keeping:
         store: Store,
         owner: str,
         response_id: str,
-        asked: Asked,
-        place: Place,
+        asked: StoredRequest,
+        place: HistoryCursor,
         conversation: Conversation | None,
         lease: Lease,
         version: str = "",
@@ -69,9 +69,9 @@ class Keeping:
         self._conversation = replace(self._conversation, version=held.version, **changed)
         return [begun, lease, held]
 
-    def kept(self, response: Resource) -> Kept:
+    def kept(self, response: Resource) -> StoredResponse:
         """Return the response as this attempt has written it last."""
-        return Kept(response, self._asked, None, self._version)
+        return StoredResponse(response, self._asked, None, self._version)
 
     def is_unheard_for(self, seconds: float) -> bool:
         """Return whether the lease was last renewed so long ago, or in a future that this clock does not know."""
@@ -86,20 +86,20 @@ class Keeping:
         """It is not queued any more.
 
         Raises:
-            Lost: see there.
+            LeaseLost: see there.
         """
         async with self._writing:
             put = self.responses.put(response, self._asked, None, self._version)
             renewed = await self._leases.renew(self.lease, put)
             if renewed is None:
-                raise Lost
+                raise LeaseLost
             self.lease, self._version = renewed, put.version
 
-    async def go_on(self, events: Sequence[Event]) -> Lease:
+    async def heartbeat(self, events: Sequence[Event]) -> Lease:
         """Say that it is still at it, keep some more of its events, and note which model calls are under way.
 
         Raises:
-            Lost: see there.
+            LeaseLost: see there.
         """
         more = [self.responses.put_events(self._id, events)] if events else []
         asked = frozenset(self.asked)
@@ -108,29 +108,29 @@ class Keeping:
         async with self._writing:
             renewed = await self._leases.renew(self.lease, *more)
             if renewed is None:
-                raise Lost
+                raise LeaseLost
             self.lease, self._noted = renewed, asked
             return renewed
 
-    async def let_go(self, *, after: float = 0.0, counts: bool = True) -> None:
+    async def release(self, *, after: float = 0.0, counts: bool = True) -> None:
         """This attempt ends, and another one goes on."""
         async with self._writing:
-            await self._leases.let_go(self.lease, after=after, counts=counts)
+            await self._leases.release(self.lease, after=after, counts=counts)
 
     async def end(self, response: Resource, history: list[Item] | None, events: Sequence[Event]) -> None:
         """The last write, all of it or nothing. history: what the agents remember; None: the run adds no turn.
 
         Raises:
-            Lost: see there.
+            LeaseLost: see there.
             NotFound: the conversation to which the turn should be added was deleted.
-            Unsettled: the store failed; it may have been written all the same.
+            OutcomeUncertain: the store failed; it may have been written all the same.
         """
         turn = None if history is None else Turn([*self._asked.input, *response["output"]], history)
         async with self._writing:
             try:
                 return await self._end(response, turn, events)
             except StoreUnavailable as error:
-                raise Unsettled from error
+                raise OutcomeUncertain from error
 
     async def _end(self, response: Resource, turn: Turn | None, events: Sequence[Event]) -> None:
         had_conversation = self._conversation is not None
@@ -138,14 +138,14 @@ class Keeping:
             try:
                 await self._write_twice(self._last(response, turn, events))
             except Conflict:
-                await self._make_way()
+                await self.rebase()
                 if turn and had_conversation and self._conversation is None:
                     raise NotFound("The conversation was deleted while this run worked on it.") from None
                 continue
             if self._conversation and self._conversation.waiting:
                 self.next = self._conversation.waiting[0]
             return
-        raise Lost
+        raise LeaseLost
 
     async def _write_twice(self, changes: Sequence[Change]) -> None:
         """Write; where that failed once more, which does nothing if it was carried out all the same."""
@@ -167,16 +167,16 @@ class Keeping:
             changes.append(turn.put(self._place, kept.expires))
         return [*changes, self.responses.put_events(self._id, events)] if events else changes
 
-    async def _make_way(self) -> None:
+    async def rebase(self) -> None:
         """Somebody else has written meanwhile: is this still the attempt, and is there a place for it?"""
         lease = await self._leases.find(self._id)
         if lease is None or lease.holder != self.lease.holder:
-            raise Lost
+            raise LeaseLost
         self.lease = lease
         try:
             self._version = (await self.responses.get(self._id)).version
         except NotFound:
-            raise Lost from None
+            raise LeaseLost from None
         if self._conversation:
             self._conversation = await self._still(self._conversation)
         else:

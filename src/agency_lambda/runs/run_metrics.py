@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from agency_lambda.framework.models import Meter
-    from agency_lambda.runs.attempt import Run
+    from agency_lambda.runs.attempt import Attempt
 
 
 def usage(meter: "Meter") -> dict[str, Any]:
@@ -19,7 +19,7 @@ def usage(meter: "Meter") -> dict[str, Any]:
     }
 
 
-def facts(run: "Run", took: float) -> dict[str, Any]:
+def facts(run: "Attempt", took: float) -> dict[str, Any]:
     """For the log line and the metrics: what this attempt paid for, so that those of all attempts add up.
 
     took: seconds.

@@ -27,19 +27,19 @@ from agency_lambda.errors import (
     again,
 )
 from agency_lambda.history.conversations import Conversations, busy
-from agency_lambda.history.turns import Place, load_history, load_turns
+from agency_lambda.history.turns import HistoryCursor, load_history, load_turns
 from agency_lambda.protocol import resource
 from agency_lambda.protocol.items import for_agents, read_items
 from agency_lambda.protocol.output import new_id
 from agency_lambda.protocol.request import CompactRequest, CreateResponse
 from agency_lambda.queue import Queue, open_queue
-from agency_lambda.runs.attempt import MOST_ATTEMPTS, HandedOver, Run
+from agency_lambda.runs.attempt import MOST_ATTEMPTS, Attempt, HandedOver
 from agency_lambda.runs.following import seconds_to_wait
-from agency_lambda.runs.idempotency_keys import Claims
+from agency_lambda.runs.idempotency_keys import IdempotencyKeys
 from agency_lambda.runs.item_references import resolve_references
 from agency_lambda.runs.leases import Lease, Leases
-from agency_lambda.runs.repository import Keeping, Unsettled, new_lease
-from agency_lambda.runs.stored_responses import Asked, Kept, Responses
+from agency_lambda.runs.repository import OutcomeUncertain, RunRepository, new_lease
+from agency_lambda.runs.stored_responses import Responses, StoredRequest, StoredResponse
 from agency_lambda.runs.validation import refuse_empty, refuse_loose_ends
 from agency_lambda.settings import Settings
 from agency_lambda.store import Change, Conflict, Store, open_store
@@ -65,12 +65,12 @@ class _Prepared(NamedTuple):
     """
 
     response: resource.Resource
-    kept: Kept | None
-    run: "Run | None"
+    kept: StoredResponse | None
+    run: "Attempt | None"
     changes: list[Change]
 
 
-class Runs:
+class RunService:
     """Made once per environment: what is shared is the model client, the store and the queue, never an agency."""
 
     def __init__(self, settings: Settings, *, secrets: Mapping[str, str] | None = None) -> None:
@@ -91,14 +91,14 @@ class Runs:
 
         return Equipment(self._settings, self._models, self.store)
 
-    async def begin(
+    async def create(
         self,
         request: CreateResponse,
         owner: str,
         once: tuple[str, bytes] | None = None,
         thread: str | None = None,
         announce: "Callable[[resource.Resource | None], None]" = lambda response: None,
-    ) -> "Run | Kept":
+    ) -> "Attempt | StoredResponse":
         """A run that can be executed; or a response that is being made elsewhere: in the background, or because an
         earlier request with this idempotency key began it.
 
@@ -114,7 +114,7 @@ class Runs:
             ConversationBusy, IdempotencyKeyReused, StoreUnavailable, SecretUnavailable.
         """
         self._refuse(request, once)
-        claims, responses = Claims(self.store, owner), Responses(self.store, owner)
+        claims, responses = IdempotencyKeys(self.store, owner), Responses(self.store, owner)
         while True:
             if once and (made := await claims.find(*once)):
                 return await self._made(request, responses, made, announce)
@@ -131,7 +131,7 @@ class Runs:
             except StoreUnavailable:
                 announce(None)
                 raise
-            except Unsettled:
+            except OutcomeUncertain:
                 return self._unsettled(prepared.response, request)
             except ConversationBusy:
                 if not (once and await claims.find(*once)):
@@ -149,7 +149,7 @@ class Runs:
         responses: Responses,
         response_id: str,
         announce: "Callable[[resource.Resource | None], None]",
-    ) -> "Run | Kept":
+    ) -> "Attempt | StoredResponse":
         """Return the response that an earlier request with the same idempotency key began."""
         response = resource.new(request, response_id, request.conversation_id)
         announce(response)
@@ -164,7 +164,7 @@ class Runs:
         Raises:
             Conflict: see `Store`.
             StoreUnavailable: it is not known, and will never be, however late that write arrives.
-            Unsettled: it may be known.
+            OutcomeUncertain: it may be known.
         """
         if not prepared.changes:
             return
@@ -178,15 +178,15 @@ class Runs:
             except Conflict:  # with our own response, which is there
                 return
             except (StoreUnavailable, TimeoutError):
-                raise Unsettled from failure
+                raise OutcomeUncertain from failure
             raise StoreUnavailable("The store could not be written. Nothing has begun.") from failure
 
-    def _unsettled(self, response: resource.Resource, request: CreateResponse) -> "Run":
-        unsettled = Run(response, bool(request.stream), None, durable=self.queue.durable)
+    def _unsettled(self, response: resource.Resource, request: CreateResponse) -> "Attempt":
+        unsettled = Attempt(response, bool(request.stream), None, durable=self.queue.durable)
         unsettled.stop("unsettled")
         return unsettled
 
-    async def resume(self, run_id: str) -> "Run | None":
+    async def resume(self, run_id: str) -> "Attempt | None":
         """Another attempt at a run, on what the earlier ones have left; None: there is nothing to do here and now."""
         leases = Leases(self.store)
         lease = await leases.take(run_id, uuid.uuid4().hex)
@@ -233,7 +233,7 @@ class Runs:
             with suppress(ServiceError):  # the response says it
                 await self.execute(run)
 
-    async def execute(self, run: "Run") -> resource.Resource:
+    async def execute(self, run: "Attempt") -> resource.Resource:
         """One attempt, and word to whoever works next; returns the response, which another attempt may go on with.
 
         Raises:
@@ -244,13 +244,13 @@ class Runs:
         except HandedOver as handed_over:
             await self._send(run.response["id"], handed_over.after)
             return handed_over.response
-        except Unsettled:
+        except OutcomeUncertain:
             return await self._as_it_stands(run)
         finally:
             if run.keeping and run.keeping.next:
                 await self._send(run.keeping.next)
 
-    async def _as_it_stands(self, run: "Run") -> resource.Resource:
+    async def _as_it_stands(self, run: "Attempt") -> resource.Resource:
         """Return the stored response of a run that this attempt did not end; or as it was, if the store is away.
 
         Raises:
@@ -273,7 +273,7 @@ class Runs:
         except Exception:
             logger.exception("run %s: the queue could not be told of it", run_id)
 
-    async def settled(self, owner: str, kept: Kept) -> resource.Resource:
+    async def wait_until_final(self, owner: str, kept: StoredResponse) -> resource.Resource:
         """What an earlier request with the same idempotency key was answered, or how it stands when time is up.
 
         Raises:
@@ -339,14 +339,14 @@ class Runs:
         elif request.previous_response_id:
             place = responses.continued(await _stands(responses, request.previous_response_id), response_id)
         else:
-            place = Place().branch(responses.log(response_id))
+            place = HistoryCursor().branch(responses.log(response_id))
         response = resource.new(request, response_id, conversation.id if conversation else None)
         keeping, kept, changes = None, None, []
         if request.stored:
             body = request.model_dump(mode="json", exclude_unset=True, by_alias=True)
-            asked = Asked(body, given, place.kept, conversation.id if conversation else None)
+            asked = StoredRequest(body, given, place.kept, conversation.id if conversation else None)
             lease = new_lease(owner, response_id, background=background)
-            keeping = Keeping(self.store, owner, response_id, asked, place, conversation, lease)
+            keeping = RunRepository(self.store, owner, response_id, asked, place, conversation, lease)
             changes = keeping.begin(response)
             kept = keeping.kept(response)
         if background and _asks_plainly(request):
@@ -354,7 +354,7 @@ class Runs:
             refuse_loose_ends(await load_history(self.store, place), given, added)
             return _Prepared(response, kept, None, changes)
         patience = math.inf if request.stream else self._settings.answer_seconds
-        run = Run(response, bool(request.stream), keeping, durable=self.queue.durable, patience=patience)
+        run = Attempt(response, bool(request.stream), keeping, durable=self.queue.durable, patience=patience)
         await self._equipment.equip(run, request, owner, given, place)
         return _Prepared(response, kept, run, changes)
 
@@ -365,19 +365,19 @@ class Runs:
             with suppress(GivenUp):
                 await self.execute(run)
 
-    async def _taken_up(self, kept: Kept, lease: Lease) -> "Run | None":
+    async def _taken_up(self, kept: StoredResponse, lease: Lease) -> "Attempt | None":
         request = CreateResponse.model_validate(kept.asked.request)
-        place, conversation = Place.read(kept.asked.start), None
+        place, conversation = HistoryCursor.read(kept.asked.start), None
         gone = False
         if kept.asked.thread:
             conversation = await Conversations(self.store, lease.owner).wanted(kept.asked.thread, create=True)
             gone = lease.id not in (conversation.run, *conversation.waiting)  # it was deleted
             if lease.id in conversation.waiting and not lease.cancelled:
-                await Leases(self.store).let_go(lease, after=_NOT_YET, counts=False)
+                await Leases(self.store).release(lease, after=_NOT_YET, counts=False)
                 return None
             place, conversation = conversation.place, None if gone else conversation
-        keeping = Keeping(self.store, lease.owner, lease.id, kept.asked, place, conversation, lease, kept.version)
-        run = Run(kept.response, kept.streamed, keeping, durable=self.queue.durable)
+        keeping = RunRepository(self.store, lease.owner, lease.id, kept.asked, place, conversation, lease, kept.version)
+        run = Attempt(kept.response, kept.streamed, keeping, durable=self.queue.durable)
         told = await keeping.responses.told(lease.id)
         if lease.cancelled or lease.attempts > MOST_ATTEMPTS:
             run.stop("cancelled" if lease.cancelled else "given up")
@@ -422,7 +422,7 @@ def _asks_plainly(request: CreateResponse) -> bool:
     return known and not any(particular) and not isinstance(request.tool_choice, BaseModel)
 
 
-async def _stands(responses: Responses, previous: str) -> Place:
+async def _stands(responses: Responses, previous: str) -> HistoryCursor:
     kept = await responses.get(previous, "previous_response_id")
     if kept.place is None:
         raise InvalidRequest(

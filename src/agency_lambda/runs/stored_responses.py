@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agency_lambda.errors import NotFound
-from agency_lambda.history.turns import Place, forget, is_id
+from agency_lambda.history.turns import HistoryCursor, forget, is_id
 from agency_lambda.protocol.output import Item
 from agency_lambda.protocol.resource import Resource
 from agency_lambda.runs.following import BEHIND_ROWS, ROWS, follow, row, until_over
@@ -22,7 +22,7 @@ def expiry() -> int:
 
 
 @dataclass(frozen=True)
-class Asked:
+class StoredRequest:
     """What a run was asked, so that another attempt can begin with the same.
 
     request: the body of the request. input: its items. start: the place that it continues; thread: the conversation.
@@ -35,15 +35,15 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Kept:
+class StoredResponse:
     """A response as it is kept.
 
     place: where it stands in what was said; None: it has not added to it.
     """
 
     response: Resource
-    asked: Asked
-    place: Place | None
+    asked: StoredRequest
+    place: HistoryCursor | None
     version: str
 
     @property
@@ -62,11 +62,11 @@ class Responses:
         """The log that begins with this response."""
         return f"{self._owner}/log/{response_id}"
 
-    def continued(self, place: Place, response_id: str) -> Place:
+    def continued(self, place: HistoryCursor, response_id: str) -> HistoryCursor:
         """Where this response adds to what was said: to the log itself, but to no conversation that it is not in."""
         return place if place.segments[-1].log.startswith(self.log("")) else place.branch(self.log(response_id))
 
-    def put(self, response: Resource, asked: Asked, place: Place | None, expected: str = ABSENT) -> Put:
+    def put(self, response: Resource, asked: StoredRequest, place: HistoryCursor | None, expected: str = ABSENT) -> Put:
         """The change that keeps a response."""
         body = {"response": response, **vars(asked), "place": place and place.kept}
         return Put(self.partition(response["id"]), "response", body, expiry(), expected=expected)
@@ -83,7 +83,7 @@ class Responses:
         """The change that notes which model calls of it are under way."""
         return Put(self.partition(response_id), "journal/asked", sorted(asked), expiry())
 
-    async def get(self, response_id: str, param: str | None = None) -> Kept:
+    async def get(self, response_id: str, param: str | None = None) -> StoredResponse:
         """One response.
 
         Raises:
@@ -94,9 +94,9 @@ class Responses:
             code = "previous_response_not_found" if param else None
             raise NotFound(f"Response with id {response_id[:99]!r} not found.", param=param, code=code)
         body = record.body
-        place = Place.read(body["place"]) if body["place"] else None
-        asked = Asked(body["request"], body["input"], body["start"], body["thread"])
-        return Kept(body["response"], asked, place, record.version)
+        place = HistoryCursor.read(body["place"]) if body["place"] else None
+        asked = StoredRequest(body["request"], body["input"], body["start"], body["thread"])
+        return StoredResponse(body["response"], asked, place, record.version)
 
     async def output(self, response_id: str) -> list[Item]:
         """Return the output items of a response; none if it is not there, or another owner's."""
@@ -106,7 +106,7 @@ class Responses:
             return []
         return items
 
-    async def final(self, response_id: str, seconds: float = math.inf) -> Kept:
+    async def final(self, response_id: str, seconds: float = math.inf) -> StoredResponse:
         """One response, when it does not change any more; or as it is after so long, or when the invocation ends."""
         await until_over(self._store, self.partition(response_id), response_id, seconds)
         return await self.get(response_id)

@@ -15,14 +15,14 @@ from agency_lambda.runs.leases import Leases
 
 if TYPE_CHECKING:
     from agency_lambda.queue.local import LocalQueue
-    from agency_lambda.runs import Runs
+    from agency_lambda.runs import RunService
 
 logger = logging.getLogger(__name__)
-_SWEEP = 1.0  # seconds between looks for runs that nobody works on
+_REAP = 1.0  # seconds between looks for runs that nobody works on
 _AT_ONCE = 8  # runs in one process
 
 
-async def work(runs: "Runs", run_id: str) -> None:
+async def work(runs: "RunService", run_id: str) -> None:
     """One attempt at a run, if it needs one. How it ends is in the store.
 
     Raises:
@@ -44,22 +44,22 @@ async def work(runs: "Runs", run_id: str) -> None:
         telemetry.report_run(run.facts)
 
 
-async def sweep(runs: "Runs") -> int:
+async def reap_expired(runs: "RunService") -> int:
     """Send for every run that nobody works on; returns how many."""
     leases = Leases(runs.store)
     overdue = [lease for lease in await leases.all() if lease.overdue]
     if expired := sum(bool(lease.holder) for lease in overdue):  # the others only wait
-        telemetry.report_sweep(expired)
-    sent = [lease for lease in overdue if await leases.sent_for(lease)]
+        telemetry.report_expired(expired)
+    sent = [lease for lease in overdue if await leases.requeued(lease)]
     for lease in sent:
         await runs.queue.send(lease.id)
     return len(sent)
 
 
-async def serve(runs: "Runs", queue: "LocalQueue") -> None:
+async def serve(runs: "RunService", queue: "LocalQueue") -> None:
     """Work on what the queue says, and on what it did not say, until cancelled."""
     working: dict[str, asyncio.Task[None]] = {}
-    sweeper = asyncio.create_task(_sweep(runs))
+    reaper = asyncio.create_task(_reap_repeatedly(runs))
     places = asyncio.Semaphore(_AT_ONCE)
     try:
         while True:
@@ -69,10 +69,10 @@ async def serve(runs: "Runs", queue: "LocalQueue") -> None:
                 working[run_id] = task = asyncio.create_task(_attempt(runs, run_id))
                 task.add_done_callback(partial(_free, working, places, run_id))
     finally:
-        sweeper.cancel()
+        reaper.cancel()
         for task in working.values():
             task.cancel()
-        await asyncio.gather(sweeper, *working.values(), return_exceptions=True)
+        await asyncio.gather(reaper, *working.values(), return_exceptions=True)
 
 
 def _free(working: dict[str, Any], places: asyncio.Semaphore, run_id: str, task: asyncio.Task[None]) -> None:
@@ -80,33 +80,33 @@ def _free(working: dict[str, Any], places: asyncio.Semaphore, run_id: str, task:
     places.release()
 
 
-async def _sweep(runs: "Runs") -> None:
+async def _reap_repeatedly(runs: "RunService") -> None:
     while True:
         try:
-            await sweep(runs)
+            await reap_expired(runs)
         except ServiceError:
             logger.exception("the store could not be swept")
-        await asyncio.sleep(_SWEEP)
+        await asyncio.sleep(_REAP)
 
 
-async def _attempt(runs: "Runs", run_id: str) -> None:
+async def _attempt(runs: "RunService", run_id: str) -> None:
     try:
         await work(runs, run_id)
     except Exception:
         logger.exception("run %s: an attempt failed", run_id)
 
 
-async def receive(runs: "Runs", event: dict[str, Any]) -> dict[str, Any]:
+async def receive(runs: "RunService", event: dict[str, Any]) -> dict[str, Any]:
     """A batch of SQS messages, or a schedule's event: returns the messages that failed, for SQS to send again."""
     if "Records" not in event:
-        return {"swept": await sweep(runs)}
+        return {"swept": await reap_expired(runs)}
     records = event["Records"]
     ended = await asyncio.gather(*(_message(runs, record) for record in records), return_exceptions=True)
     failed = [record["messageId"] for record, end in zip(records, ended, strict=True) if isinstance(end, BaseException)]
     return {"batchItemFailures": [{"itemIdentifier": message} for message in failed]}
 
 
-async def _message(runs: "Runs", record: dict[str, Any]) -> None:
+async def _message(runs: "RunService", record: dict[str, Any]) -> None:
     try:
         run_id = json.loads(record["body"])["run"]
         if not isinstance(run_id, str):

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from agency_lambda.history.turns import Turn as Kept
+from agency_lambda.history.turns import Turn as StoredResponse
 from agency_lambda.protocol import bounds
 from agency_lambda.protocol.items import packed, read_items
 from agency_lambda.runs import compaction
@@ -162,7 +162,7 @@ def test_what_is_within_items_counts_too(
     _, conversation = service.post("/v1/conversations", {"items": turn(0)})
     path, before, made = f"/v1/conversations/{conversation['id']}/items", {}, 0
     if how == "earlier version":  # which has not counted
-        monkeypatch.setattr(Kept, "parts", 0)
+        monkeypatch.setattr(StoredResponse, "parts", 0)
     while made < 7:
         if how in ("items", "earlier version"):
             answer = service.post(path, {"items": turn(made + 1)})

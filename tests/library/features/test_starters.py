@@ -60,7 +60,7 @@ def ask(create: Callable[[], Agency], *asked: dict[str, Any]) -> list[Any]:
             for fields in asked:
                 owner = fields.pop("owner", "owner")
                 request = CreateResponse.model_validate({"model": "desk", "stream": False, **fields})
-                shown = await told(await runs.begin(request, owner))
+                shown = await told(await runs.create(request, owner))
                 assert shown.response["status"] == "completed"
                 texts.append("".join(said(item) for item in shown.items if item["type"] == "message"))
         return texts

@@ -20,7 +20,7 @@ from agency_lambda.errors import ServiceError
 from agency_lambda.framework.models import provider as asking
 from agency_lambda.history.conversations import Conversations
 from agency_lambda.protocol.request import CreateResponse
-from agency_lambda.runs import Run, Runs
+from agency_lambda.runs import Attempt, RunService
 from tests.library.history.provider import Provider
 from tests.library.models.agencies import settings as service_settings
 from tests.library.runs.stage import on_stage
@@ -81,7 +81,7 @@ PLAIN = Turn({})
 class Service:
     """A client that goes on with one thread."""
 
-    def __init__(self, runs: Runs, thread: str) -> None:
+    def __init__(self, runs: RunService, thread: str) -> None:
         self._runs, self._thread = runs, thread
         self._fields: dict[str, Any] = {}
         self.store: bool | None = None
@@ -94,8 +94,8 @@ class Service:
     async def ask(self, turn: Turn = PLAIN, given: Any = "Go on.", **fields: Any) -> dict[str, Any]:
         asked = {"model": "desk", "input": given, "stream": turn.stream, **self._fields, **fields}
         name = "desk/thread" if self._thread == "thread_id" else None
-        run = await self._runs.begin(CreateResponse.model_validate(asked), "owner", None, name)
-        assert isinstance(run, Run)
+        run = await self._runs.create(CreateResponse.model_validate(asked), "owner", None, name)
+        assert isinstance(run, Attempt)
         if turn.stream:
             async for _ in run.follow(run.execute()):
                 pass

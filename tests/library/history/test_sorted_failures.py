@@ -15,9 +15,9 @@ from agency_lambda.framework.models import selection
 from agency_lambda.framework.models.failure_kinds import is_passing
 from agency_lambda.framework.models.failures import ModelUnavailable, provider_failures
 from agency_lambda.protocol.request import CreateResponse
-from agency_lambda.runs import Runs, worker
+from agency_lambda.runs import RunService, worker
 from agency_lambda.runs.leases import Leases
-from agency_lambda.runs.stored_responses import Kept
+from agency_lambda.runs.stored_responses import StoredResponse
 from tests.library.history.test_replay import swarm
 from tests.library.model_server import Answer, Failure, ModelServer
 from tests.library.models.agencies import settings
@@ -84,11 +84,11 @@ def test_retry_after_is_read(header: str | None, seconds: float) -> None:
     assert (unavailable.value.passing, unavailable.value.retry_after) == (True, seconds)
 
 
-async def worked(runs: Runs, stream: bool) -> tuple[int, dict[str, Any], list[float]]:
+async def worked(runs: RunService, stream: bool) -> tuple[int, dict[str, Any], list[float]]:
     """(attempts, the response in the end, seconds until each next attempt)."""
     asked = {"model": "desk", "input": "Go.", "background": True, "stream": stream}
-    kept = await runs.begin(CreateResponse.model_validate(asked), "owner")
-    assert isinstance(kept, Kept)
+    kept = await runs.create(CreateResponse.model_validate(asked), "owner")
+    assert isinstance(kept, StoredResponse)
     run_id, waits = kept.response["id"], list[float]()
     for attempt in range(1, 9):
         await worker.work(runs, run_id)

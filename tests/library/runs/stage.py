@@ -19,7 +19,7 @@ from openai.types.responses import (
 from agency_lambda import catalogue
 from agency_lambda.offline.events import response, stream_events
 from agency_lambda.protocol.request import CreateResponse
-from agency_lambda.runs import Run, Runs
+from agency_lambda.runs import Attempt, RunService
 from agency_lambda.settings import Settings
 from tests.library.models.agencies import settings
 from tests.library.runs.replay import replayed
@@ -61,9 +61,9 @@ def said(item: Item) -> str:
 
 
 @asynccontextmanager
-async def on_stage(create_agency: Callable[[], Agency], service: Settings | None = None) -> AsyncIterator[Runs]:
+async def on_stage(create_agency: Callable[[], Agency], service: Settings | None = None) -> AsyncIterator[RunService]:
     """A service with one agency, "desk"; offline if not told otherwise."""
-    runs = Runs(service or settings(key=None))
+    runs = RunService(service or settings(key=None))
     try:
         with patch.object(catalogue, "factories", lambda: {"desk": create_agency}):
             yield runs
@@ -72,15 +72,15 @@ async def on_stage(create_agency: Callable[[], Agency], service: Settings | None
         await runs.aclose()
 
 
-async def begin(runs: Runs, **fields: Any) -> Run:
+async def begin(runs: RunService, **fields: Any) -> Attempt:
     """A run that is streamed and not stored, if not told otherwise."""
     asked = {"model": "desk", "input": "Order paper", "stream": True, "store": False, **fields}
-    run = await runs.begin(CreateResponse.model_validate(asked), "owner")
-    assert isinstance(run, Run)
+    run = await runs.create(CreateResponse.model_validate(asked), "owner")
+    assert isinstance(run, Attempt)
     return run
 
 
-async def told(run: Run) -> Told:
+async def told(run: Attempt) -> Told:
     """The run to its end, good or bad."""
     if run.live:
         events = [event async for event in run.follow(run.execute())]

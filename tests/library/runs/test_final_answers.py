@@ -18,10 +18,10 @@ from agency_lambda.framework.context import current_seam
 from agency_lambda.offline.events import call_item, message_item
 from agency_lambda.protocol.request import CreateResponse
 from agency_lambda.protocol.resource import FINAL
-from agency_lambda.runs import Run, Runs, worker
+from agency_lambda.runs import Attempt, RunService, worker
 from agency_lambda.runs import attempt as attempts
 from agency_lambda.runs.leases import Leases
-from agency_lambda.runs.stored_responses import Kept, Responses
+from agency_lambda.runs.stored_responses import Responses, StoredResponse
 from agency_lambda.store import Conflict
 from tests.library.models.agencies import settings as service_settings
 
@@ -32,7 +32,7 @@ class Process:
     """A service in a process of its own, as far as the store can tell. It may sleep, and the store may fail it."""
 
     def __init__(self, url: str) -> None:
-        self.runs = Runs(service_settings(None, key=None, store=url))
+        self.runs = RunService(service_settings(None, key=None, store=url))
         self.faults: list[str] = []  # of the next writes: "before" or "after" they take effect
         self.is_dead, self.is_away = False, False
         self.awake = asyncio.Event()
@@ -65,7 +65,7 @@ class World:
         self.gate = asyncio.Event()
         self.waiting = 0
         self.tasks: list[asyncio.Task[None]] = []
-        self.active: dict[str, Run] = {}
+        self.active: dict[str, Attempt] = {}
         self.known: dict[str, None] = {}  # ids that somebody was given, in their order
         self.acted: set[str] = set()  # ids that a model was asked for
         self.ends: dict[str, Any] = {}  # id -> what somebody was told that its end is
@@ -124,17 +124,17 @@ class World:
     async def answer(self, process: Process, fields: dict[str, Any]) -> None:
         try:
             asked = CreateResponse.model_validate({"model": "desk", "input": "x", **fields})
-            begun = await process.runs.begin(asked, "owner")
+            begun = await process.runs.create(asked, "owner")
         except StoreUnavailable:
             return  # nothing has begun, and its id is not known
-        if isinstance(begun, Kept):
+        if isinstance(begun, StoredResponse):
             self.told(begun.response)
             return
         self.known[begun.response["id"]] = None
         self.active[begun.response["id"]] = begun
         await self.execute(process, begun)
 
-    async def execute(self, process: Process, run: Run) -> None:
+    async def execute(self, process: Process, run: Attempt) -> None:
         if run.live:
             events = [event async for event in run.follow(process.runs.execute(run))]
             await run.leave()

@@ -13,9 +13,9 @@ from agency_swarm import Agency, Agent, Handoff, function_tool
 
 from agency_lambda import idempotency_key
 from agency_lambda.protocol.request import CreateResponse
-from agency_lambda.runs import Runs
+from agency_lambda.runs import RunService
 from agency_lambda.runs.leases import Leases
-from agency_lambda.runs.stored_responses import Kept
+from agency_lambda.runs.stored_responses import StoredResponse
 from agency_lambda.store import StoreUnavailable
 from tests.library.model_server import Answer, ModelRequest, ModelServer, call
 from tests.library.models.agencies import settings
@@ -110,11 +110,11 @@ class Mortal:
         await self._write(*changes)
 
 
-async def attempts(runs: Runs, writes: int | None, **fields: Any) -> tuple[int, dict[str, Any]]:
+async def attempts(runs: RunService, writes: int | None, **fields: Any) -> tuple[int, dict[str, Any]]:
     """(writes, the response) of a run whose first attempt ends behind so many writes; None: it does not."""
     asked = {"model": "desk", "input": "Order paper.", "background": True, **fields}
-    kept = await runs.begin(CreateResponse.model_validate(asked), "owner")
-    assert isinstance(kept, Kept)
+    kept = await runs.create(CreateResponse.model_validate(asked), "owner")
+    assert isinstance(kept, StoredResponse)
     store = Mortal(runs.store)
     for left in [] if writes is None else [writes]:
         store.left = left
@@ -129,7 +129,7 @@ async def attempts(runs: Runs, writes: int | None, **fields: Any) -> tuple[int, 
     return 10**9 - store.left, await runs.cancel("owner", kept.response["id"])
 
 
-async def _resumed(runs: Runs, run: str) -> Any:
+async def _resumed(runs: RunService, run: str) -> Any:
     try:
         return await runs.resume(run)
     except StoreUnavailable:

@@ -13,7 +13,7 @@ from agents import Agent as SdkAgent
 from agents import ModelSettings, Runner, WebSearchTool, handoff
 
 from agency_lambda.protocol.request import CreateResponse
-from agency_lambda.runs import Run, Runs
+from agency_lambda.runs import Attempt, RunService
 from agency_lambda.settings import Settings
 from tests.library.model_server import ModelServer, scripts
 from tests.library.models.agencies import settings
@@ -114,11 +114,11 @@ def other(turn: Any) -> Any:
 SCRIPTS = {"Boss": boss, **dict.fromkeys(("Aide", "Clerk", "Nested", "Alone"), other)}
 
 
-async def ask(runs: Runs, owner: str, **fields: Any) -> Told:
+async def ask(runs: RunService, owner: str, **fields: Any) -> Told:
     asked = {"model": "desk", "input": f"I am {owner}", "instructions": f"Serve {owner}.", **fields}
     await asyncio.sleep(random.random() / 50)
-    run = await runs.begin(CreateResponse.model_validate({"metadata": {"word": owner}, **asked}), owner)
-    assert isinstance(run, Run)
+    run = await runs.create(CreateResponse.model_validate({"metadata": {"word": owner}, **asked}), owner)
+    assert isinstance(run, Attempt)
     return await told(run)
 
 
@@ -183,8 +183,8 @@ def test_user_context_has_the_conversation_and_what_the_agency_put_there(stored:
             known = []
             for thread in ("one", "two"):
                 request = CreateResponse.model_validate({"model": "desk", "input": f"I am {OWNERS[0]}"})
-                run = await runs.begin(request, OWNERS[0], thread=thread)
-                assert isinstance(run, Run)
+                run = await runs.create(request, OWNERS[0], thread=thread)
+                assert isinstance(run, Attempt)
                 (text,) = (await told(run)).words
                 answers = json.loads(text.removeprefix("offline model: "))
                 known.append(json.loads(answers["who_asks"]) | {"wanted": run.response["conversation"]["id"]})

@@ -8,7 +8,7 @@ from agents import Model, ModelResponse, Usage
 from openai.types.responses import Response, ResponseFunctionToolCall
 
 from agency_lambda.framework.models import Answered, Question
-from agency_lambda.runs import Runs
+from agency_lambda.runs import RunService
 from agency_lambda.runs.journal import Journal
 from agency_lambda.runs.stored_responses import Responses
 from agency_lambda.settings import Settings
@@ -126,7 +126,7 @@ def test_answer_of_a_careless_server_is_read_as_it_was_written(service, item):
     answer = ModelResponse(output=output, usage=Usage(requests=1, output_tokens=7), response_id="r")
 
     async def written_and_read():
-        runs = Runs(service)
+        runs = RunService(service)
         responses = Responses(runs.store, "owner")
         await Journal(runs.store, responses, "resp_1").keep("model/k/0001", Answered(answer), {0: "msg_1"})
         again = Journal(runs.store, responses, "resp_1")
@@ -146,7 +146,7 @@ def test_run_that_an_earlier_version_has_begun_knows_its_calls_by_their_ids(serv
     answer = ModelResponse(output=[call], usage=Usage(), response_id="r")
 
     async def begun_before():
-        runs = Runs(service)
+        runs = RunService(service)
         responses, found = Responses(runs.store, "owner"), []
         for earlier in (True, False):
             before = Journal(runs.store, responses, f"resp_{earlier}")

@@ -9,5 +9,5 @@ from agency_lambda import local  # noqa: E402
 from agency_lambda.runs import attempt, worker  # noqa: E402
 
 agencies.AGENCIES = {"desk": "tests.library.survival.desk:desk"}
-attempt._FLUSH, attempt._RENEW, worker._SWEEP = 0.05, 0.3, 0.2
+attempt._FLUSH, attempt._RENEW, worker._REAP = 0.05, 0.3, 0.2
 local.main()

@@ -23,9 +23,10 @@ from agency_lambda.errors import ServiceError
 from agency_lambda.framework.models import MeteredModel
 from agency_lambda.protocol.request import CreateResponse
 from agency_lambda.queue.local import LocalQueue
-from agency_lambda.runs import Run, Runs, attempt
+from agency_lambda.runs import Attempt as RunAttempt
+from agency_lambda.runs import RunService, attempt
 from agency_lambda.runs.journal import Journal
-from agency_lambda.runs.repository import Keeping
+from agency_lambda.runs.repository import RunRepository
 from agency_lambda.settings import Settings
 from agency_lambda.store import Change, dynamodb  # noqa: F401 - imported once, not in every process
 from agency_lambda.store.sqlite import SQLiteStore
@@ -58,7 +59,7 @@ class Attempt:
             os._exit(9)
 
     async def work(self, settings: Settings | None = None) -> None:
-        runs = Runs(settings or Settings())
+        runs = RunService(settings or Settings())
         try:
             if cancelled := self._command.get("cancel"):
                 self.note(outcome=(await runs.cancel("owner", cancelled))["status"])
@@ -72,11 +73,11 @@ class Attempt:
         finally:
             await runs.aclose()
 
-    async def _begin(self, runs: Runs) -> Run | None:
+    async def _begin(self, runs: RunService) -> RunAttempt | None:
         if asked := self._command.get("request"):
-            begun = await runs.begin(CreateResponse.model_validate(asked), "owner")
+            begun = await runs.create(CreateResponse.model_validate(asked), "owner")
             self.note(run=begun.response["id"])
-            if isinstance(begun, Run):
+            if isinstance(begun, RunAttempt):
                 return begun
             self.note(outcome="queued")
             return None
@@ -95,7 +96,7 @@ class Attempt:
 
         SQLiteStore._write = _into_file  # type: ignore[method-assign]
         load, write, asked = Journal.load, Journal._write, MeteredModel._asked
-        end, send = Keeping.end, LocalQueue.send
+        end, send = RunRepository.end, LocalQueue.send
 
         async def _load(journal: Journal) -> None:
             await load(journal)
@@ -116,7 +117,7 @@ class Attempt:
             await self.point("model has answered")
             return answered
 
-        async def _end(keeping: Keeping, *args: Any) -> None:
+        async def _end(keeping: RunRepository, *args: Any) -> None:
             await self.point("end is to be kept")
             await end(keeping, *args)
             self.note(ended=True)
@@ -127,7 +128,7 @@ class Attempt:
             await send(queue, sent, after)
 
         Journal.load, Journal._write, MeteredModel._asked = _load, _write, _asked  # type: ignore[method-assign]
-        Keeping.end, LocalQueue.send = _end, _send  # type: ignore[method-assign]
+        RunRepository.end, LocalQueue.send = _end, _send  # type: ignore[method-assign]
         desk.point = self.point
 
 

@@ -16,10 +16,10 @@ from agents import AgentHooks
 from agency_lambda.errors import GivenUp, StoreUnavailable
 from agency_lambda.protocol.stream import resumable
 from agency_lambda.queue.local import LocalQueue
-from agency_lambda.runs import Runs, worker
+from agency_lambda.runs import RunService, worker
 from agency_lambda.runs.attempt import MOST_ATTEMPTS
 from agency_lambda.runs.leases import Leases
-from agency_lambda.runs.repository import Lost
+from agency_lambda.runs.repository import LeaseLost
 from agency_lambda.runs.stored_responses import Responses
 from agency_lambda.settings import get_settings
 from tests.library.conftest import Service
@@ -312,7 +312,7 @@ def test_a_running_run_is_cancelled_while_a_colleague_works(office: Office, else
         working = asyncio.create_task(worker.work(runs(), made))
         await gate.entered.wait()
         if elsewhere:
-            other = Runs(get_settings())
+            other = RunService(get_settings())
             cancelled = await asyncio.wait_for(other.cancel("local", made), 5)
             await other.aclose()
         else:
@@ -727,8 +727,8 @@ def test_without_a_queue_a_run_that_died_does_not_hold_its_conversation(
         await gate.entered.wait()
         lease = (await Leases(runs().store).all())[0]
         with monkeypatch.context() as dead:
-            for name in ("end", "let_go", "go_on"):
-                dead.setattr(f"agency_lambda.runs.repository.Keeping.{name}", _nothing)
+            for name in ("end", "release", "heartbeat"):
+                dead.setattr(f"agency_lambda.runs.repository.RunRepository.{name}", _nothing)
             asking.cancel()
             await asyncio.wait({asking})
         return lease.id
@@ -745,7 +745,7 @@ def test_without_a_queue_a_run_that_died_does_not_hold_its_conversation(
 
 
 async def _nothing(*args: Any, **options: Any) -> None:
-    raise Lost
+    raise LeaseLost
 
 
 def _clock_in(seconds: float) -> Callable[[], float]:
@@ -767,8 +767,8 @@ def test_a_run_that_died_is_found_and_finished(office: Office, monkeypatch: pyte
         working = asyncio.create_task(worker.work(runs(), made))
         await gate.entered.wait()
         with monkeypatch.context() as dead:
-            for name in ("end", "let_go", "go_on"):
-                dead.setattr(f"agency_lambda.runs.repository.Keeping.{name}", _nothing)
+            for name in ("end", "release", "heartbeat"):
+                dead.setattr(f"agency_lambda.runs.repository.RunRepository.{name}", _nothing)
             working.cancel()
             await asyncio.wait({working})
 
@@ -791,7 +791,7 @@ def test_a_run_that_died_is_found_and_finished(office: Office, monkeypatch: pyte
 def sweep(service: Service) -> int:
     from agency_lambda.app import runs
 
-    swept: int = service.handler.run(worker.sweep(runs()))
+    swept: int = service.handler.run(worker.reap_expired(runs()))
     return swept
 
 

@@ -85,7 +85,7 @@ def test_what_a_dead_or_paused_process_holds_ends_with_its_lease(
     assert held.lease.cancelled
     now = time.time
     monkeypatch.setattr("agency_lambda.runs.leases.time.time", lambda: now() + ahead + 1)
-    assert held.run(worker.sweep(held.runs)) == 1
+    assert held.run(worker.reap_expired(held.runs)) == 1
     held.run(worker.work(held.runs, held.id))
     assert held.status == "cancelled"
 
