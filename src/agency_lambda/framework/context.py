@@ -84,7 +84,7 @@ class Seam:
         narration = self.narrator.model_call(agent, question.speaks)
         colleague = question.identity == agent and not (question.speaks and self.narrator.aloud)
         within = _within.get()
-        return _Call(self, self.journal.key(agent, question, within), within, narration, colleague=colleague)
+        return _Call(self, self.journal.question_key(agent, question, within), within, narration, colleague=colleague)
 
     async def allows_call(self, agent: str, call: str) -> bool:
         """Count a call of a tool before it is made; returns False if the client allowed no more. call: its id."""
@@ -92,11 +92,11 @@ class Seam:
         if math.isinf(self.meter.most_tool_calls):
             return True
         await self.authorize()
-        return await self.journal.allow_call(self.journal.call(agent, call), self.meter.most_tool_calls)
+        return await self.journal.allow_call(self.journal.tool_call_key(agent, call), self.meter.most_tool_calls)
 
     def tool_call(self, agent: str, tool: FunctionTool, arguments: str, call: str) -> "ToolCall":
         """Around one call of a tool. call: its id, which no other call of the run has."""
-        call = self.journal.call(agent, call)
+        call = self.journal.tool_call_key(agent, call)
         # What a colleague was told must be in its memory again: that call is made again, and finds its answers here.
         journal = None if isinstance(tool, SendMessage) else self.journal
         return ToolCall(self, journal, call, self.narrator.tool_call(agent, tool.name, arguments, call))
@@ -181,7 +181,7 @@ class _Call:
 
     async def __aenter__(self) -> Self:
         await self._authorize()
-        if failure := self._journal.failure(self._key):
+        if failure := self._journal.find_failure(self._key):
             self._meter.replay_failure()
             raise failure
         self._telling = self._narration.__enter__()
@@ -211,12 +211,12 @@ class _Call:
         if entry is None:
             answered = replace(answered, response=self._with_own_ids(answered.response))
             self._telling.plan(answered.response.output)
-            entry = await self._journal.keep(self._key, answered, self._telling.ids, self._within)
+            entry = await self._journal.save_answer(self._key, answered, self._telling.ids, self._within)
             self._is_answered = True
         self._telling.ids = entry.ids
         self._telling.answer(entry.answered.response.output, entry.answered.incomplete)
         usable = entry.answered if entry.answered.complete else self._words_of(entry.answered)
-        self._journal.give_out(self._key, usable.response.output)
+        self._journal.note_usable(self._key, usable.response.output)
         return usable
 
     def _claim(self, given: str, number: int) -> str:
@@ -261,7 +261,7 @@ class ToolCall:
         self._authorize, self._journal, self.call, self._narration = seam.authorize, journal, call, narration
         self.finished: bool
         self.output: Any
-        self.finished, self.output = journal.tool(call) if journal else (False, None)
+        self.finished, self.output = journal.find_tool_output(call) if journal else (False, None)
 
     async def __aenter__(self) -> Self:
         await self._authorize()
@@ -275,7 +275,7 @@ class ToolCall:
 
     async def keep(self, output: Any) -> Any:
         """It is the run's when this returns; returns what is."""
-        return await self._journal.keep_tool(self.call, output) if self._journal else output
+        return await self._journal.save_tool_output(self.call, output) if self._journal else output
 
 
 class _ClientSchema(AgentOutputSchemaBase):

@@ -40,7 +40,7 @@ from agency_lambda.framework.models import (
 from agency_lambda.framework.output_type import misses_output_type
 from agency_lambda.framework.tool_output import text_of
 from agency_lambda.framework.unsupported import unapproved
-from agency_lambda.history import kept
+from agency_lambda.history import storable
 from agency_lambda.protocol.items import for_agents, read_items
 from agency_lambda.protocol.items import text_of as words_of
 from agency_lambda.protocol.output import Item
@@ -74,7 +74,7 @@ class Desk:
 
     def count_not_replayed(self) -> None:
         """Count what was paid for within tools that had finished in an earlier attempt."""
-        for response in self._seam.journal.not_replayed():
+        for response in self._seam.journal.unused_answers():
             self._seam.meter.model_calls += 1
             self._seam.meter.replay(response.usage)
 
@@ -150,7 +150,7 @@ class Desk:
             raise unavailable.failure() from error
         if malformed := cause(error, ModelBehaviorError):
             failed = UpstreamFailed(NO_ANSWER)
-            failed.passing = await self._seam.journal.forget(vars(malformed).get("given"))
+            failed.passing = await self._seam.journal.forget_answer(vars(malformed).get("given"))
             raise failed from error
         raise error
 
@@ -174,4 +174,4 @@ class Desk:
         awaited = {message["call_id"] for message in added if message.get("output") == HANDED_OVER}
         answered = {message["call_id"] for message in known if message.get("type") == "function_call_output"}
         asked = [each for each in messages[: self._before] if each.get("call_id") in answered and "output" not in each]
-        return list(writable(kept([*asked, *known], awaited, len(asked))))
+        return list(writable(storable([*asked, *known], awaited, len(asked))))

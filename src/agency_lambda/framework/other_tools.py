@@ -33,8 +33,8 @@ def _journaled(execute: Callable[..., Any]) -> Callable[..., Any]:
         seam = current_seam()
         if seam is None:
             return await execute(agent=agent, **more)
-        call = seam.journal.call(agent.name, _call_id(more))
-        finished, kept = seam.journal.tool(call)
+        call = seam.journal.tool_call_key(agent.name, _call_id(more))
+        finished, kept = seam.journal.find_tool_output(call)
         if not finished:
             await seam.authorize()
             with contained():
@@ -42,7 +42,7 @@ def _journaled(execute: Callable[..., Any]) -> Callable[..., Any]:
             if not isinstance(item, ToolCallOutputItem):  # it waits for an approval
                 return item
             ours = {"raw_item": to_jsonable_python(item.raw_item), "output": str(item.output)}
-            kept = await seam.journal.keep_tool(call, ours)
+            kept = await seam.journal.save_tool_output(call, ours)
             if kept is ours:
                 return item
         return ToolCallOutputItem(agent=agent, raw_item=kept["raw_item"], output=kept["output"])

@@ -57,7 +57,7 @@ class Equipment:
         call_ids = UniqueIds([*history, *added])
         journal = Journal(store, Responses(self._store, owner), response_id, call_ids)
         if run.keeping:
-            run.keeping.asked = journal.asked
+            run.keeping.pending = journal.pending
         chat = self._settings.model_api == "chat"
         seam = Seam(request, agency.agents[entry], run.meter, narrator, journal, chat=chat, response=response_id)
         seam.authorize = run.authorize

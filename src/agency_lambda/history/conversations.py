@@ -5,7 +5,15 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from agency_lambda.errors import ConversationBusy, NotFound
-from agency_lambda.history.turns import HistoryCursor, Span, Turn, check_history, forget, is_id, load_turns
+from agency_lambda.history.turns import (
+    HistoryCursor,
+    Span,
+    Turn,
+    check_history,
+    delete_partition,
+    is_valid_id,
+    load_turns,
+)
 from agency_lambda.protocol.output import Item, new_id
 from agency_lambda.protocol.writable import as_json
 from agency_lambda.store import ABSENT, Conflict, Delete, Put, Store
@@ -49,25 +57,25 @@ class Conversation:
             "metadata": self.metadata,
         }
 
-    def held(self, run: str) -> Put:
+    def claim_turn(self, run: str) -> Put:
         """The change by which a run takes it, or gets in line."""
         if self.run is None:
             return self._put(run=run)
         return self._put(waiting=[*self.waiting, run])
 
-    def left(self, run: str) -> Put:
+    def release_turn(self, run: str) -> Put:
         """The change by which a run that adds nothing lets go of it, or gets out of line."""
         if self.run == run:
             return self._put(**self._next())
         return self._put(waiting=[each for each in self.waiting if each != run])
 
-    def appended(self, turn: Turn) -> tuple[Put, Put]:
+    def append_turn(self, turn: Turn) -> tuple[Put, Put]:
         """The changes that add a turn; then it is the next one's."""
         items, size = self.items + len(turn.items), self.size + len(as_json([turn.items, turn.history]))
         put = self._put(turns=self.turns + 1, items=items, size=size, parts=self.parts + turn.parts, **self._next())
         return turn.put(self.place, None), put
 
-    def described(self, metadata: dict[str, str]) -> Put:
+    def set_metadata(self, metadata: dict[str, str]) -> Put:
         """The change of its metadata."""
         return self._put(metadata=metadata)
 
@@ -90,7 +98,7 @@ class Conversations:
     async def create(self, metadata: dict[str, str], items: list[Item], history: list[Item]) -> Conversation:
         """A new one, with what was said already."""
         conversation = self._new(new_id("conv"), metadata)
-        changes = conversation.appended(Turn(items, history)) if items else (conversation.described(metadata),)
+        changes = conversation.append_turn(Turn(items, history)) if items else (conversation.set_metadata(metadata),)
         await self._store.write(*changes)
         return conversation
 
@@ -100,7 +108,7 @@ class Conversations:
         Raises:
             NotFound: it is not there, or another owner's, which is the same.
         """
-        found = await self._find(conversation_id) if is_id(conversation_id) else None
+        found = await self._find(conversation_id) if is_valid_id(conversation_id) else None
         if found is None:
             raise NotFound(f"Conversation with id {conversation_id[:99]!r} not found.", param=param)
         return found
@@ -114,7 +122,7 @@ class Conversations:
         while True:
             conversation = await self.get(conversation_id)
             try:
-                await self._store.write(head := conversation.described(metadata))
+                await self._store.write(head := conversation.set_metadata(metadata))
             except Conflict:
                 continue
             return replace(conversation, metadata=metadata, version=head.version)
@@ -126,17 +134,17 @@ class Conversations:
             ConversationBusy: a run adds to it now.
             InvalidRequest: it would have more than a run can be given.
         """
-        conversation = await self.wanted(conversation_id)
+        conversation = await self.load_to_extend(conversation_id)
         if conversation.run is not None:
             raise busy()
-        added, head = conversation.appended(turn)
+        added, head = conversation.append_turn(turn)
         check_history(head.body["items"], head.body["size"], head.body["parts"])
         try:
             await self._store.write(added, head)
         except Conflict:
             raise busy() from None
 
-    async def wanted(self, conversation_id: str, *, create: bool = False) -> Conversation:
+    async def load_to_extend(self, conversation_id: str, *, create: bool = False) -> Conversation:
         """One conversation, to add to; with `create` a new one where none is.
 
         Raises:
@@ -149,7 +157,7 @@ class Conversations:
         """Forget it and everything in it; the head first, so that nobody finds half of it."""
         conversation = await self.get(conversation_id)
         await self._store.write(Delete(conversation.log, _HEAD))
-        await forget(self._store, conversation.log)
+        await delete_partition(self._store, conversation.log)
 
     async def _find(self, conversation_id: str) -> Conversation | None:
         record = await self._store.get(self._log(conversation_id), _HEAD)

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Sequence
 from agency_lambda.history.items import Item, as_function, is_call, is_output, plain, with_metadata
 
 
-def kept(items: Sequence[Item], awaited: Collection[str] = (), start: int = 0) -> list[Item]:
+def storable(items: Sequence[Item], awaited: Collection[str] = (), start: int = 0) -> list[Item]:
     """Return the memory of all agents, from item `start` on, as it is stored.
 
     awaited: ids of calls whose outputs the client has yet to send.

@@ -12,7 +12,7 @@ from itertools import accumulate
 from typing import Any
 
 from agency_lambda.errors import InvalidRequest, NotFound
-from agency_lambda.history import kept
+from agency_lambda.history import storable
 from agency_lambda.protocol import bounds
 from agency_lambda.protocol.output import Item
 from agency_lambda.store import ABSENT, Delete, Put, Store
@@ -21,7 +21,7 @@ _AT_ONCE = 25  # changes in one write
 _ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
 
-def is_id(given: str) -> bool:
+def is_valid_id(given: str) -> bool:
     """Whether a text can be an id of ours; a store is not asked for what cannot."""
     return _ID.fullmatch(given) is not None
 
@@ -41,12 +41,12 @@ class HistoryCursor:
     segments: tuple[Span, ...] = ()
 
     @classmethod
-    def read(cls, kept: Sequence[Sequence[Any]]) -> "HistoryCursor":
-        """As `kept` wrote it."""
-        return cls(tuple(Span(log, turns) for log, turns in kept))
+    def from_json(cls, stored: Sequence[Sequence[Any]]) -> "HistoryCursor":
+        """Return the cursor that `as_json` gave."""
+        return cls(tuple(Span(log, turns) for log, turns in stored))
 
     @property
-    def kept(self) -> list[tuple[str, int]]:
+    def as_json(self) -> list[tuple[str, int]]:
         """As JSON."""
         return [(segment.log, segment.turns) for segment in self.segments]
 
@@ -107,7 +107,7 @@ async def load_history(store: Store, place: HistoryCursor) -> list[Item]:
     turns = await load_turns(store, place)
     check_history(sum(len(turn.items) for turn in turns), sum(turn.size for turn in turns), _parts(turns))
     awaited = {item["call_id"] for turn in turns for item in turn.items if item["type"] == "function_call"}
-    return kept([item for turn in turns for item in turn.history], awaited)
+    return storable([item for turn in turns for item in turn.history], awaited)
 
 
 def check_history(items: int, size: int, parts: int) -> None:
@@ -149,7 +149,7 @@ async def _load(store: Store, segment: Span) -> list[Turn]:
     return [Turn(**record.body, size=record.size) for record in records]
 
 
-async def forget(store: Store, partition: str) -> None:
+async def delete_partition(store: Store, partition: str) -> None:
     """Delete every record of a partition."""
     records = await store.query(partition)
     for start in range(0, len(records), _AT_ONCE):

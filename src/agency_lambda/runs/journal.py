@@ -7,7 +7,7 @@ it: they may hold the time of day. A call of a tool is known by the answer that 
 that servers give are labels, which they repeat.
 
 A call that was asked and has no answer is asked again: whether the provider has worked on it (and bills it) nobody
-can know from here. `unanswered` counts those that were noted: a call that takes long is, when the lease is renewed.
+can know from here. `asked_again` counts those that were noted: a call that takes long is, when the lease is renewed.
 
 A call of a model that failed is kept too, before anything that is answered after it: where its error went to another
 agent, or to a tool that asked again, the next attempt has to go the same way. The failure that ends an attempt is
@@ -68,9 +68,9 @@ class Journal:
         self._failures: list[tuple[ModelUnavailable, str]] = []  # and the keys of their questions
         self._unwritten: dict[str, dict[str, Any]] = {}  # failures that no answer has followed yet
         self._allowed: set[str] = set()  # calls of tools that the run's max_tool_calls has allowed
-        self.asked: set[str] = set()  # and not answered yet; to be noted by whoever renews the lease
+        self.pending: set[str] = set()  # and not answered yet; to be noted by whoever renews the lease
         self._replayed: set[str] = set()
-        self.hits = self.unanswered = 0
+        self.hits = self.asked_again = 0
 
     async def load(self) -> None:
         """What an interrupted run has left."""
@@ -90,7 +90,7 @@ class Journal:
         """Of every item that an answer in here is told by."""
         return {item_id for body in self._kept.values() for item_id in body.get("ids", {}).values()}
 
-    def key(self, agent: str, question: Question, within: str = "") -> str:
+    def question_key(self, agent: str, question: Question, within: str = "") -> str:
         """Under which the answer to this question is kept, and which no other question of the run has.
 
         within: the call of a tool that asks, "" for none. What was asked in a call that has finished is not asked
@@ -122,11 +122,11 @@ class Journal:
             self.hits += 1
             self._replayed.add(key)
             return _entry(body)
-        self.unanswered += key in self._noted
-        self.asked.add(key)
+        self.asked_again += key in self._noted
+        self.pending.add(key)
         return None
 
-    def failure(self, key: str) -> ModelUnavailable | None:
+    def find_failure(self, key: str) -> ModelUnavailable | None:
         """Return the failure that this question has had in an earlier attempt, which went on with it."""
         body = None if key in self._kept else self._kept.get(f"failed/{key}")
         if body is None:
@@ -138,7 +138,7 @@ class Journal:
 
     def note_failure(self, key: str, error: ModelUnavailable) -> None:
         """Keep, before the next answer, that a question has failed."""
-        if self._store and key in self.asked:
+        if self._store and key in self.pending:
             self._failures.append((error, key))
             self._unwritten[f"failed/{key}"] = error.record()
 
@@ -148,7 +148,7 @@ class Journal:
         if key and self._unwritten.pop(key, None) is None and self._store:
             await self._store.write(Delete(self._partition, f"journal/{key}"))
 
-    async def keep(self, key: str, answered: Answered, ids: dict[int, str], within: str = "") -> Entry:
+    async def save_answer(self, key: str, answered: Answered, ids: dict[int, str], within: str = "") -> Entry:
         """The answer is the run's when this returns; or the one that another attempt has kept meanwhile is."""
         if self._store is None:
             return Entry(answered, ids)
@@ -157,10 +157,10 @@ class Journal:
         if not self._by_call_ids:
             body["within"] = within
         kept = await self._write(key, body)
-        self.asked.discard(key)
+        self.pending.discard(key)
         return Entry(answered, ids) if kept is body else _entry(kept)
 
-    def give_out(self, key: str, output: list[Any]) -> None:
+    def note_usable(self, key: str, output: list[Any]) -> None:
         """Note what the SDK goes on with of an answer: its calls are known by their places in it."""
         self._given_out.append((output, key))
         if not self._by_call_ids:
@@ -168,7 +168,7 @@ class Journal:
                 if is_call(item.type):
                     self._calls[item.call_id] = f"{key}/{number}"
 
-    def call(self, agent: str, call_id: str) -> str:
+    def tool_call_key(self, agent: str, call_id: str) -> str:
         """Return what a call of a tool is known by, in every attempt at the run. Nothing else is known by that."""
         place = self._calls.get(call_id)
         if place is None:
@@ -176,7 +176,7 @@ class Journal:
         self._begun.add(place.rpartition("/")[0])
         return f"{agent}/{place if self._store is None else _digest(place)[:32]}"
 
-    def not_replayed(self) -> list[ModelResponse]:
+    def unused_answers(self) -> list[ModelResponse]:
         """Return, once, the answers of earlier attempts that this one had no use for: tools had asked for them, that
         had finished and were not called again.
         """
@@ -184,7 +184,7 @@ class Journal:
         self._replayed.update(left)
         return [_entry(self._kept[key]).answered.response for key in left]
 
-    async def forget(self, output: list[Any] | None) -> bool:
+    async def forget_answer(self, output: list[Any] | None) -> bool:
         """Delete an answer that the SDK can make nothing of, so that the next attempt asks again.
 
         output: what the SDK was given of it. Returns False where calls of it have begun: those must not be made anew.
@@ -196,13 +196,13 @@ class Journal:
             await self._store.write(Delete(self._partition, f"journal/{key}"))
         return True
 
-    def tool(self, call: str) -> tuple[bool, Any]:
+    def find_tool_output(self, call: str) -> tuple[bool, Any]:
         """(whether this call has finished before, what it returned)."""
         body = self._kept.get(f"tool/{call}")
         self.hits += body is not None
         return body is not None, body and restored(body)
 
-    async def keep_tool(self, call: str, output: Any) -> Any:
+    async def save_tool_output(self, call: str, output: Any) -> Any:
         """A tool has finished; returns its output, or the one that another attempt has kept meanwhile."""
         if self._store is None:
             return output

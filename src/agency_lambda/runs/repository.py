@@ -37,7 +37,7 @@ class RunRepository:
     asked: the journal's, of model calls that are under way.
     """
 
-    asked: Set[str] = frozenset()
+    pending: Set[str] = frozenset()
     _noted: Set[str] = frozenset()
 
     def __init__(
@@ -64,7 +64,7 @@ class RunRepository:
         self._version, self.lease = begun.version, self.lease.written(lease)
         if self._conversation is None:
             return [begun, lease]
-        held = self._conversation.held(self._id)
+        held = self._conversation.claim_turn(self._id)
         changed = {name: held.body[name] for name in ("run", "waiting")}
         self._conversation = replace(self._conversation, version=held.version, **changed)
         return [begun, lease, held]
@@ -102,7 +102,7 @@ class RunRepository:
             LeaseLost: see there.
         """
         more = [self.responses.put_events(self._id, events)] if events else []
-        asked = frozenset(self.asked)
+        asked = frozenset(self.pending)
         if asked - self._noted:
             more.append(self.responses.put_asked(self._id, asked))
         async with self._writing:
@@ -162,7 +162,7 @@ class RunRepository:
         changes: list[Change] = [kept, self.lease.end(dead=dead)]
         if self._conversation:
             held = self._conversation
-            changes += held.appended(turn) if turn else [held.left(self._id)]
+            changes += held.append_turn(turn) if turn else [held.release_turn(self._id)]
         elif turn:
             changes.append(turn.put(self._place, kept.expires))
         return [*changes, self.responses.put_events(self._id, events)] if events else changes
@@ -184,7 +184,7 @@ class RunRepository:
 
     async def _still(self, before: Conversation) -> Conversation | None:
         """Return the conversation as it is now; None: it was deleted."""
-        found = await self._conversations.wanted(before.id, create=True)
+        found = await self._conversations.load_to_extend(before.id, create=True)
         return found if self._id in (found.run, *found.waiting) else None
 
 

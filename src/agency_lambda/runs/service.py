@@ -331,7 +331,7 @@ class RunService:
         refuse_empty(added := for_agents(given))
         conversation, background = None, bool(request.background)
         if wanted := thread or request.conversation_id:
-            conversation = await conversations.wanted(wanted, create=thread is not None)
+            conversation = await conversations.load_to_extend(wanted, create=thread is not None)
             if conversation.run is not None and not background:
                 await self._give_up(conversation.run)
                 raise busy()
@@ -344,7 +344,7 @@ class RunService:
         keeping, kept, changes = None, None, []
         if request.stored:
             body = request.model_dump(mode="json", exclude_unset=True, by_alias=True)
-            asked = StoredRequest(body, given, place.kept, conversation.id if conversation else None)
+            asked = StoredRequest(body, given, place.as_json, conversation.id if conversation else None)
             lease = new_lease(owner, response_id, background=background)
             keeping = RunRepository(self.store, owner, response_id, asked, place, conversation, lease)
             changes = keeping.begin(response)
@@ -367,10 +367,10 @@ class RunService:
 
     async def _taken_up(self, kept: StoredResponse, lease: Lease) -> "Attempt | None":
         request = CreateResponse.model_validate(kept.asked.request)
-        place, conversation = HistoryCursor.read(kept.asked.start), None
+        place, conversation = HistoryCursor.from_json(kept.asked.start), None
         gone = False
         if kept.asked.thread:
-            conversation = await Conversations(self.store, lease.owner).wanted(kept.asked.thread, create=True)
+            conversation = await Conversations(self.store, lease.owner).load_to_extend(kept.asked.thread, create=True)
             gone = lease.id not in (conversation.run, *conversation.waiting)  # it was deleted
             if lease.id in conversation.waiting and not lease.cancelled:
                 await Leases(self.store).release(lease, after=_NOT_YET, counts=False)

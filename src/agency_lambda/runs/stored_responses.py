@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agency_lambda.errors import NotFound
-from agency_lambda.history.turns import HistoryCursor, forget, is_id
+from agency_lambda.history.turns import HistoryCursor, delete_partition, is_valid_id
 from agency_lambda.protocol.output import Item
 from agency_lambda.protocol.resource import Resource
 from agency_lambda.runs.following import BEHIND_ROWS, ROWS, follow, row, until_over
@@ -68,7 +68,7 @@ class Responses:
 
     def put(self, response: Resource, asked: StoredRequest, place: HistoryCursor | None, expected: str = ABSENT) -> Put:
         """The change that keeps a response."""
-        body = {"response": response, **vars(asked), "place": place and place.kept}
+        body = {"response": response, **vars(asked), "place": place and place.as_json}
         return Put(self.partition(response["id"]), "response", body, expiry(), expected=expected)
 
     def void(self, response_id: str) -> Put:
@@ -89,12 +89,12 @@ class Responses:
         Raises:
             NotFound: it is not there, or another owner's, which is the same.
         """
-        record = await self._store.get(self.partition(response_id), "response") if is_id(response_id) else None
+        record = await self._store.get(self.partition(response_id), "response") if is_valid_id(response_id) else None
         if record is None or record.body is None:
             code = "previous_response_not_found" if param else None
             raise NotFound(f"Response with id {response_id[:99]!r} not found.", param=param, code=code)
         body = record.body
-        place = HistoryCursor.read(body["place"]) if body["place"] else None
+        place = HistoryCursor.from_json(body["place"]) if body["place"] else None
         asked = StoredRequest(body["request"], body["input"], body["start"], body["thread"])
         return StoredResponse(body["response"], asked, place, record.version)
 
@@ -114,7 +114,7 @@ class Responses:
     async def delete(self, response_id: str) -> None:
         """Forget a response and its events. What it has added to a conversation stays there."""
         await self.get(response_id)
-        await forget(self._store, self.partition(response_id))
+        await delete_partition(self._store, self.partition(response_id))
 
     async def told(self, response_id: str) -> list[Any]:
         """The events that are kept."""

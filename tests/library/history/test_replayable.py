@@ -10,7 +10,7 @@ from agents.models.chatcmpl_converter import Converter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agency_lambda.history import UniqueIds, kept, sendable
+from agency_lambda.history import UniqueIds, sendable, storable
 from tests.library.history.rules import Made, check_chat, check_responses
 
 ORIGIN = "me"
@@ -76,7 +76,7 @@ def shown(items: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
 @given(ITEMS, st.booleans())
 def test_what_is_sent_is_accepted(items: list[dict[str, Any]], chat: bool) -> None:
     before = copy.deepcopy(items)
-    for memory in shown(kept(items)):
+    for memory in shown(storable(items)):
         given = [*memory, {"role": "user", "content": "Go on."}]
         sent = sendable(given, ORIGIN, chat=chat, longest_id=40 if chat else 64, unreadable=None)
         if chat:
@@ -89,8 +89,8 @@ def test_what_is_sent_is_accepted(items: list[dict[str, Any]], chat: bool) -> No
 @settings(max_examples=300, derandomize=True, database=None, deadline=None)
 @given(ITEMS)
 def test_what_is_kept_is_kept_as_it_is(items: list[dict[str, Any]]) -> None:
-    once = kept(items)
-    assert kept(once) == once
+    once = storable(items)
+    assert storable(once) == once
     assert all("id" not in item and "status" not in item for item in once)
     assert all(item.get("encrypted_content") for item in once if item["type"] == "reasoning")
 
@@ -105,9 +105,9 @@ def test_pairs_that_belong_together_stay_together(items: list[dict[str, Any]]) -
     for number, call in enumerate(calls):
         output = {"type": "function_call_output", "call_id": call["call_id"], "output": str(number)}
         whole += [{**call, **owner}, {**output, **owner}]
-    ids = {item["call_id"]: json.loads(item["arguments"])["n"] for item in kept(whole) if "arguments" in item}
+    ids = {item["call_id"]: json.loads(item["arguments"])["n"] for item in storable(whole) if "arguments" in item}
     assert len(ids) == len(calls)
-    assert {item["call_id"]: int(item["output"]) for item in kept(whole) if "output" in item}.keys() == ids.keys()
+    assert {item["call_id"]: int(item["output"]) for item in storable(whole) if "output" in item}.keys() == ids.keys()
 
 
 def test_reasoning_stays_with_the_item_that_followed_it() -> None:
@@ -117,7 +117,7 @@ def test_reasoning_stays_with_the_item_that_followed_it() -> None:
     user = {"role": "user", "content": "Go on."}
 
     def kinds(*items: dict[str, Any]) -> list[str]:
-        return [item["type"] for item in kept(items)]
+        return [item["type"] for item in storable(items)]
 
     assert kinds(user, reasoning, said) == ["message", "reasoning", "message"]
     assert kinds(user, reasoning, reasoning, said) == ["message", "reasoning", "reasoning", "message"]
@@ -131,16 +131,16 @@ def test_reasoning_stays_with_the_item_that_followed_it() -> None:
 def test_call_that_the_client_answers_is_kept_under_its_id() -> None:
     call = {"type": "function_call", "call_id": "a", "name": "weather", "arguments": "{}", "callerAgent": None}
     output = {"type": "function_call_output", "call_id": "a", "output": "3", "callerAgent": None}
-    pair = [item["call_id"] for item in kept([call, output, call], {"a"})]
+    pair = [item["call_id"] for item in storable([call, output, call], {"a"})]
     assert pair[2] == "a"
     assert pair[0] == pair[1] != "a"
-    assert kept([{**call, "callerAgent": "Entry", "agent": "Colleague"}], {"a"}) == []
+    assert storable([{**call, "callerAgent": "Entry", "agent": "Colleague"}], {"a"}) == []
 
 
 def test_metadata_is_kept_and_not_sent() -> None:
     item = {"role": "user", "content": "x", "agent": "A", "callerAgent": None, "timestamp": 1, "citations": [1]}
     sent = {"type": "message", "role": "user", "content": "x"}
-    assert kept([item]) == [{**sent, "agent": "A", "callerAgent": None, "timestamp": 1}]
+    assert storable([item]) == [{**sent, "agent": "A", "callerAgent": None, "timestamp": 1}]
     assert sendable([item], ORIGIN, chat=False, longest_id=64) == [sent]
 
 
@@ -186,10 +186,10 @@ CUSTOM = [
 @pytest.mark.parametrize("pair", [SHELL, LOCAL, CUSTOM], ids=lambda pair: str(pair[0]["type"]))
 def test_calls_of_other_tools_are_pairs_too_and_functions_to_chat(pair: list[dict[str, Any]]) -> None:
     user = {"role": "user", "content": "Go on."}
-    call, output = kept(pair)
+    call, output = storable(pair)
     assert (call["type"], output["type"], call["call_id"]) == (pair[0]["type"], pair[1]["type"], "a")
     assert call.get("id") not in {pair[0]["id"]}
-    assert kept(pair[:1]) == kept(pair[1:]) == []
+    assert storable(pair[:1]) == storable(pair[1:]) == []
     check_chat({"messages": Converter.items_to_messages(sendable([*pair, user], ORIGIN, chat=True, longest_id=40))})
     assert [item["type"] for item in sendable(pair, ORIGIN, chat=False, longest_id=64)] == [
         item["type"] for item in pair

@@ -95,11 +95,11 @@ def test_a_call_that_takes_long_is_noted_once_and_the_next_attempt_knows_of_it(s
             running = asyncio.create_task(run.execute())
             await model.asked.wait()
             await many.wait()
-            (key,) = run.desk._seam.journal.asked
+            (key,) = run.desk._seam.journal.pending
             again = Journal(runs.store, Responses(runs.store, "owner"), run.response["id"])
             await again.load()
-            assert (again.find(key), again.unanswered) == (None, 1)
-            assert (again.find(again.key("Solo", asked)), again.unanswered) == (None, 1)  # of that one nobody knows
+            assert (again.find(key), again.asked_again) == (None, 1)
+            assert (again.find(again.question_key("Solo", asked)), again.asked_again) == (None, 1)  # of that one nobody knows
             assert again.ids == set()
             running.cancel()
             with suppress(asyncio.CancelledError):
@@ -128,7 +128,7 @@ def test_answer_of_a_careless_server_is_read_as_it_was_written(service, item):
     async def written_and_read():
         runs = RunService(service)
         responses = Responses(runs.store, "owner")
-        await Journal(runs.store, responses, "resp_1").keep("model/k/0001", Answered(answer), {0: "msg_1"})
+        await Journal(runs.store, responses, "resp_1").save_answer("model/k/0001", Answered(answer), {0: "msg_1"})
         again = Journal(runs.store, responses, "resp_1")
         await again.load()
         await runs.aclose()
@@ -151,11 +151,11 @@ def test_run_that_an_earlier_version_has_begun_knows_its_calls_by_their_ids(serv
         for earlier in (True, False):
             before = Journal(runs.store, responses, f"resp_{earlier}")
             before._by_call_ids = earlier
-            await before.keep(before.key("Solo", question), Answered(answer), {})
+            await before.save_answer(before.question_key("Solo", question), Answered(answer), {})
             after = Journal(runs.store, responses, f"resp_{earlier}")
             await after.load()
-            after.give_out(after.key("Solo", question), answer.output)
-            found.append((after.call("Solo", "call_0"), after.key("Solo", question, "Solo/x").count("/")))
+            after.note_usable(after.question_key("Solo", question), answer.output)
+            found.append((after.tool_call_key("Solo", "call_0"), after.question_key("Solo", question, "Solo/x").count("/")))
         await runs.aclose()
         return found
 

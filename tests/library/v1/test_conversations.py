@@ -91,8 +91,8 @@ def test_a_failed_run_leaves_the_conversation_as_it_was(service: Service, monkey
 async def other_process(name: str, *, takes: bool = True) -> None:
     """Another process runs in the conversation, or no longer does."""
     store = open_store(get_settings().store)
-    conversation = await Conversations(store, "local").wanted(name, create=True)
-    await store.write(conversation.held("resp_other") if takes else conversation.left("resp_other"))
+    conversation = await Conversations(store, "local").load_to_extend(name, create=True)
+    await store.write(conversation.claim_turn("resp_other") if takes else conversation.release_turn("resp_other"))
     await store.aclose()
 
 

@@ -71,7 +71,8 @@ def test_a_turn_writes_as_much_at_turn_5_as_at_turn_500(service: Service) -> Non
 WRITER = """
 import asyncio, sys
 from agency_lambda.errors import ConversationBusy
-from handler.records import Conversations, Turn, busy
+from agency_lambda.history.conversations import Conversations, busy
+from agency_lambda.history.turns import Turn
 from agency_lambda.store import Conflict, open_store
 
 async def write(url, conversation, name):
@@ -81,14 +82,14 @@ async def write(url, conversation, name):
     while done < 12:
         run = f"resp_{name}{done}"
         try:
-            free = await conversations.wanted(conversation)
+            free = await conversations.load_to_extend(conversation)
             if free.run is not None:
                 raise busy()
-            await store.write(free.held(run))
+            await store.write(free.claim_turn(run))
             held = await conversations.get(conversation)
             assert held.run == run
             said = {"type": "message", "id": run, "n": held.turns}
-            await store.write(*held.appended(Turn([said, said], [said, said])))
+            await store.write(*held.append_turn(Turn([said, said], [said, said])))
             done += 1
         except (ConversationBusy, Conflict):
             await asyncio.sleep(0.002)
@@ -132,12 +133,12 @@ def test_a_conversation_that_was_lost_is_not_written_to(url: str) -> None:
         store = open_store(url)
         conversations = Conversations(store, "ann")
         made = await conversations.create({}, [], [])
-        await store.write((await conversations.wanted(made.id)).held("resp_a"))
+        await store.write((await conversations.load_to_extend(made.id)).claim_turn("resp_a"))
         lost = await conversations.get(made.id)
-        await store.write(lost.left("resp_a"))  # it was given up by somebody else
-        await store.write((await conversations.wanted(made.id)).held("resp_b"))
+        await store.write(lost.release_turn("resp_a"))  # it was given up by somebody else
+        await store.write((await conversations.load_to_extend(made.id)).claim_turn("resp_b"))
         with pytest.raises(Conflict):
-            await store.write(*lost.appended(Turn([{"id": "msg_1"}], [{"id": "msg_1"}])))
+            await store.write(*lost.append_turn(Turn([{"id": "msg_1"}], [{"id": "msg_1"}])))
         after = await conversations.get(made.id)
         assert (after.run, await conversations.items(after)) == ("resp_b", [])
         await store.aclose()
@@ -151,15 +152,15 @@ def test_who_waits_for_a_conversation_has_it_in_turn(url: str) -> None:
         conversations = Conversations(store, "ann")
         made = (await conversations.create({}, [], [])).id
         for run in "abcd":
-            await store.write((await conversations.wanted(made)).held(run))
+            await store.write((await conversations.load_to_extend(made)).claim_turn(run))
         head = await conversations.get(made)
         assert (head.run, head.waiting) == ("a", ["b", "c", "d"])
-        await store.write(head.left("c"))  # out of line
-        await store.write(*(await conversations.get(made)).appended(Turn([{"id": "msg_1"}], [{"id": "msg_1"}])))
+        await store.write(head.release_turn("c"))  # out of line
+        await store.write(*(await conversations.get(made)).append_turn(Turn([{"id": "msg_1"}], [{"id": "msg_1"}])))
         head = await conversations.get(made)
         assert (head.run, head.waiting, head.turns) == ("b", ["d"], 1)
         for left in "bd":
-            await store.write((await conversations.get(made)).left(left))
+            await store.write((await conversations.get(made)).release_turn(left))
         head = await conversations.get(made)
         assert (head.run, head.waiting, head.turns) == (None, [], 1)
         await store.aclose()
