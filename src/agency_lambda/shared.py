@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 from agency_lambda.settings import get_settings
 
 if TYPE_CHECKING:
-    from agency_lambda.runs import RunService
+    from agency_lambda.runs.service import RunService
 
 
 @cache
 def runs() -> "RunService":
     """Made by the first request that runs an agency: importing the framework takes longer than all the rest."""
-    from agency_lambda.runs import RunService
+    from agency_lambda.runs.service import RunService
 
     return RunService(get_settings())
 

@@ -22,7 +22,7 @@ from lambda_loop import EnvironmentLoop
 if TYPE_CHECKING:
     from agency_swarm import Agency
 
-    from agency_lambda.runs import RunService
+    from agency_lambda.runs.service import RunService
 
 logger = logging.getLogger(__name__)
 _SECONDS = 10.0  # for a rehearsal
@@ -71,7 +71,7 @@ async def _rehearse() -> None:
     from openai import AsyncOpenAI
 
     from agency_lambda import catalogue
-    from agency_lambda.runs import RunService
+    from agency_lambda.runs.service import RunService
 
     async with AsyncOpenAI(api_key="none") as client:
         _ = client.responses, client.chat.completions  # imported when they are first asked for

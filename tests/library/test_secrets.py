@@ -285,8 +285,8 @@ def test_a_queued_run_waits_until_the_key_can_be_read_again(
     vault: Vault, clean_environment: pytest.MonkeyPatch, later: Callable[[float], None]
 ) -> None:
     from agency_lambda.protocol.request import CreateResponse
-    from agency_lambda.runs import RunService
     from agency_lambda.runs.leases import Leases
+    from agency_lambda.runs.service import RunService
     from agency_lambda.runs.stored_responses import Responses
 
     clean_environment.setenv("OPENAI_API_KEY_SECRET", vault.create())

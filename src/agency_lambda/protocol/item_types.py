@@ -4,7 +4,6 @@ from collections.abc import Iterable, Set
 from operator import attrgetter
 from typing import Any
 
-from openai.types import responses
 from pydantic import BaseModel, ValidationError
 
 from agency_lambda.errors import InvalidRequest, UnsupportedParameter
@@ -25,6 +24,8 @@ def checked(name: str, given: Item, param: str, ours: Set[str] = frozenset()) ->
     Raises:
         InvalidRequest, UnsupportedParameter: names the field.
     """
+    from openai.types import responses  # loads the whole package
+
     model: type[BaseModel] = attrgetter(name)(responses)
     _bounded(given, param)
     try:

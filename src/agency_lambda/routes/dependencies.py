@@ -13,7 +13,7 @@ from agency_lambda.runs.stored_responses import Responses
 from lambda_loop import current
 
 if TYPE_CHECKING:
-    from agency_lambda.runs import RunService
+    from agency_lambda.runs.service import RunService
 
 
 class _Caller:

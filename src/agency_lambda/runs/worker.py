@@ -1,6 +1,6 @@
 """Work on runs: one attempt at a time, on what the queue says and on what it did not say.
 
-`serve` is the worker of `make run`, beside the server; `receive` what the Lambda `agency_lambda.worker` does with an event.
+`serve` is the worker of `make run`, beside the server; `receive` what `handler.worker` does with an event.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from agency_lambda.runs.leases import Leases
 
 if TYPE_CHECKING:
     from agency_lambda.queue.local import LocalQueue
-    from agency_lambda.runs import RunService
+    from agency_lambda.runs.service import RunService
 
 logger = logging.getLogger(__name__)
 _REAP = 1.0  # seconds between looks for runs that nobody works on

@@ -29,7 +29,7 @@ _ALWAYS = {
 
 @dataclass(frozen=True)
 class Agencies:
-    """manifest: see src/agency_lambda/catalogue/manifest.py; problems, doubts, unset: src/agency_lambda/catalogue/__main__.py.
+    """manifest: see agency_lambda/catalogue/manifest.py; problems, doubts, unset: agency_lambda/catalogue/__main__.py.
 
     files: that were imported. roots: folders of siblings.
     """

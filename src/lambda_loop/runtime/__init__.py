@@ -1,6 +1,6 @@
 """A Lambda runtime client whose answers leave while they are made. AWS's own for Python answers only whole.
 
-`python -m lambda_loop.runtime` is started by lambda_loop/runtime/stream.sh in place of AWS's client. The way of an invocation:
+`python -m lambda_loop.runtime` is started by stream.sh, beside it, in place of AWS's client. The way of an invocation:
 
     next -> EnvironmentLoop.stream -> Reply (prelude, chunks, trailers) -> next
 

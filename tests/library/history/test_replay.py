@@ -20,7 +20,8 @@ from agency_lambda.errors import ServiceError
 from agency_lambda.framework.models import provider as asking
 from agency_lambda.history.conversations import Conversations
 from agency_lambda.protocol.request import CreateResponse
-from agency_lambda.runs import Attempt, RunService
+from agency_lambda.runs.attempt import Attempt
+from agency_lambda.runs.service import RunService
 from tests.library.history.provider import Provider
 from tests.library.models.agencies import settings as service_settings
 from tests.library.runs.stage import on_stage

@@ -15,8 +15,9 @@ from agency_lambda.framework.models import selection
 from agency_lambda.framework.models.failure_kinds import is_passing
 from agency_lambda.framework.models.failures import ModelUnavailable, provider_failures
 from agency_lambda.protocol.request import CreateResponse
-from agency_lambda.runs import RunService, worker
+from agency_lambda.runs import worker
 from agency_lambda.runs.leases import Leases
+from agency_lambda.runs.service import RunService
 from agency_lambda.runs.stored_responses import StoredResponse
 from tests.library.history.test_replay import swarm
 from tests.library.model_server import Answer, Failure, ModelServer

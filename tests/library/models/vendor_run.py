@@ -1,4 +1,4 @@
-"""One run of an agency whose agent has another vendor's model: `python -m tests.library.models.vendor_run MODEL stream|whole`.
+"""One run with another vendor's model: `python -m tests.library.models.vendor_run MODEL stream|whole`.
 
 A process of its own, as litellm keeps connections for as long as the process lives.
 """

@@ -19,7 +19,8 @@ from openai.types.responses import (
 from agency_lambda import catalogue
 from agency_lambda.offline.events import response, stream_events
 from agency_lambda.protocol.request import CreateResponse
-from agency_lambda.runs import Attempt, RunService
+from agency_lambda.runs.attempt import Attempt
+from agency_lambda.runs.service import RunService
 from agency_lambda.settings import Settings
 from tests.library.models.agencies import settings
 from tests.library.runs.replay import replayed

@@ -18,9 +18,11 @@ from agency_lambda.framework.context import current_seam
 from agency_lambda.offline.events import call_item, message_item
 from agency_lambda.protocol.request import CreateResponse
 from agency_lambda.protocol.resource import FINAL
-from agency_lambda.runs import Attempt, RunService, worker
 from agency_lambda.runs import attempt as attempts
+from agency_lambda.runs import worker
+from agency_lambda.runs.attempt import Attempt
 from agency_lambda.runs.leases import Leases
+from agency_lambda.runs.service import RunService
 from agency_lambda.runs.stored_responses import Responses, StoredResponse
 from agency_lambda.store import Conflict
 from tests.library.models.agencies import settings as service_settings

@@ -13,7 +13,8 @@ from agents import Agent as SdkAgent
 from agents import ModelSettings, Runner, WebSearchTool, handoff
 
 from agency_lambda.protocol.request import CreateResponse
-from agency_lambda.runs import Attempt, RunService
+from agency_lambda.runs.attempt import Attempt
+from agency_lambda.runs.service import RunService
 from agency_lambda.settings import Settings
 from tests.library.model_server import ModelServer, scripts
 from tests.library.models.agencies import settings

@@ -8,8 +8,8 @@ from agents import Model, ModelResponse, Usage
 from openai.types.responses import Response, ResponseFunctionToolCall
 
 from agency_lambda.framework.models import Answered, Question
-from agency_lambda.runs import RunService
 from agency_lambda.runs.journal import Journal
+from agency_lambda.runs.service import RunService
 from agency_lambda.runs.stored_responses import Responses
 from agency_lambda.settings import Settings
 from tests.library.models.agencies import office, single

@@ -23,10 +23,11 @@ from agency_lambda.errors import ServiceError
 from agency_lambda.framework.models import MeteredModel
 from agency_lambda.protocol.request import CreateResponse
 from agency_lambda.queue.local import LocalQueue
-from agency_lambda.runs import Attempt as RunAttempt
-from agency_lambda.runs import RunService, attempt
+from agency_lambda.runs import attempt
+from agency_lambda.runs.attempt import Attempt as RunAttempt
 from agency_lambda.runs.journal import Journal
 from agency_lambda.runs.repository import RunRepository
+from agency_lambda.runs.service import RunService
 from agency_lambda.settings import Settings
 from agency_lambda.store import Change, dynamodb  # noqa: F401 - imported once, not in every process
 from agency_lambda.store.sqlite import SQLiteStore

@@ -16,10 +16,11 @@ from agents import AgentHooks
 from agency_lambda.errors import GivenUp, StoreUnavailable
 from agency_lambda.protocol.stream import resumable
 from agency_lambda.queue.local import LocalQueue
-from agency_lambda.runs import RunService, worker
+from agency_lambda.runs import worker
 from agency_lambda.runs.attempt import MOST_ATTEMPTS
 from agency_lambda.runs.leases import Leases
 from agency_lambda.runs.repository import LeaseLost
+from agency_lambda.runs.service import RunService
 from agency_lambda.runs.stored_responses import Responses
 from agency_lambda.settings import get_settings
 from tests.library.conftest import Service

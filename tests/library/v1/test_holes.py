@@ -1,6 +1,6 @@
 """The holes of Agency Swarm's own `run_fastapi`: ours has none of them, and each has its test here.
 
-Two more are closed by tests elsewhere: no token means open, and a token compared with `!=` (tests/library/test_auth.py).
+Two more are closed by tests elsewhere: no token means open, and a token compared with `!=` (test_auth.py).
 """
 
 import json
