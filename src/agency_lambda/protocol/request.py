@@ -4,7 +4,6 @@ import json
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from openai.types.responses import FunctionTool
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 from pydantic_core import PydanticSerializationError, to_json
 
@@ -13,7 +12,7 @@ from agency_lambda.protocol import bounds
 from agency_lambda.protocol.lazy_types import Sent, without_nulls
 
 if TYPE_CHECKING:
-    from openai.types.responses import ResponseTextConfig, ToolChoiceFunction
+    from openai.types.responses import FunctionTool, ResponseTextConfig, ToolChoiceFunction
     from openai.types.shared import Reasoning
 else:
     Reasoning = Annotated[Any, Sent("openai.types.shared", "Reasoning")]
@@ -199,6 +198,8 @@ def _function(tool: dict[str, Any], param: str) -> "FunctionTool":
     extra = set(tool) - {"type", "name", "description", "parameters", "strict"}
     if extra:
         raise UnsupportedParameter(f"Unsupported parameter: {sorted(extra)[0]!r}.", param=f"{param}.{sorted(extra)[0]}")
+    from openai.types.responses import FunctionTool  # loads the whole package
+
     return FunctionTool(
         type="function",
         name=name,

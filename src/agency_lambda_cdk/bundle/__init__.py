@@ -1,4 +1,4 @@
-"""The Lambda bundle, built without Docker: requirements for its platform, `handler/`, and what is IN `src/` and `agents/`.
+"""The Lambda bundle, built without Docker: requirements for its platform, `handler/`, what is IN `src/` and `agents/`.
 
 The folder `agents/` itself must not be in it: there, `agents` is the import name of the Agents SDK.
 `left_out.py` says what goes. The same input gives the same bytes, in the folder and in the zip.

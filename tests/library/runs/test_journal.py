@@ -99,7 +99,10 @@ def test_a_call_that_takes_long_is_noted_once_and_the_next_attempt_knows_of_it(s
             again = Journal(runs.store, Responses(runs.store, "owner"), run.response["id"])
             await again.load()
             assert (again.find(key), again.asked_again) == (None, 1)
-            assert (again.find(again.question_key("Solo", asked)), again.asked_again) == (None, 1)  # of that one nobody knows
+            assert (again.find(again.question_key("Solo", asked)), again.asked_again) == (
+                None,
+                1,
+            )  # of that one nobody knows
             assert again.ids == set()
             running.cancel()
             with suppress(asyncio.CancelledError):
@@ -155,7 +158,9 @@ def test_run_that_an_earlier_version_has_begun_knows_its_calls_by_their_ids(serv
             after = Journal(runs.store, responses, f"resp_{earlier}")
             await after.load()
             after.note_usable(after.question_key("Solo", question), answer.output)
-            found.append((after.tool_call_key("Solo", "call_0"), after.question_key("Solo", question, "Solo/x").count("/")))
+            found.append(
+                (after.tool_call_key("Solo", "call_0"), after.question_key("Solo", question, "Solo/x").count("/"))
+            )
         await runs.aclose()
         return found
 

@@ -39,7 +39,7 @@ def run(tmp_path: Path) -> Iterator[Run]:
                 "error",
                 *addresses,
                 "sh",
-                str(root / "src" / "lambda_loop" / "runtime" / "stream.sh"),
+                str(root / "lambda_loop" / "runtime" / "stream.sh"),
                 *command,
             ],
             cwd=root,
