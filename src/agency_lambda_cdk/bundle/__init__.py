@@ -1,10 +1,11 @@
-"""The Lambda bundle, built without Docker: requirements for its platform, `handler/`, what is IN `src/` and `agents/`.
+"""Build the Lambda bundle without Docker: the requirements, `handler/`, and what is IN `src/` and `agents/`.
 
-The folder `agents/` itself must not be in it: there, `agents` is the import name of the Agents SDK.
-`left_out.py` says what goes. The same input gives the same bytes, in the folder and in the zip.
+The folder `agents/` itself must not be in it: inside the bundle `agents` is the import name of the Agents SDK.
+`left_out.py` says what is removed. The same input gives the same bytes, in the folder and in the zip.
 """
 
 import fcntl
+import hashlib
 import json
 import os
 import shutil
@@ -18,9 +19,9 @@ from typing import Literal
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 from agency_lambda_cdk.bundle import agencies, bytecode, imports, left_out, sources
-from agency_lambda_cdk.bundle.sources import ROOT, BundleError
+from agency_lambda_cdk.bundle.sources import AGENTS, ROOT, BundleError, Sources
 
-__all__ = ["ROOT", "Architecture", "BundleError", "build", "make", "parts", "zipped"]
+__all__ = ["AGENTS", "ROOT", "Architecture", "BundleError", "build", "make", "parts", "zipped"]
 
 Architecture = Literal["arm64", "x86_64"]
 
@@ -29,42 +30,49 @@ _PLATFORMS = {"arm64": "aarch64-manylinux_2_28", "x86_64": "x86_64-manylinux_2_2
 _PYTHON = (3, 13)
 
 
-def build(architecture: Architecture) -> Path:
-    """The folder `build/bundle-ARCHITECTURE` and beside it the zip: made, or found there unchanged.
+def build(architecture: Architecture, agents: Path = AGENTS, *, offline_model: bool = True) -> Path:
+    """Return the folder of the bundle below `build/`, with its zip beside it: made, or found there unchanged.
+
+    agents: the folder whose contents are the agencies. offline_model: whether `agency_lambda/offline` is in it.
 
     Raises:
-        BundleError: the architecture or the Python is wrong, uv failed, code in agents/ cannot run there, or it is
+        BundleError: the architecture or the Python is wrong, uv failed, code in agents cannot run there, or it is
             too large.
     """
     if architecture not in _PLATFORMS:
         raise BundleError(f"architecture {architecture!r} is unknown: write arm64 or x86_64")
     if sys.version_info[:2] != _PYTHON:
         raise BundleError(f"the bytecode is for Python 3.13, and this is Python {sys.version.partition(' ')[0]}")
-    folder = ROOT / "build" / f"bundle-{architecture}"
+    contents = Sources(agents, offline_model)
+    folder = _place(architecture, contents)
     folder.parent.mkdir(exist_ok=True)
-    with _alone(folder):
-        stamp, digest = beside(folder, ".digest"), sources.digest(architecture)
+    with _locked(folder):
+        stamp, digest = beside(folder, ".digest"), contents.digest(architecture)
         finished = stamp.exists() and folder.is_dir() and beside(folder, ".zip").exists()
         if not finished or stamp.read_text() != digest:
-            stamp.unlink(missing_ok=True)  # and comes last: who is interrupted begins again
-            _replace(folder, architecture)
+            stamp.unlink(missing_ok=True)  # written last, so that an interrupted build is begun again
+            _replace(folder, architecture, contents)
             stamp.write_text(digest)
     return folder
 
 
-def zipped(architecture: Architecture) -> Path:
-    """The zip of what `build` makes."""
-    return beside(build(architecture), ".zip")
+def zipped(architecture: Architecture, agents: Path = AGENTS, *, offline_model: bool = True) -> Path:
+    """Return the zip of what `build` makes."""
+    return beside(build(architecture, agents, offline_model=offline_model), ".zip")
 
 
-def make(folder: Path, architecture: Architecture) -> None:
-    """The folder, which must not be there, and beside it the zip."""
-    found = agencies.survey()
+def make(folder: Path, architecture: Architecture, contents: Sources) -> None:
+    """Make the folder, which must not exist, and the zip beside it.
+
+    Raises:
+        BundleError: see `build`.
+    """
+    found = agencies.survey(contents.agents)
     files = imports.reachable(found.files, found.roots)
     code = "\n".join(file.read_text() for file in files)
     _install(folder, architecture, code)
     left_out.remove_files(folder, code)
-    sources.copy_into(folder)
+    contents.copy_into(folder)
     (folder / agencies.MANIFEST).write_text(json.dumps(found.manifest, sort_keys=True))
     ours = [*(path for folder in sources.OURS for path in (ROOT / folder).rglob("*.py")), *files]
     imports.check(ours, found.roots, code, sources.names(folder) | sys.stdlib_module_names)
@@ -83,10 +91,16 @@ def parts(folder: Path) -> Counter[str]:
     return sizes
 
 
-def _replace(folder: Path, architecture: Architecture) -> None:
+def _place(architecture: Architecture, contents: Sources) -> Path:
+    other = contents.agents.resolve() != AGENTS.resolve()
+    marks = [hashlib.sha256(str(contents.agents.resolve()).encode()).hexdigest()[:8]] if other else []
+    return ROOT / "build" / "-".join(("bundle", architecture, *marks, *([] if contents.offline_model else ["online"])))
+
+
+def _replace(folder: Path, architecture: Architecture, contents: Sources) -> None:
     new = beside(folder, ".new")
     shutil.rmtree(new, ignore_errors=True)
-    make(new, architecture)
+    make(new, architecture, contents)
     shutil.rmtree(folder, ignore_errors=True)
     new.rename(folder)
     beside(new, ".zip").rename(beside(folder, ".zip"))
@@ -124,12 +138,13 @@ def _files(folder: Path) -> list[Path]:
 
 
 def beside(folder: Path, suffix: str) -> Path:
+    """Return the path of a bundle's zip, stamp or lock."""
     return folder.with_name(folder.name + suffix)
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """One process at a time; the lock ends with the process, however that ends."""
+def _locked(folder: Path) -> Iterator[None]:
+    """Let one process build at a time; the lock is released when the process ends."""
     with beside(folder, ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from agency_lambda_cdk.bundle.sources import ROOT, BundleError
+from agency_lambda_cdk.bundle.sources import AGENTS, ROOT, BundleError
 
 MANIFEST = Path(
     "agency_lambda", "catalogue", "manifest.json"
@@ -42,18 +42,18 @@ class Agencies:
     roots: list[str] = field(default_factory=list)
 
 
-def survey() -> Agencies:
-    """Build every agency.
+def survey(agents: Path = AGENTS) -> Agencies:
+    """Build every agency of a folder.
 
     Raises:
         BundleError: one of them cannot run, or the service cannot be imported.
     """
-    if (package := ROOT / "agents" / "__init__.py").exists():
+    if (package := agents / "__init__.py").exists():
         raise BundleError(f"delete {package}: `agents` is the import name of OpenAI's Agents SDK")
     kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
-    found = _survey(kept)
+    found = _survey(agents, kept)
     if found.problems:
-        again = _survey(dict(os.environ))
+        again = _survey(agents, dict(os.environ))
         if again.problems:
             raise BundleError("\n".join(again.problems.values()))
         found = _with_this_shell(found, again)
@@ -73,8 +73,8 @@ def _with_this_shell(found: Agencies, again: Agencies) -> Agencies:
     return replace(found, manifest=manifest, problems={}, files=files, roots=again.roots)
 
 
-def _survey(variables: dict[str, str]) -> Agencies:
-    paths = {"PYTHONPATH": os.pathsep.join(str(ROOT / folder) for folder in (".", "src", "agents"))}
+def _survey(agents: Path, variables: dict[str, str]) -> Agencies:
+    paths = {"PYTHONPATH": os.pathsep.join(map(str, (ROOT, ROOT / "src", agents.absolute())))}
     with TemporaryDirectory() as folder:
         target = Path(folder, "found.json")
         done = _run(

@@ -1,60 +1,73 @@
-"""What the bundle takes from this checkout: `handler/`, and what is IN `agents/`."""
+"""The files of this checkout that go into the bundle: `handler/`, the packages of `src/`, and what is IN `agents/`."""
 
 import hashlib
 import shutil
 import sys
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from agency_lambda_cdk.bundle.left_out import NEVER
 
 ROOT = Path(__file__).parents[3]
+AGENTS = ROOT / "agents"
+OFFLINE_MODEL = Path("agency_lambda", "offline")
 
 OURS = ("handler", "src/agency_lambda", "src/deferred_imports", "src/lambda_loop", "src/idempotency.py")
 #: folder -> what its files are relative to in the bundle
-_FOLDERS = {"handler": ".", "agents": "agents"} | dict.fromkeys(OURS[1:], "src")
+_FOLDERS = {"handler": "."} | dict.fromkeys(OURS[1:], "src")
 
 
 class BundleError(RuntimeError):
     """The bundle cannot be built or would be refused; the message says why."""
 
 
-def files() -> dict[Path, Path]:
-    """Path in the bundle -> file."""
-    found = {}
-    for folder, base in _FOLDERS.items():
-        top = ROOT / folder
-        for path in [top] if top.is_file() else sorted(top.rglob("*", recurse_symlinks=True)):
-            inside = path.relative_to(ROOT / base)
-            if path.is_file() and not any(fnmatchcase(part, never) for part in inside.parts for never in NEVER):
-                found[inside] = path
-    return found
+@dataclass(frozen=True)
+class Sources:
+    """Select what is bundled: the folder with the agencies, and whether the model without a model is in it."""
 
+    agents: Path = AGENTS
+    offline_model: bool = True
 
-def copy_into(bundle: Path) -> None:
-    """Copy `files` to the installed packages.
+    def files(self) -> dict[Path, Path]:
+        """Return path in the bundle -> file."""
+        tops = {ROOT / folder: ROOT / base for folder, base in _FOLDERS.items()} | {self.agents: self.agents}
+        found = {}
+        for top, base in tops.items():
+            for path in [top] if top.is_file() else sorted(top.rglob("*", recurse_symlinks=True)):
+                inside = path.relative_to(base)
+                if path.is_file() and self._is_shipped(inside):
+                    found[inside] = path
+        return found
 
-    Raises:
-        BundleError: a name in agents/ is taken.
-    """
-    taken = names(bundle) | sys.stdlib_module_names | {Path(folder).name for folder in OURS}
-    for inside, path in files().items():
-        top = inside.parts[0]
-        if path.is_relative_to(ROOT / "agents") and top.removesuffix(".py") in taken:
-            raise BundleError(f"agents/{top} has the name of an installed package: rename it")
-        (bundle / inside).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(path, bundle / inside)
+    def copy_into(self, bundle: Path) -> None:
+        """Copy `files` to the installed packages.
 
+        Raises:
+            BundleError: a name in the agencies' folder is taken.
+        """
+        taken = names(bundle) | sys.stdlib_module_names | {Path(folder).name for folder in OURS}
+        for inside, path in self.files().items():
+            top = inside.parts[0]
+            if path.is_relative_to(self.agents) and top.removesuffix(".py") in taken:
+                raise BundleError(f"{self.agents.name}/{top} has the name of an installed package: rename it")
+            (bundle / inside).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, bundle / inside)
 
-def digest(architecture: str) -> str:
-    """Of everything that the bundle is made from."""
-    digest = hashlib.sha256(architecture.encode())
-    tools = {path: path for path in sorted(Path(__file__).parent.glob("*.py"))}
-    locks = {Path(name): ROOT / name for name in ("requirements.in", "requirements.txt")}
-    for inside, path in (locks | tools | files()).items():
-        content = path.read_bytes()
-        digest.update(f"{inside.name if path in tools else inside}\0{len(content)}\0".encode() + content)
-    return digest.hexdigest()
+    def digest(self, architecture: str) -> str:
+        """Return the sha256 of everything that the bundle is made from."""
+        digest = hashlib.sha256(architecture.encode())
+        tools = {Path(path.name): path for path in sorted(Path(__file__).parent.glob("*.py"))}
+        locks = {Path(name): ROOT / name for name in ("requirements.in", "requirements.txt")}
+        for inside, path in (*locks.items(), *tools.items(), *self.files().items()):
+            content = path.read_bytes()
+            digest.update(f"{inside}\0{len(content)}\0".encode() + content)
+        return digest.hexdigest()
+
+    def _is_shipped(self, inside: Path) -> bool:
+        if not self.offline_model and inside.is_relative_to(OFFLINE_MODEL):
+            return False
+        return not any(fnmatchcase(part, never) for part in inside.parts for never in NEVER)
 
 
 def names(bundle: Path) -> set[str]:

@@ -15,6 +15,7 @@ import pytest
 
 from agency_lambda_cdk import bundle
 from agency_lambda_cdk.bundle import imports
+from agency_lambda_cdk.bundle.sources import Sources
 from agreement_desk.offline import SCRIPT
 from tests.library.conftest import QUESTION, sse
 from tests.library.events import rest_event
@@ -80,7 +81,7 @@ def openapi_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     reachable = imports.reachable
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(imports, "reachable", lambda files, roots: [*reachable(files, roots), asks])
-        bundle.make(folder, HOST)
+        bundle.make(folder, HOST, Sources())
     return folder
 
 
