@@ -1,4 +1,4 @@
-"""`python -m agency_lambda.catalogue FILE`: check every agency and write a report for the bundle.
+"""`python -m agency_lambda.catalogue FILE`: check every agency and write the findings into FILE, for the bundle.
 
 Shape: {"manifest": see src/agency_lambda/catalogue/manifest.py; "problems": agency -> sentence; "doubts": sentences;
 "unset": agency -> variables that it looked for in vain; "files": the user's files that were imported; "roots": the

@@ -14,8 +14,8 @@ from openai.types.responses import ResponseFormatTextJSONSchemaConfig, ResponseS
 from openai.types.shared import ResponseFormatJSONObject
 
 from agency_lambda.framework.client_tools import ClientTool
-from agency_lambda.framework.models import Adapt, Answered, Meter, ModelUnavailable, Question, running
-from agency_lambda.framework.output import Narrator, Telling
+from agency_lambda.framework.models import Adapt, Meter, ModelAnswer, ModelRequest, ModelUnavailable, running
+from agency_lambda.framework.response_builder import ModelCallRecorder, ResponseBuilder
 from agency_lambda.history import is_call
 from agency_lambda.protocol.request import CreateResponse
 from agency_lambda.runs.journal import Journal
@@ -27,13 +27,13 @@ _NOTHING = ModelSettings()
 _within: ContextVar[str] = ContextVar("within", default="")  # the call of a tool that this code runs in
 
 
-def current_seam() -> "Seam | None":
+def current_run() -> "RunContext | None":
     """The run that this code runs in."""
     run = running.get(None)
-    return run if isinstance(run, Seam) else None
+    return run if isinstance(run, RunContext) else None
 
 
-class Seam:
+class RunContext:
     """One run, as its agents' models and tools meet it. entry: the agent that the client addresses.
 
     What the client asks for (instructions, temperature, its functions ...) holds for that agent as it speaks with the
@@ -45,13 +45,13 @@ class Seam:
         request: CreateResponse,
         entry: "Agent",
         meter: Meter,
-        narrator: Narrator,
+        builder: ResponseBuilder,
         journal: Journal,
         *,
         chat: bool,
         response: str,
     ) -> None:
-        self.meter, self.narrator, self.journal, self.response = meter, narrator, journal, response
+        self.meter, self.builder, self.journal, self.response = meter, builder, journal, response
         self.longest_silence: float  # `Models.attach` sets these two
         self.resolve: Callable[[Any, RunConfig], tuple[Model, Adapt | None]]
         self.caller: dict[str, Any] = {}  # what tools find in `MasterContext.user_context`
@@ -67,8 +67,8 @@ class Seam:
 
     @property
     def aloud(self) -> bool:
-        """See `Running`."""
-        return self.narrator.aloud
+        """See `RunProtocol`."""
+        return self.builder.aloud
 
     @property
     def asks_more(self) -> bool:
@@ -77,14 +77,14 @@ class Seam:
 
     def functions(self, agent: object) -> list[ClientTool]:
         """The client's functions that an agent may call: the one that it speaks with, not another of its name."""
-        return self._functions if agent is self._speaker and self.narrator.aloud else []
+        return self._functions if agent is self._speaker and self.builder.aloud else []
 
-    def model_call(self, agent: str, question: Question) -> "_Call":
-        """See `Running`."""
-        narration = self.narrator.model_call(agent, question.speaks)
-        colleague = question.identity == agent and not (question.speaks and self.narrator.aloud)
+    def model_call(self, agent: str, question: ModelRequest) -> "_Call":
+        """See `RunProtocol`."""
+        recording = self.builder.model_call(agent, question.speaks)
+        colleague = question.identity == agent and not (question.speaks and self.builder.aloud)
         within = _within.get()
-        return _Call(self, self.journal.question_key(agent, question, within), within, narration, colleague=colleague)
+        return _Call(self, self.journal.question_key(agent, question, within), within, recording, colleague=colleague)
 
     async def allows_call(self, agent: str, call: str) -> bool:
         """Count a call of a tool before it is made; returns False if the client allowed no more. call: its id."""
@@ -99,10 +99,10 @@ class Seam:
         call = self.journal.tool_call_key(agent, call)
         # What a colleague was told must be in its memory again: that call is made again, and finds its answers here.
         journal = None if isinstance(tool, SendMessage) else self.journal
-        return ToolCall(self, journal, call, self.narrator.tool_call(agent, tool.name, arguments, call))
+        return ToolCall(self, journal, call, self.builder.tool_call(agent, tool.name, arguments, call))
 
-    def ask(self, agent: str, question: Question) -> Question:
-        """See `Running`: what the client asked for, in place of what the agent would ask."""
+    def ask(self, agent: str, question: ModelRequest) -> ModelRequest:
+        """See `RunProtocol`: what the client asked for, in place of what the agent would ask."""
         if self._everywhere is not _NOTHING:
             question = replace(question, settings=question.settings.resolve(self._everywhere))
         if not self._asks or agent != self._entry or not question.speaks:
@@ -165,17 +165,23 @@ def _json_object(request: CreateResponse, chat: bool) -> tuple[bool, dict[str, A
 
 # Classes, and no generators: those that are asynchronous are closed with their request, whoever still waits in them.
 class _Call:
-    """See `Heard`: one model call, told as it comes, and in the journal before it is used.
+    """See `ModelCallProtocol`: one model call, told as it comes, and in the journal before it is used.
 
     within: the call of a tool that asks. colleague: another agent of the run is answered, and would act on half an
     answer.
     """
 
     def __init__(
-        self, seam: Seam, key: str, within: str, narration: AbstractContextManager[Telling], *, colleague: bool
+        self,
+        run: RunContext,
+        key: str,
+        within: str,
+        recording: AbstractContextManager[ModelCallRecorder],
+        *,
+        colleague: bool,
     ) -> None:
-        self._authorize, self._journal, self._key, self._within = seam.authorize, seam.journal, key, within
-        self._narration, self._colleague, self._meter = narration, colleague, seam.meter
+        self._authorize, self._journal, self._key, self._within = run.authorize, run.journal, key, within
+        self._recording, self._colleague, self._meter = recording, colleague, run.meter
         self._is_answered = False
         self._begun: dict[int, tuple[str, str]] = {}  # a call's output index -> its id from the model, and in the run
 
@@ -184,37 +190,37 @@ class _Call:
         if failure := self._journal.find_failure(self._key):
             self._meter.replay_failure()
             raise failure
-        self._telling = self._narration.__enter__()
+        self._recorder = self._recording.__enter__()
         self._entry = self._journal.find(self._key)
         self.known = self._entry.answered if self._entry else None
         return self
 
     async def __aexit__(self, *failure: Any) -> None:
-        self._narration.__exit__(*failure)
+        self._recording.__exit__(*failure)
         if isinstance(failure[1], ModelUnavailable):
             self._journal.note_failure(self._key, failure[1])
         elif self._entry is None and not self._is_answered:
             self._journal.release(self._key)
 
     def event(self, event: ResponseStreamEvent) -> None:
-        """See `Heard`. A call is told of under the id that it will have in the answer."""
+        """See `ModelCallProtocol`. A call is told of under the id that it will have in the answer."""
         if event.type == "response.output_item.added" and is_call(event.item.type):
             item: Any = event.item
             if event.output_index not in self._begun:
                 self._begun[event.output_index] = item.call_id, self._claim(item.call_id, len(self._begun))
             item.call_id = self._begun[event.output_index][1]
-        self._telling.event(event)
+        self._recorder.event(event)
 
-    async def answer(self, answered: Answered) -> Answered:
-        """See `Heard`."""
+    async def answer(self, answered: ModelAnswer) -> ModelAnswer:
+        """See `ModelCallProtocol`."""
         entry = self._entry
         if entry is None:
             answered = replace(answered, response=self._with_own_ids(answered.response))
-            self._telling.plan(answered.response.output)
-            entry = await self._journal.save_answer(self._key, answered, self._telling.ids, self._within)
+            self._recorder.plan(answered.response.output)
+            entry = await self._journal.save_answer(self._key, answered, self._recorder.ids, self._within)
             self._is_answered = True
-        self._telling.ids = entry.ids
-        self._telling.answer(entry.answered.response.output, entry.answered.incomplete)
+        self._recorder.ids = entry.ids
+        self._recorder.answer(entry.answered.response.output, entry.answered.incomplete)
         usable = entry.answered if entry.answered.complete else self._words_of(entry.answered)
         self._journal.note_usable(self._key, usable.response.output)
         return usable
@@ -243,7 +249,7 @@ class _Call:
             output.append(item)
         return replace(response, output=output)
 
-    def _words_of(self, answered: Answered) -> Answered:
+    def _words_of(self, answered: ModelAnswer) -> ModelAnswer:
         """Return the words of an answer that was broken off: half a call is not made."""
         items = [] if self._colleague else answered.response.output
         output: list[Any] = [item for item in items if item.type == "message" and _text(item.content)]
@@ -257,21 +263,23 @@ def _text(content: Sequence[Any]) -> str:
 class ToolCall:
     """One call of a tool: what it has returned, if it has finished before; else what it returns is to be kept."""
 
-    def __init__(self, seam: Seam, journal: Journal | None, call: str, narration: AbstractContextManager[None]) -> None:
-        self._authorize, self._journal, self.call, self._narration = seam.authorize, journal, call, narration
+    def __init__(
+        self, run: RunContext, journal: Journal | None, call: str, recording: AbstractContextManager[None]
+    ) -> None:
+        self._authorize, self._journal, self.call, self._recording = run.authorize, journal, call, recording
         self.finished: bool
         self.output: Any
         self.finished, self.output = journal.find_tool_output(call) if journal else (False, None)
 
     async def __aenter__(self) -> Self:
         await self._authorize()
-        self._narration.__enter__()
+        self._recording.__enter__()
         self._token = _within.set(self.call)
         return self
 
     async def __aexit__(self, *failure: Any) -> None:
         _within.reset(self._token)
-        self._narration.__exit__(*failure)
+        self._recording.__exit__(*failure)
 
     async def keep(self, output: Any) -> Any:
         """It is the run's when this returns; returns what is."""

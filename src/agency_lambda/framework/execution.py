@@ -23,8 +23,8 @@ from agency_lambda.errors import (
 )
 from agency_lambda.framework import conversation_starters
 from agency_lambda.framework.client_tools import HANDED_OVER
-from agency_lambda.framework.context import Seam
-from agency_lambda.framework.interruptions import Unwritten
+from agency_lambda.framework.context import RunContext
+from agency_lambda.framework.interruptions import AnswerNotStored
 from agency_lambda.framework.models import (
     AnswerIncomplete,
     ModelCallLimit,
@@ -58,7 +58,7 @@ class Answer:
     incomplete: Reason | None = None
 
 
-class Desk:
+class AgencyExecution:
     """An agency that is ready to answer.
 
     history: what its agents remember. given: the client's input as they take it. starters: the folder with the owner's
@@ -67,21 +67,23 @@ class Desk:
 
     starters: Path | None = None
 
-    def __init__(self, agency: "Agency", entry: str, seam: Seam, history: list[Item], given: Sequence[Item]) -> None:
-        self._agency, self._entry, self._seam = agency, entry, seam
+    def __init__(
+        self, agency: "Agency", entry: str, run: RunContext, history: list[Item], given: Sequence[Item]
+    ) -> None:
+        self._agency, self._entry, self._run = agency, entry, run
         self._given, self._before = list(given), len(history)
         agency.thread_manager.replace_messages(history)
 
     def count_not_replayed(self) -> None:
         """Count what was paid for within tools that had finished in an earlier attempt."""
-        for response in self._seam.journal.unused_answers():
-            self._seam.meter.model_calls += 1
-            self._seam.meter.replay(response.usage)
+        for response in self._run.journal.unused_answers():
+            self._run.meter.model_calls += 1
+            self._run.meter.replay(response.usage)
 
     @property
     def journal_hits(self) -> int:
         """Answers that an earlier attempt has left."""
-        return self._seam.journal.hits
+        return self._run.journal.hits
 
     async def answer(self) -> Answer:
         """Run the agents.
@@ -94,7 +96,7 @@ class Desk:
             RunLimitExceeded: the agents went on and on.
             StoreUnavailable: what the model or a tool answered could not be kept.
         """
-        token = running.set(self._seam)
+        token = running.set(self._run)
         conversation_starters.folder.set(self.starters)
         tracing.of_run.set(self._agency._trace_processors)
         try:
@@ -103,7 +105,7 @@ class Desk:
             raise GuardrailTriggered("A guardrail of the agency refused this run.") from error
         except AnswerIncomplete as error:
             return Answer(self._told(), error.reason)
-        except Unwritten as error:
+        except AnswerNotStored as error:
             raise StoreUnavailable("The store could not be written.") from error
         except Exception as error:  # noqa: BLE001 - told apart there, and raised again
             return await self._broken_off(error)
@@ -125,32 +127,32 @@ class Desk:
     def _said(self, result: "RunResult") -> Answer:
         if result.interruptions:  # it was asked for after the agency had been checked
             raise AgencyMisconfigured(unapproved(result.interruptions[0]))
-        narrator = self._seam.narrator
+        builder = self._run.builder
         passed = bool(result.raw_responses)  # else it is what a guardrail says in the agent's place
-        text = "" if self._seam.handed_over and passed else text_of(result.final_output)
+        text = "" if self._run.handed_over and passed else text_of(result.final_output)
         if passed:
-            narrator.release()
-        if text and (not narrator.spoke or narrator.waits(result.last_agent.name)):
-            narrator.say(text, result.last_agent.name)
-        return Answer(self._new(), narrator.incomplete)
+            builder.release()
+        if text and (not builder.spoke or builder.waits(result.last_agent.name)):
+            builder.say(text, result.last_agent.name)
+        return Answer(self._new(), builder.incomplete)
 
     async def _broken_off(self, error: Exception) -> Answer:
         """A refusal is an answer, and at its limit of tokens a run ends with what was said; all else is a failure."""
         if caused_by(error, ModelRefusalError):
             return Answer(self._told())
-        if caused_by(error, OutputTokenLimit) or self._seam.narrator.incomplete:
-            return Answer(self._told(), self._seam.narrator.incomplete or "max_output_tokens")
+        if caused_by(error, OutputTokenLimit) or self._run.builder.incomplete:
+            return Answer(self._told(), self._run.builder.incomplete or "max_output_tokens")
         if caused_by(error, ModelCallLimit):
-            calls = self._seam.meter.most_calls
+            calls = self._run.meter.most_calls
             raise RunLimitExceeded(f"The run was stopped after {calls:.0f} model calls.") from error
         if misses_output_type(error):
             raise InvalidOutput("The agent's answer does not have the form of its output_type.") from error
         if unavailable := cause(error, ModelUnavailable):
-            await self._seam.journal.forget_failure(unavailable)
+            await self._run.journal.forget_failure(unavailable)
             raise unavailable.failure() from error
         if malformed := cause(error, ModelBehaviorError):
             failed = UpstreamFailed(NO_ANSWER)
-            failed.passing = await self._seam.journal.forget_answer(vars(malformed).get("given"))
+            failed.passing = await self._run.journal.forget_answer(vars(malformed).get("given"))
             raise failed from error
         raise error
 
@@ -162,7 +164,7 @@ class Desk:
             for item in new
             if item.get("role") == "assistant" and item.get("callerAgent") is None
         ]
-        said = [{"role": "assistant", "content": item["content"]} for item in self._seam.narrator.said]
+        said = [{"role": "assistant", "content": item["content"]} for item in self._run.builder.said]
         unknown = read_items([item for item in said if words_of(item["content"]) not in known])
         return [*new, *({**item, **told} for item in for_agents(unknown))]
 

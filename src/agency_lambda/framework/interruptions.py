@@ -8,7 +8,7 @@ from agency_lambda.errors import Interruption
 from lambda_loop import DeadlineExceeded
 
 
-class Unwritten(Interruption):
+class AnswerNotStored(Interruption):
     """What was answered could not be stored, so it cannot be used."""
 
 
@@ -16,7 +16,7 @@ class AttemptOver(Interruption):
     """This attempt at the run has ended, or is another's by now: no model is asked for it, and no tool is called."""
 
 
-class BrokeOut(Exception):
+class ProcessExitRaised(Exception):
     """Code of the agency raised what would end the process: SystemExit, KeyboardInterrupt, GeneratorExit or a group."""
 
 
@@ -25,7 +25,7 @@ _OURS = (asyncio.CancelledError, DeadlineExceeded, Interruption)
 
 @contextmanager
 def contained() -> Iterator[None]:
-    """Around code of the agency: raise `BrokeOut` in place of what is no Exception and no interruption of ours.
+    """Around code of the agency: raise `ProcessExitRaised` for what is no Exception and no interruption of ours.
 
     SystemExit in a task would stop the event loop, and with it all other requests. Of a group of exceptions that holds
     an interruption, that one is raised.
@@ -39,7 +39,7 @@ def contained() -> Iterator[None]:
             raise
         if ours := _within(error):
             raise ours from error
-        raise BrokeOut(f"{type(error).__name__} was raised by the agency's own code") from error
+        raise ProcessExitRaised(f"{type(error).__name__} was raised by the agency's own code") from error
 
 
 def _within(error: BaseException) -> BaseException | None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 from agency_lambda.framework.building import renewed
-from agency_lambda.framework.context import Seam, current_seam
+from agency_lambda.framework.context import RunContext, current_run
 
 if TYPE_CHECKING:
     from agency_swarm import Agency, Agent
@@ -71,10 +71,10 @@ def _to_copy(handoff: Any, copies: "dict[int, Agent]") -> Any:
     return made
 
 
-def own(agency: "Agency", seam: Seam) -> None:
+def own(agency: "Agency", run: RunContext) -> None:
     """Mark an agency as a run's, and tell its tools who called."""
-    vars(agency)[_OWN] = ref(seam)
-    agency.user_context = {**agency.user_context, **seam.caller}
+    vars(agency)[_OWN] = ref(run)
+    agency.user_context = {**agency.user_context, **run.caller}
 
 
 @cache
@@ -93,45 +93,45 @@ def install() -> None:
 def _new(cls: "type[Agency]", *args: Any, **named: Any) -> "Agency":
     """Here and not in `__init__`, whose caller's folder the framework looks for."""
     made = object.__new__(cls)
-    if seam := current_seam():
-        vars(made)[_OWN] = ref(seam)
+    if run := current_run():
+        vars(made)[_OWN] = ref(run)
     return made
 
 
 def _in_own_agency(function: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(function)
     def called(agency: "Agency", message: Any, recipient_agent: Any = None, *args: Any, **named: Any) -> Any:
-        if seam := current_seam():
-            agency = _of_run(agency, seam)
+        if run := current_run():
+            agency = _of_run(agency, run)
             recipient_agent = getattr(recipient_agent, "name", recipient_agent)
         return function(agency, message, recipient_agent, *args, **named)
 
     return called
 
 
-def _of_run(agency: "Agency", seam: Seam) -> "Agency":
+def _of_run(agency: "Agency", run: RunContext) -> "Agency":
     """The agency itself if it was made within the run, else the run's copy of it, which begins without a history."""
     of = vars(agency).get(_OWN)
-    if of is not None and of() is seam:
-        if not seam.caller.items() <= agency.user_context.items():
-            own(agency, seam)
+    if of is not None and of() is run:
+        if not run.caller.items() <= agency.user_context.items():
+            own(agency, run)
         return agency
-    if id(agency) not in seam.copies:
+    if id(agency) not in run.copies:
         made = renewed(agency)
         isolate(made)
-        own(made, seam)
-        seam.copies[id(agency)] = (agency, made)
-    return seam.copies[id(agency)][1]
+        own(made, run)
+        run.copies[id(agency)] = (agency, made)
+    return run.copies[id(agency)][1]
 
 
 def _on_own_agent(function: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(function)
     def called(self: "Agent", message: Any, *args: Any, **named: Any) -> Any:
         """Without an agency's context the agent stands alone, and could be anybody's."""
-        seam = current_seam()
-        if seam is not None and not args and named.get("agency_context") is None:
+        run = current_run()
+        if run is not None and not args and named.get("agency_context") is None:
             self = _copied(self)
-            named["context_override"] = {**(named.get("context_override") or {}), **seam.caller}
+            named["context_override"] = {**(named.get("context_override") or {}), **run.caller}
         return function(self, message, *args, **named)
 
     return called

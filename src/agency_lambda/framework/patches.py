@@ -26,7 +26,7 @@ from openai import _utils
 from openai._utils import is_given
 from pydantic import BaseModel
 
-from agency_lambda.framework.unsaved import noting_execution, storing_unsaved
+from agency_lambda.framework.unsaved_items import noting_execution, storing_unsaved
 
 Reason = Literal["max_output_tokens", "content_filter"]
 _FILTERS = ("filter", "safety", "recitation", "prohibited", "blocklist", "spii")

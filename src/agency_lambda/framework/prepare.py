@@ -1,16 +1,16 @@
-"""What a run needs to run: a fresh agency on its history, its models, its tools, and somebody who tells of it all."""
+"""Prepare a run: a fresh agency on its history, with its models, its tools and the builder of its response."""
 
 import math
 from typing import TYPE_CHECKING, Any
 
 from agency_lambda import catalogue
 from agency_lambda.errors import AgencyMisconfigured
-from agency_lambda.framework import conversation_starters, mcp_servers, other_tools, tools
-from agency_lambda.framework.context import Seam
-from agency_lambda.framework.execution import Desk
+from agency_lambda.framework import conversation_starters, hosted_tools, mcp_servers, tools
+from agency_lambda.framework.context import RunContext
+from agency_lambda.framework.execution import AgencyExecution
 from agency_lambda.framework.isolation import install, isolate, own
 from agency_lambda.framework.models import Meter, Models, offline_script
-from agency_lambda.framework.output import Narrator
+from agency_lambda.framework.response_builder import ResponseBuilder
 from agency_lambda.framework.unsupported import refused_by_chat
 from agency_lambda.history import UniqueIds
 from agency_lambda.history.turns import HistoryCursor, load_history
@@ -29,66 +29,66 @@ if TYPE_CHECKING:
     from agency_swarm import Agency, Agent
 
 
-class Equipment:
-    """Of one environment: the models are shared, agencies never."""
-
-    def __init__(self, settings: Settings, models: Models, store: Store) -> None:
-        self._settings, self._models, self._store = settings, models, store
-        install()
-
-    async def equip(
-        self, run: Attempt, request: CreateResponse, owner: str, given: list[Item], place: HistoryCursor
-    ) -> Journal:
-        """Give a run its agents, on what was said before."""
-        await self._models.refresh()
-        name, entry, agency = build(request.model)
-        if self._settings.model_api == "chat" and (refused := refused_by_chat(agency)):
-            raise AgencyMisconfigured(refused)
-        isolate(agency)
-        await mcp_servers.connect(agency.agents.values())
-        refuse_clashes(agency, entry, request)
-        history = await load_history(self._store, place)
-        added = for_agents(given)
-        refuse_loose_ends(history, given, added)
-        response_id, limits = run.response["id"], catalogue.entry(name)
-        narrator = _narrator(run, request, agency)
-        self._limit(run.meter, request, limits, self._models.is_free(agency, limits.model))
-        store = self._store if request.stored else None
-        call_ids = UniqueIds([*history, *added])
-        journal = Journal(store, Responses(self._store, owner), response_id, call_ids)
-        if run.keeping:
-            run.keeping.pending = journal.pending
-        chat = self._settings.model_api == "chat"
-        seam = Seam(request, agency.agents[entry], run.meter, narrator, journal, chat=chat, response=response_id)
-        seam.authorize = run.authorize
-        seam.caller = _caller(run.response, owner)
-        own(agency, seam)
-        script = offline_script(catalogue.find(name)[1]) if self._models.offline else None
-        self._models.attach(agency, seam, script, limits.model)
-        tools.install()
-        other_tools.install()
-        run.desk = Desk(agency, entry, seam, history, added)
-        if (
-            request.stored
-            and not seam.asks_more
-            and not request.metadata
-            and _has_cached_starters(agency.agents[entry])
-        ):
-            run.desk.starters = conversation_starters.folder_of(owner, name)
-        return journal
-
-    def _limit(self, meter: Meter, request: CreateResponse, agency: catalogue.Entry, is_free: bool) -> None:
-        """Where calls cost nothing, only what was asked for: they come to an end by themselves."""
-        for setting, limit in (("max_model_calls", "most_calls"), ("max_output_tokens", "most_output_tokens")):
-            asked = setting in self._settings.model_fields_set or not is_free
-            general = getattr(self._settings, setting) if asked else math.inf
-            setattr(meter, limit, getattr(agency, setting) or general)
-        meter.cap = request.max_output_tokens
-        meter.most_tool_calls = request.max_tool_calls or math.inf
+async def prepare_run(
+    run: Attempt,
+    request: CreateResponse,
+    owner: str,
+    given: list[Item],
+    place: HistoryCursor,
+    *,
+    settings: Settings,
+    models: Models,
+    store: Store,
+) -> Journal:
+    """Build the request's agency, load its history and give the run an `AgencyExecution`. Returns the run's journal."""
+    install()
+    await models.refresh()
+    name, entry, agency = build(request.model)
+    if settings.model_api == "chat" and (refused := refused_by_chat(agency)):
+        raise AgencyMisconfigured(refused)
+    isolate(agency)
+    await mcp_servers.connect(agency.agents.values())
+    refuse_clashes(agency, entry, request)
+    history = await load_history(store, place)
+    added = for_agents(given)
+    refuse_loose_ends(history, given, added)
+    response_id, limits = run.response["id"], catalogue.entry(name)
+    builder = _response_builder(run, request, agency)
+    _limit(run.meter, request, limits, settings, is_free=models.is_free(agency, limits.model))
+    journal = Journal(
+        store if request.stored else None, Responses(store, owner), response_id, UniqueIds([*history, *added])
+    )
+    if run.keeping:
+        run.keeping.pending = journal.pending
+    chat = settings.model_api == "chat"
+    context = RunContext(request, agency.agents[entry], run.meter, builder, journal, chat=chat, response=response_id)
+    context.authorize = run.authorize
+    context.caller = _caller(run.response, owner)
+    own(agency, context)
+    models.attach(agency, context, offline_script(catalogue.find(name)[1]) if models.offline else None, limits.model)
+    tools.install()
+    hosted_tools.install()
+    run.execution = AgencyExecution(agency, entry, context, history, added)
+    plain = request.stored and not context.asks_more and not request.metadata
+    if plain and _has_cached_starters(agency.agents[entry]):
+        run.execution.starters = conversation_starters.folder_of(owner, name)
+    return journal
 
 
-def _narrator(run: Attempt, request: CreateResponse, agency: "Agency") -> Narrator:
-    return Narrator(
+def _limit(
+    meter: Meter, request: CreateResponse, agency: catalogue.Entry, settings: Settings, *, is_free: bool
+) -> None:
+    """Set the limits of a run. Where calls cost nothing, only limits that were set hold."""
+    for setting, limit in (("max_model_calls", "most_calls"), ("max_output_tokens", "most_output_tokens")):
+        asked = setting in settings.model_fields_set or not is_free
+        general = getattr(settings, setting) if asked else math.inf
+        setattr(meter, limit, getattr(agency, setting) or general)
+    meter.cap = request.max_output_tokens
+    meter.most_tool_calls = request.max_tool_calls or math.inf
+
+
+def _response_builder(run: Attempt, request: CreateResponse, agency: "Agency") -> ResponseBuilder:
+    return ResponseBuilder(
         run.output,
         response=run.response["id"],
         agents=frozenset(agency.agents),

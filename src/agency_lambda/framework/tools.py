@@ -25,10 +25,10 @@ from agents.run_internal import guardrails, run_loop, tool_execution, turn_prepa
 from agents.tool import maybe_invoke_function_tool_failure_error_function as failure_text
 
 from agency_lambda import idempotency
-from agency_lambda.framework import handoffs, mcp_servers, unsaved
+from agency_lambda.framework import handoffs, mcp_servers, unsaved_items
 from agency_lambda.framework.client_tools import ClientTool
-from agency_lambda.framework.context import Seam, current_seam
-from agency_lambda.framework.interruptions import BrokeOut, contained
+from agency_lambda.framework.context import RunContext, current_run
+from agency_lambda.framework.interruptions import ProcessExitRaised, contained
 from agency_lambda.framework.tool_arguments import arguments_fault, message_fault
 from agency_lambda.framework.tool_output import usable
 
@@ -70,36 +70,38 @@ def install() -> _Sdk:
 
 async def _get_all_tools(agent: Any, context_wrapper: RunContextWrapper[Any]) -> Sequence[Tool]:
     """Return the agent's tools, and for the agent that the client speaks with the client's functions."""
-    seam = current_seam()
-    if seam is not None:
+    run = current_run()
+    if run is not None:
         await mcp_servers.connect([agent])  # of an agent that only a tool knows
     tools = await install().get_all_tools(agent, context_wrapper)
-    return tools if seam is None else [*tools, *seam.functions(agent)]
+    return tools if run is None else [*tools, *run.functions(agent)]
 
 
 async def _invoke_function_tool(*, function_tool: FunctionTool, context: Any, arguments: str) -> Any:
     """Call a tool, or return what it returned to an attempt that was interrupted."""
-    seam = current_seam()
-    if seam is None:
+    run = current_run()
+    if run is None:
         return await install().invoke(function_tool=function_tool, context=context, arguments=arguments)
-    with unsaved.within_tool() as calling:
+    with unsaved_items.within_tool() as calling:
         if isinstance(function_tool, ClientTool):
             output = await install().invoke(function_tool=function_tool, context=context, arguments=arguments)
         else:
             returned = partial(calling.note_output, context.tool_call_id)
-            output = await _invoke(function_tool, seam, context, arguments, returned)
+            output = await _invoke(function_tool, run, context, arguments, returned)
     calling.note_output(context.tool_call_id, output)
     return output
 
 
-async def _invoke(tool: FunctionTool, seam: Seam, context: Any, arguments: str, returned: Callable[[Any], None]) -> Any:
-    if not await seam.allows_call(context.agent.name, context.tool_call_id):
+async def _invoke(
+    tool: FunctionTool, run: RunContext, context: Any, arguments: str, returned: Callable[[Any], None]
+) -> Any:
+    if not await run.allows_call(context.agent.name, context.tool_call_id):
         return _NO_MORE
-    async with seam.tool_call(context.agent.name, tool, arguments, context.tool_call_id) as call:
+    async with run.tool_call(context.agent.name, tool, arguments, context.tool_call_id) as call:
         if call.finished:
-            seam.meter.replay_tool_call()
+            run.meter.replay_tool_call()
             return call.output
-        token = idempotency.current.set(f"{seam.response}/{call.call}")
+        token = idempotency.current.set(f"{run.response}/{call.call}")
         try:
             output = usable(await _output(tool, context, arguments))
         finally:
@@ -122,7 +124,7 @@ async def _output(tool: FunctionTool, context: Any, arguments: str) -> Any:
     except Exception as error:
         if (fault := arguments_fault(arguments)) is not None:
             return _UNUSABLE.format(tool=tool.name, fault=fault)
-        if not isinstance(error, BrokeOut):
+        if not isinstance(error, ProcessExitRaised):
             raise
         told = await failure_text(function_tool=tool, context=context, error=error)
         if told is None:
@@ -134,17 +136,17 @@ async def _final_output(
     agent: Any, tool_results: list[FunctionToolResult], context_wrapper: RunContextWrapper[Any]
 ) -> ToolsToFinalOutputResult:
     """A function of the client's ends the run; else what the agent itself says holds."""
-    seam = current_seam()
-    if seam is not None and any(isinstance(result.tool, ClientTool) for result in tool_results):
-        seam.handed_over = True
+    run = current_run()
+    if run is not None and any(isinstance(result.tool, ClientTool) for result in tool_results):
+        run.handed_over = True
         return ToolsToFinalOutputResult(is_final_output=True, final_output="")
     return await install().final_output(agent, tool_results, context_wrapper)  # type: ignore[no-any-return]
 
 
 async def _output_guardrail(guardrail: Any, agent: Any, agent_output: Any, context: Any) -> OutputGuardrailResult:
     """A run that hands over to the client has no last words to check."""
-    seam = current_seam()
-    if seam is not None and seam.handed_over:
+    run = current_run()
+    if run is not None and run.handed_over:
         passed = GuardrailFunctionOutput(output_info=None, tripwire_triggered=False)
         return OutputGuardrailResult(guardrail=guardrail, agent=agent, agent_output=agent_output, output=passed)
     return await install().output_guardrail(guardrail, agent, agent_output, context)  # type: ignore[no-any-return]
@@ -153,7 +155,7 @@ async def _output_guardrail(guardrail: Any, agent: Any, agent_output: Any, conte
 async def _execute_handoffs(**step: Any) -> Any:
     """Make a handoff; in a run the model is told what is wrong with its input."""
     made = install().handoffs
-    return await (made(**step) if current_seam() is None else handoffs.execute(made, step))
+    return await (made(**step) if current_run() is None else handoffs.execute(made, step))
 
 
 async def _single_step(**step: Any) -> Any:

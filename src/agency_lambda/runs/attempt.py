@@ -21,7 +21,7 @@ from agency_lambda.errors import (
     UpstreamFailed,
     in_response,
 )
-from agency_lambda.framework.interruptions import AttemptOver, Unwritten
+from agency_lambda.framework.interruptions import AnswerNotStored, AttemptOver
 from agency_lambda.protocol import bounds, resource
 from agency_lambda.protocol.output import Event, Output
 from agency_lambda.protocol.resource import Resource
@@ -33,7 +33,7 @@ from agency_lambda.runs.run_metrics import facts, usage
 from lambda_loop import DeadlineExceeded, EventLoopConflict, current, remaining
 
 if TYPE_CHECKING:
-    from agency_lambda.framework.execution import Answer, Desk
+    from agency_lambda.framework.execution import AgencyExecution, Answer
 
 logger = logging.getLogger(__name__)
 _FLUSH = 0.5  # seconds between writes of events
@@ -60,7 +60,7 @@ class Attempt:
     durable: somebody takes it up again if this attempt has to stop. patience: seconds that the client's gateway waits.
     """
 
-    desk: "Desk | None" = None
+    execution: "AgencyExecution | None" = None
 
     def __init__(
         self,
@@ -148,14 +148,14 @@ class Attempt:
 
         Raises:
             AttemptOver: not any more. A process that slept may find that another attempt has the run, or has ended it.
-            Unwritten: nobody can say, for the store is away.
+            AnswerNotStored: nobody can say, for the store is away.
         """
         if not self.stopped and self.keeping and self.keeping.is_unheard_for(2 * _RENEW):
             try:
                 await self._look_after_lease(self.keeping)
             except StoreUnavailable as error:
                 if self.keeping.is_unheard_for(TIME / 2):
-                    raise Unwritten from error
+                    raise AnswerNotStored from error
         if self.stopped or self._over:
             raise AttemptOver
 
@@ -185,8 +185,8 @@ class Attempt:
             return await self._fail(self._refused)
         if self.stopped:
             return await self._end_stopped()
-        assert self.desk
-        self._agents = asyncio.create_task(self.desk.answer())
+        assert self.execution
+        self._agents = asyncio.create_task(self.execution.answer())
         try:
             await asyncio.wait({self._agents, self._abandoned}, return_when=asyncio.FIRST_COMPLETED)
         except BaseException:  # noqa: BLE001 - cancelled from outside, or the deadline; raised again in the end
@@ -292,8 +292,8 @@ class Attempt:
         fitting = resource.fitting(self.response, output)
         if answer and len(fitting) < len(output):
             raise AnswerTooLarge(f"The output of this run has more than {bounds.RESOURCE:,} bytes.")
-        if self.desk:
-            self.desk.count_not_replayed()
+        if self.execution:
+            self.execution.count_not_replayed()
         final = self.response | {
             "status": status,
             "output": fitting,

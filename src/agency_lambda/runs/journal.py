@@ -28,8 +28,8 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_jsonable_python
 
 from agency_lambda.errors import StoreUnavailable
-from agency_lambda.framework.interruptions import Unwritten
-from agency_lambda.framework.models import Answered, ModelUnavailable, Question, Reason
+from agency_lambda.framework.interruptions import AnswerNotStored
+from agency_lambda.framework.models import ModelAnswer, ModelRequest, ModelUnavailable, Reason
 from agency_lambda.framework.tool_output import journaled, restored
 from agency_lambda.history import UniqueIds, is_call
 from agency_lambda.runs.stored_responses import Responses, expiry
@@ -42,7 +42,7 @@ _RESPONSE = TypeAdapter(ModelResponse)
 class Entry:
     """An answer that the run has. ids: under which its items were, or are to be, told."""
 
-    answered: Answered
+    answered: ModelAnswer
     ids: dict[int, str]
 
 
@@ -90,7 +90,7 @@ class Journal:
         """Of every item that an answer in here is told by."""
         return {item_id for body in self._kept.values() for item_id in body.get("ids", {}).values()}
 
-    def question_key(self, agent: str, question: Question, within: str = "") -> str:
+    def question_key(self, agent: str, question: ModelRequest, within: str = "") -> str:
         """Under which the answer to this question is kept, and which no other question of the run has.
 
         within: the call of a tool that asks, "" for none. What was asked in a call that has finished is not asked
@@ -148,7 +148,7 @@ class Journal:
         if key and self._unwritten.pop(key, None) is None and self._store:
             await self._store.write(Delete(self._partition, f"journal/{key}"))
 
-    async def save_answer(self, key: str, answered: Answered, ids: dict[int, str], within: str = "") -> Entry:
+    async def save_answer(self, key: str, answered: ModelAnswer, ids: dict[int, str], within: str = "") -> Entry:
         """The answer is the run's when this returns; or the one that another attempt has kept meanwhile is."""
         if self._store is None:
             return Entry(answered, ids)
@@ -234,7 +234,7 @@ class Journal:
                 self._unwritten.pop(failed, None)
             return await self._settle(self._store, key, body)
         except StoreUnavailable as error:
-            raise Unwritten from error
+            raise AnswerNotStored from error
 
     async def _settle(self, store: Store, key: str, body: dict[str, Any]) -> dict[str, Any]:
         put = Put(self._partition, f"journal/{key}", body, expiry(), expected=ABSENT)
@@ -257,7 +257,7 @@ def _entry(body: dict[str, Any]) -> Entry:
     ids = {int(number): item_id for number, item_id in body["ids"].items()}
     cut = body.get("complete") is False  # as earlier versions wrote it
     incomplete: Reason | None = "max_output_tokens" if cut else body.get("incomplete")
-    return Entry(Answered(_response(body["response"]), incomplete), ids)
+    return Entry(ModelAnswer(_response(body["response"]), incomplete), ids)
 
 
 def _response(body: dict[str, Any]) -> ModelResponse:

@@ -29,6 +29,6 @@ def facts(run: "Attempt", took: float) -> dict[str, Any]:
     if run.keeping:
         lease = run.keeping.lease
         told |= {"attempts": lease.attempts, "lease_steals": lease.lost, "queue_age_ms": run.waited}
-        told |= {"journal_hits": run.desk.journal_hits if run.desk else 0}
+        told |= {"journal_hits": run.execution.journal_hits if run.execution else 0}
         told |= {"handovers": int(run.stopped == "handed over")}
     return told

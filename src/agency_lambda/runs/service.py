@@ -30,7 +30,7 @@ from agency_lambda.history.conversations import Conversations, busy
 from agency_lambda.history.turns import HistoryCursor, load_history, load_turns
 from agency_lambda.protocol import resource
 from agency_lambda.protocol.items import for_agents, read_items
-from agency_lambda.protocol.output import new_id
+from agency_lambda.protocol.output import Item, new_id
 from agency_lambda.protocol.request import CompactRequest, CreateResponse
 from agency_lambda.queue import Queue, open_queue
 from agency_lambda.runs.attempt import MOST_ATTEMPTS, Attempt, HandedOver
@@ -47,7 +47,7 @@ from lambda_loop import remaining
 
 if TYPE_CHECKING:
     from agency_lambda.framework.models import Models
-    from agency_lambda.framework.prepare import Equipment
+    from agency_lambda.runs.journal import Journal
 
 logger = logging.getLogger(__name__)
 _TO_WRITE = 10.0  # seconds for the first write of a run
@@ -85,11 +85,14 @@ class RunService:
 
         return Models(self._settings, self._secrets)
 
-    @cached_property
-    def _equipment(self) -> "Equipment":
-        from agency_lambda.framework.prepare import Equipment
+    async def _prepare_run(
+        self, run: "Attempt", request: CreateResponse, owner: str, given: list[Item], place: HistoryCursor
+    ) -> "Journal":
+        from agency_lambda.framework.prepare import prepare_run
 
-        return Equipment(self._settings, self._models, self.store)
+        return await prepare_run(
+            run, request, owner, given, place, settings=self._settings, models=self._models, store=self.store
+        )
 
     async def create(
         self,
@@ -355,7 +358,7 @@ class RunService:
             return _Prepared(response, kept, None, changes)
         patience = math.inf if request.stream else self._settings.answer_seconds
         run = Attempt(response, bool(request.stream), keeping, durable=self.queue.durable, patience=patience)
-        await self._equipment.equip(run, request, owner, given, place)
+        await self._prepare_run(run, request, owner, given, place)
         return _Prepared(response, kept, run, changes)
 
     async def _give_up(self, run_id: str) -> None:
@@ -386,7 +389,7 @@ class RunService:
         try:
             if gone:
                 raise NotFound("The conversation was deleted before this run had its turn.")
-            journal = await self._equipment.equip(run, request, lease.owner, kept.asked.input, place)
+            journal = await self._prepare_run(run, request, lease.owner, kept.asked.input, place)
         except (StoreUnavailable, SecretUnavailable):  # another attempt may find it there
             raise
         except ServiceError as error:  # what it was asked, or what it continues, is not there any more

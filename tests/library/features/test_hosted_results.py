@@ -72,7 +72,7 @@ def test_an_image_of_a_guarded_agent_comes_when_its_words_do(stream: bool) -> No
 
 @LIVE
 def test_an_image_of_a_colleague_is_an_activity(stream: bool) -> None:
-    from tests.library.runs.test_narrator import asking, scripted
+    from tests.library.runs.test_response_builder import asking, scripted
 
     def desk() -> Agency:
         boss = scripted("Boss", lambda turn: "offline model" if turn.calls else [asking("Aide")])

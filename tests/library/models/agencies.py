@@ -13,7 +13,7 @@ from agents.run_internal import turn_preparation
 from openai.types.responses import ResponseStreamEvent
 from pydantic import Field, SecretStr
 
-from agency_lambda.framework.models import Answered, Meter, Models, Question
+from agency_lambda.framework.models import Meter, ModelAnswer, ModelRequest, Models
 from agency_lambda.settings import Settings
 
 
@@ -69,7 +69,7 @@ class Listener:
 
     def __init__(self, live: bool = False, on_event: Callable[[ResponseStreamEvent], None] | None = None) -> None:
         self.meter, self.live = Meter(), live
-        self.questions: list[tuple[str, Question]] = []
+        self.questions: list[tuple[str, ModelRequest]] = []
         self.events: list[ResponseStreamEvent] = []
         self.answers: list[tuple[list[Any], bool]] = []
         self.broken: list[BaseException] = []
@@ -79,7 +79,7 @@ class Listener:
     def calls(self) -> list[str]:
         return [agent for agent, _ in self.questions]
 
-    def ask(self, agent: str, question: Question) -> Question:
+    def ask(self, agent: str, question: ModelRequest) -> ModelRequest:
         self.questions.append((agent, question))
         return question
 
@@ -88,7 +88,7 @@ class Listener:
     longest_silence = 120.0
 
     @asynccontextmanager
-    async def model_call(self, agent: str, question: Question) -> AsyncIterator["Listener"]:
+    async def model_call(self, agent: str, question: ModelRequest) -> AsyncIterator["Listener"]:
         try:
             yield self
         except BaseException as error:
@@ -100,7 +100,7 @@ class Listener:
         if self._on_event:
             self._on_event(event)
 
-    async def answer(self, answered: Answered) -> Answered:
+    async def answer(self, answered: ModelAnswer) -> ModelAnswer:
         self.answers.append(([*answered.response.output], answered.complete))
         return answered
 

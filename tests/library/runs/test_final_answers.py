@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from agency_lambda import catalogue
 from agency_lambda.errors import ServiceError, StoreUnavailable
-from agency_lambda.framework.context import current_seam
+from agency_lambda.framework.context import current_run
 from agency_lambda.offline.events import call_item, message_item
 from agency_lambda.protocol.request import CreateResponse
 from agency_lambda.protocol.resource import FINAL
@@ -107,11 +107,11 @@ class World:
         return Agency(Agent(name="One", instructions="One.", model=Recorded(), tools=[act]))
 
     def note(self, what: str) -> None:
-        seam = current_seam()
-        assert seam
-        self.trace.append((what, seam.response[-4:]))
-        self.acted.add(seam.response)
-        if seam.response in self.ends:
+        run = current_run()
+        assert run
+        self.trace.append((what, run.response[-4:]))
+        self.acted.add(run.response)
+        if run.response in self.ends:
             self.violations.append(f"{what} after an end: {self.trace}")
 
     def told(self, response: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ import pytest
 from agents import Model, ModelResponse, Usage
 from openai.types.responses import Response, ResponseFunctionToolCall
 
-from agency_lambda.framework.models import Answered, Question
+from agency_lambda.framework.models import ModelAnswer, ModelRequest
 from agency_lambda.runs.journal import Journal
 from agency_lambda.runs.service import RunService
 from agency_lambda.runs.stored_responses import Responses
@@ -85,7 +85,7 @@ def test_a_run_that_is_not_stored_writes_and_hashes_nothing(service, monkeypatch
 def test_a_call_that_takes_long_is_noted_once_and_the_next_attempt_knows_of_it(service, monkeypatch):
     monkeypatch.setattr("agency_lambda.runs.attempt._FLUSH", 0.01)
     monkeypatch.setattr("agency_lambda.runs.attempt._RENEW", 0.01)
-    asked = Question(None, "Order paper", None, [], None)
+    asked = ModelRequest(None, "Order paper", None, [], None)
 
     async def play():
         model, many = Thinks(), asyncio.Event()
@@ -95,7 +95,7 @@ def test_a_call_that_takes_long_is_noted_once_and_the_next_attempt_knows_of_it(s
             running = asyncio.create_task(run.execute())
             await model.asked.wait()
             await many.wait()
-            (key,) = run.desk._seam.journal.pending
+            (key,) = run.execution._run.journal.pending
             again = Journal(runs.store, Responses(runs.store, "owner"), run.response["id"])
             await again.load()
             assert (again.find(key), again.asked_again) == (None, 1)
@@ -131,7 +131,7 @@ def test_answer_of_a_careless_server_is_read_as_it_was_written(service, item):
     async def written_and_read():
         runs = RunService(service)
         responses = Responses(runs.store, "owner")
-        await Journal(runs.store, responses, "resp_1").save_answer("model/k/0001", Answered(answer), {0: "msg_1"})
+        await Journal(runs.store, responses, "resp_1").save_answer("model/k/0001", ModelAnswer(answer), {0: "msg_1"})
         again = Journal(runs.store, responses, "resp_1")
         await again.load()
         await runs.aclose()
@@ -144,7 +144,7 @@ def test_answer_of_a_careless_server_is_read_as_it_was_written(service, item):
 
 
 def test_run_that_an_earlier_version_has_begun_knows_its_calls_by_their_ids(service):
-    question = Question(None, "Order paper", None, [], None)
+    question = ModelRequest(None, "Order paper", None, [], None)
     call = ResponseFunctionToolCall(type="function_call", call_id="call_0", name="add", arguments="{}")
     answer = ModelResponse(output=[call], usage=Usage(), response_id="r")
 
@@ -154,7 +154,7 @@ def test_run_that_an_earlier_version_has_begun_knows_its_calls_by_their_ids(serv
         for earlier in (True, False):
             before = Journal(runs.store, responses, f"resp_{earlier}")
             before._by_call_ids = earlier
-            await before.save_answer(before.question_key("Solo", question), Answered(answer), {})
+            await before.save_answer(before.question_key("Solo", question), ModelAnswer(answer), {})
             after = Journal(runs.store, responses, f"resp_{earlier}")
             await after.load()
             after.note_usable(after.question_key("Solo", question), answer.output)

@@ -153,7 +153,7 @@ def test_chat_text_and_refusals_in_any_order_are_one_message_of_filled_parts(hea
 
 
 def test_hosted_tools_are_told_when_they_are_used():
-    from tests.library.runs.test_narrator import HOSTED
+    from tests.library.runs.test_response_builder import HOSTED
 
     for stream in (True, False):
         shown = play(solo(Plays([HOSTED[0], message_item("found")])), stream=stream)

@@ -14,7 +14,7 @@ from agents.agent import StopAtTools
 
 from agency_lambda.framework import tools
 from agency_lambda.framework.client_tools import ClientTool
-from agency_lambda.framework.context import Seam
+from agency_lambda.framework.context import RunContext
 from agency_lambda.offline import OfflineModel
 from tests.library.models.agencies import read_task
 from tests.library.runs.stage import begin, on_stage, play, said, told
@@ -210,7 +210,7 @@ def shared_agent():
 
 def seams():
     gc.collect()
-    return [each for each in gc.get_objects() if type(each) is Seam]
+    return [each for each in gc.get_objects() if type(each) is RunContext]
 
 
 @LIVE

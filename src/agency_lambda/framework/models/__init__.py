@@ -1,6 +1,13 @@
 """The model seam: which model answers for each agent, what all of them used, and when none could be asked."""
 
-from agency_lambda.framework.models.calls import Adapt, Answered, Heard, Question, Running, running
+from agency_lambda.framework.models.calls import (
+    Adapt,
+    ModelAnswer,
+    ModelCallProtocol,
+    ModelRequest,
+    RunProtocol,
+    running,
+)
 from agency_lambda.framework.models.failures import (
     AnswerIncomplete,
     ModelUnavailable,
@@ -20,18 +27,18 @@ from agency_lambda.framework.patches import Reason
 __all__ = [
     "Adapt",
     "AnswerIncomplete",
-    "Answered",
-    "Heard",
     "Meter",
     "MeteredModel",
+    "ModelAnswer",
     "ModelCallLimit",
+    "ModelCallProtocol",
+    "ModelRequest",
     "ModelUnavailable",
     "Models",
     "OutputTokenLimit",
-    "Question",
     "Reason",
     "RunLimit",
-    "Running",
+    "RunProtocol",
     "UserRunConfig",
     "WrappedModel",
     "belong",

@@ -16,7 +16,7 @@ Adapt = Callable[[ModelSettings], ModelSettings]
 
 
 @dataclass(frozen=True)
-class Answered:
+class ModelAnswer:
     """What a model has answered. incomplete: why the provider broke it off."""
 
     response: ModelResponse
@@ -28,16 +28,16 @@ class Answered:
         return self.incomplete is None
 
 
-class Heard(Protocol):
+class ModelCallProtocol(Protocol):
     """One model call, as the run hears it. known: the run has this answer already, and need not ask for it."""
 
-    known: Answered | None
+    known: ModelAnswer | None
 
     def event(self, event: ResponseStreamEvent) -> None:
         """One event of the provider's stream."""
         ...
 
-    async def answer(self, answered: Answered) -> Answered:
+    async def answer(self, answered: ModelAnswer) -> ModelAnswer:
         """The whole answer. It is the run's when this returns, whatever happens then.
 
         Returns the one that counts; of one that was broken off, only what can be used.
@@ -46,7 +46,7 @@ class Heard(Protocol):
 
 
 @dataclass(frozen=True)
-class Question:
+class ModelRequest:
     """What a model is asked, in the SDK's terms.
 
     speaks: the answer is for the user, and not for a tool, a guardrail, a hook or another agent.
@@ -62,7 +62,7 @@ class Question:
     identity: str = ""
 
 
-class Running(Protocol):
+class RunProtocol(Protocol):
     """The run that models are asked for."""
 
     meter: Meter
@@ -78,14 +78,14 @@ class Running(Protocol):
         """Whether the code that runs now is no tool's: what an agent says here is for the user."""
         ...
 
-    def ask(self, agent: str, question: Question) -> Question:
+    def ask(self, agent: str, question: ModelRequest) -> ModelRequest:
         """The question as this run puts it."""
         ...
 
-    def model_call(self, agent: str, question: Question) -> AbstractAsyncContextManager[Heard]:
+    def model_call(self, agent: str, question: ModelRequest) -> AbstractAsyncContextManager[ModelCallProtocol]:
         """Around one call: when it ends with an exception, its answer was broken off."""
         ...
 
 
 # Not kept with the agents: an agency may build itself from agents that it shares between runs.
-running: ContextVar[Running] = ContextVar("running")
+running: ContextVar[RunProtocol] = ContextVar("running")

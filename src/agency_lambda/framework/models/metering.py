@@ -17,13 +17,13 @@ from openai.types.responses import (
     ResponseUsage,
 )
 
-from agency_lambda.framework.models.calls import Adapt, Answered, Heard, Question, Running
+from agency_lambda.framework.models.calls import Adapt, ModelAnswer, ModelCallProtocol, ModelRequest, RunProtocol
 from agency_lambda.framework.models.failure_kinds import kind_of_code
 from agency_lambda.framework.models.failures import AnswerIncomplete, ModelUnavailable, provider_failures
 from agency_lambda.framework.models.provider import Provider
 from agency_lambda.framework.models.wrapped import WrappedModel
 from agency_lambda.framework.patches import Ending, ending
-from agency_lambda.framework.unsaved import Unsaved, current
+from agency_lambda.framework.unsaved_items import Unsaved, current
 from agency_lambda.offline.events import stream_events
 
 _Terminal = ResponseCompletedEvent | ResponseFailedEvent | ResponseIncompleteEvent
@@ -34,13 +34,13 @@ class MeteredModel(WrappedModel):
 
     An answer that holds nothing is none: the chat model makes one of a web page, or of a stream cut short.
 
-    adapt: changes the agent's settings before the run adds its own. speaks, identity: see `Question`.
+    adapt: changes the agent's settings before the run adds its own. speaks, identity: see `ModelRequest`.
     """
 
     def __init__(
         self,
         inner: Model,
-        run: Running,
+        run: RunProtocol,
         agent: str,
         *,
         adapt: Adapt | None = None,
@@ -91,17 +91,17 @@ class MeteredModel(WrappedModel):
         settings: ModelSettings,
         tools: list[Tool],
         output_schema: AgentOutputSchemaBase | None,
-    ) -> Question:
+    ) -> ModelRequest:
         """Count the call, and put the question as the run does."""
         settings = self.run.meter.begin_call(self.adapt(settings) if self.adapt else settings)
-        question = Question(instructions, items, settings, tools, output_schema, self.speaks, self.identity)
+        question = ModelRequest(instructions, items, settings, tools, output_schema, self.speaks, self.identity)
         return self.run.ask(self.agent, question)
 
-    def _check(self, answered: Answered) -> None:
+    def _check(self, answered: ModelAnswer) -> None:
         if answered.complete and not answered.response.output:
             raise ModelUnavailable
 
-    def _usable(self, answered: Answered) -> Answered:
+    def _usable(self, answered: ModelAnswer) -> ModelAnswer:
         """Return an answer that something can be made of. A judge or the like that is cut off does not cut the run."""
         if answered.incomplete and not answered.response.output:
             if self.speaks or self.identity == self.agent:
@@ -109,7 +109,7 @@ class MeteredModel(WrappedModel):
             raise ModelUnavailable(passing=False)
         return answered
 
-    async def _asked(self, heard: Heard, question: Question, *args: Any, **kwargs: Any) -> Answered:
+    async def _asked(self, heard: ModelCallProtocol, question: ModelRequest, *args: Any, **kwargs: Any) -> ModelAnswer:
         noted = Ending()
         ending.set(noted)
         # A model of the agency's own says only in a stream that it was cut off at the client's limit.
@@ -121,7 +121,7 @@ class MeteredModel(WrappedModel):
         return _answered(response, noted)
 
     async def _streamed(
-        self, heard: Heard, noted: Ending, question: Question, *args: Any, **kwargs: Any
+        self, heard: ModelCallProtocol, noted: Ending, question: ModelRequest, *args: Any, **kwargs: Any
     ) -> ModelResponse:
         """The same answer, heard while it is made. A broken stream is no answer."""
         question = replace(question, settings=replace(question.settings, include_usage=True))
@@ -167,7 +167,7 @@ class MeteredModel(WrappedModel):
                         yield event
 
     async def _live(
-        self, heard: Heard, question: Question, *args: Any, **kwargs: Any
+        self, heard: ModelCallProtocol, question: ModelRequest, *args: Any, **kwargs: Any
     ) -> AsyncGenerator[ResponseStreamEvent]:
         """The provider's events; the last one when its answer is the run's."""
         noted = Ending()
@@ -184,7 +184,7 @@ class MeteredModel(WrappedModel):
         if not has_ended:
             raise ModelUnavailable
 
-    async def _ended(self, heard: Heard, noted: Ending, ended: Response) -> list[Any]:
+    async def _ended(self, heard: ModelCallProtocol, noted: Ending, ended: Response) -> list[Any]:
         """Return what an agent that is streamed goes on with."""
         noted.note_response(ended)
         self.run.meter.add(ended.usage)
@@ -205,16 +205,16 @@ async def _spoken(stream: Any, seconds: float) -> AsyncGenerator[Any]:
         yield event
 
 
-def _answered(response: ModelResponse, noted: Ending) -> Answered:
+def _answered(response: ModelResponse, noted: Ending) -> ModelAnswer:
     if noted.failed:
         raise ModelUnavailable(kind=kind_of_code(noted.failed))
     if not isinstance(response.output, list) or not all(map(_is_item, response.output)):
         raise ModelUnavailable  # `openai` takes any JSON for an answer
     if any(getattr(item, "status", None) == "incomplete" for item in response.output):
-        return Answered(response, noted.incomplete or "max_output_tokens")
+        return ModelAnswer(response, noted.incomplete or "max_output_tokens")
     if noted.finished and not response.output:  # the SDK drops a chat's message without words
         response.output.append(_wordless())
-    return Answered(response, noted.incomplete)
+    return ModelAnswer(response, noted.incomplete)
 
 
 def _is_item(item: Any) -> bool:
@@ -231,7 +231,7 @@ def _wordless() -> ResponseOutputMessage:
     return ResponseOutputMessage(id="msg_", type="message", role="assistant", status="completed", content=[])
 
 
-async def _replayed(answered: Answered) -> AsyncGenerator[ResponseStreamEvent]:
+async def _replayed(answered: ModelAnswer) -> AsyncGenerator[ResponseStreamEvent]:
     """An answer that the run has, as the events of a stream."""
     response = answered.response
     usage, status = response.usage, "completed" if answered.complete else "incomplete"
@@ -257,7 +257,7 @@ async def _replayed(answered: Answered) -> AsyncGenerator[ResponseStreamEvent]:
         yield event
 
 
-def _positional(question: Question) -> tuple[Any, ...]:
+def _positional(question: ModelRequest) -> tuple[Any, ...]:
     return question.instructions, question.items, question.settings, question.tools, question.output_schema
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from agents import Model, RunConfig
 
-from agency_lambda.framework.models.calls import Running, running
+from agency_lambda.framework.models.calls import RunProtocol, running
 from agency_lambda.framework.models.metering import MeteredModel
 
 _RUN = "_agency_lambda_run"  # on an agent of a run's own: code may call it from a thread that knows of no run
@@ -33,18 +33,18 @@ def install(outside: Callable[[Any, RunConfig], Model]) -> None:
     vars(turn_preparation)["get_model"] = vars(run_loop)["get_model"] = get_model
 
 
-def belong(agent: Any, run: Running) -> None:
+def belong(agent: Any, run: RunProtocol) -> None:
     """Mark an agent as one of this run's own."""
     vars(agent)[_RUN] = run
 
 
-def run_of(agent: Any) -> Running | None:
+def run_of(agent: Any) -> RunProtocol | None:
     """Return the run that an agent is called in, if it is one."""
-    found: Running | None = running.get(None) or vars(agent).get(_RUN)
+    found: RunProtocol | None = running.get(None) or vars(agent).get(_RUN)
     return found
 
 
-def _metered(run: Running, agent: Any, run_config: RunConfig) -> Model:
+def _metered(run: RunProtocol, agent: Any, run_config: RunConfig) -> Model:
     model, adapt = run.resolve(agent, run_config)
     is_own = vars(agent).get(_RUN) is run
     return MeteredModel(

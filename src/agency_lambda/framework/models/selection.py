@@ -20,7 +20,7 @@ from openai import AsyncOpenAI
 
 from agency_lambda.framework import credentials
 from agency_lambda.framework.models import tracing, vendors
-from agency_lambda.framework.models.calls import Adapt, Running
+from agency_lambda.framework.models.calls import Adapt, RunProtocol
 from agency_lambda.framework.models.client import sort_failures
 from agency_lambda.framework.models.resolution import belong, install
 from agency_lambda.framework.models.wrapped import OneCallModel
@@ -105,7 +105,7 @@ class Models:
             await client.close()
 
     def attach(
-        self, agency: Agency, run: Running, script: "Mapping[str, Script] | None" = None, model: str | None = None
+        self, agency: Agency, run: RunProtocol, script: "Mapping[str, Script] | None" = None, model: str | None = None
     ) -> None:
         """Have every model call of `run` answered from here, and counted and heard by it.
 

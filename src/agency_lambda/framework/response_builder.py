@@ -36,7 +36,7 @@ _DELTAS = {  # event -> the field with its part's number, and the part's type
 }
 
 
-class Narrator:
+class ResponseBuilder:
     """Tells the output of one response what the agents do.
 
     functions: names of the client's functions. reasoning: the client asked for summaries.
@@ -65,13 +65,13 @@ class Narrator:
         return _within.get() is None
 
     @contextmanager
-    def model_call(self, agent: str, speaks: bool = True) -> Iterator["Telling"]:
+    def model_call(self, agent: str, speaks: bool = True) -> Iterator["ModelCallRecorder"]:
         """Around one call of an agent's model. speaks: outside of tools, its answer is for the user."""
-        telling = Telling(self, agent, aloud=speaks and self.aloud)
+        recorder = ModelCallRecorder(self, agent, aloud=speaks and self.aloud)
         try:
-            yield telling
+            yield recorder
         finally:
-            telling.end()
+            recorder.end()
 
     @contextmanager
     def tool_call(self, agent: str, tool: str, arguments: str, call: str) -> Iterator[None]:
@@ -177,21 +177,21 @@ class Narrator:
         }
 
 
-class Telling:
+class ModelCallRecorder:
     """One model call, while it is told. aloud: the agent speaks with the user, not with a colleague.
 
     ids: of the items by their number in the answer, as they were or will be told.
     """
 
-    def __init__(self, narrator: Narrator, agent: str, *, aloud: bool) -> None:
-        self._narrator, self._agent, self.aloud = narrator, agent, aloud
+    def __init__(self, builder: ResponseBuilder, agent: str, *, aloud: bool) -> None:
+        self._builder, self._agent, self.aloud = builder, agent, aloud
         self._open: dict[int, OpenItem] = {}
         self._silent: dict[int, Any] = {}  # messages that have no word yet; some servers send one before each call
         self.ids: dict[int, str] = {}
 
     def event(self, event: ResponseStreamEvent) -> None:
         """One event of the provider's stream. What closes, closes with the answer: then it is certain."""
-        if not self.aloud or self._narrator.waits(self._agent):
+        if not self.aloud or self._builder.waits(self._agent):
             return
         if event.type == "response.output_item.added":
             if event.output_index in self._open:
@@ -200,7 +200,7 @@ class Telling:
                 self._silent[event.output_index] = event.item
                 return
             # Of a handoff it is not known yet to whom.
-            if event.item.type != "function_call" or event.item.name in self._narrator.functions:
+            if event.item.type != "function_call" or event.item.name in self._builder.functions:
                 self._begin(event.output_index, self._shown(event.item))
             return
         number = getattr(event, "output_index", -1)
@@ -221,7 +221,7 @@ class Telling:
         for number, item in enumerate(items):
             if not _is_empty(item) and (shown := self._shown(item)):
                 before = told.pop(0) if told and _alike(told[0], shown) else None
-                self.ids[number] = before["id"] if before else self._narrator.new_id(shown["type"])
+                self.ids[number] = before["id"] if before else self._builder.new_id(shown["type"])
 
     def answer(self, items: Sequence[Any], incomplete: Reason | None) -> None:
         """The whole answer; under `ids`. incomplete: why it was broken off; then no call in it is to be made."""
@@ -229,16 +229,16 @@ class Telling:
             self.plan(items)
         for number, item in enumerate(items):
             if not _is_empty(item) and (shown := self._shown(item)):
-                opened = self._narrator.start(shown, self.ids.get(number))
+                opened = self._builder.start(shown, self.ids.get(number))
                 half = incomplete and item.type == "function_call"
                 cut = half or getattr(item, "status", None) == "incomplete"
                 # Of an activity everything is told when it opens.
                 opened.close(None if "tool" in shown else shown, status="incomplete" if cut else "completed")
         if self.aloud:
-            self._narrator.incomplete = incomplete
-            if self._narrator.waits(self._agent):
-                public = [self._narrator.public(item, self._agent) for item in items]
-                self._narrator.hold([item for item in public if item])
+            self._builder.incomplete = incomplete
+            if self._builder.waits(self._agent):
+                public = [self._builder.public(item, self._agent) for item in items]
+                self._builder.hold([item for item in public if item])
 
     def end(self) -> None:
         """What was not finished was broken off."""
@@ -246,13 +246,13 @@ class Telling:
             opened.close(status="incomplete")
 
     def _shown(self, item: Any) -> Item | None:
-        spoken = self.aloud and not self._narrator.waits(self._agent)
-        public = self._narrator.public(item, self._agent) if spoken else None
-        return public or self._narrator.activity(item, self._agent)
+        spoken = self.aloud and not self._builder.waits(self._agent)
+        public = self._builder.public(item, self._agent) if spoken else None
+        return public or self._builder.activity(item, self._agent)
 
     def _begin(self, number: int, shown: Item | None) -> None:
         if shown:
-            self._open[number] = self._narrator.start(shown, None)
+            self._open[number] = self._builder.start(shown, None)
 
 
 def _is_empty(item: Any) -> bool:

@@ -23,7 +23,7 @@ Run = Callable[..., Awaitable[Any]]
 class Unsaved:
     """The answers and outputs of one agent in one run of the SDK.
 
-    speaks: see `Question`; models that others ask in the same context are not this agent's.
+    speaks: see `ModelRequest`; models that others ask in the same context are not this agent's.
     """
 
     def __init__(self, speaks: bool) -> None:

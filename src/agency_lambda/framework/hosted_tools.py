@@ -12,7 +12,7 @@ from agents import ToolCallOutputItem
 from agents.run_internal import tool_actions
 from pydantic_core import to_jsonable_python
 
-from agency_lambda.framework.context import current_seam
+from agency_lambda.framework.context import current_run
 from agency_lambda.framework.interruptions import contained
 
 ACTIONS = ("CustomToolAction", "LocalShellAction", "ShellAction", "ApplyPatchAction", "ComputerAction")
@@ -30,19 +30,19 @@ def _journaled(execute: Callable[..., Any]) -> Callable[..., Any]:
     """execute: bound to its class; takes the agent, and the call as `call` or `action`."""
 
     async def executed(*, agent: Any, **more: Any) -> Any:
-        seam = current_seam()
-        if seam is None:
+        run = current_run()
+        if run is None:
             return await execute(agent=agent, **more)
-        call = seam.journal.tool_call_key(agent.name, _call_id(more))
-        finished, kept = seam.journal.find_tool_output(call)
+        call = run.journal.tool_call_key(agent.name, _call_id(more))
+        finished, kept = run.journal.find_tool_output(call)
         if not finished:
-            await seam.authorize()
+            await run.authorize()
             with contained():
                 item = await execute(agent=agent, **more)
             if not isinstance(item, ToolCallOutputItem):  # it waits for an approval
                 return item
             ours = {"raw_item": to_jsonable_python(item.raw_item), "output": str(item.output)}
-            kept = await seam.journal.save_tool_output(call, ours)
+            kept = await run.journal.save_tool_output(call, ours)
             if kept is ours:
                 return item
         return ToolCallOutputItem(agent=agent, raw_item=kept["raw_item"], output=kept["output"])

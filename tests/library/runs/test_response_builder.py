@@ -30,7 +30,7 @@ from openai.types.responses.response_function_web_search import ActionSearch
 from openai.types.shared import Reasoning
 from pydantic import BaseModel
 
-from agency_lambda.framework.output import Narrator
+from agency_lambda.framework.response_builder import ResponseBuilder
 from agency_lambda.offline import OfflineModel
 from agency_lambda.offline.events import call_item, message_item, reasoning_item
 from agency_lambda.protocol.output import Output
@@ -422,19 +422,19 @@ def refused():
     return ResponseOutputMessage(id="m", type="message", role="assistant", status="completed", content=words)
 
 
-def narrator(told):
+def builder(told):
     output = Output(lambda kind, **fields: told.append({"type": kind, **fields}), "resp_1")
     hears = {"agents": frozenset(), "functions": frozenset(), "reasoning": False, "silent": lambda name: False}
-    return Narrator(output, response="resp_1", **hears)
+    return ResponseBuilder(output, response="resp_1", **hears)
 
 
 def test_what_comes_after_a_tool_is_said_aloud_again():
     told = []
-    narrates = narrator(told)
-    with narrates.tool_call("Solo", "work", "{}", "call_1"):
-        assert not narrates.aloud
-    assert narrates.aloud
-    with narrates.model_call("Solo") as heard:
+    built = builder(told)
+    with built.tool_call("Solo", "work", "{}", "call_1"):
+        assert not built.aloud
+    assert built.aloud
+    with built.model_call("Solo") as heard:
         heard.answer([message_item("done")], True)
     assert [said(item) for item in replayed(told)] == ["Solo uses work", "done"]
 
@@ -442,7 +442,7 @@ def test_what_comes_after_a_tool_is_said_aloud_again():
 def test_what_breaks_off_is_closed_at_once():
     told = []
     broken = pytest.raises(ConnectionError)
-    with broken, narrator(told).model_call("Solo") as heard:
+    with broken, builder(told).model_call("Solo") as heard:
         item = message_item("").model_copy(update={"content": [], "status": "in_progress"})
         heard.event(ItemAdded(type="response.output_item.added", item=item, output_index=0, sequence_number=0))
         assert told == []  # a server may say nothing before it calls a tool
@@ -458,7 +458,7 @@ def test_a_refusal_grows_like_a_text(opened):
     at = {"item_id": "m", "output_index": 0, "content_index": 0, "sequence_number": 0}
     empty = refused().model_copy(update={"content": [], "status": "in_progress"})
     part = ResponseOutputRefusal(type="refusal", refusal="")
-    with narrator(told).model_call("Solo") as heard:
+    with builder(told).model_call("Solo") as heard:
         heard.event(ItemAdded(type="response.output_item.added", item=empty, output_index=0, sequence_number=0))
         if opened:
             heard.event(PartAdded(type="response.content_part.added", part=part, **at))
@@ -473,6 +473,6 @@ def test_a_refusal_grows_like_a_text(opened):
 
 def test_a_provider_that_streams_no_items_is_heard_at_the_end():
     told = []
-    with narrator(told).model_call("Solo") as heard:
+    with builder(told).model_call("Solo") as heard:
         heard.answer([message_item("late but whole")], True)
     assert [said(item) for item in replayed(told)] == ["late but whole"]
