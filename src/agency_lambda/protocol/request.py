@@ -79,9 +79,9 @@ class Body(BaseModel):
 class CompactRequest(Body):
     """What both `responses` and `responses/compact` take. `model`: an agency, or "agency/Agent"."""
 
-    model: Text = Field(examples=["agreement-desk", "agreement-desk/PlanfixAgent"])
+    model: Text = Field(examples=["desk", "desk/Clerk"])
     input: Annotated[str | list[Any], AfterValidator(_filled)] | None = Field(
-        default=None, examples=["Client Weber GmbH asks about next week's installation plan."]
+        default=None, examples=["Which appointments are free next week?"]
     )
     instructions: str | None = None
     previous_response_id: Text | None = None
@@ -92,7 +92,7 @@ class CreateResponse(CompactRequest):
     """The parameters of OpenAI's Responses API that an agency can honour."""
 
     input: Annotated[str | list[Any], AfterValidator(_filled)] = Field(
-        examples=["Client Weber GmbH asks about next week's installation plan."]
+        examples=["Which appointments are free next week?"]
     )
     background: bool | None = None
     stream: bool | None = None

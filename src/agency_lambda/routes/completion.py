@@ -40,7 +40,7 @@ class Completion(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    message: Text = Field(examples=["Client Weber GmbH asks about next week's installation plan."])
+    message: Text = Field(examples=["Which appointments are free next week?"])
     agency: Name | None = None
     agent: Name | None = None
     thread_id: ThreadId | None = Field(None, description="continues (or starts) a conversation under this name")
