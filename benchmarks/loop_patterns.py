@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from lambda_loop import EnvironmentLoop, Ledger
+from lambda_loop import EnvironmentLoop, InvocationReport
 from tests.library.events import Context, http_event
 
 from . import patterns
@@ -35,12 +35,12 @@ Invoke = Callable[[str], Outcome]
 
 
 def _environment(mode: str) -> Invoke:
-    ledgers: list[Ledger] = []
-    handler = EnvironmentLoop(patterns.make_app(), mode, report=ledgers.append)  # type: ignore[arg-type]
+    reports: list[InvocationReport] = []
+    handler = EnvironmentLoop(patterns.make_app(), mode, on_report=reports.append)  # type: ignore[arg-type]
 
     def invoke(name: str) -> Outcome:
         answer = handler(http_event(path=f"/{name}"), Context(_PATIENCE))
-        return {"status": answer["statusCode"], "body": answer["body"], "ledger": ledgers[-1].as_dict()}
+        return {"status": answer["statusCode"], "body": answer["body"], "report": reports[-1].as_dict()}
 
     return invoke
 
@@ -69,7 +69,7 @@ def _fastapi() -> Invoke:
         answer = await client.get(f"/{name}")
         longest = max(longest, loop.time() - due)
         watcher.cancel()
-        return {"status": answer.status_code, "body": answer.text, "ledger": {"longest_stall_ms": 1000 * longest}}
+        return {"status": answer.status_code, "body": answer.text, "report": {"longest_stall_ms": 1000 * longest}}
 
     return lambda name: loop.run_until_complete(get(name))
 
@@ -126,7 +126,7 @@ def verdict(outcome: Outcome) -> str:
     if "status" not in outcome:
         return "raises"
     words = _answer(outcome)
-    if outcome["status"] == 200 and outcome["ledger"]["longest_stall_ms"] > 1000 * 5 * patterns.THINKING:
+    if outcome["status"] == 200 and outcome["report"]["longest_stall_ms"] > 1000 * 5 * patterns.THINKING:
         words += ", freezes the loop"
     if outcome.get("next") != 200:
         words += ", breaks the next request"

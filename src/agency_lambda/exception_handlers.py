@@ -108,7 +108,7 @@ def _takes(route: BaseRoute, scope: Scope) -> bool:
 def request_id() -> str:
     """The id under which this request is in the log."""
     invocation = current.get()
-    return invocation.ledger.request_id if invocation else str(uuid.uuid4())
+    return invocation.report.request_id if invocation else str(uuid.uuid4())
 
 
 def answer(scope: Scope, error: ServiceError, headers: Mapping[str, str] | None = None) -> JSONResponse:

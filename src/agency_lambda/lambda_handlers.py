@@ -16,13 +16,13 @@ from agency_lambda import snap_start, telemetry
 from agency_lambda.catalogue import manifest
 from agency_lambda.settings import get_settings
 from agency_lambda.shared import runs
-from lambda_loop import EnvironmentLoop, Ledger
+from lambda_loop import EnvironmentLoop, InvocationReport
 
 
 def lambda_handler(app: ASGIApp) -> EnvironmentLoop:
     """Return a Lambda handler for events of API Gateway, a function URL or an ALB; `stream` of it answers in pieces."""
-    environment = EnvironmentLoop(app, get_settings().event_loop, report=telemetry.report)
-    telemetry.report_not_configured(manifest.not_configured())
+    environment = EnvironmentLoop(app, get_settings().event_loop, on_report=telemetry.log_report)
+    telemetry.log_not_configured(manifest.not_configured())
     snap_start.register(environment)
     return environment
 
@@ -33,8 +33,8 @@ class Worker:
     A batch goes through the loop as a request, which gives it the same deadline and the same report.
     """
 
-    def __init__(self, report: Callable[[Ledger], None] = telemetry.report) -> None:
-        self.environment = EnvironmentLoop(_batch, get_settings().event_loop, report=report)
+    def __init__(self, on_report: Callable[[InvocationReport], None] = telemetry.log_report) -> None:
+        self.environment = EnvironmentLoop(_batch, get_settings().event_loop, on_report=on_report)
         snap_start.register(self.environment)
 
     def __call__(self, event: dict[str, Any], context: Any) -> dict[str, Any]:

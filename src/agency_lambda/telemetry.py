@@ -1,4 +1,4 @@
-"""The ledger of an invocation as one log line, which is its CloudWatch metrics too (embedded metric format)."""
+"""The report of an invocation as one log line, which is its CloudWatch metrics too (embedded metric format)."""
 
 import json
 import logging
@@ -10,7 +10,7 @@ from typing import Any
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.metrics.provider.cloudwatch_emf.cloudwatch import AmazonCloudWatchEMFProvider
 
-from lambda_loop import Ledger
+from lambda_loop import InvocationReport
 
 NAMESPACE = "AgencyLambda"
 #: what is known of a run -> the metric
@@ -32,37 +32,37 @@ _TIMES = {"run_duration_ms": "RunDuration", "queue_age_ms": "QueueAge"}
 logging.getLogger("agency_swarm").setLevel(logging.WARNING)
 
 
-def report(ledger: Ledger) -> None:
-    """Print the line. Shape: the ledger's fields, the metrics' values, and `_aws` that names them as metrics."""
-    print(json.dumps(line(ledger)), flush=True)
+def log_report(report: InvocationReport) -> None:
+    """Print the line. Shape: the report's fields, the metrics' values, and `_aws` that names them as metrics."""
+    print(json.dumps(log_line(report)), flush=True)
 
 
-def line(ledger: Ledger) -> dict[str, object]:
-    """What `report` prints."""
-    counts, milliseconds = _of_run(ledger.facts)
+def log_line(report: InvocationReport) -> dict[str, object]:
+    """Return what `log_report` prints."""
+    counts, milliseconds = _of_run(report.fields)
     counts |= {
-        "NestedEntries": ledger.nested_entries,
-        "LoopConflicts": len(ledger.conflicts),
-        "Leftovers": len(ledger.leftovers),
-        "Zombies": len(ledger.zombies),
-        "DeadlinesExceeded": int(ledger.deadline_exceeded),
-        "ServerErrors": int(ledger.status >= 500),
+        "NestedEntries": report.nested_entries,
+        "LoopConflicts": len(report.conflicts),
+        "Leftovers": len(report.leftovers),
+        "Zombies": len(report.zombies),
+        "DeadlinesExceeded": int(report.deadline_exceeded),
+        "ServerErrors": int(report.status >= 500),
     }
-    milliseconds |= {"LongestStall": ledger.longest_stall_ms, "Duration": ledger.duration_ms}
-    return {**_known(ledger.as_dict()), **_metrics(counts, milliseconds)}
+    milliseconds |= {"LongestStall": report.longest_stall_ms, "Duration": report.duration_ms}
+    return {**_known(report.as_dict()), **_metrics(counts, milliseconds)}
 
 
-def report_run(facts: dict[str, Any]) -> None:
+def log_run(fields: dict[str, Any]) -> None:
     """Print a run that no request waits for as a line of its own, of the same shape."""
-    print(json.dumps({**_known(facts), **_metrics(*_of_run(facts))}), flush=True)
+    print(json.dumps({**_known(fields), **_metrics(*_of_run(fields))}), flush=True)
 
 
-def report_expired(expired: int) -> None:
+def log_expired(expired: int) -> None:
     """Print how many attempts were found whose lease had expired."""
     print(json.dumps(_metrics({"ExpiredLeases": expired})), flush=True)
 
 
-def report_not_configured(lacking: Mapping[str, list[str]]) -> None:
+def log_not_configured(lacking: Mapping[str, list[str]]) -> None:
     """Print which agencies lack which environment variables, if any does, when an environment starts."""
     if lacking:
         print(json.dumps({"not_configured": lacking, **_metrics({"AgenciesNotConfigured": len(lacking)})}), flush=True)
@@ -73,9 +73,9 @@ def _known(fields: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def _of_run(facts: Mapping[str, Any]) -> tuple[dict[str, float], dict[str, float]]:
+def _of_run(fields: Mapping[str, Any]) -> tuple[dict[str, float], dict[str, float]]:
     """Counts and milliseconds."""
-    known = _known(facts)
+    known = _known(fields)
     return (
         {metric: known[name] for name, metric in _COUNTS.items() if name in known},
         {metric: known[name] for name, metric in _TIMES.items() if name in known},

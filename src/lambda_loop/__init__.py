@@ -4,15 +4,15 @@
 
     handler = EnvironmentLoop(app, mode="patch")  # a Lambda handler
 
-`environment` is the journey of a request; `stage` says where the app lies. `loop` is the one loop, `invocation` what
-belongs to a request on it. `patches` puts `reentry` (the ways into a loop) and `threads` (what is begun elsewhere) in
-asyncio's place. `watchdog` reaches a loop that synchronous code blocks, `leftovers` ends what a request leaves behind,
-`ledger` remembers it all. docs/event-loop.md explains it.
+`environment_loop` answers a request; `stage` says where the app lies. `loop` is the one loop, `invocation` what belongs
+to a request on it. `patches` puts `reentry` (the ways into a loop) and `threads` (what is begun elsewhere) in asyncio's
+place. `watchdog` interrupts a loop that synchronous code blocks, `leftovers` ends what a request leaves behind,
+`report` records it all. docs/event-loop.md explains it.
 """
 
-from .environment import EnvironmentLoop, log_ledger
+from .environment_loop import EnvironmentLoop, log_report
 from .invocation import Invocation, current
-from .ledger import DeadlineExceeded, EventLoopConflict, EventLoopError, InvocationOver, Ledger
+from .report import DeadlineExceeded, EventLoopConflict, EventLoopError, InvocationOver, InvocationReport
 from .request import remaining
 
 __all__ = [
@@ -22,8 +22,8 @@ __all__ = [
     "EventLoopError",
     "Invocation",
     "InvocationOver",
-    "Ledger",
+    "InvocationReport",
     "current",
-    "log_ledger",
+    "log_report",
     "remaining",
 ]

@@ -11,8 +11,8 @@ from types import AsyncGeneratorType
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet, WeakValueDictionary
 
-from .ledger import InvocationOver, Ledger
 from .places import described, here
+from .report import InvocationOver, InvocationReport
 
 
 @dataclass(eq=False)
@@ -57,7 +57,7 @@ class Invocation:
         late_answer: makes the answer (an ASGI app) that is sent at the deadline in place of a 504, where work goes on.
     """
 
-    ledger: Ledger
+    report: InvocationReport
     deadline: float | None = None
     reserve: float = 0.0
     whole: bool = True

@@ -23,7 +23,7 @@ class Ending:
 
     def __init__(self, loop: SharedLoop, invocation: Invocation, *, alone: bool) -> None:
         self._loop, self._invocation, self._alone = loop, invocation, alone
-        self._ledger, self._me = invocation.ledger, asyncio.current_task()
+        self._report, self._me = invocation.report, asyncio.current_task()
         self._seen = set[Any]()
         self._cancelled = dict[Job, str]()
         self._closing = dict[Any, asyncio.Task[None]]()
@@ -41,14 +41,14 @@ class Ending:
             await self._cancel()
         for remove, name in self._invocation.watched.items():
             if remove():
-                self._ledger.leftovers.append(name)
+                self._report.leftovers.append(name)
         await self._take_off()
         self._cancel_elsewhere()
         await self._leave_threads()
         forget_imports(self._invocation)
         self._invocation.over = True
-        environment = self._loop.environment  # this task goes on, for it
-        current.set(environment if self._invocation is not environment else None)
+        startup = self._loop.startup  # this task goes on, for it
+        current.set(startup if self._invocation is not startup else None)
         await self._turn(2)  # what was ready before has now run, and could schedule nothing
         self._loop.forget_cancelled_timers()
 
@@ -83,7 +83,7 @@ class Ending:
         for timer in self._timers():
             callback, args = timer._callback, timer._args  # type: ignore[attr-defined]
             begun = self._invocation.scheduled.get(id(timer), "")
-            self._ledger.leftovers.append(f"callback {described(callback)}{begun}")
+            self._report.leftovers.append(f"callback {described(callback)}{begun}")
             timer.cancel()
             for given in (*args, *getattr(callback, "args", ())):
                 discard(given)
@@ -91,7 +91,7 @@ class Ending:
         tasks = self._tasks()
         for each in (*tasks, *generators):
             if each not in self._seen and each not in closing:
-                self._ledger.leftovers.append(_name(each))
+                self._report.leftovers.append(_name(each))
         for generator in generators:
             self._closing[generator] = self._loop.create_task(_close(generator), name=_name(generator))
         for task in tasks:
@@ -107,7 +107,7 @@ class Ending:
         """Close tasks that swallow every cancel, and let asyncio forget them."""
         closed = self._tasks()
         for task in closed:
-            self._ledger.zombies.append(f"{_name(task)} swallowed its cancels and was taken off the loop")
+            self._report.zombies.append(f"{_name(task)} swallowed its cancels and was taken off the loop")
             with suppress(BaseException):
                 task.get_coro().close()  # type: ignore[union-attr]
             task.cancel()
@@ -119,7 +119,7 @@ class Ending:
             asyncio.tasks._unregister_task(task)
             _kept.add(task)
         for generator in [each for each in self._closing if each.ag_frame is not None]:
-            self._ledger.zombies.append(f"{_name(generator)} would not be closed")
+            self._report.zombies.append(f"{_name(generator)} would not be closed")
             _kept.add(generator)
 
     def _cancel_elsewhere(self) -> None:
@@ -128,7 +128,7 @@ class Ending:
             for task in [
                 each for each in asyncio.all_tasks(loop) if each.get_context().get(current) is self._invocation
             ]:
-                self._ledger.zombies.append(f"{_name(task)} waits on a loop of its own, and was cancelled there")
+                self._report.zombies.append(f"{_name(task)} waits on a loop of its own, and was cancelled there")
                 loop.call_soon_threadsafe(task.cancel)
 
     async def _leave_threads(self) -> None:
@@ -138,8 +138,8 @@ class Ending:
             if not (left := [job for job in self._jobs() if not self._serves(job)]):
                 break
             await asyncio.sleep(0.002)  # one that has just finished is on its way out
-        self._ledger.leftovers += [text for job, text in self._cancelled.items() if job not in left]
-        self._ledger.zombies += [_still(job) for job in left]
+        self._report.leftovers += [text for job, text in self._cancelled.items() if job not in left]
+        self._report.zombies += [_still(job) for job in left]
         if self._alone and any(job.future is not None for job in left):
             self._loop.replace_pool()
 
@@ -169,7 +169,7 @@ class Ending:
             return False
         servers[job.thread] = partial(getattr, self._loop, "active")
         self._invocation.jobs.discard(job)
-        self._ledger.notes.append(f"{job.text} waits for work of later requests")
+        self._report.notes.append(f"{job.text} waits for work of later requests")
         return True
 
 

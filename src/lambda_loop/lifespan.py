@@ -4,7 +4,7 @@ import asyncio
 from contextlib import suppress
 from typing import Any
 
-from .ledger import EventLoopError
+from .report import EventLoopError
 from .request import ASGIApp, Message
 
 _PATIENCE = 2.0  # seconds for the app's shutdown

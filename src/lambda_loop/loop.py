@@ -18,8 +18,8 @@ from weakref import WeakSet
 import nest_asyncio
 
 from .invocation import Invocation, answered, current, working_for
-from .ledger import InvocationOver, Ledger
 from .places import code_of, described, here, is_library_file, is_standard_file, is_users
+from .report import InvocationOver, InvocationReport
 
 _ASYNCIO = str(Path(asyncio.__file__).parent)
 
@@ -51,10 +51,10 @@ class SharedLoop(Reentrant):
 
     Attributes:
         home: the thread that runs the loop.
-        environment: stands for what the app began at its start.
+        startup: the invocation that owns what the app began at its start.
         others: loops of the user's own that have run.
         enter: what `run_until_complete` does; `reentry` sets it.
-        note: writes into the ledger of the invocation that the running code belongs to.
+        note: writes into the report of the invocation that the running code belongs to.
     """
 
     enter: Callable[[Awaitable[Any]], Any]
@@ -62,7 +62,7 @@ class SharedLoop(Reentrant):
     def __init__(self, mode: str) -> None:
         super().__init__()
         self.home = threading.current_thread()
-        self.environment = Invocation(Ledger(mode))
+        self.startup = Invocation(InvocationReport(mode))
         self.pool: Executor | None = None
         self._own_pool: Executor | None = None
         self.others: WeakSet[asyncio.AbstractEventLoop] = WeakSet()
@@ -129,7 +129,7 @@ class SharedLoop(Reentrant):
         if not owner.over:
             callback(*args)
             return
-        token = current.set(self.active or self.environment)
+        token = current.set(self.active or self.startup)
         try:
             callback(*args)
         finally:
@@ -138,7 +138,7 @@ class SharedLoop(Reentrant):
     def _refused[H: asyncio.Handle](self, owner: Invocation, handle: H, callback: Any) -> H:
         handle.cancel()
         if not _is_library_call(callback):
-            owner.ledger.leftovers.append(f"callback {described(callback)}")
+            owner.report.leftovers.append(f"callback {described(callback)}")
         return handle
 
     def add_reader(self, fd: Any, callback: Any, *args: Any) -> None:  # type: ignore[override]
@@ -176,7 +176,7 @@ class SharedLoop(Reentrant):
     def run_for(self, future: Future[Any], seconds: float) -> None:
         """Run until a thread's future is done, or for some seconds: for nobody's invocation."""
         context = Context()
-        context.run(current.set, self.environment)
+        context.run(current.set, self.startup)
         task = context.run(super().create_task, _wait(future, seconds))
         _run(self, task)
 
@@ -214,14 +214,14 @@ class SharedLoop(Reentrant):
         self.note("loop.close()")
 
     def note(self, call: str) -> None:
-        """Say in the ledger that `call` was ignored, and where it is written."""
-        owner = working_for() or self.environment
-        owner.ledger.notes.append(f"{call} at {here()} was ignored: the loop is shared")
+        """Say in the report that `call` was ignored, and where it is written."""
+        owner = working_for() or self.startup
+        owner.report.notes.append(f"{call} at {here()} was ignored: the loop is shared")
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         task = context.get("task")
         owner = task.get_context().get(current) if isinstance(task, asyncio.Task) else None
-        known = owner is not None and (owner.over or owner is self.environment)
+        known = owner is not None and (owner.over or owner is self.startup)
         destroyed = known and context["message"].startswith("Task was destroyed")  # it is in the report
         if not destroyed and not isinstance(context.get("exception"), InvocationOver):
             super().call_exception_handler(context)

@@ -20,10 +20,10 @@ import nest_asyncio
 
 from . import threads
 from .invocation import Invocation, current, discard, working_for
-from .ledger import EventLoopConflict, EventLoopError, Ledger
 from .loop import SharedLoop
 from .patches import Table, originals, stdlib_run
 from .places import described, here
+from .report import EventLoopConflict, EventLoopError, InvocationReport
 from .watchdog import Watchdog
 
 Mode = Literal["patch", "strict"]
@@ -157,25 +157,25 @@ class Reentry:
     # -- on the loop's thread
 
     def count(self, call: str) -> None:
-        """Count a nested entry in the ledger."""
-        self.ledger.nested[call, here()] += 1
+        """Count a nested entry in the report."""
+        self.report.nested[call, here()] += 1
 
     def conflict(self, call: str, instead: str, awaitable: object = None) -> EventLoopConflict:
-        """Return a conflict to be raised, after writing it into the ledger."""
+        """Return a conflict to be raised, after writing it into the report."""
         discard(awaitable)
         conflict = EventLoopConflict(call, instead)
-        self.ledger.conflicts.append(conflict)
+        self.report.conflicts.append(conflict)
         return conflict
 
     @property
-    def ledger(self) -> Ledger:
-        """The ledger of the invocation that the running code works for."""
-        return self.invocation().ledger
+    def report(self) -> InvocationReport:
+        """The report of the invocation that the running code works for."""
+        return self.invocation().report
 
     def invocation(self) -> Invocation:
         """Return that invocation; what the app began at its start works for the active one."""
-        own, environment = working_for(), self.loop.environment
-        return (self.loop.active or environment) if own is None or own is environment else own
+        own, startup = working_for(), self.loop.startup
+        return (self.loop.active or startup) if own is None or own is startup else own
 
     def _nested(self, call: str, future: Awaitable[Any]) -> Any:
         if self.mode == "strict":
@@ -213,10 +213,10 @@ class Reentry:
                     return task.result()
                 if self.loop.is_closed() or self.loop.is_running():
                     raise
-                self.ledger.notes.append(f"the loop went on after {error!r}")
+                self.report.notes.append(f"the loop went on after {error!r}")
 
     def _generator_begins(self, generator: Any) -> None:
-        (working_for() or self.loop.environment).generators.add(generator)
+        (working_for() or self.loop.startup).generators.add(generator)
 
     def _generator_is_dropped(self, generator: Any) -> None:
         if not self.loop.is_closed():
@@ -234,10 +234,10 @@ class Reentry:
     def _run_in_worker(self, awaitable: Awaitable[Any]) -> Any:
         """Run an awaitable on the loop for this thread, also while the loop's thread waits for this very thread."""
         invocation, is_coroutine = working_for(), inspect.iscoroutine(awaitable)
-        if is_coroutine and invocation in (None, self.loop.environment):
+        if is_coroutine and invocation in (None, self.loop.startup):
             return stdlib_run(awaitable)  # no request's: it runs on
         if is_coroutine and not self.watchdog.armed:  # nobody could wake the loop's thread
-            self.ledger.notes.append("the loop does not run in the main thread: a worker ran a loop of its own")
+            self.report.notes.append("the loop does not run in the main thread: a worker ran a loop of its own")
             return stdlib_run(awaitable)
         future = originals[asyncio, "run_coroutine_threadsafe"](_within(invocation, awaitable), self.loop)
         try:
@@ -276,7 +276,7 @@ class Reentry:
             InvocationOver: always the same; a thread that catches it and comes again is slowed down.
         """
         invocation = working_for()
-        if invocation is None or not (invocation.ending or invocation.over) or invocation is self.loop.environment:
+        if invocation is None or not (invocation.ending or invocation.over) or invocation is self.loop.startup:
             return
         thread = threading.current_thread()
         invocation.refused[thread] += 1

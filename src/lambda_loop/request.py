@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Generator, MutableMapping
 from typing import Any
 
 from .invocation import Invocation, current
-from .ledger import Ledger
+from .report import InvocationReport
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -37,7 +37,7 @@ def failure_response(status: int, kind: str, message: str) -> ASGIApp:
 
     async def respond(scope: Scope, receive: Receive, send: Send) -> None:
         invocation = current.get()
-        request_id = invocation.ledger.request_id if invocation else ""
+        request_id = invocation.report.request_id if invocation else ""
         error = {"type": kind, "message": message, "request_id": request_id}
         body = b"" if scope["method"] == "HEAD" else json.dumps({"error": error}).encode()
         headers = [(b"content-type", b"application/json"), (b"x-request-id", request_id.encode())]
@@ -53,7 +53,7 @@ async def _nothing() -> Message:
     return {"type": "http.disconnect"}
 
 
-class Reply:
+class AppResponse:
     """The app's way out. It lets no conflict pass as a success, and nothing pass after the deadline's answer."""
 
     def __init__(
@@ -80,7 +80,7 @@ class Reply:
         if self._started or self._ended:
             self._ended = True
             return
-        self._status, self._ended, self._invocation.ledger.status = status, True, status
+        self._status, self._ended, self._invocation.report.status = status, True, status
         for sent in await self._rendered(status, kind, message):
             await self._send(sent)
 
@@ -94,7 +94,7 @@ class Reply:
         try:
             await self._failure(status, kind, message)(self._scope, _nothing, collect)
         except Exception:
-            logger.exception("request %s: the app failed to render its failure", self._invocation.ledger.request_id)
+            logger.exception("request %s: the app failed to render its failure", self._invocation.report.request_id)
             messages.clear()
             await failure_response(status, kind, message)(self._scope, _nothing, collect)
         return messages
@@ -102,7 +102,7 @@ class Reply:
     async def _let_go(self) -> None:
         if not self._started and await self._replaced(self._status):
             return
-        self._started, self._ended, self._invocation.ledger.status = True, self._last, self._status
+        self._started, self._ended, self._invocation.report.status = True, self._last, self._status
         messages, self._held = self._held, []
         for message in messages:
             await self._send(message)
@@ -111,19 +111,19 @@ class Reply:
         """When the app has ended, or its time has: see to it that there is exactly one whole answer."""
         error = app.exception() if app.done() and not app.cancelled() else None
         if error is not None:
-            logger.error("request %s: the app failed", self._invocation.ledger.request_id, exc_info=error)
+            logger.error("request %s: the app failed", self._invocation.report.request_id, exc_info=error)
         if self._whole and self._last and self._held[0]["type"] == "http.response.start":
             await self._let_go()  # from here, not from the app: this is never interrupted
-        elif self._invocation.ledger.deadline_exceeded:
+        elif self._invocation.report.deadline_exceeded:
             await self._time_is_up()
         elif not await self._replaced(500):
             await self.fail(500, "internal_error", "The service failed to answer. The request id finds it in the log.")
 
     async def _replaced(self, status: int) -> bool:
-        ledger = self._invocation.ledger
-        if ledger.deadline_exceeded and status >= 500:
+        report = self._invocation.report
+        if report.deadline_exceeded and status >= 500:
             await self._time_is_up()
-        elif conflict := ledger.hidden_conflict():
+        elif conflict := report.hidden_conflict():
             await self.fail(500, "event_loop_conflict", str(conflict))
         return self._ended
 
@@ -139,10 +139,10 @@ class Reply:
 class Heartbeat:
     """Measures the longest time for which nothing else could run on the loop."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, ledger: Ledger, environment: Invocation) -> None:
-        self._loop, self._ledger = loop, ledger
+    def __init__(self, loop: asyncio.AbstractEventLoop, report: InvocationReport, startup: Invocation) -> None:
+        self._loop, self._report = loop, report
         self._context = contextvars.Context()  # it is not the request's
-        self._context.run(current.set, environment)
+        self._context.run(current.set, startup)
         self._schedule()
 
     def stop(self) -> None:
@@ -160,7 +160,7 @@ class Heartbeat:
 
     def _measure(self) -> None:
         late = 1000 * (self._loop.time() - self._due)
-        self._ledger.longest_stall_ms = max(self._ledger.longest_stall_ms, late)
+        self._report.longest_stall_ms = max(self._report.longest_stall_ms, late)
 
 
 def outside(call: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:

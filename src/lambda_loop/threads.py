@@ -12,9 +12,9 @@ from types import FrameType
 from typing import Any, NamedTuple
 
 from .invocation import Invocation, Job, current, working_for
-from .ledger import InvocationOver
 from .patches import Table, originals
 from .places import here, is_users
+from .report import InvocationOver
 
 # A pool's thread serves many invocations: what belongs to one is the job that it was given.
 _POOLS = (

@@ -8,8 +8,8 @@ import dis
 import sys
 from types import CodeType
 
-from .ledger import DeadlineExceeded
 from .places import OWN, is_standard_file
+from .report import DeadlineExceeded
 
 _TOOL = 4  # of sys.monitoring's six; 0, 1, 2 and 5 are for debuggers, coverage, profilers and optimizers
 _DROPS = dis.opmap["POP_EXCEPT"]

@@ -24,9 +24,9 @@ import nest_asyncio
 
 from . import uncatchable
 from .invocation import Invocation, current, working_for
-from .ledger import DeadlineExceeded, Ledger
 from .loop import SharedLoop
 from .places import is_library, place
+from .report import DeadlineExceeded, InvocationReport
 
 _SIGNAL = signal.SIGURG
 _SLICE = 0.02  # seconds for which the loop runs inside a wait, before the wait looks whether it is over
@@ -109,7 +109,7 @@ class Watchdog:
                 continue
             if future is not self._counted:
                 self._counted = future
-                self._ledger.thread_waits[place(frame)] += 1
+                self._report.thread_waits[place(frame)] += 1
             self._depth += 1
             try:
                 self._loop.run_for(future, _SLICE)
@@ -117,15 +117,15 @@ class Watchdog:
                 self._depth -= 1
 
     @property
-    def _ledger(self) -> Ledger:
-        return (working_for() or self._loop.environment).ledger
+    def _report(self) -> InvocationReport:
+        return (working_for() or self._loop.startup).report
 
     def _interrupt(self, invocation: Invocation, frame: FrameType | None) -> None:
         if not self._is_stuck(invocation, frame):
             return
-        if not invocation.ledger.deadline_exceeded:
-            invocation.ledger.deadline_exceeded = True
-            invocation.ledger.notes.append(f"interrupted at {place(frame)}")
+        if not invocation.report.deadline_exceeded:
+            invocation.report.deadline_exceeded = True
+            invocation.report.notes.append(f"interrupted at {place(frame)}")
         invocation.half_imported |= _being_imported()
         for task in asyncio.all_tasks(self._loop):  # what has not begun to block must not begin now
             if task is not invocation.driver and task.get_context().get(current) is invocation:

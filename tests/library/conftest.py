@@ -11,7 +11,7 @@ import pytest
 from agency_lambda import secrets
 from agency_lambda.framework import credentials
 from agency_lambda.settings import get_settings
-from lambda_loop import EnvironmentLoop, Ledger
+from lambda_loop import EnvironmentLoop, InvocationReport
 from tests.library.events import Context, http_event
 
 SETTINGS = (
@@ -56,13 +56,13 @@ def sse(body: str) -> list[dict[str, Any]]:
 
 
 class Service:
-    """`post` and `get` invoke the handler: (status, body). `ledger` is the last invocation's."""
+    """`post` and `get` invoke the handler: (status, body). `report` is the last invocation's."""
 
     def __init__(self, mode: str) -> None:
         from agency_lambda.app import create_app  # its import reads the settings, and must not read the developer's
 
-        self.ledgers: list[Ledger] = []
-        self.handler = EnvironmentLoop(create_app(), mode, report=self.ledgers.append)  # type: ignore[arg-type]
+        self.reports: list[InvocationReport] = []
+        self.handler = EnvironmentLoop(create_app(), mode, on_report=self.reports.append)  # type: ignore[arg-type]
 
     def post(self, path: str, body: Any, seconds: float = 60, **headers: str) -> tuple[int, Any]:
         return self.send(http_event("POST", path, body, **headers), seconds)
@@ -98,8 +98,8 @@ class Service:
         return self.get(f"/v1/responses/{begun['id']}")[1]
 
     @property
-    def ledger(self) -> Ledger:
-        return self.ledgers[-1]
+    def report(self) -> InvocationReport:
+        return self.reports[-1]
 
 
 @pytest.fixture(autouse=True)

@@ -47,8 +47,8 @@ def test_the_three_agents_talk_and_use_their_tools(start: Start, mode: str, tmp_
     letters = [text for (text,) in tasks.execute("SELECT description FROM task") if "Dear Weber GmbH" in text]
     tasks.close()
     assert len(letters) == 1
-    assert service.ledger.nested_entries == 0
-    assert service.ledger.facts["model_calls"] == body["usage"]["model_calls"] >= 10
+    assert service.report.nested_entries == 0
+    assert service.report.fields["model_calls"] == body["usage"]["model_calls"] >= 10
 
 
 def test_a_real_client_of_a_model_server_plays_the_same_flow(start: Start) -> None:
@@ -302,7 +302,7 @@ def test_legacy_code_in_a_tool_is_counted_and_refused(start: Start, monkeypatch:
     use(monkeypatch, agency)
     service = start("patch")
     assert service.ask()[0] == 200
-    assert service.ledger.nested_entries == 1
+    assert service.report.nested_entries == 1
     strict = start("strict")
     status, body = strict.ask()
     assert (status, body["error"]["type"]) == (500, "event_loop_conflict")
@@ -454,7 +454,7 @@ def test_a_request_cut_off_in_its_body_is_not_run(service: Service) -> None:
         pass
 
     service.handler.run(service.handler.asgi(scope, receive, send))
-    assert "model_calls" not in service.ledger.facts
+    assert "model_calls" not in service.report.fields
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

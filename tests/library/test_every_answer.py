@@ -112,7 +112,7 @@ def has_headers(service: Service, answer: dict[str, Any]) -> None:
     assert headers["access-control-allow-origin"] == ORIGIN
     assert headers["access-control-expose-headers"] == "x-request-id, location, retry-after"
     assert headers["vary"].lower() == "origin"
-    assert headers["x-request-id"] == service.ledger.request_id == "request-1"
+    assert headers["x-request-id"] == service.report.request_id == "request-1"
 
 
 @pytest.mark.parametrize("prefix", ["/v1", "/own"])
@@ -133,7 +133,7 @@ ENDED = [("crashes", 500), ("crashes_beyond_exceptions", 500), ("is_cancelled", 
 def test_what_the_loop_answers_when_the_app_does_not(service: Service, prefix: str, name: str, status: int) -> None:
     path = f"{prefix}/{name}"
     answer = service.handler(rest_event("GET", path, **HEADERS), Context(1))
-    assert answer["statusCode"] == status == service.ledger.status
+    assert answer["statusCode"] == status == service.report.status
     is_ours(service, answer, path)
     head = service.handler(rest_event("HEAD", path, **HEADERS), Context(1))
     assert (head["statusCode"], head["body"]) == (status, "")
@@ -244,8 +244,8 @@ def test_head_is_get_without_a_body(service: Service, path: str, event: Callable
     assert (head["body"], head["isBase64Encoded"]) == ("", False)
     if path == "/own/drips":
         assert head["statusCode"] == 200
-        assert service.ledger.duration_ms < 2000
-        assert service.ledger.leftovers == []
+        assert service.report.duration_ms < 2000
+        assert service.report.leftovers == []
         return
     get = service.handler(event("GET", path, **HEADERS), Context())
     assert get["body"]

@@ -1,4 +1,4 @@
-"""The ledger as one log line that CloudWatch reads as metrics."""
+"""The report as one log line that CloudWatch reads as metrics."""
 
 import asyncio
 import json
@@ -11,7 +11,7 @@ import pytest
 from agency_lambda import telemetry
 from agency_lambda.framework.models import Models, ModelUnavailable
 from agency_lambda.settings import get_settings
-from lambda_loop import Ledger
+from lambda_loop import InvocationReport
 from tests.library.conftest import Service
 from tests.library.events import rest_event
 from tests.library.model_server import Answer, Failure, ModelServer
@@ -19,12 +19,12 @@ from tests.library.models.agencies import Listener, ask, ask_streamed, settings,
 from tests.library.runtime_emulator import RuntimeEmulator, binary
 
 
-def test_one_line_holds_the_ledger_and_the_metrics(capsys: pytest.CaptureFixture[str]) -> None:
-    ledger = Ledger("patch", request_id="r1", status=200, duration_ms=12.5, longest_stall_ms=3.0)
-    ledger.nested["asyncio.run()", "tool.py:3"] += 2
-    ledger.facts.update(model_calls=5, model_failures=2, input_tokens=10, output_tokens=7, total_tokens=17)
-    ledger.facts.update(run_duration_ms=11.0)
-    telemetry.report(ledger)
+def test_one_line_holds_the_report_and_the_metrics(capsys: pytest.CaptureFixture[str]) -> None:
+    report = InvocationReport("patch", request_id="r1", status=200, duration_ms=12.5, longest_stall_ms=3.0)
+    report.nested["asyncio.run()", "tool.py:3"] += 2
+    report.fields.update(model_calls=5, model_failures=2, input_tokens=10, output_tokens=7, total_tokens=17)
+    report.fields.update(run_duration_ms=11.0)
+    telemetry.log_report(report)
     (text,) = capsys.readouterr().out.splitlines()
     line = json.loads(text)
     assert line["nested"] == [{"call": "asyncio.run()", "place": "tool.py:3", "count": 2}]
@@ -52,8 +52,8 @@ def test_no_line_of_a_run_has_a_null(
 ) -> None:
     service = start()
     service.respond("hello", **fields)
-    telemetry.report(service.ledger)
-    telemetry.report_run(service.ledger.facts)
+    telemetry.log_report(service.report)
+    telemetry.log_run(service.report.fields)
     lines = [json.loads(text) for text in capsys.readouterr().out.splitlines()]
     assert len(lines) == 2
     for line in lines:
@@ -63,14 +63,14 @@ def test_no_line_of_a_run_has_a_null(
 
 
 def test_what_is_not_known_is_no_metric(capsys: pytest.CaptureFixture[str]) -> None:
-    telemetry.report_run({"model_calls": 1, "queue_age_ms": None, "attempts": None, "cap": None})
+    telemetry.log_run({"model_calls": 1, "queue_age_ms": None, "attempts": None, "cap": None})
     line = json.loads(capsys.readouterr().out)
     assert metrics_of(line)[1] == {"ModelCalls"}
     assert nulls(line) == []
 
 
 def test_a_request_without_a_run_has_no_model_metrics() -> None:
-    assert "ModelCalls" not in telemetry.line(Ledger("strict"))
+    assert "ModelCalls" not in telemetry.log_line(InvocationReport("strict"))
 
 
 def metrics_of(line: dict[str, Any]) -> tuple[list[list[str]], set[str]]:
@@ -84,15 +84,17 @@ def test_two_deployments_in_one_account_have_metrics_of_their_own(
 ) -> None:
     for name in ("", "agency-test", "agency-live"):
         clean_environment.setenv("POWERTOOLS_SERVICE_NAME", name)
-        telemetry.report_run({"model_calls": 1})
-        telemetry.report_expired(1)
+        telemetry.log_run({"model_calls": 1})
+        telemetry.log_expired(1)
         told = [json.loads(text) for text in capsys.readouterr().out.splitlines()]
-        assert {line["service"] for line in [*told, telemetry.line(Ledger("patch"))]} == {name or "agency"}
+        assert {line["service"] for line in [*told, telemetry.log_line(InvocationReport("patch"))]} == {
+            name or "agency"
+        }
         assert all(metrics_of(line)[0] == [["service"]] for line in told)
 
 
 def test_a_sweep_says_how_many_attempts_died(capsys: pytest.CaptureFixture[str]) -> None:
-    telemetry.report_expired(3)
+    telemetry.log_expired(3)
     line = json.loads(capsys.readouterr().out)
     assert metrics_of(line) == ([["service"]], {"ExpiredLeases"})
     assert line["ExpiredLeases"] in (3, [3])

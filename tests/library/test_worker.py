@@ -24,7 +24,7 @@ from agency_lambda.runs.attempt import MOST_ATTEMPTS
 from agency_lambda.runs.repository import LeaseLost
 from agency_lambda.runs.stored_responses import Responses
 from agency_lambda.settings import get_settings
-from lambda_loop import Ledger
+from lambda_loop import InvocationReport
 from tests.library.events import Context, rest_event
 from tests.library.model_server import Failure, ModelServer, call
 from tests.library.runtime_emulator import ROOT, RuntimeEmulator, binary
@@ -101,8 +101,8 @@ class Worker:
         from agency_lambda.app import runs
         from agency_lambda.lambda_handlers import Worker as Handler
 
-        self.queue, self.ledgers = queue, list[Ledger]()
-        self._handler, self.runs = Handler(self.ledgers.append), runs
+        self.queue, self.reports = queue, list[InvocationReport]()
+        self._handler, self.runs = Handler(self.reports.append), runs
         self.environment = self._handler.environment
 
     def handle(self, *records: dict[str, Any], seconds: float = 60) -> list[str]:
@@ -407,7 +407,7 @@ def test_near_the_deadline_a_run_is_handed_over_with_a_new_message(
         worker = begin_work(OPENAI_API_KEY="k", OPENAI_BASE_URL=server.base_url)
         made = worker.begin()
         assert worker.handle(*worker.queue.messages(), seconds=4) == []
-        assert not worker.ledgers[-1].deadline_exceeded
+        assert not worker.reports[-1].deadline_exceeded
         assert (worker.read(made)["status"], len(server.requests)) == ("in_progress", 2)
         again, *_ = worker.queue.messages()  # more than once, where the queue was slow to say that it has it
         server.delay = 0

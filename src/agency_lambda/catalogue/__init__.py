@@ -64,7 +64,7 @@ def find(name: str | None) -> tuple[str, CreateAgency]:
         raise UnknownName(said, param="model", code="model_not_found")
     if lacking := manifest.lacking(name):
         if invocation := current.get():
-            invocation.ledger.facts["not_configured"] = 1
+            invocation.report.fields["not_configured"] = 1
         missing = LookupError(f"the environment lacks {', '.join(lacking)}")  # for the log, not for the caller
         raise AgencyNotConfigured(f"The agency {name!r} is not configured.") from missing
     return name, known[name]

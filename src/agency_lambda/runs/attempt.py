@@ -29,7 +29,7 @@ from agency_lambda.protocol.writable import writable
 from agency_lambda.runs.event_log import EventLog
 from agency_lambda.runs.leases import TIME, Lease
 from agency_lambda.runs.repository import LeaseLost, OutcomeUncertain, RunRepository
-from agency_lambda.runs.run_metrics import facts, usage
+from agency_lambda.runs.run_metrics import log_fields, usage
 from lambda_loop import DeadlineExceeded, EventLoopConflict, current, remaining
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class Attempt:
         self.response, self.live, self.keeping, self._durable = response, live, keeping, durable
         self.meter, self.feed = Meter(), EventLog()
         self.output = Output(self.feed.emit if live else _to_nobody, response["id"])
-        self.facts: dict[str, Any] = {}
+        self.log_fields: dict[str, Any] = {}
         self.stopped: Stop | None = None
         self._over = False  # nothing may begin any more
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -111,9 +111,9 @@ class Attempt:
             if keeper:
                 keeper.cancel()
             self.feed.end()
-            self.facts = facts(self, time.monotonic() - started)
+            self.log_fields = log_fields(self, time.monotonic() - started)
             if invocation := current.get():
-                invocation.ledger.facts.update(self.facts)
+                invocation.report.fields.update(self.log_fields)
 
     def follow(self, execution: Coroutine[Any, Any, Resource]) -> AsyncGenerator[Event]:
         """Begin at once, whoever listens, and tell every event as it comes; how it ended, the last one says."""
@@ -223,7 +223,7 @@ class Attempt:
         invocation, lease = current.get(), self.keeping.lease if self.keeping else None
         if invocation is None or self.response["background"] or (lease and lease.attempts > 1):
             return None
-        return invocation.ledger.hidden_conflict()
+        return invocation.report.hidden_conflict()
 
     def _has_answered(self, agents: "asyncio.Task[Answer]") -> bool:
         return agents.done() and not agents.cancelled() and agents.exception() is None

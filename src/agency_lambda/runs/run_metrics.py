@@ -19,7 +19,7 @@ def usage(meter: "Meter") -> dict[str, Any]:
     }
 
 
-def facts(run: "Attempt", took: float) -> dict[str, Any]:
+def log_fields(run: "Attempt", took: float) -> dict[str, Any]:
     """For the log line and the metrics: what this attempt paid for, so that those of all attempts add up.
 
     took: seconds.

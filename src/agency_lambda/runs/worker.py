@@ -41,7 +41,7 @@ async def work(runs: "RunService", run_id: str) -> None:
     except ServiceError:
         return
     finally:
-        telemetry.report_run(run.facts)
+        telemetry.log_run(run.log_fields)
 
 
 async def reap_expired(runs: "RunService") -> int:
@@ -49,7 +49,7 @@ async def reap_expired(runs: "RunService") -> int:
     leases = Leases(runs.store)
     overdue = [lease for lease in await leases.all() if lease.overdue]
     if expired := sum(bool(lease.holder) for lease in overdue):  # the others only wait
-        telemetry.report_expired(expired)
+        telemetry.log_expired(expired)
     sent = [lease for lease in overdue if await leases.requeued(lease)]
     for lease in sent:
         await runs.queue.send(lease.id)

@@ -2,7 +2,7 @@
 
 `python -m lambda_loop.runtime` is started by stream.sh, beside it, in place of AWS's client. The way of an invocation:
 
-    next -> EnvironmentLoop.stream -> Reply (prelude, chunks, trailers) -> next
+    next -> EnvironmentLoop.stream -> StreamedResponse (prelude, chunks, trailers) -> next
 
 Protocol: docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html (the Runtime API) and runtimes-custom.html, "Using
 response streaming"; the prelude is that of API Gateway's and function URLs' HTTP integrations. Everything that speaks

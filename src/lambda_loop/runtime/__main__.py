@@ -7,10 +7,10 @@ import sys
 from importlib import import_module
 
 from lambda_loop import EnvironmentLoop
-from lambda_loop.runtime import logs, snapshot
+from lambda_loop.runtime import logs, snap_start
 from lambda_loop.runtime.api import Event, RuntimeApi
 from lambda_loop.runtime.context import Context
-from lambda_loop.runtime.reply import CutOff, Reply
+from lambda_loop.runtime.response import CutOff, StreamedResponse
 
 logger = logging.getLogger(__name__)
 
@@ -21,7 +21,7 @@ def main() -> None:
     api = RuntimeApi(os.environ["AWS_LAMBDA_RUNTIME_API"])
     environment = _environment(api)
     if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start":
-        snapshot.pass_through(api)
+        snap_start.pass_through(api)
     while True:
         answer(api, environment, api.next())
 
@@ -34,34 +34,34 @@ def _environment(api: RuntimeApi) -> EnvironmentLoop:
         return environment
     except BaseException as error:
         logger.exception("the function cannot start")
-        api.report("/init", error)
+        api.report_error("/init", error)
         sys.exit(1)
 
 
 def answer(api: RuntimeApi, environment: EnvironmentLoop, event: Event) -> None:
     """One invocation. What goes wrong in it is reported, and the environment goes on."""
     failure: Exception | None = None
-    reply: Reply | None = None
+    response: StreamedResponse | None = None
     try:
         context = Context(event)
         logs.about(context)
         os.environ["_X_AMZN_TRACE_ID"] = context.trace_id or ""
         payload = json.loads(event.body)
-        reply = Reply(api.address, context, separate_cookies=payload.get("version") == "2.0")
-        environment.stream(payload, context, reply.send)
+        response = StreamedResponse(api.address, context, separate_cookies=payload.get("version") == "2.0")
+        environment.stream(payload, context, response.send)
     except Exception as error:
         logger.exception("request %s: the invocation failed", event.request_id)
         failure = error
-    if reply is not None and reply.begun:
-        environment.run(reply.end(failure))
+    if response is not None and response.begun:
+        environment.run(response.end(failure))
     else:
-        _report(api, event, failure or CutOff("The app gave no answer."))
+        _report_error(api, event, failure or CutOff("The app gave no answer."))
 
 
-def _report(api: RuntimeApi, event: Event, failure: Exception) -> None:
+def _report_error(api: RuntimeApi, event: Event, failure: Exception) -> None:
     """Lambda may refuse it, for instance because the time is up: that is no reason to end the environment."""
     try:
-        api.report(f"/invocation/{event.request_id}", failure)
+        api.report_error(f"/invocation/{event.request_id}", failure)
     except RuntimeError:
         logger.exception("request %s: its failure could not be reported", event.request_id)
 

@@ -33,7 +33,7 @@ class RuntimeApi:
         headers, body = self._ask("GET", "/invocation/next")
         return Event(headers["lambda-runtime-aws-request-id"], body, headers)
 
-    def report(self, path: str, error: BaseException, kind: str | None = None) -> None:
+    def report_error(self, path: str, error: BaseException, kind: str | None = None) -> None:
         """Say that `/init`, `/restore` or `/invocation/ID` failed. kind: AWS's name for it, if it has one."""
         told = described(error)
         headers = {"Content-Type": "application/json", "Lambda-Runtime-Function-Error-Type": kind or told["errorType"]}

@@ -39,7 +39,7 @@ def test_what_is_too_long_is_not_continued(
             made.append(answer[1])
         assert 1 < len(made) < 7
         assert refused(answer)
-        assert "model_calls" not in service.ledger.facts
+        assert "model_calls" not in service.report.fields
     status, compacted = service.post(f"{RESPONSES}/compact", {**ASK, "previous_response_id": made[-1]["id"]})
     assert status == 200
     assert service.respond([*compacted["output"], MESSAGE])["status"] == "completed"

@@ -56,7 +56,7 @@ def test_what_is_not_configured_is_a_503_and_the_others_answer(
     assert "SHOP_TOKEN" not in json.dumps(body)
     assert "SHOP_TOKEN" in caplog.text
     assert "shop.agency" not in sys.modules
-    assert telemetry.line(bundled.ledger)["AgenciesNotConfigured"] in (1, [1])
+    assert telemetry.log_line(bundled.report)["AgenciesNotConfigured"] in (1, [1])
     assert ask("desk")[0] == 200
 
 
@@ -112,9 +112,9 @@ def test_an_agency_is_built_once_for_the_list(
 
 
 def test_a_start_says_what_is_not_configured(capsys: pytest.CaptureFixture[str]) -> None:
-    telemetry.report_not_configured({})
+    telemetry.log_not_configured({})
     assert capsys.readouterr().out == ""
-    telemetry.report_not_configured({"shop": ["SHOP_TOKEN"]})
+    telemetry.log_not_configured({"shop": ["SHOP_TOKEN"]})
     line = json.loads(capsys.readouterr().out)
     assert line["not_configured"] == {"shop": ["SHOP_TOKEN"]}
     assert line["AgenciesNotConfigured"] in (1, [1])

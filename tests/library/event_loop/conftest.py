@@ -10,17 +10,17 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from lambda_loop import EnvironmentLoop, Ledger
+from lambda_loop import EnvironmentLoop, InvocationReport
 from tests.library.events import Context, http_event
 
 
 class Environment:
-    """A Lambda environment: `get` invokes it; `ledger` is the last invocation's."""
+    """A Lambda environment: `get` invokes it; `report` is the last invocation's."""
 
     def __init__(self, endpoints: dict[str, Callable[..., Any]], mode: str, **options: Any) -> None:
-        self.ledgers: list[Ledger] = []
+        self.reports: list[InvocationReport] = []
         app = Starlette(routes=[Route(f"/{name}", _endpoint(call)) for name, call in endpoints.items()], **options)
-        self.handler = EnvironmentLoop(app, mode, report=self.ledgers.append)  # type: ignore[arg-type]
+        self.handler = EnvironmentLoop(app, mode, on_report=self.reports.append)  # type: ignore[arg-type]
 
     def get(self, name: str, seconds: float = 20.0) -> tuple[int, Any]:
         """Status and decoded body of one invocation."""
@@ -31,8 +31,8 @@ class Environment:
             return answer["statusCode"], answer["body"]
 
     @property
-    def ledger(self) -> Ledger:
-        return self.ledgers[-1]
+    def report(self) -> InvocationReport:
+        return self.reports[-1]
 
 
 def _endpoint(call: Callable[..., Any]) -> Callable[[Request], Awaitable[Response]]:

@@ -23,7 +23,7 @@ import anyio
 import pytest
 from asgiref.sync import async_to_sync
 
-from lambda_loop import EventLoopError, InvocationOver, Ledger
+from lambda_loop import EventLoopError, InvocationOver, InvocationReport
 from tests.library.event_loop.conftest import Environment, Make
 
 LATER = 0.1  # seconds after which what a request began comes back
@@ -139,7 +139,7 @@ def test_nothing_that_a_request_began_in_another_thread_gets_onto_a_loop_later(
     environment = make(begin=begin, wait=wait)
     written.request = "the first"
     environment.get("begin")
-    report = environment.ledger
+    report = environment.report
     written.request = "the second"
     assert environment.get("wait") == (200, "waited")
     shared.shutdown()
@@ -151,7 +151,7 @@ def test_nothing_that_a_request_began_in_another_thread_gets_onto_a_loop_later(
     named = report.zombies + report.leftovers
     assert [each for each in named if not re.search(r"(test_belonging|somebodys_threads)\.py:\d", each)] == []
     assert len(named) == len(begun)
-    assert environment.ledger.zombies == environment.ledger.leftovers == []
+    assert environment.report.zombies == environment.report.leftovers == []
     assert "Traceback" not in "".join(capfd.readouterr())
     assert [each for each in recwarn.list if "never awaited" in str(each.message)] == []
 
@@ -218,12 +218,12 @@ def test_nothing_that_a_request_scheduled_runs_later(
 
     environment = make(begin=begin, wait=wait)
     assert environment.get("begin") == (200, "ok")
-    assert environment.ledger.leftovers
-    assert all("test_belonging.py:" in each for each in environment.ledger.leftovers)
+    assert environment.report.leftovers
+    assert all("test_belonging.py:" in each for each in environment.report.leftovers)
     seen.clear()
     assert environment.get("wait") == (200, "waited")
     assert seen == []
-    assert environment.ledger.leftovers == []
+    assert environment.report.leftovers == []
     gc.collect()
     assert [each for each in recwarn.list if "never awaited" in str(each.message)] == []
     assert "Traceback" not in "".join(capfd.readouterr())
@@ -246,7 +246,7 @@ def test_a_server_that_a_request_left_open_is_closed(make: Make) -> None:
     port = 0
     environment = make(begin=begin, call=call)
     port = environment.get("begin")[1]
-    assert len(environment.ledger.leftovers) == 1
+    assert len(environment.report.leftovers) == 1
     assert environment.get("call") == (200, "refused")
 
 
@@ -272,7 +272,7 @@ def test_a_task_on_a_loop_of_the_users_own_does_not_go_on(make: Make) -> None:
     tasks: list[Any] = []
     environment = make(begin=begin, again=again)
     environment.get("begin")
-    assert any("ticks" in each and "test_belonging.py:" in each for each in environment.ledger.zombies)
+    assert any("ticks" in each and "test_belonging.py:" in each for each in environment.report.zombies)
     seen.clear()
     assert environment.get("again") == (200, "ok")
     assert len(seen) <= 1
@@ -293,7 +293,7 @@ def test_a_task_that_swallows_everything_is_quiet(make: Make, caplog: pytest.Log
 
     environment = make(begin=begin)
     environment.get("begin", seconds=3)
-    assert len(environment.ledger.zombies) == 1
+    assert len(environment.report.zombies) == 1
     gc.collect()
     assert caplog.records == []
 
@@ -308,9 +308,9 @@ def test_a_timer_that_has_not_fired_is_cancelled_and_named(make: Make) -> None:
 
     environment = make(begin=begin)
     environment.get("begin")
-    assert len(environment.ledger.leftovers) == 2
-    assert all("test_belonging.py:" in each for each in environment.ledger.leftovers)
-    assert environment.ledger.zombies == []
+    assert len(environment.report.leftovers) == 2
+    assert all("test_belonging.py:" in each for each in environment.report.leftovers)
+    assert environment.report.zombies == []
     time.sleep(0.2)
     assert fired == []
 
@@ -339,7 +339,7 @@ def test_jobs_of_multiprocessings_pool_get_no_loop_later(make: Make) -> None:
     with multiprocessing.pool.ThreadPool(5) as pool:
         environment = make(begin=begin, wait=wait)
         environment.get("begin")
-        assert len(environment.ledger.zombies) >= 1
+        assert len(environment.report.zombies) >= 1
         assert environment.get("wait") == (200, "waited")
     assert written.loop_runs == []
     assert refused
@@ -392,7 +392,7 @@ def test_a_pools_thread_is_not_slowed_down_by_jobs_of_several_requests(make: Mak
     for _ in range(6):
         taken, go = threading.Event(), threading.Event()
         environment.get("begin")
-        assert len(environment.ledger.zombies) == 1
+        assert len(environment.report.zombies) == 1
         go.set()
         shared.submit(int).result(5)
     shared.shutdown()
@@ -430,12 +430,12 @@ def test_generators_that_were_awaited_are_closed_in_their_own_request(make: Make
 
     environment = make(begin=begin, wait=wait)
     environment.get("begin")
-    assert any("generator" in each and "test_belonging.py:" in each for each in environment.ledger.leftovers)
+    assert any("generator" in each and "test_belonging.py:" in each for each in environment.report.leftovers)
     request[0] = "second"
     environment.get("wait")
     assert len(log) >= 2
     assert not any("second" in each for each in log)
-    assert environment.ledger.leftovers == environment.ledger.zombies == []
+    assert environment.report.leftovers == environment.report.zombies == []
 
 
 def test_a_generator_that_will_not_be_closed_is_named(make: Make) -> None:
@@ -455,11 +455,11 @@ def test_a_generator_that_will_not_be_closed_is_named(make: Make) -> None:
 
     environment = make(begin=begin)
     environment.get("begin")
-    assert any("endless" in each and "test_belonging.py:" in each for each in environment.ledger.zombies)
+    assert any("endless" in each and "test_belonging.py:" in each for each in environment.report.zombies)
     kept.clear()
     gc.collect()
     environment.get("hello")
-    assert environment.ledger.leftovers == environment.ledger.zombies == []
+    assert environment.report.leftovers == environment.report.zombies == []
 
 
 def test_tasks_in_contexts_of_their_own_belong_to_the_request_too(make: Make) -> None:
@@ -494,7 +494,7 @@ def test_tasks_in_contexts_of_their_own_belong_to_the_request_too(make: Make) ->
 
     environment.handler.run(server())
     assert seen == []
-    assert any("ticks" in each for each in environment.ledger.leftovers)
+    assert any("ticks" in each for each in environment.report.leftovers)
 
 
 def test_a_librarys_thread_answers_later_requests(make: Make) -> None:
@@ -582,7 +582,7 @@ def test_a_result_is_waited_for_in_a_worker_while_the_loops_thread_waits_for_it(
 
     environment = make(endpoint=endpoint)
     assert environment.get("endpoint", seconds=5) == (200, ["done", "done"])
-    assert environment.ledger.thread_waits.total() >= 1
+    assert environment.report.thread_waits.total() >= 1
 
 
 def test_asgirefs_async_to_sync_is_a_way_in_like_any_other(make: Make, mode: str) -> None:
@@ -598,7 +598,7 @@ def test_asgirefs_async_to_sync_is_a_way_in_like_any_other(make: Make, mode: str
     environment = make(endpoint=endpoint, worker=in_a_worker)
     status, body = environment.get("endpoint")
     if mode == "patch":
-        assert (status, body, environment.ledger.nested_entries) == (200, "done", 1)
+        assert (status, body, environment.report.nested_entries) == (200, "done", 1)
     else:
         assert body["error"]["message"].startswith("async_to_sync() at tests/library/event_loop/test_belonging.py:")
     assert environment.get("worker") == (200, "done")
@@ -653,10 +653,10 @@ def test_mangums_options_can_be_given() -> None:
     async def endpoint(request: Any) -> Response:
         return Response("<x/>", media_type="application/x-own", headers={"x-secret": "1", "x-open": "2"})
 
-    reports: list[Ledger] = []
+    reports: list[InvocationReport] = []
     handler = EnvironmentLoop(
         Starlette(routes=[Route("/hello", endpoint)]),
-        report=reports.append,
+        on_report=reports.append,
         api_gateway_base_path="/base",
         text_mime_types=["application/x-own"],
         exclude_headers=["X-Secret"],

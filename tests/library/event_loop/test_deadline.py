@@ -64,10 +64,10 @@ def test_a_run_that_outlives_its_time_is_a_504_in_time_and_the_next_is_clean(mak
     assert time.monotonic() - started < 1.45
     assert (status, body["error"]["type"]) == (504, "deadline_exceeded")
     assert body["error"]["request_id"] == "request-1"
-    assert environment.ledger.deadline_exceeded
+    assert environment.report.deadline_exceeded
     assert environment.get("hello") == (200, "hello")
-    assert not environment.ledger.deadline_exceeded
-    assert not environment.ledger.leftovers
+    assert not environment.report.deadline_exceeded
+    assert not environment.report.leftovers
 
 
 def test_code_that_catches_even_the_deadline_may_still_answer(make: Make) -> None:
@@ -92,9 +92,9 @@ def test_a_sync_tool_on_a_thread_is_reported_by_name_and_its_pool_is_left_to_it(
     environment = make(endpoint=endpoint, pool=uses_the_pool)
     try:
         assert environment.get("endpoint", seconds=1.5)[0] == 504
-        assert any("test_deadline.py" in zombie for zombie in environment.ledger.zombies)
+        assert any("test_deadline.py" in zombie for zombie in environment.report.zombies)
         assert environment.get("pool", seconds=3) == (200, "done")
-        assert not environment.ledger.zombies
+        assert not environment.report.zombies
     finally:
         release.set()
 
@@ -142,13 +142,13 @@ def test_without_a_clock_there_is_no_deadline(make: Make) -> None:
 def test_the_environments_own_work_is_never_interrupted(make: Make) -> None:
     environment, reported = make(endpoint=sleep), list[Any]()
 
-    def report(ledger: Any) -> None:
-        end = time.monotonic() + 0.2  # past the fence
+    def on_report(report: Any) -> None:
+        end = time.monotonic() + 0.2  # past the watchdog
         while time.monotonic() < end:
             pass
-        reported.append(ledger)
+        reported.append(report)
 
-    environment.handler._report = report
+    environment.handler._on_report = on_report
     status, body = environment.get("endpoint", seconds=1.5)
     assert (status, body["error"]["type"]) == (504, "deadline_exceeded")
     assert len(reported) == 1
@@ -201,7 +201,7 @@ def test_abandoned_generators_do_not_outlive_the_deadline(make: Make) -> None:
     started = time.monotonic()
     assert environment.get("endpoint", seconds=2.5) == (200, "ok")
     assert time.monotonic() - started < 2.4
-    assert any("generator" in entry for entry in environment.ledger.leftovers)
+    assert any("generator" in entry for entry in environment.report.leftovers)
     assert environment.get("hello") == (200, "hello")
 
 

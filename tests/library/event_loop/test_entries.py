@@ -64,9 +64,9 @@ import asyncio
 task, run_once = asyncio.Task, asyncio.SelectorEventLoop._run_once
 from lambda_loop import EnvironmentLoop
 async def app(scope, receive, send): raise ValueError
-EnvironmentLoop(app, "strict", report=print)
+EnvironmentLoop(app, "strict", on_report=print)
 print(asyncio.Task is task, asyncio.SelectorEventLoop._run_once is run_once, hasattr(asyncio, "_nest_patched"))
-EnvironmentLoop(app, "patch", report=print)
+EnvironmentLoop(app, "patch", on_report=print)
 print(asyncio.SelectorEventLoop._run_once is run_once, hasattr(asyncio, "_nest_patched"))
 """)
     assert out.split() == ["True", "True", "False", "False", "True"]
@@ -77,7 +77,7 @@ def test_patch_mode_keeps_the_tasks_and_futures_that_are_quick() -> None:
 import asyncio, nest_asyncio
 from lambda_loop import EnvironmentLoop
 async def app(scope, receive, send): raise ValueError
-loop = EnvironmentLoop(app, "patch", report=print).loop
+loop = EnvironmentLoop(app, "patch", on_report=print).loop
 async def inner(): return asyncio.current_task()
 async def outer():
     me = asyncio.current_task()
@@ -108,7 +108,7 @@ def test_a_conflict_says_the_call_the_line_and_what_to_write(make: Make) -> None
     assert body["error"]["type"] == "event_loop_conflict"
     assert body["error"]["message"].startswith(f"asyncio.run() at tests/library/event_loop/test_entries.py:{line} ")
     assert "`await`" in body["error"]["message"]
-    assert environment.ledger.as_dict()["conflicts"][0]["call"] == "asyncio.run()"
+    assert environment.report.as_dict()["conflicts"][0]["call"] == "asyncio.run()"
 
 
 def test_a_conflict_that_its_caller_handles_is_the_callers_business(make: Make) -> None:
@@ -120,7 +120,7 @@ def test_a_conflict_that_its_caller_handles_is_the_callers_business(make: Make) 
 
     environment = make(mode="strict", legacy=legacy)
     assert environment.get("legacy") == (200, "EventLoopConflict")
-    assert len(environment.ledger.conflicts) == 1
+    assert len(environment.report.conflicts) == 1
 
 
 def test_nested_entries_are_counted_by_place(make: Make) -> None:
@@ -131,8 +131,8 @@ def test_nested_entries_are_counted_by_place(make: Make) -> None:
 
     environment = make(mode="patch", legacy=legacy)
     assert environment.get("legacy") == (200, "done")
-    assert environment.ledger.nested_entries == 3
-    (entry,) = environment.ledger.as_dict()["nested"]
+    assert environment.report.nested_entries == 3
+    (entry,) = environment.report.as_dict()["nested"]
     assert (entry["call"], entry["count"]) == ("asyncio.run()", 3)
 
 
@@ -226,7 +226,8 @@ async def app(scope, receive, send):
     run(asyncio.sleep(0))
     await send({{"type": "http.response.start", "status": 200, "headers": []}})
     await send({{"type": "http.response.body", "body": b"done"}})
-print(EnvironmentLoop(app, "{}", report=lambda ledger: print(ledger.nested_entries))(http_event(), Context())["body"])
+handler = EnvironmentLoop(app, "{}", on_report=lambda report: print(report.nested_entries))
+print(handler(http_event(), Context())["body"])
 """
     assert script(text.format("patch")).split() == ["1", "done"]
     assert "asyncio.run() at" in script(text.format("strict"))

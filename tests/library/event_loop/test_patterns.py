@@ -34,7 +34,7 @@ def test_patch_mode_runs_it(pattern: str) -> None:
 def test_strict_mode_runs_it_or_refuses_it_by_name_and_line(pattern: str) -> None:
     outcome = outcomes("strict")[pattern]
     assert outcome["next"] == 200
-    assert outcome["ledger"]["nested_entries"] == 0
+    assert outcome["report"]["nested_entries"] == 0
     assert verdict(outcome).split(",")[0] == ("refused by name and line" if pattern in patterns.STRICT else "works")
     if pattern in patterns.STRICT:
         message = json.loads(outcome["body"])["error"]["message"]
@@ -44,11 +44,11 @@ def test_strict_mode_runs_it_or_refuses_it_by_name_and_line(pattern: str) -> Non
 
 @pytest.mark.parametrize("pattern", sorted(p for p in patterns.STRICT if not p.startswith("sync_")))
 def test_patch_mode_counts_what_strict_mode_refuses(pattern: str) -> None:
-    ledger = outcomes("patch")[pattern]["ledger"]
-    assert ledger["nested_entries"] >= 1
-    assert "benchmarks/patterns.py:" in ledger["nested"][0]["place"]
+    report = outcomes("patch")[pattern]["report"]
+    assert report["nested_entries"] >= 1
+    assert "benchmarks/patterns.py:" in report["nested"][0]["place"]
 
 
 def test_the_chain_of_awaits_needs_no_patch() -> None:
     for pattern in (p for p in patterns.PATTERNS if p.startswith("await_")):
-        assert outcomes("patch")[pattern]["ledger"]["nested_entries"] == 0
+        assert outcomes("patch")[pattern]["report"]["nested_entries"] == 0

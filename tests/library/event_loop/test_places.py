@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 import starlette.routing
 
-from lambda_loop import environment
+from lambda_loop import environment_loop
 from lambda_loop.places import described, is_library_file, place
 
 
 def test_standard_library_installed_packages_and_the_loop_are_libraries() -> None:
-    for module in (asyncio, os, starlette.routing, environment):
+    for module in (asyncio, os, starlette.routing, environment_loop):
         assert is_library_file(str(module.__file__))
     assert is_library_file("<frozen importlib._bootstrap>")
     assert is_library_file("/usr/lib/python3/dist-packages/some.py")

@@ -122,7 +122,7 @@ CASES = {
 
 @pytest.fixture(scope="module")
 def handler() -> Any:
-    environment = EnvironmentLoop(app, "patch", report=lambda ledger: None)
+    environment = EnvironmentLoop(app, "patch", on_report=lambda report: None)
     yield environment
     environment.close()
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from lambda_loop import InvocationOver, Ledger
+from lambda_loop import InvocationOver, InvocationReport
 from tests.library.event_loop.conftest import Make
 
 
@@ -34,8 +34,8 @@ def test_many_waits_at_once(make: Make) -> None:
 
     environment = make(endpoint=endpoint)
     assert environment.get("endpoint") == (200, 20)
-    assert environment.ledger.thread_waits.total() >= 1
-    assert "test_waits.py" in environment.ledger.as_dict()["thread_waits"][0]["place"]
+    assert environment.report.thread_waits.total() >= 1
+    assert "test_waits.py" in environment.report.as_dict()["thread_waits"][0]["place"]
 
 
 def test_a_lock_that_a_worker_holds_while_it_needs_the_loop(make: Make) -> None:
@@ -125,7 +125,7 @@ def test_off_the_main_thread_a_worker_falls_back_to_a_loop_of_its_own(make: Make
     thread.start()
     thread.join(15)
     assert answers == [(200, "done")]
-    assert any("main thread" in note for note in environment.ledger.notes)
+    assert any("main thread" in note for note in environment.report.notes)
 
 
 def test_between_invocations_too(make: Make) -> None:
@@ -167,7 +167,7 @@ def test_waits_within_waits_end_and_the_next_request_is_clean(make: Make, count:
     status, _ = environment.get("endpoint", seconds=15)
     assert status in (200, 504)
     assert environment.get("hello") == (200, "hello")
-    assert environment.ledger.leftovers == []
+    assert environment.report.leftovers == []
 
 
 def test_a_long_call_of_c_code_is_work_and_no_wait(make: Make) -> None:
@@ -236,11 +236,11 @@ def test_a_worker_that_calls_as_the_request_ends_is_refused_at_once(make: Make) 
         thread.start()
         return "ok"
 
-    def report(ledger: Ledger) -> None:  # the last thing that the loop does for a request
+    def on_report(report: InvocationReport) -> None:  # the last thing that the loop does for a request
         go.set()
         thread.join(2)
 
     environment = make(endpoint=endpoint)
-    environment.handler._report = report
+    environment.handler._on_report = on_report
     assert environment.get("endpoint") == (200, "ok")
     assert [type(error) for error in refused] == [InvocationOver]

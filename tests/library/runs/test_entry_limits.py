@@ -79,7 +79,7 @@ def test_tokens_are_limited_for_this_agency_only(limited: Callable[..., Service]
 def test_limit_of_an_entry_holds_offline_too(limited: Callable[..., Service], agency: str, calls: int) -> None:
     service = limited({"max_model_calls": 1})
     ask(service, agency)
-    assert service.ledger.facts["model_calls"] == calls
+    assert service.report.fields["model_calls"] == calls
 
 
 @pytest.mark.parametrize(

@@ -211,7 +211,7 @@ def office(start: Start, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def test_it_is_queued_at_once_and_completed_when_somebody_has_worked_on_it(service: Service) -> None:
     made = later(service, metadata={"case": "7"})
-    assert "model_calls" not in service.ledger.facts
+    assert "model_calls" not in service.report.fields
     assert sent_for(service) == [made]
     assert read(service, made)["status"] == "queued"
     attempt(service, made)
@@ -293,7 +293,7 @@ def test_a_queued_run_is_cancelled_before_it_has_begun(service: Service) -> None
     made = later(service)
     status, cancelled = service.post(f"/v1/responses/{made}/cancel", None)
     assert (status, cancelled["status"], cancelled["output"]) == (200, "cancelled", [])
-    assert "model_calls" not in service.ledger.facts or service.ledger.facts["model_calls"] == 0
+    assert "model_calls" not in service.report.fields or service.report.fields["model_calls"] == 0
     attempt(service, made)  # its message comes all the same
     assert read(service, made) == cancelled
 
@@ -552,7 +552,7 @@ def test_near_its_deadline_a_run_is_handed_over(
         service = start(OPENAI_API_KEY="k", OPENAI_BASE_URL=server.base_url)
         body = ASK if path == "/v1/responses" else {"message": "hello", "thread_id": "weber"}
         answer = service.handler(http_event("POST", path, body, **key), Context(4))
-        assert not service.ledger.deadline_exceeded
+        assert not service.report.deadline_exceeded
         told = json.loads(answer["body"])
         assert (answer["statusCode"], told["status"]) == (202, "in_progress"), told
         made = told["id" if path == "/v1/responses" else "run_id"]

@@ -106,7 +106,7 @@ def test_a_busy_conversation_says_so_before_anything_is_done(service: Service) -
     ):
         status, answer = service.post(path, body)
         assert (status, answer["error"]["code"]) == (409, "conversation_busy")
-        assert "model_calls" not in service.ledger.facts
+        assert "model_calls" not in service.report.fields
     asyncio.run(other_process(name, takes=False))
     assert service.respond("now", conversation=name)["status"] == "completed"
 
@@ -161,7 +161,7 @@ def test_a_history_that_cannot_be_read_is_a_503_and_never_empty(
     status, answer = service.post(path, body)
     assert status == 503
     assert "store_unavailable" in json.dumps(answer)
-    assert "model_calls" not in service.ledger.facts
+    assert "model_calls" not in service.report.fields
 
 
 @pytest.mark.parametrize("what", ["its end", "anything after its beginning"])

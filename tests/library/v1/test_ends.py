@@ -105,7 +105,7 @@ def test_run_whose_first_write_failed_has_not_begun(
     from agency_lambda.app import runs
 
     assert service.handler.run(Leases(runs().store).all()) == []
-    assert "model_calls" not in service.ledger.facts
+    assert "model_calls" not in service.report.fields
 
 
 def test_first_write_that_comes_late_is_void(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,7 +150,7 @@ def test_run_that_nobody_knows_of_for_certain_is_a_202(
     told = json.loads(answer["body"])
     assert (answer["statusCode"], told["status"] in ("queued", "in_progress"), told["error"]) == (202, True, None)
     assert answer["headers"]["location"] == f"/v1/responses/{told['id']}"
-    assert "model_calls" not in service.ledger.facts or service.ledger.facts["model_calls"] == 0
+    assert "model_calls" not in service.report.fields or service.report.fields["model_calls"] == 0
     assert service.get(f"/v1/responses/{told['id']}")[0] == (200 if takes_effect else 404)
 
 
@@ -200,8 +200,8 @@ def test_conflict_that_other_code_hides_ends_the_run_as_the_client_is_told(
         service = start("strict", OPENAI_API_KEY="k", OPENAI_BASE_URL=server.base_url)
         status, told = service.post("/v1/responses", {**ASK, "stream": stream})
         assert (status, told["error"]["code"]) == (500, "event_loop_conflict")
-        made = service.ledger.facts["response_id"]
-        assert [each for each in service.ledger.conflicts if each.hidden]
+        made = service.report.fields["response_id"]
+        assert [each for each in service.report.conflicts if each.hidden]
     _, kept = service.get(f"/v1/responses/{made}")
     assert (kept["status"], kept["error"]["detail_code"]) == ("failed", "event_loop_conflict")
     assert kept["error"]["message"] == told["error"]["message"]

@@ -21,10 +21,10 @@ def stream(service: Service, body: Any) -> Any:
 
 def test_the_same_request_has_the_same_response(service: Service) -> None:
     first = service.post("/v1/responses", ASK, **KEY)
-    used = service.ledger.facts["model_calls"]
+    used = service.report.fields["model_calls"]
     assert used > 0
     assert service.post("/v1/responses", ASK, **KEY) == first
-    assert "model_calls" not in service.ledger.facts
+    assert "model_calls" not in service.report.fields
     other = service.post("/v1/responses", ASK, **{"idempotency-key": "key-2"})
     assert other[1]["id"] != first[1]["id"]
 
@@ -32,7 +32,7 @@ def test_the_same_request_has_the_same_response(service: Service) -> None:
 def test_the_same_stream_is_told_again(service: Service) -> None:
     first = stream(service, ASK)
     assert stream(service, ASK) == first
-    assert "model_calls" not in service.ledger.facts
+    assert "model_calls" not in service.report.fields
 
 
 def test_another_request_under_the_key_is_refused(service: Service) -> None:
@@ -99,4 +99,4 @@ def test_both_at_once_are_one_run(service: Service, conversation: bool) -> None:
     answers = service.handler.run(both())
     assert [status for status, _ in answers] == [200] * 5
     assert len({answer["id"] for _, answer in answers}) == 1
-    assert sum("model_calls" in ledger.facts for ledger in service.ledgers) == 1
+    assert sum("model_calls" in report.fields for report in service.reports) == 1

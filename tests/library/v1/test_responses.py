@@ -324,7 +324,7 @@ def test_what_is_not_supported_is_refused_by_name(service: Service, fields: Any,
     assert body["error"]["code"] == code, body
     if param:
         assert body["error"]["param"] == param, body
-    assert "model_calls" not in service.ledger.facts
+    assert "model_calls" not in service.report.fields
 
 
 @pytest.mark.parametrize("stream", [False, True])

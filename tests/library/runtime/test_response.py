@@ -1,4 +1,4 @@
-"""Reply by itself, where no small app gets it to: errors of any size, and a Lambda that is not there."""
+"""StreamedResponse by itself, where no small app gets it to: errors of any size, and a Lambda that is not there."""
 
 import asyncio
 import logging
@@ -9,7 +9,7 @@ import pytest
 from lambda_loop.runtime.api import Event, described
 from lambda_loop.runtime.api import RuntimeApi as Client
 from lambda_loop.runtime.context import Context
-from lambda_loop.runtime.reply import CutOff, Reply
+from lambda_loop.runtime.response import CutOff, StreamedResponse
 from tests.library.runtime.runtime_api import RuntimeApi
 
 
@@ -26,10 +26,10 @@ def _raised(levels: int, text: str) -> Exception:
     raise AssertionError
 
 
-async def _begun_and_ended(reply: Reply, error: Exception | None) -> None:
-    await reply.send({"type": "http.response.start", "status": 200, "headers": []})
-    await reply.send({"type": "http.response.body", "body": b"half", "more_body": True})
-    await reply.end(error)
+async def _begun_and_ended(response: StreamedResponse, error: Exception | None) -> None:
+    await response.send({"type": "http.response.start", "status": 200, "headers": []})
+    await response.send({"type": "http.response.body", "body": b"half", "more_body": True})
+    await response.end(error)
 
 
 @pytest.mark.parametrize("text", ["short", "x" * 100_000, "\N{SNOWMAN}" * 9_000, "\N{PILE OF POO}" * 9_000, "\ud800"])
@@ -38,8 +38,8 @@ def test_an_error_of_any_size_fits_into_trailers(text: str) -> None:
     with RuntimeApi() as api:
         invocation = api.begin({})
         event = Client(api.address).next()
-        reply = Reply(api.address, Context(event), separate_cookies=False)
-        asyncio.run(_begun_and_ended(reply, _raised(400, text)))
+        response = StreamedResponse(api.address, Context(event), separate_cookies=False)
+        asyncio.run(_begun_and_ended(response, _raised(400, text)))
     assert invocation.cut is not None
     assert invocation.cut["errorType"] == "ValueError"
     assert text.startswith(invocation.cut["errorMessage"][:100])
@@ -49,11 +49,11 @@ def test_an_error_of_any_size_fits_into_trailers(text: str) -> None:
 
 def test_without_a_lambda_the_app_is_told_and_the_end_raises_nothing(caplog: pytest.LogCaptureFixture) -> None:
     headers = {"lambda-runtime-deadline-ms": str(int(1000 * time.time()) + 5000)}
-    reply = Reply("127.0.0.1:9", Context(Event("r", b"", headers)), separate_cookies=False)
+    response = StreamedResponse("127.0.0.1:9", Context(Event("r", b"", headers)), separate_cookies=False)
     with caplog.at_level(logging.ERROR), pytest.raises(OSError, match="Connect"):
-        asyncio.run(_begun_and_ended(reply, None))
-    asyncio.run(reply.end(CutOff("no")))
-    assert not reply.begun
+        asyncio.run(_begun_and_ended(response, None))
+    asyncio.run(response.end(CutOff("no")))
+    assert not response.begun
     assert not caplog.records
 
 

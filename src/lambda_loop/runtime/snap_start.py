@@ -20,12 +20,12 @@ def pass_through(api: "RuntimeApi") -> None:
         api.restore_next()
     except BaseException as error:
         logger.exception("before the snapshot")
-        api.report("/init", error, "Runtime.BeforeSnapshotError")
+        api.report_error("/init", error, "Runtime.BeforeSnapshotError")
         sys.exit(64)
     try:
         for call, arguments, named in get_after_restore():
             call(*arguments, **named)
     except BaseException as error:
         logger.exception("after the restore")
-        api.report("/restore", error, "Runtime.AfterRestoreError")
+        api.report_error("/restore", error, "Runtime.AfterRestoreError")
         sys.exit(65)

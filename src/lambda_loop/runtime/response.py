@@ -34,7 +34,7 @@ class CutOff(Exception):
     """The answer broke off after it had begun."""
 
 
-class Reply:
+class StreamedResponse:
     """One answer. `send` is ASGI's; `end` follows it in any case, also when nothing was sent.
 
     separate_cookies: payload 2.0, which has a list of its own for them.

@@ -53,7 +53,7 @@ class InvocationOver(BaseException):
 
 
 @dataclass(eq=False)
-class Ledger:
+class InvocationReport:
     """One invocation as the loop saw it. Durations in milliseconds; places are ``file:line``.
 
     Attributes:
@@ -73,7 +73,7 @@ class Ledger:
     leftovers: list[str] = field(default_factory=list)
     zombies: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    facts: dict[str, Any] = field(default_factory=dict)
+    fields: dict[str, Any] = field(default_factory=dict)
 
     @property
     def nested_entries(self) -> int:
@@ -85,7 +85,7 @@ class Ledger:
         return next((conflict for conflict in self.conflicts if conflict.hidden), None)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the ledger as plain JSON values."""
+        """Return the report as plain JSON values."""
         return {
             "request_id": self.request_id,
             "event_loop": self.mode,
@@ -100,7 +100,7 @@ class Ledger:
             "leftovers": _first(self.leftovers),
             "zombies": _first(self.zombies),
             "notes": _first(self.notes),
-            **self.facts,
+            **self.fields,
         }
 
 

@@ -16,20 +16,20 @@ from mangum import Mangum
 
 from . import patches, threads
 from .invocation import Invocation, answered, current
-from .ledger import EventLoopError, Ledger
 from .leftovers import Ending
 from .lifespan import Lifespan
 from .loop import SharedLoop
 from .reentry import Mode, Reentry
-from .request import ASGIApp, Heartbeat, Message, Receive, Reply, Scope, Send, failure_response, outside
+from .report import EventLoopError, InvocationReport
+from .request import AppResponse, ASGIApp, Heartbeat, Message, Receive, Scope, Send, failure_response, outside
 from .stage import placed
 
 _DRAIN = 1.0  # seconds that leftovers get where no deadline is nearer
 
 
-def log_ledger(ledger: Ledger) -> None:
-    """Write a ledger to the log as one JSON line."""
-    print(json.dumps(ledger.as_dict()), flush=True)
+def log_report(report: InvocationReport) -> None:
+    """Write a report to the log as one JSON line."""
+    print(json.dumps(report.as_dict()), flush=True)
 
 
 class EnvironmentLoop:
@@ -40,7 +40,7 @@ class EnvironmentLoop:
             ``failure_response(status, kind, message) -> ASGI app``, that renders the answers which are made outside of
             it: after the deadline (504), and where the app crashed, gave no answer, or hid a conflict (500).
         mode: "patch" lets legacy code re-enter the running loop (nest_asyncio); "strict" refuses it by name and line.
-        report: receives the ledger of each request when it is over.
+        on_report: receives the report of each request when it is over.
         mangum: Mangum's options: `api_gateway_base_path`, `text_mime_types`, `exclude_headers`, `custom_handlers`.
 
     Raises:
@@ -49,10 +49,15 @@ class EnvironmentLoop:
     """
 
     def __init__(
-        self, app: ASGIApp, mode: Mode = "patch", *, report: Callable[[Ledger], None] = log_ledger, **mangum: Any
+        self,
+        app: ASGIApp,
+        mode: Mode = "patch",
+        *,
+        on_report: Callable[[InvocationReport], None] = log_report,
+        **mangum: Any,
     ) -> None:
         _refuse(mode)
-        self.app, self.mode, self._report = app, mode, report
+        self.app, self.mode, self._on_report = app, mode, on_report
         self._failure = getattr(app, "failure_response", failure_response)
         patches.uninstall()
         if mode == "patch":
@@ -64,7 +69,7 @@ class EnvironmentLoop:
         self._pristine = contextvars.copy_context()
         self._lifespan = Lifespan(app)
         try:
-            self._within(self.loop.environment, self.run, self._lifespan.start())
+            self._within(self.loop.startup, self.run, self._lifespan.start())
         except BaseException:
             self.close()
             raise
@@ -86,7 +91,9 @@ class EnvironmentLoop:
             raise EventLoopError("the handler was called from a running event loop: call it from synchronous code")
         self._install()
         request_id = str(getattr(context, "aws_request_id", "") or uuid.uuid4())
-        invocation, seconds = _budget(Invocation(Ledger(self.mode, request_id=request_id)), context, self.loop.time())
+        invocation, seconds = _budget(
+            Invocation(InvocationReport(self.mode, request_id=request_id)), context, self.loop.time()
+        )
         invocation.whole = whole
         try:
             with self._reentry.watchdog.around(invocation, seconds):
@@ -109,7 +116,7 @@ class EnvironmentLoop:
             return await self._answer(self.loop.active, placed(scope), receive, send, alone=True)
         # Under a server: many requests at once, and its timers and tasks are not a request's.
         receive, send = outside(receive), outside(send)
-        invocation = Invocation(Ledger(self.mode, request_id=str(uuid.uuid4())), whole=False)
+        invocation = Invocation(InvocationReport(self.mode, request_id=str(uuid.uuid4())), whole=False)
         current.set(invocation)
         await self._answer(invocation, scope, receive, send, alone=False)
 
@@ -123,8 +130,8 @@ class EnvironmentLoop:
         if self.loop.is_closed():
             return
         try:
-            self._within(self.loop.environment, self.run, self._lifespan.stop())
-            self._within(self.loop.environment, self.run, self._end_all(self.loop.environment, alone=True))
+            self._within(self.loop.startup, self.run, self._lifespan.stop())
+            self._within(self.loop.startup, self.run, self._end_all(self.loop.startup, alone=True))
         finally:
             patches.uninstall()
             self.loop.end()
@@ -140,17 +147,17 @@ class EnvironmentLoop:
 
     async def _answer(self, invocation: Invocation, scope: Scope, receive: Receive, send: Send, *, alone: bool) -> None:
         invocation.driver = asyncio.current_task()
-        started, heartbeat = self.loop.time(), Heartbeat(self.loop, invocation.ledger, self.loop.environment)
-        reply = Reply(invocation, send, self._failure, scope)
-        app = self.loop.create_task(self._call(scope, receive, reply.send), name="request")
+        started, heartbeat = self.loop.time(), Heartbeat(self.loop, invocation.report, self.loop.startup)
+        response = AppResponse(invocation, send, self._failure, scope)
+        app = self.loop.create_task(self._call(scope, receive, response.send), name="request")
         try:
             await self._until_deadline(app, invocation, alone)
-            await reply.conclude(app)
+            await response.conclude(app)
         finally:
             await self._end(invocation, alone=alone)
             heartbeat.stop()
-            invocation.ledger.duration_ms = 1000 * (self.loop.time() - started)
-            self._report(invocation.ledger)
+            invocation.report.duration_ms = 1000 * (self.loop.time() - started)
+            self._on_report(invocation.report)
 
     async def _call(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self.app(scope, receive, send)
@@ -160,12 +167,12 @@ class EnvironmentLoop:
         try:
             await asyncio.wait({app}, timeout=left)
         except asyncio.CancelledError:  # by a server that stops, or by code that cancels asyncio.all_tasks()
-            invocation.ledger.notes.append("the task around the request was cancelled")
+            invocation.report.notes.append("the task around the request was cancelled")
             if not alone:
                 app.cancel()
             await self._until_deadline(app, invocation, alone)
         if not app.done():
-            invocation.ledger.deadline_exceeded = True
+            invocation.report.deadline_exceeded = True
 
     async def _end(self, invocation: Invocation, *, alone: bool) -> None:
         """End what the request left behind: nothing of it may run into the next, nor cancel this."""
@@ -173,7 +180,7 @@ class EnvironmentLoop:
             try:
                 await self._end_all(invocation, alone=alone)
             except asyncio.CancelledError:
-                invocation.ledger.notes.append("the end of the request was cancelled, and begun again")
+                invocation.report.notes.append("the end of the request was cancelled, and begun again")
 
     async def _end_all(self, invocation: Invocation, *, alone: bool) -> None:
         budget = _DRAIN
