@@ -22,7 +22,7 @@ from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from agency_lambda.errors import INTERNAL, ServiceError, UpstreamFailed
-from lambda_loop import EventLoopConflict, current
+from lambda_loop import EventLoopConflict, current_invocation
 
 logger = logging.getLogger(__name__)
 
@@ -107,7 +107,7 @@ def _takes(route: BaseRoute, scope: Scope) -> bool:
 
 def request_id() -> str:
     """The id under which this request is in the log."""
-    invocation = current.get()
+    invocation = current_invocation.get()
     return invocation.report.request_id if invocation else str(uuid.uuid4())
 
 

@@ -11,9 +11,9 @@ place. `watchdog` interrupts a loop that synchronous code blocks, `leftovers` en
 """
 
 from .environment_loop import EnvironmentLoop, log_report
-from .invocation import Invocation, current
+from .invocation import Invocation, current_invocation
 from .report import DeadlineExceeded, EventLoopConflict, EventLoopError, InvocationOver, InvocationReport
-from .request import remaining
+from .request import seconds_remaining
 
 __all__ = [
     "DeadlineExceeded",
@@ -23,7 +23,7 @@ __all__ = [
     "Invocation",
     "InvocationOver",
     "InvocationReport",
-    "current",
+    "current_invocation",
     "log_report",
-    "remaining",
+    "seconds_remaining",
 ]

@@ -15,7 +15,7 @@ from typing import Any
 from mangum import Mangum
 
 from . import patches, threads
-from .invocation import Invocation, answered, current
+from .invocation import Invocation, answered, current_invocation
 from .leftovers import Ending
 from .lifespan import Lifespan
 from .loop import SharedLoop
@@ -86,7 +86,7 @@ class EnvironmentLoop:
         send = _without(self._gateway.config["exclude_headers"], send)
         self._invoke(context, False, self.run, self.asgi(handler.scope, _request(handler.body), send))
 
-    def _invoke(self, context: Any, whole: bool, call: Callable[..., Any], *arguments: Any) -> Any:
+    def _invoke(self, context: Any, buffered: bool, call: Callable[..., Any], *arguments: Any) -> Any:
         if events._get_running_loop() is not None:
             raise EventLoopError("the handler was called from a running event loop: call it from synchronous code")
         self._install()
@@ -94,7 +94,7 @@ class EnvironmentLoop:
         invocation, seconds = _budget(
             Invocation(InvocationReport(self.mode, request_id=request_id)), context, self.loop.time()
         )
-        invocation.whole = whole
+        invocation.buffered = buffered
         try:
             with self._reentry.watchdog.around(invocation, seconds):
                 answered[threading.get_ident()] = invocation
@@ -116,8 +116,8 @@ class EnvironmentLoop:
             return await self._answer(self.loop.active, placed(scope), receive, send, alone=True)
         # Under a server: many requests at once, and its timers and tasks are not a request's.
         receive, send = outside(receive), outside(send)
-        invocation = Invocation(InvocationReport(self.mode, request_id=str(uuid.uuid4())), whole=False)
-        current.set(invocation)
+        invocation = Invocation(InvocationReport(self.mode, request_id=str(uuid.uuid4())), buffered=False)
+        current_invocation.set(invocation)
         await self._answer(invocation, scope, receive, send, alone=False)
 
     def run(self, awaitable: Awaitable[Any]) -> Any:
@@ -142,7 +142,7 @@ class EnvironmentLoop:
     def _within(self, invocation: Invocation, call: Callable[..., Any], *args: Any) -> Any:
         """Call in a context of its own: what is set there ends there."""
         context = self._pristine.copy()
-        context.run(current.set, invocation)
+        context.run(current_invocation.set, invocation)
         return context.run(call, *args)
 
     async def _answer(self, invocation: Invocation, scope: Scope, receive: Receive, send: Send, *, alone: bool) -> None:

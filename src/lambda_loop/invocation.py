@@ -45,7 +45,7 @@ class Invocation:
     Attributes:
         deadline: in the loop's own time; None for no limit.
         reserve: seconds between the deadline and the platform's own, to end things properly.
-        whole: nothing of its answer leaves before all of it is there.
+        buffered: nothing of its answer leaves before all of it is there.
         driver: this package's own task around the app's, which is never interrupted.
         half_imported: modules whose import the deadline broke off.
         ending: nothing new of it may begin in another thread.
@@ -54,19 +54,19 @@ class Invocation:
         scheduled: where timers were begun whose callback is not the user's own, likewise.
         watched: what ends the file descriptors, signals and servers that it has the loop watch, and their names.
         refused: how often each thread was refused a loop, after its end.
-        late_answer: makes the answer (an ASGI app) that is sent at the deadline in place of a 504, where work goes on.
+        deadline_response: makes the ASGI app that answers at the deadline in place of a 504, where work goes on.
     """
 
     report: InvocationReport
     deadline: float | None = None
     reserve: float = 0.0
-    whole: bool = True
+    buffered: bool = True
     driver: asyncio.Task[Any] | None = None
     half_imported: set[str] = field(default_factory=set)
     ending: bool = False
     over: bool = False
     refused: Counter[threading.Thread] = field(default_factory=Counter)
-    late_answer: Callable[[], Any] | None = None
+    deadline_response: Callable[[], Any] | None = None
     jobs: set[Job] = field(default_factory=set)
     timers: WeakValueDictionary[int, asyncio.TimerHandle] = field(default_factory=WeakValueDictionary)
     scheduled: dict[int, str] = field(default_factory=dict)
@@ -93,7 +93,7 @@ class Invocation:
         return InvocationOver(f"{call} at {here()}, whose invocation is over: nothing of it may run into the next")
 
 
-current: ContextVar[Invocation | None] = ContextVar("invocation", default=None)
+current_invocation: ContextVar[Invocation | None] = ContextVar("invocation", default=None)
 
 # On Lambda, by the thread of the loop: the invocation that is answered. Code in a context of its own belongs to it.
 answered: dict[int, Invocation] = {}
@@ -104,7 +104,7 @@ servers: WeakKeyDictionary[threading.Thread, Callable[[], Invocation | None]] = 
 
 def working_for(context: Context | None = None) -> Invocation | None:
     """Return the invocation that the running code (or a context) works for; None for code that no request began."""
-    invocation = current.get() if context is None else context.get(current)
+    invocation = current_invocation.get() if context is None else context.get(current_invocation)
     if invocation is None:
         return answered.get(threading.get_ident())
     if invocation.over and servers and (thread := threading.current_thread()) in servers:

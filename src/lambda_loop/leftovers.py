@@ -9,7 +9,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from .invocation import Invocation, Job, current, discard, servers
+from .invocation import Invocation, Job, current_invocation, discard, servers
 from .loop import SharedLoop
 from .places import described, place
 
@@ -48,7 +48,7 @@ class Ending:
         forget_imports(self._invocation)
         self._invocation.over = True
         startup = self._loop.startup  # this task goes on, for it
-        current.set(startup if self._invocation is not startup else None)
+        current_invocation.set(startup if self._invocation is not startup else None)
         await self._turn(2)  # what was ready before has now run, and could schedule nothing
         self._loop.forget_cancelled_timers()
 
@@ -56,7 +56,7 @@ class Ending:
         return [task for task in asyncio.all_tasks(self._loop) if task is not self._me and self._belongs(task)]
 
     def _belongs(self, task: asyncio.Task[Any]) -> bool:
-        owner = task.get_context().get(current)
+        owner = task.get_context().get(current_invocation)
         return owner is self._invocation or (owner is None and self._alone)
 
     def _generators(self) -> list[Any]:
@@ -126,7 +126,9 @@ class Ending:
         """Cancel tasks on loops of the user's own: they end when such a loop runs again."""
         for loop in [each for each in self._loop.others if not each.is_closed()]:
             for task in [
-                each for each in asyncio.all_tasks(loop) if each.get_context().get(current) is self._invocation
+                each
+                for each in asyncio.all_tasks(loop)
+                if each.get_context().get(current_invocation) is self._invocation
             ]:
                 self._report.zombies.append(f"{_name(task)} waits on a loop of its own, and was cancelled there")
                 loop.call_soon_threadsafe(task.cancel)

@@ -17,7 +17,7 @@ from weakref import WeakSet
 
 import nest_asyncio
 
-from .invocation import Invocation, answered, current, working_for
+from .invocation import Invocation, answered, current_invocation, working_for
 from .places import code_of, described, here, is_library_file, is_standard_file, is_users
 from .report import InvocationOver, InvocationReport
 
@@ -100,17 +100,17 @@ class SharedLoop(Reentrant):
             if not _answers(callback, args):
                 raise owner.refuse("call_soon_threadsafe()", *args)
             context = Context()  # somebody else waits for it: a connection's thread answers
-        elif context is None and owner is not current.get():  # a thread that serves several invocations
+        elif context is None and owner is not current_invocation.get():  # a thread that serves several invocations
             context = copy_context()
-            context.run(current.set, owner)
+            context.run(current_invocation.set, owner)
         return super().call_soon_threadsafe(callback, *args, context=context)
 
     def create_task(self, coro: Any, *, context: Context | None = None, **options: Any) -> asyncio.Task[Any]:
         owner = working_for()
         if owner is not None and owner.over:
             raise owner.refuse("create_task()", coro)
-        if owner is not None and context is not None and current not in context:
-            context.run(current.set, owner)
+        if owner is not None and context is not None and current_invocation not in context:
+            context.run(current_invocation.set, owner)
         return super().create_task(coro, context=context, **options)
 
     def _add_reader(self, fd: Any, callback: Any, *args: Any) -> Any:
@@ -121,7 +121,7 @@ class SharedLoop(Reentrant):
 
     def _lasting(self, callback: Any) -> tuple[Any, ...]:
         """Return a connection's callback as it is called, with its first arguments: see `_go_on`."""
-        owner = current.get()
+        owner = current_invocation.get()
         return (callback,) if owner is None else (self._go_on, owner, callback)
 
     def _go_on(self, owner: Invocation, callback: Any, *args: Any) -> None:
@@ -129,11 +129,11 @@ class SharedLoop(Reentrant):
         if not owner.over:
             callback(*args)
             return
-        token = current.set(self.active or self.startup)
+        token = current_invocation.set(self.active or self.startup)
         try:
             callback(*args)
         finally:
-            current.reset(token)
+            current_invocation.reset(token)
 
     def _refused[H: asyncio.Handle](self, owner: Invocation, handle: H, callback: Any) -> H:
         handle.cancel()
@@ -176,7 +176,7 @@ class SharedLoop(Reentrant):
     def run_for(self, future: Future[Any], seconds: float) -> None:
         """Run until a thread's future is done, or for some seconds: for nobody's invocation."""
         context = Context()
-        context.run(current.set, self.startup)
+        context.run(current_invocation.set, self.startup)
         task = context.run(super().create_task, _wait(future, seconds))
         _run(self, task)
 
@@ -220,7 +220,7 @@ class SharedLoop(Reentrant):
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         task = context.get("task")
-        owner = task.get_context().get(current) if isinstance(task, asyncio.Task) else None
+        owner = task.get_context().get(current_invocation) if isinstance(task, asyncio.Task) else None
         known = owner is not None and (owner.over or owner is self.startup)
         destroyed = known and context["message"].startswith("Task was destroyed")  # it is in the report
         if not destroyed and not isinstance(context.get("exception"), InvocationOver):

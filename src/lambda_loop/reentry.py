@@ -19,7 +19,7 @@ from typing import Any, Literal
 import nest_asyncio
 
 from . import threads
-from .invocation import Invocation, current, discard, working_for
+from .invocation import Invocation, current_invocation, discard, working_for
 from .loop import SharedLoop
 from .patches import Table, originals, stdlib_run
 from .places import described, here
@@ -287,7 +287,7 @@ class Reentry:
 
 async def _within(invocation: Invocation | None, awaitable: Awaitable[Any]) -> Any:
     """For a thread that serves several invocations: what its coroutine leaves behind is the present one's."""
-    current.set(invocation)
+    current_invocation.set(invocation)
     if (task := asyncio.current_task()) is not None:
         task.set_name(f"task {described(awaitable)}")
     return await awaitable

@@ -8,7 +8,7 @@ import types
 from collections.abc import Awaitable, Callable, Generator, MutableMapping
 from typing import Any
 
-from .invocation import Invocation, current
+from .invocation import Invocation, current_invocation
 from .report import InvocationReport
 
 Scope = MutableMapping[str, Any]
@@ -21,12 +21,12 @@ logger = logging.getLogger(__name__)
 _BEAT = 0.02  # seconds; a stall of the loop shorter than this is not seen
 
 
-def remaining() -> float | None:
+def seconds_remaining() -> float | None:
     """Seconds until the running invocation's deadline, None when it has none.
 
     Whoever can hand its work over instead of being cancelled (a run with a journal) watches this.
     """
-    invocation = current.get()
+    invocation = current_invocation.get()
     if invocation is None or invocation.deadline is None:
         return None
     return invocation.deadline - asyncio.get_running_loop().time()
@@ -36,7 +36,7 @@ def failure_response(status: int, kind: str, message: str) -> ASGIApp:
     """Return an ASGI app that answers with an error as JSON: for apps that have no `failure_response` of their own."""
 
     async def respond(scope: Scope, receive: Receive, send: Send) -> None:
-        invocation = current.get()
+        invocation = current_invocation.get()
         request_id = invocation.report.request_id if invocation else ""
         error = {"type": kind, "message": message, "request_id": request_id}
         body = b"" if scope["method"] == "HEAD" else json.dumps({"error": error}).encode()
@@ -60,7 +60,7 @@ class AppResponse:
         self, invocation: Invocation, send: Send, fail: Callable[[int, str, str], ASGIApp], scope: Scope
     ) -> None:
         self._invocation, self._send, self._failure, self._scope = invocation, send, fail, scope
-        self._whole = invocation.whole  # nothing leaves before the last byte is there: then it can still be replaced
+        self._whole = invocation.buffered  # nothing leaves before the last byte is there: then it can still be replaced
         self._held: list[Message] = []
         self._status, self._last, self._started, self._ended = 0, False, False, False
 
@@ -128,9 +128,9 @@ class AppResponse:
         return self._ended
 
     async def _time_is_up(self) -> None:
-        late = self._invocation.late_answer
+        late = self._invocation.deadline_response
         if late is not None and not self._started and not self._ended:
-            self._held, self._last, self._whole, self._invocation.late_answer = [], False, False, None
+            self._held, self._last, self._whole, self._invocation.deadline_response = [], False, False, None
             await late()(self._scope, _nothing, self.send)
             return
         await self.fail(504, "deadline_exceeded", "The run did not finish before the deadline of this invocation.")
@@ -142,7 +142,7 @@ class Heartbeat:
     def __init__(self, loop: asyncio.AbstractEventLoop, report: InvocationReport, startup: Invocation) -> None:
         self._loop, self._report = loop, report
         self._context = contextvars.Context()  # it is not the request's
-        self._context.run(current.set, startup)
+        self._context.run(current_invocation.set, startup)
         self._schedule()
 
     def stop(self) -> None:

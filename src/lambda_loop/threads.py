@@ -11,7 +11,7 @@ from functools import partial
 from types import FrameType
 from typing import Any, NamedTuple
 
-from .invocation import Invocation, Job, current, working_for
+from .invocation import Invocation, Job, current_invocation, working_for
 from .patches import Table, originals
 from .places import here, is_users
 from .report import InvocationOver
@@ -163,7 +163,7 @@ def _carried(invocation: Invocation, job: Job, call: Callable[..., Any], door: s
     context = copy_context()
     if not is_users(job.call):
         job.place = here()
-    context.run(current.set, invocation)
+    context.run(current_invocation.set, invocation)
     return invocation.carry(job, partial(context.run, call))
 
 

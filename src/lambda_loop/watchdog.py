@@ -23,7 +23,7 @@ from typing import Any
 import nest_asyncio
 
 from . import uncatchable
-from .invocation import Invocation, current, working_for
+from .invocation import Invocation, current_invocation, working_for
 from .loop import SharedLoop
 from .places import is_library, place
 from .report import DeadlineExceeded, InvocationReport
@@ -128,7 +128,7 @@ class Watchdog:
             invocation.report.notes.append(f"interrupted at {place(frame)}")
         invocation.half_imported |= _being_imported()
         for task in asyncio.all_tasks(self._loop):  # what has not begun to block must not begin now
-            if task is not invocation.driver and task.get_context().get(current) is invocation:
+            if task is not invocation.driver and task.get_context().get(current_invocation) is invocation:
                 task.cancel()
         self._interrupts += 1
         if self._interrupts > _CAUGHT:

@@ -8,7 +8,7 @@ from agency_lambda.catalogue.entries import CreateAgency, Entry
 from agency_lambda.errors import AgencyNotConfigured, UnknownName
 from agency_lambda.framework.building import build
 from agency_lambda.framework.description import describe
-from lambda_loop import current
+from lambda_loop import current_invocation
 
 __all__ = [
     "CreateAgency",
@@ -63,7 +63,7 @@ def find(name: str | None) -> tuple[str, CreateAgency]:
         said = f"There is no agency {name[:99]!r}. GET /agencies lists them."
         raise UnknownName(said, param="model", code="model_not_found")
     if lacking := manifest.lacking(name):
-        if invocation := current.get():
+        if invocation := current_invocation.get():
             invocation.report.fields["not_configured"] = 1
         missing = LookupError(f"the environment lacks {', '.join(lacking)}")  # for the log, not for the caller
         raise AgencyNotConfigured(f"The agency {name!r} is not configured.") from missing

@@ -5,7 +5,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from agency_lambda.errors import AnswerTooLarge, PayloadTooLarge, ServiceError
 from agency_lambda.exception_handlers import answer
 from agency_lambda.protocol.bounds import ANSWER, BODY, check_structure, encoded_size
-from lambda_loop import current
+from lambda_loop import current_invocation
 
 
 class BodyLimit:
@@ -63,8 +63,8 @@ class AnswerLimit:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        invocation = current.get()
-        if scope["type"] != "http" or scope.get("head") or invocation is None or not invocation.whole:
+        invocation = current_invocation.get()
+        if scope["type"] != "http" or scope.get("head") or invocation is None or not invocation.buffered:
             return await self._app(scope, receive, send)
         held, size = list[Message](), 0
 

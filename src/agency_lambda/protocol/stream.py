@@ -12,7 +12,7 @@ from agency_lambda.protocol import bounds
 from agency_lambda.protocol.output import Event
 from agency_lambda.protocol.resource import FINAL, Resource
 from agency_lambda.protocol.writable import as_json
-from lambda_loop import current
+from lambda_loop import current_invocation
 
 HEARTBEAT = 10.0  # seconds of silence before a comment; gateways and proxies close what is silent for long
 
@@ -113,8 +113,8 @@ async def resumable(
 
 def _room(response: Resource) -> float:
     """Return the bytes that a stream may have: no end where it leaves as it is made, or nothing is kept to resume."""
-    invocation = current.get()
-    if invocation is None or not invocation.whole or not response["store"]:
+    invocation = current_invocation.get()
+    if invocation is None or not invocation.buffered or not response["store"]:
         return math.inf
     return bounds.ANSWER - bounds.BEGUN - 1_000
 

@@ -10,7 +10,7 @@ from agency_lambda.auth import documented
 from agency_lambda.history.conversations import Conversations
 from agency_lambda.protocol.resource import Resource
 from agency_lambda.runs.stored_responses import Responses
-from lambda_loop import current
+from lambda_loop import current_invocation
 
 if TYPE_CHECKING:
     from agency_lambda.runs.service import RunService
@@ -41,11 +41,11 @@ class _Caller:
 
         None: nothing goes on, and there is no such answer.
         """
-        invocation = current.get()
+        invocation = current_invocation.get()
         if invocation is None:
             return
         wrapped = self._request.app.in_outermost  # it is sent from outside of the app
-        invocation.late_answer = None if response is None else lambda: wrapped(answer(response))
+        invocation.deadline_response = None if response is None else lambda: wrapped(answer(response))
 
     @property
     def responses(self) -> "Responses":

@@ -30,7 +30,7 @@ from agency_lambda.runs.event_log import EventLog
 from agency_lambda.runs.leases import TIME, Lease
 from agency_lambda.runs.repository import LeaseLost, OutcomeUncertain, RunRepository
 from agency_lambda.runs.run_metrics import log_fields, usage
-from lambda_loop import DeadlineExceeded, EventLoopConflict, current, remaining
+from lambda_loop import DeadlineExceeded, EventLoopConflict, current_invocation, seconds_remaining
 
 if TYPE_CHECKING:
     from agency_lambda.framework.execution import AgencyExecution, Answer
@@ -86,7 +86,7 @@ class Attempt:
         self._task: asyncio.Task[Resource] | None = None
         queued = keeping.lease.queued_at if keeping else time.time()
         self.waited = round(1000 * max(time.time() - queued, 0.0), 1)  # milliseconds since it was asked for
-        left = remaining()
+        left = seconds_remaining()
         self._margin = 0.0 if left is None else min(2.5, 0.25 * left)
         self._patient_until = time.monotonic() + patience
 
@@ -112,7 +112,7 @@ class Attempt:
                 keeper.cancel()
             self.feed.end()
             self.log_fields = log_fields(self, time.monotonic() - started)
-            if invocation := current.get():
+            if invocation := current_invocation.get():
                 invocation.report.fields.update(self.log_fields)
 
     def follow(self, execution: Coroutine[Any, Any, Resource]) -> AsyncGenerator[Event]:
@@ -220,7 +220,7 @@ class Attempt:
 
         A worker's attempts share an invocation, and could not tell whose it is.
         """
-        invocation, lease = current.get(), self.keeping.lease if self.keeping else None
+        invocation, lease = current_invocation.get(), self.keeping.lease if self.keeping else None
         if invocation is None or self.response["background"] or (lease and lease.attempts > 1):
             return None
         return invocation.report.hidden_conflict()
@@ -332,7 +332,7 @@ class Attempt:
                 self.stop("handed over")
 
     def _is_late(self) -> bool:
-        left = remaining()
+        left = seconds_remaining()
         return time.monotonic() > self._patient_until or (left is not None and left < self._margin)
 
     async def _go_on(self, keeping: RunRepository) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from agency_lambda.errors import StoreUnavailable
 from agency_lambda.runs.leases import Leases
 from agency_lambda.store import Record, Store
-from lambda_loop import remaining
+from lambda_loop import seconds_remaining
 
 ROWS, BEHIND_ROWS = "event/", "event0"  # some events each; what follows is the number of the first
 _POLL = 0.25  # seconds between looks
@@ -94,5 +94,5 @@ async def _is_over(store: Store, partition: str, run: str) -> bool:
 
 def seconds_to_wait() -> float:
     """Return for how long a request may wait for something before its invocation ends; not positive: no more."""
-    left = remaining()
+    left = seconds_remaining()
     return math.inf if left is None else left - _LEAVE

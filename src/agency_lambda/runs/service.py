@@ -43,7 +43,7 @@ from agency_lambda.runs.stored_responses import Responses, StoredRequest, Stored
 from agency_lambda.runs.validation import refuse_empty, refuse_loose_ends
 from agency_lambda.settings import Settings
 from agency_lambda.store import Change, Conflict, Store, open_store
-from lambda_loop import remaining
+from lambda_loop import seconds_remaining
 
 if TYPE_CHECKING:
     from agency_lambda.framework.models import Models
@@ -403,7 +403,7 @@ class RunService:
 
 def _within(seconds: float) -> float:
     """Return so many seconds, but at most half of what the invocation has left, so that it can still answer."""
-    left = remaining()
+    left = seconds_remaining()
     return seconds if left is None else min(seconds, left / 2)
 
 
