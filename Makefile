@@ -111,12 +111,15 @@ node_modules: package.json package-lock.json
 	@npm ci --silent
 	@touch node_modules
 
-lock: ## compile requirements*.in to hashed requirements*.txt, and package.json to package-lock.json
+lock: NO_PACKAGES = \# No packages yet: write them into requirements.in beside this file, and run \`make lock\`.
+lock: ## compile agents/requirements.in and requirements*.in to hashed .txt, and package.json to package-lock.json
 	@scripts/setup dev
 	$(UV) pip compile -q requirements.in -o requirements.txt --python-version 3.13 --universal --generate-hashes --no-header
 	$(UV) pip compile -q requirements-dev.in -o requirements-dev.txt --override requirements-overrides.in --python-version 3.13 --universal --generate-hashes --no-header
 	$(UV) pip compile -q requirements-emulator.in -o requirements-emulator.txt --python-version 3.13 --universal --generate-hashes --no-header
 	for each in uv sam; do $(UV) pip compile -q requirements-$$each.in -o requirements-$$each.txt --no-deps --python-version 3.13 --universal --generate-hashes --no-header; done
+	$(UV) pip compile -q agents/requirements.in -o agents/requirements.txt -c requirements.txt -c requirements-dev.txt --python-version 3.13 --universal --generate-hashes --no-header
+	@[ -s agents/requirements.txt ] || echo "$(NO_PACKAGES)" > agents/requirements.txt
 	npm install --package-lock-only --silent
 
 .PHONY: help run files key test e2e check format loop-table bench bundle synth sam bootstrap deploy model-key ask stream logs destroy lock

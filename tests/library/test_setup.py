@@ -22,7 +22,9 @@ def setup(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """setup(uv=True): run it in a folder of its own, on a machine that has Python 3.13 and maybe uv."""
     (tmp_path / "scripts").mkdir()
     shutil.copy(ROOT / "scripts" / "setup", tmp_path / "scripts")
-    (tmp_path / "requirements.txt").write_text("nothing\n")
+    (tmp_path / "agents").mkdir()
+    for name in ("requirements.txt", "agents/requirements.txt"):
+        (tmp_path / name).write_text("nothing\n")
     tools = tmp_path / "tools"
     tools.mkdir()
     for name in ("sh", "cat", "cksum", "tr", "rm", "mkdir", "touch", "dirname"):
@@ -72,15 +74,17 @@ def test_a_half_made_environment_is_made_anew(setup: Callable[..., object], tmp_
     assert not (tmp_path / ".venv" / ".unfinished").exists()
 
 
+@pytest.mark.parametrize("name", ["requirements.txt", "agents/requirements.txt"])
 def test_a_whole_one_stays_and_is_not_looked_at_again(
-    setup: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+    setup: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path, name: str
 ) -> None:
     assert setup().returncode == 0
     (tmp_path / ".venv" / "mine").touch()
-    (tmp_path / "requirements.txt").write_text("something\n")
+    (tmp_path / name).write_text("something\n")
     assert setup().returncode == 0
     assert (tmp_path / ".venv" / "mine").exists()
     asked = (tmp_path / "uv.log").read_text()
+    assert "-r requirements.txt -r agents/requirements.txt" in asked
     assert setup().returncode == 0
     assert (tmp_path / "uv.log").read_text().count("uv pip") == asked.count("uv pip") == 2
 

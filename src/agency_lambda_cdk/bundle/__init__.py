@@ -70,7 +70,7 @@ def make(folder: Path, architecture: Architecture, contents: Sources) -> None:
     found = agencies.survey(contents.agents)
     files = imports.reachable(found.files, found.roots)
     code = "\n".join(file.read_text() for file in files)
-    _install(folder, architecture, code)
+    _install(folder, architecture, contents, code)
     left_out.remove_files(folder, code)
     contents.copy_into(folder)
     (folder / agencies.MANIFEST).write_text(json.dumps(found.manifest, sort_keys=True))
@@ -106,8 +106,8 @@ def _replace(folder: Path, architecture: Architecture, contents: Sources) -> Non
     beside(new, ".zip").rename(beside(folder, ".zip"))
 
 
-def _install(folder: Path, architecture: Architecture, code: str) -> None:
-    lock, named = ((ROOT / name).read_text() for name in ("requirements.txt", "requirements.in"))
+def _install(folder: Path, architecture: Architecture, contents: Sources, code: str) -> None:
+    named, added_named, lock, added = contents.requirements().values()
     uv = shutil.which("uv") or str(Path(sys.executable).parent / "uv")
     command = [uv, "pip", "install", "-q", "--no-deps", "--require-hashes", "-r", "-", "--link-mode", "copy"]
     platform = ["--python-platform", _PLATFORMS[architecture], "--python-version", "3.13", "--only-binary", ":all:"]
@@ -115,7 +115,7 @@ def _install(folder: Path, architecture: Architecture, code: str) -> None:
         [*command, *platform, "--target", str(folder)],
         cwd=ROOT,
         env={**os.environ, "UV_SYSTEM_CERTS": "1"},
-        input=left_out.requirements(lock, named, code),
+        input=left_out.requirements(lock, f"{named}\n{added_named}", code, added),
         capture_output=True,
         text=True,
         check=False,

@@ -78,10 +78,11 @@ def _advice(top: str) -> str:
     lock = (sources.ROOT / "requirements.txt").read_text()
     for name in packages_distributions().get(top, ()):
         if f"\n{name.lower()}==" in f"\n{lock}":
-            return (
-                f"write {name} into requirements.in and run `make lock`, see src/agency_lambda_cdk/bundle/left_out.py"
-            )
-    return "it is no file of yours, and no package of requirements.txt. Correct the import, or make it in a `try`"
+            return f"write {name} into agents/requirements.in and run `make lock`: the bundle leaves it out otherwise"
+    return (
+        "it is no file of yours, and no package of agents/requirements.txt. Correct the import, make it in a `try`, "
+        "or write its package into agents/requirements.in and run `make lock`"
+    )
 
 
 def _parsed(path: Path) -> ast.Module:

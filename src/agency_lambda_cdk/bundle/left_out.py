@@ -1,7 +1,7 @@
 """What the bundle leaves out, with a reason each, and the services that botocore keeps. Edit it here.
 
-A package goes together with what it alone needed. It stays where requirements.in names it: write there what the
-code in `agents/` imports.
+A package goes together with what it alone needed. It stays where agents/requirements.in or what that brings
+needs it: write there what the code in `agents/` imports.
 """
 
 import re
@@ -150,21 +150,30 @@ NEVER = {  # of handler/, src/ and agents/
     "*~": "an editor's copy",
     "tests": "tests",
     "conftest.py": "tests",
-    "venv": "an environment; requirements.in says what is installed",
+    "venv": "an environment; agents/requirements.in says what is installed",
     "node_modules": "the same of Node",
 }
 
 
-def requirements(lock: str, named: str, code: str) -> str:
-    """The lock file without PACKAGES and what they alone need. named: requirements.in; code: all of agents/."""
-    blocks = {block.partition("==")[0]: block for block in re.split(r"^(?=[a-z0-9])", lock, flags=re.M)}
-    wanted = set(re.findall(r"^[a-z0-9][a-z0-9._-]*", named.lower(), re.M))
-    wanted.update(*(packages for word, packages in ASKED_FOR.items() if re.search(word, code)))
-    while (
-        more := {name for name, block in blocks.items() if name not in PACKAGES and wanted & _needed_by(block)} - wanted
-    ):
-        wanted |= more
-    return "".join(block for name, block in blocks.items() if name in wanted)
+def requirements(lock: str, named: str, code: str, added: str = "") -> str:
+    """Return the lock without PACKAGES and what they alone need, and with all that the adopter's lock adds to it.
+
+    named: both requirements.in; code: all of agents/; added: agents/requirements.txt, which may need one of PACKAGES.
+    """
+    blocks, adopters = _blocks(lock), _blocks(added)
+    new = adopters.keys() - blocks.keys()
+    kept = new | {name for name, block in adopters.items() if new & _needed_by(block)}
+    kept.update(re.findall(r"^[a-z0-9][a-z0-9._-]*", named.lower(), re.M))
+    kept.update(*(packages for word, packages in ASKED_FOR.items() if re.search(word, code)))
+    blocks = adopters | blocks
+    while more := {name for name in blocks.keys() - PACKAGES.keys() - kept if kept & _needed_by(blocks[name])}:
+        kept |= more
+    return "".join(block for name, block in blocks.items() if name in kept)
+
+
+def _blocks(lock: str) -> dict[str, str]:
+    """Return the lines of each package by its name."""
+    return {block.partition("==")[0]: block for block in re.split(r"^(?=[a-z0-9])", lock, flags=re.M)}
 
 
 def is_left_out(module: str, code: str) -> bool:

@@ -18,6 +18,10 @@ OURS = ("handler", "src/agency_lambda", "src/deferred_imports", "src/lambda_loop
 _FOLDERS = {"handler": "."} | dict.fromkeys(OURS[1:], "src")
 
 
+#: The packages that are installed: the service's in ROOT, and in the agencies' folder, where it has them, its own.
+REQUIREMENTS = ("requirements.in", "requirements.txt")
+
+
 class BundleError(RuntimeError):
     """The bundle cannot be built or would be refused; the message says why."""
 
@@ -40,6 +44,11 @@ class Sources:
                     found[inside] = path
         return found
 
+    def requirements(self) -> dict[Path, str]:
+        """Return file -> text of both requirements.in and both requirements.txt, in this order."""
+        paths = [folder / name for name in REQUIREMENTS for folder in (ROOT, self.agents)]
+        return {path: path.read_text() if path.exists() else "" for path in paths}
+
     def copy_into(self, bundle: Path) -> None:
         """Copy `files` to the installed packages.
 
@@ -58,13 +67,16 @@ class Sources:
         """Return the sha256 of everything that the bundle is made from."""
         digest = hashlib.sha256(architecture.encode())
         tools = {Path(path.name): path for path in sorted(Path(__file__).parent.glob("*.py"))}
-        locks = {Path(name): ROOT / name for name in ("requirements.in", "requirements.txt")}
-        for inside, path in (*locks.items(), *tools.items(), *self.files().items()):
+        for text in self.requirements().values():
+            digest.update(f"{len(text)}\0{text}".encode())
+        for inside, path in (*tools.items(), *self.files().items()):
             content = path.read_bytes()
             digest.update(f"{inside}\0{len(content)}\0".encode() + content)
         return digest.hexdigest()
 
     def _is_shipped(self, inside: Path) -> bool:
+        if str(inside) in REQUIREMENTS:
+            return False
         if not self.offline_model and inside.is_relative_to(OFFLINE_MODEL):
             return False
         return not any(fnmatchcase(part, never) for part in inside.parts for never in NEVER)

@@ -2,6 +2,7 @@
 
 import importlib.util
 import platform
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from agency_lambda_cdk.bundle.sources import Sources
 from lambda_loop.places import is_library_file
 
 HOST: bundle.Architecture = "x86_64" if platform.machine() in ("x86_64", "AMD64") else "arm64"
+REQUIREMENTS = ("requirements.in", "requirements.txt", "agents/requirements.in", "agents/requirements.txt")
 LOCK = """\
 crew==1 \\
     --hash=sha256:0
@@ -142,6 +144,24 @@ def test_what_is_left_out_stays_where_it_is_asked_for(named: str, code: str, kep
     assert {line.partition("==")[0] for line in lines if not line.startswith(" ")} == kept
 
 
+def test_what_the_adopters_packages_need_stays() -> None:
+    added = """\
+mine==6 \\
+    # via -r agents/requirements.in
+black==5 \\
+    # via
+    #   -c requirements.txt
+    #   mine
+crew==1 \\
+    # via mine
+litellm==2 \\
+    # via crew
+"""
+    kept = left_out.requirements(LOCK, "crew==1\nmine==6", "", added)
+    assert sorted(re.findall(r"^\w+", kept, re.MULTILINE)) == ["black", "crew", "mine", "shared"]
+    assert kept.count("black==5") == 1
+
+
 def test_every_package_that_is_left_out_is_in_the_lock_file_and_has_a_reason() -> None:
     lock = (ROOT / "requirements.txt").read_text()
     for name, reason in left_out.PACKAGES.items():
@@ -174,7 +194,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., P
     """checkout({path: text}) -> an installed bundle, to copy that checkout's handler/ and agents/ into."""
 
     def write(texts: dict[str, str]) -> Path:
-        for name, text in {"handler/api.py": "", "requirements.in": "", "requirements.txt": "", **texts}.items():
+        for name, text in ({"handler/api.py": ""} | dict.fromkeys(REQUIREMENTS, "") | texts).items():
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / name).write_text(text)
         (tmp_path / "installed" / "openai").mkdir(parents=True, exist_ok=True)
@@ -238,7 +258,7 @@ def test_what_could_not_run_is_refused_by_name(
         Sources(tmp_path / "agents").copy_into(installed)
 
 
-@pytest.mark.parametrize("name", ["handler/api.py", "agents/a.txt", "requirements.in", "requirements.txt"])
+@pytest.mark.parametrize("name", ["handler/api.py", "agents/a.txt", *REQUIREMENTS])
 def test_the_digest_covers_what_goes_in(checkout: Callable[..., Path], tmp_path: Path, name: str) -> None:
     checkout({"agents/a.txt": ""})
     ours = Sources(tmp_path / "agents")
