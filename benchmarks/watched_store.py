@@ -13,7 +13,7 @@ from typing import Any
 
 import agency_lambda.store
 from agency_lambda.store import ABSENT, Change, Conflict, Put, Record, Store
-from agency_lambda.store.rules import decoded, encoded
+from agency_lambda.store.encoding import decode_body, encode_body
 
 
 class MemoryStore:
@@ -48,13 +48,13 @@ class MemoryStore:
             self._sorts[change.partition].remove(change.sort)
         if isinstance(change, Put):
             insort(self._sorts[change.partition], change.sort)
-            self._records[key] = Record(*key, encoded(change.body), change.version, change.expires)
+            self._records[key] = Record(*key, encode_body(change.body), change.version, change.expires)
 
     async def aclose(self) -> None: ...
 
 
 def _read(record: Record) -> Record:
-    body, size = decoded(record.body)
+    body, size = decode_body(record.body)
     return replace(record, body=body, size=size)
 
 
@@ -73,7 +73,7 @@ class WatchedStore:
     def weight(self) -> int:
         """Bytes of the bodies that were written since the last time somebody asked, as they are stored."""
         put, self._put = self._put or [], []
-        return sum(len(encoded(each.body)) for each in put)
+        return sum(len(encode_body(each.body)) for each in put)
 
     async def get(self, *key: str) -> Record | None:
         return await self._read(self.store.get(*key))

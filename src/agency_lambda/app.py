@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from agency_lambda import __version__, exception_handlers
-from agency_lambda.auth import Authentication, caller_of
+from agency_lambda.auth import Authentication, authenticator
 from agency_lambda.middleware.outermost import Outermost
 from agency_lambda.middleware.size_limits import AnswerLimit, BodyLimit
 from agency_lambda.routes import ROUTES
@@ -34,7 +34,7 @@ class App(FastAPI):
 
     def failure_response(self, status: int, kind: str, message: str) -> ASGIApp:
         """The answer for a request that this app did not answer: the event loop sends it (see EnvironmentLoop)."""
-        return self.in_outermost(exception_handlers.failure_response(status, kind, message))
+        return self.in_outermost(exception_handlers.error_app(status, kind, message))
 
     def in_outermost(self, app: ASGIApp) -> ASGIApp:
         """Give what an ASGI app answers the headers that every answer has."""
@@ -68,4 +68,4 @@ def _guard(app: FastAPI, settings: Settings) -> None:
     open_paths = {path for path in ("/health", app.docs_url, app.openapi_url) if path}
     if settings.auth == "none":  # who is answered is decided by where it comes from, whatever it asks for
         open_paths = set()
-    app.add_middleware(Authentication, caller=caller_of(settings), open_paths=open_paths)
+    app.add_middleware(Authentication, caller=authenticator(settings), open_paths=open_paths)

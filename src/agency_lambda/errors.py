@@ -5,8 +5,8 @@ ServiceError
  │   └─ InvalidJSON          what was sent cannot be read
  ├─ UnsupportedParameter     it could be elsewhere, but is not done here
  ├─ Unauthenticated          nobody
- │   ├─ UnknownCaller        nobody that is known
- │   └─ Unsigned             nobody, where AWS credentials sign
+│   ├─ InvalidCredentials nobody that is known
+ │   └─ SignatureMissing          nobody, where AWS credentials sign
  ├─ HostNotAllowed           without keys only this machine is answered
  ├─ NotFound                 or somebody else's
  │   └─ UnknownName          an agency or agent that is not there
@@ -20,7 +20,7 @@ ServiceError
  ├─ IssuerUnavailable        who issues tokens could not be asked for his keys
  ├─ Interrupted              the run was stopped from outside
  ├─ OutOfTime                the invocation ends before the run does
- ├─ GivenUp                  begun again too often
+ ├─ AttemptsExhausted                  begun again too often
  ├─ UpstreamFailed           the model, or what stands behind it
  │   ├─ ModelTimeout         it was silent for too long
  │   ├─ ModelRateLimited     it is asked too often
@@ -51,14 +51,14 @@ class Interruption(BaseException):
 class ServiceError(Exception):
     """`str(error)` is public. For /v1: `param` is the field that is wrong, `code` is more exact than `kind`.
 
-    literal: what a response says of it in OpenAI's words, beside `kind`.
+    openai_code: what a response says of it in OpenAI's words, beside `kind`.
     after: seconds until the client may ask again, 0 where nobody knows.
     begun: whether something may have been done already, so that clients must not repeat a POST by themselves.
     """
 
-    status, kind, literal = 500, "internal_error", "server_error"
-    after = 0.0
-    begun = True
+    status, kind, openai_code = 500, "internal_error", "server_error"
+    retry_after = 0.0
+    safe_to_retry = False
 
     def __init__(self, message: str, *, param: str | None = None, code: str | None = None) -> None:
         super().__init__(message)
@@ -90,13 +90,13 @@ class Unauthenticated(ServiceError):
     challenge = "Bearer"
 
 
-class UnknownCaller(Unauthenticated):
+class InvalidCredentials(Unauthenticated):
     """A key that nobody has, or a token that is not valid here."""
 
     challenge = 'Bearer error="invalid_token"'
 
 
-class Unsigned(Unauthenticated):
+class SignatureMissing(Unauthenticated):
     """No AWS principal has signed the request."""
 
     challenge = "AWS4-HMAC-SHA256"
@@ -146,27 +146,27 @@ class StoreUnavailable(ServiceError):
     """The store could not be read or written. Nothing has begun."""
 
     status, kind = 503, "store_unavailable"
-    after, begun = 5.0, False
+    retry_after, safe_to_retry = 5.0, True
 
 
 class OutcomeUnknown(StoreUnavailable):
     """The store could not be read or written, and tools may have acted, or a write may arrive late."""
 
-    after, begun = 0.0, True
+    retry_after, safe_to_retry = 0.0, False
 
 
 class SecretUnavailable(ServiceError):
     """What Secrets Manager holds could not be read, and never was."""
 
     status, kind = 503, "secret_unavailable"
-    begun = False
+    safe_to_retry = True
 
 
 class IssuerUnavailable(ServiceError):
     """The issuer of tokens did not give its keys, and never did."""
 
     status, kind = 503, "issuer_unavailable"
-    begun = False
+    safe_to_retry = True
 
 
 class Interrupted(ServiceError):
@@ -181,7 +181,7 @@ class OutOfTime(ServiceError):
     status, kind = 504, "deadline_exceeded"
 
 
-class GivenUp(ServiceError):
+class AttemptsExhausted(ServiceError):
     """The run was begun again and again, and never came to its end."""
 
     status, kind = 500, "given_up"
@@ -190,68 +190,68 @@ class GivenUp(ServiceError):
 class UpstreamFailed(ServiceError):
     """The model did not answer.
 
-    passing: the same question may be answered later. after: seconds that the provider asks to wait until then.
+    transient: the same question may be answered later. after: seconds that the provider asks to wait until then.
     """
 
     status, kind = 502, "upstream_failed"
-    passing = True
-    text = NO_ANSWER
+    transient = True
+    public_message = NO_ANSWER
 
 
 class ModelTimeout(UpstreamFailed):
     """The model said nothing for longer than MODEL_FIRST_BYTE_SECONDS."""
 
     kind = "model_timeout"
-    text = "The model was silent for too long."
+    public_message = "The model was silent for too long."
 
 
 class ModelRateLimited(UpstreamFailed):
     """The provider is asked more often than the service's account may."""
 
-    status, kind, literal = 429, "rate_limited", "rate_limit_exceeded"
-    text = "The model's provider is asked too often. Try again later."
+    status, kind, openai_code = 429, "rate_limited", "rate_limit_exceeded"
+    public_message = "The model's provider is asked too often. Try again later."
 
 
 class ModelUnauthorized(UpstreamFailed):
     """The provider does not accept the service's key, or the key may not use this model."""
 
-    kind, passing = "model_unauthorized", False
-    text = "The model's provider does not accept the key of this service."
+    kind, transient = "model_unauthorized", False
+    public_message = "The model's provider does not accept the key of this service."
 
 
 class ModelOutOfQuota(UpstreamFailed):
     """The service's account at the provider is used up, or not paid for."""
 
-    kind, passing = "model_out_of_quota", False
-    text = "The account of this service at the model's provider is used up."
+    kind, transient = "model_out_of_quota", False
+    public_message = "The account of this service at the model's provider is used up."
 
 
 class ModelNotFound(UpstreamFailed):
     """The provider has no model of this name."""
 
-    kind, passing = "model_not_found", False
-    text = "The model's provider does not have the model that the agent is configured with."
+    kind, transient = "model_not_found", False
+    public_message = "The model's provider does not have the model that the agent is configured with."
 
 
 class ModelRefusedRequest(UpstreamFailed):
     """The provider does not take the question as it is put."""
 
-    kind, passing = "model_refused_request", False
-    text = "The model's provider refused the request. The request id finds the reason in the log."
+    kind, transient = "model_refused_request", False
+    public_message = "The model's provider refused the request. The request id finds the reason in the log."
 
 
 class ContextLengthExceeded(UpstreamFailed):
     """What was said is more than the model can read."""
 
-    status, kind, literal, passing = 400, "context_length_exceeded", "invalid_prompt", False
-    text = "The conversation is longer than the model can read. Shorten or compact it."
+    status, kind, openai_code, transient = 400, "context_length_exceeded", "invalid_prompt", False
+    public_message = "The conversation is longer than the model can read. Shorten or compact it."
 
 
 class ContentRefused(UpstreamFailed):
     """The provider's filter does not let the model read this."""
 
-    status, kind, literal, passing = 400, "content_refused", "invalid_prompt", False
-    text = "The model's provider refused the content of this conversation."
+    status, kind, openai_code, transient = 400, "content_refused", "invalid_prompt", False
+    public_message = "The model's provider refused the content of this conversation."
 
 
 class AnswerTooLarge(ServiceError):
@@ -290,7 +290,7 @@ class AgencyMisconfigured(ServiceError):
     status, kind = 500, "agency_misconfigured"
 
 
-def chain(error: BaseException) -> Iterator[BaseException]:
+def exception_chain(error: BaseException) -> Iterator[BaseException]:
     """Yield an exception and what it was raised from."""
     seen: set[int] = set()
     link: BaseException | None = error
@@ -300,20 +300,20 @@ def chain(error: BaseException) -> Iterator[BaseException]:
         link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
 
 
-def in_response(error: ServiceError) -> dict[str, str]:
+def error_field(error: ServiceError) -> dict[str, str]:
     """Return an error as the `error` of a response: `code` is OpenAI's word, `detail_code` ours."""
-    return {"code": error.literal, "message": str(error), "detail_code": error.kind}
+    return {"code": error.openai_code, "message": str(error), "detail_code": error.kind}
 
 
-def kind_of(failed: Mapping[str, str]) -> str:
+def detail_code(failed: Mapping[str, str]) -> str:
     """Return our word for the `error` of a response; earlier versions had it in `code`."""
     return failed.get("detail_code") or failed["code"]
 
 
-def again(failed: Mapping[str, str]) -> ServiceError:
+def error_from_field(failed: Mapping[str, str]) -> ServiceError:
     """Return the error that the `error` of a stored response tells of, to be raised once more."""
     kinds = {error.kind: error for error in _every(ServiceError)}
-    return kinds.get(kind_of(failed), ServiceError)(failed["message"])
+    return kinds.get(detail_code(failed), ServiceError)(failed["message"])
 
 
 def _every(kind: type[ServiceError]) -> list[type[ServiceError]]:

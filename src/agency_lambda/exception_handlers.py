@@ -111,13 +111,13 @@ def request_id() -> str:
     return invocation.report.request_id if invocation else str(uuid.uuid4())
 
 
-def answer(scope: Scope, error: ServiceError, headers: Mapping[str, str] | None = None) -> JSONResponse:
+def error_response(scope: Scope, error: ServiceError, headers: Mapping[str, str] | None = None) -> JSONResponse:
     """An error as a response, in the shape that the path's clients know."""
-    if error.after:
-        headers = {**(headers or {}), "retry-after": str(math.ceil(error.after))}
+    if error.retry_after:
+        headers = {**(headers or {}), "retry-after": str(math.ceil(error.retry_after))}
     if isinstance(error, UpstreamFailed):  # clients repeat a 429 too, and with it what tools have done
         headers = {**(headers or {}), "x-should-retry": "false"}
-    return _answer(scope, error.status, error.kind, str(error), error.code, error.param, headers, error.begun)
+    return _answer(scope, error.status, error.kind, str(error), error.code, error.param, headers, error.safe_to_retry)
 
 
 def _answer(
@@ -128,7 +128,7 @@ def _answer(
     code: str | None = None,
     param: str | None = None,
     headers: Mapping[str, str] | None = None,
-    begun: bool = True,
+    safe_to_retry: bool = False,
 ) -> JSONResponse:
     found = request_id()
     failure: BaseModel = Failure(type=kind, message=_sendable(message), request_id=found)
@@ -140,12 +140,12 @@ def _answer(
             code=code or kind,
         )
     told = {**(headers or {}), "x-request-id": found}
-    if scope["method"] == "POST" and ((status >= 500 and begun) or kind == "idempotency_key_reused"):
+    if scope["method"] == "POST" and ((status >= 500 and not safe_to_retry) or kind == "idempotency_key_reused"):
         told["x-should-retry"] = "false"  # OpenAI's clients would: agents may have used tools, and been paid, already
     return JSONResponse({"error": failure.model_dump()}, status, told)
 
 
-def failure_response(status: int, kind: str, message: str) -> ASGIApp:
+def error_app(status: int, kind: str, message: str) -> ASGIApp:
     """Return an ASGI app that answers every request with this error."""
 
     async def respond(scope: Scope, receive: Receive, send: Send) -> None:
@@ -177,7 +177,7 @@ def install(app: FastAPI) -> None:
 
 
 async def _service_error(request: Request, error: Any) -> JSONResponse:
-    response = answer(request.scope, error)
+    response = error_response(request.scope, error)
     if error.status >= 500:
         found = response.headers["x-request-id"]
         logger.error("request %s: %s: %s", found, error.kind, error, exc_info=error)

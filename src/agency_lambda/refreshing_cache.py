@@ -15,7 +15,7 @@ _PAUSE = 5.0  # seconds after a failure until somebody asks again
 _OLDEST = 900.0  # seconds that a value outlives its source: what was withdrawn must not hold for ever
 
 
-class Fresh[T]:
+class RefreshingCache[T]:
     """A value that `fetch` gets, in a worker thread: one at a time, whoever waits gets the same.
 
     name: for the log. unavailable: raised while there is no value; once there was one, it outlives a failure

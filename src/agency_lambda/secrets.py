@@ -10,25 +10,25 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from agency_lambda.errors import SecretUnavailable
-from agency_lambda.refreshing_cache import Fresh
+from agency_lambda.refreshing_cache import RefreshingCache
 
 REFUSALS = (BotoCoreError, ClientError)
 _KEEP = 60.0  # seconds
 _CONFIG = Config(connect_timeout=1, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 2})
-_known: WeakSet[Fresh[Any]] = WeakSet()
+_known: WeakSet[RefreshingCache[Any]] = WeakSet()
 
 
-def secret[T](name: str, parse: Callable[[str], T]) -> Fresh[T | None]:
+def secret[T](name: str, parse: Callable[[str], T]) -> RefreshingCache[T | None]:
     """The secret with this id or ARN, as `parse` reads it; None while it has no value.
 
     parse raises ValueError with a text that holds nothing of the secret: it goes to the log.
     """
-    made = Fresh(f"the secret {name}", lambda: _parsed(name, parse), _unavailable, _KEEP)
+    made = RefreshingCache(f"the secret {name}", lambda: _parsed(name, parse), _unavailable, _KEEP)
     _known.add(made)
     return made
 
 
-def forget() -> None:
+def clear_caches() -> None:
     """Hold no secret and no connection any more: after a snapshot was restored."""
     client.cache_clear()
     for each in _known:

@@ -62,7 +62,7 @@ def renew(loop: EnvironmentLoop) -> None:
     if "agency_lambda.secrets" in sys.modules:
         from agency_lambda import secrets
 
-        secrets.forget()
+        secrets.clear_caches()
     random.seed()
     tempfile._name_sequence = None  # type: ignore[attr-defined]  # it has a generator of its own
 

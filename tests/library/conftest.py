@@ -132,7 +132,7 @@ def clean_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     yield monkeypatch
     credentials.withdraw()
     get_settings.cache_clear()
-    secrets.forget()
+    secrets.clear_caches()
 
 
 @pytest.fixture

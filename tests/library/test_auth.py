@@ -12,7 +12,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 
-from agency_lambda.auth import Authentication, caller_of
+from agency_lambda.auth import Authentication, authenticator
 from agency_lambda.protocol import bounds
 from agency_lambda.routes.dependencies import Caller
 from agency_lambda.settings import ConfigurationError, Settings, get_settings
@@ -48,7 +48,7 @@ def whoami(clean_environment: pytest.MonkeyPatch) -> Callable[..., Any]:
         inner.get("/whoami")(who)
         inner.get("/health")(anybody)
         settings = get_settings()
-        return Authentication(inner, caller_of(settings), set() if settings.auth == "none" else {"/health"})
+        return Authentication(inner, authenticator(settings), set() if settings.auth == "none" else {"/health"})
 
     async def who(call: Caller) -> str:
         return call.owner

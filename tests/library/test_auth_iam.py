@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from agency_lambda.auth import Authentication, caller_of
+from agency_lambda.auth import Authentication, authenticator
 from agency_lambda.settings import get_settings
 from agency_lambda.validators import OWNER
 from tests.library.asgi import ask
@@ -42,7 +42,7 @@ def who(event: dict[str, Any]) -> str | None:
         found.append(scope["state"]["owner"])
         await send({"type": "http.response.start", "status": 200, "headers": []})
 
-    reply = ask(Authentication(app, caller_of(get_settings()), {"/health"}), "/whoami", **{"aws.event": event})
+    reply = ask(Authentication(app, authenticator(get_settings()), {"/health"}), "/whoami", **{"aws.event": event})
     if reply.status == 401:
         assert reply.headers["www-authenticate"] == "AWS4-HMAC-SHA256"
         assert found == []

@@ -15,7 +15,7 @@ import jwt
 import pytest
 from fastapi import FastAPI
 
-from agency_lambda.auth import Authentication, caller_of
+from agency_lambda.auth import Authentication, authenticator
 from agency_lambda.routes.dependencies import Caller
 from agency_lambda.settings import get_settings
 from tests.library.asgi import Reply, ask
@@ -55,7 +55,7 @@ def whoami(issuer: Issuer, clean_environment: pytest.MonkeyPatch) -> Any:
     async def anybody() -> str:
         return "ok"
 
-    return Authentication(inner, caller_of(get_settings()), {"/health"})
+    return Authentication(inner, authenticator(get_settings()), {"/health"})
 
 
 def call(app: Any, token: str | None) -> Reply:

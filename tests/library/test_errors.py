@@ -78,8 +78,8 @@ def post(app: FastAPI, path: str, body: Any, kind: bytes = b"application/json") 
         (errors.InvalidRequest, 400, "invalid_request_error", "invalid_request"),
         (errors.UnsupportedParameter, 400, "invalid_request_error", "unsupported_parameter"),
         (errors.Unauthenticated, 401, "authentication_error", "unauthenticated"),
-        (errors.UnknownCaller, 401, "authentication_error", "unauthenticated"),
-        (errors.Unsigned, 401, "authentication_error", "unauthenticated"),
+        (errors.InvalidCredentials, 401, "authentication_error", "unauthenticated"),
+        (errors.SignatureMissing, 401, "authentication_error", "unauthenticated"),
         (errors.HostNotAllowed, 403, "permission_error", "host_not_allowed"),
         (errors.NotFound, 404, "invalid_request_error", "not_found"),
         (errors.UnknownName, 404, "invalid_request_error", "not_found"),
@@ -100,11 +100,11 @@ def test_every_error_has_a_status_and_two_shapes(
     error: type[errors.ServiceError], status: int, type_: str, code: str
 ) -> None:
     for path in ("/v1", "/v1/responses"):
-        answer = exception_handlers.answer({"path": path, "method": "GET"}, error("Said.", param="input[0]"))
+        answer = exception_handlers.error_response({"path": path, "method": "GET"}, error("Said.", param="input[0]"))
         envelope = {"message": "Said.", "type": type_, "param": "input[0]", "code": code}
         assert (answer.status_code, json.loads(answer.body)) == (status, {"error": envelope})
     for path in ("/completion", "/v1x", "/", "/x/v1/"):
-        answer = exception_handlers.answer({"path": path, "method": "GET"}, error("Said.", param="input[0]"))
+        answer = exception_handlers.error_response({"path": path, "method": "GET"}, error("Said.", param="input[0]"))
         own = {"type": code, "message": "Said.", "request_id": answer.headers["x-request-id"]}
         assert (answer.status_code, json.loads(answer.body)) == (status, {"error": own})
 

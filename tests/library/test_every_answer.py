@@ -320,14 +320,14 @@ def test_a_post_is_repeated_by_clients_only_where_nothing_can_have_begun(path: s
     harmless = {errors.StoreUnavailable, errors.SecretUnavailable, errors.IssuerUnavailable}
     assert len(kinds) > 30
     for kind in kinds:
-        headers = exception_handlers.answer({"type": "http", "method": "POST", "path": path}, kind("x")).headers
+        headers = exception_handlers.error_response({"type": "http", "method": "POST", "path": path}, kind("x")).headers
         if kind in harmless:
             assert "x-should-retry" not in headers
         elif kind.status >= 500:
             assert headers["x-should-retry"] == "false"
             assert "retry-after" not in headers
-    again = errors.again(errors.in_response(errors.StoreUnavailable("x")))
-    assert again.begun  # the response of a run that had begun
+    again = errors.error_from_field(errors.error_field(errors.StoreUnavailable("x")))
+    assert not again.safe_to_retry  # the response of a run that had begun
 
 
 def test_items_that_may_have_been_added_are_not_added_again(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -199,7 +199,7 @@ def test_after_a_snapshot_nothing_is_held(vault: Vault, app: Callable[[str], Fas
     secret = vault.create(pair("alice"))
     service = app(secret)
     assert call(service).status == 404
-    secrets.forget()
+    secrets.clear_caches()
     vault.put(secret, pair("bob"))
     assert call(service).status == 401
 
@@ -297,7 +297,7 @@ def test_a_queued_run_waits_until_the_key_can_be_read_again(
         request = CreateResponse.model_validate({"model": "agreement-desk", "input": "hello", "background": True})
         kept: Any = await runs.create(request, "alice")
         vault.relay.fault = lambda operation, request: REFUSED
-        secrets.forget()
+        secrets.clear_caches()
         with pytest.raises(SecretUnavailable):
             await runs.resume(kept.response["id"])
         assert await Leases(runs.store).find(kept.response["id"])
@@ -314,7 +314,12 @@ def test_a_queued_run_waits_until_the_key_can_be_read_again(
 def make_key(vault: Vault, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     import os
 
-    environment = {"PATH": os.environ["PATH"], **vault.environment, **variables}
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": os.pathsep.join(sys.path),
+        **vault.environment,
+        **variables,
+    }
     command = [sys.executable, "-m", "agency_lambda.auth", *arguments]
     return subprocess.run(command, capture_output=True, text=True, env=environment)
 

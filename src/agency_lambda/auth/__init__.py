@@ -3,6 +3,6 @@
 Each way is a `Caller` in a file of its own. `python -m agency_lambda.auth OWNER` makes a key.
 """
 
-from agency_lambda.auth.middleware import Authentication, caller_of, documented
+from agency_lambda.auth.middleware import Authentication, authenticator, with_security_scheme
 
-__all__ = ["Authentication", "caller_of", "documented"]
+__all__ = ["Authentication", "authenticator", "with_security_scheme"]

@@ -5,21 +5,21 @@ from typing import Any
 
 from starlette.types import Scope
 
-from agency_lambda.auth.owners import owner_of
-from agency_lambda.errors import Unsigned
+from agency_lambda.auth.owners import owner_name
+from agency_lambda.errors import SignatureMissing
 
 _ARN = re.compile(r"arn:[a-z-]+:(?:iam|sts)::(?P<account>\d{12}):(?P<kind>[a-z-]+)(?:/(?P<name>\S+))?")
 
 
-async def principal(scope: Scope) -> str:
+async def authenticate_signature(scope: Scope) -> str:
     """See `Caller`: ACCOUNT.user.NAME, or ACCOUNT.role.NAME whoever has assumed the role."""
     arn = _ARN.fullmatch(_arn(scope.get("aws.event")))
     if arn is None:
-        raise Unsigned("Sign the request with AWS credentials (Signature Version 4).")
+        raise SignatureMissing("Sign the request with AWS credentials (Signature Version 4).")
     account, kind, name = arn["account"], arn["kind"], arn["name"] or ""
     if kind == "assumed-role":  # ROLE/SESSION, and each caller names the session as he likes
         kind, name = "role", name.partition("/")[0]
-    return owner_of(f"{account}.{kind}.{name}")
+    return owner_name(f"{account}.{kind}.{name}")
 
 
 def _arn(event: Any) -> str:

@@ -9,7 +9,7 @@ import jwt
 
 from agency_lambda.errors import IssuerUnavailable
 from agency_lambda.protocol.bounds import check_structure
-from agency_lambda.refreshing_cache import Fresh
+from agency_lambda.refreshing_cache import RefreshingCache
 from agency_lambda.validators import private_url
 
 ALGORITHMS = ("RS256", "ES256")  # never one whose key signs and verifies: everybody has the keys that are published
@@ -26,7 +26,7 @@ class Issuer:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self._keys = Fresh(f"the keys of {url}", lambda: _keys(url), _unavailable, _KEEP)
+        self._keys = RefreshingCache(f"the keys of {url}", lambda: _keys(url), _unavailable, _KEEP)
 
     async def key(self, kid: Any) -> jwt.PyJWK | None:
         """The key with this id.

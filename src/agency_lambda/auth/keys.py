@@ -8,21 +8,21 @@ import hmac
 
 from starlette.types import Scope
 
-from agency_lambda.auth.bearer import bearer
-from agency_lambda.errors import Unauthenticated, UnknownCaller
-from agency_lambda.refreshing_cache import Fresh
+from agency_lambda.auth.bearer import bearer_credentials
+from agency_lambda.errors import InvalidCredentials, Unauthenticated
+from agency_lambda.refreshing_cache import RefreshingCache
 from agency_lambda.settings import ConfigurationError, Settings
 from agency_lambda.validators import api_keys
 
 type Known = tuple[tuple[str, bytes], ...]
 
 
-class Keys:
+class KeyAuthenticator:
     """See `Caller`. The keys are those of API_KEYS, or of the secret that API_KEYS_SECRET names."""
 
     def __init__(self, settings: Settings) -> None:
         self._known = settings.api_keys
-        self._secret: Fresh[Known | None] | None = None
+        self._secret: RefreshingCache[Known | None] | None = None
         if settings.api_keys_secret:
             from agency_lambda.secrets import secret  # and boto3, only where there is one
 
@@ -34,7 +34,7 @@ class Keys:
             )
 
     async def __call__(self, scope: Scope) -> str:
-        key = bearer(scope)
+        key = bearer_credentials(scope)
         if not key:
             raise Unauthenticated("A key is needed: send the header `Authorization: Bearer KEY`.")
         digest, found = hashlib.sha256(key).digest(), ""
@@ -43,5 +43,5 @@ class Keys:
             if hmac.compare_digest(digest, each):
                 found = owner
         if not found:
-            raise UnknownCaller("This key is not known.")
+            raise InvalidCredentials("This key is not known.")
         return found

@@ -8,10 +8,10 @@ from starlette._utils import get_route_path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from agency_lambda.errors import ServiceError, Unauthenticated
-from agency_lambda.exception_handlers import answer, has_document
+from agency_lambda.exception_handlers import error_response, has_document
 from agency_lambda.settings import Settings
 
-type Caller = Callable[[Scope], Awaitable[str]]
+type Authenticator = Callable[[Scope], Awaitable[str]]
 """The owner whom a request shows to be its caller. Raises Unauthenticated, or why that cannot be said."""
 
 
@@ -21,7 +21,7 @@ class Authentication:
     Sets ``scope["state"]["owner"]``.
     """
 
-    def __init__(self, app: ASGIApp, caller: Caller, open_paths: Collection[str]) -> None:
+    def __init__(self, app: ASGIApp, caller: Authenticator, open_paths: Collection[str]) -> None:
         self._app, self._caller, self._open_paths = app, caller, open_paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -30,9 +30,9 @@ class Authentication:
         try:
             owner = await self._caller(scope)
         except Unauthenticated as error:
-            response = answer(scope, error, {"www-authenticate": error.challenge})
+            response = error_response(scope, error, {"www-authenticate": error.challenge})
         except ServiceError as error:
-            response = answer(scope, error)
+            response = error_response(scope, error)
         else:  # a copy: what the app's startup left in `state` is everybody's
             return await self._app({**scope, "state": {**scope.get("state", {}), "owner": owner}}, receive, send)
         await response(scope, receive, send)
@@ -41,36 +41,36 @@ class Authentication:
         return scope["method"] == "GET" and get_route_path(scope) in self._open_paths
 
 
-def caller_of(settings: Settings) -> Caller:
+def authenticator(settings: Settings) -> Authenticator:
     """As AUTH says; only what it names is imported.
 
     Raises:
         ConfigurationError: nobody could ever call.
     """
     if settings.auth == "keys":
-        from agency_lambda.auth.keys import Keys
+        from agency_lambda.auth.keys import KeyAuthenticator
 
-        return Keys(settings)
+        return KeyAuthenticator(settings)
     if settings.auth == "jwt":
-        from agency_lambda.auth.tokens import Tokens
+        from agency_lambda.auth.tokens import TokenAuthenticator
 
-        return Tokens(settings)
+        return TokenAuthenticator(settings)
     if settings.auth == "iam":
-        from agency_lambda.auth.iam import principal
+        from agency_lambda.auth.iam import authenticate_signature
 
-        return principal
-    from agency_lambda.auth.this_machine import local
+        return authenticate_signature
+    from agency_lambda.auth.localhost import authenticate_localhost
 
-    return local
+    return authenticate_localhost
 
 
-def documented[T](dependency: Callable[[Request], Awaitable[T]]) -> Callable[..., Awaitable[T]]:
+def with_security_scheme[T](dependency: Callable[[Request], Awaitable[T]]) -> Callable[..., Awaitable[T]]:
     """The same dependency, telling the OpenAPI document, where there is one, that a key is needed."""
     if not has_document():
         return dependency
     from fastapi.security import HTTPBearer
 
-    async def documented(request: Request, _: Annotated[Any, Security(HTTPBearer(auto_error=False))]) -> T:
+    async def with_security_scheme(request: Request, _: Annotated[Any, Security(HTTPBearer(auto_error=False))]) -> T:
         return await dependency(request)
 
-    return documented
+    return with_security_scheme

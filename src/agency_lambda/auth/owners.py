@@ -8,7 +8,7 @@ from agency_lambda.validators import OWNER
 _HASHED = "sha256-"
 
 
-def owner_of(name: str) -> str:
+def owner_name(name: str) -> str:
     """The name itself if an owner can have it, else its SHA-256. No two names become the same owner."""
     if OWNER.fullmatch(name) and not name.startswith(_HASHED):
         return name

@@ -5,17 +5,17 @@ from typing import Any
 import jwt
 from starlette.types import Scope
 
-from agency_lambda.auth.bearer import bearer
+from agency_lambda.auth.bearer import bearer_credentials
 from agency_lambda.auth.issuer import ALGORITHMS, Issuer
-from agency_lambda.auth.owners import owner_of
-from agency_lambda.errors import Unauthenticated, UnknownCaller
+from agency_lambda.auth.owners import owner_name
+from agency_lambda.errors import InvalidCredentials, Unauthenticated
 from agency_lambda.settings import ConfigurationError, Settings
 
 _LEEWAY = 30  # seconds that two clocks may differ
 _LONGEST = 16_384  # bytes of a token: gateways take less, and each part of it is decoded and parsed
 
 
-class Tokens:
+class TokenAuthenticator:
     """See `Caller`: the token's `sub`, if it is of JWT_ISSUER and for JWT_AUDIENCE."""
 
     def __init__(self, settings: Settings) -> None:
@@ -24,19 +24,19 @@ class Tokens:
         self._issuer, self._audience = Issuer(settings.jwt_issuer), settings.jwt_audience
 
     async def __call__(self, scope: Scope) -> str:
-        token = bearer(scope)
+        token = bearer_credentials(scope)
         if not token:
             raise Unauthenticated("A token is needed: send the header `Authorization: Bearer TOKEN`.")
         if len(token) > _LONGEST:
-            raise UnknownCaller("This token is not valid here.")
+            raise InvalidCredentials("This token is not valid here.")
         try:
             key = await self._issuer.key(jwt.get_unverified_header(token).get("kid"))
             subject = self._claims(token, key)["sub"] if key else ""
         except jwt.PyJWTError:
             subject = ""
         if not subject:
-            raise UnknownCaller("This token is not valid here.")
-        return owner_of(subject)
+            raise InvalidCredentials("This token is not valid here.")
+        return owner_name(subject)
 
     def _claims(self, token: bytes, key: jwt.PyJWK) -> dict[str, Any]:
         return jwt.decode(

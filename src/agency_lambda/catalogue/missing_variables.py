@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import AliasChoices, ValidationError
 from pydantic_settings import BaseSettings
 
-from agency_lambda.errors import chain
+from agency_lambda.errors import exception_chain
 
 _LOOK_UP = os._Environ.__getitem__
 
@@ -44,7 +44,7 @@ def lacking(error: BaseException) -> dict[str, BaseException]:
 
     Shape: name -> the error that says so, which may be a cause of the given one.
     """
-    for each in chain(error):
+    for each in exception_chain(error):
         if isinstance(each, KeyError) and any(
             frame.f_code is _LOOK_UP.__code__ for frame, _ in traceback.walk_tb(each.__traceback__)
         ):

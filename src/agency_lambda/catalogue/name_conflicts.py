@@ -8,7 +8,7 @@ from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 
 from agency_lambda.catalogue import source_roots
-from agency_lambda.errors import chain
+from agency_lambda.errors import exception_chain
 
 _PROJECT = Path(__file__).parents[3]
 
@@ -41,7 +41,7 @@ def of_agency(module: str, raised: BaseException | None = None) -> dict[Path, se
 def loaded(folder: Path, raised: BaseException | None = None) -> set[Path]:
     """Return the files below a folder that were imported, those included in which an error was raised."""
     files = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
-    for error in chain(raised) if raised else ():
+    for error in exception_chain(raised) if raised else ():
         files |= {frame.f_code.co_filename for frame, _ in traceback.walk_tb(error.__traceback__)}
     return {path for file in files if isinstance(file, str) and (path := Path(file)).is_relative_to(folder)}
 

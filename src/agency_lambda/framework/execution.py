@@ -41,10 +41,10 @@ from agency_lambda.framework.output_type import misses_output_type
 from agency_lambda.framework.tool_output import text_of
 from agency_lambda.framework.unsupported import unapproved
 from agency_lambda.history import storable
-from agency_lambda.protocol.items import for_agents, read_items
+from agency_lambda.protocol.items import read_items, to_agent_input
 from agency_lambda.protocol.items import text_of as words_of
 from agency_lambda.protocol.output import Item
-from agency_lambda.protocol.writable import writable
+from agency_lambda.protocol.surrogates import replace_surrogates
 
 if TYPE_CHECKING:
     from agency_swarm import Agency, RunResult
@@ -152,7 +152,7 @@ class AgencyExecution:
             raise unavailable.failure() from error
         if malformed := cause(error, ModelBehaviorError):
             failed = UpstreamFailed(NO_ANSWER)
-            failed.passing = await self._run.journal.forget_answer(vars(malformed).get("given"))
+            failed.transient = await self._run.journal.forget_answer(vars(malformed).get("given"))
             raise failed from error
         raise error
 
@@ -166,7 +166,7 @@ class AgencyExecution:
         ]
         said = [{"role": "assistant", "content": item["content"]} for item in self._run.builder.said]
         unknown = read_items([item for item in said if words_of(item["content"]) not in known])
-        return [*new, *({**item, **told} for item in for_agents(unknown))]
+        return [*new, *({**item, **told} for item in to_agent_input(unknown))]
 
     def _new(self) -> list[Item]:
         """What the agents add to their memory, without the stand-ins for what the client has yet to answer."""
@@ -176,4 +176,4 @@ class AgencyExecution:
         awaited = {message["call_id"] for message in added if message.get("output") == HANDED_OVER}
         answered = {message["call_id"] for message in known if message.get("type") == "function_call_output"}
         asked = [each for each in messages[: self._before] if each.get("call_id") in answered and "output" not in each]
-        return list(writable(storable([*asked, *known], awaited, len(asked))))
+        return list(replace_surrogates(storable([*asked, *known], awaited, len(asked))))

@@ -14,10 +14,10 @@ from agency_lambda.framework.response_builder import ResponseBuilder
 from agency_lambda.framework.unsupported import refused_by_chat
 from agency_lambda.history import UniqueIds
 from agency_lambda.history.turns import HistoryCursor, load_history
-from agency_lambda.protocol.items import for_agents
+from agency_lambda.protocol.items import to_agent_input
 from agency_lambda.protocol.output import Item
 from agency_lambda.protocol.request import CreateResponse
-from agency_lambda.protocol.resource import Resource
+from agency_lambda.protocol.response_object import ResponseObject
 from agency_lambda.runs.attempt import Attempt
 from agency_lambda.runs.journal import Journal
 from agency_lambda.runs.stored_responses import Responses
@@ -50,7 +50,7 @@ async def prepare_run(
     await mcp_servers.connect(agency.agents.values())
     refuse_clashes(agency, entry, request)
     history = await load_history(store, place)
-    added = for_agents(given)
+    added = to_agent_input(given)
     refuse_loose_ends(history, given, added)
     response_id, limits = run.response["id"], catalogue.entry(name)
     builder = _response_builder(run, request, agency)
@@ -98,7 +98,7 @@ def _response_builder(run: Attempt, request: CreateResponse, agency: "Agency") -
     )
 
 
-def _caller(response: Resource, owner: str) -> dict[str, Any]:
+def _caller(response: ResponseObject, owner: str) -> dict[str, Any]:
     """What the tools of a run may know of who called it."""
     conversation = response.get("conversation") or {}
     return {

@@ -20,7 +20,7 @@ from typing import Any
 from openai.types.responses import ResponseRefusalDeltaEvent, ResponseStreamEvent, ResponseTextDeltaEvent
 
 from agency_lambda.framework.models import Reason
-from agency_lambda.protocol.output import Item, OpenItem, Output, begun, item_id
+from agency_lambda.protocol.output import Item, ItemBuilder, OutputBuilder, item_id, without_content
 
 _within: ContextVar[str | None] = ContextVar("within", default=None)  # the item of the tool call that runs here
 _PARTS = {"output_text": ("type", "text", "annotations"), "refusal": ("type", "refusal")}
@@ -45,7 +45,7 @@ class ResponseBuilder:
 
     def __init__(
         self,
-        output: Output,
+        output: OutputBuilder,
         *,
         response: str,
         agents: frozenset[str],
@@ -159,9 +159,9 @@ class ResponseBuilder:
         """For an item that is not told of yet."""
         return item_id(kind, self._response)
 
-    def start(self, shown: Item, known: str | None) -> OpenItem:
+    def start(self, shown: Item, known: str | None) -> ItemBuilder:
         """An item that grows."""
-        return self._output.open(shown if "tool" in shown else begun(shown), known)
+        return self._output.open(shown if "tool" in shown else without_content(shown), known)
 
     def _activity(self, agent: str, tool: str, arguments: str) -> Item:
         recipient = _recipient(arguments)
@@ -185,7 +185,7 @@ class ModelCallRecorder:
 
     def __init__(self, builder: ResponseBuilder, agent: str, *, aloud: bool) -> None:
         self._builder, self._agent, self.aloud = builder, agent, aloud
-        self._open: dict[int, OpenItem] = {}
+        self._open: dict[int, ItemBuilder] = {}
         self._silent: dict[int, Any] = {}  # messages that have no word yet; some servers send one before each call
         self.ids: dict[int, str] = {}
 

@@ -12,7 +12,7 @@ from typing import Any
 from agents.items import ItemHelpers
 from pydantic_core import to_json
 
-from agency_lambda.protocol.writable import writable
+from agency_lambda.protocol.surrogates import replace_surrogates
 
 _DEEPEST = 50  # levels of lists and objects that are kept as such
 _INTEGERS = 2**63  # JSON has them all; not every reader of it has
@@ -33,16 +33,16 @@ class KeptOutput(str):
 def usable(output: Any) -> Any:
     """Return an output as it is, or what stands for it where it has no text, or none that can be sent."""
     if type(output) is str:
-        return writable(output)
+        return replace_surrogates(output)
     if _is_plain(output):
         return output
     if structured := _structured(output):
-        return output if _is_sendable(structured) else writable(structured)
+        return output if _is_sendable(structured) else replace_surrogates(structured)
     try:
         text = str(output)
     except Exception as error:  # noqa: BLE001 - the tool's own __str__
         return f"An error occurred while running the tool: its result has no text ({type(error).__name__})."
-    return output if _is_sendable(text) else writable(text)
+    return output if _is_sendable(text) else replace_surrogates(text)
 
 
 def journaled(output: Any) -> dict[str, Any]:
@@ -64,15 +64,15 @@ def text_of(output: Any) -> str:
     if isinstance(output, KeptOutput):
         return output.final
     if output is None or isinstance(output, str | Iterator):  # JSON would use an iterator up
-        return str(writable("" if output is None else str(output)))
+        return str(replace_surrogates("" if output is None else str(output)))
     try:
         return to_json(output).decode()
     except (ValueError, RecursionError):
-        return str(writable(str(output)))
+        return str(replace_surrogates(str(output)))
 
 
 def _is_sendable(value: Any) -> bool:
-    return (isinstance(value, str) and value.isascii()) or writable(value) is value
+    return (isinstance(value, str) and value.isascii()) or replace_surrogates(value) is value
 
 
 def _is_plain(value: Any, levels: int = _DEEPEST) -> bool:

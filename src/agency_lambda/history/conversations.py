@@ -15,7 +15,7 @@ from agency_lambda.history.turns import (
     load_turns,
 )
 from agency_lambda.protocol.output import Item, new_id
-from agency_lambda.protocol.writable import as_json
+from agency_lambda.protocol.surrogates import to_json_bytes
 from agency_lambda.store import ABSENT, Conflict, Delete, Put, Store
 
 _FIELDS = ("created_at", "metadata", "turns", "items", "size", "parts", "run", "waiting")
@@ -71,7 +71,7 @@ class Conversation:
 
     def append_turn(self, turn: Turn) -> tuple[Put, Put]:
         """The changes that add a turn; then it is the next one's."""
-        items, size = self.items + len(turn.items), self.size + len(as_json([turn.items, turn.history]))
+        items, size = self.items + len(turn.items), self.size + len(to_json_bytes([turn.items, turn.history]))
         put = self._put(turns=self.turns + 1, items=items, size=size, parts=self.parts + turn.parts, **self._next())
         return turn.put(self.place, None), put
 

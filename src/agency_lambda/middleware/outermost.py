@@ -60,9 +60,11 @@ class Outermost:
         # Also those that only other paths have: the page may read the 405.
         methods = dict.fromkeys((*_METHODS, *exception_handlers.allowed_methods(self._routes, scope)))
         if headers.get("origin") not in self._origins:
-            return exception_handlers.answer(scope, InvalidRequest("Pages of this origin may not call (CORS_ORIGINS)."))
+            return exception_handlers.error_response(
+                scope, InvalidRequest("Pages of this origin may not call (CORS_ORIGINS).")
+            )
         if headers["access-control-request-method"] not in methods:
-            return exception_handlers.answer(scope, InvalidRequest("No route has this method."))
+            return exception_handlers.error_response(scope, InvalidRequest("No route has this method."))
         allowed = {
             "access-control-allow-methods": ", ".join(methods),
             "access-control-allow-headers": headers.get("access-control-request-headers", "*"),

@@ -3,7 +3,7 @@
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agency_lambda.errors import AnswerTooLarge, PayloadTooLarge, ServiceError
-from agency_lambda.exception_handlers import answer
+from agency_lambda.exception_handlers import error_response
 from agency_lambda.protocol.bounds import ANSWER, BODY, check_structure, encoded_size
 from lambda_loop import current_invocation
 
@@ -22,7 +22,7 @@ class BodyLimit:
             if body:
                 check_structure(body)
         except ServiceError as error:
-            return await answer(scope, error)(scope, receive, send)
+            return await error_response(scope, error)(scope, receive, send)
         if body is not None:
             await self._app(scope, replay({"type": "http.request", "body": body, "more_body": False}, receive), send)
 
@@ -76,7 +76,7 @@ class AnswerLimit:
             if message["type"] == "http.response.body" and not message.get("more_body", False):
                 if size > ANSWER:
                     error = AnswerTooLarge(f"The answer has more than {ANSWER:,} bytes, which cannot be sent whole.")
-                    return await answer(scope, error)(scope, receive, send)
+                    return await error_response(scope, error)(scope, receive, send)
                 for each in held:
                     await send(each)
 

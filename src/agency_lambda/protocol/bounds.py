@@ -10,7 +10,7 @@ from itertools import accumulate
 from typing import Any
 
 from agency_lambda.errors import InvalidJSON, InvalidRequest
-from agency_lambda.protocol.writable import as_json
+from agency_lambda.protocol.surrogates import to_json_bytes
 
 # Bytes of a body: images and files come as data URLs. Lambda takes 6 MB per event, in which the body is a JSON string:
 # what is escaped in it, and the headers beside it, need the rest.
@@ -29,7 +29,7 @@ SCHEMA_VALUES = 20_000  # of the schemas of all tools, with what strict ones rep
 # event more, that has the response as it began.
 ANSWER = 6_000_000
 RESOURCE = 5_000_000  # of one thing that is sent back whole: an item, a response
-BEGUN = 900_000  # of a response before it has any output: its instructions, tools, format
+WITHOUT_OUTPUT = 900_000  # of a response before it has any output: its instructions, tools, format
 HISTORY_ITEMS = 10_000  # that were said before a run, in the whole of its conversation
 HISTORY_PARTS = 12_000  # objects within these, as parts and annotations are; what runs an agent copies each some times
 ARGUMENT_VALUES = 50  # values in arguments of calls, which cost as much as one of these parts
@@ -56,22 +56,22 @@ class InputBudget:
         """Count an item. Raises InvalidRequest."""
         self.items -= 1
         if self.items < 0:
-            raise over(param.partition("[")[0], "items", ITEMS)
+            raise over_limit(param.partition("[")[0], "items", ITEMS)
 
     def take_parts(self, count: int, param: str) -> None:
         """Count parts of an item's content. Raises InvalidRequest."""
         self.parts -= count
         if self.parts < 0:
-            raise over(param, "parts of content in all items", PARTS)
+            raise over_limit(param, "parts of content in all items", PARTS)
 
     def take_text(self, text: bytes, param: str) -> None:
         """Count what is in a text that is JSON, too, and is parsed. Raises InvalidRequest."""
         self.values -= check_structure(text, param)
         if self.values < 0:
-            raise over(param, "values in all texts that are parsed", VALUES)
+            raise over_limit(param, "values in all texts that are parsed", VALUES)
 
 
-def over(param: str | None, what: str, bound: int) -> InvalidRequest:
+def over_limit(param: str | None, what: str, bound: int) -> InvalidRequest:
     """Return the error of a request that is over a bound."""
     return InvalidRequest(f"{param or 'The body'}: there are more than {bound:,} {what}.", param=param)
 
@@ -91,16 +91,16 @@ def check_structure(text: bytes, param: str | None = None) -> int:
         return most
     escaped = text.replace(b"\\\\", b"__").replace(b'\\"', b"__") if b"\\" in text else text
     if escaped.count(b'"') > 4 * VALUES + 4:  # each value has a text of its own, and a key
-        raise over(param, "values", VALUES)
+        raise over_limit(param, "values", VALUES)
     outside = b"".join(escaped.split(b'"')[::2])  # of texts
     if _LONG_NUMBER in outside.translate(_ZEROS):
-        raise over(param, "digits in a number", DIGITS)
+        raise over_limit(param, "digits in a number", DIGITS)
     structure = outside.translate(None, _ALL_ELSE)
     if (values := len(structure) - structure.count(b"]") - structure.count(b"}")) > VALUES:
-        raise over(param, "values", VALUES)
+        raise over_limit(param, "values", VALUES)
     # JSON has no more closing brackets than opening ones; a parser stops at the first that is too many.
     if max(accumulate(map(_LEVELS.__getitem__, structure[: 2 * VALUES + 1])), default=0) > DEPTH:
-        raise over(param, "levels of nesting", DEPTH)
+        raise over_limit(param, "levels of nesting", DEPTH)
     return values
 
 
@@ -128,7 +128,9 @@ def _count(schema: Any, root: Any, left: int, param: str) -> int:
         value, merges = stack.pop()
         left -= 1 + (len(value) if isinstance(value, dict | list) else 0)
         if left < 0:
-            raise over(param, "values in the schemas of all tools, with what their $refs stand for", SCHEMA_VALUES)
+            raise over_limit(
+                param, "values in the schemas of all tools, with what their $refs stand for", SCHEMA_VALUES
+            )
         if isinstance(value, list):
             stack += [(each, merges) for each in value if isinstance(each, dict | list)]
         elif isinstance(value, dict):
@@ -152,7 +154,7 @@ def _definition(root: Any, reference: str, param: str) -> dict[str, Any]:
 
 def size(value: Any) -> int:
     """Return the bytes that a value takes in an answer of Lambda's: see `encoded_size`."""
-    return encoded_size(as_json(value))
+    return encoded_size(to_json_bytes(value))
 
 
 def encoded_size(body: bytes) -> int:

@@ -11,12 +11,12 @@ from agency_lambda.protocol import bounds
 from agency_lambda.protocol.output import Item
 
 
-def named(kind: Any) -> str:
+def type_label(kind: Any) -> str:
     """Return a type as it was sent, or the beginning of it."""
     return repr(kind[:99] if isinstance(kind, str) else type(kind).__name__)
 
 
-def checked(name: str, given: Item, param: str, ours: Set[str] = frozenset()) -> Item:
+def validate(name: str, given: Item, param: str, ours: Set[str] = frozenset()) -> Item:
     """Return an item, or a part of one, as the type of this name in `openai.types.responses` has it.
 
     ours: fields that may be there, too, and are dropped.
@@ -59,19 +59,19 @@ def refuse_unknown(given: Item, known: Set[str], param: str) -> None:
 def _bounded(given: Item, param: str) -> None:
     """Refuse long lists, for each of whose entries a checker would keep errors, and long names."""
     if len(given) > bounds.KEYS:
-        raise bounds.over(param, "fields", bounds.KEYS)
+        raise bounds.over_limit(param, "fields", bounds.KEYS)
     for name, value in given.items():
         _check_entries(value, f"{param}.{name[:99]}")
     for name in ("call_id", "name"):
         if isinstance(given.get(name), str) and len(given[name]) > bounds.NAME:
-            raise bounds.over(f"{param}.{name}", "characters", bounds.NAME)
+            raise bounds.over_limit(f"{param}.{name}", "characters", bounds.NAME)
 
 
 def _check_entries(value: Any, param: str) -> None:
     if not isinstance(value, list | dict):
         return
     if len(value) > bounds.PART_LISTS:
-        raise bounds.over(param, "entries", bounds.PART_LISTS)
+        raise bounds.over_limit(param, "entries", bounds.PART_LISTS)
     if isinstance(value, list):
         for number, each in enumerate(value):
             _check_entries(each, f"{param}[{number}]")

@@ -16,7 +16,7 @@ from pydantic_core import to_json
 from agency_lambda.errors import InvalidRequest, UnsupportedParameter
 from agency_lambda.protocol import bounds
 from agency_lambda.protocol.bounds import InputBudget
-from agency_lambda.protocol.item_types import checked, named, refuse_unknown
+from agency_lambda.protocol.item_types import refuse_unknown, type_label, validate
 from agency_lambda.protocol.lazy_types import without_nulls
 from agency_lambda.protocol.output import Item, new_id
 
@@ -52,14 +52,14 @@ def read_items(given: str | Sequence[Any], param: str = "input") -> list[Item]:
     if isinstance(given, str):  # as most requests have it: nothing to check, and nothing to import for that
         return [_fitting(_kept({"role": "user"}, [{"type": "input_text", "text": given}]), param)]
     if len(given) > bounds.ITEMS:
-        raise bounds.over(param, "items", bounds.ITEMS)
+        raise bounds.over_limit(param, "items", bounds.ITEMS)
     budget = InputBudget()
     return [
         _fitting(_item(item, f"{param}[{number}]", budget), f"{param}[{number}]") for number, item in enumerate(given)
     ]
 
 
-def for_agents(items: Sequence[Item]) -> list[Item]:
+def to_agent_input(items: Sequence[Item]) -> list[Item]:
     """The items as the framework takes them. Reasoning stays with the model that made it; a call that was cut off is
     not made.
     """
@@ -76,7 +76,7 @@ def _for_agents(item: Item) -> Iterator[Item]:
     elif kind == "function_call_output":
         yield {key: item[key] for key in ("type", "call_id", "output")}
     elif kind == "compaction":
-        yield from for_agents(unpacked(item, "input"))
+        yield from to_agent_input(decode_compaction(item, "input"))
 
 
 def _plain(message: Item) -> str | list[Item]:
@@ -88,7 +88,7 @@ def _plain(message: Item) -> str | list[Item]:
     return content
 
 
-def packed(summary: str, last: Sequence[Item]) -> Item:
+def encode_compaction(summary: str, last: Sequence[Item]) -> Item:
     """A summary of the older turns and the last items word for word, as one item that can be sent back.
 
     It holds nothing that its owner has not sent or been answered, so it is opaque but no secret.
@@ -101,7 +101,7 @@ def packed(summary: str, last: Sequence[Item]) -> Item:
     }
 
 
-def unpacked(item: Item, param: str, budget: InputBudget | None = None, level: int = 1) -> list[Item]:
+def decode_compaction(item: Item, param: str, budget: InputBudget | None = None, level: int = 1) -> list[Item]:
     """Return the items of a compaction, the summary first, as a message; those of compactions within it, in its place.
 
     Raises:
@@ -109,7 +109,7 @@ def unpacked(item: Item, param: str, budget: InputBudget | None = None, level: i
     """
     budget = budget or InputBudget()
     if level > bounds.COMPACTIONS:
-        raise bounds.over(param, "levels of compactions", bounds.COMPACTIONS)
+        raise bounds.over_limit(param, "levels of compactions", bounds.COMPACTIONS)
     try:
         held = json.loads(_unzipped(item["encrypted_content"], param, budget).decode())
         summary, last = held["summary"], held["last"]
@@ -124,24 +124,26 @@ def unpacked(item: Item, param: str, budget: InputBudget | None = None, level: i
     for each in last:
         if isinstance(each, dict) and each.get("type") == "compaction":
             budget.take_item(param)
-            items += unpacked(_compaction(each, param), param, budget, level + 1)
+            items += decode_compaction(_compaction(each, param), param, budget, level + 1)
         else:
             items.append(_item(each, param, budget))
     return items
 
 
 def _compaction(given: Item, param: str) -> Item:
-    return checked(_ITEMS["compaction"], {**_DEFAULTS["compaction"], **without_nulls(given)}, param, _OURS)
+    return validate(_ITEMS["compaction"], {**_DEFAULTS["compaction"], **without_nulls(given)}, param, _OURS)
 
 
 def _unzipped(content: str, param: str, budget: InputBudget) -> bytes:
-    version, _, packed = content.partition(".")
+    version, _, compressed = content.partition(".")
     if version != "v1":
         raise ValueError(version)
-    unzip, most = zlib.decompressobj(), len(packed) + budget.expansion
-    text = unzip.decompress(base64.urlsafe_b64decode(packed), most)
+    unzip, most = zlib.decompressobj(), len(compressed) + budget.expansion
+    text = unzip.decompress(base64.urlsafe_b64decode(compressed), most)
     if unzip.unconsumed_tail:
-        raise bounds.over(param, "bytes that the compactions unpack to, beyond their own length", bounds.EXPANSION)
+        raise bounds.over_limit(
+            param, "bytes that the compactions unpack to, beyond their own length", bounds.EXPANSION
+        )
     budget.expansion = min(budget.expansion, most - len(text))
     budget.take_text(text, param)
     return text
@@ -163,14 +165,14 @@ def _item(given: Any, param: str, budget: InputBudget) -> Item:
     if kind == "message":
         return _message(given, param, budget)
     if not isinstance(kind, str) or kind not in _ITEMS:
-        raise UnsupportedParameter(f"Items of type {named(kind)} are not supported.", param=f"{param}.type")
+        raise UnsupportedParameter(f"Items of type {type_label(kind)} are not supported.", param=f"{param}.type")
     output = given.get("output")
     outline = {"output": ""} if isinstance(output, list) else {}
-    item = checked(_ITEMS[kind], {**_DEFAULTS.get(kind, {}), **given, **outline}, param, _OURS)
+    item = validate(_ITEMS[kind], {**_DEFAULTS.get(kind, {}), **given, **outline}, param, _OURS)
     if isinstance(output, list):
         item["output"] = _parts(output, _HEARD, f"{param}.output", budget)
     if kind == "compaction":
-        unpacked(item, f"{param}.encrypted_content", budget)
+        decode_compaction(item, f"{param}.encrypted_content", budget)
     if kind == "function_call":
         budget.take_text(item["arguments"].encode(), f"{param}.arguments")
     _check_shown(given, param)
@@ -191,7 +193,7 @@ def _message(given: Item, param: str, budget: InputBudget) -> Item:
             {**_DEFAULTS["output_text"], **part, "type": "output_text"} if "text" in part else part for part in parts
         ]
     outline = {"role": role, "content": "", "phase": given.get("phase")}
-    message = checked("EasyInputMessage", outline, param)
+    message = validate("EasyInputMessage", outline, param)
     refuse_unknown(given, _MESSAGE | _OURS, param)
     _check_shown(given, param)
     if given.get("status", "completed") not in _STATUSES:
@@ -219,8 +221,8 @@ def _part(given: Any, kinds: dict[str, str], param: str) -> Item:
     given = without_nulls(given)
     kind = given.get("type") if isinstance(given, dict) else None
     if not isinstance(kind, str) or kind not in kinds:
-        raise UnsupportedParameter(f"Content of type {named(kind)} is not supported here.", param=f"{param}.type")
-    part = checked(kinds[kind], {**_DEFAULTS.get(kind, {}), **given}, param)
+        raise UnsupportedParameter(f"Content of type {type_label(kind)} is not supported here.", param=f"{param}.type")
+    part = validate(kinds[kind], {**_DEFAULTS.get(kind, {}), **given}, param)
     for name in ("file_id", "file_url"):
         if part.get(name) is not None:
             raise UnsupportedParameter(

@@ -15,7 +15,7 @@ def without_nulls(given: Any) -> Any:
 
 
 @dataclass(frozen=True)
-class Sent:
+class LazyType:
     """`Annotated[Any, Sent("openai.types.shared", "Reasoning")]`: checked as a field of that type would be."""
 
     module: str

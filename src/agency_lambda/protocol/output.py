@@ -40,7 +40,7 @@ def item_id(kind: str, response_id: str, *origin: str) -> str:
     return f"{PREFIX.get(kind, kind)}_{response_id.partition('_')[2]}{own[:16]}"
 
 
-def response_of(item: str) -> str:
+def response_id_of(item: str) -> str:
     """The id of the response that an item's id says it is of."""
     return f"resp_{item.partition('_')[2][:32]}"
 
@@ -81,7 +81,7 @@ _EMPTY: dict[str, Item] = {
 _PARTS = {"message": "content", "reasoning": "summary"}
 
 
-class OpenItem:
+class ItemBuilder:
     """An item that is being made. What it grows by is joined when it is looked at: there may be 100,000 deltas."""
 
     def __init__(self, item: Item, index: int, emit: Emit) -> None:
@@ -218,20 +218,20 @@ class OpenItem:
         self._emit(event, **where, **fields)
 
 
-class Output:
+class OutputBuilder:
     """The items of one response, in the order in which they opened; several may be open at once."""
 
     def __init__(self, emit: Emit, response_id: str) -> None:
         self._emit, self._response = emit, response_id
-        self._opened: list[OpenItem] = []
-        self._known: dict[str | None, OpenItem] = {}
+        self._opened: list[ItemBuilder] = []
+        self._known: dict[str | None, ItemBuilder] = {}
 
     @property
     def items(self) -> list[Item]:
         """As they are now."""
         return [_copy(each.item) for each in self._opened]
 
-    def open(self, item: Item, known: str | None = None) -> OpenItem:
+    def open(self, item: Item, known: str | None = None) -> ItemBuilder:
         """A new item, under an id of its own: agents that work side by side never share one.
 
         known: the id of an item that may have been told of before, and then goes on.
@@ -245,7 +245,7 @@ class Output:
 
     def add(self, item: Item, known: str | None = None) -> None:
         """A whole item: opened, told and closed."""
-        self.open(begun(item), known).close(item)
+        self.open(without_content(item), known).close(item)
 
     def restore(self, events: Iterable[Event], kept: Container[str]) -> None:
         """Take in what an interrupted run has told, and close what is neither done nor among `kept` ids."""
@@ -258,8 +258,8 @@ class Output:
             if each.item["id"] not in kept and "tool" not in each.item:
                 each.close(status="incomplete")
 
-    def _append(self, item: Item) -> OpenItem:
-        opened = OpenItem(item, len(self._opened), self._emit)
+    def _append(self, item: Item) -> ItemBuilder:
+        opened = ItemBuilder(item, len(self._opened), self._emit)
         self._opened.append(opened)
         self._known[item["id"]] = opened
         return opened
@@ -270,7 +270,7 @@ class Output:
             each.close(status="incomplete")
 
 
-def begun(item: Item) -> Item:
+def without_content(item: Item) -> Item:
     """Return an item as it is when it opens: without what comes when it grows."""
     empty: Item = {name: [] for name in ("content", "summary") if name in item}
     if "arguments" in item:

@@ -9,15 +9,15 @@ from pydantic_core import PydanticSerializationError, to_json
 
 from agency_lambda.errors import InvalidRequest, UnsupportedParameter
 from agency_lambda.protocol import bounds
-from agency_lambda.protocol.lazy_types import Sent, without_nulls
+from agency_lambda.protocol.lazy_types import LazyType, without_nulls
 
 if TYPE_CHECKING:
     from openai.types.responses import FunctionTool, ResponseTextConfig, ToolChoiceFunction
     from openai.types.shared import Reasoning
 else:
-    Reasoning = Annotated[Any, Sent("openai.types.shared", "Reasoning")]
-    ResponseTextConfig = Annotated[Any, Sent("openai.types.responses", "ResponseTextConfig")]
-    ToolChoiceFunction = Annotated[Any, Sent("openai.types.responses", "ToolChoiceFunction")]
+    Reasoning = Annotated[Any, LazyType("openai.types.shared", "Reasoning")]
+    ResponseTextConfig = Annotated[Any, LazyType("openai.types.responses", "ResponseTextConfig")]
+    ToolChoiceFunction = Annotated[Any, LazyType("openai.types.responses", "ToolChoiceFunction")]
 
 # Accepted only as what we do anyway: (default first)
 _FIXED: dict[str, tuple[Any, ...]] = {
@@ -61,12 +61,12 @@ class Body(BaseModel):
         if not isinstance(given, dict):
             return given  # no JSON, or no object: that is said elsewhere
         if len(given) > bounds.KEYS:  # a checker would list each of them as an error of its own
-            raise bounds.over(None, "parameters", bounds.KEYS)
+            raise bounds.over_limit(None, "parameters", bounds.KEYS)
         for name, value in given.items():
             if isinstance(value, dict) and len(value) > bounds.KEYS:
-                raise bounds.over(name, "entries", bounds.KEYS)
+                raise bounds.over_limit(name, "entries", bounds.KEYS)
             if name == "tools" and isinstance(value, list) and len(value) > bounds.TOOLS:
-                raise bounds.over(name, "tools", bounds.TOOLS)
+                raise bounds.over_limit(name, "tools", bounds.TOOLS)
         try:
             text = to_json(given, inf_nan_mode="constants")
         except PydanticSerializationError:

@@ -10,14 +10,14 @@ from starlette.types import Message, Receive, Scope, Send
 
 from agency_lambda.protocol import bounds
 from agency_lambda.protocol.output import Event
-from agency_lambda.protocol.resource import FINAL, Resource
-from agency_lambda.protocol.writable import as_json
+from agency_lambda.protocol.response_object import FINAL, ResponseObject
+from agency_lambda.protocol.surrogates import to_json_bytes
 from lambda_loop import current_invocation
 
 HEARTBEAT = 10.0  # seconds of silence before a comment; gateways and proxies close what is silent for long
 
 
-class EventStream(Response):
+class EventStreamResponse(Response):
     """An ASGI response of events.
 
     left: called when the client has gone, or the events have ended; what it waits for is part of the request.
@@ -51,7 +51,7 @@ class EventStream(Response):
         try:
             async for event in self._events:
                 self._told = asyncio.get_running_loop().time()
-                await send(_body(wire(event)))
+                await send(_body(encode_event(event)))
             beating.cancel()
             await send(_body(b"data: [DONE]\n\n"))
             await send(_body(b"", more=False))
@@ -72,9 +72,9 @@ class EventStream(Response):
                 await send(_body(b": still working\n\n"))
 
 
-async def resumable(
+async def resumable_events(
     events: AsyncGenerator[Event],
-    response: Resource,
+    response: ResponseObject,
     root_path: str,
     after: int = -1,
     stored: Callable[[], int] | None = None,
@@ -111,12 +111,12 @@ async def resumable(
         yield {"type": "response.in_progress", "sequence_number": last, "response": begun, "resume": resume}
 
 
-def _room(response: Resource) -> float:
+def _room(response: ResponseObject) -> float:
     """Return the bytes that a stream may have: no end where it leaves as it is made, or nothing is kept to resume."""
     invocation = current_invocation.get()
     if invocation is None or not invocation.buffered or not response["store"]:
         return math.inf
-    return bounds.ANSWER - bounds.BEGUN - 1_000
+    return bounds.ANSWER - bounds.WITHOUT_OUTPUT - 1_000
 
 
 def _size(event: Event) -> int:
@@ -132,6 +132,6 @@ def _body(data: bytes, *, more: bool = True) -> Message:
     return {"type": "http.response.body", "body": data, "more_body": more}
 
 
-def wire(event: Event) -> bytes:
+def encode_event(event: Event) -> bytes:
     """One event. The `event` field is the type that is in its data."""
-    return b"event: %b\ndata: %b\n\n" % (event["type"].encode(), as_json(event))
+    return b"event: %b\ndata: %b\n\n" % (event["type"].encode(), to_json_bytes(event))

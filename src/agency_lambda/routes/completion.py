@@ -12,7 +12,7 @@ from agency_lambda.protocol import bounds
 from agency_lambda.protocol.items import text_of
 from agency_lambda.protocol.output import new_id
 from agency_lambda.protocol.request import CreateResponse
-from agency_lambda.protocol.resource import FINAL, Resource, answered
+from agency_lambda.protocol.response_object import FINAL, ResponseObject, json_response
 from agency_lambda.routes.dependencies import Caller, IdempotencyKey, keyed_request
 from agency_lambda.routes.strict import StrictRoute
 from agency_lambda.runs.stored_responses import StoredResponse
@@ -81,9 +81,9 @@ async def completion(body: Completion, caller: Caller, key: IdempotencyKey = Non
     thread = f"{name}/{body.thread_id or new_id('thread')}"
     request, runs = CreateResponse(model=model, input=body.message), caller.runs
 
-    def unfinished(response: Resource) -> Response:
+    def unfinished(response: ResponseObject) -> Response:
         told = {"run_id": response["id"], "thread_id": thread.removeprefix(f"{name}/"), "status": response["status"]}
-        return answered(response, caller.root_path, told)
+        return json_response(response, caller.root_path, told)
 
     late = partial(caller.answer_late, answer=unfinished)
     begun = await runs.create(request, caller.owner, keyed_request(key, body), thread, late)

@@ -9,7 +9,7 @@ from agency_lambda.errors import InvalidRequest, NotFound, OutcomeUnknown, Store
 from agency_lambda.exception_handlers import V1_RESPONSES
 from agency_lambda.history.turns import Turn
 from agency_lambda.protocol import bounds
-from agency_lambda.protocol.items import for_agents, read_items
+from agency_lambda.protocol.items import read_items, to_agent_input
 from agency_lambda.protocol.output import Item
 from agency_lambda.protocol.request import Body, Metadata
 from agency_lambda.routes.dependencies import Caller
@@ -107,4 +107,4 @@ async def item(conversation_id: str, item_id: str, caller: Caller) -> dict[str, 
 
 def _history(items: list[Item]) -> list[Item]:
     """As the agents remember it: said between the user and whoever is asked."""
-    return [{**item, "callerAgent": None} for item in for_agents(items)]
+    return [{**item, "callerAgent": None} for item in to_agent_input(items)]

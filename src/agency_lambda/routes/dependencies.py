@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import Depends, Header, Request, Response
 from pydantic import BaseModel
 
-from agency_lambda.auth import documented
+from agency_lambda.auth import with_security_scheme
 from agency_lambda.history.conversations import Conversations
-from agency_lambda.protocol.resource import Resource
+from agency_lambda.protocol.response_object import ResponseObject
 from agency_lambda.runs.stored_responses import Responses
 from lambda_loop import current_invocation
 
@@ -36,7 +36,7 @@ class _Caller:
         """What a client writes before our paths: the stage of an API Gateway, or nothing."""
         return str(self._request.scope.get("root_path", ""))
 
-    def answer_late(self, response: Resource | None, answer: Callable[[Resource], Response]) -> None:
+    def answer_late(self, response: ResponseObject | None, answer: Callable[[ResponseObject], Response]) -> None:
         """Have the invocation answered so, if it ends before the request does: `response` may go on without it.
 
         None: nothing goes on, and there is no such answer.
@@ -60,7 +60,7 @@ async def _caller(request: Request) -> _Caller:
     return _Caller(request)
 
 
-Caller = Annotated[_Caller, Depends(documented(_caller))]
+Caller = Annotated[_Caller, Depends(with_security_scheme(_caller))]
 IdempotencyKey = Annotated[
     str | None,
     Header(

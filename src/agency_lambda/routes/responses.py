@@ -9,8 +9,8 @@ from fastapi.responses import JSONResponse
 from agency_lambda.errors import InvalidRequest, UnsupportedParameter
 from agency_lambda.exception_handlers import V1_RESPONSES
 from agency_lambda.protocol.request import CompactRequest, CreateResponse
-from agency_lambda.protocol.resource import FINAL, answered
-from agency_lambda.protocol.stream import EventStream, resumable
+from agency_lambda.protocol.response_object import FINAL, json_response
+from agency_lambda.protocol.stream import EventStreamResponse, resumable_events
 from agency_lambda.routes.dependencies import Caller, IdempotencyKey, keyed_request
 from agency_lambda.routes.pages import Page, paginate
 from agency_lambda.routes.strict import StrictRoute
@@ -28,18 +28,20 @@ _STREAM: dict[int | str, dict[str, Any]] = {
 async def create(body: CreateResponse, caller: Caller, key: IdempotencyKey = None) -> Response:
     """Run an agency. `model` is its name, or "agency/Agent"; with `stream` the answer is server-sent events."""
     runs, root = caller.runs, caller.root_path
-    late = partial(caller.answer_late, answer=partial(answered, root_path=root))
+    late = partial(caller.answer_late, answer=partial(json_response, root_path=root))
     begun = await runs.create(body, caller.owner, keyed_request(key, body), announce=late)
     if isinstance(begun, StoredResponse):
         if body.stream:
             kept = caller.responses.events(begun.response["id"])
-            return EventStream(resumable(kept, begun.response, root), _nothing)
+            return EventStreamResponse(resumable_events(kept, begun.response, root), _nothing)
         response = await runs.wait_until_final(caller.owner, begun)
-        return JSONResponse(response) if response["background"] else answered(response, root)
+        return JSONResponse(response) if response["background"] else json_response(response, root)
     if body.stream:
         events = begun.follow(runs.execute(begun))
-        return EventStream(resumable(events, begun.response, root, stored=begun.last_stored), begun.leave)
-    return answered(await runs.execute(begun), root)
+        return EventStreamResponse(
+            resumable_events(events, begun.response, root, stored=begun.last_stored), begun.leave
+        )
+    return json_response(await runs.execute(begun), root)
 
 
 @router.post("/compact", response_model=None)
@@ -67,8 +69,8 @@ async def retrieve(
         if not kept.streamed:
             raise InvalidRequest("This response was not streamed, so it has no events.", param="stream")
         after = -1 if starting_after is None else starting_after
-        return EventStream(
-            resumable(responses.events(response_id, after), kept.response, caller.root_path, after), _nothing
+        return EventStreamResponse(
+            resumable_events(responses.events(response_id, after), kept.response, caller.root_path, after), _nothing
         )
     return kept.response
 
@@ -93,7 +95,7 @@ async def input_items(response_id: str, caller: Caller, requested: Page) -> dict
 @router.post("/{response_id}/cancel", response_model=None)
 async def cancel(response_id: str, caller: Caller) -> Response:
     """End a run; what it has said so far is kept. 202: it is not over yet, but will end so."""
-    return answered(await caller.runs.cancel(caller.owner, response_id), caller.root_path)
+    return json_response(await caller.runs.cancel(caller.owner, response_id), caller.root_path)
 
 
 async def _nothing() -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from agency_lambda.errors import (
     INTERNAL,
     AnswerTooLarge,
-    GivenUp,
+    AttemptsExhausted,
     Interrupted,
     LoopMisused,
     OutcomeUnknown,
@@ -19,13 +19,13 @@ from agency_lambda.errors import (
     ServiceError,
     StoreUnavailable,
     UpstreamFailed,
-    in_response,
+    error_field,
 )
 from agency_lambda.framework.interruptions import AnswerNotStored, AttemptOver
-from agency_lambda.protocol import bounds, resource
-from agency_lambda.protocol.output import Event, Output
-from agency_lambda.protocol.resource import Resource
-from agency_lambda.protocol.writable import writable
+from agency_lambda.protocol import bounds, response_object
+from agency_lambda.protocol.output import Event, OutputBuilder
+from agency_lambda.protocol.response_object import ResponseObject
+from agency_lambda.protocol.surrogates import replace_surrogates
 from agency_lambda.runs.event_log import EventLog
 from agency_lambda.runs.leases import TIME, Lease
 from agency_lambda.runs.repository import LeaseLost, OutcomeUncertain, RunRepository
@@ -50,7 +50,7 @@ Stop = Literal["cancelled", "lost", "handed over", "given up", "interrupted", "u
 class HandedOver(Exception):
     """The run goes on in another attempt, elsewhere or later; `response` is how it stands now. after: seconds."""
 
-    def __init__(self, response: Resource, after: float = 0.0) -> None:
+    def __init__(self, response: ResponseObject, after: float = 0.0) -> None:
         self.response, self.after = response, after
 
 
@@ -64,7 +64,7 @@ class Attempt:
 
     def __init__(
         self,
-        response: Resource,
+        response: ResponseObject,
         live: bool,
         keeping: RunRepository | None,
         *,
@@ -75,7 +75,7 @@ class Attempt:
 
         self.response, self.live, self.keeping, self._durable = response, live, keeping, durable
         self.meter, self.feed = Meter(), EventLog()
-        self.output = Output(self.feed.emit if live else _to_nobody, response["id"])
+        self.output = OutputBuilder(self.feed.emit if live else _to_nobody, response["id"])
         self.log_fields: dict[str, Any] = {}
         self.stopped: Stop | None = None
         self._over = False  # nothing may begin any more
@@ -83,14 +83,14 @@ class Attempt:
         self._saving = asyncio.Lock()
         self._refused: ServiceError | None = None
         self._agents: asyncio.Task[Answer] | None = None
-        self._task: asyncio.Task[Resource] | None = None
+        self._task: asyncio.Task[ResponseObject] | None = None
         queued = keeping.lease.queued_at if keeping else time.time()
         self.waited = round(1000 * max(time.time() - queued, 0.0), 1)  # milliseconds since it was asked for
         left = seconds_remaining()
         self._margin = 0.0 if left is None else min(2.5, 0.25 * left)
         self._patient_until = time.monotonic() + patience
 
-    async def execute(self) -> Resource:
+    async def execute(self) -> ResponseObject:
         """Run to the end; returns the response when it is kept.
 
         Raises:
@@ -115,7 +115,7 @@ class Attempt:
             if invocation := current_invocation.get():
                 invocation.report.fields.update(self.log_fields)
 
-    def follow(self, execution: Coroutine[Any, Any, Resource]) -> AsyncGenerator[Event]:
+    def follow(self, execution: Coroutine[Any, Any, ResponseObject]) -> AsyncGenerator[Event]:
         """Begin at once, whoever listens, and tell every event as it comes; how it ended, the last one says."""
         self._task = asyncio.create_task(execution)
         return self.feed.follow()
@@ -180,7 +180,7 @@ class Attempt:
             if kind not in told and self.stopped != "unsettled":
                 self._tell(kind)
 
-    async def _answer(self) -> Resource:
+    async def _answer(self) -> ResponseObject:
         if self._refused:
             return await self._fail(self._refused)
         if self.stopped:
@@ -197,7 +197,7 @@ class Attempt:
         agents, self._agents = self._agents, None
         return await self._conclude(agents.result)
 
-    async def _conclude(self, result: "Callable[[], Answer]") -> Resource:
+    async def _conclude(self, result: "Callable[[], Answer]") -> ResponseObject:
         """End with what the agents have answered, or raised."""
         try:
             answer = result()
@@ -228,16 +228,16 @@ class Attempt:
     def _has_answered(self, agents: "asyncio.Task[Answer]") -> bool:
         return agents.done() and not agents.cancelled() and agents.exception() is None
 
-    async def _broken_off(self, error: ServiceError) -> Resource:
+    async def _broken_off(self, error: ServiceError) -> ResponseObject:
         if isinstance(error, StoreUnavailable) and self.goes_on:
             raise OutcomeUncertain from error
         if isinstance(error, StoreUnavailable):
             return await self._fail(OutcomeUnknown(str(error)))
-        if isinstance(error, UpstreamFailed) and error.passing and self._may_try_again():
+        if isinstance(error, UpstreamFailed) and error.transient and self._may_try_again():
             raise await self._hand_over(error) from error
         return await self._fail(error)
 
-    async def _end_stopped(self) -> Resource:
+    async def _end_stopped(self) -> ResponseObject:
         """The agents were stopped: by a client, by another attempt, by the clock, or by the end of the process."""
         match self.stopped:
             case "lost":
@@ -247,7 +247,7 @@ class Attempt:
             case "cancelled":
                 return await self._end("cancelled")
             case "given up":
-                return await self._fail(GivenUp("The run was interrupted too often, and is given up."))
+                return await self._fail(AttemptsExhausted("The run was interrupted too often, and is given up."))
         if self.goes_on:
             handed_over = await self._hand_over()
             if self.stopped == "handed over":
@@ -267,7 +267,7 @@ class Attempt:
     async def _hand_over(self, error: UpstreamFailed | None = None) -> HandedOver:
         assert self.keeping
         attempts = self.keeping.lease.attempts
-        after = max(_BACKOFF * 2 ** (attempts - 1), min(error.after, _LONGEST_WAIT)) if error else 0.0
+        after = max(_BACKOFF * 2 ** (attempts - 1), min(error.retry_after, _LONGEST_WAIT)) if error else 0.0
         try:
             async with asyncio.timeout(_HANDING_OVER):
                 await self._save(self.keeping)
@@ -276,7 +276,7 @@ class Attempt:
             raise OutcomeUncertain from failure
         return HandedOver(self.response, after)
 
-    async def _fail(self, error: ServiceError) -> Resource:
+    async def _fail(self, error: ServiceError) -> ResponseObject:
         """End as failed, and raise that when it is certain."""
         await self._end("failed", error=error)
         try:
@@ -284,12 +284,14 @@ class Attempt:
         finally:  # its traceback would hold it, and with it what the agents have left open
             del error
 
-    async def _end(self, status: str, answer: "Answer | None" = None, error: ServiceError | None = None) -> Resource:
+    async def _end(
+        self, status: str, answer: "Answer | None" = None, error: ServiceError | None = None
+    ) -> ResponseObject:
         """The last event is told when the store has it: whoever knows of it may continue from it."""
         self._over = True
         self.output.close()
-        output = writable(self.output.items)
-        fitting = resource.fitting(self.response, output)
+        output = replace_surrogates(self.output.items)
+        fitting = response_object.fit_output(self.response, output)
         if answer and len(fitting) < len(output):
             raise AnswerTooLarge(f"The output of this run has more than {bounds.RESOURCE:,} bytes.")
         if self.execution:
@@ -299,7 +301,7 @@ class Attempt:
             "output": fitting,
             "usage": usage(self.meter),
             "completed_at": int(time.time()) if status == "completed" else None,
-            "error": in_response(error) if error else None,
+            "error": error_field(error) if error else None,
             "incomplete_details": {"reason": answer.incomplete} if answer and answer.incomplete else None,
         }
         if self.keeping:

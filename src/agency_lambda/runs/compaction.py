@@ -11,7 +11,7 @@ from openai.types.responses import ResponseOutputMessage
 from agency_lambda.errors import InvalidRequest
 from agency_lambda.framework.models import Meter, ModelUnavailable, provider_failures
 from agency_lambda.protocol import bounds
-from agency_lambda.protocol.items import packed, read_items, text_of, unpacked
+from agency_lambda.protocol.items import decode_compaction, encode_compaction, read_items, text_of
 from agency_lambda.protocol.output import Item, new_id
 from agency_lambda.runs.run_metrics import usage
 
@@ -35,7 +35,7 @@ async def compacted(model: Model, items: Sequence[Item], instructions: str | Non
     older, last = await asyncio.to_thread(_parted, items)  # which packs, unpacks and joins what may be megabytes
     meter = Meter()
     summary = await _summary(model, older, instructions, meter) if older else "Nothing was said before."
-    compaction = await asyncio.to_thread(packed, summary, last)
+    compaction = await asyncio.to_thread(encode_compaction, summary, last)
     return {
         "id": new_id("resp"),
         "object": "response.compaction",
@@ -47,7 +47,11 @@ async def compacted(model: Model, items: Sequence[Item], instructions: str | Non
 
 def _flat(items: Sequence[Item]) -> list[Item]:
     """Return the items with those of a compaction in its place: its summary becomes a part of the next one."""
-    return [each for item in items for each in (unpacked(item, "input") if item["type"] == "compaction" else [item])]
+    return [
+        each
+        for item in items
+        for each in (decode_compaction(item, "input") if item["type"] == "compaction" else [item])
+    ]
 
 
 def _parted(given: Sequence[Item]) -> tuple[str, list[Item]]:
@@ -63,11 +67,11 @@ def _parted(given: Sequence[Item]) -> tuple[str, list[Item]]:
 
 def _can_be_sent(last: list[Item]) -> bool:
     try:
-        compaction = packed("x" * _SUMMARY, last)
+        compaction = encode_compaction("x" * _SUMMARY, last)
         read_items([compaction])
     except InvalidRequest:
         return False
-    return bounds.size(compaction) < bounds.BODY - bounds.BEGUN
+    return bounds.size(compaction) < bounds.BODY - bounds.WITHOUT_OUTPUT
 
 
 async def _summary(model: Model, transcript: str, instructions: str | None, meter: Meter) -> str:

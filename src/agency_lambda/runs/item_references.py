@@ -7,7 +7,7 @@ from agency_lambda.errors import InvalidRequest, NotFound
 from agency_lambda.protocol import bounds
 from agency_lambda.protocol.item_types import refuse_unknown
 from agency_lambda.protocol.lazy_types import without_nulls
-from agency_lambda.protocol.output import Item, response_of
+from agency_lambda.protocol.output import Item, response_id_of
 from agency_lambda.runs.stored_responses import Responses
 
 
@@ -21,7 +21,7 @@ async def resolve_references(responses: Responses, given: str | list[Any]) -> st
     if isinstance(given, str) or not any(map(_is_reference, given)):
         return given
     if len(given) > bounds.ITEMS:
-        raise bounds.over("input", "items", bounds.ITEMS)
+        raise bounds.over_limit("input", "items", bounds.ITEMS)
     names = {_name(item, number) for number, item in enumerate(given) if _is_reference(item)}
     _check_holders(names)
     found, read, left, resolved = dict[str, Any](), set[str](), bounds.BODY, list[Any]()
@@ -29,7 +29,7 @@ async def resolve_references(responses: Responses, given: str | list[Any]) -> st
         if _is_reference(item):
             name = _name(item, number)
             refuse_unknown(item, {"type", "id"}, f"input[{number}]")
-            if (holder := response_of(name)) not in read:  # one at a time: those behind the bound are never read
+            if (holder := response_id_of(name)) not in read:  # one at a time: those behind the bound are never read
                 read.add(holder)
                 found |= await _held(responses, holder, names)
             if name not in found:
@@ -57,8 +57,8 @@ def _name(item: Item, number: int) -> str:
 
 
 def _check_holders(names: Set[str]) -> None:
-    if len({response_of(name) for name in names}) > bounds.REFERENCES:
-        raise bounds.over("input", "responses that its item references point into", bounds.REFERENCES)
+    if len({response_id_of(name) for name in names}) > bounds.REFERENCES:
+        raise bounds.over_limit("input", "responses that its item references point into", bounds.REFERENCES)
 
 
 async def _held(responses: Responses, holder: str, names: Set[str]) -> dict[str, tuple[Item, int]]:

@@ -6,11 +6,11 @@ import uuid
 from collections.abc import Sequence, Set
 from dataclasses import replace
 
-from agency_lambda.errors import GivenUp, NotFound, StoreUnavailable, kind_of
+from agency_lambda.errors import AttemptsExhausted, NotFound, StoreUnavailable, detail_code
 from agency_lambda.history.conversations import Conversation, Conversations
 from agency_lambda.history.turns import HistoryCursor, Turn
 from agency_lambda.protocol.output import Event, Item
-from agency_lambda.protocol.resource import Resource
+from agency_lambda.protocol.response_object import ResponseObject
 from agency_lambda.runs.leases import GRACE, TIME, Lease, Leases
 from agency_lambda.runs.stored_responses import Responses, StoredRequest, StoredResponse
 from agency_lambda.store import Change, Conflict, Store
@@ -58,7 +58,7 @@ class RunRepository:
         self._writing = asyncio.Lock()  # what is kept while the agents work is never kept over the end
         self.next: str | None = None  # the run whose turn it is in the conversation, when this one is over
 
-    def begin(self, response: Resource) -> list[Change]:
+    def begin(self, response: ResponseObject) -> list[Change]:
         """The changes of the first write: the run is there, and has its conversation, or waits for it."""
         begun, lease = self.responses.put(response, self._asked, None), self.lease.put()
         self._version, self.lease = begun.version, self.lease.written(lease)
@@ -69,7 +69,7 @@ class RunRepository:
         self._conversation = replace(self._conversation, version=held.version, **changed)
         return [begun, lease, held]
 
-    def kept(self, response: Resource) -> StoredResponse:
+    def kept(self, response: ResponseObject) -> StoredResponse:
         """Return the response as this attempt has written it last."""
         return StoredResponse(response, self._asked, None, self._version)
 
@@ -82,7 +82,7 @@ class RunRepository:
         lease = await self._leases.find(self._id)
         return lease is not None and lease.holder == self.lease.holder
 
-    async def started(self, response: Resource) -> None:
+    async def started(self, response: ResponseObject) -> None:
         """It is not queued any more.
 
         Raises:
@@ -117,7 +117,7 @@ class RunRepository:
         async with self._writing:
             await self._leases.release(self.lease, after=after, counts=counts)
 
-    async def end(self, response: Resource, history: list[Item] | None, events: Sequence[Event]) -> None:
+    async def end(self, response: ResponseObject, history: list[Item] | None, events: Sequence[Event]) -> None:
         """The last write, all of it or nothing. history: what the agents remember; None: the run adds no turn.
 
         Raises:
@@ -132,7 +132,7 @@ class RunRepository:
             except StoreUnavailable as error:
                 raise OutcomeUncertain from error
 
-    async def _end(self, response: Resource, turn: Turn | None, events: Sequence[Event]) -> None:
+    async def _end(self, response: ResponseObject, turn: Turn | None, events: Sequence[Event]) -> None:
         had_conversation = self._conversation is not None
         for _ in range(_ATTEMPTS):
             try:
@@ -155,10 +155,10 @@ class RunRepository:
             await asyncio.sleep(_PAUSE)
             await self._store.write(*changes)
 
-    def _last(self, response: Resource, turn: Turn | None, events: Sequence[Event]) -> list[Change]:
+    def _last(self, response: ResponseObject, turn: Turn | None, events: Sequence[Event]) -> list[Change]:
         place = self._place.next if turn else None
         kept = self.responses.put(response, self._asked, place, self._version)
-        dead = bool(response["error"]) and kind_of(response["error"]) == GivenUp.kind
+        dead = bool(response["error"]) and detail_code(response["error"]) == AttemptsExhausted.kind
         changes: list[Change] = [kept, self.lease.end(dead=dead)]
         if self._conversation:
             held = self._conversation

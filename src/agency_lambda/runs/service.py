@@ -16,20 +16,20 @@ from pydantic import BaseModel
 
 from agency_lambda import catalogue
 from agency_lambda.errors import (
+    AttemptsExhausted,
     ConversationBusy,
-    GivenUp,
     InvalidRequest,
     NotFound,
     SecretUnavailable,
     ServiceError,
     StoreUnavailable,
     UnsupportedParameter,
-    again,
+    error_from_field,
 )
 from agency_lambda.history.conversations import Conversations, busy
 from agency_lambda.history.turns import HistoryCursor, load_history, load_turns
-from agency_lambda.protocol import resource
-from agency_lambda.protocol.items import for_agents, read_items
+from agency_lambda.protocol import response_object
+from agency_lambda.protocol.items import read_items, to_agent_input
 from agency_lambda.protocol.output import Item, new_id
 from agency_lambda.protocol.request import CompactRequest, CreateResponse
 from agency_lambda.queue import Queue, open_queue
@@ -64,7 +64,7 @@ class _Prepared(NamedTuple):
     run: None if it will be made elsewhere. kept: None if it is not stored.
     """
 
-    response: resource.Resource
+    response: response_object.ResponseObject
     kept: StoredResponse | None
     run: "Attempt | None"
     changes: list[Change]
@@ -100,7 +100,7 @@ class RunService:
         owner: str,
         once: tuple[str, bytes] | None = None,
         thread: str | None = None,
-        announce: "Callable[[resource.Resource | None], None]" = lambda response: None,
+        announce: "Callable[[response_object.ResponseObject | None], None]" = lambda response: None,
     ) -> "Attempt | StoredResponse":
         """A run that can be executed; or a response that is being made elsewhere: in the background, or because an
         earlier request with this idempotency key began it.
@@ -151,10 +151,10 @@ class RunService:
         request: CreateResponse,
         responses: Responses,
         response_id: str,
-        announce: "Callable[[resource.Resource | None], None]",
+        announce: "Callable[[response_object.ResponseObject | None], None]",
     ) -> "Attempt | StoredResponse":
         """Return the response that an earlier request with the same idempotency key began."""
-        response = resource.new(request, response_id, request.conversation_id)
+        response = response_object.new_response(request, response_id, request.conversation_id)
         announce(response)
         try:
             return await responses.get(response_id)
@@ -184,7 +184,7 @@ class RunService:
                 raise OutcomeUncertain from failure
             raise StoreUnavailable("The store could not be written. Nothing has begun.") from failure
 
-    def _unsettled(self, response: resource.Resource, request: CreateResponse) -> "Attempt":
+    def _unsettled(self, response: response_object.ResponseObject, request: CreateResponse) -> "Attempt":
         unsettled = Attempt(response, bool(request.stream), None, durable=self.queue.durable)
         unsettled.stop("unsettled")
         return unsettled
@@ -203,7 +203,7 @@ class RunService:
             return None
         return await self._taken_up(kept, lease)
 
-    async def cancel(self, owner: str, response_id: str) -> resource.Resource:
+    async def cancel(self, owner: str, response_id: str) -> response_object.ResponseObject:
         """End a run, wherever it runs; returns the response when it has ended, or as it stands after `_TO_CANCEL`.
 
         Whoever works on it sees within a few seconds that it shall end. Where that one is paused or dead, or the store
@@ -218,14 +218,14 @@ class RunService:
         try:
             async with asyncio.timeout_at(end):
                 kept = await responses.get(response_id)
-                if kept.response["status"] in resource.FINAL:
+                if kept.response["status"] in response_object.FINAL:
                     return kept.response
                 await Leases(self.store).cancel(response_id)
         except TimeoutError as error:
             raise StoreUnavailable("The store did not answer in time. Cancel again.") from error
         with suppress(StoreUnavailable, TimeoutError):
             async with asyncio.timeout_at(end):
-                while kept.response["status"] not in resource.FINAL:
+                while kept.response["status"] not in response_object.FINAL:
                     await self._end_cancelled(response_id)
                     kept = await responses.final(response_id, _LOOK)
         return kept.response
@@ -236,7 +236,7 @@ class RunService:
             with suppress(ServiceError):  # the response says it
                 await self.execute(run)
 
-    async def execute(self, run: "Attempt") -> resource.Resource:
+    async def execute(self, run: "Attempt") -> response_object.ResponseObject:
         """One attempt, and word to whoever works next; returns the response, which another attempt may go on with.
 
         Raises:
@@ -253,7 +253,7 @@ class RunService:
             if run.keeping and run.keeping.next:
                 await self._send(run.keeping.next)
 
-    async def _as_it_stands(self, run: "Attempt") -> resource.Resource:
+    async def _as_it_stands(self, run: "Attempt") -> response_object.ResponseObject:
         """Return the stored response of a run that this attempt did not end; or as it was, if the store is away.
 
         Raises:
@@ -276,7 +276,7 @@ class RunService:
         except Exception:
             logger.exception("run %s: the queue could not be told of it", run_id)
 
-    async def wait_until_final(self, owner: str, kept: StoredResponse) -> resource.Resource:
+    async def wait_until_final(self, owner: str, kept: StoredResponse) -> response_object.ResponseObject:
         """What an earlier request with the same idempotency key was answered, or how it stands when time is up.
 
         Raises:
@@ -331,7 +331,7 @@ class RunService:
         """Prepare a run; without the agents, which take long to import, where nothing of the request needs them."""
         conversations, responses = Conversations(self.store, owner), Responses(self.store, owner)
         given, response_id = read_items(await resolve_references(responses, request.input)), new_id("resp")
-        refuse_empty(added := for_agents(given))
+        refuse_empty(added := to_agent_input(given))
         conversation, background = None, bool(request.background)
         if wanted := thread or request.conversation_id:
             conversation = await conversations.load_to_extend(wanted, create=thread is not None)
@@ -343,7 +343,7 @@ class RunService:
             place = responses.continued(await _stands(responses, request.previous_response_id), response_id)
         else:
             place = HistoryCursor().branch(responses.log(response_id))
-        response = resource.new(request, response_id, conversation.id if conversation else None)
+        response = response_object.new_response(request, response_id, conversation.id if conversation else None)
         keeping, kept, changes = None, None, []
         if request.stored:
             body = request.model_dump(mode="json", exclude_unset=True, by_alias=True)
@@ -365,7 +365,7 @@ class RunService:
         """Where nobody takes up what was interrupted, a run that has died must not hold its conversation for ever."""
         if not self.queue.durable and (run := await self.resume(run_id)) is not None:
             run.stop("given up")
-            with suppress(GivenUp):
+            with suppress(AttemptsExhausted):
                 await self.execute(run)
 
     async def _taken_up(self, kept: StoredResponse, lease: Lease) -> "Attempt | None":
@@ -407,14 +407,14 @@ def _within(seconds: float) -> float:
     return seconds if left is None else min(seconds, left / 2)
 
 
-def _as_ended(response: resource.Resource) -> resource.Resource:
+def _as_ended(response: response_object.ResponseObject) -> response_object.ResponseObject:
     """Return a stored response.
 
     Raises:
         ServiceError: as its run has failed.
     """
     if error := response["error"]:
-        raise again(error)
+        raise error_from_field(error)
     return response
 
 

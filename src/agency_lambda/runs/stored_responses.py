@@ -9,7 +9,7 @@ from typing import Any
 from agency_lambda.errors import NotFound
 from agency_lambda.history.turns import HistoryCursor, delete_partition, is_valid_id
 from agency_lambda.protocol.output import Item
-from agency_lambda.protocol.resource import Resource
+from agency_lambda.protocol.response_object import ResponseObject
 from agency_lambda.runs.following import BEHIND_ROWS, ROWS, follow, row, until_over
 from agency_lambda.store import ABSENT, Put, Store
 
@@ -41,7 +41,7 @@ class StoredResponse:
     place: where it stands in what was said; None: it has not added to it.
     """
 
-    response: Resource
+    response: ResponseObject
     asked: StoredRequest
     place: HistoryCursor | None
     version: str
@@ -66,7 +66,9 @@ class Responses:
         """Where this response adds to what was said: to the log itself, but to no conversation that it is not in."""
         return place if place.segments[-1].log.startswith(self.log("")) else place.branch(self.log(response_id))
 
-    def put(self, response: Resource, asked: StoredRequest, place: HistoryCursor | None, expected: str = ABSENT) -> Put:
+    def put(
+        self, response: ResponseObject, asked: StoredRequest, place: HistoryCursor | None, expected: str = ABSENT
+    ) -> Put:
         """The change that keeps a response."""
         body = {"response": response, **vars(asked), "place": place and place.as_json}
         return Put(self.partition(response["id"]), "response", body, expiry(), expected=expected)

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from agency_lambda import telemetry
-from agency_lambda.errors import GivenUp, ServiceError
+from agency_lambda.errors import AttemptsExhausted, ServiceError
 from agency_lambda.runs.leases import Leases
 
 if TYPE_CHECKING:
@@ -26,17 +26,17 @@ async def work(runs: "RunService", run_id: str) -> None:
     """One attempt at a run, if it needs one. How it ends is in the store.
 
     Raises:
-        GivenUp: also when it is asked again, so that its message ends among the dead letters.
+        AttemptsExhausted: also when it is asked again, so that its message ends among the dead letters.
     """
     run = await runs.resume(run_id)
     if run is None:
         lease = await Leases(runs.store).find(run_id)
         if lease and lease.dead:
-            raise GivenUp("The run was given up before.")
+            raise AttemptsExhausted("The run was given up before.")
         return
     try:
         await runs.execute(run)
-    except GivenUp:
+    except AttemptsExhausted:
         raise
     except ServiceError:
         return

@@ -14,7 +14,7 @@ from itertools import islice
 from typing import Any
 
 from agency_lambda.store import ABSENT, Change, Conflict, Put, Record, StoreUnavailable
-from agency_lambda.store.rules import check, decoded, encoded
+from agency_lambda.store.encoding import check_changes, decode_body, encode_body
 from agency_lambda.store.table import CONNECTIONS, FAILURES, Item, Table, key_of
 
 _ITEM, _TRANSACTION = 350_000, 2_900_000  # bytes of bodies; DynamoDB takes 400 KB an item and, as base64, 4 MB at once
@@ -38,7 +38,7 @@ class DynamoDBStore:
         return await self._in_thread("read", self._query, partition, after, before, limit)
 
     async def write(self, *changes: Change) -> None:
-        check(changes)
+        check_changes(changes)
         if changes:
             await self._in_thread("written", self._write, changes)
 
@@ -69,7 +69,7 @@ class DynamoDBStore:
             partition, sort, version = (item[name]["S"] for name in ("partition", "sort", "version"))
             parts = list(self._table.query(f"part/{version}")) if "parts" in item else [item]
             if "body" in item or len(parts) == int(item["parts"]["N"]):
-                body, size = decoded(b"".join(part["body"]["B"] for part in parts))
+                body, size = decode_body(b"".join(part["body"]["B"] for part in parts))
                 return Record(partition, sort, body, version, expires, size)
             item = self._table.get(_key(partition, sort))
         raise StoreUnavailable("A stored record is damaged.")
@@ -90,7 +90,7 @@ class DynamoDBStore:
         key = _key(change.partition, change.sort)
         if not isinstance(change, Put):
             return key
-        body = encoded(change.body)
+        body = encode_body(change.body)
         expires = {} if change.expires is None else {"expires": {"N": str(change.expires)}}
         item = key | expires | {"version": {"S": change.version}}
         if len(body) <= room:

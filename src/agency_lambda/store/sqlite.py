@@ -11,7 +11,7 @@ from typing import Any
 from weakref import finalize
 
 from agency_lambda.store import ABSENT, Change, Conflict, Put, Record, StoreUnavailable
-from agency_lambda.store.rules import check, decoded, encoded
+from agency_lambda.store.encoding import check_changes, decode_body, encode_body
 
 _BUSY = 5.0  # seconds to wait for another process's write
 _THREADS = 4  # calls at a time; SQLite lets one of them write
@@ -64,7 +64,7 @@ class SQLiteStore:
         return await self._in_thread(self._select, partition, where, after, end, some)
 
     async def write(self, *changes: Change) -> None:
-        check(changes)
+        check_changes(changes)
         await self._in_thread(self._write, changes)
 
     async def aclose(self) -> None:
@@ -83,12 +83,12 @@ class SQLiteStore:
             raise StoreUnavailable("The store could not be read.") from error
         records = []
         for sort, data, version, expires in rows:
-            body, size = decoded(data)
+            body, size = decode_body(data)
             records.append(Record(partition, sort, body, version, expires, size))
         return records
 
     def _write(self, changes: tuple[Change, ...]) -> None:
-        bodies = [encoded(change.body) if isinstance(change, Put) else b"" for change in changes]
+        bodies = [encode_body(change.body) if isinstance(change, Put) else b"" for change in changes]
         try:
             with self._connection() as connection, connection:
                 connection.execute("BEGIN IMMEDIATE")

@@ -8,7 +8,7 @@ import pytest
 
 from agency_lambda.history.turns import Turn as StoredResponse
 from agency_lambda.protocol import bounds
-from agency_lambda.protocol.items import packed, read_items
+from agency_lambda.protocol.items import encode_compaction, read_items
 from agency_lambda.runs import compaction
 from agency_lambda.runs.stored_responses import Responses
 from tests.library.bounds.bodies import MESSAGE, RESPONSES, call, text
@@ -117,7 +117,7 @@ def test_a_transcript_is_made_off_the_loop(service: Service, monkeypatch: pytest
 
 
 def test_a_compaction_of_a_compaction_keeps_its_summary(start: Any) -> None:
-    old = packed("THE-OLD-SUMMARY", [{"role": "user", "content": "THE-LAST-WORDS"}])
+    old = encode_compaction("THE-OLD-SUMMARY", [{"role": "user", "content": "THE-LAST-WORDS"}])
     said = [old, *[{"role": "user", "content": f"question {number}"} for number in range(4)]]
     with ModelServer(lambda request: "THE-NEW-SUMMARY") as server:
         service = start(OPENAI_API_KEY="k", OPENAI_BASE_URL=server.base_url)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from agency_lambda.protocol.output import Output
+from agency_lambda.protocol.output import OutputBuilder
 
 MESSAGE = {"type": "message", "role": "assistant", "content": []}
 CALL = {"type": "function_call", "name": "n", "call_id": "c", "arguments": ""}
@@ -16,7 +16,7 @@ CALL = {"type": "function_call", "name": "n", "call_id": "c", "arguments": ""}
 def told(deltas: int) -> list[dict[str, Any]]:
     """The events of a message and a call that grow side by side."""
     events: list[dict[str, Any]] = []
-    output = Output(lambda kind, **fields: events.append({"type": kind, **fields}), "resp_1")
+    output = OutputBuilder(lambda kind, **fields: events.append({"type": kind, **fields}), "resp_1")
     message, call = output.open(MESSAGE, "msg_1"), output.open(CALL, "fc_1")
     for _ in range(deltas):
         message.text(0, "some words ")
@@ -26,7 +26,7 @@ def told(deltas: int) -> list[dict[str, Any]]:
 
 
 def taken_up(events: list[dict[str, Any]], deltas: int) -> None:
-    output = Output(lambda kind, **fields: None, "resp_1")
+    output = OutputBuilder(lambda kind, **fields: None, "resp_1")
     output.restore(events, {"msg_1", "fc_1"})
     assert output.items[0]["content"][0]["text"] == output.items[1]["arguments"] == "some words " * deltas
     output.open(MESSAGE, "msg_1").text("more", "and more")
@@ -61,7 +61,7 @@ def test_ten_times_as_many_deltas_take_about_ten_times_as_long() -> None:
 @pytest.mark.parametrize("final", [["Found."], ["Found.", "More."]])
 def test_what_of_the_whole_item_was_not_sent_is_sent_once(told: list[str], final: list[str]) -> None:
     events: list[dict[str, Any]] = []
-    output = Output(lambda kind, **fields: events.append({"type": kind, **fields}), "resp_1")
+    output = OutputBuilder(lambda kind, **fields: events.append({"type": kind, **fields}), "resp_1")
     message = output.open(MESSAGE)
     for delta in told:
         message.text(0, delta)
@@ -74,11 +74,11 @@ def test_what_of_the_whole_item_was_not_sent_is_sent_once(told: list[str], final
 @pytest.mark.parametrize("until", range(8))
 def test_a_run_that_is_taken_up_anywhere_goes_on_with_the_same_text(until: int) -> None:
     events: list[dict[str, Any]] = []
-    output = Output(lambda kind, **fields: events.append({"type": kind, **fields}), "resp_1")
+    output = OutputBuilder(lambda kind, **fields: events.append({"type": kind, **fields}), "resp_1")
     message = output.open(MESSAGE, "msg_1")
     for number in range(3):
         message.text(number % 2, f"part {number} ")
-    resumed = Output(lambda kind, **fields: None, "resp_1")
+    resumed = OutputBuilder(lambda kind, **fields: None, "resp_1")
     resumed.restore(events[: until + 1], {"msg_1"})
     sofar = "".join(event["delta"] for event in events[: until + 1] if event["type"].endswith(".delta"))
     assert "".join(part["text"] for part in resumed.items[0]["content"]) == sofar

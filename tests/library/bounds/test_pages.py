@@ -44,8 +44,8 @@ def test_the_size_in_an_answer_is_what_awss_client_writes(text: str) -> None:
 @pytest.mark.parametrize("text", ["x", "ж\n", "half an emoji: \ud83d", '"\\'])
 def test_an_event_is_measured_as_it_is_sent(text: str) -> None:
     event = {"type": "response.output_text.delta", "sequence_number": 5, "delta": text}
-    assert 0 <= stream._size(event) - (len(to_json(stream.wire(event).decode()).encode()) - 2) < 10
-    assert json.loads(stream.wire(event).partition(b"data: ")[2]) == event
+    assert 0 <= stream._size(event) - (len(to_json(stream.encode_event(event).decode()).encode()) - 2) < 10
+    assert json.loads(stream.encode_event(event).partition(b"data: ")[2]) == event
 
 
 @settings(max_examples=200, derandomize=True, database=None, deadline=None)

@@ -4,14 +4,14 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from agency_lambda.protocol.items import packed
+from agency_lambda.protocol.items import encode_compaction
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=9),
     lambda children: st.lists(children, max_size=3) | st.dictionaries(st.text(max_size=9), children, max_size=3),
     max_leaves=5,
 )
-PACKED = packed("They want a date.", [{"role": "user", "content": "Tuesday?"}])["encrypted_content"]
+PACKED = encode_compaction("They want a date.", [{"role": "user", "content": "Tuesday?"}])["encrypted_content"]
 TEXT = st.text(max_size=40) | st.sampled_from(
     ["Client Weber GmbH asks for a date.", "Which tasks are open?", "\0", " "]
 )

@@ -22,7 +22,7 @@ from pydantic import BaseModel
 
 from agency_lambda import catalogue
 from agency_lambda.framework.tool_output import journaled, restored, text_of, usable
-from agency_lambda.store.rules import decoded, encoded
+from agency_lambda.store.encoding import decode_body, encode_body
 from tests.library.conftest import Service
 from tests.library.features.rows import holds
 from tests.library.model_server import Failure, ModelServer
@@ -127,7 +127,7 @@ def sent(output: Any) -> Any:
 
 
 def after_a_crash(output: Any) -> Any:
-    return restored(decoded(encoded(journaled(output)))[0])
+    return restored(decode_body(encode_body(journaled(output)))[0])
 
 
 def check(value: Any) -> None:

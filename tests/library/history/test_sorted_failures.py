@@ -12,7 +12,7 @@ import pytest
 from openai import APIConnectionError, APIError, APIStatusError
 
 from agency_lambda.framework.models import selection
-from agency_lambda.framework.models.failure_kinds import is_passing
+from agency_lambda.framework.models.failure_kinds import is_transient
 from agency_lambda.framework.models.failures import ModelUnavailable, provider_failures
 from agency_lambda.protocol.request import CreateResponse
 from agency_lambda.runs import worker
@@ -41,7 +41,7 @@ def refused(status: int, code: str | None = None, kind: str = "invalid_request_e
 
 
 @pytest.mark.parametrize(
-    ("error", "passing"),
+    ("error", "transient"),
     [
         *((refused(status), True) for status in (408, 409, 429, 500, 502, 503, 504, 529)),
         *((refused(status), False) for status in (400, 401, 402, 403, 404, 405, 413, 422)),
@@ -61,8 +61,8 @@ def refused(status: int, code: str | None = None, kind: str = "invalid_request_e
         (APIError("in a stream", REQUEST, body=None), True),
     ],
 )
-def test_failure_is_passing_or_final(error: Exception, passing: bool) -> None:
-    assert is_passing(error) is passing
+def test_failure_is_passing_or_final(error: Exception, transient: bool) -> None:
+    assert is_transient(error) is transient
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_retry_after_is_read(header: str | None, seconds: float) -> None:
     error = APIStatusError("no", response=httpx.Response(429, headers=headers, request=REQUEST), body=None)
     with pytest.raises(ModelUnavailable) as unavailable, provider_failures():
         raise error
-    assert (unavailable.value.passing, unavailable.value.retry_after) == (True, seconds)
+    assert (unavailable.value.transient, unavailable.value.retry_after) == (True, seconds)
 
 
 async def worked(runs: RunService, stream: bool) -> tuple[int, dict[str, Any], list[float]]:

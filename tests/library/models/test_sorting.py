@@ -17,7 +17,7 @@ from agency_swarm import Agency, Agent
 from agents import Model
 
 from agency_lambda import errors
-from agency_lambda.framework.models.failure_kinds import is_passing, kind_of, kind_of_code, retry_after
+from agency_lambda.framework.models.failure_kinds import is_transient, kind_of, kind_of_code, retry_after
 from tests.library.conftest import Service
 from tests.library.model_server import Failure, ModelServer, call
 
@@ -84,15 +84,15 @@ def aws(code: str, http: int) -> VendorError:
 )
 def test_kind_of_a_failure(error: Exception, kind: type[errors.UpstreamFailed]) -> None:
     assert kind_of(error) is kind
-    assert is_passing(error) is kind.passing
+    assert is_transient(error) is kind.transient
 
 
 @pytest.mark.parametrize(
-    ("error", "passing"),
+    ("error", "transient"),
     [(ConnectionResetError(), True), (ServerDisconnectedError(), True), (KeyError("x"), False), (TypeError(), False)],
 )
-def test_failure_without_a_status_passes_if_it_is_of_the_connection(error: Exception, passing: bool) -> None:
-    assert (kind_of(error), is_passing(error)) == (errors.UpstreamFailed, passing)
+def test_failure_without_a_status_passes_if_it_is_of_the_connection(error: Exception, transient: bool) -> None:
+    assert (kind_of(error), is_transient(error)) == (errors.UpstreamFailed, transient)
 
 
 def test_kind_of_litellms_exceptions(monkeypatch: pytest.MonkeyPatch) -> None:

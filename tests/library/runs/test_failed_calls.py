@@ -180,8 +180,8 @@ def test_a_failure_that_ended_an_attempt_is_asked_again(monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize("kind", [UpstreamFailed, *UpstreamFailed.__subclasses__()])
 def test_a_failure_is_the_same_when_it_is_read_again(kind: Kind) -> None:
-    error = ModelUnavailable(kind=kind, passing=kind is ModelRateLimited, retry_after=7.5)
+    error = ModelUnavailable(kind=kind, transient=kind is ModelRateLimited, retry_after=7.5)
     again = ModelUnavailable.from_record(error.record())
-    assert (again.kind, again.passing, again.retry_after) == (kind, error.passing, 7.5)
+    assert (again.kind, again.transient, again.retry_after) == (kind, error.transient, 7.5)
     unknown = ModelUnavailable.from_record(ModelUnavailable(kind=ModelUnauthorized).record() | {"kind": "ModelMoved"})
-    assert (unknown.kind, unknown.passing) == (UpstreamFailed, False)
+    assert (unknown.kind, unknown.transient) == (UpstreamFailed, False)

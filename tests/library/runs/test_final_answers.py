@@ -17,7 +17,7 @@ from agency_lambda.errors import ServiceError, StoreUnavailable
 from agency_lambda.framework.context import current_run
 from agency_lambda.offline.events import call_item, message_item
 from agency_lambda.protocol.request import CreateResponse
-from agency_lambda.protocol.resource import FINAL
+from agency_lambda.protocol.response_object import FINAL
 from agency_lambda.runs import attempt as attempts
 from agency_lambda.runs import worker
 from agency_lambda.runs.attempt import Attempt

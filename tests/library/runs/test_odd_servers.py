@@ -14,7 +14,7 @@ from openai import AsyncOpenAI
 
 from agency_lambda.offline import OfflineModel
 from agency_lambda.offline.events import call_item, message_item, reasoning_item
-from agency_lambda.protocol.output import Output
+from agency_lambda.protocol.output import OutputBuilder
 from tests.library.runs.replay import replayed
 from tests.library.runs.stage import Plays, play
 
@@ -84,7 +84,7 @@ def test_a_clients_function_is_no_handoff_whatever_its_name():
 
 def test_a_part_that_begins_at_a_higher_index():
     told = []
-    item = Output(lambda kind, **fields: told.append({"type": kind, **fields}), "resp_1").open(
+    item = OutputBuilder(lambda kind, **fields: told.append({"type": kind, **fields}), "resp_1").open(
         {"type": "message", "role": "assistant", "content": []}
     )
     part = {"type": "output_text", "text": "Hello world", "annotations": [], "logprobs": []}
@@ -163,7 +163,7 @@ def test_hosted_tools_are_told_when_they_are_used():
 # 10
 def test_nothing_is_told_of_an_item_that_is_closed():
     told = []
-    output = Output(lambda kind, **fields: told.append(kind), "resp_1")
+    output = OutputBuilder(lambda kind, **fields: told.append(kind), "resp_1")
     item = output.open({"type": "message", "role": "assistant", "content": []})
     output.close()
     told.clear()

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from agency_lambda.protocol.output import Output
+from agency_lambda.protocol.output import OutputBuilder
 from tests.library.runs.replay import replayed
 
 MESSAGE = {"type": "message", "role": "assistant", "content": []}
@@ -24,7 +24,7 @@ def output(told):
 
 
 def output_to(told):
-    return Output(lambda kind, **fields: told.append({"type": kind, **fields}), "resp_1")
+    return OutputBuilder(lambda kind, **fields: told.append({"type": kind, **fields}), "resp_1")
 
 
 def kinds(told):

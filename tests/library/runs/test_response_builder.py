@@ -33,7 +33,7 @@ from pydantic import BaseModel
 from agency_lambda.framework.response_builder import ResponseBuilder
 from agency_lambda.offline import OfflineModel
 from agency_lambda.offline.events import call_item, message_item, reasoning_item
-from agency_lambda.protocol.output import Output
+from agency_lambda.protocol.output import OutputBuilder
 from tests.library.models.agencies import office
 from tests.library.models.test_offline_script import ANSWER, SCRIPT
 from tests.library.runs.replay import replayed
@@ -423,7 +423,7 @@ def refused():
 
 
 def builder(told):
-    output = Output(lambda kind, **fields: told.append({"type": kind, **fields}), "resp_1")
+    output = OutputBuilder(lambda kind, **fields: told.append({"type": kind, **fields}), "resp_1")
     hears = {"agents": frozenset(), "functions": frozenset(), "reasoning": False, "silent": lambda name: False}
     return ResponseBuilder(output, response="resp_1", **hears)
 

@@ -13,8 +13,8 @@ import pytest
 from agency_swarm import Agency, Agent, function_tool
 from agents import AgentHooks
 
-from agency_lambda.errors import GivenUp, StoreUnavailable
-from agency_lambda.protocol.stream import resumable
+from agency_lambda.errors import AttemptsExhausted, StoreUnavailable
+from agency_lambda.protocol.stream import resumable_events
 from agency_lambda.queue.local import LocalQueue
 from agency_lambda.runs import worker
 from agency_lambda.runs.attempt import MOST_ATTEMPTS
@@ -98,7 +98,7 @@ def attempt(service: Service, response_id: str) -> None:
     """What a worker does that was sent for."""
     from agency_lambda.app import runs
 
-    with suppress(GivenUp):
+    with suppress(AttemptsExhausted):
         service.handler.run(worker.work(runs(), response_id))
 
 
@@ -682,7 +682,7 @@ def test_a_stream_whose_response_goes_away_ends_as_streams_do(
 
     async def follow() -> list[Any]:
         events = Responses(store, "local").events(made["id"])
-        return [event async for event in resumable(events, made, "", 7)]
+        return [event async for event in resumable_events(events, made, "", 7)]
 
     (last,) = run(asyncio.wait_for(follow(), 20))
     assert (last["type"], last["sequence_number"]) == ("response.in_progress", 7)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from agency_swarm import Agency, Agent, function_tool
 
-from agency_lambda.auth.this_machine import LOCAL
+from agency_lambda.auth.localhost import LOCAL
 from agency_lambda.history.conversations import Conversations
 from agency_lambda.runs.leases import Leases
 from agency_lambda.store import StoreUnavailable

@@ -8,13 +8,13 @@ from openai.types import responses, shared
 from openai.types.responses import response_create_params, response_input_item
 from pydantic import BaseModel
 
-from agency_lambda.protocol.items import packed
+from agency_lambda.protocol.items import encode_compaction
 from tests.library.conftest import Service
 
 MODEL = "agreement-desk"
 IMAGE = "data:image/png;base64,iVBORw0KGgo="
 SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}}
-PACKED = packed("They want a date.", [{"role": "user", "content": "Tuesday?"}])["encrypted_content"]
+PACKED = encode_compaction("They want a date.", [{"role": "user", "content": "Tuesday?"}])["encrypted_content"]
 CALL = {"type": "function_call", "call_id": "c1", "name": "f", "arguments": "{}"}
 OUTPUT = {"type": "function_call_output", "call_id": "c1", "output": "z"}
 USER = {"role": "user", "content": "go on"}

@@ -11,7 +11,7 @@ from openai.types.responses import ResponseTextConfig, ToolChoiceFunction
 from openai.types.shared import Reasoning
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from agency_lambda.protocol.lazy_types import Sent
+from agency_lambda.protocol.lazy_types import LazyType
 
 
 class Typed(BaseModel):
@@ -25,9 +25,11 @@ class Typed(BaseModel):
 class Lazy(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    reasoning: Annotated[Any, Sent("openai.types.shared", "Reasoning")] | None = None
-    text: Annotated[Any, Sent("openai.types.responses", "ResponseTextConfig")] | None = None
-    tool_choice: Literal["auto"] | Annotated[Any, Sent("openai.types.responses", "ToolChoiceFunction")] | None = None
+    reasoning: Annotated[Any, LazyType("openai.types.shared", "Reasoning")] | None = None
+    text: Annotated[Any, LazyType("openai.types.responses", "ResponseTextConfig")] | None = None
+    tool_choice: Literal["auto"] | Annotated[Any, LazyType("openai.types.responses", "ToolChoiceFunction")] | None = (
+        None
+    )
 
 
 FORMAT = {"type": "json_schema", "name": "n", "schema": {"type": "object"}}

@@ -3,7 +3,7 @@
 import httpx
 from openai import APIStatusError, AsyncOpenAI
 
-from agency_lambda.framework.models.failure_kinds import is_passing, retry_after
+from agency_lambda.framework.models.failure_kinds import is_transient, retry_after
 
 _LONGEST_WAIT = 10.0  # seconds within a call; a longer one is for whoever asked, or for another attempt at the run
 
@@ -29,5 +29,5 @@ async def _mark(response: httpx.Response) -> None:
         body = None
     error = body.get("error", body) if isinstance(body, dict) else body
     failure = APIStatusError(response.text, response=response, body=error)
-    if not is_passing(failure) or retry_after(failure) > _LONGEST_WAIT:
+    if not is_transient(failure) or retry_after(failure) > _LONGEST_WAIT:
         response.headers["x-should-retry"] = "false"

@@ -90,14 +90,14 @@ def kind_of_code(code: str | None) -> Kind:
     return kind_of(APIError("", httpx.Request("POST", "http://model"), body={"code": code}))
 
 
-def is_passing(error: BaseException) -> bool:
+def is_transient(error: BaseException) -> bool:
     """Return whether the same question may be answered later.
 
     An error that nobody knows is code's own, and stays. What fails where an answer is read is a page that is none.
     """
     kind = kind_of(error)
     if kind is not UpstreamFailed:
-        return kind.passing
+        return kind.transient
     known = isinstance(error, APIError | httpx.HTTPError | OSError | AttributeError | ValueError | APIConnectionError)
     names = _names(error)
     return known or status_of(error) is not None or any(word in n for word in _WORDS_OF_CONNECTIONS for n in names)

@@ -6,8 +6,8 @@ from typing import Any, Self
 
 from agents import AgentsException, ModelBehaviorError
 
-from agency_lambda.errors import Interruption, UpstreamFailed, chain
-from agency_lambda.framework.models.failure_kinds import Kind, is_passing, kind_of, retry_after
+from agency_lambda.errors import Interruption, UpstreamFailed, exception_chain
+from agency_lambda.framework.models.failure_kinds import Kind, is_transient, kind_of, retry_after
 from agency_lambda.framework.patches import Reason
 from lambda_loop import EventLoopError
 
@@ -25,27 +25,27 @@ class ModelUnavailable(RuntimeError):
 
     TEXT = "The model is unavailable."
 
-    def __init__(self, *, passing: bool | None = None, retry_after: float = 0.0, kind: Kind = UpstreamFailed) -> None:
+    def __init__(self, *, transient: bool | None = None, retry_after: float = 0.0, kind: Kind = UpstreamFailed) -> None:
         """passing: the same question may be answered later. retry_after: seconds that the provider asks for."""
         super().__init__(self.TEXT)
-        self.kind, self.passing = kind, kind.passing if passing is None else passing
+        self.kind, self.transient = kind, kind.transient if transient is None else transient
         self.retry_after = retry_after
 
     def record(self) -> dict[str, Any]:
         """Return it in a form that JSON holds; `from_record` reads it."""
-        return {"kind": self.kind.__name__, "passing": self.passing, "retry_after": self.retry_after}
+        return {"kind": self.kind.__name__, "passing": self.transient, "retry_after": self.retry_after}
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> Self:
         """Return the failure that `record` has written. A kind that this version does not know is `UpstreamFailed`."""
         kinds: list[Kind] = UpstreamFailed.__subclasses__()
         kind = next((kind for kind in kinds if kind.__name__ == record["kind"]), UpstreamFailed)
-        return cls(kind=kind, passing=record["passing"], retry_after=record["retry_after"])
+        return cls(kind=kind, transient=record["passing"], retry_after=record["retry_after"])
 
     def failure(self) -> UpstreamFailed:
         """Return what a client is told."""
-        failed = self.kind(self.kind.text)
-        failed.passing, failed.after = self.passing, self.retry_after
+        failed = self.kind(self.kind.public_message)
+        failed.transient, failed.retry_after = self.transient, self.retry_after
         return failed
 
 
@@ -74,7 +74,7 @@ def provider_failures() -> Iterator[None]:
         if not broken and (isinstance(error, _OTHERS) or _is_defect(error)):
             raise
         raise ModelUnavailable(
-            kind=kind_of(error), passing=broken or is_passing(error), retry_after=retry_after(error)
+            kind=kind_of(error), transient=broken or is_transient(error), retry_after=retry_after(error)
         ) from error
 
 
@@ -96,4 +96,4 @@ def caused_by(failure: BaseException, *kinds: type[BaseException]) -> bool:
 
 def cause[Kind: BaseException](failure: BaseException, *kinds: type[Kind]) -> Kind | None:
     """Return the first of an exception and what it was raised from that is one of `kinds`."""
-    return next((link for link in chain(failure) if isinstance(link, kinds)), None)
+    return next((link for link in exception_chain(failure) if isinstance(link, kinds)), None)

@@ -106,7 +106,7 @@ class MeteredModel(WrappedModel):
         if answered.incomplete and not answered.response.output:
             if self.speaks or self.identity == self.agent:
                 raise AnswerIncomplete(answered.incomplete)
-            raise ModelUnavailable(passing=False)
+            raise ModelUnavailable(transient=False)
         return answered
 
     async def _asked(self, heard: ModelCallProtocol, question: ModelRequest, *args: Any, **kwargs: Any) -> ModelAnswer:

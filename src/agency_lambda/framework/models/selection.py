@@ -25,7 +25,7 @@ from agency_lambda.framework.models.client import sort_failures
 from agency_lambda.framework.models.resolution import belong, install
 from agency_lambda.framework.models.wrapped import OneCallModel
 from agency_lambda.offline import OfflineModel, Script
-from agency_lambda.refreshing_cache import Fresh
+from agency_lambda.refreshing_cache import RefreshingCache
 from agency_lambda.settings import Settings
 from agency_lambda.validators import bearer_key
 
@@ -195,7 +195,7 @@ def _script(module: str) -> "Mapping[str, Script]":
     return script
 
 
-def _secret(name: str, parse: Callable[[str], str]) -> "Fresh[str | None]":
+def _secret(name: str, parse: Callable[[str], str]) -> "RefreshingCache[str | None]":
     from agency_lambda.secrets import secret  # and boto3, only where there is one
 
     return secret(name, parse)

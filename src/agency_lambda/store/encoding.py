@@ -14,7 +14,7 @@ _PARTITION, _SORT = 2048, 1024  # bytes of a key: DynamoDB's limits
 _PLAIN = 1024  # bytes up to which compressing is not worth the time
 
 
-def encoded(body: Any) -> bytes:
+def encode_body(body: Any) -> bytes:
     """Compact JSON, compressed where that helps."""
     try:
         plain = to_json(body)
@@ -23,7 +23,7 @@ def encoded(body: Any) -> bytes:
     return plain if len(plain) <= _PLAIN else min(plain, zlib.compress(plain), key=len)
 
 
-def decoded(data: bytes) -> tuple[Any, int]:
+def decode_body(data: bytes) -> tuple[Any, int]:
     """Return the body again, and its size. What zlib has compressed starts with an x, as no JSON does."""
     try:
         plain = zlib.decompress(data) if data.startswith(b"x") else data
@@ -39,7 +39,7 @@ def _read(plain: bytes) -> Any:
         return json.loads(plain)
 
 
-def check(changes: Sequence[Change]) -> None:
+def check_changes(changes: Sequence[Change]) -> None:
     """Refuse as a defect, with either store, what DynamoDB could not write."""
     keys = {(change.partition, change.sort) for change in changes}
     if len(keys) < len(changes) or len(changes) > _AT_ONCE:

@@ -6,7 +6,7 @@ from typing import Any
 from pydantic_core import to_json
 
 
-def as_json(value: Any) -> bytes:
+def to_json_bytes(value: Any) -> bytes:
     """Return compact JSON; where there is half of a surrogate pair in it, with the escapes that can hold it."""
     try:
         return to_json(value)
@@ -14,7 +14,7 @@ def as_json(value: Any) -> bytes:
         return json.dumps(value, separators=(",", ":")).encode()
 
 
-def writable(value: Any) -> Any:
+def replace_surrogates(value: Any) -> Any:
     """Return a JSON value without halves of surrogate pairs, which a model can cut an emoji into."""
     try:
         to_json(value)

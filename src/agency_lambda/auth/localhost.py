@@ -11,7 +11,7 @@ LOCAL = "local"  # whose everything is
 _THIS_MACHINE = re.compile(rb"(localhost\.?|127\.0\.0\.1|\[::1\])(:\d*)?", re.IGNORECASE)
 
 
-async def local(scope: Scope) -> str:
+async def authenticate_localhost(scope: Scope) -> str:
     """See `Caller`.
 
     Raises:

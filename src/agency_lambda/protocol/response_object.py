@@ -10,7 +10,7 @@ from agency_lambda.protocol import bounds
 from agency_lambda.protocol.output import Item
 from agency_lambda.protocol.request import CreateResponse
 
-Resource = dict[str, Any]
+ResponseObject = dict[str, Any]
 FINAL = frozenset({"completed", "incomplete", "failed", "cancelled"})
 """A response in one of these does not change any more."""
 _REPEATED = (
@@ -19,7 +19,7 @@ _REPEATED = (
 )
 
 
-def new(request: CreateResponse, response_id: str, conversation: str | None) -> Resource:
+def new_response(request: CreateResponse, response_id: str, conversation: str | None) -> ResponseObject:
     """Return a response that has just begun.
 
     Raises:
@@ -65,19 +65,19 @@ def new(request: CreateResponse, response_id: str, conversation: str | None) -> 
     return response
 
 
-def _refuse_large(response: Resource) -> None:
-    if bounds.size(response) <= bounds.BEGUN:
+def _refuse_large(response: ResponseObject) -> None:
+    if bounds.size(response) <= bounds.WITHOUT_OUTPUT:
         return
     sizes = {name: bounds.size(response[name]) for name in _REPEATED}
     largest = max(sizes, key=sizes.__getitem__)
     raise InvalidRequest(
         f"{largest} takes {sizes[largest]:,} bytes in the response, which repeats it: all that it repeats may take "
-        f"{bounds.BEGUN:,} bytes.",
+        f"{bounds.WITHOUT_OUTPUT:,} bytes.",
         param=largest,
     )
 
 
-def fitting(response: Resource, output: list[Item]) -> list[Item]:
+def fit_output(response: ResponseObject, output: list[Item]) -> list[Item]:
     """Return the first items of an output with which a response can still be sent back whole."""
     left, kept = bounds.RESOURCE - bounds.size({**response, "output": []}), list[Item]()
     for item in output:
@@ -101,7 +101,7 @@ def _tool_choice(request: CreateResponse) -> Any:
     return choice if isinstance(choice, str) else choice.to_dict(mode="json")
 
 
-def answered(response: Resource, root_path: str, body: Any = None) -> JSONResponse:
+def json_response(response: ResponseObject, root_path: str, body: Any = None) -> JSONResponse:
     """The response as an answer: 202 and where to look again, if it may go on elsewhere.
 
     root_path: what the client writes before our paths.
