@@ -46,6 +46,7 @@ check: synth ## check format, lint, types, and cdk-nag on the template (needs No
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
+	@$(BIN)/python scripts/check_version.py
 	@$(BIN)/python -m benchmarks.budget
 
 format: ## write the format that `make check` asks for

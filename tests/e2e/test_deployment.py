@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from agency_lambda import __version__
 from tests.e2e.cloud import STACK, Cloud, wait_until
 
 MESSAGE = "Client Weber GmbH asks about next week's installation plan for the crew in Stuttgart. Prepare the reply."
@@ -89,7 +90,7 @@ def deployment(cloud: Cloud) -> Deployment:
 
 def test_health_needs_no_key(deployment: Deployment) -> None:
     answer = deployment.call("GET", "/health", key="")
-    assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+    assert (answer.status_code, answer.json()) == (200, {"status": "ok", "version": __version__})
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 
+from agency_lambda import __version__
 from agency_lambda.auth import Authentication, authenticator
 from agency_lambda.protocol import bounds
 from agency_lambda.routes.dependencies import Caller
@@ -331,7 +332,7 @@ def test_with_keys_any_host_name_and_any_peer_will_do(whoami: Callable[..., Any]
 
 
 def test_an_event_for_another_host_is_refused_without_keys(service: Service) -> None:
-    assert service.get("/health") == (200, {"status": "ok"})
+    assert service.get("/health") == (200, {"status": "ok", "version": __version__})
     assert service.send(function_url_event("GET", "/health"))[0] == 403
 
 

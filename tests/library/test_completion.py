@@ -21,6 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
+from agency_lambda import __version__
 from agency_lambda.catalogue.check import check
 from agency_lambda.errors import AgencyMisconfigured
 from tests.library.conftest import Service
@@ -132,7 +133,7 @@ def test_other_paths_and_methods(service: Service) -> None:
     assert service.get("/completion")[1]["error"]["type"] == "method_not_allowed"
     assert service.handler(http_event("GET", "/completion"), None)["headers"]["allow"] == "POST, OPTIONS"
     assert service.get("/nothing")[0] == 404
-    assert service.get("/health") == (200, {"status": "ok"})
+    assert service.get("/health") == (200, {"status": "ok", "version": __version__})
 
 
 def test_a_body_without_a_content_type_is_refused_clearly(service: Service) -> None:

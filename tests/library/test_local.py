@@ -97,7 +97,7 @@ def test_pipelined_requests_are_all_answered(server: tuple[str, subprocess.Popen
     with socket.create_connection((host, int(port)), timeout=10) as connection:
         connection.sendall(b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n" * 5)
         received = b""
-        while received.count(b'{"status":"ok"}') < 5:
+        while received.count(b'{"status":"ok"') < 5:
             chunk = connection.recv(65536)
             assert chunk
             received += chunk

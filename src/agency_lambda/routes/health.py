@@ -2,6 +2,7 @@
 
 from fastapi import APIRouter
 
+from agency_lambda import __version__
 from agency_lambda.exception_handlers import RESPONSES
 from agency_lambda.routes.strict import StrictRoute
 
@@ -10,5 +11,5 @@ router = APIRouter(responses=RESPONSES, route_class=StrictRoute)
 
 @router.get("/health")
 async def health() -> dict[str, str]:
-    """`{"status": "ok"}`."""
-    return {"status": "ok"}
+    """Return `{"status": "ok", "version": "1.2.3"}`, with the version of this service."""
+    return {"status": "ok", "version": __version__}

@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from agency_lambda import __version__
 from tests.library.events import rest_event
 from tests.library.runtime.environments import COMMAND, task_root, variables
 from tests.library.runtime_emulator import binary, free_ports, wait_for
@@ -79,4 +80,4 @@ def test_under_sam_local_awss_client_answers_whole(run: Run, tmp_path: Path) -> 
     command = [sys.executable, "-m", "awslambdaric", "handler.stream.handler"]
     url = run(command, AWS_SAM_LOCAL="true", PYTHONPATH=str(tmp_path / "task"))
     answer = httpx.post(url, json=rest_event(path="/health"), timeout=20).json()
-    assert (answer["statusCode"], answer["body"]) == (200, '{"status":"ok"}')
+    assert (answer["statusCode"], answer["body"]) == (200, f'{{"status":"ok","version":"{__version__}"}}')

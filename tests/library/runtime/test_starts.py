@@ -2,6 +2,7 @@
 
 import pytest
 
+from agency_lambda import __version__
 from tests.library.events import rest_event
 from tests.library.runtime.conftest import Start
 
@@ -62,7 +63,10 @@ def test_a_service_without_keys_is_an_init_error_that_names_the_setting(start: S
 
 def test_a_handler_in_a_folder_may_be_named_with_a_slash(start: Start) -> None:
     environment = start("handler/stream.handler")
-    assert environment.api.invoke(rest_event(path="/health")).body == b'{"status":"ok"}'
+    assert (
+        environment.api.invoke(rest_event(path="/health")).body
+        == f'{{"status":"ok","version":"{__version__}"}}'.encode()
+    )
 
 
 def test_a_snapshot_is_taken_between_the_hooks_and_before_the_first_invocation(start: Start) -> None:
