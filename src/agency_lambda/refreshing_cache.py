@@ -26,21 +26,21 @@ class RefreshingCache[T]:
     def __init__(self, name: str, fetch: Callable[[], T], unavailable: Callable[[], ServiceError], keep: float) -> None:
         self._name, self._fetch, self._unavailable, self._keep = name, fetch, unavailable, keep
         self._fetching = asyncio.Lock()
-        self.forget()
+        self.clear()
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         """As if it had never been fetched."""
         self._held: tuple[T] | None = None
         self._looked, self._fetched, self._lasts = 0.0, 0.0, 0.0
 
-    async def value(self, most: float | None = None) -> T:
+    async def get(self, max_age: float | None = None) -> T:
         """The value. most: seconds that it may be old, where that is not as long as it is kept.
 
         Raises:
             ServiceError: it cannot be fetched, and never could.
         """
         async with self._fetching:
-            if not 0 <= self._age() < (self._lasts if most is None else most):
+            if not 0 <= self._age() < (self._lasts if max_age is None else max_age):
                 await self._look()
         if self._held is None:
             raise self._unavailable()

@@ -32,7 +32,7 @@ def clear_caches() -> None:
     """Hold no secret and no connection any more: after a snapshot was restored."""
     client.cache_clear()
     for each in _known:
-        each.forget()
+        each.clear()
 
 
 def _unavailable() -> SecretUnavailable:

@@ -110,7 +110,7 @@ def test_requests_at_once_read_once_and_nothing_waits_for_them(vault: Vault, cle
     vault.relay.delay = 0.3
 
     async def many() -> int:
-        reading = asyncio.gather(*(keys.value() for _ in range(20)))
+        reading = asyncio.gather(*(keys.get() for _ in range(20)))
         steps = 0
         while not reading.done():
             await asyncio.sleep(0.01)
@@ -127,8 +127,8 @@ def test_who_leaves_while_it_is_read_takes_nothing_from_the_others(vault: Vault)
     vault.relay.delay = 0.2
 
     async def leave() -> None:
-        first = asyncio.create_task(keys.value())
-        second = asyncio.create_task(keys.value())
+        first = asyncio.create_task(keys.get())
+        second = asyncio.create_task(keys.get())
         await asyncio.sleep(0.1)
         first.cancel()
         assert (await second or ())[0][0] == "alice"

@@ -36,8 +36,8 @@ class Issuer:
         """
         if not isinstance(kid, str):
             return None
-        keys = await self._keys.value()
-        return keys.get(kid) or (await self._keys.value(_AGAIN)).get(kid)
+        keys = await self._keys.get()
+        return keys.get(kid) or (await self._keys.get(_AGAIN)).get(kid)
 
 
 def _unavailable() -> IssuerUnavailable:

@@ -38,7 +38,7 @@ class KeyAuthenticator:
         if not key:
             raise Unauthenticated("A key is needed: send the header `Authorization: Bearer KEY`.")
         digest, found = hashlib.sha256(key).digest(), ""
-        known = await self._secret.value() or () if self._secret else self._known
+        known = await self._secret.get() or () if self._secret else self._known
         for owner, each in known:  # all of them: how long it takes tells nobody which is near
             if hmac.compare_digest(digest, each):
                 found = owner

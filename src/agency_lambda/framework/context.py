@@ -60,7 +60,7 @@ class RunContext:
         self.live = bool(request.stream)
         self.handed_over = False  # control went back to the client, who has a function to run
         self._speaker, self._entry, self._instructions = entry, entry.name, request.instructions
-        self._functions = [ClientTool(tool) for tool in request.functions]
+        self._functions = [ClientTool(tool) for tool in request.function_tools]
         self._wanted, self._schema = _settings(request, chat), _schema(request)
         self._everywhere = _settings_of_every_call(request)
         self._asks = bool(self._instructions or self._schema or self._wanted is not _NOTHING)

@@ -41,10 +41,10 @@ from agency_lambda.framework.output_type import misses_output_type
 from agency_lambda.framework.tool_output import text_of
 from agency_lambda.framework.unsupported import unapproved
 from agency_lambda.history import storable
-from agency_lambda.protocol.items import read_items, to_agent_input
+from agency_lambda.protocol.items import parse_items, to_agent_input
 from agency_lambda.protocol.items import text_of as words_of
-from agency_lambda.protocol.output import Item
 from agency_lambda.protocol.surrogates import replace_surrogates
+from agency_lambda.protocol.types import Item
 
 if TYPE_CHECKING:
     from agency_swarm import Agency, RunResult
@@ -165,7 +165,7 @@ class AgencyExecution:
             if item.get("role") == "assistant" and item.get("callerAgent") is None
         ]
         said = [{"role": "assistant", "content": item["content"]} for item in self._run.builder.said]
-        unknown = read_items([item for item in said if words_of(item["content"]) not in known])
+        unknown = parse_items([item for item in said if words_of(item["content"]) not in known])
         return [*new, *({**item, **told} for item in to_agent_input(unknown))]
 
     def _new(self) -> list[Item]:

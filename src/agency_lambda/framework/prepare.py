@@ -15,9 +15,9 @@ from agency_lambda.framework.unsupported import refused_by_chat
 from agency_lambda.history import UniqueIds
 from agency_lambda.history.turns import HistoryCursor, load_history
 from agency_lambda.protocol.items import to_agent_input
-from agency_lambda.protocol.output import Item
 from agency_lambda.protocol.request import CreateResponse
 from agency_lambda.protocol.response_object import ResponseObject
+from agency_lambda.protocol.types import Item
 from agency_lambda.runs.attempt import Attempt
 from agency_lambda.runs.journal import Journal
 from agency_lambda.runs.stored_responses import Responses
@@ -92,7 +92,7 @@ def _response_builder(run: Attempt, request: CreateResponse, agency: "Agency") -
         run.output,
         response=run.response["id"],
         agents=frozenset(agency.agents),
-        functions=frozenset(tool.name for tool in request.functions),
+        functions=frozenset(tool.name for tool in request.function_tools),
         reasoning=request.reasoning is not None and request.reasoning.summary is not None,
         silent=lambda name: name in agency.agents and _waits(agency.agents[name]),
     )

@@ -20,7 +20,10 @@ from typing import Any
 from openai.types.responses import ResponseRefusalDeltaEvent, ResponseStreamEvent, ResponseTextDeltaEvent
 
 from agency_lambda.framework.models import Reason
-from agency_lambda.protocol.output import Item, ItemBuilder, OutputBuilder, item_id, without_content
+from agency_lambda.protocol.ids import item_id
+from agency_lambda.protocol.item_builder import ItemBuilder
+from agency_lambda.protocol.output import OutputBuilder, without_content
+from agency_lambda.protocol.types import Item
 
 _within: ContextVar[str | None] = ContextVar("within", default=None)  # the item of the tool call that runs here
 _PARTS = {"output_text": ("type", "text", "annotations"), "refusal": ("type", "refusal")}
@@ -210,10 +213,10 @@ class ModelCallRecorder:
         if opened is None:
             return
         if event.type == "response.function_call_arguments.delta":
-            opened.arguments(event.delta)
+            opened.add_arguments(event.delta)
         elif event.type in _DELTAS and event.delta:  # type: ignore[union-attr]
             index, kind = _DELTAS[event.type]
-            opened.text((kind, getattr(event, index)), event.delta, kind)  # type: ignore[union-attr]
+            opened.add_text((kind, getattr(event, index)), event.delta, kind)  # type: ignore[union-attr]
 
     def plan(self, items: Sequence[Any]) -> None:
         """Settle under which ids the answer will be told, before it is."""

@@ -14,8 +14,9 @@ from agency_lambda.history.turns import (
     is_valid_id,
     load_turns,
 )
-from agency_lambda.protocol.output import Item, new_id
+from agency_lambda.protocol.ids import new_id
 from agency_lambda.protocol.surrogates import to_json_bytes
+from agency_lambda.protocol.types import Item
 from agency_lambda.store import ABSENT, Conflict, Delete, Put, Store
 
 _FIELDS = ("created_at", "metadata", "turns", "items", "size", "parts", "run", "waiting")

@@ -14,7 +14,7 @@ from typing import Any
 from agency_lambda.errors import InvalidRequest, NotFound
 from agency_lambda.history import storable
 from agency_lambda.protocol import bounds
-from agency_lambda.protocol.output import Item
+from agency_lambda.protocol.types import Item
 from agency_lambda.store import ABSENT, Delete, Put, Store
 
 _AT_ONCE = 25  # changes in one write

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ValidationError
 
 from agency_lambda.errors import InvalidRequest, UnsupportedParameter
 from agency_lambda.protocol import bounds
-from agency_lambda.protocol.output import Item
+from agency_lambda.protocol.types import Item
 
 
 def type_label(kind: Any) -> str:

@@ -16,9 +16,10 @@ from pydantic_core import to_json
 from agency_lambda.errors import InvalidRequest, UnsupportedParameter
 from agency_lambda.protocol import bounds
 from agency_lambda.protocol.bounds import InputBudget
+from agency_lambda.protocol.ids import new_id
 from agency_lambda.protocol.item_types import refuse_unknown, type_label, validate
 from agency_lambda.protocol.lazy_types import without_nulls
-from agency_lambda.protocol.output import Item, new_id
+from agency_lambda.protocol.types import Item
 
 #: their models in openai.types.responses, each of which is imported when one is sent
 _ITEMS = {
@@ -43,7 +44,7 @@ _DEFAULTS: dict[str, Item] = {
 }
 
 
-def read_items(given: str | Sequence[Any], param: str = "input") -> list[Item]:
+def parse_items(given: str | Sequence[Any], param: str = "input") -> list[Item]:
     """The items in their public form: complete, each under an id of its own.
 
     Raises:

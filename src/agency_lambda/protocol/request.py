@@ -137,7 +137,7 @@ class CreateResponse(CompactRequest):
         _refuse_extra(self.text.format if self.text else None, "text.format")
         choice = self.tool_choice
         _refuse_extra(choice if isinstance(choice, BaseModel) else None, "tool_choice")
-        declared = {tool.name for tool in self.functions}
+        declared = {tool.name for tool in self.function_tools}
         if choice is not None and not isinstance(choice, str) and choice.name not in declared:
             raise InvalidRequest(f"There is no function {choice.name!r} in 'tools'.", param="tool_choice")
         return self
@@ -148,7 +148,7 @@ class CreateResponse(CompactRequest):
         return self.store is not False
 
     @cached_property
-    def functions(self) -> "list[FunctionTool]":
+    def function_tools(self) -> "list[FunctionTool]":
         """The declared tools; other kinds than functions are refused, and what would become too much of them."""
         functions = [_function(tool, f"tools[{number}]") for number, tool in enumerate(self.tools or [])]
         schemas = [

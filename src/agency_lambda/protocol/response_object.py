@@ -7,8 +7,8 @@ from starlette.responses import JSONResponse
 
 from agency_lambda.errors import InvalidRequest
 from agency_lambda.protocol import bounds
-from agency_lambda.protocol.output import Item
 from agency_lambda.protocol.request import CreateResponse
+from agency_lambda.protocol.types import Item
 
 ResponseObject = dict[str, Any]
 FINAL = frozenset({"completed", "incomplete", "failed", "cancelled"})
@@ -52,7 +52,7 @@ def new_response(request: CreateResponse, response_id: str, conversation: str | 
         "temperature": 1.0 if request.temperature is None else request.temperature,
         "text": _text(request),
         "tool_choice": _tool_choice(request),
-        "tools": [tool.to_dict(mode="json") for tool in request.functions],
+        "tools": [tool.to_dict(mode="json") for tool in request.function_tools],
         "top_logprobs": 0,
         "top_p": 1.0 if request.top_p is None else request.top_p,
         "presence_penalty": 0.0,

@@ -9,9 +9,9 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from agency_lambda.protocol import bounds
-from agency_lambda.protocol.output import Event
 from agency_lambda.protocol.response_object import FINAL, ResponseObject
 from agency_lambda.protocol.surrogates import to_json_bytes
+from agency_lambda.protocol.types import Event
 from lambda_loop import current_invocation
 
 HEARTBEAT = 10.0  # seconds of silence before a comment; gateways and proxies close what is silent for long
@@ -77,7 +77,7 @@ async def resumable_events(
     response: ResponseObject,
     root_path: str,
     after: int = -1,
-    stored: Callable[[], int] | None = None,
+    last_stored: Callable[[], int] | None = None,
 ) -> AsyncIterator[Event]:
     """Yield the events; where they end before the response does, the last one says how to go on.
 
@@ -86,7 +86,7 @@ async def resumable_events(
     first has room, only the one that ends the response follows.
 
     root_path: what the client writes before our paths. after: the number that the client has seen already.
-    stored: returns the number of the last event that the store has, behind which another attempt goes on.
+    last_stored: returns the number of the last event that the store has, behind which another attempt goes on.
     """
     last, is_final, room = after, response["status"] in FINAL, _room(response)
     left, skips = room, False
@@ -99,13 +99,13 @@ async def resumable_events(
             left -= size
             if left < 0 and last > after:
                 is_final = False
-                if stored is None:
+                if last_stored is None:
                     break
                 continue
             last, is_final = event["sequence_number"], ends
             yield event
     if not is_final:
-        last = last if stored is None else min(last, stored())
+        last = last if last_stored is None else min(last, last_stored())
         resume = f"{root_path}/v1/responses/{response['id']}?stream=true&starting_after={last}"
         begun = {**response, "output": []}
         yield {"type": "response.in_progress", "sequence_number": last, "response": begun, "resume": resume}

@@ -12,11 +12,11 @@ class Queue(Protocol):
 
     durable: bool
 
-    async def send(self, run: str, after: float = 0.0) -> None:
-        """Somebody should work on this run, `after` seconds from now."""
+    async def send(self, run: str, delay: float = 0.0) -> None:
+        """Somebody should work on this run, `delay` seconds from now."""
         ...
 
-    async def again(self, receipt: str) -> None:
+    async def retry_soon(self, receipt: str) -> None:
         """The message that came with this receipt has failed: bring it again soon, not after as long as a run takes."""
         ...
 

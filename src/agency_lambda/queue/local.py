@@ -13,9 +13,9 @@ class LocalQueue:
     def __init__(self) -> None:
         self._waiting: asyncio.Queue[str] = asyncio.Queue()
 
-    async def send(self, run: str, after: float = 0.0) -> None:
-        if after:
-            asyncio.get_running_loop().call_later(after, self._waiting.put_nowait, run)
+    async def send(self, run: str, delay: float = 0.0) -> None:
+        if delay:
+            asyncio.get_running_loop().call_later(delay, self._waiting.put_nowait, run)
         else:
             self._waiting.put_nowait(run)
 
@@ -23,7 +23,7 @@ class LocalQueue:
         """The next run that somebody should work on."""
         return await self._waiting.get()
 
-    async def again(self, receipt: str) -> None:
+    async def retry_soon(self, receipt: str) -> None:
         """There are no receipts here."""
 
     async def aclose(self) -> None:

@@ -24,10 +24,10 @@ class SQSQueue:
         self._url = url
         self._client: Any = None
 
-    async def send(self, run: str, after: float = 0.0) -> None:
-        await asyncio.to_thread(self._send, run, min(round(after), _LONGEST))
+    async def send(self, run: str, delay: float = 0.0) -> None:
+        await asyncio.to_thread(self._send, run, min(round(delay), _LONGEST))
 
-    async def again(self, receipt: str) -> None:
+    async def retry_soon(self, receipt: str) -> None:
         try:
             await asyncio.to_thread(self._show, receipt)
         except (BotoCoreError, ClientError):

@@ -9,8 +9,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from agency_lambda import catalogue
 from agency_lambda.exception_handlers import RESPONSES
 from agency_lambda.protocol import bounds
+from agency_lambda.protocol.ids import new_id
 from agency_lambda.protocol.items import text_of
-from agency_lambda.protocol.output import new_id
 from agency_lambda.protocol.request import CreateResponse
 from agency_lambda.protocol.response_object import FINAL, ResponseObject, json_response
 from agency_lambda.routes.dependencies import Caller, IdempotencyKey, keyed_request

@@ -9,9 +9,9 @@ from agency_lambda.errors import InvalidRequest, NotFound, OutcomeUnknown, Store
 from agency_lambda.exception_handlers import V1_RESPONSES
 from agency_lambda.history.turns import Turn
 from agency_lambda.protocol import bounds
-from agency_lambda.protocol.items import read_items, to_agent_input
-from agency_lambda.protocol.output import Item
+from agency_lambda.protocol.items import parse_items, to_agent_input
 from agency_lambda.protocol.request import Body, Metadata
+from agency_lambda.protocol.types import Item
 from agency_lambda.routes.dependencies import Caller
 from agency_lambda.routes.pages import Page, paginate
 from agency_lambda.routes.strict import StrictRoute
@@ -42,7 +42,7 @@ class Description(Body):
 async def create(caller: Caller, body: NewConversation | None = None) -> dict[str, Any]:
     """Begin a conversation, with what was said already."""
     body = body or NewConversation()
-    items = read_items(body.items or [], "items")
+    items = parse_items(body.items or [], "items")
     conversation = await caller.conversations.create(body.metadata or {}, items, _history(items))
     return conversation.resource
 
@@ -76,7 +76,7 @@ async def items(conversation_id: str, caller: Caller, requested: Page) -> dict[s
 @router.post("/{conversation_id}/items")
 async def add(conversation_id: str, body: NewItems, caller: Caller) -> dict[str, Any]:
     """Add what was said elsewhere."""
-    added = read_items(body.items, "items")
+    added = parse_items(body.items, "items")
     if (answered := bounds.size(added)) > bounds.ANSWER - 1_000:
         said = (
             f"The items take {answered:,} bytes in the answer, which has {bounds.ANSWER:,} at most: send fewer at once."

@@ -8,7 +8,7 @@ from fastapi import Depends, Query
 
 from agency_lambda.errors import InvalidRequest
 from agency_lambda.protocol import bounds
-from agency_lambda.protocol.output import Item
+from agency_lambda.protocol.types import Item
 
 _AROUND = 1_000  # bytes of a page around its items: two of their ids
 

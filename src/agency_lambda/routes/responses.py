@@ -39,7 +39,7 @@ async def create(body: CreateResponse, caller: Caller, key: IdempotencyKey = Non
     if body.stream:
         events = begun.follow(runs.execute(begun))
         return EventStreamResponse(
-            resumable_events(events, begun.response, root, stored=begun.last_stored), begun.leave
+            resumable_events(events, begun.response, root, last_stored=begun.last_stored), begun.leave
         )
     return json_response(await runs.execute(begun), root)
 

@@ -23,9 +23,10 @@ from agency_lambda.errors import (
 )
 from agency_lambda.framework.interruptions import AnswerNotStored, AttemptOver
 from agency_lambda.protocol import bounds, response_object
-from agency_lambda.protocol.output import Event, OutputBuilder
+from agency_lambda.protocol.output import OutputBuilder
 from agency_lambda.protocol.response_object import ResponseObject
 from agency_lambda.protocol.surrogates import replace_surrogates
+from agency_lambda.protocol.types import Event
 from agency_lambda.runs.event_log import EventLog
 from agency_lambda.runs.leases import TIME, Lease
 from agency_lambda.runs.repository import LeaseLost, OutcomeUncertain, RunRepository

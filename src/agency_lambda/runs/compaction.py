@@ -11,8 +11,9 @@ from openai.types.responses import ResponseOutputMessage
 from agency_lambda.errors import InvalidRequest
 from agency_lambda.framework.models import Meter, ModelUnavailable, provider_failures
 from agency_lambda.protocol import bounds
-from agency_lambda.protocol.items import decode_compaction, encode_compaction, read_items, text_of
-from agency_lambda.protocol.output import Item, new_id
+from agency_lambda.protocol.ids import new_id
+from agency_lambda.protocol.items import decode_compaction, encode_compaction, parse_items, text_of
+from agency_lambda.protocol.types import Item
 from agency_lambda.runs.run_metrics import usage
 
 _LAST = 2  # user messages that are kept word for word, with everything behind the first of them
@@ -68,7 +69,7 @@ def _parted(given: Sequence[Item]) -> tuple[str, list[Item]]:
 def _can_be_sent(last: list[Item]) -> bool:
     try:
         compaction = encode_compaction("x" * _SUMMARY, last)
-        read_items([compaction])
+        parse_items([compaction])
     except InvalidRequest:
         return False
     return bounds.size(compaction) < bounds.BODY - bounds.WITHOUT_OUTPUT

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from typing import Any
 
-from agency_lambda.protocol.output import Event
+from agency_lambda.protocol.types import Event
 
 
 class EventLog:

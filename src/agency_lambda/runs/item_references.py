@@ -5,9 +5,10 @@ from typing import Any
 
 from agency_lambda.errors import InvalidRequest, NotFound
 from agency_lambda.protocol import bounds
+from agency_lambda.protocol.ids import response_id_of
 from agency_lambda.protocol.item_types import refuse_unknown
 from agency_lambda.protocol.lazy_types import without_nulls
-from agency_lambda.protocol.output import Item, response_id_of
+from agency_lambda.protocol.types import Item
 from agency_lambda.runs.stored_responses import Responses
 
 

@@ -9,8 +9,8 @@ from dataclasses import replace
 from agency_lambda.errors import AttemptsExhausted, NotFound, StoreUnavailable, detail_code
 from agency_lambda.history.conversations import Conversation, Conversations
 from agency_lambda.history.turns import HistoryCursor, Turn
-from agency_lambda.protocol.output import Event, Item
 from agency_lambda.protocol.response_object import ResponseObject
+from agency_lambda.protocol.types import Event, Item
 from agency_lambda.runs.leases import GRACE, TIME, Lease, Leases
 from agency_lambda.runs.stored_responses import Responses, StoredRequest, StoredResponse
 from agency_lambda.store import Change, Conflict, Store

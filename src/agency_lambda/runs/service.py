@@ -29,9 +29,10 @@ from agency_lambda.errors import (
 from agency_lambda.history.conversations import Conversations, busy
 from agency_lambda.history.turns import HistoryCursor, load_history, load_turns
 from agency_lambda.protocol import response_object
-from agency_lambda.protocol.items import read_items, to_agent_input
-from agency_lambda.protocol.output import Item, new_id
+from agency_lambda.protocol.ids import new_id
+from agency_lambda.protocol.items import parse_items, to_agent_input
 from agency_lambda.protocol.request import CompactRequest, CreateResponse
+from agency_lambda.protocol.types import Item
 from agency_lambda.queue import Queue, open_queue
 from agency_lambda.runs.attempt import MOST_ATTEMPTS, Attempt, HandedOver
 from agency_lambda.runs.following import seconds_to_wait
@@ -302,7 +303,7 @@ class RunService:
         await self._models.refresh()
         name, entry, agency = build(request.model)
         responses = Responses(self.store, owner)
-        items = read_items(await resolve_references(responses, request.input)) if request.input else []
+        items = parse_items(await resolve_references(responses, request.input)) if request.input else []
         if request.previous_response_id:
             place = await _stands(responses, request.previous_response_id)
             items = [*(item for turn in await load_turns(self.store, place) for item in turn.items), *items]
@@ -330,7 +331,7 @@ class RunService:
     async def _prepare(self, request: CreateResponse, owner: str, thread: str | None) -> _Prepared:
         """Prepare a run; without the agents, which take long to import, where nothing of the request needs them."""
         conversations, responses = Conversations(self.store, owner), Responses(self.store, owner)
-        given, response_id = read_items(await resolve_references(responses, request.input)), new_id("resp")
+        given, response_id = parse_items(await resolve_references(responses, request.input)), new_id("resp")
         refuse_empty(added := to_agent_input(given))
         conversation, background = None, bool(request.background)
         if wanted := thread or request.conversation_id:

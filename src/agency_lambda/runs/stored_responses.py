@@ -8,8 +8,8 @@ from typing import Any
 
 from agency_lambda.errors import NotFound
 from agency_lambda.history.turns import HistoryCursor, delete_partition, is_valid_id
-from agency_lambda.protocol.output import Item
 from agency_lambda.protocol.response_object import ResponseObject
+from agency_lambda.protocol.types import Item
 from agency_lambda.runs.following import BEHIND_ROWS, ROWS, follow, row, until_over
 from agency_lambda.store import ABSENT, Put, Store
 

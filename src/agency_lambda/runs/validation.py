@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from agency_lambda.errors import InvalidRequest
 from agency_lambda.history import is_empty
-from agency_lambda.protocol.output import Item
 from agency_lambda.protocol.request import CreateResponse
+from agency_lambda.protocol.types import Item
 
 if TYPE_CHECKING:
     from agency_swarm import Agency
@@ -26,7 +26,7 @@ def refuse_clashes(agency: "Agency", entry: str, request: CreateResponse) -> Non
     state = agency._agent_runtime_state.get(entry)
     own = {tool.name for tool in agency.agents[entry].tools}
     own |= {tool.name for tool in state.send_message_tools.values()} if state else set()
-    for number, tool in enumerate(request.functions):
+    for number, tool in enumerate(request.function_tools):
         if tool.name in own:
             raise InvalidRequest(f"There is a tool {tool.name!r} already: rename yours.", param=f"tools[{number}].name")
         own.add(tool.name)

@@ -114,5 +114,5 @@ async def _message(runs: "RunService", record: dict[str, Any]) -> None:
         await work(runs, run_id)
     except Exception:
         logger.exception("message %s: an attempt failed", record["messageId"])
-        await runs.queue.again(record["receiptHandle"])
+        await runs.queue.retry_soon(record["receiptHandle"])
         raise

@@ -8,7 +8,7 @@ import pytest
 
 from agency_lambda.history.turns import Turn as StoredResponse
 from agency_lambda.protocol import bounds
-from agency_lambda.protocol.items import encode_compaction, read_items
+from agency_lambda.protocol.items import encode_compaction, parse_items
 from agency_lambda.runs import compaction
 from agency_lambda.runs.stored_responses import Responses
 from tests.library.bounds.bodies import MESSAGE, RESPONSES, call, text
@@ -127,7 +127,7 @@ def test_a_compaction_of_a_compaction_keeps_its_summary(start: Any) -> None:
     assert "THE-LAST-WORDS" in asked
     [made] = compacted["output"]
     assert made["type"] == "compaction"
-    assert read_items([made])
+    assert parse_items([made])
 
 
 def test_less_is_kept_word_for_word_where_it_could_not_be_sent_back(service: Service) -> None:

@@ -19,8 +19,8 @@ def told(deltas: int) -> list[dict[str, Any]]:
     output = OutputBuilder(lambda kind, **fields: events.append({"type": kind, **fields}), "resp_1")
     message, call = output.open(MESSAGE, "msg_1"), output.open(CALL, "fc_1")
     for _ in range(deltas):
-        message.text(0, "some words ")
-        call.arguments("some words ")
+        message.add_text(0, "some words ")
+        call.add_arguments("some words ")
     assert output.items[0]["content"][0]["text"] == output.items[1]["arguments"] == "some words " * deltas
     return events
 
@@ -29,7 +29,7 @@ def taken_up(events: list[dict[str, Any]], deltas: int) -> None:
     output = OutputBuilder(lambda kind, **fields: None, "resp_1")
     output.restore(events, {"msg_1", "fc_1"})
     assert output.items[0]["content"][0]["text"] == output.items[1]["arguments"] == "some words " * deltas
-    output.open(MESSAGE, "msg_1").text("more", "and more")
+    output.open(MESSAGE, "msg_1").add_text("more", "and more")
     assert [part["text"] for part in output.items[0]["content"]] == ["some words " * deltas, "and more"]
 
 
@@ -64,7 +64,7 @@ def test_what_of_the_whole_item_was_not_sent_is_sent_once(told: list[str], final
     output = OutputBuilder(lambda kind, **fields: events.append({"type": kind, **fields}), "resp_1")
     message = output.open(MESSAGE)
     for delta in told:
-        message.text(0, delta)
+        message.add_text(0, delta)
     message.close({"content": [{"type": "output_text", "text": text} for text in final]})
     assert [part["text"] for part in output.items[0]["content"]] == final
     assert [event["text"] for event in events if event["type"] == "response.output_text.done"] == final
@@ -77,7 +77,7 @@ def test_a_run_that_is_taken_up_anywhere_goes_on_with_the_same_text(until: int) 
     output = OutputBuilder(lambda kind, **fields: events.append({"type": kind, **fields}), "resp_1")
     message = output.open(MESSAGE, "msg_1")
     for number in range(3):
-        message.text(number % 2, f"part {number} ")
+        message.add_text(number % 2, f"part {number} ")
     resumed = OutputBuilder(lambda kind, **fields: None, "resp_1")
     resumed.restore(events[: until + 1], {"msg_1"})
     sofar = "".join(event["delta"] for event in events[: until + 1] if event["type"].endswith(".delta"))

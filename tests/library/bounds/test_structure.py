@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from agency_lambda.errors import InvalidJSON, InvalidRequest
 from agency_lambda.protocol import bounds
-from agency_lambda.protocol.items import read_items
+from agency_lambda.protocol.items import parse_items
 from tests.library.bounds.bodies import packed
 
 TRICKY = st.text(alphabet='"\\,[{]}: aé∀😀\n', max_size=12)  # ∀ has the byte of a quote in UTF-16
@@ -110,4 +110,4 @@ def test_a_long_number_is_refused_and_a_long_text_is_not(start: str, digits: int
 @pytest.mark.parametrize("summary", [None, 1, ["s"], {"s": "s"}])
 def test_a_summary_is_a_text(summary: Any) -> None:
     with pytest.raises(InvalidRequest, match="compaction"):
-        read_items([packed([], summary)])
+        parse_items([packed([], summary)])

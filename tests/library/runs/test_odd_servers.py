@@ -88,8 +88,8 @@ def test_a_part_that_begins_at_a_higher_index():
         {"type": "message", "role": "assistant", "content": []}
     )
     part = {"type": "output_text", "text": "Hello world", "annotations": [], "logprobs": []}
-    item.text(1, "Hello ")
-    item.text(1, "world")
+    item.add_text(1, "Hello ")
+    item.add_text(1, "world")
     item.close({"type": "message", "content": [part]})
     assert replayed(told)[0]["content"] == [part]
 
@@ -167,5 +167,5 @@ def test_nothing_is_told_of_an_item_that_is_closed():
     item = output.open({"type": "message", "role": "assistant", "content": []})
     output.close()
     told.clear()
-    item.text(0, "late")
+    item.add_text(0, "late")
     assert told == []

@@ -37,9 +37,9 @@ def text(words, **more):
 
 def test_a_message_in_the_standard_order(output, told):
     item = output.open(MESSAGE)
-    item.text(0, "")
-    item.text(0, "Hello ")
-    item.text(0, "world")
+    item.add_text(0, "")
+    item.add_text(0, "Hello ")
+    item.add_text(0, "world")
     item.close({**MESSAGE, "content": [text("Hello world")]})
     assert kinds(told) == [
         "output_item.added",
@@ -62,7 +62,7 @@ def test_a_message_in_the_standard_order(output, told):
 
 def test_an_item_says_nothing_before_its_time(output, told):
     item = output.open(MESSAGE)
-    item.text(0, "Hello")
+    item.add_text(0, "Hello")
     item.close()
     assert told[0]["item"]["content"] == []
     assert told[0]["item"]["status"] == "in_progress"
@@ -71,8 +71,8 @@ def test_an_item_says_nothing_before_its_time(output, told):
 
 def test_a_refusal(output, told):
     item = output.open(MESSAGE)
-    item.text(0, "I can", kind="refusal")
-    item.text(0, "not", kind="refusal")
+    item.add_text(0, "I can", kind="refusal")
+    item.add_text(0, "not", kind="refusal")
     item.close({**MESSAGE, "content": [{"type": "refusal", "refusal": "I cannot"}]})
     assert kinds(told)[1:-1] == [
         *("content_part.added", "refusal.delta", "refusal.delta", "refusal.done", "content_part.done")
@@ -82,8 +82,8 @@ def test_a_refusal(output, told):
 
 def test_a_summary_in_two_parts(output, told):
     item = output.open(REASONING)
-    item.text(0, "First", kind="summary_text")
-    item.text(1, "second", kind="summary_text")
+    item.add_text(0, "First", kind="summary_text")
+    item.add_text(1, "second", kind="summary_text")
     item.close()
     part = ["part.added", "text.delta", "text.done", "part.done"]
     assert kinds(told)[1:-1] == [f"reasoning_summary_{name}" for name in part * 2]
@@ -92,8 +92,8 @@ def test_a_summary_in_two_parts(output, told):
 
 def test_a_new_part_closes_the_one_before_it(output, told):
     item = output.open(MESSAGE)
-    item.text(0, "Well, ")
-    item.text(1, "no.", kind="refusal")
+    item.add_text(0, "Well, ")
+    item.add_text(1, "no.", kind="refusal")
     item.close()
     content = replayed(told)[0]["content"]
     assert content == [text("Well, "), {"type": "refusal", "refusal": "no."}]
@@ -101,8 +101,8 @@ def test_a_new_part_closes_the_one_before_it(output, told):
 
 def test_a_call(output, told):
     item = output.open(CALL)
-    item.arguments('{"city": ')
-    item.arguments('"Riga"}')
+    item.add_arguments('{"city": ')
+    item.add_arguments('"Riga"}')
     item.close({**CALL, "arguments": '{"city": "Riga"}'})
     assert kinds(told) == [
         "output_item.added",
@@ -129,7 +129,7 @@ def test_what_was_never_streamed_is_told_at_the_end(output, told):
 
 def test_a_part_that_was_never_streamed_follows_the_one_that_was(output, told):
     item = output.open(MESSAGE)
-    item.text(0, "one")
+    item.add_text(0, "one")
     item.close({**MESSAGE, "content": [text("one"), text("two"), text("three")]})
     assert [part["text"] for part in replayed(told)[0]["content"]] == ["one", "two", "three"]
     assert [event["delta"] for event in told if "delta" in event] == ["one", "two", "three"]
@@ -137,9 +137,9 @@ def test_a_part_that_was_never_streamed_follows_the_one_that_was(output, told):
 
 def test_the_final_text_wins_over_the_deltas(output, told):
     item, call = output.open(MESSAGE), output.open(CALL)
-    item.text(0, "Helo")
-    item.text(0, " wrld")
-    call.arguments('{"city": "Rig')
+    item.add_text(0, "Helo")
+    item.add_text(0, " wrld")
+    call.add_arguments('{"city": "Rig')
     item.close({**MESSAGE, "content": [text("Hello world")]})
     call.close({**CALL, "arguments": '{"city": "Riga"}'})
     message, called = replayed(told)
@@ -150,7 +150,7 @@ def test_the_final_text_wins_over_the_deltas(output, told):
 
 def test_a_second_close_is_silent(output, told):
     item = output.open(MESSAGE)
-    item.text(0, "Hello")
+    item.add_text(0, "Hello")
     item.close()
     told.clear()
     item.close()
@@ -162,8 +162,8 @@ def test_a_second_close_is_silent(output, told):
 
 def test_what_is_open_at_the_end_is_incomplete(output, told):
     message, call, done = output.open(MESSAGE), output.open(CALL), output.open(REASONING)
-    message.text(0, "Dear")
-    call.arguments('{"ci')
+    message.add_text(0, "Dear")
+    call.add_arguments('{"ci')
     done.close()
     output.close()
     assert [item["status"] for item in replayed(told)] == ["incomplete", "incomplete", "completed"]
@@ -172,12 +172,12 @@ def test_what_is_open_at_the_end_is_incomplete(output, told):
 
 def test_items_that_grow_side_by_side_keep_their_index_and_id(output, told):
     one, other, call = output.open(MESSAGE), output.open(MESSAGE), output.open(CALL)
-    other.text(0, "o")
-    one.text(0, "1")
-    call.arguments("{")
-    other.text(0, "ther")
+    other.add_text(0, "o")
+    one.add_text(0, "1")
+    call.add_arguments("{")
+    other.add_text(0, "ther")
     other.close()
-    one.text(1, "!")
+    one.add_text(1, "!")
     call.close({**CALL, "arguments": "{}"})
     one.close()
     items = replayed(told)
@@ -211,10 +211,10 @@ def test_what_is_added_whole_is_told_like_what_grew(output, told):
 
 def test_items_are_copies(output, told):
     item = output.open(MESSAGE)
-    item.text(0, "a")
+    item.add_text(0, "a")
     before = output.items
-    item.text(0, "b")
-    item.text(1, "c")
+    item.add_text(0, "b")
+    item.add_text(1, "c")
     item.close()
     assert [part["text"] for part in before[0]["content"]] == ["a"]
     assert told[0]["item"]["content"] == []
@@ -257,9 +257,9 @@ def calling(draw):
 def take(item, step):
     match step:
         case ("text", number, words, kind):
-            item.text(number, words, kind)
+            item.add_text(number, words, kind)
         case ("arguments", words):
-            item.arguments(words)
+            item.add_arguments(words)
         case ("close", None, status):
             item.close(status=status)
         case ("close", str() as arguments, status):
@@ -288,7 +288,7 @@ def test_a_final_item_in_another_order_than_its_deltas_repeats_and_loses_no_word
     told = []
     item = output_to(told).open(MESSAGE)
     for kind, words in deltas:
-        item.text((kind, 0), words, kind)
+        item.add_text((kind, 0), words, kind)
     whole = {kind: "".join(words for each, words in deltas if each == kind) for kind in order}
     item.close({**MESSAGE, "content": [part(kind, words) for kind, words in whole.items() if words]})
     (message,) = replayed(told)

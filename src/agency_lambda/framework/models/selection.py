@@ -61,13 +61,13 @@ class Models:
             SecretUnavailable: see there.
         """
         if self._secret is not None:
-            self._key = await self._secret.value()
+            self._key = await self._secret.get()
             if self._client and self._key and self._key != self._client.api_key:
                 renewed = self._client.with_options(api_key=self._key)  # on the same connections
                 self._client = credentials.keep_key(renewed)
         credentials.provide(self._key, self.settings.openai_base_url)
         for variable, secret in self._secrets.items():
-            credentials.put(variable, await secret.value())
+            credentials.put(variable, await secret.get())
 
     @property
     def offline(self) -> bool:
@@ -96,10 +96,10 @@ class Models:
     async def aclose(self) -> None:
         """Close the connections. What is attached after it gets a new client (after a SnapStart restore)."""
         for secret in self._secrets.values():
-            secret.forget()
+            secret.clear()
         if self._secret:
             self._key = None
-            self._secret.forget()
+            self._secret.clear()
         client, self._client, self._loop = self._client, None, None
         if client is not None:
             await client.close()
