@@ -44,7 +44,10 @@ def exceeded(budget: Budget, found: Mapping[str, float]) -> list[str]:
 
 
 def _measured() -> dict[str, float]:
-    folder, archive = bundle.build(task_roots.ARCHITECTURE), bundle.zipped(task_roots.ARCHITECTURE)
+    folder, archive = (
+        bundle.build(task_roots.ARCHITECTURE, task_roots.AGENTS),
+        bundle.zipped(task_roots.ARCHITECTURE, task_roots.AGENTS),
+    )
     with TemporaryDirectory() as scratch:
         completion, health = (
             subjects.ours(Path(scratch), request) for request in (subjects.completion(), subjects.health())

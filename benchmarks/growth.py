@@ -17,7 +17,7 @@ from benchmarks.timing import timed
 
 SECTION = "A conversation that grows"
 _MESSAGE = "When does the crew come to Stuttgart, and who brings the parts?"
-_ANSWER = "Dear Weber GmbH, the crew comes on Monday at eight."
+_ANSWER = "Dear Nordwind, the crew comes on Monday at eight."
 _TURNS = {"SQLite": (5, 50, 500), "the history alone": (5, 50, 500), "DynamoDB": (5, 50)}
 _ROUND = 5  # turns, from the one that is named on
 _COUNTS = ("reads", "writes", "records", "bytes")

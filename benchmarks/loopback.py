@@ -48,7 +48,7 @@ def taken(asked: dict[str, Any]) -> dict[str, Any]:
 
 def said(asked: dict[str, Any]) -> dict[str, Any]:
     """OpenAI's Responses API: a text."""
-    text = {"type": "output_text", "text": "Dear Weber GmbH, the crew comes on Monday at eight.", "annotations": []}
+    text = {"type": "output_text", "text": "Dear Nordwind, the crew comes on Monday at eight.", "annotations": []}
     message = {"id": "msg_1", "type": "message", "role": "assistant", "status": "completed", "content": [text]}
     used = {
         "input_tokens": 100,

@@ -103,10 +103,10 @@ def to(recipient: str, message: str = "please") -> tuple[str, str]:
 
 def chain() -> Agency:
     """The flow of the original report: five hops, the last back to an agent that has worked already."""
-    manager = agent("Manager", [to("Planfix")], [to("Communication")], "done")
-    planfix = agent("Planfix", "subtask 7", "details of 7", "stored in 7")
-    communication = agent("Communication", [to("Planfix")], [to("Planfix")], "the letter")
-    return Agency(manager, communication_flows=[manager > planfix, manager > communication, communication > planfix])
+    manager = agent("Manager", [to("Registrar")], [to("Writer")], "done")
+    registrar = agent("Registrar", "subtask 7", "details of 7", "stored in 7")
+    writer = agent("Writer", [to("Registrar")], [to("Registrar")], "the letter")
+    return Agency(manager, communication_flows=[manager > registrar, manager > writer, writer > registrar])
 
 
 def using(tool: Any, **options: Any) -> Agency:

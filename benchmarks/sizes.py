@@ -21,8 +21,16 @@ def measure(*, quick: bool) -> Measured:
     Raises:
         WrongAnswer: see there.
     """
-    ours = _folder(OURS, bundle.build(task_roots.ARCHITECTURE))
-    ours.append(Series(SECTION, OURS, ZIPPED, "MB", (bundle.zipped(task_roots.ARCHITECTURE).stat().st_size / 1e6,)))
+    ours = _folder(OURS, bundle.build(task_roots.ARCHITECTURE, task_roots.AGENTS))
+    ours.append(
+        Series(
+            SECTION,
+            OURS,
+            ZIPPED,
+            "MB",
+            (bundle.zipped(task_roots.ARCHITECTURE, task_roots.AGENTS).stat().st_size / 1e6,),
+        )
+    )
     peers = {AS_PIP_SHIPS_IT: task_roots.as_pip_ships_it(), WITH_BYTECODE: task_roots.with_bytecode()}
     series = [_LIMIT, *ours]
     for name, folder in peers.items():

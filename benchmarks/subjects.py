@@ -12,7 +12,7 @@ from tests.library.events import rest_event
 OURS = "agency-lambda"
 AS_PIP_SHIPS_IT, WITH_BYTECODE = "run_fastapi, as pip ships it", "run_fastapi, with bytecode"
 BARE, MANGUM, OPENAI = "bare handler", "FastAPI + Mangum", "openai + FastAPI + Mangum"
-MESSAGE = {"message": "Client Weber GmbH asks for a date."}
+MESSAGE = {"message": "Client Nordwind asks for a date."}
 _LETTER = "the crew comes on Monday"
 _KEY = "al_benchmark"
 

@@ -17,6 +17,7 @@ from agency_lambda_cdk.bundle import left_out
 FOLDER = bundle.ROOT / "build" / "bench"
 ARCHITECTURE: bundle.Architecture = "x86_64" if platform.machine() in ("x86_64", "AMD64") else "arm64"
 _HERE = Path(__file__).parent
+AGENTS = _HERE / "task"
 _LOCK, _TOOLS = bundle.ROOT / "requirements.txt", bundle.ROOT / "requirements-dev.txt"
 _RUNTIME = ("awslambdaric", "simplejson", "snapshot-restore-py")
 
@@ -41,9 +42,8 @@ def floors() -> Path:
 
 @cache
 def agency_lambda() -> Path:
-    """The bundle as it is deployed, with the benchmark's agencies in place of the example."""
-    folder = bundle.build(ARCHITECTURE)
-    return _made("agency-lambda", _exchange_agencies, folder.with_name(f"{folder.name}.digest"), *_ours_in_every_root())
+    """The bundle as it is deployed, of the benchmark's agencies."""
+    return bundle.build(ARCHITECTURE, AGENTS)
 
 
 @cache
@@ -87,15 +87,6 @@ def _install_floors(folder: Path) -> None:
     _install(folder, left_out.requirements(_LOCK.read_text(), "fastapi\nmangum\nopenai", ""))
     _add_ours(folder, "peers")
     _compile(folder)
-
-
-def _exchange_agencies(folder: Path) -> None:
-    _link(bundle.build(ARCHITECTURE), folder)
-    for path in (*folder.glob("agencies.*"), *(folder / "__pycache__").glob("agencies.*")):
-        path.unlink()  # or what is copied there would be the bundle's too
-    shutil.rmtree(folder / "agreement_desk")
-    _add_ours(folder, "task")
-    _compile(folder, "-l")
 
 
 def _copy_runtime(folder: Path) -> None:

@@ -1,7 +1,7 @@
 """Three agents and the five calls of the original report, with a model that answers at once.
 
-AgreementManager asks PlanfixAgent, which calls `CreateSubtask`; then it asks CommunicationAgent, which asks
-PlanfixAgent, which calls `read_subtask`. That is nine model calls. With OPENAI_API_KEY=none the framework's own
+Manager asks Registrar, which calls `CreateSubtask`; then it asks Writer, which asks
+Registrar, which calls `read_subtask`. That is nine model calls. With OPENAI_API_KEY=none the framework's own
 model is asked instead.
 """
 
@@ -12,7 +12,7 @@ from agency_swarm import Agency, Agent, BaseTool, function_tool
 from instant_model import InstantModel, Plan, Say
 from pydantic import Field
 
-LETTER = "Dear Weber GmbH, the crew comes on Monday at eight."
+LETTER = "Dear Nordwind, the crew comes on Monday at eight."
 
 
 class CreateSubtask(BaseTool):
@@ -41,27 +41,27 @@ def send(recipient: str, message: str) -> Say:
 
 
 def manager(message: str, step: int) -> Say:
-    """What AgreementManager says next, `step` calls after the message."""
-    return (send("PlanfixAgent", "Create a subtask."), send("CommunicationAgent", "Write the letter."), LETTER)[step]
+    """What Manager says next, `step` calls after the message."""
+    return (send("Registrar", "Create a subtask."), send("Writer", "Write the letter."), LETTER)[step]
 
 
-def planfix(message: str, step: int) -> Say:
+def registrar(message: str, step: int) -> Say:
     if step:
         return "Subtask 7 is there: Monday at eight."
     if message.startswith("Create"):
-        return "CreateSubtask", {"title": "Answer Weber GmbH"}
+        return "CreateSubtask", {"title": "Answer Nordwind"}
     return "read_subtask", {"number": 7}
 
 
 def communication(message: str, step: int) -> Say:
-    return LETTER if step else send("PlanfixAgent", "Details of subtask 7, please.")
+    return LETTER if step else send("Registrar", "Details of subtask 7, please.")
 
 
 def create_agency(load_threads_callback: Any = None, save_threads_callback: Any = None) -> Agency:
     """Three agents that call each other and their tools."""
-    boss = _agent("AgreementManager", manager)
-    tasks = _agent("PlanfixAgent", planfix, tools=[CreateSubtask, read_subtask])
-    letters = _agent("CommunicationAgent", communication)
+    boss = _agent("Manager", manager)
+    tasks = _agent("Registrar", registrar, tools=[CreateSubtask, read_subtask])
+    letters = _agent("Writer", communication)
     return Agency(
         boss,
         communication_flows=[(boss, tasks), (boss, letters), (letters, tasks)],

@@ -1,6 +1,7 @@
-"""The service as Lambda sees it, in this process, with a store and a board of its own."""
+"""The service as Lambda sees it, in this process, with a store of its own and the agencies of tests/library/agents."""
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 
+import agencies
 from agency_lambda import secrets
 from agency_lambda.framework import credentials
 from agency_lambda.settings import get_settings
@@ -15,28 +17,20 @@ from lambda_loop import EnvironmentLoop, InvocationReport
 from tests.library.events import Context, http_event
 
 SETTINGS = (
-    *(
-        "ANSWER_SECONDS",
-        "MODEL_FIRST_BYTE_SECONDS",
-        "API_KEYS",
-        "API_KEYS_SECRET",
-        "AUTH",
-        "AWS_LAMBDA_FUNCTION_NAME",
-        "AWS_SAM_LOCAL",
-        "CORS_ORIGINS",
-    ),
-    *("EVENT_LOOP", "JWT_AUDIENCE", "JWT_ISSUER", "MAX_MODEL_CALLS", "MAX_OUTPUT_TOKENS", "MODEL", "MODEL_API"),
-    *(
-        "OPENAI_API_KEY",
-        "OPENAI_API_KEY_SECRET",
-        "OPENAI_BASE_URL",
-        "PLANFIX_TOKEN",
-        "PLANFIX_TOKEN_SECRET",
-        "PLANFIX_URL",
-    ),
-    *("PLANFIX_TOKEN_SECRET", "POWERTOOLS_SERVICE_NAME", "QUEUE"),
+    *("ANSWER_SECONDS", "API_KEYS", "API_KEYS_SECRET", "AUTH", "AWS_LAMBDA_FUNCTION_NAME", "AWS_SAM_LOCAL"),
+    *("CORS_ORIGINS", "EVENT_LOOP", "JWT_AUDIENCE", "JWT_ISSUER", "MAX_MODEL_CALLS", "MAX_OUTPUT_TOKENS", "MODEL"),
+    *("MODEL_API", "MODEL_FIRST_BYTE_SECONDS", "OPENAI_API_KEY", "OPENAI_API_KEY_SECRET", "OPENAI_BASE_URL"),
+    *("POWERTOOLS_SERVICE_NAME", "QUEUE"),
 )
-QUESTION = "Client Weber GmbH asks about next week's installation plan for the crew in Stuttgart. Prepare the reply."
+ROOT = Path(__file__).parents[2]
+AGENTS = Path(__file__).with_name("agents")
+PYTHONPATH = os.pathsep.join(map(str, (ROOT, ROOT / "src", AGENTS)))
+QUESTION = "Client Nordwind asks about next week's delivery. Prepare the reply."
+
+if Path(agencies.__file__ or "").parent != AGENTS:
+    raise RuntimeError(f"`agencies` is {agencies.__file__}: run `pytest tests/library` by itself, or `make test`")
+
+os.environ["PYTHONPATH"] = PYTHONPATH  # processes that tests start see the same
 
 
 def sse(body: str) -> list[dict[str, Any]]:
@@ -75,7 +69,7 @@ class Service:
 
     def respond(self, input: Any, **fields: Any) -> Any:
         """POST /v1/responses that succeeds: the response, or with stream=True its events."""
-        body = {"model": "agreement-desk", "input": input, **fields}
+        body = {"model": "letters", "input": input, **fields}
         answer = self.handler(http_event("POST", "/v1/responses", body), Context(60))
         assert answer["statusCode"] == 200, answer["body"]
         return sse(answer["body"]) if fields.get("stream") else json.loads(answer["body"])
@@ -127,7 +121,7 @@ def clean_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     for name in SETTINGS:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("STORE", f"sqlite:///{tmp_path}/agency.db")
-    monkeypatch.setenv("PLANFIX_BOARD", f"{tmp_path}/board.db")
+    monkeypatch.setenv("LETTERS_FOLDER", f"{tmp_path}/letters")
     get_settings.cache_clear()
     yield monkeypatch
     credentials.withdraw()

@@ -13,6 +13,8 @@ from typing import Any, Self
 
 import httpx
 
+from tests.library.conftest import PYTHONPATH
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -75,7 +77,7 @@ class RuntimeEmulator:
         """As on Lambda: nothing of this machine's own environment."""
         return {
             "PATH": os.environ["PATH"],
-            "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}:{ROOT / 'agents'}",
+            "PYTHONPATH": PYTHONPATH,
             "LAMBDA_TASK_ROOT": str(ROOT),
             "AWS_EXECUTION_ENV": "AWS_Lambda_python3.13",
             "AWS_LAMBDA_FUNCTION_NAME": "api",

@@ -189,7 +189,7 @@ def test_the_five_calls_really_happen(monkeypatch: pytest.MonkeyPatch, streamed:
     assert asyncio.run(run()) == bench_agency.LETTER
     assert len(asked) == 9
     for told in (
-        "Subtask 7: Answer Weber GmbH",
+        "Subtask 7: Answer Nordwind",
         "Subtask 7: the crew comes",
         "Subtask 7 is there",
         bench_agency.LETTER,

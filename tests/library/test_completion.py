@@ -1,7 +1,6 @@
 """POST /completion, GET /agencies, GET /health: what they answer, and what they answer when something is wrong."""
 
 import json
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
@@ -32,7 +31,7 @@ Start = Callable[..., Service]
 
 
 def use(monkeypatch: pytest.MonkeyPatch, create_agency: Callable[[], Agency]) -> None:
-    monkeypatch.setattr("agencies.AGENCIES", {"agreement-desk": create_agency})
+    monkeypatch.setattr("agencies.AGENCIES", {"letters": create_agency})
 
 
 @pytest.mark.parametrize("mode", ["patch", "strict"])
@@ -41,19 +40,18 @@ def test_the_three_agents_talk_and_use_their_tools(start: Start, mode: str, tmp_
     status, body = service.ask()
     assert status == 200
     assert set(body) == {"response", "run_id", "thread_id", "agency", "agent", "usage"}
-    assert (body["agency"], body["agent"]) == ("agreement-desk", "AgreementManager")
+    assert (body["agency"], body["agent"]) == ("letters", "Secretary")
     assert "[offline model]" in body["response"]
-    assert "Dear Weber GmbH" in body["response"]
-    tasks = sqlite3.connect(tmp_path / "board.db")
-    letters = [text for (text,) in tasks.execute("SELECT description FROM task") if "Dear Weber GmbH" in text]
-    tasks.close()
-    assert len(letters) == 1
+    assert "Dear Nordwind" in body["response"]
+    tasks = [path.read_text() for path in (tmp_path / "letters").glob("*.json")]
+    assert sum("Dear Nordwind" in text for text in tasks) == 1
     assert service.report.nested_entries == 0
     assert service.report.fields["model_calls"] == body["usage"]["model_calls"] >= 10
 
 
 def test_a_real_client_of_a_model_server_plays_the_same_flow(start: Start) -> None:
-    from agreement_desk.offline import SCRIPT
+    from letters.offline import SCRIPT
+
     from tests.library.model_server import scripts
 
     for api in ("responses", "chat"):
@@ -61,7 +59,7 @@ def test_a_real_client_of_a_model_server_plays_the_same_flow(start: Start) -> No
             service = start(OPENAI_API_KEY="sk-test", OPENAI_BASE_URL=server.base_url, MODEL_API=api)
             status, body = service.ask()
             assert status == 200
-            assert "Dear Weber GmbH" in body["response"]
+            assert "Dear Nordwind" in body["response"]
             assert body["usage"]["model_calls"] == len(server.requests)
             assert body["usage"]["input_tokens"] == server.tokens[0]
             assert {request.headers["authorization"] for request in server.requests} == {"Bearer sk-test"}
@@ -78,12 +76,12 @@ def test_one_client_keeps_one_connection_over_many_invocations(start: Start, mon
 
 
 def test_a_thread_continues(service: Service) -> None:
-    first = service.ask(thread_id="weber")[1]
-    second = service.ask("And when will the crew arrive?", thread_id="weber")[1]
-    assert first["thread_id"] == second["thread_id"] == "weber"
+    first = service.ask(thread_id="nordwind")[1]
+    second = service.ask("And when will the letter arrive?", thread_id="nordwind")[1]
+    assert first["thread_id"] == second["thread_id"] == "nordwind"
     assert second["usage"]["input_tokens"] > first["usage"]["input_tokens"]
-    other = service.ask("And when will the crew arrive?")[1]
-    assert other["thread_id"] != "weber"
+    other = service.ask("And when will the letter arrive?")[1]
+    assert other["thread_id"] != "nordwind"
     assert other["usage"]["input_tokens"] < second["usage"]["input_tokens"]
 
 
@@ -94,8 +92,8 @@ def test_a_thread_name_is_one_agencys_own(service: Service, monkeypatch: pytest.
 
 
 def test_one_agent_can_be_addressed(service: Service) -> None:
-    status, body = service.ask("List the tasks.", agency="agreement-desk", agent="PlanfixAgent")
-    assert (status, body["agent"]) == (200, "PlanfixAgent")
+    status, body = service.ask("List the tasks.", agency="letters", agent="Registrar")
+    assert (status, body["agent"]) == (200, "Registrar")
 
 
 BAD = [
@@ -148,11 +146,11 @@ def test_the_listing_names_and_never_tells(service: Service) -> None:
     status, body = service.get("/agencies")
     assert status == 200
     (desk,) = body["agencies"]
-    assert desk["name"] == "agreement-desk"
-    assert desk["entry_points"] == ["AgreementManager"]
-    assert {"from": "CommunicationAgent", "to": "PlanfixAgent"} in desk["flows"]
+    assert desk["name"] == "letters"
+    assert desk["entry_points"] == ["Secretary"]
+    assert {"from": "Writer", "to": "Registrar"} in desk["flows"]
     tools = {agent["name"]: agent["tools"] for agent in desk["agents"]}
-    assert tools["PlanfixAgent"] == ["add_comment", "create_task", "get_task", "list_tasks", "update_task"]
+    assert tools["Registrar"] == ["add_comment", "create_task", "get_task", "list_tasks", "update_task"]
     assert "You are" not in json.dumps(body)
 
 
@@ -271,16 +269,16 @@ def test_a_guardrail_that_raises_is_the_callers_business(service: Service, monke
 
 
 def test_a_history_that_cannot_be_read_fails_the_run(service: Service, tmp_path: Path) -> None:
-    service.ask(thread_id="weber")
+    service.ask(thread_id="nordwind")
     for file in tmp_path.glob("agency.db*"):  # what was written lately lies beside it
         file.write_bytes(b"this is no database, and long enough to be recognised as none" * 100)
-    status, body = service.ask(thread_id="weber")
+    status, body = service.ask(thread_id="nordwind")
     assert (status, body["error"]["type"]) == (503, "store_unavailable")
 
 
 def test_two_requests_share_nothing(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[Agency] = []
-    from agreement_desk.agency import create_agency
+    from letters.agency import create_agency
 
     use(monkeypatch, lambda: made.append(create_agency()) or made[-1])  # type: ignore[func-returns-value]
     service.ask("one")
@@ -429,7 +427,7 @@ def failing() -> Agency:
 )
 def test_the_start_names_what_cannot_run(monkeypatch: pytest.MonkeyPatch, factory: Any, said: str) -> None:
     use(monkeypatch, factory)
-    with pytest.raises(AgencyMisconfigured, match="agency 'agreement-desk'") as caught:
+    with pytest.raises(AgencyMisconfigured, match="agency 'letters'") as caught:
         check()
     assert said in str(caught.value)
 
@@ -471,7 +469,7 @@ def test_a_request_cut_off_in_its_body_is_not_run(service: Service) -> None:
             {"message": st.text(min_size=1, max_size=60)},
             optional={
                 "agency": st.text(max_size=10) | st.integers(),
-                "agent": st.sampled_from(["PlanfixAgent", "CommunicationAgent"]) | st.text(max_size=10),
+                "agent": st.sampled_from(["Registrar", "Writer"]) | st.text(max_size=10),
                 "thread_id": st.text(max_size=10) | st.none(),
             },
         ).map(json.dumps),

@@ -179,7 +179,7 @@ def test_the_service_and_its_middleware(service: Service, monkeypatch: pytest.Mo
 def test_a_success_and_a_stream_have_the_headers_too(service: Service) -> None:
     for event in (
         http_event("GET", "/health", origin=ORIGIN),
-        http_event("POST", "/v1/responses", {"model": "agreement-desk", "input": "x", "stream": True}, **HEADERS),
+        http_event("POST", "/v1/responses", {"model": "letters", "input": "x", "stream": True}, **HEADERS),
     ):
         answer = service.handler(event, Context())
         assert answer["statusCode"] == 200
@@ -396,7 +396,7 @@ def test_a_base_path_is_not_looked_for_in_all_of_a_long_path(service: Service, m
 
 def test_links_have_the_base_path_in_front(start: Callable[..., Service]) -> None:
     """Of a run that nobody works on, so that its stream ends before it does."""
-    body = {"model": "agreement-desk", "input": "x", "background": True, "stream": True}
+    body = {"model": "letters", "input": "x", "background": True, "stream": True}
     answer = start().handler(own(http_event("POST", "/agents/v1/responses", body)), Context(1))
     assert '"resume":"/agents/v1/responses/resp_' in answer["body"]
 

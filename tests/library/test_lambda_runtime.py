@@ -23,7 +23,7 @@ def variables(folder: Path, **more: str) -> dict[str, str]:
 
 def deployed(folder: Path, **more: str) -> dict[str, str]:
     """As on Lambda."""
-    return {"STORE": f"sqlite:///{folder}/agency.db", "PLANFIX_BOARD": f"{folder}/board.db", **more}
+    return {"STORE": f"sqlite:///{folder}/agency.db", "LETTERS_FOLDER": f"{folder}/letters", **more}
 
 
 @pytest.fixture(scope="module", params=["patch", "strict"])
@@ -40,7 +40,7 @@ def test_every_kind_of_event_is_answered_cold_and_warm(runtime: RuntimeEmulator,
         assert answer["statusCode"] == 200, answer
         body = json.loads(answer["body"])
         if path.stem.startswith("completion"):
-            assert "Dear Weber GmbH" in body["response"]
+            assert "Dear Nordwind" in body["response"]
             assert body["usage"]["model_calls"] >= 5
 
 
@@ -59,7 +59,7 @@ def test_a_conversation_goes_on_in_the_next_invocation(runtime: RuntimeEmulator)
         event = rest_event("POST", "/completion", {"message": message, "thread_id": "runtime"})
         return json.loads(runtime.invoke(event)["body"])
 
-    first, second = tell("Client Weber GmbH asks about a date."), tell("And about the price.")
+    first, second = tell("Client Nordwind asks about a date."), tell("And about the price.")
     assert first["thread_id"] == second["thread_id"] == "runtime"
     assert second["usage"]["input_tokens"] > first["usage"]["input_tokens"]
 

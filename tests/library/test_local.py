@@ -14,15 +14,15 @@ import httpx
 import pytest
 
 from agency_lambda.local import _listen
-from tests.library.conftest import QUESTION, SETTINGS
+from tests.library.conftest import PYTHONPATH, QUESTION, SETTINGS
 
 ROOT = Path(__file__).parents[2]
 
 
 def environment(folder: Path, **settings: str) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if name not in SETTINGS}
-    stores = {"STORE": f"sqlite:///{folder}/agency.db", "PLANFIX_BOARD": f"{folder}/board.db"}
-    return {**kept, **stores, "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}:{ROOT / 'agents'}", **settings}
+    stores = {"STORE": f"sqlite:///{folder}/agency.db", "LETTERS_FOLDER": f"{folder}/letters"}
+    return {**kept, **stores, "PYTHONPATH": PYTHONPATH, **settings}
 
 
 @pytest.fixture(params=["patch", "strict"])
@@ -53,8 +53,8 @@ def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str
 def test_it_answers_twice_in_one_conversation_and_stops_on_ctrl_c(server: tuple[str, subprocess.Popen[str]]) -> None:
     url, process = server
     for _ in range(2):
-        answer = httpx.post(f"{url}/completion", json={"message": QUESTION, "thread_id": "weber"}, timeout=30)
-        assert "Dear Weber GmbH" in answer.json()["response"]
+        answer = httpx.post(f"{url}/completion", json={"message": QUESTION, "thread_id": "nordwind"}, timeout=30)
+        assert "Dear Nordwind" in answer.json()["response"]
     assert httpx.get(f"{url}/docs").status_code == 200
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=15)
@@ -89,7 +89,7 @@ def test_a_keep_alive_connection_survives_its_first_request(server: tuple[str, s
 def test_a_large_body_does_not_spoil_the_connection(server: tuple[str, subprocess.Popen[str]]) -> None:
     with httpx.Client(base_url=server[0], timeout=20) as client:
         for size in (10, 500_000, 10, 500_000):
-            assert client.post("/completion", json={"message": "x" * size, "agent": "PlanfixAgent"}).status_code == 200
+            assert client.post("/completion", json={"message": "x" * size, "agent": "Registrar"}).status_code == 200
 
 
 def test_pipelined_requests_are_all_answered(server: tuple[str, subprocess.Popen[str]]) -> None:
@@ -155,7 +155,7 @@ def test_a_port_in_use_is_refused_in_a_sentence(tmp_path: Path) -> None:
         ({"EVENT_LOOP": "fast"}, "EVENT_LOOP"),
         ({"OPENAI_BASE_URL": "http://localhost:1"}, "OPENAI_API_KEY is not"),
         ({"PORT": "http"}, "PORT is 'http'"),
-        ({"PLANFIX_URL": "https://x.planfix.com/rest/"}, "PLANFIX_TOKEN"),
+        ({"LETTERS_FOLDER": "/dev/null"}, "agency 'letters': FileExistsError"),
     ],
 )
 def test_what_cannot_work_is_refused_by_name(tmp_path: Path, settings: dict[str, str], said: str) -> None:

@@ -35,7 +35,7 @@ PROMISES = {
     r"part/[^/]+ \d+": 30,  # of a response that is too long for one item of DynamoDB
     r"running#0[0-9a-f] [^/]+": NEVER,  # a run that is not over
 }
-ASK = {"model": "agreement-desk", "input": "Client Weber GmbH asks about a date."}
+ASK = {"model": "letters", "input": "Client Nordwind asks about a date."}
 
 
 class Row(NamedTuple):
@@ -135,7 +135,7 @@ class Kept:
         return int(self.service.handler(http_event("GET", path), Context(60))["statusCode"])
 
 
-ASK_STREAMED = {"input": "Client Weber GmbH asks about a date.", "stream": True}
+ASK_STREAMED = {"input": "Client Nordwind asks about a date.", "stream": True}
 
 
 @pytest.fixture

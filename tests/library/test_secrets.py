@@ -261,10 +261,10 @@ def test_without_a_value_the_offline_model_answers_and_with_one_a_real_one(
     secret = vault.create()
     with ModelServer(["Hello from a model."]) as server:
         service = start(OPENAI_API_KEY_SECRET=secret, OPENAI_BASE_URL=server.base_url)
-        assert "[offline model]" in service.ask("hello", agent="CommunicationAgent")[1]["response"]
+        assert "[offline model]" in service.ask("hello", agent="Writer")[1]["response"]
         vault.put(secret, "sk-first")
         later(60)
-        assert service.ask("hello", agent="CommunicationAgent")[1]["response"] == "Hello from a model."
+        assert service.ask("hello", agent="Writer")[1]["response"] == "Hello from a model."
         assert server.requests[0].headers["authorization"] == "Bearer sk-first"
 
 
@@ -273,9 +273,9 @@ def test_a_key_that_cannot_be_read_is_a_503_and_nothing_is_kept(
     vault: Vault, start: Callable[..., Service], text: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     service = start(OPENAI_API_KEY_SECRET=vault.create(text))
-    status, body = service.post("/v1/responses", {"model": "agreement-desk", "input": "hello", "conversation": "c"})
+    status, body = service.post("/v1/responses", {"model": "letters", "input": "hello", "conversation": "c"})
     assert status == 404  # refused before: there is no such conversation
-    status, body = service.post("/v1/responses", {"model": "agreement-desk", "input": "hello"})
+    status, body = service.post("/v1/responses", {"model": "letters", "input": "hello"})
     assert (status, body["error"]["code"]) == (503, "secret_unavailable")
     assert "sk-" not in caplog.text.replace("tests", "") + str(body)
     assert service.get("/v1/models")[0] == 200
@@ -294,7 +294,7 @@ def test_a_queued_run_waits_until_the_key_can_be_read_again(
 
     async def wait() -> str:
         runs = RunService(get_settings())
-        request = CreateResponse.model_validate({"model": "agreement-desk", "input": "hello", "background": True})
+        request = CreateResponse.model_validate({"model": "letters", "input": "hello", "background": True})
         kept: Any = await runs.create(request, "alice")
         vault.relay.fault = lambda operation, request: REFUSED
         secrets.clear_caches()

@@ -16,13 +16,14 @@ from agents import AgentHooks, GuardrailFunctionOutput, input_guardrail
 from agency_lambda import snap_start
 from agency_lambda.framework import credentials
 from agency_lambda.offline import OfflineModel
+from tests.library.conftest import PYTHONPATH
 from tests.library.model_server import ModelServer
 from tests.library.stores import dynamodb_table, relay_before
 from tests.library.vault import Vault, secrets_manager
 
 ROOT = Path(__file__).parents[2]
 KEY = "al_snapshot"
-ASK = {"model": "agreement-desk", "input": "Client Weber GmbH asks for a date."}
+ASK = {"model": "letters", "input": "Client Nordwind asks for a date."}
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
 
@@ -41,7 +42,7 @@ class Prepared:
             cwd=ROOT,
             env={
                 "PATH": os.environ["PATH"],
-                "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}:{ROOT / 'agents'}",
+                "PYTHONPATH": PYTHONPATH,
                 "AWS_LAMBDA_INITIALIZATION_TYPE": "snap-start",
                 "AWS_LAMBDA_FUNCTION_NAME": "api",
                 "TMPDIR": str(folder),
@@ -78,7 +79,7 @@ def test_clones_answer_at_once_and_share_nothing(vault: Vault, tmp_path: Path) -
         relay_before(environment["AWS_ENDPOINT_URL_DYNAMODB"]) as (relay, url),
     ):
         variables = {**vault.environment, **environment, "AWS_ENDPOINT_URL_DYNAMODB": url}
-        store = {"STORE": f"dynamodb://{table}", "PLANFIX_BOARD": f"dynamodb://{table}"}
+        store = {"STORE": f"dynamodb://{table}", "LETTERS_FOLDER": f"{tmp_path}/letters"}
         secrets = {"API_KEYS_SECRET": keys(vault), "OPENAI_API_KEY_SECRET": vault.create()}
         secrets["OTHER_API_KEY_SECRET"] = vault.create("sk-other")
         prepared = Prepared(tmp_path, **variables, **store, **secrets)
@@ -110,7 +111,7 @@ def test_a_clones_first_question_to_a_real_model_imports_nothing_of_its_client(v
             tmp_path,
             **vault.environment,
             STORE=f"sqlite:///{tmp_path}/agency.db",
-            PLANFIX_BOARD=f"{tmp_path}/board.db",
+            LETTERS_FOLDER=f"{tmp_path}/letters",
             API_KEYS_SECRET=keys(vault),
             OPENAI_API_KEY_SECRET=vault.create("sk-real"),
             OPENAI_BASE_URL=server.base_url,
@@ -131,7 +132,7 @@ def test_where_no_snapshot_is_taken_nothing_is_prepared(tmp_path: Path) -> None:
         AWS_LAMBDA_INITIALIZATION_TYPE="on-demand",
         STORE=f"sqlite:///{tmp_path}/agency.db",
         API_KEYS=f"anna:{hashlib.sha256(KEY.encode()).hexdigest()}",
-        PLANFIX_BOARD=f"{tmp_path}/board.db",
+        LETTERS_FOLDER=f"{tmp_path}/letters",
     )
     (clone,) = prepared.clone(ASK)
     assert "agency_swarm" in clone["imported"]
@@ -155,7 +156,7 @@ def test_an_agency_with_code_of_its_own_in_a_run_is_not_rehearsed(code: str) -> 
 
 @pytest.mark.parametrize(("models", "imported"), [([None, "gpt-5"], False), ([None, "litellm/bedrock/nova"], True)])
 def test_litellm_is_imported_before_the_snapshot_where_it_will_be_asked(models: list[Any], imported: bool) -> None:
-    code = f"import handler, sys; from handler import snapshot; snapshot._import_litellm({models!r}); " + (
+    code = f"import handler, sys; from agency_lambda import snap_start; snap_start._import_litellm({models!r}); " + (
         "print('litellm' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)

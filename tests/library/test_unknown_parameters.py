@@ -12,7 +12,7 @@ from agency_lambda.routes import ROUTES
 from tests.library.conftest import Service
 from tests.library.events import Context, http_event
 
-MODEL = "agreement-desk"
+MODEL = "letters"
 BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/completion"): {"message": "x"},
     ("POST", "/v1/responses"): {"model": MODEL, "input": "x"},
@@ -206,7 +206,7 @@ def test_a_reference_to_an_item_and_one_to_a_conversation(service: Service) -> N
 
 def test_what_we_have_answered_can_be_sent_back(service: Service) -> None:
     """With the fields of ours, and with the nulls of a client's own classes."""
-    output = service.respond("Client Weber GmbH asks about a date.")["output"]
+    output = service.respond("Client Nordwind asks about a date.")["output"]
     assert any("tool" in item for item in output)
     sent = [{**item, "phase": None, "caller": None} for item in output]
     assert service.post("/v1/responses", {"model": MODEL, "input": [*sent, {"role": "user", "content": "x"}]})[0] == 200

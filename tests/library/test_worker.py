@@ -25,9 +25,10 @@ from agency_lambda.runs.repository import LeaseLost
 from agency_lambda.runs.stored_responses import Responses
 from agency_lambda.settings import get_settings
 from lambda_loop import InvocationReport
+from tests.library.conftest import PYTHONPATH
 from tests.library.events import Context, rest_event
 from tests.library.model_server import Failure, ModelServer, call
-from tests.library.runtime_emulator import ROOT, RuntimeEmulator, binary
+from tests.library.runtime_emulator import RuntimeEmulator, binary
 from tests.library.stores import _moto, _serving
 
 ON_LINUX = pytest.mark.skipif(binary() is None, reason="AWS ships its runtime emulator for Linux only")
@@ -115,9 +116,7 @@ class Worker:
         return self._handler(SCHEDULE, Context(60))
 
     def begin(self, **fields: Any) -> str:
-        request = CreateResponse.model_validate(
-            {"model": "agreement-desk", "input": "hello", "background": True, **fields}
-        )
+        request = CreateResponse.model_validate({"model": "letters", "input": "hello", "background": True, **fields})
         kept = self.environment.run(self.runs().create(request, "local"))
         assert kept.response["status"] == "queued"
         return str(kept.response["id"])
@@ -273,7 +272,7 @@ def test_a_run_whose_model_fails_says_so_in_its_metrics(
 ) -> None:
     with ModelServer([Failure(500), "good"]) as server:
         worker = begin_work(OPENAI_API_KEY="k", OPENAI_BASE_URL=server.base_url)
-        made = worker.begin(model="agreement-desk/CommunicationAgent")
+        made = worker.begin(model="letters/Writer")
         assert worker.handle(*worker.queue.messages()) == []
     (line,) = [each for each in lines(capsys) if each.get("response_id") == made]
     assert (line["model_failures"], line["ModelFailures"]) in ((1, 1), (1, [1.0]))
@@ -312,7 +311,7 @@ def test_the_worker_has_no_callers_and_needs_no_keys(tmp_path: Path) -> None:
     variables = {
         **{
             "PATH": os.environ["PATH"],
-            "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}:{ROOT / 'agents'}",
+            "PYTHONPATH": PYTHONPATH,
             "AWS_LAMBDA_FUNCTION_NAME": "worker",
         },
         **{"STORE": "dynamodb://table", "QUEUE": "https://sqs.example/queue", "OPENAI_API_KEY_SECRET": "model-key"},
@@ -402,7 +401,7 @@ def look_once(request: Any) -> Any:
 def test_near_the_deadline_a_run_is_handed_over_with_a_new_message(
     begin_work: Callable[..., Worker], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("agencies.AGENCIES", {"agreement-desk": lookup})
+    monkeypatch.setattr("agencies.AGENCIES", {"letters": lookup})
     with ModelServer(look_once, delay=1.7) as server:
         worker = begin_work(OPENAI_API_KEY="k", OPENAI_BASE_URL=server.base_url)
         made = worker.begin()
@@ -422,7 +421,7 @@ def test_inside_the_runtime(worker: Worker, tmp_path: Path) -> None:
     variables = {
         **worker.queue.environment,
         **{"QUEUE": worker.queue.url, "STORE": f"sqlite:///{tmp_path}/agency.db", "AWS_SAM_LOCAL": "true"},
-        "PLANFIX_BOARD": f"{tmp_path}/board.db",
+        "LETTERS_FOLDER": f"{tmp_path}/letters",
     }
     made = worker.begin()
     (sent,) = worker.queue.messages()
@@ -435,7 +434,7 @@ def test_inside_the_runtime(worker: Worker, tmp_path: Path) -> None:
     assert worker.read(made)["status"] == "completed"
     with ModelServer(delay=2) as server:
         slow = {**variables, "OPENAI_API_KEY": "k", "OPENAI_BASE_URL": server.base_url}
-        made, rounds = worker.begin(model="agreement-desk/PlanfixAgent"), 0
+        made, rounds = worker.begin(model="letters/Registrar"), 0
         with RuntimeEmulator("handler.worker.handler", slow, timeout=6) as runtime:
             while sent_now := worker.queue.messages():
                 assert rounds < 10
@@ -449,10 +448,10 @@ def test_inside_the_runtime(worker: Worker, tmp_path: Path) -> None:
 @ON_LINUX
 def test_a_lambda_without_a_queue_refuses_background_by_name(tmp_path: Path) -> None:
     variables = {
-        **{"STORE": f"sqlite:///{tmp_path}/agency.db", "PLANFIX_BOARD": f"{tmp_path}/board.db"},
+        **{"STORE": f"sqlite:///{tmp_path}/agency.db", "LETTERS_FOLDER": f"{tmp_path}/letters"},
         "AWS_SAM_LOCAL": "true",
     }
-    body = {"model": "agreement-desk", "input": "hello", "background": True}
+    body = {"model": "letters", "input": "hello", "background": True}
     with RuntimeEmulator("handler.api.handler", variables) as runtime:
         answer = runtime.invoke(rest_event("POST", "/v1/responses", body))
         told = json.loads(answer["body"])["error"]

@@ -8,7 +8,7 @@ from typing import Any
 from agency_lambda.protocol import bounds
 
 MESSAGE = {"role": "user", "content": "x"}
-ASK = {"model": "agreement-desk", "input": "hi"}
+ASK = {"model": "letters", "input": "hi"}
 RESPONSES, ITEMS = "/v1/responses", "/v1/conversations"
 
 
@@ -197,7 +197,7 @@ OVER: dict[str, tuple[str, Any, str | None, str]] = {
     "metadata": (RESPONSES, {**ASK, "metadata": dict.fromkeys(map(str, range(MANY)), 1)}, "metadata", "100 entries"),
     "a conversation's metadata": (ITEMS, {"metadata": dict.fromkeys(map(str, range(MANY)), 1)}, "metadata", "100"),
     "an agency's name": (RESPONSES, {**ASK, "model": "x" * 4_900_000}, "model", ""),
-    "an agent's name": (RESPONSES, {**ASK, "model": "agreement-desk/" + "x" * 4_900_000}, "model", ""),
+    "an agent's name": (RESPONSES, {**ASK, "model": "letters/" + "x" * 4_900_000}, "model", ""),
     "a response's id": (RESPONSES, {**ASK, "previous_response_id": "x" * 4_900_000}, "previous_response_id", ""),
     "a number": (RESPONSES, b'{"max_output_tokens": ' + b"9" * 4_900_000 + b"}", None, "parsing the body"),
 }

@@ -137,7 +137,7 @@ def parsing() -> float:
 def main(seconds: float, seed: int) -> None:
     """One line of JSON for each body, as it is measured."""
     folder = Path(tempfile.mkdtemp())
-    os.environ.update(STORE=f"sqlite:///{folder}/agency.db", PLANFIX_BOARD=f"{folder}/board.db", AUTH="none")
+    os.environ.update(STORE=f"sqlite:///{folder}/agency.db", LETTERS_FOLDER=f"{folder}/letters", AUTH="none")
     from tests.library.conftest import Service
     from tests.library.events import Context, http_event
 

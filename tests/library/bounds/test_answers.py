@@ -20,7 +20,7 @@ from tests.library.model_server import ModelServer
 from tests.library.runtime_emulator import RuntimeEmulator, binary
 
 LAMBDA = 6_291_556  # bytes that it takes as a whole answer
-ASK = {"model": "agreement-desk/PlanfixAgent", "input": "hi"}
+ASK = {"model": "letters/Registrar", "input": "hi"}
 IMAGE = "data:image/png;base64," + "A" * 2_900_000
 Start = Callable[..., Service]
 
@@ -184,7 +184,7 @@ def test_what_an_earlier_version_kept_is_an_error_and_no_crash(ask: Any) -> None
 def test_three_images_are_read_in_pages_in_awss_runtime(clean_environment: Any, tmp_path: Any) -> None:
     variables = {
         "STORE": f"sqlite:///{tmp_path}/agency.db",
-        "PLANFIX_BOARD": f"{tmp_path}/board.db",
+        "LETTERS_FOLDER": f"{tmp_path}/letters",
         "AWS_SAM_LOCAL": "true",
     }
     with RuntimeEmulator("handler.api.handler", variables) as emulator:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.library.conftest import PYTHONPATH
 from tests.library.model_server import ModelServer
 
 ROOT = Path(__file__).parents[3]
@@ -28,7 +29,7 @@ def measured(request: pytest.FixtureRequest) -> list[dict[str, Any]]:
 
 def _measured(provider: dict[str, str], seconds: int) -> list[dict[str, Any]]:
     command = [sys.executable, "-W", "ignore", "-m", "tests.library.bounds.costliest", str(seconds)]
-    variables = {"PYTHONPATH": f"{ROOT}:{ROOT / 'src'}:{ROOT / 'agents'}", "PATH": os.environ["PATH"], **provider}
+    variables = {"PYTHONPATH": PYTHONPATH, "PATH": os.environ["PATH"], **provider}
     ran = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, check=True)
     rows = [json.loads(line) for line in ran.stdout.splitlines() if line.startswith('{"body"')]
     assert {row["status"] for row in rows} <= {200, 400}

@@ -15,7 +15,7 @@ from tests.library.bounds.bodies import MESSAGE, RESPONSES, call, text
 from tests.library.conftest import Service
 from tests.library.model_server import ModelServer
 
-ASK = {"model": "agreement-desk/PlanfixAgent", "input": "hi"}
+ASK = {"model": "letters/Registrar", "input": "hi"}
 
 
 def refused(answer: tuple[int, Any]) -> bool:

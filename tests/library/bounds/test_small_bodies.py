@@ -40,7 +40,7 @@ def parsing() -> float:
     items = [{"role": "user", "content": [{"type": "input_text", "text": f"{n:0430d}"}] * 2} for n in range(1_000)]
     schema = {"type": "object", "properties": {f"p{n}": {"type": "string"} for n in range(9_000)}}
     tool = {"type": "function", "name": "f", "parameters": schema}
-    body = json.dumps({"model": "agreement-desk", "input": items, "tools": [tool]})
+    body = json.dumps({"model": "letters", "input": items, "tools": [tool]})
     assert len(body) > 1_000_000
     return cpu(lambda: json.loads(body))
 

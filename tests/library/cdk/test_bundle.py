@@ -15,6 +15,7 @@ from agency_lambda_cdk import bundle
 from agency_lambda_cdk.bundle import ROOT, BundleError, bytecode, left_out, sources
 from agency_lambda_cdk.bundle.sources import Sources
 from lambda_loop.places import is_library_file
+from tests.library.conftest import AGENTS
 
 HOST: bundle.Architecture = "x86_64" if platform.machine() in ("x86_64", "AMD64") else "arm64"
 REQUIREMENTS = ("requirements.in", "requirements.txt", "agents/requirements.in", "agents/requirements.txt")
@@ -40,7 +41,7 @@ black==5 \\
 
 @pytest.fixture(scope="module")
 def folder() -> Path:
-    return bundle.build(HOST)
+    return bundle.build(HOST, AGENTS)
 
 
 def inside(folder: Path) -> dict[Path, bytes]:
@@ -60,15 +61,15 @@ def test_the_bundle_of_the_benchmark_is_small(architecture: bundle.Architecture)
 def test_in_the_bundle_agents_means_the_sdk(folder: Path) -> None:
     assert (folder / "agents" / "run.py").exists()
     assert not (folder / "agents" / "agencies.py").exists()
-    for name in ("agencies.py", "agreement_desk/agency.py", "handler/api.py"):
-        assert (folder / name).read_bytes() == (ROOT / Sources().files()[Path(name)]).read_bytes()
-    assert (folder / "agreement_desk" / "planfix_agent" / "instructions.md").exists()
+    for name in ("agencies.py", "letters/agency.py", "handler/api.py"):
+        assert (folder / name).read_bytes() == (ROOT / Sources(AGENTS).files()[Path(name)]).read_bytes()
+    assert (folder / "letters" / "instructions.md").exists()
 
 
 def test_in_the_bundle_packages_are_told_from_the_users_code(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(folder))
     packages = ("openai/__init__.py", "agents/run.py", "agency_swarm/agency/core.py", "typing_extensions.py")
-    users = ("agencies.py", "agreement_desk/agency.py", "handler/api.py")
+    users = ("agencies.py", "letters/agency.py", "handler/api.py")
     assert [is_library_file(str(folder / name)) for name in (*packages, *users)] == [True] * 4 + [False] * 3
 
 
@@ -98,7 +99,7 @@ def test_large_packages_have_bytecode_instead_of_sources_and_all_others_have_bot
         assert list((folder / name).rglob("*.py")) == []
     for path in (
         "handler/api.py",
-        "agreement_desk/agency.py",
+        "letters/agency.py",
         "agencies.py",
         "agents/run.py",
         "agency_swarm/__init__.py",
@@ -108,7 +109,7 @@ def test_large_packages_have_bytecode_instead_of_sources_and_all_others_have_bot
 
 def test_the_zip_is_the_folder_and_the_same_input_gives_the_same_bytes(folder: Path, tmp_path: Path) -> None:
     again = tmp_path / "elsewhere" / "bundle"
-    bundle.make(again, HOST, Sources())
+    bundle.make(again, HOST, Sources(AGENTS))
     assert inside(again) == inside(folder)
     archives = [path.with_name(f"{path.name}.zip") for path in (folder, again)]
     assert archives[0].read_bytes() == archives[1].read_bytes()

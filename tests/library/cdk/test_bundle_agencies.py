@@ -18,7 +18,6 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """checkout(table, **{"desk/agency": text}): a checkout with this handler/ and those agencies."""
     for folder in ("handler", "src"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copytree(ROOT / "agents" / "agreement_desk", tmp_path / "agents" / "agreement_desk")
     monkeypatch.setattr(agencies, "ROOT", tmp_path)
 
     def write(table: dict[str, Any], **texts: str) -> Path:

@@ -12,16 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from letters.offline import SCRIPT
 
 from agency_lambda_cdk import bundle
 from agency_lambda_cdk.bundle import imports
 from agency_lambda_cdk.bundle.sources import Sources
-from agreement_desk.offline import SCRIPT
-from tests.library.conftest import QUESTION, sse
+from tests.library.conftest import AGENTS, QUESTION, sse
 from tests.library.events import rest_event
 from tests.library.issuer import openid_issuer
 from tests.library.model_server import ModelServer, call, scripts
-from tests.library.planfix_server import TOKEN, PlanfixServer
+from tests.library.rest_server import TASK, TOKEN, rest_server
 from tests.library.runtime_emulator import free_ports
 from tests.library.vault import secrets_manager
 
@@ -29,15 +29,6 @@ HOST: bundle.Architecture = "x86_64" if platform.machine() in ("x86_64", "AMD64"
 SCHEDULE = {"version": "0", "source": "aws.events", "detail-type": "Scheduled Event", "detail": {}}
 SCHEMA = {"type": "object", "properties": {"total": {"type": "integer"}}, "required": ["total"]}
 EAGER_AND_NOT = pytest.mark.parametrize("deferred", [{}, {"DEFER_IMPORTS": "0"}], ids=["deferred", "eager"])
-GET_TASK = {
-    "operationId": "getTask",
-    "description": "One task.",
-    "parameters": [
-        {"name": "id", "in": "path", "required": True, "schema": {"type": "integer"}},
-        {"name": "fields", "in": "query", "required": True, "schema": {"type": "string"}},
-    ],
-    "responses": {},
-}
 TRANSPORTS = ("sse", "http", "oauth")
 CLEAN = (sys.executable, "-I", "-S", "-B")
 
@@ -47,7 +38,7 @@ pytestmark = pytest.mark.skipif(platform.system() != "Linux", reason="the bundle
 @pytest.fixture(scope="module")
 def folder() -> Iterator[Path]:
     """The bundle, in which nothing may change."""
-    folder = bundle.build(HOST)
+    folder = bundle.build(HOST, AGENTS)
     before = state(folder)
     yield folder
     assert state(folder) == before
@@ -81,7 +72,7 @@ def openapi_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     reachable = imports.reachable
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(imports, "reachable", lambda files, roots: [*reachable(files, roots), asks])
-        bundle.make(folder, HOST, Sources())
+        bundle.make(folder, HOST, Sources(AGENTS))
     return folder
 
 
@@ -117,7 +108,7 @@ def deployed(tmp_path: Path, **more: str) -> dict[str, str]:
         "API_KEYS": f"alice:{hashlib.sha256(b'al_key').hexdigest()}",
         "AWS_LAMBDA_FUNCTION_NAME": "api",
         "STORE": f"sqlite:///{tmp_path}/agency.db",
-        "PLANFIX_BOARD": f"{tmp_path}/board.db",
+        "LETTERS_FOLDER": f"{tmp_path}/letters",
         **more,
     }
 
@@ -129,21 +120,21 @@ def post(path: str, **body: Any) -> tuple[str, Any]:
 ASKED = [
     ("handler.api", rest_event("GET", "/health")),
     post("/completion", message=QUESTION),
-    post("/v1/responses", model="agreement-desk", input=QUESTION, stream=True),
+    post("/v1/responses", model="letters", input=QUESTION, stream=True),
 ]
 
 
 @EAGER_AND_NOT
 def test_the_whole_service_runs_offline(folder: Path, tmp_path: Path, deferred: dict[str, str]) -> None:
     wanted = {"format": {"type": "json_schema", "name": "sum", "schema": SCHEMA, "strict": True}}
-    structured = post("/v1/responses", model="agreement-desk", input="hello", text=wanted)
+    structured = post("/v1/responses", model="letters", input="hello", text=wanted)
     asked = [*ASKED, structured, ("handler.worker", SCHEDULE)]
     told = inside(folder, "events", asked, **deployed(tmp_path), **deferred)
     health, completion, stream, answer, swept = told["answers"]
     assert [each["statusCode"] for each in (health, completion, stream, answer)] == [200] * 4, told["answers"]
     assert swept == {"swept": 0}
     said = json.loads(completion["body"])
-    assert "Dear Weber GmbH" in said["response"]
+    assert "Dear Nordwind" in said["response"]
     assert said["usage"]["model_calls"] == 15
     assert sse(stream["body"])[-1]["type"] == "response.completed"
     content = json.loads(answer["body"])["output"][-1]["content"]
@@ -158,23 +149,22 @@ def test_the_whole_service_runs_with_a_model(folder: Path, tmp_path: Path, api: 
         model = {"OPENAI_API_KEY": "k", "OPENAI_BASE_URL": server.base_url, "MODEL_API": api}
         told = inside(folder, "events", ASKED, **deployed(tmp_path, **model))
     _, completion, stream = told["answers"]
-    assert "Dear Weber GmbH" in json.loads(completion["body"])["response"]
+    assert "Dear Nordwind" in json.loads(completion["body"])["response"]
     assert sse(stream["body"])[-1]["type"] == "response.completed"
     assert {request.chat for request in server.requests} == {api == "chat"}
     assert {bool(request.body.get("stream")) for request in server.requests} == {True, False}
 
 
 @EAGER_AND_NOT
-def test_secrets_and_the_real_board_work(folder: Path, tmp_path: Path, deferred: dict[str, str]) -> None:
-    with secrets_manager() as vault, PlanfixServer() as board, ModelServer(scripts(SCRIPT)) as server:
-        values = {"OPENAI_API_KEY": "k", "PLANFIX_TOKEN": TOKEN, "API_KEYS": deployed(tmp_path)["API_KEYS"]}
+def test_secrets_are_read(folder: Path, tmp_path: Path, deferred: dict[str, str]) -> None:
+    with secrets_manager() as vault, ModelServer(scripts(SCRIPT)) as server:
+        values = {"OPENAI_API_KEY": "k", "API_KEYS": deployed(tmp_path)["API_KEYS"]}
         secrets = {f"{name}_SECRET": vault.create(value) for name, value in values.items()}
-        urls = {"OPENAI_BASE_URL": server.base_url, "PLANFIX_URL": board.url, "API_KEYS": "", "PLANFIX_BOARD": ""}
+        urls = {"OPENAI_BASE_URL": server.base_url, "API_KEYS": ""}
         told = inside(
             folder, "events", ASKED[1:2], **{**deployed(tmp_path), **vault.environment, **secrets, **urls, **deferred}
         )
     assert [answer["statusCode"] for answer in told["answers"]] == [200], told["answers"]
-    assert board.tasks
     assert {request.headers["authorization"] for request in server.requests} == {"Bearer k"}
     assert told["compiled"] == []
 
@@ -196,11 +186,11 @@ def test_tokens_of_an_issuer_are_checked(folder: Path, tmp_path: Path, algorithm
 def test_every_kind_of_tool_works(folder: Path, deferred: dict[str, str]) -> None:
     """Functions and their docstrings, BaseTool, an MCP server as a process, a handoff, structured output."""
     calls = [call("add", a=1, b=2), call("Double", number=4), call("shout", word="hi"), call("transfer_to_Second")]
-    with ModelServer([*calls, '{"total": 3, "to": "weber@example.com"}']) as server:
+    with ModelServer([*calls, '{"total": 3, "to": "nordwind@example.com"}']) as server:
         told = inside(folder, "agency", **model_at(server), **deferred)
     assert told["described"] == "the first"
     assert told["outputs"] == [3, "8", {"type": "text", "text": "HI"}]
-    assert told["final"] == {"total": 3, "to": "weber@example.com"}
+    assert told["final"] == {"total": 3, "to": "nordwind@example.com"}
 
 
 @EAGER_AND_NOT
@@ -221,15 +211,11 @@ def test_mcp_servers_in_the_network_work(
 
 @EAGER_AND_NOT
 def test_openapi_tools_work_where_they_are_asked_for(openapi_folder: Path, deferred: dict[str, str]) -> None:
-    with (
-        PlanfixServer() as board,
-        ModelServer([call("getTask", parameters={"id": 7, "fields": "name"}), "done"]) as server,
-    ):
-        board.tasks[7] = {"id": 7, "name": "a crew for Stuttgart"}
-        schema = {"openapi": "3.1.0", "servers": [{"url": board.url}], "paths": {"task/{id}": {"get": GET_TASK}}}
+    asked = call("getTask", parameters={"id": 7, "fields": "name"})
+    with rest_server() as schema, ModelServer([asked, "done"]) as server:
         given = {"schema": schema, "headers": {"Authorization": f"Bearer {TOKEN}"}}
         told = inside(openapi_folder, "openapi", given, **model_at(server), **deferred)
-    assert "a crew for Stuttgart" in json.dumps(told)
+    assert str(TASK["name"]) in json.dumps(told)
 
 
 def test_what_packages_are_asked_about_themselves(folder: Path) -> None:

@@ -29,7 +29,7 @@ ARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:crm-AbCdEf"
         ({"auth": "jwt"}, "needs jwt_issuer"),
         ({"jwt_issuer": "https://issuer.example.com", "jwt_audience": "a"}, "nothing else takes them"),
         ({"variables": {"OPENAI_API_KEY": "sk-1"}}, "could be read in the template"),
-        ({"variables": {"PLANFIX_TOKEN": "t"}}, "could be read in the template"),
+        ({"variables": {"SHOP_TOKEN": "t"}}, "could be read in the template"),
         ({"variables": {"AWS_REGION": "x"}}, "belongs to Lambda"),
         ({"name": "Dev Test"}, "a-z"),
         ({"secrets": {"CRM_SECRET": "my-token"}}, "must be the whole ARN"),

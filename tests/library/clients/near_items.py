@@ -12,9 +12,7 @@ JSON = st.recursive(
     max_leaves=5,
 )
 PACKED = encode_compaction("They want a date.", [{"role": "user", "content": "Tuesday?"}])["encrypted_content"]
-TEXT = st.text(max_size=40) | st.sampled_from(
-    ["Client Weber GmbH asks for a date.", "Which tasks are open?", "\0", " "]
-)
+TEXT = st.text(max_size=40) | st.sampled_from(["Client Nordwind asks for a date.", "Which tasks are open?", "\0", " "])
 CALL_ID = st.sampled_from(["call_1", "call_2", ""])
 NAME = st.sampled_from(["get_weather", "list_tasks", "f", "", "ä b"])
 SCHEMAS = st.sampled_from(

@@ -14,10 +14,10 @@ from typing import Any
 
 import httpx
 
-from tests.library.conftest import SETTINGS
+from tests.library.conftest import PYTHONPATH, SETTINGS
 
 ROOT = Path(__file__).parents[3]
-MODEL = "agreement-desk"
+MODEL = "letters"
 _STARTED = 60.0  # seconds, at most; two cores may be busy with other tests
 
 
@@ -45,9 +45,9 @@ def serve(folder: Path, **settings: str) -> Iterator[Server]:
     """Until the `with` block ends; `settings` are environment variables. Everything that is stored is in `folder`."""
     keys = {owner: f"al_{owner}-key" for owner in ("alice", "bob")}
     pairs = ",".join(f"{owner}:{hashlib.sha256(key.encode()).hexdigest()}" for owner, key in keys.items())
-    stores = {"STORE": f"sqlite:///{folder}/agency.db", "PLANFIX_BOARD": f"{folder}/board.db"}
+    stores = {"STORE": f"sqlite:///{folder}/agency.db", "LETTERS_FOLDER": f"{folder}/letters"}
     kept = {name: value for name, value in os.environ.items() if name not in SETTINGS}
-    path = {"PYTHONPATH": f"{ROOT}:{ROOT / 'src'}:{ROOT / 'agents'}"}
+    path = {"PYTHONPATH": PYTHONPATH}
     log = folder / "server.log"  # a file: it writes a line a request, and would wait for whoever does not read a pipe
     with (
         log.open("w") as written,

@@ -104,61 +104,61 @@ def test_with_summaries_of_the_reasoning(server: Server) -> None:
 
 def test_a_second_turn_that_sends_everything_again(server: Server) -> None:
     async def twice(agent: Agent[Any], _: Any) -> RunResult:
-        first = await Runner.run(agent, "Client Weber GmbH asks for a date.", run_config=QUIET)
+        first = await Runner.run(agent, "Client Nordwind asks for a date.", run_config=QUIET)
         again: Any = [*first.to_input_list(), {"role": "user", "content": "And the reply?"}]
         return await Runner.run(agent, again, run_config=QUIET)
 
     result, asked = run(server, twice)
     assert len(asked) == 2
-    assert "Dear Weber GmbH" in result.final_output
+    assert "Dear Nordwind" in result.final_output
 
 
 def test_its_own_session(server: Server) -> None:
     async def twice(agent: Agent[Any], _: Any) -> RunResult:
-        session = SQLiteSession("weber")
+        session = SQLiteSession("nordwind")
         try:
-            await Runner.run(agent, "Client Weber GmbH asks for a date.", session=session, run_config=QUIET)
+            await Runner.run(agent, "Client Nordwind asks for a date.", session=session, run_config=QUIET)
             return await Runner.run(agent, "And the reply?", session=session, run_config=QUIET)
         finally:
             session.close()
 
     result, _ = run(server, twice)
-    assert "Dear Weber GmbH" in result.final_output
+    assert "Dear Nordwind" in result.final_output
 
 
 def test_previous_responses(server: Server) -> None:
     async def twice(agent: Agent[Any], _: Any) -> RunResult:
         first = await Runner.run(
-            agent, "Client Weber GmbH asks for a date.", auto_previous_response_id=True, run_config=QUIET
+            agent, "Client Nordwind asks for a date.", auto_previous_response_id=True, run_config=QUIET
         )
         return await Runner.run(agent, "And the reply?", previous_response_id=first.last_response_id, run_config=QUIET)
 
     result, asked = run(server, twice)
     assert len(asked) == 2
-    assert "Dear Weber GmbH" in result.final_output
+    assert "Dear Nordwind" in result.final_output
 
 
 def test_a_conversation_of_ours(server: Server) -> None:
     async def twice(agent: Agent[Any], client: openai.AsyncOpenAI) -> RunResult:
         kept = (await client.conversations.create()).id
-        await Runner.run(agent, "Client Weber GmbH asks for a date.", conversation_id=kept, run_config=QUIET)
+        await Runner.run(agent, "Client Nordwind asks for a date.", conversation_id=kept, run_config=QUIET)
         return await Runner.run(agent, "And the reply?", conversation_id=kept, run_config=QUIET)
 
     result, asked = run(server, twice)
     assert len(asked) == 2
-    assert "Dear Weber GmbH" in result.final_output
+    assert "Dear Nordwind" in result.final_output
 
 
 def test_a_session_that_is_a_conversation_of_ours(server: Server) -> None:
     async def twice(agent: Agent[Any], client: openai.AsyncOpenAI) -> tuple[RunResult, int]:
         session = OpenAIConversationsSession(openai_client=client)
-        await Runner.run(agent, "Client Weber GmbH asks for a date.", session=session, run_config=QUIET)
+        await Runner.run(agent, "Client Nordwind asks for a date.", session=session, run_config=QUIET)
         last = await Runner.run(agent, "And the reply?", session=session, run_config=QUIET)
         return last, len(await session.get_items())
 
     (result, kept), asked = run(server, twice)
     assert len(asked) == 2
-    assert "Dear Weber GmbH" in result.final_output
+    assert "Dear Nordwind" in result.final_output
     assert kept >= 8
 
 

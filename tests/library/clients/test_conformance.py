@@ -133,7 +133,7 @@ CASES: dict[str, dict[str, Any]] = {
         },
     },
     "any JSON": {"input": "Answer in JSON.", "text": {"format": {"type": "json_object"}}},
-    "one agent": {"input": "Which tasks are open?", "model": f"{MODEL}/PlanfixAgent"},
+    "one agent": {"input": "Which tasks are open?", "model": f"{MODEL}/Registrar"},
 }
 CALLS = {"tools", "tool demanded", "tool named", "reasoning before tools"}
 
@@ -207,7 +207,7 @@ def test_a_streamed_response(api: httpx.Client, case: str) -> None:
 
 
 def test_a_response_that_is_cut_off(api: httpx.Client) -> None:
-    short = {"model": f"{MODEL}/PlanfixAgent", "input": "Which tasks are open?", "max_output_tokens": 16}
+    short = {"model": f"{MODEL}/Registrar", "input": "Which tasks are open?", "max_output_tokens": 16}
     whole = response(api.post("/responses", json=short).json())
     final = streamed(api, **short)[-1]
     assert final["type"] == "response.incomplete"
@@ -221,12 +221,12 @@ def test_a_response_that_fails(tmp_path: Any) -> None:
         serve(tmp_path, MAX_MODEL_CALLS=str(LIMIT)) as limited,
         httpx.Client(base_url=limited.base_url, headers={"authorization": f"Bearer {limited.key}"}, timeout=60) as api,
     ):
-        events = streamed(api, input="Client Weber GmbH asks for a date.")
+        events = streamed(api, input="Client Nordwind asks for a date.")
         assert events[-1]["type"] == "response.failed"
         failed = events[-1]["response"]
         assert failed["error"]["detail_code"] == "run_limit_exceeded"
         assert response(api.get(f"/responses/{failed['id']}").json()) == failed
-        whole = api.post("/responses", json={"model": MODEL, "input": "Client Weber GmbH asks for a date."})
+        whole = api.post("/responses", json={"model": MODEL, "input": "Client Nordwind asks for a date."})
         assert whole.status_code == 502
         assert whole.json()["error"]["code"] == "run_limit_exceeded"
 

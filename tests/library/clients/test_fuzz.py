@@ -19,7 +19,7 @@ from tests.library.clients.near_items import requests_of_responses
 from tests.library.clients.server import MODEL, Server
 from tests.library.clients.wire import read_events, well_formed
 
-AGENT = f"{MODEL}/PlanfixAgent"
+AGENT = f"{MODEL}/Registrar"
 WITHOUT_NEGATIVE = {"GET /agencies", "GET /health", "GET /v1/models", "GET /v1/models/{model}"}  # nothing to get wrong
 CHECKS = [not_a_server_error, status_code_conformance, response_schema_conformance]
 

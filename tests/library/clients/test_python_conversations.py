@@ -9,7 +9,7 @@ from openai.types.responses import Response
 
 from tests.library.clients.server import MODEL, Server
 
-ASKED = "What does client Weber GmbH want?"
+ASKED = "What does client Nordwind want?"
 
 
 def said(text: str, role: str = "user") -> Any:
@@ -21,9 +21,9 @@ def texts(items: Any) -> list[str]:
 
 
 def test_a_conversation_is_kept_described_and_deleted(client: openai.OpenAI) -> None:
-    made = client.conversations.create(metadata={"client": "Weber"}, items=[said("Hello.")])
+    made = client.conversations.create(metadata={"client": "Nordwind"}, items=[said("Hello.")])
     assert client.conversations.retrieve(made.id) == made
-    assert made.metadata == {"client": "Weber"}
+    assert made.metadata == {"client": "Nordwind"}
     assert client.conversations.update(made.id, metadata={"client": "Maier"}).metadata == {"client": "Maier"}
     assert texts(client.conversations.items.list(made.id)) == ["Hello."]
     assert client.conversations.delete(made.id).deleted
@@ -47,16 +47,16 @@ def test_items_are_added_listed_page_by_page_and_retrieved(client: openai.OpenAI
 
 
 def test_responses_in_a_conversation(client: openai.OpenAI) -> None:
-    conversation = client.conversations.create(items=[said("Client Weber GmbH asks for a date.")])
+    conversation = client.conversations.create(items=[said("Client Nordwind asks for a date.")])
     first = client.responses.create(model=MODEL, input="And the reply?", conversation=conversation.id)
-    assert "Dear Weber GmbH" in first.output_text  # who asks was said before
+    assert "Dear Nordwind" in first.output_text  # who asks was said before
     assert first.conversation
     assert first.conversation.id == conversation.id
     with client.responses.stream(model=MODEL, input="Another?", conversation={"id": conversation.id}) as stream:
         second = stream.get_final_response()
     kept = texts(client.conversations.items.list(conversation.id, order="asc"))
     assert kept == [
-        *("Client Weber GmbH asks for a date.", "And the reply?", first.output_text, "Another?", second.output_text)
+        *("Client Nordwind asks for a date.", "And the reply?", first.output_text, "Another?", second.output_text)
     ]
 
 
@@ -97,10 +97,10 @@ def test_a_chain_and_a_branch(client: openai.OpenAI) -> None:
     def ask(text: str, previous: str | None = None) -> Response:
         return client.responses.create(model=MODEL, input=text, previous_response_id=previous)
 
-    first = ask("Client Weber GmbH asks for a date.")
+    first = ask("Client Nordwind asks for a date.")
     second = ask("Client Maier GmbH asks for a date.", first.id)
     assert "Dear Maier GmbH" in ask("And the reply?", second.id).output_text
-    assert "Dear Weber GmbH" in ask("And the reply?", first.id).output_text  # as if the second had never been
+    assert "Dear Nordwind" in ask("And the reply?", first.id).output_text  # as if the second had never been
     assert "Dear Maier GmbH" in ask("And the reply?", second.id).output_text
 
 

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from benchmarks import loopback
+from tests.library.conftest import PYTHONPATH
 from tests.library.events import rest_event
 
-AGENCY = {"agency_swarm", "agents", "agreement_desk", "fastmcp", "litellm", "mcp", "openai", "httpx", "uvicorn"}
+AGENCY = {"agency_swarm", "agents", "letters", "fastmcp", "litellm", "mcp", "openai", "httpx", "uvicorn"}
 AGENCY |= {"fastapi.openapi.models"}  # nor what an OpenAPI document is made of
 AWS = {"boto3", "botocore.session"}
 KEY = {"API_KEYS": f"alice:{hashlib.sha256(b'al_key').hexdigest()}"}
@@ -21,14 +22,13 @@ SAM = {"AWS_SAM_LOCAL": "true"}
 
 
 def ask(tmp_path: Path, event: dict[str, Any], **more: str) -> subprocess.CompletedProcess[str]:
-    root = Path(__file__).parents[3]
     on_lambda = {
         "PATH": os.environ["PATH"],
-        "PYTHONPATH": f"{root}:{root / 'src'}:{root / 'agents'}",
+        "PYTHONPATH": PYTHONPATH,
         "AWS_LAMBDA_FUNCTION_NAME": "api",
         "AWS_REGION": "eu-central-1",
         "STORE": f"sqlite:///{tmp_path}/agency.db",
-        "PLANFIX_BOARD": f"{tmp_path}/board.db",
+        "LETTERS_FOLDER": f"{tmp_path}/letters",
     }
     program = Path(__file__).with_name("ask.py")
     return subprocess.run(
@@ -65,7 +65,7 @@ def test_no_agency_is_imported(tmp_path: Path, access: dict[str, str], event: di
 
 
 def test_submitting_imports_no_agency_but_what_the_queue_needs(tmp_path: Path) -> None:
-    event = rest_event("POST", "/v1/responses", {"model": "agreement-desk", "input": "hello", "background": True})
+    event = rest_event("POST", "/v1/responses", {"model": "letters", "input": "hello", "background": True})
     with loopback.serving(loopback.taken) as url:
         credentials = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
         seen = told(ask(tmp_path, event, QUEUE=f"{url}/1/runs", AWS_ENDPOINT_URL_SQS=url, **credentials, **SAM))

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from deferred_imports.what import ANNOTATIONS, CLASSES, MODELS
+from tests.library.conftest import PYTHONPATH
 
 type Everything = dict[str, dict[str, str] | str]  # module -> what is in it, or why it cannot be imported
 
@@ -33,12 +34,11 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> list[Everything]:
 
 
 def _start(folder: Path, **variables: str) -> subprocess.Popen[str]:
-    root = Path(__file__).parents[3]
     clean = {
         "PATH": os.environ["PATH"],
-        "PYTHONPATH": f"{root}:{root / 'src'}:{root / 'agents'}",
+        "PYTHONPATH": PYTHONPATH,
         "STORE": f"sqlite:///{folder}/agency.db",
-        "PLANFIX_BOARD": f"{folder}/board.db",
+        "LETTERS_FOLDER": f"{folder}/letters",
         "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # or it asks the network when it is imported
         "OPENAI_API_KEY": "none",  # or some names of `openai` cannot be read
     }

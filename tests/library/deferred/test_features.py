@@ -8,9 +8,9 @@ import sysconfig
 from pathlib import Path
 from typing import Any
 
-from tests.library.cdk.test_bundle_inside import EAGER_AND_NOT, GET_TASK, model_at
+from tests.library.cdk.test_bundle_inside import EAGER_AND_NOT, model_at
 from tests.library.model_server import ModelServer, call
-from tests.library.planfix_server import TOKEN, PlanfixServer
+from tests.library.rest_server import TASK, TOKEN, rest_server
 
 UNUSED = {"agents.realtime.session", "agents.voice", "fastmcp", "litellm", "rich.console", "uvicorn.config"}
 
@@ -42,12 +42,12 @@ def features(tmp_path: Path, what: str, given: Any = None, **variables: str) -> 
 @EAGER_AND_NOT
 def test_every_kind_of_tool_works(tmp_path: Path, deferred: dict[str, str]) -> None:
     calls = [call("add", a=1, b=2), call("Double", number=4), call("shout", word="hi"), call("transfer_to_Second")]
-    with ModelServer([*calls, '{"total": 3, "to": "weber@example.com"}']) as server:
+    with ModelServer([*calls, '{"total": 3, "to": "nordwind@example.com"}']) as server:
         told = features(tmp_path, "agency", **model_at(server), **deferred)
     assert told == {
         "described": "the first",
         "outputs": [3, "8", {"type": "text", "text": "HI"}],
-        "final": {"total": 3, "to": "weber@example.com"},
+        "final": {"total": 3, "to": "nordwind@example.com"},
     }
 
 
@@ -60,19 +60,17 @@ def test_an_answer_streams(tmp_path: Path, deferred: dict[str, str]) -> None:
 @EAGER_AND_NOT
 def test_agents_with_a_model_of_their_own_send_messages(tmp_path: Path, deferred: dict[str, str]) -> None:
     told = features(tmp_path, "model", **deferred)
-    assert told["final"] == told["streamed"] == "Dear Weber GmbH, the crew comes on Monday at eight."
+    assert told["final"] == told["streamed"] == "Dear Nordwind, the crew comes on Monday at eight."
     assert told["events"] > 50
 
 
 @EAGER_AND_NOT
 def test_openapi_tools_work(tmp_path: Path, deferred: dict[str, str]) -> None:
     asked = call("getTask", parameters={"id": 7, "fields": "name"})
-    with PlanfixServer() as board, ModelServer([asked, "done"]) as server:
-        board.tasks[7] = {"id": 7, "name": "a crew for Stuttgart"}
-        schema = {"openapi": "3.1.0", "servers": [{"url": board.url}], "paths": {"task/{id}": {"get": GET_TASK}}}
+    with rest_server() as schema, ModelServer([asked, "done"]) as server:
         given = {"schema": schema, "headers": {"Authorization": f"Bearer {TOKEN}"}}
         (told,) = features(tmp_path, "openapi", given, **model_at(server), **deferred)
-    assert told["task"]["name"] == "a crew for Stuttgart"
+    assert told["task"] == TASK
 
 
 def test_somebodys_own_code_sees_the_same(tmp_path: Path) -> None:

@@ -5,12 +5,12 @@ import json
 
 import pytest
 from agents import AgentOutputSchema, ModelSettings
+from letters.offline import SCRIPT
 from openai.types.responses import FunctionTool as DeclaredTool
 from pydantic import BaseModel
 
 from agency_lambda.framework.client_tools import ClientTool
 from agency_lambda.offline import OfflineModel
-from agreement_desk.offline import SCRIPT
 from tests.library.models.agencies import read_task, single
 from tests.library.models.test_events import request, tool
 
@@ -100,12 +100,12 @@ def test_they_are_the_clients_also_when_it_does_not_declare_them_again():
     assert text(output) == "offline model: 0 calls\n\nget_weather answered: get_weather's output"
 
 
-def test_the_agreement_desk_works_as_if_they_were_not_there():
-    script, message = SCRIPT["PlanfixAgent"], "Client Weber GmbH wants a contract."
+def test_a_script_works_as_if_they_were_not_there():
+    script, message = SCRIPT["Registrar"], "Client Nordwind wants a contract."
     alone = answer(message, script, tools=(), own=("list_tasks",))
     assert calls(answer(answered(WEATHER, TIME, message=message), script, own=("list_tasks",))) == calls(alone)
-    listed = answered("list_tasks", outputs={"list_tasks": "no board"}, message=message)
-    both = answered(WEATHER, TIME, "list_tasks", outputs={"list_tasks": "no board"}, message=message)
+    listed = answered("list_tasks", outputs={"list_tasks": "no tasks"}, message=message)
+    both = answered(WEATHER, TIME, "list_tasks", outputs={"list_tasks": "no tasks"}, message=message)
     alone = answer(listed, script, tools=(), own=("list_tasks",))
     assert text(answer(both, script, own=("list_tasks",))).startswith(f"{text(alone)}\n\nget_weather answered: ")
 

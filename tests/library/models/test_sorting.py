@@ -140,13 +140,11 @@ def refusing(code: int, name: str, **headers: str) -> Failure:
 
 def ask(start: Start, monkeypatch: pytest.MonkeyPatch, url: str, model: Any = "one", **variables: str) -> Any:
     agency = lambda: Agency(Agent(name="One", instructions="One", model=model))  # noqa: E731
-    monkeypatch.setattr("agencies.AGENCIES", {"agreement-desk": agency})
+    monkeypatch.setattr("agencies.AGENCIES", {"letters": agency})
     service = start(OPENAI_API_KEY="k", OPENAI_BASE_URL=url, **variables)
     from tests.library.events import Context, http_event
 
-    answer = service.handler(
-        http_event("POST", "/v1/responses", {"model": "agreement-desk", "input": "x"}), Context(60)
-    )
+    answer = service.handler(http_event("POST", "/v1/responses", {"model": "letters", "input": "x"}), Context(60))
     assert "sk-live" not in str(answer)
     return answer
 
@@ -249,7 +247,7 @@ def test_stream_of_headers_and_comments_alone_is_silence(
     start: Start, monkeypatch: pytest.MonkeyPatch, api: str
 ) -> None:
     agency = lambda: Agency(Agent(name="One", instructions="One", model="one"))  # noqa: E731
-    monkeypatch.setattr("agencies.AGENCIES", {"agreement-desk": agency})
+    monkeypatch.setattr("agencies.AGENCIES", {"letters": agency})
     with pinging() as url:
         service = start(OPENAI_API_KEY="k", OPENAI_BASE_URL=url, MODEL_API=api, MODEL_FIRST_BYTE_SECONDS="0.3")
         last = service.respond("x", stream=True)[-1]
@@ -275,7 +273,7 @@ def test_model_is_told_of_a_tool_that_it_made_up(
             return send if "Boss" in request.instructions and len(told) == 1 else "I see."
         return call("made_up")
 
-    monkeypatch.setattr("agencies.AGENCIES", {"agreement-desk": agency})
+    monkeypatch.setattr("agencies.AGENCIES", {"letters": agency})
     with ModelServer(play) as server:
         service = start(OPENAI_API_KEY="k", OPENAI_BASE_URL=server.base_url, MODEL_API=api)
         answer = service.respond("x", stream=stream)

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from agency_lambda.framework.models import vendors
+from tests.library.conftest import PYTHONPATH
 from tests.library.models import vendor_server
 from tests.library.models.vendor_server import USAGE, WORDS, serving
 from tests.library.vault import Vault, secrets_manager
@@ -64,7 +65,7 @@ def vault() -> Iterator[Vault]:
 def run(vendor: Vendor, how: str, folder: Path, **variables: str) -> dict[str, Any]:
     environment = {
         "PATH": os.environ["PATH"],
-        "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}:{ROOT / 'agents'}",
+        "PYTHONPATH": PYTHONPATH,
         "STORE": f"sqlite:///{folder}/agency.db",
         **{"HTTPS_PROXY": PROXY, "https_proxy": PROXY, "NO_PROXY": "127.0.0.1"},
         **variables,

@@ -23,7 +23,7 @@ def task_root(folder: Path, **modules: str) -> Path:
     for path in (
         ROOT / "handler",
         *(ROOT / "src").iterdir(),
-        *(ROOT / "agents").iterdir(),
+        *(ROOT / "tests" / "library" / "agents").iterdir(),
         *(Path(__file__).parent / name for name in _OURS),
     ):
         if path.name != "__pycache__":
@@ -53,7 +53,7 @@ def variables(folder: Path, address: str = "", **more: str) -> dict[str, str]:
         "AWS_REGION": "eu-central-1",
         "API_KEYS": f"alice:{sha256(KEY.encode()).hexdigest()}",
         "STORE": f"sqlite:///{folder}/agency.db",
-        "PLANFIX_BOARD": f"{folder}/board.db",
+        "LETTERS_FOLDER": f"{folder}/letters",
         **more,
     }
 

@@ -18,7 +18,7 @@ from tests.library.conftest import QUESTION
 from tests.library.runtime.doors import Answer, Buffered, Case, Served, Streamed
 from tests.library.runtime.environments import KEY
 
-ASK = {"model": "agreement-desk", "input": QUESTION}
+ASK = {"model": "letters", "input": QUESTION}
 _RESPONSE, _ITEM = r'"(resp_[^"]+)"', r'"(msg_[^"]+)"'
 CASES = [
     Case("GET", "/health", key=""),
@@ -49,7 +49,7 @@ CASES = [
     Case("POST", "/v1/responses", {**ASK, "conversation": "{conversation}", "stream": True}),
     Case("DELETE", "/v1/conversations/{conversation}"),
     Case("GET", "/v1/models"),
-    Case("GET", "/v1/models/agreement-desk"),
+    Case("GET", "/v1/models/letters"),
     Case("HEAD", "/health", key=""),
     Case("HEAD", "/v1/models"),
     Case("HEAD", "/v1/responses/{streamed}?stream=true"),
@@ -69,7 +69,7 @@ CASES = [
     Case("POST", "/completion", "{not json"),
     Case("POST", "/completion", {"message": "x"}, content_type="text/plain"),
     Case("POST", "/v1/responses", {"model": "nobody", "input": "x", "stream": True}),
-    Case("POST", "/v1/responses", {"model": "agreement-desk", "input": [{"type": "what"}]}),
+    Case("POST", "/v1/responses", {"model": "letters", "input": [{"type": "what"}]}),
     Case("POST", "/completion", "x" * (BODY + 1)),
     Case("POST", "/v1/responses", "x" * (BODY + 1)),
 ]

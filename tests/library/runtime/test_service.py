@@ -10,13 +10,13 @@ from tests.library.model_server import ModelServer
 from tests.library.runtime.conftest import Start
 from tests.library.runtime.environments import KEY
 
-ASK = {"model": "agreement-desk", "input": QUESTION, "stream": True}
+ASK = {"model": "letters", "input": QUESTION, "stream": True}
 KEYED = {"authorization": f"Bearer {KEY}"}
 
 
 def test_what_the_model_has_said_leaves_while_it_goes_on(start: Start) -> None:
     hold = threading.Event()
-    with ModelServer(["Dear Weber GmbH, the crew comes on Monday."], hold=hold) as server:
+    with ModelServer(["Dear Nordwind, the crew comes on Monday."], hold=hold) as server:
         environment = start("handler.stream.handler", OPENAI_API_KEY="k", OPENAI_BASE_URL=server.base_url)
         invocation = environment.api.begin(rest_event("POST", "/v1/responses", ASK, **KEYED))
         for _ in range(400):

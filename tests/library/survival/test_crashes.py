@@ -23,7 +23,7 @@ from agency_lambda.history.conversations import Conversations
 from agency_lambda.runs.leases import Leases
 from agency_lambda.runs.stored_responses import Responses
 from agency_lambda.store import Store, open_store
-from tests.library.conftest import SETTINGS
+from tests.library.conftest import PYTHONPATH, SETTINGS
 from tests.library.model_server import ModelServer
 from tests.library.stores import dynamodb_here
 from tests.library.survival.desk import SIGN, Label, label, paid_twice, play
@@ -163,7 +163,7 @@ def provider(server: ModelServer) -> dict[str, str]:
 
 def clean(**more: str) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if name not in SETTINGS}
-    return {**kept, "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}:{ROOT / 'agents'}", **more}
+    return {**kept, "PYTHONPATH": PYTHONPATH, **more}
 
 
 @contextmanager

@@ -28,7 +28,7 @@ from tests.library.events import Context, http_event
 from tests.library.model_server import Failure, ModelServer, call
 
 Start = Callable[..., Service]
-ASK = {"model": "agreement-desk", "input": "Client Weber GmbH asks about a date."}
+ASK = {"model": "letters", "input": "Client Nordwind asks about a date."}
 LATER = {**ASK, "background": True}
 FINAL = ("completed", "incomplete", "failed", "cancelled")
 
@@ -204,7 +204,7 @@ class Office(NamedTuple):
 @pytest.fixture
 def office(start: Start, monkeypatch: pytest.MonkeyPatch) -> Any:
     gate = Gate()
-    monkeypatch.setattr("agencies.AGENCIES", {"agreement-desk": gated(gate)})
+    monkeypatch.setattr("agencies.AGENCIES", {"letters": gated(gate)})
     with ModelServer(play) as server:
         yield Office(start(OPENAI_API_KEY="k", OPENAI_BASE_URL=server.base_url), gate, server)
 
@@ -217,7 +217,7 @@ def test_it_is_queued_at_once_and_completed_when_somebody_has_worked_on_it(servi
     attempt(service, made)
     done = read(service, made)
     assert (done["status"], done["background"], done["metadata"]) == ("completed", True, {"case": "7"})
-    assert "Dear Weber GmbH" in done["output"][-1]["content"][0]["text"]
+    assert "Dear Nordwind" in done["output"][-1]["content"][0]["text"]
     assert done["usage"]["model_calls"] >= 5
     assert done["completed_at"] >= done["created_at"]
     assert service.respond("And then?", previous_response_id=made)["status"] == "completed"
@@ -418,7 +418,7 @@ def test_cancelling_what_has_ended_returns_it_as_it_is(service: Service, backgro
 
 def test_a_model_that_is_out_of_order_is_asked_again_later(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     solo = lambda: Agency(Agent(name="One", instructions="One", model="one"))  # noqa: E731
-    monkeypatch.setattr("agencies.AGENCIES", {"agreement-desk": solo})
+    monkeypatch.setattr("agencies.AGENCIES", {"letters": solo})
     with ModelServer([Failure(429), Failure(500), Failure(503), "It works again."]) as server:
         service = start(OPENAI_API_KEY="k", OPENAI_BASE_URL=server.base_url)
         made = later(service, stream=None)
@@ -444,7 +444,7 @@ async def _received_within(seconds: float) -> list[str]:
 
 def test_a_model_that_stays_out_of_order_fails_the_run(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     solo = lambda: Agency(Agent(name="One", instructions="One", model="one"))  # noqa: E731
-    monkeypatch.setattr("agencies.AGENCIES", {"agreement-desk": solo})
+    monkeypatch.setattr("agencies.AGENCIES", {"letters": solo})
     delays: list[float] = []
     send = LocalQueue.send
 
@@ -523,7 +523,7 @@ def lookup() -> Agency:
 
 @pytest.mark.parametrize("path", ["/v1/responses", "/completion"])
 def test_behind_a_stage_the_link_leads_there_too(start: Start, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
-    monkeypatch.setattr("agencies.AGENCIES", {"agreement-desk": lookup})
+    monkeypatch.setattr("agencies.AGENCIES", {"letters": lookup})
     with ModelServer(look_once, delay=1.7) as server:
         service = start(OPENAI_API_KEY="k", OPENAI_BASE_URL=server.base_url)
         event = http_event("POST", f"/dev{path}", ASK if path == "/v1/responses" else {"message": "hello"})
@@ -547,10 +547,10 @@ def look_once(request: Any) -> Any:
 def test_near_its_deadline_a_run_is_handed_over(
     start: Start, monkeypatch: pytest.MonkeyPatch, path: str, key: dict[str, str]
 ) -> None:
-    monkeypatch.setattr("agencies.AGENCIES", {"agreement-desk": lookup})
+    monkeypatch.setattr("agencies.AGENCIES", {"letters": lookup})
     with ModelServer(look_once, delay=1.7) as server:
         service = start(OPENAI_API_KEY="k", OPENAI_BASE_URL=server.base_url)
-        body = ASK if path == "/v1/responses" else {"message": "hello", "thread_id": "weber"}
+        body = ASK if path == "/v1/responses" else {"message": "hello", "thread_id": "nordwind"}
         answer = service.handler(http_event("POST", path, body, **key), Context(4))
         assert not service.report.deadline_exceeded
         told = json.loads(answer["body"])
@@ -561,7 +561,7 @@ def test_near_its_deadline_a_run_is_handed_over(
         assert sent_for(service) == [made]
         assert read(service, made)["status"] == "in_progress"
         if path == "/completion":
-            assert told["thread_id"] == "weber"
+            assert told["thread_id"] == "nordwind"
             assert service.post("/completion", body)[0] == 409
         server.delay = 0
         attempt(service, made)
@@ -579,7 +579,7 @@ def test_near_its_deadline_a_run_is_handed_over(
 
 
 def test_a_stream_near_its_deadline_goes_on_in_another_attempt(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agencies.AGENCIES", {"agreement-desk": lookup})
+    monkeypatch.setattr("agencies.AGENCIES", {"letters": lookup})
     with ModelServer(look_once, delay=1.7) as server:
         service = start(OPENAI_API_KEY="k", OPENAI_BASE_URL=server.base_url)
         answer = service.handler(http_event("POST", "/v1/responses", {**ASK, "stream": True}), Context(4))
@@ -617,7 +617,7 @@ def test_a_stream_that_only_looks_on_says_how_to_go_on_when_its_invocation_ends(
 
 
 def test_a_run_that_nobody_takes_up_fails_in_time_and_says_so(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agencies.AGENCIES", {"agreement-desk": lookup})
+    monkeypatch.setattr("agencies.AGENCIES", {"letters": lookup})
     with ModelServer(look_once, delay=3) as server:
         service = start(OPENAI_API_KEY="k", OPENAI_BASE_URL=server.base_url)
         ask = {**ASK, "store": False}
@@ -633,7 +633,7 @@ def test_a_whole_answer_is_not_waited_for_longer_than_the_gateway_waits(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Behind a gateway that cuts what is silent, though the function has more time. A stream is never silent."""
-    monkeypatch.setattr("agencies.AGENCIES", {"agreement-desk": lookup})
+    monkeypatch.setattr("agencies.AGENCIES", {"letters": lookup})
     with ModelServer(look_once, delay=1.7) as server:
         service = start(OPENAI_API_KEY="k", OPENAI_BASE_URL=server.base_url, ANSWER_SECONDS="1")
         whole = service.handler(http_event("POST", "/v1/responses", ASK), Context(60))
@@ -645,7 +645,7 @@ def test_a_whole_answer_is_not_waited_for_longer_than_the_gateway_waits(
 def test_who_looks_on_and_learns_nothing_new_is_not_sent_back_to_the_beginning(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("agencies.AGENCIES", {"agreement-desk": lookup})
+    monkeypatch.setattr("agencies.AGENCIES", {"letters": lookup})
     with ModelServer(look_once, delay=1.7) as server:
         service = start(OPENAI_API_KEY="k", OPENAI_BASE_URL=server.base_url)
         answer = service.handler(http_event("POST", "/v1/responses", {**ASK, "stream": True}), Context(4))
@@ -698,7 +698,7 @@ def test_code_that_swallows_a_cancel_does_not_keep_the_answer(start: Start, monk
     def stubborn() -> Agency:
         return Agency(Agent(name="Entry", instructions="answers", hooks=Stubborn()))
 
-    monkeypatch.setattr("agencies.AGENCIES", {"agreement-desk": stubborn})
+    monkeypatch.setattr("agencies.AGENCIES", {"letters": stubborn})
     service, begun = start(ANSWER_SECONDS="1"), time.monotonic()
     answer = service.handler(http_event("POST", "/v1/responses", ASK), Context(60))
     assert answer["statusCode"] == 202
@@ -804,7 +804,7 @@ def test_what_cannot_be_built_is_found_out_by_whoever_works_on_it(
     def broken() -> Agency:
         raise RuntimeError("a defect")
 
-    monkeypatch.setattr("agencies.AGENCIES", {"agreement-desk": broken})
+    monkeypatch.setattr("agencies.AGENCIES", {"letters": broken})
     service = start()
     status, made = service.post("/v1/responses", LATER)
     assert (status, made["status"]) == (200, "queued")
@@ -818,7 +818,7 @@ def test_what_cannot_be_built_is_found_out_by_whoever_works_on_it(
     ("fields", "status"),
     [
         ({"model": "nobody"}, 404),
-        ({"model": "agreement-desk/Nobody"}, 404),
+        ({"model": "letters/Nobody"}, 404),
         ({"input": [{"type": "function_call_output", "call_id": "c", "output": "x"}]}, 400),
         ({"tools": [{"type": "function", "name": "read_subtask", "parameters": {}}] * 2}, 400),
         ({"text": {"format": {"type": "json_schema"}}}, 400),

@@ -14,7 +14,7 @@ from agency_lambda.runs.leases import TIME, Lease, Leases
 from tests.library.conftest import Service
 from tests.library.events import Context, http_event
 
-LATER = {"model": "agreement-desk", "input": "Client Weber GmbH asks about a date.", "background": True}
+LATER = {"model": "letters", "input": "Client Nordwind asks about a date.", "background": True}
 BOUND = 0.4
 
 

@@ -13,7 +13,7 @@ from agency_lambda.store.sqlite import SQLiteStore
 from tests.library.conftest import Service
 from tests.library.events import Context, http_event
 
-ASK = {"model": "agreement-desk", "input": "hello"}
+ASK = {"model": "letters", "input": "hello"}
 
 
 def new(service: Service, **body: Any) -> str:
@@ -112,9 +112,9 @@ def test_a_busy_conversation_says_so_before_anything_is_done(service: Service) -
 
 
 def test_a_thread_of_completion_is_busy_too(service: Service) -> None:
-    service.ask("one", thread_id="weber")
-    asyncio.run(other_process("agreement-desk/weber"))
-    status, answer = service.ask("two", thread_id="weber")
+    service.ask("one", thread_id="nordwind")
+    asyncio.run(other_process("letters/nordwind"))
+    status, answer = service.ask("two", thread_id="nordwind")
     assert (status, answer["error"]["type"]) == (409, "conversation_busy")
 
 
@@ -151,13 +151,13 @@ def test_a_history_that_cannot_be_read_is_a_503_and_never_empty(
 ) -> None:
     name = new(service)
     service.respond("one", conversation=name)
-    service.ask("one", thread_id="weber")
+    service.ask("one", thread_id="nordwind")
 
     async def broken(*args: Any, **options: Any) -> Any:
         raise StoreUnavailable("The store could not be read.")
 
     monkeypatch.setattr(SQLiteStore, "query", broken)
-    body = {**ASK, "conversation": name} if path == "/v1/responses" else {"message": "two", "thread_id": "weber"}
+    body = {**ASK, "conversation": name} if path == "/v1/responses" else {"message": "two", "thread_id": "nordwind"}
     status, answer = service.post(path, body)
     assert status == 503
     assert "store_unavailable" in json.dumps(answer)

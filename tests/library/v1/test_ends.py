@@ -17,7 +17,7 @@ from tests.library.events import Context, http_event
 from tests.library.model_server import ModelServer, call
 
 Start = Callable[..., Service]
-ASK = {"model": "agreement-desk", "input": "x"}
+ASK = {"model": "letters", "input": "x"}
 ENDS = [
     SystemExit(3),
     KeyboardInterrupt(),
@@ -53,7 +53,7 @@ def breaking(error: BaseException, spoken: bool) -> Callable[[], Agency]:
 def test_tool_that_would_end_the_process_has_failed_as_others_do(
     start: Start, monkeypatch: pytest.MonkeyPatch, error: BaseException, tool: str, spoken: bool
 ) -> None:
-    monkeypatch.setattr("agencies.AGENCIES", {"agreement-desk": breaking(error, spoken)})
+    monkeypatch.setattr("agencies.AGENCIES", {"letters": breaking(error, spoken)})
     play = lambda request: "Told." if "output" in request.items[-1] else call(tool)  # noqa: E731
     with ModelServer(play) as server:
         service = start(OPENAI_API_KEY="k", OPENAI_BASE_URL=server.base_url)
@@ -169,7 +169,7 @@ def test_run_that_blocks_the_loop_until_the_deadline_is_a_202(
 
         return Agency(Agent(name="One", instructions="One", model="one", tools=[block]))
 
-    monkeypatch.setattr("agencies.AGENCIES", {"agreement-desk": agency})
+    monkeypatch.setattr("agencies.AGENCIES", {"letters": agency})
     with ModelServer([call("block")]) as server:
         service = start(OPENAI_API_KEY="k", OPENAI_BASE_URL=server.base_url)
         answer = service.handler(http_event("POST", path, ASK if "v1" in path else {"message": "x"}), Context(2))
@@ -194,7 +194,7 @@ def test_conflict_that_other_code_hides_ends_the_run_as_the_client_is_told(
 
         return Agency(Agent(name="One", instructions="One", model="one", tools=[nest]))
 
-    monkeypatch.setattr("agencies.AGENCIES", {"agreement-desk": agency})
+    monkeypatch.setattr("agencies.AGENCIES", {"letters": agency})
     play = lambda request: "Told." if "output" in request.items[-1] else call("nest")  # noqa: E731
     with ModelServer(play) as server:
         service = start("strict", OPENAI_API_KEY="k", OPENAI_BASE_URL=server.base_url)

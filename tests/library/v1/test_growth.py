@@ -13,7 +13,7 @@ import pytest
 from agency_lambda.history.conversations import Conversations
 from agency_lambda.history.turns import Turn
 from agency_lambda.store import Change, Conflict, Put, Store, open_store
-from tests.library.conftest import Service
+from tests.library.conftest import PYTHONPATH, Service
 from tests.library.stores import dynamodb_here
 
 ROOT = Path(__file__).parents[3]
@@ -50,7 +50,7 @@ def test_a_turn_writes_as_much_at_turn_5_as_at_turn_500(service: Service) -> Non
     store = runs().store = Weighed(runs().store)  # type: ignore[assignment]
     _, conversation = service.post("/v1/conversations", {})
     written = []
-    fields = {"model": "agreement-desk/PlanfixAgent", "conversation": conversation["id"]}
+    fields = {"model": "letters/Registrar", "conversation": conversation["id"]}
 
     async def skip_to_turn_500() -> None:
         conversations = Conversations(store, "local")  # type: ignore[arg-type]
@@ -116,7 +116,7 @@ def test_writers_in_several_processes_lose_and_mix_nothing(url: str) -> None:
             await store.aclose()
 
     conversation = asyncio.run(new())
-    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}:{ROOT / 'agents'}"}
+    environment = {**os.environ, "PYTHONPATH": PYTHONPATH}
     writers = [
         subprocess.Popen([sys.executable, "-c", WRITER, url, conversation, name], env=environment) for name in "abc"
     ]
@@ -171,7 +171,7 @@ def test_who_waits_for_a_conversation_has_it_in_turn(url: str) -> None:
 @pytest.mark.parametrize("size", [10, 2_000_000])
 def test_the_whole_service_runs_on_either_store(start: Any, url: str, size: int) -> None:
     service = start(STORE=url)
-    first = service.respond("x" * size, model="agreement-desk/PlanfixAgent", stream=True)[-1]["response"]
+    first = service.respond("x" * size, model="letters/Registrar", stream=True)[-1]["response"]
     assert service.get(f"/v1/responses/{first['id']}") == (200, first)
     second = service.respond("and now?", previous_response_id=first["id"])
     assert second["usage"]["input_tokens"] > size / 4

@@ -17,7 +17,7 @@ from tests.library.events import Context, http_event
 from tests.library.model_server import Failure, ModelServer, call
 
 Start = Callable[..., Service]
-ASK = {"model": "agreement-desk", "input": "hello"}
+ASK = {"model": "letters", "input": "hello"}
 SECRET = "sk-live-account-of-the-provider"
 
 
@@ -84,7 +84,7 @@ def test_no_caller_is_sent_the_instructions(start: Start, monkeypatch: pytest.Mo
         clerk = Agent(name="Clerk", instructions="THE-INSTRUCTIONS of Clerk", model="one")
         return Agency(chief, communication_flows=[chief > clerk], shared_instructions="THE-INSTRUCTIONS of all")
 
-    monkeypatch.setattr("agencies.AGENCIES", {"agreement-desk": desk})
+    monkeypatch.setattr("agencies.AGENCIES", {"letters": desk})
     told = call("send_message", recipient_agent="Clerk", message="do it", additional_instructions="")
     with ModelServer([told, "done", "all done"] * 2) as server:
         service = start(OPENAI_API_KEY="k", OPENAI_BASE_URL=server.base_url)
@@ -127,7 +127,7 @@ def test_usage_counts_what_colleagues_colleagues_used(start: Start, monkeypatch:
     def ask(name: str) -> Any:
         return call("send_message", recipient_agent=name, message="do it", additional_instructions="")
 
-    monkeypatch.setattr("agencies.AGENCIES", {"agreement-desk": desk})
+    monkeypatch.setattr("agencies.AGENCIES", {"letters": desk})
     with ModelServer([ask("Clerk"), ask("Aide"), "done", "done", "done"]) as server:
         service = start(OPENAI_API_KEY="k", OPENAI_BASE_URL=server.base_url)
         usage = service.respond("hello")["usage"]

@@ -9,7 +9,7 @@ import pytest
 from tests.library.conftest import Service, sse
 from tests.library.events import Context, http_event
 
-ASK = {"model": "agreement-desk", "input": "hello"}
+ASK = {"model": "letters", "input": "hello"}
 KEY = {"idempotency-key": "key-1"}
 
 

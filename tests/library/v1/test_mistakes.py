@@ -6,7 +6,7 @@ import pytest
 
 from tests.library.conftest import Service
 
-MODEL = "agreement-desk"
+MODEL = "letters"
 USER = {"role": "user", "content": "go on"}
 CALL = {"type": "function_call", "call_id": "c1", "name": "f", "arguments": "{}"}
 OUTPUT = {"type": "function_call_output", "call_id": "c1", "output": "z"}

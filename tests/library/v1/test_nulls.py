@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from agency_lambda.protocol.items import encode_compaction
 from tests.library.conftest import Service
 
-MODEL = "agreement-desk"
+MODEL = "letters"
 IMAGE = "data:image/png;base64,iVBORw0KGgo="
 SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}}
 PACKED = encode_compaction("They want a date.", [{"role": "user", "content": "Tuesday?"}])["encrypted_content"]

@@ -14,7 +14,7 @@ from tests.library.events import Context, http_event
 
 ANN, BOB = "al_ann", "al_bob"
 KEYS = ",".join(f"{name}:{hashlib.sha256(key.encode()).hexdigest()}" for name, key in (("ann", ANN), ("bob", BOB)))
-ASK = {"model": "agreement-desk", "input": "hello"}
+ASK = {"model": "letters", "input": "hello"}
 
 
 def bearer(key: str) -> dict[str, str]:

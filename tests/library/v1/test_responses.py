@@ -19,7 +19,7 @@ WEATHER = {
     "description": "The weather",
     "parameters": {"type": "object", "properties": {"location": {"type": "string"}}, "required": ["location"]},
 }
-ASK = {"model": "agreement-desk", "input": "Client Weber GmbH asks about a date."}
+ASK = {"model": "letters", "input": "Client Nordwind asks about a date."}
 
 
 def one(**options: Any) -> Callable[[], Agency]:
@@ -32,7 +32,7 @@ def asked(start: Start, monkeypatch: pytest.MonkeyPatch) -> Any:
     servers = []
 
     def with_model(answers: Any, agency: Any = None, api: str = "responses", **settings: str) -> Any:
-        monkeypatch.setattr("agencies.AGENCIES", {"agreement-desk": agency or one()})
+        monkeypatch.setattr("agencies.AGENCIES", {"letters": agency or one()})
         server = ModelServer(answers)
         servers.append(server)
         server.__enter__()
@@ -49,11 +49,11 @@ def text(response: Any) -> str:
 
 
 def test_an_agency_answers(service: Service) -> None:
-    response = service.respond("Client Weber GmbH asks about a date.", metadata={"case": "7"}, user="u")
-    assert "Dear Weber GmbH" in text(response)
+    response = service.respond("Client Nordwind asks about a date.", metadata={"case": "7"}, user="u")
+    assert "Dear Nordwind" in text(response)
     assert response["status"] == "completed"
     assert response["metadata"] == {"case": "7"}
-    assert response["model"] == "agreement-desk"
+    assert response["model"] == "letters"
     assert response["usage"]["model_calls"] == 15
     assert response["usage"]["total_tokens"] == sum(response["usage"][f"{way}_tokens"] for way in ("input", "output"))
     assert len({item["id"] for item in response["output"]}) == len(response["output"])
@@ -62,8 +62,8 @@ def test_an_agency_answers(service: Service) -> None:
 
 
 def test_one_agent_is_addressed(service: Service) -> None:
-    response = service.respond("List the tasks.", model="agreement-desk/PlanfixAgent")
-    assert response["output"][-1]["agent"] == "PlanfixAgent"
+    response = service.respond("List the tasks.", model="letters/Registrar")
+    assert response["output"][-1]["agent"] == "Registrar"
 
 
 @pytest.mark.parametrize("api", ["responses", "chat"])
@@ -161,10 +161,10 @@ def test_items_of_every_kind_reach_the_model(asked: Any, api: str) -> None:
 
 
 def test_a_client_function_ends_the_run_and_its_output_goes_on(service: Service) -> None:
-    first = service.respond("Weather for Weber GmbH?", tools=[WEATHER])
+    first = service.respond("Weather for Nordwind?", tools=[WEATHER])
     called = first["output"][-1]
     assert (called["type"], called["name"], first["status"]) == ("function_call", "get_weather", "completed")
-    assert json.loads(called["arguments"]) == {"location": "Weather for Weber GmbH?"}
+    assert json.loads(called["arguments"]) == {"location": "Weather for Nordwind?"}
     output = {"type": "function_call_output", "call_id": called["call_id"], "output": "sunny"}
     second = service.respond([output], previous_response_id=first["id"], tools=[WEATHER])
     assert "get_weather answered: sunny" in text(second)
@@ -299,7 +299,7 @@ REFUSED = [
     ({"temperature": 3}, "invalid_request", "temperature"),
     ({"metadata": {"a": 1}}, "invalid_request", "metadata.a"),
     ({"model": "nobody"}, "model_not_found", "model"),
-    ({"model": "agreement-desk/Nobody"}, "model_not_found", "model"),
+    ({"model": "letters/Nobody"}, "model_not_found", "model"),
     ({"input": []}, "invalid_request", "input"),
     ({"input": " "}, "invalid_request", "input"),
     *(({"input": given}, "invalid_request", "input") for given in EMPTY),
@@ -336,7 +336,7 @@ def test_empty_input_is_refused_in_a_thread_that_has_items_too(service: Service,
     assert "must not be empty" in body["error"]["message"]
 
 
-@pytest.mark.parametrize(("missing", "body"), [("model", {"input": "x"}), ("input", {"model": "agreement-desk"})])
+@pytest.mark.parametrize(("missing", "body"), [("model", {"input": "x"}), ("input", {"model": "letters"})])
 def test_what_is_missing_is_named(service: Service, missing: str, body: Any) -> None:
     status, answer = service.post("/v1/responses", body)
     assert (status, answer["error"]["param"]) == (400, missing)
@@ -420,11 +420,11 @@ def test_a_failed_run_is_kept_as_failed(asked: Any) -> None:
 
 
 def test_models_are_the_agencies_and_their_agents(service: Service) -> None:
-    assert service.get("/v1/models/agreement-desk/PlanfixAgent")[1]["id"] == "agreement-desk/PlanfixAgent"
+    assert service.get("/v1/models/letters/Registrar")[1]["id"] == "letters/Registrar"
     _, models = service.get("/v1/models")  # by now its agents are known, as they are after `make run`'s check
     names = [model["id"] for model in models["data"]]
-    assert names[0] == "agreement-desk"
-    assert "agreement-desk/PlanfixAgent" in names
+    assert names[0] == "letters"
+    assert "letters/Registrar" in names
     for name in names:
         assert service.get(f"/v1/models/{name}")[1]["id"] == name
     assert service.get("/v1/models/gpt-5")[1]["error"]["code"] == "model_not_found"
@@ -441,7 +441,7 @@ def test_a_compaction_stands_for_what_was_said(asked: Any, api: str) -> None:
             {"role": "assistant", "content": f"answer {number}"},
         )
     ]
-    status, compacted = service.post("/v1/responses/compact", {"model": "agreement-desk", "input": said})
+    status, compacted = service.post("/v1/responses/compact", {"model": "letters", "input": said})
     assert (status, compacted["object"]) == (200, "response.compaction")
     assert compacted["usage"]["total_tokens"] > 0
     asked_for = json.dumps(requests[0].body)
@@ -455,14 +455,14 @@ def test_a_compaction_stands_for_what_was_said(asked: Any, api: str) -> None:
 
 
 def test_a_stored_response_can_be_compacted_offline(service: Service) -> None:
-    first = service.respond("Client Weber GmbH asks about a date.")
+    first = service.respond("Client Nordwind asks about a date.")
     for word in ("one", "two", "three"):
         first = service.respond(word, previous_response_id=first["id"])
-    body = {"model": "agreement-desk", "previous_response_id": first["id"]}
+    body = {"model": "letters", "previous_response_id": first["id"]}
     _, compacted = service.post("/v1/responses/compact", body)
     assert compacted["output"][0]["type"] == "compaction"
     assert text(service.respond([*compacted["output"], {"role": "user", "content": "go on"}]))
-    assert service.post("/v1/responses/compact", {"model": "agreement-desk"})[1]["error"]["param"] == "input"
+    assert service.post("/v1/responses/compact", {"model": "letters"})[1]["error"]["param"] == "input"
 
 
 def test_an_item_is_sent_back_by_its_id(asked: Any) -> None:

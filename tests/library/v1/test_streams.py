@@ -54,9 +54,9 @@ def balanced(events: list[dict[str, Any]]) -> None:
 
 
 def test_a_stream_tells_what_the_whole_answer_holds(service: Service) -> None:
-    events = service.respond("Client Weber GmbH asks about a date.", stream=True)
+    events = service.respond("Client Nordwind asks about a date.", stream=True)
     balanced(events)
-    whole = service.respond("Client Weber GmbH asks about a date.")
+    whole = service.respond("Client Nordwind asks about a date.")
     said = "".join(event["delta"] for event in events if event["type"] == "response.output_text.delta")
     assert re.sub(r"\d", "", said) == re.sub(r"\d", "", whole["output"][-1]["content"][0]["text"])
     assert whole["output"][-1].keys() == events[-1]["response"]["output"][-1].keys()
@@ -93,7 +93,7 @@ def play(request: Any) -> Any:
 
 @pytest.mark.parametrize("api", ["responses", "chat"])
 def test_agents_that_work_side_by_side_interleave(start: Start, monkeypatch: pytest.MonkeyPatch, api: str) -> None:
-    monkeypatch.setattr("agencies.AGENCIES", {"agreement-desk": office})
+    monkeypatch.setattr("agencies.AGENCIES", {"letters": office})
     with ModelServer(play) as server:
         service = start(OPENAI_API_KEY="k", OPENAI_BASE_URL=server.base_url, MODEL_API=api)
         events = service.respond("go", stream=True)
@@ -116,7 +116,7 @@ def test_agents_that_work_side_by_side_interleave(start: Start, monkeypatch: pyt
 def test_a_run_that_fails_in_the_middle_closes_what_it_opened(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     """The chief's own model breaks off while it speaks; what was said stays, marked as incomplete."""
     chief = Agent(name="One", instructions="One", model="one")
-    monkeypatch.setattr("agencies.AGENCIES", {"agreement-desk": lambda: Agency(chief)})
+    monkeypatch.setattr("agencies.AGENCIES", {"letters": lambda: Agency(chief)})
     monkeypatch.setattr("agency_lambda.framework.building._defect", lambda agency: None)
     with ModelServer(lambda request: Failure(0, after=6)) as server:
         service = start(OPENAI_API_KEY="k", OPENAI_BASE_URL=server.base_url)
@@ -136,7 +136,7 @@ def test_a_tool_that_is_cancelled_closes_too(start: Start, monkeypatch: pytest.M
 
         return Agency(Agent(name="One", instructions="One", model="one", tools=[endless]))
 
-    monkeypatch.setattr("agencies.AGENCIES", {"agreement-desk": agency})
+    monkeypatch.setattr("agencies.AGENCIES", {"letters": agency})
     with ModelServer([call("endless"), "done"]) as server:
         service = start(OPENAI_API_KEY="k", OPENAI_BASE_URL=server.base_url)
         events = service.respond("go", stream=True)
@@ -148,7 +148,7 @@ class Client:
 
     def __init__(self, service: Service, **fields: Any) -> None:
         self._service, self.received = service, b""
-        body = {"model": "agreement-desk", "input": "go", "stream": True, **fields}
+        body = {"model": "letters", "input": "go", "stream": True, **fields}
         self._body = [{"type": "http.request", "body": json.dumps(body).encode(), "more_body": False}]
         self._left = asyncio.Event()
         self.leave_at: str | None = None
@@ -201,7 +201,7 @@ def test_a_client_that_leaves_what_is_not_stored_ends_it(start: Start, monkeypat
 
         return Agency(Agent(name="One", instructions="One", tools=[slow]))
 
-    monkeypatch.setattr("agencies.AGENCIES", {"agreement-desk": agency})
+    monkeypatch.setattr("agencies.AGENCIES", {"letters": agency})
     Client(start(), store=False).run("slow")
     assert ended == ["slow"]
 
@@ -211,7 +211,7 @@ def test_a_silent_stream_has_a_heartbeat(start: Start, monkeypatch: pytest.Monke
     monkeypatch.setattr(wire, "HEARTBEAT", 0.05)
     with ModelServer(lambda request: "done", delay=0.4) as server:
         service = start(OPENAI_API_KEY="k", OPENAI_BASE_URL=server.base_url)
-        body = Client(service, model="agreement-desk/PlanfixAgent").run()
+        body = Client(service, model="letters/Registrar").run()
     assert body.count(": still working\n\n") >= 3
     balanced(sse(body))
 
@@ -248,7 +248,7 @@ def test_words_reach_the_client_before_the_answer_is_whole(start: Start, monkeyp
     """The model says its last word only when the client has had the first one."""
     heard = threading.Event()
     chief = lambda: Agency(Agent(name="One", instructions="One", model="one"))  # noqa: E731
-    monkeypatch.setattr("agencies.AGENCIES", {"agreement-desk": chief})
+    monkeypatch.setattr("agencies.AGENCIES", {"letters": chief})
     with ModelServer(lambda request: "first word, and then some more of them", hold=heard) as server:
         service = start(OPENAI_API_KEY="k", OPENAI_BASE_URL=server.base_url)
         client = Client(service)
@@ -264,7 +264,7 @@ def test_words_reach_the_client_before_the_answer_is_whole(start: Start, monkeyp
 
 
 def test_a_finished_stream_is_told_again_from_any_event_on(service: Service) -> None:
-    events = service.respond("Client Weber GmbH asks.", stream=True)
+    events = service.respond("Client Nordwind asks.", stream=True)
     path = f"/v1/responses/{events[0]['response']['id']}?stream=true"
 
     def again(query: str = "") -> Any:
@@ -287,7 +287,7 @@ def test_what_a_guardrail_refuses_is_never_heard(start: Start, monkeypatch: pyte
     def agency() -> Agency:
         return Agency(Agent(name="One", instructions="One", model="one", output_guardrails=[no_secrets]))
 
-    monkeypatch.setattr("agencies.AGENCIES", {"agreement-desk": agency})
+    monkeypatch.setattr("agencies.AGENCIES", {"letters": agency})
     answers = ["a SECRET thing"] * 4 + ["a nice thing"]
     with ModelServer(answers) as server:
         service = start(OPENAI_API_KEY="k", OPENAI_BASE_URL=server.base_url)

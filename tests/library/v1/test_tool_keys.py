@@ -29,7 +29,7 @@ def test_each_call_has_a_key_of_its_own(start: Any, monkeypatch: pytest.MonkeyPa
             return "paid"
 
     agent = lambda: Agency(Agent(name="One", instructions="One", model="one", tools=[order, Pay]))  # noqa: E731
-    monkeypatch.setattr("agencies.AGENCIES", {"agreement-desk": agent})
+    monkeypatch.setattr("agencies.AGENCIES", {"letters": agent})
     with ModelServer([[*call("order"), *call("order"), *call("Pay")], "done"]) as server:
         service: Service = start(OPENAI_API_KEY="k", OPENAI_BASE_URL=server.base_url)
         response = service.respond("go")

@@ -5,8 +5,8 @@ import { generateText } from "ai";
 import { API_KEY, BASE_URL, MODEL } from "./client.mjs";
 
 const model = createOpenAI({ baseURL: BASE_URL, apiKey: API_KEY }).responses(MODEL);
-const asked = { role: "user", content: "Client Weber GmbH asks for a date." };
+const asked = { role: "user", content: "Client Nordwind asks for a date." };
 const first = await generateText({ model, messages: [asked], maxRetries: 0 });
 const messages = [asked, ...first.response.messages, { role: "user", content: "And the reply?" }];
 const second = await generateText({ model, messages, maxRetries: 0 });
-assert.match(second.text, /Dear Weber GmbH/);
+assert.match(second.text, /Dear Nordwind/);
