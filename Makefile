@@ -7,7 +7,8 @@ STACK := agency-lambda-$(ENVIRONMENT)
 CDK = node_modules/.bin/cdk
 CONTEXT = -c environment=$(ENVIRONMENT) $(if $(ARCHITECTURE),-c architecture=$(ARCHITECTURE))
 BIN := .venv/bin
-PYTEST = $(BIN)/python -m pytest -n 2 --dist loadfile --ignore=tests/e2e
+PYTEST = $(BIN)/python -m pytest -n 2 --dist loadfile
+GATED = benchmarks handler infra scripts src tests/agencies tests/e2e tests/infra tests/library
 UV = $(shell command -v uv || echo $(BIN)/uv)
 export PYTHONPATH := $(CURDIR):$(CURDIR)/src:$(CURDIR)/agents
 export OWNER URL KEY AGENCY
@@ -32,18 +33,23 @@ key: ## make an API key for OWNER=name, and what to put into API_KEYS; SECRET=id
 	@scripts/setup run
 	@$(BIN)/python -m agency_lambda.auth "$$OWNER" $(if $(SECRET),--secret "$(SECRET)")
 
-test: ## run every test that needs no AWS
+test: ## run every test that needs no AWS: the library's, then those of your agencies
 	@scripts/setup dev
 ifdef ARGS
 	@$(PYTEST) $(ARGS)
 else # what measures time first and alone: other tests keep both cores busy
 	@$(PYTEST) tests/library/event_loop
-	@$(PYTEST) --ignore=tests/library/event_loop
+	@$(PYTEST) tests/library --ignore=tests/library/event_loop
+	@$(PYTEST)
 endif
 
-check: synth ## check format, lint, types, and cdk-nag on the template (needs Node)
+test-agents: ## run what is promised of your agencies and stacks, and your own tests; under a minute
 	@scripts/setup dev
-	@$(BIN)/ruff format --check .
+	@$(PYTEST) $(ARGS)
+
+check: synth ## check format, lint, types, budgets and the template (needs Node); of agents/ only what breaks
+	@scripts/setup dev
+	@$(BIN)/ruff format --check $(GATED)
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/python scripts/check_version.py
@@ -51,7 +57,7 @@ check: synth ## check format, lint, types, and cdk-nag on the template (needs No
 
 format: ## write the format that `make check` asks for
 	@scripts/setup dev
-	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+	@$(BIN)/ruff format $(GATED) && $(BIN)/ruff check --fix $(GATED)
 
 loop-table: ## measure the table in docs/event-loop.md again
 	@scripts/setup dev
@@ -123,5 +129,5 @@ lock: ## compile agents/requirements.in and requirements*.in to hashed .txt, and
 	@[ -s agents/requirements.txt ] || echo "$(NO_PACKAGES)" > agents/requirements.txt
 	npm install --package-lock-only --silent
 
-.PHONY: help run files key test e2e check format loop-table bench bundle synth sam bootstrap deploy model-key ask stream logs destroy lock
+.PHONY: help run files key test test-agents e2e check format loop-table bench bundle synth sam bootstrap deploy model-key ask stream logs destroy lock
 .DEFAULT_GOAL := help

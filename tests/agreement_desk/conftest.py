@@ -7,7 +7,7 @@ import pytest
 
 from agreement_desk import planfix_items
 from agreement_desk.planfix import Planfix, open_planfix
-from tests.library.planfix_server import TOKEN, PlanfixServer
+from tests.agreement_desk.planfix_server import TOKEN, PlanfixServer
 from tests.library.stores import dynamodb_table
 
 

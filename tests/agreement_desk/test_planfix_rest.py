@@ -9,8 +9,8 @@ import pytest
 from agreement_desk.planfix import open_planfix
 from agreement_desk.planfix_rest import WAITS, RestApi
 from agreement_desk.task import PlanfixError
-from tests.library import planfix_server
-from tests.library.planfix_server import TOKEN, PlanfixServer
+from tests.agreement_desk import planfix_server
+from tests.agreement_desk.planfix_server import TOKEN, PlanfixServer
 from tests.library.vault import secrets_manager
 
 
