@@ -63,8 +63,8 @@ def _api() -> Callable[[Any], Any]:
     import asyncio
     import json
 
+    from agency_lambda.run_service import get_run_service
     from agency_lambda.runs.leases import Leases
-    from agency_lambda.shared import runs
     from handler.api import handler
     from tests.library.events import Context, rest_event
 
@@ -77,7 +77,7 @@ def _api() -> Callable[[Any], Any]:
 
     def do(what: Any) -> Any:
         if what == "unfinished":
-            return len(asyncio.run(Leases(runs().store).all()))
+            return len(asyncio.run(Leases(get_run_service().store).all()))
         return [queue() for _ in range(what)]
 
     return do

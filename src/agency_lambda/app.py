@@ -11,15 +11,15 @@ from agency_lambda.auth import Authentication, authenticator
 from agency_lambda.middleware.outermost import Outermost
 from agency_lambda.middleware.size_limits import AnswerLimit, BodyLimit
 from agency_lambda.routes import ROUTES
+from agency_lambda.run_service import close_run_service, get_run_service
 from agency_lambda.settings import Settings, get_settings
-from agency_lambda.shared import close, runs
 
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Close what the environment's requests shared."""
     yield
-    await close()
+    await close_run_service()
 
 
 class App(FastAPI):
@@ -54,7 +54,7 @@ def create_app() -> App:
         redirect_slashes=False,
         **docs,
     )
-    app.state.runs, settings = runs, get_settings()
+    app.state.runs, settings = get_run_service, get_settings()
     app.origins, app.finds_base_path = settings.cors_origins, settings.auth != "iam"
     _guard(app, settings)
     exception_handlers.install(app)

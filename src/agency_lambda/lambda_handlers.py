@@ -14,8 +14,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from agency_lambda import snap_start, telemetry
 from agency_lambda.catalogue import manifest
+from agency_lambda.run_service import get_run_service
 from agency_lambda.settings import get_settings
-from agency_lambda.shared import runs
 from lambda_loop import EnvironmentLoop, InvocationReport
 
 
@@ -58,7 +58,7 @@ async def _batch(scope: Scope, receive: Receive, send: Send) -> None:
     from agency_lambda.runs import worker
 
     batch = await Request(scope, receive).json()
-    await JSONResponse(await worker.receive(runs(), batch))(scope, receive, send)
+    await JSONResponse(await worker.receive(get_run_service(), batch))(scope, receive, send)
 
 
 def _request(event: dict[str, Any]) -> dict[str, Any]:

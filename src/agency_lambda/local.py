@@ -50,11 +50,11 @@ def serve(app: str) -> None:
 
 async def _serve(server: uvicorn.Server, listener: socket.socket) -> None:
     """The server, and beside it the worker, until the server ends."""
+    from agency_lambda.run_service import get_run_service
     from agency_lambda.runs import worker as run_worker
-    from agency_lambda.shared import runs
 
-    queue = runs().queue
-    worker = asyncio.create_task(run_worker.serve(runs(), queue)) if isinstance(queue, LocalQueue) else None
+    queue = get_run_service().queue
+    worker = asyncio.create_task(run_worker.serve(get_run_service(), queue)) if isinstance(queue, LocalQueue) else None
     try:
         await server.serve(sockets=[listener])
     finally:

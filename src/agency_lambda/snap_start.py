@@ -14,7 +14,7 @@ import sys
 import tempfile
 from typing import TYPE_CHECKING
 
-from agency_lambda import shared
+from agency_lambda import run_service
 from agency_lambda.catalogue import manifest
 from agency_lambda.settings import get_settings
 from lambda_loop import EnvironmentLoop
@@ -58,7 +58,7 @@ def prepare(loop: EnvironmentLoop) -> None:
 
 def renew(loop: EnvironmentLoop) -> None:
     """What must not be shared by clones: connections, credentials, secrets, and what only seems random."""
-    loop.run(shared.close())
+    loop.run(run_service.close_run_service())
     if "agency_lambda.secrets" in sys.modules:
         from agency_lambda import secrets
 
@@ -90,7 +90,7 @@ async def _rehearse() -> None:
                 logger.exception("agency %s could not be rehearsed before the snapshot", name)
     finally:
         await runs.aclose()
-    shared.runs()
+    run_service.get_run_service()
 
 
 def _models_of(agency: "Agency") -> list[object]:

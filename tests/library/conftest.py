@@ -83,12 +83,12 @@ class Service:
 
     def in_attempts(self, number: int, text: str) -> Any:
         """Ask agency "desk" in the background, and make so many attempts at the run; returns the response."""
+        from agency_lambda.run_service import get_run_service
         from agency_lambda.runs import worker
-        from agency_lambda.shared import runs
 
         _, begun = self.post("/v1/responses", {"model": "desk", "input": text, "background": True})
         for _ in range(number):
-            self.handler.run(worker.work(runs(), begun["id"]))
+            self.handler.run(worker.work(get_run_service(), begun["id"]))
         return self.get(f"/v1/responses/{begun['id']}")[1]
 
     @property

@@ -107,9 +107,9 @@ class Kept:
 
     def _note_what_is_written(self) -> None:
         """Also what is not there any more when a test looks."""
-        from agency_lambda.shared import runs
+        from agency_lambda.run_service import get_run_service
 
-        store, self._written = runs().store, list[tuple[str, int | None]]()
+        store, self._written = get_run_service().store, list[tuple[str, int | None]]()
         write = store.write
 
         async def noting(*changes: Change) -> None:
@@ -239,10 +239,10 @@ def test_a_run_that_waits_for_longer_than_anything_is_kept_is_not_forgotten(
     kept: Kept, later: Callable[[float], None]
 ) -> None:
     """Its lease stays; what it was asked has expired, so it ends."""
+    from agency_lambda.run_service import get_run_service
     from agency_lambda.runs import worker
-    from agency_lambda.shared import runs
 
     later(31)
-    assert kept.service.handler.run(worker.reap_expired(runs())) == 1
-    kept.service.handler.run(worker.work(runs(), kept.open))
+    assert kept.service.handler.run(worker.reap_expired(get_run_service())) == 1
+    kept.service.handler.run(worker.work(get_run_service(), kept.open))
     assert not [row for row in kept.rows() if row.name.startswith("running")]

@@ -99,11 +99,11 @@ class Worker:
     """The handler in this process; the runs are made and read beside it, on its own loop."""
 
     def __init__(self, queue: Queue) -> None:
-        from agency_lambda.app import runs
         from agency_lambda.lambda_handlers import Worker as Handler
+        from agency_lambda.run_service import get_run_service
 
         self.queue, self.reports = queue, list[InvocationReport]()
-        self._handler, self.runs = Handler(self.reports.append), runs
+        self._handler, self.runs = Handler(self.reports.append), get_run_service
         self.environment = self._handler.environment
 
     def handle(self, *records: dict[str, Any], seconds: float = 60) -> list[str]:

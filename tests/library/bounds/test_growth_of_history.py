@@ -59,11 +59,11 @@ def test_what_clients_add_counts_without_a_run(service: Service, monkeypatch: py
 
 
 def test_a_conversation_of_an_earlier_version_has_no_count(service: Service) -> None:
-    from agency_lambda.shared import runs
+    from agency_lambda.run_service import get_run_service
     from agency_lambda.store import Put
 
     _, conversation = service.post("/v1/conversations", {"items": [MESSAGE]})
-    store, log = runs().store, f"local/conversation/{conversation['id']}"
+    store, log = get_run_service().store, f"local/conversation/{conversation['id']}"
     head = service.handler.run(store.get(log, "head"))
     old = {name: value for name, value in head.body.items() if name not in ("items", "size")}
     service.handler.run(store.write(Put(log, "head", old)))

@@ -61,10 +61,10 @@ def ask(request: pytest.FixtureRequest, start: Callable[..., Service], monkeypat
                 return 200, service.respond("Order?", model="desk", stream=True)[-1]["response"], len(server.requests)
             status, response = service.post("/v1/responses", event)
             if fields.get("background"):
-                from agency_lambda.app import runs
+                from agency_lambda.run_service import get_run_service
 
                 try:
-                    service.handler.run(worker.work(runs(), response["id"]))
+                    service.handler.run(worker.work(get_run_service(), response["id"]))
                 finally:
                     status, response = service.get(f"/v1/responses/{response['id']}")
             return status, response, len(server.requests)

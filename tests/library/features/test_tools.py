@@ -470,10 +470,10 @@ def test_and_a_run_that_is_taken_up_again_does_nothing_twice(
     monkeypatch.setattr(catalogue, "factories", lambda: {"desk": solo(model=model, tools=[tool])})
     service = start()
     _, response = service.post("/v1/responses", {"model": "desk", "input": "Do it.", "background": True})
-    from agency_lambda.app import runs
+    from agency_lambda.run_service import get_run_service
 
     for _ in range(2):
-        service.handler.run(worker.work(runs(), response["id"]))
+        service.handler.run(worker.work(get_run_service(), response["id"]))
     assert service.get(f"/v1/responses/{response['id']}")[1]["status"] == "completed"
     acts = done or tool.computer.done
     assert len([act for act in acts if act != "act"]) == 1

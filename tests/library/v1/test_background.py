@@ -96,18 +96,18 @@ async def ask(service: Service, method: str, path: str, body: Any = None, **head
 
 def attempt(service: Service, response_id: str) -> None:
     """What a worker does that was sent for."""
-    from agency_lambda.app import runs
+    from agency_lambda.run_service import get_run_service
 
     with suppress(AttemptsExhausted):
-        service.handler.run(worker.work(runs(), response_id))
+        service.handler.run(worker.work(get_run_service(), response_id))
 
 
 def sent_for(service: Service) -> list[str]:
     """The runs that somebody was sent for, since this was asked last."""
-    from agency_lambda.app import runs
+    from agency_lambda.run_service import get_run_service
 
     async def received() -> list[str]:
-        queue, found = runs().queue, []
+        queue, found = get_run_service().queue, []
         assert isinstance(queue, LocalQueue)
         with suppress(TimeoutError):
             while True:
@@ -227,7 +227,7 @@ def test_it_is_polled_from_queued_to_completed(office: Office) -> None:
     service, gate, _ = office
 
     async def scenario() -> list[str]:
-        from agency_lambda.app import runs
+        from agency_lambda.run_service import get_run_service
 
         made = (await ask(service, "POST", "/v1/responses", LATER)).json
 
@@ -235,7 +235,7 @@ def test_it_is_polled_from_queued_to_completed(office: Office) -> None:
             return str((await ask(service, "GET", f"/v1/responses/{made['id']}")).json["status"])
 
         seen = [made["status"], await status()]
-        working = asyncio.create_task(worker.work(runs(), made["id"]))
+        working = asyncio.create_task(worker.work(get_run_service(), made["id"]))
         await gate.entered.wait()
         seen.append(await status())
         gate.open.set()
@@ -250,12 +250,12 @@ def test_a_stream_comes_from_the_store_and_from_any_event_on(office: Office) -> 
     service, gate, _ = office
 
     async def scenario() -> tuple[list[Any], dict[int, list[Any]], dict[int, list[Any]]]:
-        from agency_lambda.app import runs
+        from agency_lambda.run_service import get_run_service
 
         creating = asyncio.create_task(ask(service, "POST", "/v1/responses", {**LATER, "stream": True}))
-        made = (await until(lambda: Leases(runs().store).all(), bool))[0].id
+        made = (await until(lambda: Leases(get_run_service().store).all(), bool))[0].id
         path = f"/v1/responses/{made}?stream=true&starting_after="
-        working = asyncio.create_task(worker.work(runs(), made))
+        working = asyncio.create_task(worker.work(get_run_service(), made))
         await gate.entered.wait()
         early = {after: asyncio.create_task(ask(service, "GET", f"{path}{after}")) for after in range(12)}
         await asyncio.sleep(0.1)
@@ -304,13 +304,13 @@ def test_a_running_run_is_cancelled_while_a_colleague_works(office: Office, else
     service, gate, server = office
 
     async def scenario() -> Any:
-        from agency_lambda.app import runs
+        from agency_lambda.run_service import get_run_service
 
         conversation = (await ask(service, "POST", "/v1/conversations")).json["id"]
         body = {**LATER, "stream": True, "conversation": conversation}
         creating = asyncio.create_task(ask(service, "POST", "/v1/responses", body))
-        made = (await until(lambda: Leases(runs().store).all(), bool))[0].id
-        working = asyncio.create_task(worker.work(runs(), made))
+        made = (await until(lambda: Leases(get_run_service().store).all(), bool))[0].id
+        working = asyncio.create_task(worker.work(get_run_service(), made))
         await gate.entered.wait()
         if elsewhere:
             other = RunService(get_settings())
@@ -352,11 +352,11 @@ def test_a_foreground_run_is_cancelled_too(office: Office) -> None:
     service, gate, _ = office
 
     async def scenario() -> Any:
-        from agency_lambda.app import runs
+        from agency_lambda.run_service import get_run_service
 
         asking = asyncio.create_task(ask(service, "POST", "/v1/responses", ASK))
         await gate.entered.wait()
-        made = (await Leases(runs().store).all())[0].id
+        made = (await Leases(get_run_service().store).all())[0].id
         cancelled = (await ask(service, "POST", f"/v1/responses/{made}/cancel")).json
         return cancelled, await asking
 
@@ -369,14 +369,14 @@ def test_a_deleted_run_ends_too(office: Office) -> None:
     service, gate, _ = office
 
     async def scenario() -> Any:
-        from agency_lambda.app import runs
+        from agency_lambda.run_service import get_run_service
 
         made = (await ask(service, "POST", "/v1/responses", LATER)).json["id"]
-        working = asyncio.create_task(worker.work(runs(), made))
+        working = asyncio.create_task(worker.work(get_run_service(), made))
         await gate.entered.wait()
         gone = await asyncio.wait_for(ask(service, "DELETE", f"/v1/responses/{made}"), 5)
         await working
-        return gone, await ask(service, "GET", f"/v1/responses/{made}"), await Leases(runs().store).all()
+        return gone, await ask(service, "GET", f"/v1/responses/{made}"), await Leases(get_run_service().store).all()
 
     gone, after, leases = service.handler.run(scenario())
     assert (gone.status, after.status, leases) == (200, 404, [])
@@ -435,9 +435,9 @@ def test_a_model_that_is_out_of_order_is_asked_again_later(start: Start, monkeyp
 
 
 async def _received_within(seconds: float) -> list[str]:
-    from agency_lambda.app import runs
+    from agency_lambda.run_service import get_run_service
 
-    queue = runs().queue
+    queue = get_run_service().queue
     assert isinstance(queue, LocalQueue)
     return [await asyncio.wait_for(queue.receive(), seconds)]
 
@@ -458,13 +458,13 @@ def test_a_model_that_stays_out_of_order_fails_the_run(start: Start, monkeypatch
         body = {**LATER, "stream": True, "conversation": service.post("/v1/conversations", {})[1]["id"]}
 
         async def scenario() -> list[Any]:
-            from agency_lambda.app import runs
+            from agency_lambda.run_service import get_run_service
 
             creating = asyncio.create_task(ask(service, "POST", "/v1/responses", body))
-            made = (await until(lambda: Leases(runs().store).all(), bool))[0].id
+            made = (await until(lambda: Leases(get_run_service().store).all(), bool))[0].id
             for _ in range(MOST_ATTEMPTS):
                 assert not creating.done()
-                await worker.work(runs(), made)
+                await worker.work(get_run_service(), made)
             return (await creating).events
 
         events = service.handler.run(scenario())
@@ -661,9 +661,9 @@ def test_a_stream_whose_response_goes_away_ends_as_streams_do(
     service: Service, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     _, made = service.post("/v1/responses", LATER)
-    from agency_lambda.app import runs
+    from agency_lambda.run_service import get_run_service
 
-    store, looks = runs().store, list[str]()
+    store, looks = get_run_service().store, list[str]()
     query = store.query
 
     async def at_the_third_look(partition: str, **more: Any) -> Any:
@@ -722,11 +722,11 @@ def test_without_a_queue_a_run_that_died_does_not_hold_its_conversation(
 
     async def dies() -> str:
         """A process ends with a run in its hands: whatever it had begun, it says no more."""
-        from agency_lambda.app import runs
+        from agency_lambda.run_service import get_run_service
 
         asking = asyncio.create_task(ask(service, "POST", "/v1/responses", body))
         await gate.entered.wait()
-        lease = (await Leases(runs().store).all())[0]
+        lease = (await Leases(get_run_service().store).all())[0]
         with monkeypatch.context() as dead:
             for name in ("end", "release", "heartbeat"):
                 dead.setattr(f"agency_lambda.runs.repository.RunRepository.{name}", _nothing)
@@ -763,9 +763,9 @@ def test_a_run_that_died_is_found_and_finished(office: Office, monkeypatch: pyte
     sent_for(service)
 
     async def dies() -> None:
-        from agency_lambda.app import runs
+        from agency_lambda.run_service import get_run_service
 
-        working = asyncio.create_task(worker.work(runs(), made))
+        working = asyncio.create_task(worker.work(get_run_service(), made))
         await gate.entered.wait()
         with monkeypatch.context() as dead:
             for name in ("end", "release", "heartbeat"):
@@ -790,9 +790,9 @@ def test_a_run_that_died_is_found_and_finished(office: Office, monkeypatch: pyte
 
 
 def sweep(service: Service) -> int:
-    from agency_lambda.app import runs
+    from agency_lambda.run_service import get_run_service
 
-    swept: int = service.handler.run(worker.reap_expired(runs()))
+    swept: int = service.handler.run(worker.reap_expired(get_run_service()))
     return swept
 
 

@@ -29,9 +29,9 @@ class Held:
     """A run in the background, and who holds its lease."""
 
     def __init__(self, service: Service, holder: str = "", ahead: float = TIME) -> None:
-        from agency_lambda.app import runs
+        from agency_lambda.run_service import get_run_service
 
-        self.service, self.store, self.runs = service, runs().store, runs()
+        self.service, self.store, self.runs = service, get_run_service().store, get_run_service()
         self.id = service.post("/v1/responses", LATER)[1]["id"]
         if holder:
             self.run(self.store.write(self.lease.put(holder=holder, until=time.time() + ahead, attempts=1)))

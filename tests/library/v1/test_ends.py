@@ -63,9 +63,9 @@ def test_tool_that_would_end_the_process_has_failed_as_others_do(
             )[-2]
         )
         whole = service.post("/v1/responses", ASK)
-        from agency_lambda.app import runs
+        from agency_lambda.run_service import get_run_service
 
-        assert service.handler.run(Leases(runs().store).all()) == []
+        assert service.handler.run(Leases(get_run_service().store).all()) == []
     last = made["response"]
     assert service.get(f"/v1/responses/{last['id']}") == (200, last)
     closes = isinstance(error, GeneratorExit) and tool == "OnThread"  # thrown in, it closes coroutines on its way
@@ -102,9 +102,9 @@ def test_run_whose_first_write_failed_has_not_begun(
     assert (answer["statusCode"], json.loads(answer["body"])["error"]["code"]) == (503, "store_unavailable")
     assert int(answer["headers"]["retry-after"]) > 0
     assert "x-should-retry" not in answer["headers"]
-    from agency_lambda.app import runs
+    from agency_lambda.run_service import get_run_service
 
-    assert service.handler.run(Leases(runs().store).all()) == []
+    assert service.handler.run(Leases(get_run_service().store).all()) == []
     assert "model_calls" not in service.report.fields
 
 
@@ -121,12 +121,12 @@ def test_first_write_that_comes_late_is_void(service: Service, monkeypatch: pyte
 
     monkeypatch.setattr(SQLiteStore, "write", slow)
     assert service.post("/v1/responses", ASK)[0] == 503
-    from agency_lambda.app import runs
+    from agency_lambda.run_service import get_run_service
     from agency_lambda.store import Conflict
 
     assert late[0].expected == ABSENT
     with pytest.raises(Conflict):
-        service.handler.run(runs().store.write(*late))
+        service.handler.run(get_run_service().store.write(*late))
 
 
 @pytest.mark.parametrize("more", [{}, {"stream": True}, {"background": True}], ids=str)

@@ -45,9 +45,9 @@ class Weighed:
 
 
 def test_a_turn_writes_as_much_at_turn_5_as_at_turn_500(service: Service) -> None:
-    from agency_lambda.app import runs
+    from agency_lambda.run_service import get_run_service
 
-    store = runs().store = Weighed(runs().store)  # type: ignore[assignment]
+    store = get_run_service().store = Weighed(get_run_service().store)  # type: ignore[assignment]
     _, conversation = service.post("/v1/conversations", {})
     written = []
     fields = {"model": "letters/Registrar", "conversation": conversation["id"]}

@@ -132,9 +132,9 @@ def desk(start: Start, monkeypatch: Patch) -> Any:
 
 
 def leases(service: Service) -> list[Any]:
-    from agency_lambda.app import runs
+    from agency_lambda.run_service import get_run_service
 
-    return service.handler.run(Leases(runs().store).all())  # type: ignore[no-any-return]
+    return service.handler.run(Leases(get_run_service().store).all())  # type: ignore[no-any-return]
 
 
 @pytest.mark.parametrize("more", ASKS, ids=lambda more: "+".join(more) or "whole")
@@ -189,11 +189,11 @@ def test_run_whose_conversation_was_deleted_ends_as_the_client_is_told(
         @function_tool
         async def tool() -> str:
             """Acts."""
-            from agency_lambda.app import runs
+            from agency_lambda.run_service import get_run_service
 
-            await Conversations(runs().store, LOCAL).delete(ids[0])
+            await Conversations(get_run_service().store, LOCAL).delete(ids[0])
             if end == "is cancelled":
-                await Leases(runs().store).cancel((await Leases(runs().store).all())[0].id)
+                await Leases(get_run_service().store).cancel((await Leases(get_run_service().store).all())[0].id)
                 await asyncio.sleep(30)
             return "acted"
 
