@@ -11,7 +11,7 @@ PYTEST = $(BIN)/python -m pytest -n 2 --dist loadfile
 GATED = benchmarks handler infra scripts src tests/agencies tests/e2e tests/infra tests/library
 UV = $(shell command -v uv || echo $(BIN)/uv)
 export PYTHONPATH := $(CURDIR):$(CURDIR)/src:$(CURDIR)/agents
-export OWNER URL KEY AGENCY
+export OWNER URL KEY AGENCY TO FROM
 export MESSAGE := $(value MESSAGE)
 # cdk reads the one, boto3 the other
 ifdef AWS_REGION
@@ -129,5 +129,9 @@ lock: ## compile agents/requirements.in and requirements*.in to hashed .txt, and
 	@[ -s agents/requirements.txt ] || echo "$(NO_PACKAGES)" > agents/requirements.txt
 	npm install --package-lock-only --silent
 
-.PHONY: help run files key test test-agents e2e check format loop-table bench bundle synth sam bootstrap deploy model-key ask stream logs destroy lock
+upgrade: ## take release TO=v1.2.0 of the template (FROM=its URL, the first time), merged with your changes
+	@scripts/setup run
+	@$(BIN)/python scripts/upgrade.py "$$TO" "$$FROM"
+
+.PHONY: help run upgrade files key test test-agents e2e check format loop-table bench bundle synth sam bootstrap deploy model-key ask stream logs destroy lock
 .DEFAULT_GOAL := help
