@@ -47,13 +47,15 @@ test-agents: ## run what is promised of your agencies and stacks, and your own t
 	@scripts/setup dev
 	@$(PYTEST) $(ARGS)
 
-check: synth ## check format, lint, types, budgets and the template (needs Node); of agents/ only what breaks
+check: quick synth ## check format, lint, types, budgets and the template (needs Node); of agents/ only what breaks
+	@$(BIN)/mypy
+	@$(BIN)/python -m benchmarks.budget
+
+quick: ## the part of `make check` that takes seconds: format, lint and version; what pre-commit runs
 	@scripts/setup dev
 	@$(BIN)/ruff format --check $(GATED)
 	@$(BIN)/ruff check .
-	@$(BIN)/mypy
 	@$(BIN)/python scripts/check_version.py
-	@$(BIN)/python -m benchmarks.budget
 
 format: ## write the format that `make check` asks for
 	@scripts/setup dev
@@ -129,9 +131,13 @@ lock: ## compile agents/requirements.in and requirements*.in to hashed .txt, and
 	@[ -s agents/requirements.txt ] || echo "$(NO_PACKAGES)" > agents/requirements.txt
 	npm install --package-lock-only --silent
 
+wheel: ## build a wheel of each package in src/ into build/wheels
+	@scripts/setup dev
+	@$(BIN)/python scripts/wheels.py
+
 upgrade: ## take release TO=v1.2.0 of the template (FROM=its URL, the first time), merged with your changes
 	@scripts/setup run
 	@$(BIN)/python scripts/upgrade.py "$$TO" "$$FROM"
 
-.PHONY: help run upgrade files key test test-agents e2e check format loop-table bench bundle synth sam bootstrap deploy model-key ask stream logs destroy lock
+.PHONY: help run quick upgrade wheel files key test test-agents e2e check format loop-table bench bundle synth sam bootstrap deploy model-key ask stream logs destroy lock
 .DEFAULT_GOAL := help

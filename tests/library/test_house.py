@@ -11,6 +11,9 @@ from agency_lambda.settings import Settings
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 MAKEFILE = (ROOT / "Makefile").read_text()
+PAGES = [
+    path for folder in (ROOT, ROOT / "docs") for path in sorted(folder.glob("*.md")) if path.name != "CHANGELOG.md"
+]
 
 
 def imported(path: Path) -> set[str]:
@@ -60,8 +63,7 @@ def test_every_setting_is_documented_and_no_other() -> None:
 
 
 def test_every_make_command_that_is_named_exists() -> None:
-    pages = [README, *((ROOT / "docs").glob("*.md"))]
-    text = "\n".join(page if isinstance(page, str) else page.read_text() for page in pages)
+    text = "\n".join(path.read_text() for path in PAGES)
     for command in re.findall(r"`(?:[A-Z_]+=\S+ )?make ([a-z0-9-]+)", text):
         assert re.search(rf"^{command}:", MAKEFILE, re.MULTILINE), command
 
@@ -100,7 +102,7 @@ def test_actions_are_pinned_and_tests_have_no_way_to_the_account() -> None:
     for text in workflows.values():
         for action in re.findall(r"uses: (\S+)", text):
             assert re.fullmatch(r"[\w/-]+@[0-9a-f]{40}|\./\.github/workflows/\w+\.yml", action), action
-    assert "id-token" not in workflows["test.yml"]
+    assert "id-token" not in workflows["test.yml"] + workflows["library.yml"]
     before, deploying = workflows["deploy.yml"].split("  deploy:\n")
     assert "id-token" not in before
     assert ".ci/run" not in deploying
@@ -112,6 +114,6 @@ def prose(page: str) -> list[str]:
     return [line for line in page.splitlines() if not line.startswith("|")]
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "docs").glob("*.md")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
 def test_lines_of_documents_are_at_most_120_wide(path: Path) -> None:
     assert [line for line in prose(path.read_text()) if len(line) > 120] == []

@@ -240,4 +240,5 @@ def test_every_requirement_is_compiled_with_hashes(source: Path) -> None:
 def test_what_is_pinned_is_looked_after() -> None:
     updates = read(ROOT / ".github" / "dependabot.yml")["updates"]
     assert {each["package-ecosystem"] for each in updates} == {"pip", "npm", "github-actions"}
-    assert all(each["schedule"]["interval"] == "weekly" and each["directory"] == "/" for each in updates)
+    assert {each["schedule"]["interval"] for each in updates} == {"weekly"}
+    assert {folder for each in updates for folder in each["directories"]} == {"/", "/agents"}
