@@ -1,19 +1,18 @@
-"""The event loop of an execution environment; works for any ASGI app.
+"""One event loop per execution environment of AWS Lambda, for any ASGI app.
 
     from lambda_loop import EnvironmentLoop
 
     handler = EnvironmentLoop(app, mode="patch")  # a Lambda handler
 
-`environment_loop` answers a request; `stage` says where the app lies. `loop` is the one loop, `invocation` what belongs
-to a request on it. `patches` puts `reentry` (the ways into a loop) and `threads` (what is begun elsewhere) in asyncio's
-place. `watchdog` interrupts a loop that synchronous code blocks, `leftovers` ends what a request leaves behind,
-`report` records it all. docs/event-loop.md explains it.
+A request goes through `environment_loop` (answer an event), `app_response` (what is sent) and `cleanup` (end what is
+left). `loop` is the one loop; `reentry` and `threads` replace the functions that would make another. `watchdog`
+interrupts what blocks it. README.md says how to use it, docs/event-loop.md how it works.
 """
 
-from .environment_loop import EnvironmentLoop, log_report
-from .invocation import Invocation, current_invocation
-from .report import DeadlineExceeded, EventLoopConflict, EventLoopError, InvocationOver, InvocationReport
-from .request import seconds_remaining
+from .environment_loop import EnvironmentLoop
+from .errors import DeadlineExceeded, EventLoopConflict, EventLoopError, InvocationOver
+from .invocation import Invocation, current_invocation, seconds_remaining
+from .report import InvocationReport, log_report
 
 __all__ = [
     "DeadlineExceeded",

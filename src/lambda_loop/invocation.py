@@ -1,4 +1,4 @@
-"""One request on its way through the environment, and all that it began: tasks, timers, generators, threads, jobs."""
+"""An invocation on the event loop, and which one the running code belongs to."""
 
 import asyncio
 import inspect
@@ -11,112 +11,114 @@ from types import AsyncGeneratorType
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet, WeakValueDictionary
 
-from .places import described, here
-from .report import InvocationOver, InvocationReport
+from .errors import InvocationOver
+from .places import current_place, describe
+from .report import InvocationReport
 
 
 @dataclass(eq=False)
 class Job:
-    """What runs for an invocation in another thread: a thread of its own, or a call that a pool was given.
+    """A function that runs for an invocation in a thread of its own, or in a pool."""
 
-    Attributes:
-        call: what it runs.
-        thread: where it runs; None until a pool's thread takes it.
-        future: a pool's future of it, with `done` and `cancel`.
-        place: where it was begun, if `call` cannot say where it is written.
-    """
-
-    call: Any
-    thread: threading.Thread | None = None
-    future: Any = None
-    place: str = ""
+    function: Any
+    thread: threading.Thread | None = None  # None until a thread of the pool takes it
+    future: Any = None  # of the pool; has `done` and `cancel`
+    place: str = ""  # where it was started, if `function` is not the user's
 
     @property
-    def text(self) -> str:
-        """What it is, and where it is written."""
+    def description(self) -> str:
+        """Return the thread's name, the function's, and where it is written."""
         name = f"thread {self.thread.name}: " if self.thread is not None else ""
-        return name + described(self.call) + (f", begun at {self.place}" if self.place else "")
+        return name + describe(self.function) + (f", begun at {self.place}" if self.place else "")
 
 
 @dataclass(eq=False)
 class Invocation:
-    """A request, from the event to the report.
+    """A request, from its event to its report, and everything that it has started and not ended.
 
     Attributes:
-        deadline: in the loop's own time; None for no limit.
-        reserve: seconds between the deadline and the platform's own, to end things properly.
-        buffered: nothing of its answer leaves before all of it is there.
-        driver: this package's own task around the app's, which is never interrupted.
-        half_imported: modules whose import the deadline broke off.
-        ending: nothing new of it may begin in another thread.
-        over: nothing of it may run on the loop.
-        jobs, timers, generators: what it began and has not ended; timers by their `id`, because equal ones are several.
-        scheduled: where timers were begun whose callback is not the user's own, likewise.
-        watched: what ends the file descriptors, signals and servers that it has the loop watch, and their names.
-        refused: how often each thread was refused a loop, after its end.
-        deadline_response: makes the ASGI app that answers at the deadline in place of a 504, where work goes on.
+        deadline: when the app must have answered, in the loop's time; None for no limit.
+        reserve: seconds between this deadline and the platform's, for cleaning up.
+        buffered: the response is sent only when it is complete.
+        deadline_response: makes the ASGI app that answers at the deadline instead of a 504.
+        driver: the task of this package that awaits the app's task; it is never interrupted.
+        half_imported: modules whose import was interrupted by the deadline.
+        ending: nothing new may be started in another thread.
+        over: nothing may run on the loop any more.
+        refusals: how often each thread was refused the loop after the end.
+        timers: by `id`, because equal ones are several; timer_places likewise, of callbacks that are not the user's.
+        closers: functions that close watched file descriptors, signals and servers, and what to call those.
     """
 
     report: InvocationReport
     deadline: float | None = None
     reserve: float = 0.0
     buffered: bool = True
+    deadline_response: Callable[[], Any] | None = None
     driver: asyncio.Task[Any] | None = None
     half_imported: set[str] = field(default_factory=set)
     ending: bool = False
     over: bool = False
-    refused: Counter[threading.Thread] = field(default_factory=Counter)
-    deadline_response: Callable[[], Any] | None = None
+    refusals: Counter[threading.Thread] = field(default_factory=Counter)
     jobs: set[Job] = field(default_factory=set)
     timers: WeakValueDictionary[int, asyncio.TimerHandle] = field(default_factory=WeakValueDictionary)
-    scheduled: dict[int, str] = field(default_factory=dict)
-    watched: dict[Callable[[], object], str] = field(default_factory=dict)
+    timer_places: dict[int, str] = field(default_factory=dict)
+    closers: dict[Callable[[], object], str] = field(default_factory=dict)
     generators: WeakSet[AsyncGeneratorType[Any, Any]] = field(default_factory=WeakSet)
 
-    def carry(self, job: Job, call: Callable[..., Any]) -> Callable[..., Any]:
-        """Return a callable that runs `call` in another thread; the invocation knows of the job until it ends."""
+    def track(self, job: Job, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return `function` for another thread to call; `job` is one of `jobs` until it returns."""
         self.jobs.add(job)
 
-        def carried(*args: Any, **named: Any) -> Any:
+        def tracked(*args: Any, **named: Any) -> Any:
             job.thread = threading.current_thread()
             try:
-                return call(*args, **named)
+                return function(*args, **named)
             finally:
                 self.jobs.discard(job)
 
-        return carried
+        return tracked
 
-    def refuse(self, call: str, *given: object) -> InvocationOver:
-        """Return what `call` is to raise in code that has outlived this invocation; close what it was given."""
-        for each in given:
-            discard(each)
-        return InvocationOver(f"{call} at {here()}, whose invocation is over: nothing of it may run into the next")
+    def over_error(self, call: str, *arguments: object) -> InvocationOver:
+        """Return the error to raise from `call` after the end, and close coroutines among its arguments."""
+        for each in arguments:
+            discard_coroutine(each)
+        place = current_place()
+        return InvocationOver(f"{call} at {place}, whose invocation is over: nothing of it may run into the next")
 
 
 current_invocation: ContextVar[Invocation | None] = ContextVar("invocation", default=None)
 
-# On Lambda, by the thread of the loop: the invocation that is answered. Code in a context of its own belongs to it.
-answered: dict[int, Invocation] = {}
+# On Lambda: the invocation in progress, by the thread of its loop. Code in a context of its own belongs to it.
+in_progress: dict[int, Invocation] = {}
 
-# Threads that an invocation began and that serve later ones, with the invocation that each serves now.
-servers: WeakKeyDictionary[threading.Thread, Callable[[], Invocation | None]] = WeakKeyDictionary()
+# Threads that one invocation started and that serve later ones, with a function that returns the one served now.
+shared_threads: WeakKeyDictionary[threading.Thread, Callable[[], Invocation | None]] = WeakKeyDictionary()
 
 
-def working_for(context: Context | None = None) -> Invocation | None:
-    """Return the invocation that the running code (or a context) works for; None for code that no request began."""
+def owning_invocation(context: Context | None = None) -> Invocation | None:
+    """Return the invocation that a context (default: the running code) belongs to, None if no request started it."""
     invocation = current_invocation.get() if context is None else context.get(current_invocation)
     if invocation is None:
-        return answered.get(threading.get_ident())
-    if invocation.over and servers and (thread := threading.current_thread()) in servers:
-        return servers[thread]()
+        return in_progress.get(threading.get_ident())
+    if invocation.over and shared_threads and (thread := threading.current_thread()) in shared_threads:
+        return shared_threads[thread]()
     return invocation
 
 
-def discard(awaitable: object) -> None:
-    """Close a coroutine that will not be awaited, and those that it was given, so that none warns of that."""
+def seconds_remaining() -> float | None:
+    """Return the seconds until the running invocation's deadline, None when it has none."""
+    invocation = current_invocation.get()
+    if invocation is None or invocation.deadline is None:
+        return None
+    return invocation.deadline - asyncio.get_running_loop().time()
+
+
+def discard_coroutine(awaitable: object) -> None:
+    """Close a coroutine that was never started, and coroutines among its arguments, so that none warns of it."""
     if inspect.iscoroutine(awaitable) and inspect.getcoroutinestate(awaitable) == inspect.CORO_CREATED:
-        given = list(awaitable.cr_frame.f_locals.values()) if awaitable.cr_frame is not None else []
+        arguments = list(awaitable.cr_frame.f_locals.values()) if awaitable.cr_frame is not None else []
         awaitable.close()
-        for each in given:
-            for one in each if isinstance(each, (tuple, list)) else (each,):
-                discard(one)
+        for argument in arguments:
+            for each in argument if isinstance(argument, (tuple, list)) else (argument,):
+                discard_coroutine(each)

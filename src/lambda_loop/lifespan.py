@@ -1,20 +1,20 @@
-"""The ASGI lifespan of an app: started once per environment, by the environment."""
+"""The ASGI lifespan of the app, which starts once per execution environment."""
 
 import asyncio
 from contextlib import suppress
 from typing import Any
 
-from .report import EventLoopError
-from .request import ASGIApp, Message
+from .asgi import ASGIApp, Message
+from .errors import EventLoopError
 
-_PATIENCE = 2.0  # seconds for the app's shutdown
+_SHUTDOWN = 2.0  # seconds for the app's shutdown
 
 
 class Lifespan:
-    """An app without a lifespan is fine; one whose startup fails is not.
+    """The lifespan of one app, if it has any.
 
     Attributes:
-        state: what the app's startup left for its requests (``scope["state"]``).
+        state: what the app's startup leaves for its requests (``scope["state"]``).
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -26,27 +26,23 @@ class Lifespan:
         self.state: dict[str, Any] = {}
 
     async def start(self) -> None:
-        """Run the app's startup.
-
-        Raises:
-            EventLoopError: the app says that it cannot start.
-        """
+        """Run the app's startup. Raises EventLoopError if it fails."""
         scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": self.state}
         self._task = asyncio.create_task(self._run(scope), name="lifespan")
         await self._exchange("lifespan.startup")
 
     async def stop(self) -> None:
-        """Run the app's shutdown, if its startup succeeded."""
+        """Run the app's shutdown if its startup succeeded, within 2 s."""
         if self._task is not None and not self._task.done():
-            with suppress(TimeoutError):  # the environment ends all the same
-                async with asyncio.timeout(_PATIENCE):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_SHUTDOWN):
                     await self._exchange("lifespan.shutdown")
                     await self._task
 
     async def _run(self, scope: dict[str, Any]) -> None:
         try:
             await self._app(scope, self._receive, self._outbox.put)
-        except BaseException as error:  # noqa: BLE001 - refusing the scope is the protocol's way of saying "none here"
+        except BaseException as error:  # noqa: BLE001 - by ASGI, an app without a lifespan may raise
             failed = self._received or not isinstance(error, Exception)
             kind = f"{self._received or 'lifespan.startup'}.failed" if failed else "lifespan.unsupported"
             await self._outbox.put({"type": kind, "message": repr(error)})

@@ -1,7 +1,7 @@
-"""Where this package takes the place of asyncio's own functions, and gives it back.
+"""The functions of asyncio and threading that are replaced while an environment is installed.
 
-`reentry` and `threads` say what stands there instead. Each is a public name, and `asyncio.run` keeps its identity: its
-code is exchanged, so that it is found however it was imported.
+`reentry` and `threads` have the replacements. Each replaces a public name; `asyncio.run` gets another code object
+instead, so that it is replaced however it was imported.
 """
 
 import asyncio
@@ -15,18 +15,18 @@ import nest_asyncio
 
 from .loop import SharedLoop
 
-Table = dict[tuple[Any, str], Any]  # (owner, name) -> what stands there
+Replacements = dict[tuple[Any, str], Any]  # (owner, name) -> what replaces that attribute
 
-originals: Table = {}  # what stood there before the first environment
-# A copy of asyncio.run: the code of the original is exchanged while an environment is installed.
+originals: Replacements = {}
+# A copy of asyncio.run, because the code of the original is exchanged.
 stdlib_run = FunctionType(runners.run.__code__, vars(runners), "run", None, None)
 stdlib_run.__kwdefaults__ = runners.run.__kwdefaults__
-_run_of_environment: Callable[..., Any] = stdlib_run
+_environments_run: Callable[..., Any] = stdlib_run
 _installed: SharedLoop | None = None
 
 
 class Policy(asyncio.DefaultEventLoopPolicy):
-    """A thread without a loop of its own gets the environment's."""
+    """A policy whose `get_event_loop` returns the environment's loop in threads that have no open loop."""
 
     def get_event_loop(self) -> asyncio.AbstractEventLoop:
         try:
@@ -39,40 +39,36 @@ class Policy(asyncio.DefaultEventLoopPolicy):
 
 
 def apply_nest_asyncio() -> None:
-    """Let every loop of the process be entered again, once: legacy code makes loops of its own too.
-
-    nest_asyncio also puts Python's tasks and futures in place of C's, which makes everything on a loop slower. In
-    Python 3.13 it need not: it takes the running task out of the way in a dict that C's tasks look into as well.
-    """
+    """Make every loop of the process reentrant, and keep C's tasks and futures, which Python 3.13 allows."""
     run, task, future = asyncio.run, asyncio.Task, asyncio.Future
-    vars(nest_asyncio)["_patch_policy"] = lambda: None  # it would take our policy's place, now and when applied again
+    vars(nest_asyncio)["_patch_policy"] = lambda: None  # it would replace our policy, now and when applied again
     loop = asyncio.SelectorEventLoop()
     nest_asyncio.apply(loop)
     loop.close()
-    asyncio.run = run  # its own makes a loop and never closes it
+    asyncio.run = run  # nest_asyncio's makes a loop and never closes it
     asyncio.Task = asyncio.tasks.Task = task  # type: ignore[misc]
     asyncio.Future = asyncio.futures.Future = future  # type: ignore[misc]
 
 
-def install(loop: SharedLoop, run: Callable[..., Any], table: Table) -> None:
-    """Put `table` and the loop in place, again before each invocation: user code may have taken something away."""
-    global _installed, _run_of_environment
-    _installed, _run_of_environment = loop, run
-    vars(runners)["_run_of_environment"] = _run_here
+def install(loop: SharedLoop, run: Callable[..., Any], replacements: Replacements) -> None:
+    """Install the loop and the replacements. Called before each invocation, because user code may remove them."""
+    global _installed, _environments_run
+    _installed, _environments_run = loop, run
+    vars(runners)["_environments_run"] = _run_here
     runners.run.__code__ = _run.__code__
     asyncio.run = runners.run
     if not isinstance(asyncio.get_event_loop_policy(), Policy):
         asyncio.set_event_loop_policy(Policy())
-    for (owner, name), instead in table.items():
-        if vars(owner).get(name) is not instead:
+    for (owner, name), replacement in replacements.items():
+        if vars(owner).get(name) is not replacement:
             originals.setdefault((owner, name), vars(owner).get(name) or getattr(owner, name))
-            setattr(owner, name, instead)
-    loop.restore()
+            setattr(owner, name, replacement)
+    loop.restore_settings()
     asyncio.set_event_loop(loop)
 
 
 def uninstall() -> None:
-    """Give asyncio back as it was (but for nest_asyncio, which cannot be undone)."""
+    """Restore asyncio, except for nest_asyncio, which cannot be undone."""
     global _installed
     for (owner, name), original in originals.items():
         setattr(owner, name, original)
@@ -84,12 +80,12 @@ def uninstall() -> None:
 
 
 def _run(main: Any, *, debug: Any = None, loop_factory: Any = None) -> Any:
-    """The code of asyncio.run while an environment is installed; its globals stay those of asyncio.runners."""
-    return _run_of_environment(main, debug=debug, loop_factory=loop_factory)
+    """Call the environment's run. This code runs as that of asyncio.run, with the globals of asyncio.runners."""
+    return _environments_run(main, debug=debug, loop_factory=loop_factory)
 
 
 def _run_here(main: Any, *, debug: bool | None = None, loop_factory: Any = None) -> Any:
-    run = stdlib_run if _installed is None else _run_of_environment
+    run = stdlib_run if _installed is None else _environments_run
     return run(main, debug=debug, loop_factory=loop_factory)
 
 

@@ -1,4 +1,4 @@
-"""Whose code a frame is, decided by where its file lies, and where in the user's code something happened."""
+"""Whose code a frame is, by the path of its file, and where in the user's code something happened."""
 
 import inspect
 import os
@@ -17,48 +17,48 @@ OWN = str(Path(__file__).parent) + os.sep
 
 @cache
 def is_library_file(path: str) -> bool:
-    """Return whether a file is the standard library's, an installed package's, or this package's own."""
+    """Return whether a file is the standard library's, an installed package's, or this package's."""
     if path.startswith("<"):  # "<frozen ...>", "<string>": no file of the user's
         return True
     return path.startswith((*_STANDARD, OWN)) or any(part in path for part in _INSTALLED) or _is_flat(path)
 
 
 def is_standard_file(path: str) -> bool:
-    """Return whether a file is the standard library's, an installed package's excluded."""
+    """Return whether a file is the standard library's."""
     return path.startswith("<frozen") or (path.startswith(_STANDARD) and not any(part in path for part in _INSTALLED))
 
 
-def is_library(frame: FrameType) -> bool:
-    """Return whether a frame is of a package that calls the user's code, not of that code."""
+def is_library_frame(frame: FrameType) -> bool:
+    """Return whether a frame runs library code."""
     return is_library_file(frame.f_code.co_filename)
 
 
-def is_users(call: Any) -> bool:
-    """Return whether a callable is written in the user's code."""
+def is_user_code(call: Any) -> bool:
+    """Return whether a callable is defined in the user's code."""
     code = code_of(call)
     return code is not None and not is_library_file(code.co_filename)
 
 
-def users_frame(frame: FrameType | None) -> FrameType | None:
-    """Return the nearest frame, outwards, that is the user's."""
-    while frame is not None and is_library(frame):
+def user_frame(frame: FrameType | None) -> FrameType | None:
+    """Return the innermost frame, from this one outwards, that runs the user's code."""
+    while frame is not None and is_library_frame(frame):
         frame = frame.f_back
     return frame
 
 
 def place(frame: FrameType | None) -> str:
-    """Return ``file:line`` of the nearest frame, outwards, that is the user's."""
-    frame = users_frame(frame)
+    """Return ``file:line`` of the innermost frame that runs the user's code."""
+    frame = user_frame(frame)
     return "an unknown place" if frame is None else f"{_short(frame.f_code.co_filename)}:{frame.f_lineno}"
 
 
-def here() -> str:
-    """Return the place of the running code."""
+def current_place() -> str:
+    """Return ``file:line`` of the user's code that is running."""
     return place(inspect.currentframe())
 
 
-def described(call: Any) -> str:
-    """Return ``name (file:line)`` of a callable, a coroutine or a generator: where it is written."""
+def describe(call: Any) -> str:
+    """Return ``name (file:line)`` of the definition of a callable, a coroutine or a generator."""
     call = _innermost(call)
     code = code_of(call)
     name = getattr(call, "__qualname__", None) or type(call).__qualname__
@@ -66,7 +66,7 @@ def described(call: Any) -> str:
 
 
 def code_of(call: Any) -> CodeType | None:
-    """Return the code of a callable, a coroutine or a generator; None for what is written in C."""
+    """Return the code of a callable, a coroutine or a generator; None if it is written in C."""
     call = _innermost(call)
     names = ("__code__", "cr_code", "ag_code", "gi_code")
     found = next((code for name in names if (code := getattr(call, name, None)) is not None), None)
@@ -74,17 +74,17 @@ def code_of(call: Any) -> CodeType | None:
 
 
 def _innermost(call: Any) -> Any:
-    """The user's own callable in what `functools.partial`, `asyncio.to_thread` and a bound method make of it."""
+    """Return the callable inside `functools.partial` and `Context.run`, e.g. of `asyncio.to_thread`."""
     while isinstance(call, partial):
         inner: Callable[..., Any] = call.func
-        is_carried = getattr(inner, "__name__", "") == "run" and call.args and callable(call.args[0])
-        call = call.args[0] if is_carried else inner  # context.run(call, ...)
+        is_context_run = getattr(inner, "__name__", "") == "run" and call.args and callable(call.args[0])
+        call = call.args[0] if is_context_run else inner  # context.run(call, ...)
     return call
 
 
 @cache
 def _is_flat(path: str) -> bool:
-    """Whether a file lies in a package that was installed into its folder together with the user's code: a bundle."""
+    """Return whether a file is an installed package's in a folder that holds the user's code too, as a bundle does."""
     root = max((each for each in sys.path if each and path.startswith(each + os.sep)), key=len, default="")
     return bool(root) and path[len(root) + 1 :].partition(os.sep)[0].removesuffix(".py") in _flat(root)
 

@@ -1,4 +1,8 @@
-"""How an invocation is carried into other threads: whatever it starts there is known to it, and works for it."""
+"""Threads and jobs of pools, which belong to the invocation that starts them.
+
+Each function here replaces the one that its docstring names. What it starts runs in a copy of the caller's context and
+is one of the invocation's `jobs` until it ends.
+"""
 
 import _thread
 import sys
@@ -11,165 +15,163 @@ from functools import partial
 from types import FrameType
 from typing import Any, NamedTuple
 
-from .invocation import Invocation, Job, current_invocation, working_for
-from .patches import Table, originals
-from .places import here, is_users
-from .report import InvocationOver
+from .errors import InvocationOver
+from .invocation import Invocation, Job, current_invocation, owning_invocation
+from .patches import Replacements, originals
+from .places import current_place, is_user_code
 
-# A pool's thread serves many invocations: what belongs to one is the job that it was given.
+# Modules that start the threads of pools: these threads serve many invocations, and the job is what belongs to one.
 _POOLS = (
     *("anyio._backends._asyncio", "concurrent.futures.thread", "concurrent.futures.process"),
     *("multiprocessing.pool", "multiprocessing.queues"),
 )
 _IMPORTED = ("multiprocessing.pool", "concurrent.futures.process", "anyio.to_thread")
-_OF_A_POOL = ("apply_async", "map", "map_async", "starmap", "starmap_async", "imap", "imap_unordered")
-_table: Table = {}
+_THREAD_POOL_METHODS = ("apply_async", "map", "map_async", "starmap", "starmap_async", "imap", "imap_unordered")
+_replacements: Replacements = {}
 
 
-def table() -> Table:
-    """Return what stands in whose place; that of libraries as they are imported."""
-    if not _table:
-        _table[_thread, "start_new_thread"] = _start_new_thread
-        _table[ThreadPoolExecutor, "submit"] = _submit
-        _table[Future, "add_done_callback"] = _add_done_callback
+def replacements() -> Replacements:
+    """Return what replaces what, including functions of the libraries imported so far."""
+    if not _replacements:
+        _replacements[_thread, "start_new_thread"] = _start_new_thread
+        _replacements[ThreadPoolExecutor, "submit"] = _submit
+        _replacements[Future, "add_done_callback"] = _add_done_callback
     pool, process, anyio = (sys.modules.get(name) for name in _IMPORTED)
-    if pool and (pool.ThreadPool, "map") not in _table:
-        _table.update({(pool.ThreadPool, name): _given(pool.ThreadPool, name) for name in _OF_A_POOL})
-    if process and (process.ProcessPoolExecutor, "submit") not in _table:
-        _table[process.ProcessPoolExecutor, "submit"] = _of_processes(process.ProcessPoolExecutor)
-    if anyio and (anyio, "run_sync") not in _table:
-        _table[anyio, "run_sync"] = _of_anyio(anyio)
-    return _table
+    if pool and (pool.ThreadPool, "map") not in _replacements:
+        methods = {(pool.ThreadPool, name): _pool_method(pool.ThreadPool, name) for name in _THREAD_POOL_METHODS}
+        _replacements.update(methods)
+    if process and (process.ProcessPoolExecutor, "submit") not in _replacements:
+        _replacements[process.ProcessPoolExecutor, "submit"] = _process_submit(process.ProcessPoolExecutor)
+    if anyio and (anyio, "run_sync") not in _replacements:
+        _replacements[anyio, "run_sync"] = _anyio_run_sync(anyio)
+    return _replacements
 
 
-def start(thread: threading.Thread, starter: FrameType | None) -> None:
-    """Thread.start, called in the frame `starter`."""
-    invocation = working_for()
-    if invocation is None or _is_pools(starter) or thread.ident is not None:
+def start(thread: threading.Thread, caller: FrameType | None) -> None:
+    """Replace Thread.start; `caller` is the frame that calls it."""
+    invocation = owning_invocation()
+    if invocation is None or _is_pool(caller) or thread.ident is not None:
         return originals[threading.Thread, "start"](thread)  # type: ignore[no-any-return]
     target = thread.function if isinstance(thread, threading.Timer) else getattr(thread, "_target", None)
     job = Job(target or type(thread).run, thread)
-    thread.run = _quiet(_carried(invocation, job, thread.run, "Thread.start()"))  # type: ignore[method-assign]
-    with _begun(invocation, job):
+    thread.run = _quiet(_tracked(invocation, job, thread.run, "Thread.start()"))  # type: ignore[method-assign]
+    with _untracked_on_error(invocation, job):
         originals[threading.Thread, "start"](thread)
 
 
-def _is_pools(starter: FrameType | None) -> bool:
-    while starter is not None and starter.f_globals.get("__name__") == "multiprocessing.dummy":
-        starter = starter.f_back
-    return starter is not None and starter.f_globals.get("__name__") in _POOLS
+def _is_pool(caller: FrameType | None) -> bool:
+    while caller is not None and caller.f_globals.get("__name__") == "multiprocessing.dummy":
+        caller = caller.f_back
+    return caller is not None and caller.f_globals.get("__name__") in _POOLS
 
 
-def _start_new_thread(function: Callable[..., Any], *given: Any) -> Any:
-    """_thread.start_new_thread."""
-    start_new, invocation = originals[_thread, "start_new_thread"], working_for()
+def _start_new_thread(function: Callable[..., Any], *args: Any) -> Any:
+    """Replace _thread.start_new_thread."""
+    start_new, invocation = originals[_thread, "start_new_thread"], owning_invocation()
     if invocation is None:
-        return start_new(function, *given)
+        return start_new(function, *args)
     job = Job(function)
-    carried = _quiet(_carried(invocation, job, function, "start_new_thread()"))
-    with _begun(invocation, job):
-        return start_new(carried, *given)
+    tracked = _quiet(_tracked(invocation, job, function, "start_new_thread()"))
+    with _untracked_on_error(invocation, job):
+        return start_new(tracked, *args)
 
 
-def _submit(pool: ThreadPoolExecutor, call: Callable[..., Any], /, *args: Any, **named: Any) -> Future[Any]:
-    """ThreadPoolExecutor.submit."""
-    submit, invocation = originals[ThreadPoolExecutor, "submit"], working_for()
+def _submit(pool: ThreadPoolExecutor, function: Callable[..., Any], /, *args: Any, **named: Any) -> Future[Any]:
+    """Replace ThreadPoolExecutor.submit."""
+    submit, invocation = originals[ThreadPoolExecutor, "submit"], owning_invocation()
     if invocation is None:
-        return submit(pool, copy_context().run, call, *args, **named)  # type: ignore[no-any-return]
-    job = Job(call)
-    carried = _carried(invocation, job, call, "submit()")
-    with _begun(invocation, job):
-        job.future = submit(pool, carried, *args, **named)
+        return submit(pool, copy_context().run, function, *args, **named)  # type: ignore[no-any-return]
+    job = Job(function)
+    tracked = _tracked(invocation, job, function, "submit()")
+    with _untracked_on_error(invocation, job):
+        job.future = submit(pool, tracked, *args, **named)
     return job.future  # type: ignore[no-any-return]
 
 
 def _add_done_callback(future: Future[Any], callback: Callable[[Future[Any]], Any]) -> None:
-    """Future.add_done_callback of concurrent.futures: it runs in the pool's thread, after the job."""
-    if is_users(callback) and (invocation := working_for()) is not None:
-        callback = _when_it_runs(invocation, callback, "add_done_callback()")
+    """Replace concurrent.futures.Future.add_done_callback, whose callback runs in the pool's thread after the job."""
+    if is_user_code(callback) and (invocation := owning_invocation()) is not None:
+        callback = _tracked_per_call(invocation, callback, "add_done_callback()")
     originals[Future, "add_done_callback"](future, callback)
 
 
-def _of_processes(owner: Any) -> Callable[..., Any]:
-    """ProcessPoolExecutor.submit: what runs in another process gets no loop of ours; it is named and cancelled."""
+def _process_submit(owner: Any) -> Callable[..., Any]:
+    """Replace ProcessPoolExecutor.submit: the job is named and cancelled at the end, and gets no loop of ours."""
 
-    def submit(pool: Any, call: Callable[..., Any], /, *args: Any, **named: Any) -> Future[Any]:
-        future: Future[Any] = originals[owner, "submit"](pool, call, *args, **named)
-        if (invocation := working_for()) is not None:
-            invocation.jobs.add(Job(call, future=future))
+    def submit(pool: Any, function: Callable[..., Any], /, *args: Any, **named: Any) -> Future[Any]:
+        future: Future[Any] = originals[owner, "submit"](pool, function, *args, **named)
+        if (invocation := owning_invocation()) is not None:
+            invocation.jobs.add(Job(function, future=future))
         return future
 
     return submit
 
 
-def _of_anyio(module: Any) -> Callable[..., Any]:
-    """anyio.to_thread.run_sync, which carries the context by itself."""
+def _anyio_run_sync(module: Any) -> Callable[..., Any]:
+    """Replace anyio.to_thread.run_sync, which copies the context by itself."""
 
-    async def run_sync(call: Callable[..., Any], *given: Any, **options: Any) -> Any:
-        if (invocation := working_for()) is not None:
-            call = invocation.carry(Job(call), call)
-        return await originals[module, "run_sync"](call, *given, **options)
+    async def run_sync(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
+        if (invocation := owning_invocation()) is not None:
+            function = invocation.track(Job(function), function)
+        return await originals[module, "run_sync"](function, *args, **options)
 
     return run_sync
 
 
-def _given(owner: Any, name: str) -> Callable[..., Any]:
-    """A method of multiprocessing's ThreadPool that is given the user's function."""
+def _pool_method(owner: Any, name: str) -> Callable[..., Any]:
+    """Replace a method of multiprocessing's ThreadPool that takes a function."""
 
-    def method(pool: Any, call: Callable[..., Any], *args: Any, **named: Any) -> Any:
-        invocation, given = working_for(), originals[owner, name]
+    def method(pool: Any, function: Callable[..., Any], *args: Any, **named: Any) -> Any:
+        invocation, original = owning_invocation(), originals[owner, name]
         if invocation is None:
-            return given(pool, call, *args, **named)
-        door = f"ThreadPool.{name}()"
+            return original(pool, function, *args, **named)
+        call = f"ThreadPool.{name}()"
         for each in ("callback", "error_callback"):
             if callable(named.get(each)):
-                named[each] = _when_it_runs(invocation, named[each], door)
-        result = given(pool, _when_it_runs(invocation, call, door), *args, **named)
+                named[each] = _tracked_per_call(invocation, named[each], call)
+        result = original(pool, _tracked_per_call(invocation, function, call), *args, **named)
         if hasattr(result, "ready"):
-            invocation.jobs.add(Job(call, future=_Result(result)))
+            invocation.jobs.add(Job(function, future=_PoolFuture(result)))
         return result
 
     return method
 
 
-class _Result(NamedTuple):
-    """What multiprocessing gives for a job, asked as a future is."""
+class _PoolFuture(NamedTuple):
+    """A result of multiprocessing's pool, with the methods of a future that `Job` needs."""
 
     result: Any
 
     def done(self) -> bool:
-        """Return whether it has ended."""
         return bool(self.result.ready())
 
     def cancel(self) -> bool:
-        """It cannot be taken back; if it has not begun, it is not begun any more once the invocation is over."""
-        return False
+        return False  # the pool cannot cancel; a job that starts after the invocation's end is refused
 
 
-def _when_it_runs(invocation: Invocation, call: Callable[..., Any], door: str) -> Callable[..., Any]:
-    """The call, in a copy of this context each time, known to the invocation while it runs and not begun after it."""
+def _tracked_per_call(invocation: Invocation, function: Callable[..., Any], call: str) -> Callable[..., Any]:
+    """Return `function` so that each of its calls is a job of its own, refused after the invocation's end."""
     context = copy_context()
-    return _quiet(lambda *args: context.copy().run(_carried, invocation, Job(call), call, door)(*args))
+    return _quiet(lambda *args: context.copy().run(_tracked, invocation, Job(function), function, call)(*args))
 
 
-def _carried(invocation: Invocation, job: Job, call: Callable[..., Any], door: str) -> Callable[..., Any]:
-    """The call as another thread is to run it: in a copy of this context, known to the invocation.
+def _tracked(invocation: Invocation, job: Job, function: Callable[..., Any], call: str) -> Callable[..., Any]:
+    """Return `function` as another thread runs it: in a copy of this context, and as a job of the invocation.
 
     Raises:
-        InvocationOver: the invocation has ended, so it begins nothing.
+        InvocationOver: the invocation has ended, so it starts nothing.
     """
     if invocation.over:
-        raise invocation.refuse(door)
+        raise invocation.over_error(call)
     context = copy_context()
-    if not is_users(job.call):
-        job.place = here()
+    if not is_user_code(job.function):
+        job.place = current_place()
     context.run(current_invocation.set, invocation)
-    return invocation.carry(job, partial(context.run, call))
+    return invocation.track(job, partial(context.run, function))
 
 
 @contextmanager
-def _begun(invocation: Invocation, job: Job) -> Iterator[None]:
-    """Forget a job that could not be begun."""
+def _untracked_on_error(invocation: Invocation, job: Job) -> Iterator[None]:
     try:
         yield
     except BaseException:
@@ -177,11 +179,11 @@ def _begun(invocation: Invocation, job: Job) -> Iterator[None]:
         raise
 
 
-def _quiet(call: Callable[..., Any]) -> Callable[..., Any]:
-    """The call, ended without a traceback where it outlives its invocation."""
+def _quiet(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return `function` without the traceback that InvocationOver would print in its thread."""
 
     def quiet(*args: Any, **named: Any) -> Any:
         with suppress(InvocationOver):
-            return call(*args, **named)
+            return function(*args, **named)
 
     return quiet

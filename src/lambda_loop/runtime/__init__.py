@@ -1,10 +1,10 @@
-"""A Lambda runtime client whose answers leave while they are made. AWS's own for Python answers only whole.
+"""A Lambda runtime client that streams responses, which AWS's client for Python cannot.
 
-`python -m lambda_loop.runtime` is started by stream.sh, beside it, in place of AWS's client. The way of an invocation:
+stream.sh starts `python -m lambda_loop.runtime` in place of AWS's client. For each invocation:
 
-    next -> EnvironmentLoop.stream -> StreamedResponse (prelude, chunks, trailers) -> next
+    RuntimeApi.next -> EnvironmentLoop.stream -> StreamedResponse (prelude, chunks, trailers)
 
-Protocol: docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html (the Runtime API) and runtimes-custom.html, "Using
-response streaming"; the prelude is that of API Gateway's and function URLs' HTTP integrations. Everything that speaks
-it is in this folder: when Lambda streams Python by itself, handler/stream.py changes and the folder goes.
+Protocol: docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html and runtimes-custom.html, "Using response streaming".
+The prelude is that of HTTP integrations of API Gateway and function URLs. If Lambda ever streams Python by itself, only
+handler/stream.py changes and this folder goes.
 """

@@ -1,4 +1,4 @@
-"""Started by lambda_loop/runtime/stream.sh: one invocation after the other, as long as the environment lives."""
+"""The loop of the runtime client: one invocation after the other, as long as the environment lives."""
 
 import json
 import logging
@@ -16,18 +16,18 @@ logger = logging.getLogger(__name__)
 
 
 def main() -> None:
-    """Ends only with the process: when the app cannot be imported (1), or the snapshot's hooks fail (64, 65)."""
-    logs.set_up()
+    """Serve invocations for ever. Exits if the app cannot be imported (1) or a snapshot's hook fails (64, 65)."""
+    logs.configure()
     api = RuntimeApi(os.environ["AWS_LAMBDA_RUNTIME_API"])
-    environment = _environment(api)
+    environment = _load_environment(api)
     if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start":
-        snap_start.pass_through(api)
+        snap_start.restore(api)
     while True:
-        answer(api, environment, api.next())
+        handle(api, environment, api.next())
 
 
-def _environment(api: RuntimeApi) -> EnvironmentLoop:
-    """`environment` of the module that the function's handler is in."""
+def _load_environment(api: RuntimeApi) -> EnvironmentLoop:
+    """Import `environment` from the module of the function's handler."""
     try:
         module = os.environ["_HANDLER"].rpartition(".")[0].replace("/", ".")
         environment: EnvironmentLoop = import_module(module).environment
@@ -38,13 +38,13 @@ def _environment(api: RuntimeApi) -> EnvironmentLoop:
         sys.exit(1)
 
 
-def answer(api: RuntimeApi, environment: EnvironmentLoop, event: Event) -> None:
-    """One invocation. What goes wrong in it is reported, and the environment goes on."""
+def handle(api: RuntimeApi, environment: EnvironmentLoop, event: Event) -> None:
+    """Answer one invocation and report what goes wrong in it."""
     failure: Exception | None = None
     response: StreamedResponse | None = None
     try:
         context = Context(event)
-        logs.about(context)
+        logs.set_invocation(context)
         os.environ["_X_AMZN_TRACE_ID"] = context.trace_id or ""
         payload = json.loads(event.body)
         response = StreamedResponse(api.address, context, separate_cookies=payload.get("version") == "2.0")
@@ -52,17 +52,16 @@ def answer(api: RuntimeApi, environment: EnvironmentLoop, event: Event) -> None:
     except Exception as error:
         logger.exception("request %s: the invocation failed", event.request_id)
         failure = error
-    if response is not None and response.begun:
+    if response is not None and response.started:
         environment.run(response.end(failure))
     else:
-        _report_error(api, event, failure or CutOff("The app gave no answer."))
+        _report_failure(api, event, failure or CutOff("The app gave no answer."))
 
 
-def _report_error(api: RuntimeApi, event: Event, failure: Exception) -> None:
-    """Lambda may refuse it, for instance because the time is up: that is no reason to end the environment."""
+def _report_failure(api: RuntimeApi, event: Event, failure: Exception) -> None:
     try:
         api.report_error(f"/invocation/{event.request_id}", failure)
-    except RuntimeError:
+    except RuntimeError:  # Lambda refuses it, e.g. because the time is up; the environment goes on
         logger.exception("request %s: its failure could not be reported", event.request_id)
 
 

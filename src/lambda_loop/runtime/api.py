@@ -12,7 +12,7 @@ _LONGEST = 10_000  # characters of an error's message
 
 
 class Event(NamedTuple):
-    """An invocation. headers: of the Runtime API, their names in lower case."""
+    """An invocation as the Runtime API sends it. The names of headers are in lower case."""
 
     request_id: str
     body: bytes
@@ -20,43 +20,44 @@ class Event(NamedTuple):
 
 
 class RuntimeApi:
-    """A connection for each question: one that is kept would have to outlast the freezes, and a snapshot.
+    """A client that opens a connection per request, because one that is kept would be frozen and restored.
 
-    Raises OSError, http.client.HTTPException and RuntimeError (what was answered): without it there is nothing to do.
+    Its methods raise OSError, http.client.HTTPException, and RuntimeError for a status other than 2xx.
     """
 
     def __init__(self, address: str) -> None:
         self.address = address
 
     def next(self) -> Event:
-        """Wait for the next invocation, for as long as it takes: the environment is frozen meanwhile."""
-        headers, body = self._ask("GET", "/invocation/next")
+        """Wait for the next invocation, without limit: Lambda freezes the environment meanwhile."""
+        headers, body = self._request("GET", "/invocation/next")
         return Event(headers["lambda-runtime-aws-request-id"], body, headers)
 
     def report_error(self, path: str, error: BaseException, kind: str | None = None) -> None:
-        """Say that `/init`, `/restore` or `/invocation/ID` failed. kind: AWS's name for it, if it has one."""
-        told = described(error)
-        headers = {"Content-Type": "application/json", "Lambda-Runtime-Function-Error-Type": kind or told["errorType"]}
-        self._ask("POST", f"{path}/error", json.dumps(told).encode(), headers)
+        """Report that `/init`, `/restore` or `/invocation/ID` failed; `kind` is AWS's name for it, if there is one."""
+        payload = error_payload(error)
+        kind = kind or payload["errorType"]
+        headers = {"Content-Type": "application/json", "Lambda-Runtime-Function-Error-Type": kind}
+        self._request("POST", f"{path}/error", json.dumps(payload).encode(), headers)
 
     def restore_next(self) -> None:
-        """Say that a snapshot may be taken; returns in each environment that was restored from it."""
-        self._ask("GET", "/restore/next")
+        """Let Lambda take the snapshot, and return in each environment that is restored from it."""
+        self._request("GET", "/restore/next")
 
-    def _ask(
+    def _request(
         self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
     ) -> tuple[dict[str, str], bytes]:
         with closing(HTTPConnection(self.address)) as connection:
             connection.request(method, _RUNTIME + path, body, headers or {})
-            answer = connection.getresponse()
-            content = answer.read()
-        if not 200 <= answer.status < 300:
-            raise RuntimeError(f"{method} {path}: the Runtime API answered {answer.status} {content[:500]!r}")
-        return {name.lower(): value for name, value in answer.getheaders()}, content
+            response = connection.getresponse()
+            content = response.read()
+        if not 200 <= response.status < 300:
+            raise RuntimeError(f"{method} {path}: the Runtime API answered {response.status} {content[:500]!r}")
+        return {name.lower(): value for name, value in response.getheaders()}, content
 
 
-def described(error: BaseException) -> dict[str, Any]:
-    """An error as Lambda has it: `{"errorMessage", "errorType", "stackTrace"}`; the type is a header's value too."""
+def error_payload(error: BaseException) -> dict[str, Any]:
+    """Return an error in Lambda's format. `errorType` is ASCII, because it is a header's value too."""
     return {
         "errorMessage": str(error)[:_LONGEST],
         "errorType": type(error).__name__.encode("ascii", "replace").decode(),

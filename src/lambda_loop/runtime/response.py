@@ -1,7 +1,7 @@
-"""An ASGI answer on its way to Lambda, piece by piece: `POST /invocation/ID/response` in chunks.
+"""An ASGI response streamed to Lambda: `POST /invocation/ID/response` in chunks.
 
-The body is a prelude (JSON of status and headers), eight NUL bytes, and the bytes of the answer. What fails after the
-first byte is told in trailers, and the gateway breaks the connection off.
+The body is a prelude (JSON of status and headers), eight NUL bytes, and the response's bytes. An error after the first
+byte goes into trailers, and the gateway then closes the client's connection.
 """
 
 import asyncio
@@ -11,8 +11,8 @@ from base64 import b64encode
 from contextlib import suppress
 from typing import Any
 
-from lambda_loop.request import Message
-from lambda_loop.runtime.api import described
+from lambda_loop.asgi import Message
+from lambda_loop.runtime.api import error_payload
 from lambda_loop.runtime.context import Context
 
 logger = logging.getLogger(__name__)
@@ -31,13 +31,15 @@ _TRAILERS = 3500  # bytes: servers written in Go, as Lambda's is, refuse 4 KB of
 
 
 class CutOff(Exception):
-    """The answer broke off after it had begun."""
+    """The response ended before it was complete."""
 
 
 class StreamedResponse:
-    """One answer. `send` is ASGI's; `end` follows it in any case, also when nothing was sent.
+    """One response: ASGI messages go to `send`, and then `end` must be called in any case.
 
-    separate_cookies: payload 2.0, which has a list of its own for them.
+    Args:
+        address: host and port of the Runtime API.
+        separate_cookies: whether the prelude has a list of cookies, as for events of version 2.0.
     """
 
     def __init__(self, address: str, context: Context, *, separate_cookies: bool) -> None:
@@ -45,64 +47,63 @@ class StreamedResponse:
         self._request_id = context.aws_request_id
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
-        self._whole = False
+        self._complete = False
 
     @property
-    def begun(self) -> bool:
-        """Whether Lambda has been given a status: then no other answer is possible."""
+    def started(self) -> bool:
+        """Return whether Lambda has been sent a status, so that an error cannot be reported otherwise any more."""
         return self._writer is not None
 
     async def send(self, message: Message) -> None:
-        """Raises OSError when Lambda takes no more."""
+        """Send an ASGI message. Raises OSError when Lambda takes no more."""
         if message["type"] == "http.response.start":
             prelude = _prelude(message, separate_cookies=self._separate_cookies)  # first: it may fail
-            await self._begin()
-            await self._chunk(prelude)
+            await self._connect()
+            await self._send_chunk(prelude)
         elif message["type"] == "http.response.body":
-            await self._chunk(message.get("body", b""))
-            self._whole = not message.get("more_body", False)
+            await self._send_chunk(message.get("body", b""))
+            self._complete = not message.get("more_body", False)
 
     async def end(self, error: BaseException | None = None) -> None:
-        """The last chunk, with what went wrong in its trailers, and Lambda's receipt. Raises nothing."""
+        """Send the last chunk, with the error in its trailers, and wait for Lambda's answer. Logs its own errors."""
         if self._writer is None or self._reader is None:
             return
-        if error is None and not self._whole:
+        if error is None and not self._complete:
             error = CutOff("The answer broke off before its end.")
         try:
-            async with asyncio.timeout(self._patience()):
+            async with asyncio.timeout(self._seconds_left()):
                 self._writer.write(b"0\r\n" + (_trailers(error) if error else b"") + b"\r\n")
                 await self._writer.drain()
-                await self._receipt(self._reader)
+                await self._read_answer(self._reader)
         except (OSError, EOFError) as failure:  # TimeoutError is one
             logger.error("request %s: Lambda did not take the answer to its end: %r", self._request_id, failure)
         finally:
             self._writer.transport.abort()
             with suppress(OSError):
-                await self._writer.wait_closed()  # or it would stay open until the loop runs again: who knows when
+                await self._writer.wait_closed()  # else it stays open until the loop runs again, in a later invocation
 
-    def _patience(self) -> float:
-        """Seconds for the last bytes, and for Lambda to say that it has them: a slow reader may take all there are."""
+    def _seconds_left(self) -> float:
         return max(self._context.get_remaining_time_in_millis() / 1000 - _MARGIN, _MARGIN)
 
-    async def _begin(self) -> None:
+    async def _connect(self) -> None:
         host, _, port = self._address.rpartition(":")
         self._reader, self._writer = await asyncio.open_connection(host, int(port))
         self._writer.transport.set_write_buffer_limits(high=_BUFFER)
         self._writer.write(_HEAD.format(request_id=self._request_id, address=self._address).encode())
 
-    async def _chunk(self, data: bytes) -> None:
+    async def _send_chunk(self, data: bytes) -> None:
         if data and self._writer:  # an empty chunk would be the last
             self._writer.write(b"%x\r\n%b\r\n" % (len(data), data))
             await self._writer.drain()
 
-    async def _receipt(self, reader: asyncio.StreamReader) -> None:
+    async def _read_answer(self, reader: asyncio.StreamReader) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
         status = head.split(b" ", 2)[1]
         if not status.startswith(b"2"):
-            rest = b""
+            body = b""
             with suppress(OSError, TimeoutError):
-                rest = await asyncio.wait_for(reader.read(500), 0.1)
-            logger.error("request %s: Lambda answered %s %r", self._request_id, status.decode(), rest)
+                body = await asyncio.wait_for(reader.read(500), 0.1)
+            logger.error("request %s: Lambda answered %s %r", self._request_id, status.decode(), body)
 
 
 def _prelude(message: Message, *, separate_cookies: bool) -> bytes:
@@ -115,19 +116,19 @@ def _prelude(message: Message, *, separate_cookies: bool) -> bytes:
         prelude["headers"] = {name: ", ".join(found) for name, found in values.items()}
         prelude |= {"cookies": cookies} if cookies else {}
     else:
-        several = {name: found for name, found in values.items() if len(found) > 1}
-        prelude["headers"] = {name: found[0] for name, found in values.items() if name not in several}
-        prelude |= {"multiValueHeaders": several} if several else {}
+        repeated = {name: found for name, found in values.items() if len(found) > 1}
+        prelude["headers"] = {name: found[0] for name, found in values.items() if name not in repeated}
+        prelude |= {"multiValueHeaders": repeated} if repeated else {}
     return json.dumps(prelude).encode() + bytes(8)
 
 
 def _trailers(error: BaseException) -> bytes:
-    told = described(error)
-    told |= {"errorMessage": told["errorMessage"][:200], "stackTrace": told["stackTrace"][-20:]}
-    while len(body := b64encode(json.dumps(told).encode())) > _TRAILERS and told["stackTrace"]:
-        del told["stackTrace"][0]  # the outermost
+    payload = error_payload(error)
+    payload |= {"errorMessage": payload["errorMessage"][:200], "stackTrace": payload["stackTrace"][-20:]}
+    while len(body := b64encode(json.dumps(payload).encode())) > _TRAILERS and payload["stackTrace"]:
+        del payload["stackTrace"][0]  # the outermost
     trailers = {
-        "Lambda-Runtime-Function-Error-Type": told["errorType"],
+        "Lambda-Runtime-Function-Error-Type": payload["errorType"],
         "Lambda-Runtime-Function-Error-Body": body.decode(),
     }
     return "".join(f"{name}: {value}\r\n" for name, value in trailers.items()).encode()

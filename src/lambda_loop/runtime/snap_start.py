@@ -1,4 +1,4 @@
-"""SnapStart in the order of AWS's own client: hooks, the snapshot, and hooks in each environment restored from it."""
+"""SnapStart's hooks and snapshot, in the order of AWS's client."""
 
 import logging
 import sys
@@ -12,19 +12,19 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def pass_through(api: "RuntimeApi") -> None:
-    """Returns after the restore."""
+def restore(api: "RuntimeApi") -> None:
+    """Run the hooks before the snapshot, have Lambda take it, and run the hooks of each restored environment."""
     try:
-        for call, arguments, named in reversed(get_before_snapshot()):
-            call(*arguments, **named)
+        for hook, args, named in reversed(get_before_snapshot()):
+            hook(*args, **named)
         api.restore_next()
     except BaseException as error:
         logger.exception("before the snapshot")
         api.report_error("/init", error, "Runtime.BeforeSnapshotError")
         sys.exit(64)
     try:
-        for call, arguments, named in get_after_restore():
-            call(*arguments, **named)
+        for hook, args, named in get_after_restore():
+            hook(*args, **named)
     except BaseException as error:
         logger.exception("after the restore")
         api.report_error("/restore", error, "Runtime.AfterRestoreError")

@@ -274,9 +274,9 @@ def test_a_slow_import_is_never_left_half_done(
 def test_the_clock_wakes_its_thread_for_what_comes_earlier_and_for_nothing_else(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from lambda_loop.watchdog import _Clock
+    from lambda_loop.signal_timer import SignalTimer
 
-    sent, clock, woken = threading.Event(), _Clock(), list[int]()
+    sent, clock, woken = threading.Event(), SignalTimer(), list[int]()
     monkeypatch.setattr(signal, "pthread_kill", lambda *_: sent.set())
     notify = clock._changed.notify
     monkeypatch.setattr(clock._changed, "notify", lambda: (woken.append(1), notify()))
@@ -288,6 +288,6 @@ def test_the_clock_wakes_its_thread_for_what_comes_earlier_and_for_nothing_else(
         clock.set(None)
         clock.set(30)
     assert woken == []
-    clock.set(0.01, again=60)
+    clock.set(0.01, repeat=60)
     assert sent.wait(5)
     clock.set(None)

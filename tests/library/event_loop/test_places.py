@@ -11,7 +11,7 @@ import pytest
 import starlette.routing
 
 from lambda_loop import environment_loop
-from lambda_loop.places import described, is_library_file, place
+from lambda_loop.places import describe, is_library_file, place
 
 
 def test_standard_library_installed_packages_and_the_loop_are_libraries() -> None:
@@ -63,6 +63,6 @@ def test_a_callable_is_described_by_where_it_is_written() -> None:
         made,
         partial(contextvars.copy_context().run, function),
     ):
-        assert "test_places.py:" in described(each)
-    assert described(print) == "print"
+        assert "test_places.py:" in describe(each)
+    assert describe(print) == "print"
     made.close()

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from lambda_loop.runtime.api import Event, described
+from lambda_loop.runtime.api import Event, error_payload
 from lambda_loop.runtime.api import RuntimeApi as Client
 from lambda_loop.runtime.context import Context
 from lambda_loop.runtime.response import CutOff, StreamedResponse
@@ -53,11 +53,11 @@ def test_without_a_lambda_the_app_is_told_and_the_end_raises_nothing(caplog: pyt
     with caplog.at_level(logging.ERROR), pytest.raises(OSError, match="Connect"):
         asyncio.run(_begun_and_ended(response, None))
     asyncio.run(response.end(CutOff("no")))
-    assert not response.begun
+    assert not response.started
     assert not caplog.records
 
 
 def test_an_error_of_any_name_is_told_in_a_header() -> None:
-    told = described(type("Fehler中", (Exception,), {})("x" * 1_000_000))
+    told = error_payload(type("Fehler中", (Exception,), {})("x" * 1_000_000))
     assert told["errorType"].isascii()
     assert len(told["errorMessage"]) <= 10_000

@@ -1,0 +1,71 @@
+"""What a thread does, as seen from its frames: whether it waits, works, or runs the event loop."""
+
+import selectors
+import threading
+import time
+from asyncio import events
+from types import CodeType, FrameType
+
+import nest_asyncio
+
+from .places import is_library_frame
+
+_STILL = 0.05  # seconds at one instruction that count as waiting there
+_IDLE = 0.005  # seconds of processor time in which that may be
+_IMPORT = "<frozen importlib._bootstrap>"
+_WAITS = {threading.Condition.wait.__code__, threading.Thread.join.__code__}
+
+
+class WaitDetector:
+    """Detects over several signals that the loop's thread waits for another thread."""
+
+    def __init__(self) -> None:
+        self._seen: tuple[CodeType | None, int] = None, 0
+        self._since = self._cpu = 0.0
+
+    def is_wait(self, frame: FrameType | None) -> bool:
+        """Return whether `frame` waits; not if it works, nor if the standard library holds a lock in it."""
+        if frame is None or frame.f_code.co_filename == selectors.__file__:  # the loop itself waits: it is free
+            return False
+        if frame.f_code in _WAITS:
+            return not _starts_thread(frame)
+        # lock.acquire(), SimpleQueue.get(), time.sleep(): C code, known by standing still and using no processor time
+        now, cpu, seen = time.monotonic(), time.thread_time(), (frame.f_code, frame.f_lasti)
+        if self._seen != seen or cpu - self._cpu > _IDLE:
+            self._seen, self._since, self._cpu = seen, now, cpu
+        return now - self._since > _STILL and not is_library_frame(frame)
+
+
+def is_loop_iteration(frame: FrameType | None) -> bool:
+    """Return whether a frame is an iteration of the loop, which waits for events and calls what is ready."""
+    return (
+        frame is not None and frame.f_code.co_name == "_run_once" and frame.f_code.co_filename == nest_asyncio.__file__
+    )
+
+
+def is_loop_callback(frame: FrameType) -> bool:
+    """Return whether a frame is called by an iteration of the loop."""
+    return frame.f_code.co_filename == events.__file__ and is_loop_iteration(frame.f_back)
+
+
+def is_importing(frame: FrameType) -> bool:
+    """Return whether a frame is of Python's import system."""
+    return frame.f_code.co_filename == _IMPORT
+
+
+def is_runnable(native_id: int | None) -> bool:
+    """Return whether a thread works or is ready to: on a busy machine it may get no processor for long."""
+    try:
+        with open(f"/proc/self/task/{native_id}/stat", "rb") as stat:
+            return stat.read().rpartition(b")")[2].split()[0] == b"R"
+    except OSError:  # no Linux, or no thread any more
+        return False
+
+
+def _starts_thread(frame: FrameType | None) -> bool:
+    """Return whether the wait is in Thread.start(), whose caller (a pool) may hold locks."""
+    while frame is not None and frame.f_code.co_filename == threading.__file__:
+        if frame.f_code.co_name == "start":
+            return True
+        frame = frame.f_back
+    return False
