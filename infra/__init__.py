@@ -1,1 +1,1 @@
-"""What AWS is asked for. Imports neither handler nor agents: it knows only their paths."""
+"""What AWS is asked for. It imports neither handler nor agents; the constructs are in src/agency_lambda_cdk."""

@@ -1,14 +1,14 @@
-"""AWS WAF before the API: who sends too much is blocked. It does not see what is streamed."""
+"""AWS WAF in front of the API. It does not see what is streamed."""
 
 from aws_cdk import aws_apigateway as gateway
 from aws_cdk import aws_wafv2 as waf
 from constructs import Construct
 
-from infra.environments import Environment
+from agency_lambda_cdk.environment import Environment
 
 
 class Firewall(Construct):
-    """Counts requests of an address in 5 minutes."""
+    """Block an address that sends more than `waf_requests` in 5 minutes."""
 
     def __init__(self, scope: Construct, construct_id: str, *, environment: Environment, stage: gateway.Stage) -> None:
         super().__init__(scope, construct_id)

@@ -1,6 +1,7 @@
-"""A Lambda function as every one here is: a role of its own, JSON logs that end, a version, and the alias `live`."""
+"""A Lambda function of the service: a role of its own, JSON logs that expire, a version, and the alias `live`."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from aws_cdk import Acknowledgment, Duration, RemovalPolicy, Validations
@@ -9,15 +10,18 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-from agency_lambda_cdk import bundle
+from agency_lambda_cdk.environment import Environment
+from agency_lambda_cdk.network import Network
 from agency_lambda_cdk.validation import LOG_DAYS
-from infra.environments import Environment
+
+_ARCHITECTURES = {"arm64": lambda_.Architecture.ARM_64, "x86_64": lambda_.Architecture.X86_64}
 
 
 class AgencyFunction(Construct):
-    """live: what events are sent to. role: may write its own log, and what is granted to it.
+    """Make a function and its alias `live`, which events are sent to.
 
-    streams: it answers piece by piece, so only a route that streams may lead to it.
+    name: its logical id, as in `sam local invoke ApiFunction`. role: may write its own log, and what is granted to it.
+    streams: whether it answers piece by piece, so that only a route that streams may lead to it.
     """
 
     def __init__(
@@ -26,10 +30,12 @@ class AgencyFunction(Construct):
         logical_id: str,
         *,
         environment: Environment,
+        code: Path,
         handler: str,
         seconds: int,
         memory_mb: int,
         variables: Mapping[str, str],
+        network: Network | None = None,
         streams: bool = False,
         snap_start: bool = False,
         provisioned: int = 0,
@@ -40,51 +46,58 @@ class AgencyFunction(Construct):
         self.log = log_group(self, "Log", environment=environment)
         self.role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
         self.log.grant_write(self.role)
-        self.function = lambda_.Function(
-            self,
-            "Function",
+        self.function = self._function(
             runtime=lambda_.Runtime.PYTHON_3_13,
-            architecture=lambda_.Architecture.ARM_64
-            if environment.architecture == "arm64"
-            else lambda_.Architecture.X86_64,
+            architecture=_ARCHITECTURES[environment.architecture],
+            code=lambda_.Code.from_asset(str(code)),
             handler=handler,
-            code=lambda_.Code.from_asset(str(bundle.zipped(environment.architecture))),
-            role=self.role,
             memory_size=memory_mb,
             timeout=Duration.seconds(seconds),
             environment=dict(variables),
-            log_group=self.log,
-            logging_format=lambda_.LoggingFormat.JSON,
             snap_start=lambda_.SnapStartConf.ON_PUBLISHED_VERSIONS if snap_start else None,
             reserved_concurrent_executions=reserved,
-            # A run may be handed over more than 16 times, and wait in line for another: Lambda's own guard would take
-            # that for an endless loop and stop it. What ends it here is the number of attempts.
-            recursive_loop=lambda_.RecursiveLoop.ALLOW,
+            **(network.place(self.role) if network else {}),
         )
-        # A short, stable name, so that `sam local invoke ApiFunction` reads well.
-        resource = self.function.node.default_child
+        self.live = self._alias(provisioned)
+
+    def allow(self, *actions: str, on: str, conditions: Mapping[str, Any] | None = None) -> None:
+        """Let the function's role do `actions` on one resource."""
+        statement = iam.PolicyStatement(actions=list(actions), resources=[on], conditions=conditions)
+        self.role.add_to_policy(statement)
+
+    def _function(self, **properties: Any) -> lambda_.Function:
+        function = lambda_.Function(
+            self,
+            "Function",
+            role=self.role,
+            log_group=self.log,
+            logging_format=lambda_.LoggingFormat.JSON,
+            # A run may be handed over more than 16 times, which Lambda would stop as an endless loop. The number of
+            # attempts ends it here.
+            recursive_loop=lambda_.RecursiveLoop.ALLOW,
+            **properties,
+        )
+        resource = function.node.default_child
         assert isinstance(resource, lambda_.CfnFunction)
-        resource.override_logical_id(logical_id)
-        self.live = lambda_.Alias(
+        resource.override_logical_id(self.name)
+        Validations.of(function).acknowledge(
+            Acknowledgment(id="AwsSolutions::AwsSolutions-L1", reason="every pin is tested on Python 3.13"),
+            Acknowledgment(id="Annotation::@aws-cdk/aws-lambda:snapStartRequirePublish", reason="`live` is a version"),
+        )
+        return function
+
+    def _alias(self, provisioned: int) -> lambda_.Alias:
+        return lambda_.Alias(
             self,
             "Live",
             alias_name="live",
             version=self.function.current_version,
             provisioned_concurrent_executions=provisioned or None,
         )
-        Validations.of(self.function).acknowledge(
-            Acknowledgment(id="AwsSolutions::AwsSolutions-L1", reason="every pin is tested on Python 3.13"),
-            Acknowledgment(id="Annotation::@aws-cdk/aws-lambda:snapStartRequirePublish", reason="`live` is a version"),
-        )
-
-    def allow(self, *actions: str, on: str, conditions: Mapping[str, Any] | None = None) -> None:
-        """Let it do these on one resource."""
-        statement = iam.PolicyStatement(actions=list(actions), resources=[on], conditions=conditions)
-        self.role.add_to_policy(statement)
 
 
 def log_group(scope: Construct, construct_id: str, *, environment: Environment) -> logs.LogGroup:
-    """Of this environment's retention."""
+    """Return a log group that keeps its events for the environment's `log_days`."""
     return logs.LogGroup(
         scope,
         construct_id,

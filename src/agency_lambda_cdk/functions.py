@@ -1,21 +1,25 @@
-"""The four functions: one bundle, and each may do what it must and nothing else."""
+"""The four functions of the service. They are one bundle, and each may do what it must and nothing else."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from aws_cdk import Duration
+from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_lambda_event_sources as sources
 from constructs import Construct
 
+from agency_lambda_cdk.data import EmptySecret
+from agency_lambda_cdk.environment import Environment
 from agency_lambda_cdk.function import AgencyFunction
+from agency_lambda_cdk.network import Network
 from agency_lambda_cdk.run_queue import RunQueue
-from infra.data_stack import DataStack
-from infra.environments import Environment
 
 _READ = ("dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query")
 _WRITE = ("dynamodb:PutItem", "dynamodb:DeleteItem")  # transactions need nothing more; nothing here scans or updates
+_GET_SECRET = "secretsmanager:GetSecretValue"
 _SILENCE, _EDGE_SILENCE = 280, 25  # seconds that a whole answer may take on a route that streams
 # The partitions that a sweep looks at; `running` is version 0.1's, and goes with the next release.
 _PARTITIONS = [*(f"running#{number:02x}" for number in range(16)), "running"]
@@ -23,50 +27,87 @@ _LEASES = {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": _PARTITIONS}}
 
 
 class Functions:
-    """api and stream answer requests; worker works on runs; sweep finds those that nobody works on."""
+    """Make api and stream, which answer requests, worker, which works on runs, and sweep, which requeues lost ones.
 
-    def __init__(self, scope: Construct, *, environment: Environment, data: DataStack, queue: RunQueue) -> None:
-        self._scope, self._environment, self._data, self._queue = scope, environment, data, queue
-        # 29 s are what API Gateway waits for a whole answer; a run that needs longer goes on in the worker.
-        self.api = self._answering("ApiFunction", "handler.api.handler", environment.answer_seconds, {})
-        # 15 minutes, as long as Lambda and the gateway let a stream be. What is silent the gateway cuts after 5 minutes
-        # (edge: 30 s): streams speak every 10 s, and who waits for a whole answer is told before where it goes on.
-        self.stream = self._streaming() if environment.streaming else self._whole()
+    code: the zip of the bundle. variables: for what runs agents, e.g. the name of a table of your own. The
+    functions can do nothing until `grant_store`, `grant_queue` and `grant_secrets` are called.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        *,
+        environment: Environment,
+        code: Path,
+        table: dynamodb.Table,
+        queue: RunQueue,
+        api_keys: EmptySecret,
+        model_key: EmptySecret,
+        variables: Mapping[str, str] | None = None,
+    ) -> None:
+        self._variables = variables or {}
+        self._scope, self._environment, self._code = scope, environment, code
+        self._table, self._queue, self._api_keys, self._model_key = table, queue, api_keys, model_key
+        self._network = Network(scope, "Network", environment=environment) if environment.vpc_id else None
+        # API Gateway waits 29 s for a whole answer; a run that needs longer goes on in the worker.
+        self.api = self._answering("ApiFunction", "handler.api.handler", environment.answer_seconds)
+        self.stream = self._stream()
         self.worker = self._worker()
         self.sweep = self._sweep()
-        self.every = (self.api, self.stream, self.worker, self.sweep)
+        self.answering = (self.api, self.stream)
+        self.running = (*self.answering, self.worker)
+        self.every = (*self.running, self.sweep)
 
-    def _answering(
-        self, logical_id: str, handler: str, seconds: int, variables: Mapping[str, str], *, streams: bool = False
-    ) -> AgencyFunction:
-        function = self._running(
+    def grant_store(self, table: dynamodb.Table) -> None:
+        """Let every function read and write the table; sweep only what it looks at."""
+        for function in self.running:
+            function.allow(*_READ, *_WRITE, on=table.table_arn)
+        self.sweep.allow(*_READ, "dynamodb:PutItem", on=table.table_arn, conditions=_LEASES)
+
+    def grant_queue(self, queue: RunQueue) -> None:
+        """Let every function queue runs. The worker's event source lets it receive them."""
+        for function in self.every:
+            function.allow("sqs:SendMessage", on=queue.queue.queue_arn)
+
+    def grant_secrets(self, *, api_keys: EmptySecret, model_key: EmptySecret) -> None:
+        """Let what runs agents read the model's key and the agents' own secrets; what answers, the callers' keys."""
+        for function in self.running:
+            for secret in (model_key.arn, *self._environment.secrets.values()):
+                function.allow(_GET_SECRET, on=secret)
+        if self._environment.auth == "keys":
+            for function in self.answering:
+                function.allow(_GET_SECRET, on=api_keys.arn)
+
+    def _answering(self, logical_id: str, handler: str, seconds: int, **more: Any) -> AgencyFunction:
+        environment = self._environment
+        return self._running(
             logical_id,
             handler,
             seconds,
-            {**self._callers(), **variables},
-            streams=streams,
-            provisioned=self._environment.provisioned_concurrency,
-            reserved=self._environment.reserved_concurrency,
+            {**self._auth(), **more.pop("variables", {})},
+            provisioned=environment.provisioned_concurrency,
+            reserved=environment.reserved_concurrency,
+            **more,
         )
-        if self._environment.auth == "keys":
-            function.allow("secretsmanager:GetSecretValue", on=self._data.api_keys.secret_arn)
-        return function
 
-    def _streaming(self) -> AgencyFunction:
-        """The wrapper starts our runtime client in place of AWS's, which cannot stream."""
-        silence = _EDGE_SILENCE if self._environment.endpoint == "edge" else _SILENCE
+    def _stream(self) -> AgencyFunction:
+        """Lambda and the gateway let a stream be open for 15 minutes, and the gateway cuts it after 5 silent ones.
+
+        (An edge endpoint cuts after 30 s.) Streams send something every 10 s; who waits for a whole answer gets 202
+        before. The wrapper starts our runtime client in place of AWS's, which cannot stream.
+        """
+        environment, handler = self._environment, "handler.stream.handler"
+        if not environment.streaming:
+            return self._answering("StreamFunction", handler, environment.answer_seconds)
+        silence = _EDGE_SILENCE if environment.endpoint == "edge" else _SILENCE
         variables = {
             "AWS_LAMBDA_EXEC_WRAPPER": "/var/task/lambda_loop/runtime/stream.sh",
             "ANSWER_SECONDS": str(silence),
         }
-        seconds = self._environment.stream_seconds
-        return self._answering("StreamFunction", "handler.stream.handler", seconds, variables, streams=True)
-
-    def _whole(self) -> AgencyFunction:
-        return self._answering("StreamFunction", "handler.stream.handler", self._environment.answer_seconds, {})
+        return self._answering("StreamFunction", handler, environment.stream_seconds, variables=variables, streams=True)
 
     def _worker(self) -> AgencyFunction:
-        """15 minutes, as long as Lambda lets it: every handover to the next costs a start."""
+        """15 minutes are as long as Lambda lets a worker live: every handover to the next costs a start."""
         worker = self._running("WorkerFunction", "handler.worker.handler", self._environment.worker_seconds, {})
         worker.live.add_event_source(
             sources.SqsEventSource(
@@ -80,17 +121,7 @@ class Functions:
 
     def _sweep(self) -> AgencyFunction:
         """512 MB: it imports the framework and asks for one partition. Nobody waits for it: no snapshot to pay for."""
-        sweep = AgencyFunction(
-            self._scope,
-            "SweepFunction",
-            environment=self._environment,
-            handler="handler.worker.handler",
-            seconds=60,
-            memory_mb=512,
-            variables=self._kept(),
-        )
-        sweep.allow(*_READ, "dynamodb:PutItem", on=self._data.table.table_arn, conditions=_LEASES)
-        sweep.allow("sqs:SendMessage", on=self._queue.queue.queue_arn)
+        sweep = self._function("SweepFunction", "handler.worker.handler", 60, self._stored(), memory_mb=512)
         target = targets.LambdaFunction(sweep.live, retry_attempts=0)  # the next minute is the next attempt
         events.Rule(self._scope, "EveryMinute", schedule=events.Schedule.rate(Duration.minutes(1)), targets=[target])
         return sweep
@@ -98,48 +129,46 @@ class Functions:
     def _running(
         self, logical_id: str, handler: str, seconds: int, variables: Mapping[str, str], **capacity: Any
     ) -> AgencyFunction:
-        """A function that runs agents: it stores, it queues, it asks the model, it reads what its tools need.
+        """Make a function that runs agents: 1024 MB are 0.58 of a CPU, and a run waits for models nearly always."""
+        environment = self._environment
+        given = {
+            **self._stored(),
+            **variables,
+            "OPENAI_API_KEY_SECRET": self._model_key.arn,
+            **environment.secrets,
+            **self._variables,
+            **environment.variables,
+        }
+        capacity = {"memory_mb": environment.memory_mb, "snap_start": environment.snap_start, **capacity}
+        return self._function(logical_id, handler, seconds, given, **capacity)
 
-        1024 MB are 0.58 of a CPU: a run waits for models nearly all of its time, and its start is in the snapshot.
-        """
-        environment, data = self._environment, self._data
-        function = AgencyFunction(
+    def _function(
+        self, logical_id: str, handler: str, seconds: int, variables: Mapping[str, str], **capacity: Any
+    ) -> AgencyFunction:
+        return AgencyFunction(
             self._scope,
             logical_id,
-            environment=environment,
+            environment=self._environment,
+            code=self._code,
+            network=self._network,
             handler=handler,
             seconds=seconds,
-            memory_mb=environment.memory_mb,
-            snap_start=environment.snap_start,
-            variables={
-                **self._kept(),
-                **variables,
-                "OPENAI_API_KEY_SECRET": data.openai_key.secret_arn,
-                **environment.secrets,
-                **environment.variables,
-            },
+            variables=variables,
             **capacity,
         )
-        function.allow(*_READ, *_WRITE, on=data.table.table_arn)
-        function.allow("sqs:SendMessage", on=self._queue.queue.queue_arn)
-        for secret in (data.openai_key.secret_arn, *environment.secrets.values()):
-            function.allow("secretsmanager:GetSecretValue", on=secret)
-        return function
 
-    def _kept(self) -> dict[str, str]:
-        table = f"dynamodb://{self._data.table.table_name}"
+    def _stored(self) -> dict[str, str]:
         return {
-            "STORE": table,
-            "PLANFIX_BOARD": table,  # every function sees the same tasks; a real account (PLANFIX_URL) goes before it
+            "STORE": f"dynamodb://{self._table.table_name}",
             "QUEUE": self._queue.queue.queue_url,
             "POWERTOOLS_SERVICE_NAME": self._environment.stack,  # the dimension of its metrics
         }
 
-    def _callers(self) -> dict[str, str]:
-        """Who may call. Without AUTH it is `keys`, as always on Lambda: only `sam local` reads that as `none`."""
+    def _auth(self) -> dict[str, str]:
+        """Return the settings that say who may call. Without AUTH it is `keys`; only `sam local` reads it as `none`."""
         of = self._environment
         return {
-            "keys": {"API_KEYS_SECRET": self._data.api_keys.secret_arn},
+            "keys": {"API_KEYS_SECRET": self._api_keys.arn},
             "jwt": {"AUTH": "jwt", "JWT_ISSUER": of.jwt_issuer, "JWT_AUDIENCE": of.jwt_audience},
             "iam": {"AUTH": "iam"},
         }[of.auth]

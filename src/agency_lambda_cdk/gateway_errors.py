@@ -1,6 +1,6 @@
-"""What the gateway says itself, where no function was asked or none answered: in the words and headers of the service.
+"""Errors that the gateway answers itself, because no function was called or none answered: in the service's shape.
 
-It fills in no more than variables, so one shape serves the paths under /v1 and all others.
+A template can fill in nothing but variables, so one shape serves the paths under /v1 and all others.
 """
 
 import json
@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 
 from aws_cdk import aws_apigateway as gateway
 
-from infra.environments import Environment
+from agency_lambda_cdk.environment import Environment
 
 _NOT_SIGNED = "No AWS credentials sign this request, or its signature does not hold."
 _REFUSED = "The gateway refused this request: $context.error.responseType."
@@ -47,19 +47,19 @@ def answer_errors(api: gateway.RestApi, environment: Environment) -> None:
             name,
             type=gateway.ResponseType.of(name),
             templates={"application/json": json.dumps({"error": error})},
-            response_headers={"x-request-id": "context.requestId", **cors, **_more(name, kind)},
+            response_headers={"x-request-id": "context.requestId", **cors, **_retry(name, kind)},
         )
 
 
-def _more(name: str, kind: str) -> Mapping[str, str]:
-    """OpenAI's clients repeat a POST that got a 5xx, and agents may have worked."""
+def _retry(name: str, kind: str) -> Mapping[str, str]:
+    """Forbid to repeat a POST that got a 5xx, as OpenAI's clients do: agents may have worked."""
     if kind == "rate_limit_error":
         return {"retry-after": "'1'"}
     return {"x-should-retry": "'false'"} if name in _FIVES else {}
 
 
 def _cors(origins: str) -> Iterator[tuple[str, str]]:
-    """One header has room for one origin. Of several, each may read what is nobody's."""
+    """Allow the origin; of several, any, because the header has room for one and these errors hold no one's data."""
     allowed = [origin.strip().lower() for origin in origins.split(",") if origin.strip()]
     if allowed:
         yield "access-control-allow-origin", f"'{allowed[0]}'" if len(allowed) == 1 else "'*'"

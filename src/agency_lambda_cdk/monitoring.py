@@ -1,7 +1,8 @@
-"""Who is told, and of what: alarms and a budget to one topic, and a dashboard to look at then."""
+"""Alarms to one topic, and a dashboard. A metric of our own is one that src/agency_lambda/telemetry.py logs."""
+
+from collections.abc import Iterator
 
 from aws_cdk import Duration, Stack
-from aws_cdk import aws_budgets as budgets
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
 from aws_cdk import aws_iam as iam
@@ -9,16 +10,25 @@ from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
 from constructs import Construct
 
+from agency_lambda_cdk.budget import Budget
+from agency_lambda_cdk.environment import Environment
 from agency_lambda_cdk.functions import Functions
 from agency_lambda_cdk.rest_api import RestApi
 from agency_lambda_cdk.run_queue import RunQueue
-from infra.environments import Environment
 
 _FIVE_MINUTES = Duration.minutes(5)
+_OWN = {  # metric -> (how many in 5 minutes raise an alarm, what that means)
+    "ServerErrors": (1, "a request was answered with a 5xx"),
+    "ExpiredLeases": (1, "an attempt at a run died without a word"),
+    "NestedEntries": (1, "code in agents/ enters the loop a second time"),
+    "ModelFailures": (5, "the model's provider fails or refuses the key"),
+    "AgenciesNotConfigured": (1, "an agency lacks a variable and answers 503: the log names it"),
+}
+_ROLLS_BACK = ("Errors", "ServerErrors", "Throttles")  # what a new version can be the cause of
 
 
 class Monitoring(Construct):
-    """topic: gets every alarm when it begins and when it ends."""
+    """Make the alarms, the topic that gets each when it begins and when it ends, the dashboard and the budget."""
 
     def __init__(
         self,
@@ -36,50 +46,48 @@ class Monitoring(Construct):
         self._let_publish("cloudwatch.amazonaws.com")
         if environment.alarm_email:
             self.topic.add_subscription(subscriptions.EmailSubscription(environment.alarm_email))
-        p95 = functions.api.function.metric_duration(statistic="p95", period=_FIVE_MINUTES)  # streams may take long
-        dead = queue.dead_letters.metric_approximate_number_of_messages_visible(statistic="max")
-        tokens = self._own("TotalTokens", Duration.hours(1))
-        self._alarms = [
+        self.alarms = [
             *self._of_functions(functions),
-            self._alarm("ServerErrors", self._own("ServerErrors"), 1, "a request was answered with a 5xx"),
-            self._alarm("Slow", p95, 900 * environment.answer_seconds, "answers are handed over, or nearly", times=3),
-            self._alarm("DeadLetters", dead, 1, "runs or messages that nobody could work on: docs/deploy.md"),
-            self._alarm("ExpiredLeases", self._own("ExpiredLeases"), 1, "an attempt at a run died without a word"),
-            self._alarm(
-                "NestedEntries", self._own("NestedEntries"), 1, "code in agents/ enters the loop a second time"
-            ),
-            self._alarm(
-                "ModelFailures", self._own("ModelFailures"), 5, "the model's provider fails or refuses the key"
-            ),
-            self._alarm(
-                "AgenciesNotConfigured",
-                self._own("AgenciesNotConfigured"),
-                1,
-                "an agency lacks a variable and answers 503: the log names it",
-            ),
-            self._alarm("Tokens", tokens, environment.tokens_per_hour, "more tokens in an hour than tokens_per_hour"),
+            *self._of_answers(functions),
+            *self._of_the_queue(queue),
+            *self._of_own_metrics(),
         ]
         self._dashboard(functions, api, queue)
         if environment.monthly_budget:
-            self._budget()
+            self._let_publish("budgets.amazonaws.com")
+            Budget(self, "Budget", dollars=environment.monthly_budget, topic=self.topic)
 
-    def _of_functions(self, functions: Functions) -> list[cloudwatch.Alarm]:
-        """One each: a sum over all of them would cost as much, and not say where to look."""
-        return [
-            self._alarm(f"{each.name}{what}", metric, 1, f"{each.name}: {meaning}")
-            for each in functions.every
-            for what, metric, meaning in (
-                (
-                    "Errors",
-                    each.function.metric_errors(period=_FIVE_MINUTES),
-                    "it died or ran out of time: see its log",
-                ),
-                ("Throttles", each.function.metric_throttles(period=_FIVE_MINUTES), "Lambda's concurrency is used up"),
-            )
-        ]
+    @property
+    def rolling_back(self) -> list[cloudwatch.Alarm]:
+        """The alarms that a new version of the functions can be the cause of."""
+        return [alarm for alarm in self.alarms if alarm.node.id.endswith(_ROLLS_BACK)]
+
+    def _of_functions(self, functions: Functions) -> Iterator[cloudwatch.Alarm]:
+        """Yield two alarms a function: one over all of them would cost as much, and not say where to look."""
+        for each in functions.every:
+            errors = each.function.metric_errors(period=_FIVE_MINUTES)
+            yield self._alarm(f"{each.name}Errors", errors, 1, f"{each.name}: it died or ran out of time: see its log")
+            throttles = each.function.metric_throttles(period=_FIVE_MINUTES)
+            yield self._alarm(f"{each.name}Throttles", throttles, 1, f"{each.name}: Lambda's concurrency is used up")
+
+    def _of_answers(self, functions: Functions) -> Iterator[cloudwatch.Alarm]:
+        p95 = functions.api.function.metric_duration(statistic="p95", period=_FIVE_MINUTES)  # streams may take long
+        limit = 900 * self._environment.answer_seconds  # nine tenths, in ms
+        yield self._alarm("Slow", p95, limit, "answers are handed over, or nearly", times=3)
+
+    def _of_the_queue(self, queue: RunQueue) -> Iterator[cloudwatch.Alarm]:
+        dead = queue.dead_letters.metric_approximate_number_of_messages_visible(statistic="max")
+        yield self._alarm("DeadLetters", dead, 1, "runs or messages that nobody could work on: docs/deploy.md")
+
+    def _of_own_metrics(self) -> Iterator[cloudwatch.Alarm]:
+        for name, (threshold, meaning) in _OWN.items():
+            yield self._alarm(name, self._own(name), threshold, meaning)
+        tokens = self._own("TotalTokens", Duration.hours(1))
+        most = self._environment.tokens_per_hour
+        yield self._alarm("Tokens", tokens, most, "more tokens in an hour than tokens_per_hour")
 
     def _let_publish(self, service: str) -> None:
-        """The topic's policy takes the place of the default one, which would let the whole account."""
+        """Name the service: the topic's policy takes the place of the default one, which lets the whole account."""
         self.topic.add_to_resource_policy(
             iam.PolicyStatement(
                 actions=["sns:Publish"],
@@ -90,7 +98,6 @@ class Monitoring(Construct):
         )
 
     def _own(self, name: str, period: Duration = _FIVE_MINUTES) -> cloudwatch.Metric:
-        """A metric that src/agency_lambda/telemetry.py writes into the log."""
         return cloudwatch.Metric(
             namespace="AgencyLambda",
             metric_name=name,
@@ -119,50 +126,21 @@ class Monitoring(Construct):
     def _dashboard(self, functions: Functions, api: RestApi, queue: RunQueue) -> None:
         name = f"{self._environment.stack}-{Stack.of(self).region}"  # all regions of an account share the names
         dashboard = cloudwatch.Dashboard(self, "Dashboard", dashboard_name=name)
-        requests = [api.api.metric_count(), api.api.metric_client_error(), api.api.metric_server_error()]
-        latency = [api.api.metric_latency(statistic=each) for each in ("p50", "p95")]
-        waiting = [
-            queue.queue.metric_approximate_number_of_messages_visible(),
-            queue.queue.metric_approximate_age_of_oldest_message(),
-            queue.dead_letters.metric_approximate_number_of_messages_visible(),
-        ]
-        dashboard.add_widgets(cloudwatch.AlarmStatusWidget(alarms=self._alarms, width=24, height=3))
-        dashboard.add_widgets(
-            *(
-                cloudwatch.GraphWidget(title=title, left=left, width=8)
-                for title, left in {
-                    "Requests": requests,
-                    "Latency": latency,
-                    "Queue": waiting,
-                    "Model": [self._own(name) for name in ("ModelCalls", "ModelFailures", "JournalHits")],
-                    "Tokens": [self._own(name) for name in ("InputTokens", "OutputTokens")],
-                    "Runs": [self._own(name) for name in ("Attempts", "Handovers", "LeaseSteals")],
-                    "Loop": [self._own(name) for name in ("NestedEntries", "LoopConflicts", "Leftovers")],
-                    "Concurrency": [
-                        each.function.metric("ConcurrentExecutions", statistic="max") for each in functions.every
-                    ],
-                }.items()
-            )
-        )
-
-    def _budget(self) -> None:
-        self._let_publish("budgets.amazonaws.com")
-        told = budgets.CfnBudget.SubscriberProperty(subscription_type="SNS", address=self.topic.topic_arn)
-        budgets.CfnBudget(
-            self,
-            "Budget",
-            budget=budgets.CfnBudget.BudgetDataProperty(
-                budget_type="COST",
-                time_unit="MONTHLY",
-                budget_limit=budgets.CfnBudget.SpendProperty(amount=self._environment.monthly_budget, unit="USD"),
-            ),
-            notifications_with_subscribers=[
-                budgets.CfnBudget.NotificationWithSubscribersProperty(
-                    notification=budgets.CfnBudget.NotificationProperty(
-                        comparison_operator="GREATER_THAN", notification_type=kind, threshold=100
-                    ),
-                    subscribers=[told],
-                )
-                for kind in ("ACTUAL", "FORECASTED")
+        dashboard.add_widgets(cloudwatch.AlarmStatusWidget(alarms=self.alarms, width=24, height=3))
+        graphs = {
+            "Requests": [api.api.metric_count(), api.api.metric_client_error(), api.api.metric_server_error()],
+            "Latency": [api.api.metric_latency(statistic=each) for each in ("p50", "p95")],
+            "Queue": [
+                queue.queue.metric_approximate_number_of_messages_visible(),
+                queue.queue.metric_approximate_age_of_oldest_message(),
+                queue.dead_letters.metric_approximate_number_of_messages_visible(),
             ],
+            "Model": [self._own(each) for each in ("ModelCalls", "ModelFailures", "JournalHits")],
+            "Tokens": [self._own(each) for each in ("InputTokens", "OutputTokens")],
+            "Runs": [self._own(each) for each in ("Attempts", "Handovers", "LeaseSteals")],
+            "Loop": [self._own(each) for each in ("NestedEntries", "LoopConflicts", "Leftovers")],
+            "Concurrency": [each.function.metric("ConcurrentExecutions", statistic="max") for each in functions.every],
+        }
+        dashboard.add_widgets(
+            *(cloudwatch.GraphWidget(title=title, left=metrics, width=8) for title, metrics in graphs.items())
         )

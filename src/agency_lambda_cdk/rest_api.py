@@ -8,12 +8,15 @@ from aws_cdk import aws_apigateway as gateway
 from aws_cdk import aws_certificatemanager as acm
 from constructs import Construct
 
+from agency_lambda_cdk.environment import Environment
 from agency_lambda_cdk.firewall import Firewall
 from agency_lambda_cdk.function import AgencyFunction, log_group
+from agency_lambda_cdk.functions import Functions
 from agency_lambda_cdk.gateway_errors import answer_errors
 from agency_lambda_cdk.validation import refuse_mixed
-from infra.environments import Environment
 
+_STREAMING = (("POST", "/v1/responses"), ("GET", "/v1/responses/{id}"))
+_PATHS = ("/", "/health", "/v1/responses", "/v1/responses/{id}", "/v1/responses/{id}/{proxy+}", "/{proxy+}")
 _TLS = {"regional": "SecurityPolicy_TLS13_1_2_PFS_PQ_2025_09", "edge": "SecurityPolicy_TLS12_2018_EDGE"}
 _LOG_POLICY = "Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs"
 _LOGGED = {  # nothing that a caller writes freely: the gateway does not escape it
@@ -34,9 +37,10 @@ _LOGGED = {  # nothing that a caller writes freely: the gateway does not escape 
 
 
 class RestApi(Construct):
-    """url: what clients take as the base. target: what a domain's name must point to.
+    """Make the REST API of one environment, without routes: `serve` adds the service's.
 
-    Who may call is asked by the functions, or with auth=iam already here.
+    url: what clients take as the base. target: what the name of a domain must point to, or None. The functions decide
+    who may call; with auth=iam the gateway does already.
     """
 
     def __init__(self, scope: Construct, construct_id: str, *, environment: Environment) -> None:
@@ -61,10 +65,26 @@ class RestApi(Construct):
         if environment.waf:
             Firewall(self, "Firewall", environment=environment, stage=self.api.deployment_stage)
 
+    def serve(self, functions: Functions) -> None:
+        """Lead the routes that stream to the function that streams, and every other one to `functions.api`.
+
+        All methods of each path are named: which ones fall back to the proxy, gateways and emulators see differently.
+        """
+        for method in ("GET", "HEAD"):
+            self.add(method, "/health", functions.api, is_open=True)
+        for method, path in _STREAMING:
+            self.add(method, path, functions.stream, streams=self._environment.streaming)
+        for path in _PATHS:
+            self.add("ANY", path, functions.api)
+
     def add(
         self, method: str, path: str, function: AgencyFunction, *, is_open: bool = False, streams: bool = False
     ) -> None:
-        """Lead a route to the function's alias `live`. is_open: without a caller's identity even with auth=iam."""
+        """Lead a route to the function's alias `live`. is_open: needs no caller's identity even with auth=iam.
+
+        Raises:
+            DeploymentError: only one of the route and its function streams.
+        """
         refuse_mixed(f"{method} {path}", route_streams=streams, function_streams=function.streams)
         iam = self._environment.auth == "iam" and not is_open
         self.api.root.resource_for_path(path).add_method(
@@ -90,7 +110,7 @@ class RestApi(Construct):
         )
 
     def _require_tls_1_2(self) -> None:
-        """At the default address; CDK's own property is only there for domains."""
+        """Set it at the default address; CDK's own property is only there for domains."""
         resource = self.api.node.default_child
         assert isinstance(resource, gateway.CfnRestApi)
         resource.security_policy = _TLS[self._environment.endpoint]

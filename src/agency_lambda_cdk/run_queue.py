@@ -1,16 +1,19 @@
-"""The queue of runs, and where messages end that nobody could work on."""
+"""The queue of runs, and the queue of messages that no worker could handle."""
 
 from aws_cdk import Duration
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from infra.environments import Environment
+from agency_lambda_cdk.environment import Environment
 
 _TRIES = 5  # as AWS advises where a function may be throttled; attempts at a run are counted in the store
 
 
 class RunQueue(Construct):
-    """queue: a message a run. dead_letters: kept for 14 days; redrive them when what was wrong is repaired."""
+    """Make the queue with one message a run, and the queue of dead letters, which are kept for 14 days.
+
+    Redrive dead letters when what was wrong is repaired.
+    """
 
     def __init__(self, scope: Construct, construct_id: str, *, environment: Environment) -> None:
         super().__init__(scope, construct_id)

@@ -34,7 +34,7 @@ def imported(path: Path) -> set[str]:
         ("infra", {"handler", "agencies", "agreement_desk", "agency_lambda", "agency_swarm", "tests"}),
         ("handler", {"infra", "tests", "benchmarks", "agreement_desk", "agency_lambda_cdk"}),
         ("src/agency_lambda", {"handler", "infra", "tests", "benchmarks", "agreement_desk", "agency_lambda_cdk"}),
-        ("src/agency_lambda_cdk", {"handler", "agencies", "agency_lambda", "agency_swarm", "tests"}),
+        ("src/agency_lambda_cdk", {"handler", "infra", "agencies", "agency_lambda", "agency_swarm", "tests"}),
         ("src/lambda_loop", {"agencies", "agency_lambda", "agency_swarm", "agents", "fastapi", "handler", "openai"}),
         ("src/deferred_imports", {"agencies", "agency_lambda", "agency_swarm", "agents", "fastapi", "lambda_loop"}),
     ],

@@ -19,9 +19,10 @@ from typing import Literal
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 from agency_lambda_cdk.bundle import agencies, bytecode, imports, left_out, sources
+from agency_lambda_cdk.bundle.agencies import lacking
 from agency_lambda_cdk.bundle.sources import AGENTS, ROOT, BundleError, Sources
 
-__all__ = ["AGENTS", "ROOT", "Architecture", "BundleError", "build", "make", "parts", "zipped"]
+__all__ = ["AGENTS", "ROOT", "Architecture", "BundleError", "beside", "build", "lacking", "make", "parts", "zipped"]
 
 Architecture = Literal["arm64", "x86_64"]
 

@@ -1,20 +1,13 @@
-"""Cloud assemblies, as `cdk synth` makes them; each context once (a synth takes seconds)."""
+"""Cloud assemblies of tests/library/cdk/stacks.py; each context is synthesised once."""
 
 import json
-import os
-import subprocess
-import sys
-import tempfile
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[3]
-
-
-class Refused(Exception):
-    """`cdk synth` ended with this sentence."""
+from agency_lambda_cdk.testing import synthesize_templates
+from tests.library.cdk.stacks import ENVIRONMENTS, add_stacks
 
 
 @dataclass(frozen=True)
@@ -54,41 +47,20 @@ class Assembly:
 
 
 def synth(**context: Any) -> Assembly:
-    """With `-c name=value` for each, and as NAME=value in the environment where it is written so.
-
-    (-O: see requirements-overrides.in.)
+    """Synthesise with `-c name=value` for each.
 
     Raises:
-        Refused: with what was printed.
+        DeploymentError: the environment cannot be deployed.
     """
-    given = {name: _typed(value) for name, value in context.items()}
-    return _synth(
-        json.dumps({name: value for name, value in given.items() if name.islower()}, sort_keys=True),
-        tuple((name, value) for name, value in given.items() if name.isupper()),
-    )
+    return _synth(json.dumps({name: as_text(value) for name, value in context.items()}, sort_keys=True))
 
 
-def _typed(value: Any) -> str:
+def as_text(value: Any) -> str:
     """The command line gives text, of everything."""
     return value if isinstance(value, str) else json.dumps(value)
 
 
 @cache
-def _synth(context: str, variables: tuple[tuple[str, str], ...]) -> Assembly:
-    folder = Path(tempfile.mkdtemp(prefix="cdk.out-"))
-    done = subprocess.run(
-        [sys.executable, "-O", "-m", "infra.app"],
-        cwd=ROOT,
-        env={
-            "PATH": os.environ["PATH"],
-            "PYTHONPATH": ".:src",
-            "CDK_OUTDIR": str(folder),
-            "CDK_CONTEXT_JSON": context,
-            **dict(variables),
-        },
-        capture_output=True,
-        text=True,
-    )
-    if done.returncode:
-        raise Refused(done.stderr)
-    return Assembly(folder, json.loads(context).get("environment", "dev"))
+def _synth(context: str) -> Assembly:
+    found = synthesize_templates(add_stacks, ENVIRONMENTS, json.loads(context))
+    return Assembly(found.folder, found.environment.name)

@@ -1,13 +1,19 @@
 """What the command line may change, and what AWS would refuse or not do: said at synth, in a sentence."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
+from aws_cdk import App
+from typeguard import suppress_type_checks
 
-from agency_lambda_cdk.validation import DeploymentError, refuse_mixed, refuse_unconfigured
-from infra.environments import DEPLOYING, ENVIRONMENTS, Environment
-from tests.library.cdk.assembly import ROOT, Refused, synth
+from agency_lambda_cdk import Environment, synthesis, synthesize
+from agency_lambda_cdk.bundle import ROOT
+from agency_lambda_cdk.environment import DEPLOYING
+from agency_lambda_cdk.validation import DeploymentError, refuse_mixed, refuse_unconfigured, validate
+from tests.library.cdk.assembly import as_text, synth
+from tests.library.cdk.stacks import ENVIRONMENTS, add_stacks
 
 ARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:crm-AbCdEf"
 
@@ -15,7 +21,7 @@ ARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:crm-AbCdEf"
 @pytest.mark.parametrize(
     ("fields", "sentence"),
     [
-        ({"provisioned_concurrency": 2}, "exclude each other"),
+        ({"provisioned_concurrency": 2, "snap_start": True}, "exclude each other"),
         ({"endpoint": "edge", "stream_seconds": 900}, "silent for 30 seconds"),
         ({"answer_seconds": 60}, "API Gateway waits 29 seconds"),
         ({"stream_seconds": 960}, "end at 900"),
@@ -32,6 +38,13 @@ ARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:crm-AbCdEf"
         ({"variables": {"SHOP_TOKEN": "t"}}, "could be read in the template"),
         ({"variables": {"AWS_REGION": "x"}}, "belongs to Lambda"),
         ({"name": "Dev Test"}, "a-z"),
+        ({"project": "Shop"}, "project: write"),
+        ({"account": "1"}, "account: write its 12 digits"),
+        ({"region": "Frankfurt"}, "region: write a region of AWS, e.g. eu-central-1"),
+        ({"vpc_id": "vpc-0a15c9d2"}, "name the VPC and its private subnets with a route to a NAT gateway"),
+        ({"subnets": ("subnet-0a15c9d2",)}, "vpc_id and subnets belong together"),
+        ({"vpc_id": "vpc-0a15c9d2", "subnets": ("vpc-0a15c9d2",)}, "subnets: vpc-0a15c9d2 is none: write subnet-"),
+        ({"security_groups": ("sg-0a15c9d2",)}, "security_groups belong to a VPC"),
         ({"secrets": {"CRM_SECRET": "my-token"}}, "must be the whole ARN"),
         ({"secrets": {"AWS_REGION": ARN}}, "belongs to Lambda"),
         ({"auth": "jwt", "jwt_issuer": "issuer.example.com", "jwt_audience": "a"}, "write https://"),
@@ -51,15 +64,21 @@ ARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:crm-AbCdEf"
 )
 def test_what_cannot_be_deployed_is_said(fields: dict[str, Any], sentence: str) -> None:
     with pytest.raises(DeploymentError, match=sentence):
-        Environment(**fields)
+        validate(Environment(**fields))
 
 
 def test_what_can_be_deployed_is_not_refused() -> None:
-    Environment(provisioned_concurrency=2, snap_start=False)
-    Environment(endpoint="edge", stream_seconds=30)
-    Environment(auth="jwt", jwt_issuer="https://issuer.example.com", jwt_audience="agencies")
-    for name, fields in ENVIRONMENTS.items():
-        Environment(name=name, **fields)
+    validate(Environment(provisioned_concurrency=2, snap_start=False))
+    validate(Environment(endpoint="edge", stream_seconds=30))
+    validate(Environment(auth="jwt", jwt_issuer="https://issuer.example.com", jwt_audience="agencies"))
+    validate(Environment(account="123456789012", region="us-gov-west-1"))
+    validate(
+        Environment(
+            vpc_id="vpc-0a15c9d2", subnets=("subnet-0a15c9d2", "subnet-0b25c9d2"), security_groups=("sg-0a15c9d2",)
+        )
+    )
+    for environment in ENVIRONMENTS.values():
+        validate(environment)
 
 
 def test_a_route_and_its_function_stream_both_or_neither() -> None:
@@ -79,15 +98,61 @@ def test_a_route_and_its_function_stream_both_or_neither() -> None:
         ({"auth": "none"}, "auth: Input should be 'keys', 'iam' or 'jwt'"),
         ({"memory_mb": "much"}, "memory_mb: Input should be a valid integer"),
         ({"architecture": "sparc"}, "architecture: Input should be 'arm64' or 'x86_64'"),
-        ({"provisioned_concurrency": 1}, "set snap_start to false"),
+        ({"environment": "production", "provisioned_concurrency": 1}, "set snap_start to false"),
         ({"variables": "MODEL=gpt-5"}, "variables: write JSON"),
+        ({"vpc_id": "vpc-1", "subnets": "subnet-1"}, 'subnets: write JSON, e.g. -c subnets=\'["subnet-1"'),
+        ({"gradual": "canary"}, "gradual: Input should be"),
     ],
 )
-def test_the_command_line_is_told_in_a_sentence(context: dict[str, Any], sentence: str) -> None:
-    with pytest.raises(Refused, match="Not synthesised: ") as refused:
-        synth(**context)
+def test_the_command_line_is_answered_in_a_sentence(context: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(SystemExit) as refused:
+        synthesize(add_stacks, ENVIRONMENTS, app=App(context={name: as_text(each) for name, each in context.items()}))
+    assert str(refused.value).startswith("Not synthesised: ")
     assert sentence in str(refused.value)
-    assert "Traceback" not in str(refused.value)
+
+
+@pytest.fixture
+def bundled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Make no bundle, and note how it was asked for. "lacking": what its agencies need."""
+    asked: dict[str, Any] = {"lacking": {}}
+
+    def build(architecture: str, agents: Path, *, offline_model: bool) -> Path:
+        asked.update(architecture=architecture, agents=agents, offline_model=offline_model)
+        (tmp_path / "bundle.zip").touch()
+        return tmp_path / "bundle"
+
+    monkeypatch.setattr(synthesis.bundle, "build", build)
+    monkeypatch.setattr(synthesis.bundle, "lacking", lambda folder: asked["lacking"])
+    return asked
+
+
+def synthesized(tmp_path: Path, **context: str) -> None:
+    with suppress_type_checks():
+        synthesize(add_stacks, ENVIRONMENTS, agents=tmp_path, app=App(outdir=str(tmp_path / "out"), context=context))
+
+
+def test_an_environment_without_the_offline_model_is_bundled_so(bundled: dict[str, Any], tmp_path: Path) -> None:
+    synthesized(tmp_path, environment="production", architecture="x86_64")
+    assert bundled == {"lacking": {}, "architecture": "x86_64", "agents": tmp_path, "offline_model": False}
+    assert (tmp_path / "out" / "agency-lambda-production.template.json").exists()
+
+
+def test_what_an_agency_lacks_is_a_warning_until_it_is_deployed(
+    bundled: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundled["lacking"] = {"shop": ["SHOP_TOKEN"]}
+    synthesized(tmp_path)
+    assert "Warning: agency 'shop' needs SHOP_TOKEN" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="Not synthesised: agency 'shop' needs SHOP_TOKEN"):
+        synthesized(tmp_path, **{DEPLOYING: "true"})
+
+
+def test_what_nobody_can_see_at_synth_is_noted() -> None:
+    (network,) = synthesis.hints(Environment(vpc_id="vpc-0a15c9d2", subnets=("subnet-0a15c9d2",)))
+    assert "NAT gateway" in network
+    (mail,) = synthesis.hints(Environment(gradual="canary_10_percent_5_minutes"))
+    assert "alarm_email" in mail
+    assert not [*synthesis.hints(Environment(alarm_email="ops@example.com"))]
 
 
 def test_the_command_line_may_change_every_field() -> None:
@@ -145,4 +210,3 @@ def test_make_deploy_says_that_it_deploys() -> None:
     makefile = (ROOT / "Makefile").read_text()
     (deploy,) = re.findall(r"^\t.*\$\(CDK\) deploy .*$", makefile, re.MULTILINE)
     assert f"-c {DEPLOYING}=true" in deploy
-    assert synth(**{DEPLOYING: "true"}).service  # the example needs nothing

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from agency_lambda.runs.leases import Leases
-from tests.library.cdk.assembly import ROOT, Assembly, synth
+from agency_lambda_cdk.bundle import ROOT
+from tests.library.cdk.assembly import Assembly, synth
 
 FUNCTIONS = ("ApiFunction", "StreamFunction", "WorkerFunction", "SweepFunction")
 STORE = ["dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query", "dynamodb:PutItem", "dynamodb:DeleteItem"]
@@ -66,10 +67,15 @@ def target(assembly: Assembly, arn: Any) -> str:
 def permissions(assembly: Assembly, function: str) -> set[tuple[str, str]]:
     """(action, logical id) of all that it may do."""
     return {
-        (action, target(assembly, each["Resource"]))
+        (action, target(assembly, resource))
         for each in statements(assembly, function)
-        for action in ([each["Action"]] if isinstance(each["Action"], str) else each["Action"])
+        for action in listed(each["Action"])
+        for resource in listed(each["Resource"])
     }
+
+
+def listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 # ------------------------------------------------------------------ data
@@ -137,10 +143,11 @@ def test_all_functions_are_one_bundle(dev: Assembly) -> None:
     assert len(keys) == 1
 
 
-def test_who_is_waited_for_starts_from_a_snapshot(dev: Assembly) -> None:
+def test_snap_start_is_for_what_somebody_waits_for(dev: Assembly, production: Assembly) -> None:
     for name in FUNCTIONS[:3]:
-        assert dev.service[name]["Properties"]["SnapStart"] == {"ApplyOn": "PublishedVersions"}
-    assert "SnapStart" not in dev.service["SweepFunction"]["Properties"]
+        assert production.service[name]["Properties"]["SnapStart"] == {"ApplyOn": "PublishedVersions"}
+    assert "SnapStart" not in production.service["SweepFunction"]["Properties"]
+    assert "SnapStart" not in dev.text()
 
 
 def test_everything_that_calls_a_function_calls_its_alias(dev: Assembly) -> None:
@@ -169,8 +176,11 @@ def test_what_streams_streams_on_both_sides_and_nothing_else_does(dev: Assembly)
         assert integration["TimeoutInMillis"] == (900_000 if streams else 29_000)
 
 
-def test_on_an_emulator_and_where_it_is_not_wanted_nothing_streams() -> None:
-    for assembly in (synth(streaming=False), synth(AWS_ENDPOINT_URL="http://localhost:4566")):
+def test_on_an_emulator_and_where_it_is_not_wanted_nothing_streams(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://localhost:4566")
+    emulated = synth(log_days=7)
+    monkeypatch.delenv("AWS_ENDPOINT_URL")
+    for assembly in (synth(streaming=False), emulated):
         assert not [each for each in routes(assembly).values() if "streaming" in json.dumps(each["Integration"])]
         function = assembly.service["StreamFunction"]["Properties"]
         assert "AWS_LAMBDA_EXEC_WRAPPER" not in function["Environment"]["Variables"]
@@ -185,7 +195,7 @@ def test_the_functions_end_when_the_gateway_does(dev: Assembly) -> None:
 def test_the_streaming_function_starts_our_runtime_client_and_is_never_silent_for_long(dev: Assembly) -> None:
     variables = dev.service["StreamFunction"]["Properties"]["Environment"]["Variables"]
     wrapper = variables["AWS_LAMBDA_EXEC_WRAPPER"].removeprefix("/var/task/")
-    assert (ROOT / wrapper).stat().st_mode & 0o111
+    assert (ROOT / "src" / wrapper).stat().st_mode & 0o111
     assert float(variables["ANSWER_SECONDS"]) < 300  # of silence, after which the gateway cuts
     for name in set(FUNCTIONS) - {"StreamFunction"}:
         assert "AWS_LAMBDA_EXEC_WRAPPER" not in dev.service[name]["Properties"]["Environment"]["Variables"]
@@ -448,7 +458,8 @@ def test_what_tells_the_topic_is_allowed_to(service: str) -> None:
     """Its policy takes the place of SNS's own, which would allow it."""
     assembly = synth(alarm_email="ops@example.com", monthly_budget=50)
     (policy,) = assembly.of_type("AWS::SNS::TopicPolicy").values()
-    (allow,) = [each for each in policy["PolicyDocument"]["Statement"] if each.get("Principal") == {"Service": service}]
+    (allow,) = [each for each in policy["PolicyDocument"]["Statement"] if each["Effect"] == "Allow"]
+    assert service in allow["Principal"]["Service"]
     assert (allow["Effect"], allow["Action"]) == ("Allow", "sns:Publish")
     assert allow["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
 
@@ -476,7 +487,66 @@ def test_a_mail_and_a_budget_when_they_are_asked_for(dev: Assembly) -> None:
     assert budget["Budget"]["BudgetLimit"] == {"Amount": 50, "Unit": "USD"}
 
 
+# ------------------------------------------------------------------ where, and how a version comes
+
+
+def test_the_stacks_go_where_the_environment_says(dev: Assembly) -> None:
+    def places(assembly: Assembly) -> set[str]:
+        manifest = json.loads((assembly.folder / "manifest.json").read_text())
+        return {each["environment"] for each in manifest["artifacts"].values() if "environment" in each}
+
+    assert places(dev) == {"aws://unknown-account/unknown-region"}  # of the shell
+    assert places(synth(account="123456789012", region="eu-central-1")) == {"aws://123456789012/eu-central-1"}
+
+
+@pytest.mark.parametrize("groups", [[], ["sg-0a15c9d2"]])
+def test_in_a_vpc_each_function_may_make_interfaces_and_its_code_may_not(dev: Assembly, groups: list[str]) -> None:
+    assert "VpcConfig" not in dev.text()
+    assembly = synth(vpc_id="vpc-0a15c9d2", subnets=["subnet-0a15c9d2", "subnet-0b25c9d2"], security_groups=groups)
+    made = assembly.of_type("AWS::EC2::SecurityGroup")
+    assert len(made) == (0 if groups else 1)
+    assert all(not each.get("SecurityGroupIngress") for each in made.values())
+    for name in FUNCTIONS:
+        config = assembly.service[name]["Properties"]["VpcConfig"]
+        assert config["SubnetIds"] == ["subnet-0a15c9d2", "subnet-0b25c9d2"]
+        assert config["SecurityGroupIds"] == (groups or [{"Fn::GetAtt": [next(iter(made)), "GroupId"]}])
+        interfaces = [each for each in statements(assembly, name) if "ec2:CreateNetworkInterface" in each["Action"]]
+        allowed, denied = sorted(interfaces, key=lambda each: str(each["Effect"]))
+        assert (allowed["Effect"], denied["Effect"]) == ("Allow", "Deny")
+        assert allowed["Action"] == denied["Action"]
+        assert "lambda:SourceFunctionArn" in denied["Condition"]["ArnLike"]
+        assert "Condition" not in allowed
+    assert nag(assembly) == "success"
+
+
+def test_a_gradual_deployment_shifts_each_alias_and_an_alarm_rolls_it_back(dev: Assembly) -> None:
+    assert not dev.of_type("AWS::CodeDeploy::DeploymentGroup")
+    assembly = synth(gradual="canary_10_percent_5_minutes")
+    groups = assembly.of_type("AWS::CodeDeploy::DeploymentGroup")
+    shifted = {
+        each["UpdatePolicy"]["CodeDeployLambdaAliasUpdate"]["DeploymentGroupName"]["Ref"]: each["Properties"]
+        for each in assembly.service.values()
+        if each["Type"] == "AWS::Lambda::Alias" and "UpdatePolicy" in each
+    }
+    assert shifted.keys() == groups.keys()
+    assert {each["FunctionName"]["Ref"] for each in shifted.values()} == set(FUNCTIONS[:3])
+    alarms = assembly.of_type("AWS::CloudWatch::Alarm")
+    for group in groups.values():
+        assert "LambdaCanary10Percent5Minutes" in json.dumps(group["DeploymentConfigName"])
+        assert group["AutoRollbackConfiguration"]["Enabled"] is True
+        assert "DEPLOYMENT_STOP_ON_ALARM" in group["AutoRollbackConfiguration"]["Events"]
+        assert group["AlarmConfiguration"]["Enabled"] is True
+        watched = {alarms[each["Name"]["Ref"]]["MetricName"] for each in group["AlarmConfiguration"]["Alarms"]}
+        assert watched == {"Errors", "Throttles", "ServerErrors"}
+    assert nag(assembly) == "success"
+
+
 # ------------------------------------------------------------------ the whole
+
+
+def nag(assembly: Assembly) -> str:
+    (report,) = json.loads((assembly.folder / "validation-report.json").read_text())["pluginReports"]
+    return str(report["conclusion"])
 
 
 def test_the_well_architected_checks_pass(dev: Assembly) -> None:
@@ -514,4 +584,4 @@ def test_the_assembly_names_no_program_to_run(dev: Assembly) -> None:
 
 def test_what_users_and_scripts_rely_on_keeps_its_name(dev: Assembly) -> None:
     assert set(FUNCTIONS) <= dev.service.keys()
-    assert {"Url", "FirstKey", "ModelKey"} <= dev.outputs().keys()
+    assert "Url" in dev.outputs()
