@@ -25,6 +25,7 @@ def sealed(*, read_only: bool) -> Iterator[None]:
     """Refuse connections, and with read_only files outside of the folder for temporary ones."""
     global _refused
     _install()
+    tempfile.gettempdir()  # it looks for the folder by writing there, under a lock that `_write` would wait for
     _refused = frozenset({"socket.connect", "socket.getaddrinfo", *(("open", "os.mkdir") if read_only else ())})
     try:
         yield
