@@ -65,8 +65,8 @@ def _api() -> Callable[[Any], Any]:
 
     from agency_lambda.run_service import get_run_service
     from agency_lambda.runs.leases import Leases
+    from agency_lambda.testing.events import Context, rest_event
     from handler.api import handler
-    from tests.library.events import Context, rest_event
 
     body = {"model": "one", "input": "hello", "background": True}
 
@@ -88,10 +88,10 @@ def _worker() -> Callable[[list[str], float], Block]:
     import json
     import time
 
+    from agency_lambda.testing.events import Context
     from benchmarks.slow_model import slow_down
     from benchmarks.vitals import vitals
     from handler.worker import handler, worker
-    from tests.library.events import Context
 
     def work(run: str) -> None:
         record = {"messageId": run, "receiptHandle": run, "body": json.dumps({"run": run})}

@@ -5,11 +5,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from agency_lambda.testing.aws import dynamodb_table
 from benchmarks import loopback, subjects
 from benchmarks.environment import Cost, costs
 from benchmarks.results import Measured, Ratio, Series, ratio
 from benchmarks.subjects import OPENAI, OURS, WITH_BYTECODE, Case, ours
-from tests.library.stores import dynamodb_table
 
 SECTION = "Cold start"
 ONE, WHOLE = f"{OURS}, one model call", f"{OURS}, DEFER_IMPORTS=0"

@@ -96,8 +96,8 @@ def _service() -> Callable[[str, int], list[Turn]]:
 
     store = WatchedStore(open_store(get_settings().store), weigh=True)
     use(store)
+    from agency_lambda.testing.events import Context, rest_event
     from handler.api import handler
-    from tests.library.events import Context, rest_event
 
     def post(path: str, body: Any) -> Any:
         answer = handler(rest_event("POST", path, body), Context(30))

@@ -15,8 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from agency_lambda.testing.events import Context, http_event
 from lambda_loop import EnvironmentLoop, InvocationReport
-from tests.library.events import Context, http_event
 
 from . import patterns
 

@@ -38,9 +38,9 @@ def _environment() -> Callable[[int], dict[str, float]]:
     """do(times): so many requests more, of every kind in turn."""
     import logging
 
+    from agency_lambda.testing.events import Context, rest_event
     from benchmarks.vitals import vitals
     from handler.api import environment, handler
-    from tests.library.events import Context, rest_event
 
     logging.disable(logging.CRITICAL)  # failures are meant here
 

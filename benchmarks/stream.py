@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+from agency_lambda.testing.events import rest_event
 from benchmarks.child import PYTHON, ROOT, variables
 from benchmarks.results import Measured, Ratio, Series
 from benchmarks.timing import percentile
-from tests.library.events import rest_event
 from tests.library.runtime.runtime_api import RuntimeApi
 
 SECTION = "Stream"

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from agency_lambda.testing.events import rest_event
 from benchmarks import task_roots
 from benchmarks.environment import Request, Subject, costs
-from tests.library.events import rest_event
 
 OURS = "agency-lambda"
 AS_PIP_SHIPS_IT, WITH_BYTECODE = "run_fastapi, as pip ships it", "run_fastapi, with bytecode"

@@ -1,7 +1,7 @@
 """A DynamoDB table of moto's in a process of its own: its speed is moto's, not AWS's."""
 
+from agency_lambda.testing.aws import dynamodb_table
 from benchmarks.child import serve
-from tests.library.stores import dynamodb_table
 
 if __name__ == "__main__":
     with dynamodb_table() as (name, environment):

@@ -120,8 +120,8 @@ def _waiting(child: Child) -> tuple[list[Series], Ratio]:
 
 def _service() -> Callable[..., Any]:
     """do(agency, kind, times) through the Lambda entry."""
+    from agency_lambda.testing.events import Context, rest_event
     from handler.api import handler
-    from tests.library.events import Context, rest_event
 
     def do(agency: str, kind: str, times: int) -> Took:
         body = {"message": "hello", "agency": agency} if kind == "completion" else {"input": "hello", "model": agency}
@@ -202,7 +202,7 @@ def _peer() -> Callable[..., Any]:
     from bench_agency import FACTORIES
     from mangum import Mangum
 
-    from tests.library.events import Context, rest_event
+    from agency_lambda.testing.events import Context, rest_event
 
     asyncio.set_event_loop(asyncio.new_event_loop())
     handler = Mangum(run_fastapi(agencies=FACTORIES, return_app=True), lifespan="off")

@@ -8,7 +8,7 @@ import pytest
 from agreement_desk import planfix_items
 from agreement_desk.planfix import Planfix, open_planfix
 from tests.agreement_desk.planfix_server import TOKEN, PlanfixServer
-from tests.library.stores import dynamodb_table
+from agency_lambda.testing.aws import dynamodb_table
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ from agreement_desk.planfix_rest import WAITS, RestApi
 from agreement_desk.task import PlanfixError
 from tests.agreement_desk import planfix_server
 from tests.agreement_desk.planfix_server import TOKEN, PlanfixServer
-from tests.library.vault import secrets_manager
+from agency_lambda.testing.vault import secrets_manager
 
 
 @pytest.fixture

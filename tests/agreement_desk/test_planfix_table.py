@@ -10,7 +10,7 @@ from agreement_desk import planfix_items
 from agreement_desk.planfix import open_planfix
 from agreement_desk.planfix_table import TableBoard
 from agreement_desk.task import PAGE, PlanfixError
-from tests.library.stores import Relay, refusal, relay_before
+from agency_lambda.testing.aws import Relay, refusal, relay_before
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from typing import Any
 
 from snapshot_restore_py import get_after_restore, get_before_snapshot
 
+from agency_lambda.testing.events import Context, rest_event
 from handler import api
-from tests.library.events import Context, rest_event
 
 
 def main() -> None:

@@ -17,9 +17,9 @@ from agency_lambda.auth import Authentication, authenticator
 from agency_lambda.protocol import bounds
 from agency_lambda.routes.dependencies import Caller
 from agency_lambda.settings import ConfigurationError, Settings, get_settings
+from agency_lambda.testing.events import function_url_event, rest_event
 from tests.library.asgi import Headers, ask
 from tests.library.conftest import Service
-from tests.library.events import function_url_event, rest_event
 
 
 def digest(key: str) -> str:

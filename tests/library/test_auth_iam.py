@@ -7,10 +7,10 @@ import pytest
 
 from agency_lambda.auth import Authentication, authenticator
 from agency_lambda.settings import get_settings
+from agency_lambda.testing.events import alb_event, function_url_event, http_event, rest_event
 from agency_lambda.validators import OWNER
 from tests.library.asgi import ask
 from tests.library.conftest import Service
-from tests.library.events import alb_event, function_url_event, http_event, rest_event
 
 Start = Callable[..., Service]
 ACCOUNT = "123456789012"

@@ -23,8 +23,8 @@ from pydantic import BaseModel
 from agency_lambda import __version__
 from agency_lambda.catalogue.check import check
 from agency_lambda.errors import AgencyMisconfigured
+from agency_lambda.testing.events import http_event
 from tests.library.conftest import Service
-from tests.library.events import http_event
 from tests.library.model_server import Failure, ModelServer, call
 
 Start = Callable[..., Service]
@@ -313,7 +313,7 @@ def test_health_imports_no_agency() -> None:
 import sys
 from lambda_loop import EnvironmentLoop
 from handler.app import app
-from tests.library.events import Context, http_event
+from agency_lambda.testing.events import Context, http_event
 assert EnvironmentLoop(app)(http_event(path="/health"), Context())["statusCode"] == 200
 print([name for name in sys.modules if name.split(".")[0] in ("agencies", "agency_swarm", "agents")])
 """

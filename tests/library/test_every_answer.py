@@ -18,9 +18,9 @@ from agency_lambda.protocol.bounds import BODY
 from agency_lambda.routes.dependencies import _Caller
 from agency_lambda.runs.stored_responses import Responses
 from agency_lambda.store.sqlite import SQLiteStore
+from agency_lambda.testing.events import Context, alb_event, function_url_event, http_event, rest_event
 from tests.library.asgi import ask
 from tests.library.conftest import Service
-from tests.library.events import Context, alb_event, function_url_event, http_event, rest_event
 
 KEY = "k" * 43
 ORIGIN = "https://app.example.com"

@@ -15,7 +15,7 @@ from agency_lambda.runs import following
 from agency_lambda.runs.leases import TIME, Lease, Leases
 from agency_lambda.runs.stored_responses import Responses, StoredRequest
 from agency_lambda.store import Conflict, Delete, Put, Record, Store, open_store
-from tests.library.stores import dynamodb_client, dynamodb_here
+from agency_lambda.testing.aws import dynamodb_client, dynamodb_here
 
 OWNER, RUN = "owner", "resp_1"
 

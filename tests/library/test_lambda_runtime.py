@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.library.events import rest_event
+from agency_lambda.testing.events import rest_event
 from tests.library.model_server import ModelServer
 from tests.library.runtime_emulator import ROOT, RuntimeEmulator, binary
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from agency_lambda.runs import attempt as runs_run
 from agency_lambda.runs.leases import CLOCKS, GRACE, LONGEST_PAUSE, TIME, Lease, Leases
 from agency_lambda.store import Put, Store, open_store
-from tests.library.stores import dynamodb_here
+from agency_lambda.testing.aws import dynamodb_here
 
 
 @pytest.fixture(params=["sqlite", "dynamodb"])

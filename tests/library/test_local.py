@@ -14,7 +14,8 @@ import httpx
 import pytest
 
 from agency_lambda.local import _listen
-from tests.library.conftest import PYTHONPATH, QUESTION, SETTINGS
+from agency_lambda.testing.service import SETTINGS
+from tests.library.conftest import PYTHONPATH, QUESTION
 
 ROOT = Path(__file__).parents[2]
 

@@ -16,9 +16,9 @@ from agents import Model
 
 import agencies
 from agency_lambda.store import Change, Put
+from agency_lambda.testing.aws import dynamodb_client, dynamodb_here
+from agency_lambda.testing.events import Context, http_event
 from tests.library.conftest import Service
-from tests.library.events import Context, http_event
-from tests.library.stores import dynamodb_client, dynamodb_here
 
 DAY = 24 * 3600
 NEVER = None

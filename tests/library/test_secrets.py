@@ -14,14 +14,14 @@ from agency_lambda import secrets
 from agency_lambda.errors import SecretUnavailable
 from agency_lambda.framework.models import Models
 from agency_lambda.settings import get_settings
+from agency_lambda.testing.aws import refusal
+from agency_lambda.testing.vault import Vault, secrets_manager
 from agency_lambda.validators import api_keys
 from tests.library.asgi import Headers, Reply, ask
 from tests.library.conftest import Service
 from tests.library.model_server import ModelServer
 from tests.library.models.agencies import ask as ask_models
 from tests.library.models.agencies import single
-from tests.library.stores import refusal
-from tests.library.vault import Vault, secrets_manager
 
 
 @pytest.fixture(scope="module")

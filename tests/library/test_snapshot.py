@@ -16,10 +16,10 @@ from agents import AgentHooks, GuardrailFunctionOutput, input_guardrail
 from agency_lambda import snap_start
 from agency_lambda.framework import credentials
 from agency_lambda.offline import OfflineModel
+from agency_lambda.testing.aws import dynamodb_table, relay_before
+from agency_lambda.testing.vault import Vault, secrets_manager
 from tests.library.conftest import PYTHONPATH
 from tests.library.model_server import ModelServer
-from tests.library.stores import dynamodb_table, relay_before
-from tests.library.vault import Vault, secrets_manager
 
 ROOT = Path(__file__).parents[2]
 KEY = "al_snapshot"

@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 
 from agency_lambda.store import ABSENT, Conflict, Delete, Put, Record, Store, StoreUnavailable, open_store
-from tests.library.stores import Relay, dynamodb_client, dynamodb_table, refusal, relay_before
+from agency_lambda.testing.aws import Relay, dynamodb_client, dynamodb_table, refusal, relay_before
 
 SENTENCES = ("The store could not be read.", "The store could not be written.")
 GONE, LATER = int(time.time()) - 10, int(time.time()) + 3600

@@ -11,9 +11,9 @@ import pytest
 from agency_lambda import telemetry
 from agency_lambda.framework.models import Models, ModelUnavailable
 from agency_lambda.settings import get_settings
+from agency_lambda.testing.events import rest_event
 from lambda_loop import InvocationReport
 from tests.library.conftest import Service
-from tests.library.events import rest_event
 from tests.library.model_server import Answer, Failure, ModelServer
 from tests.library.models.agencies import Listener, ask, ask_streamed, settings, single
 from tests.library.runtime_emulator import RuntimeEmulator, binary

@@ -9,8 +9,8 @@ import pytest
 from fastapi.routing import APIRoute, iter_route_contexts
 
 from agency_lambda.routes import ROUTES
+from agency_lambda.testing.events import Context, http_event
 from tests.library.conftest import Service
-from tests.library.events import Context, http_event
 
 MODEL = "letters"
 BODIES: dict[tuple[str, str], dict[str, Any]] = {

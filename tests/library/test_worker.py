@@ -24,12 +24,12 @@ from agency_lambda.runs.attempt import MOST_ATTEMPTS
 from agency_lambda.runs.repository import LeaseLost
 from agency_lambda.runs.stored_responses import Responses
 from agency_lambda.settings import get_settings
+from agency_lambda.testing.aws import moto, serving
+from agency_lambda.testing.events import Context, rest_event
 from lambda_loop import InvocationReport
 from tests.library.conftest import PYTHONPATH
-from tests.library.events import Context, rest_event
 from tests.library.model_server import Failure, ModelServer, call
 from tests.library.runtime_emulator import RuntimeEmulator, binary
-from tests.library.stores import _moto, _serving
 
 ON_LINUX = pytest.mark.skipif(binary() is None, reason="AWS ships its runtime emulator for Linux only")
 SCHEDULE = {"version": "0", "source": "aws.events", "detail-type": "Scheduled Event", "detail": {}}
@@ -61,8 +61,8 @@ def sqs() -> Iterator[tuple[Any, dict[str, str]]]:
 
         def log(self, *arguments: Any) -> None: ...
 
-    server = make_server("127.0.0.1", 0, _moto(), threaded=True, request_handler=Quiet)
-    with _serving(server):
+    server = make_server("127.0.0.1", 0, moto(), threaded=True, request_handler=Quiet)
+    with serving(server):
         endpoint = f"http://127.0.0.1:{server.server_port}"
         environment = {
             "AWS_ENDPOINT_URL_SQS": endpoint,

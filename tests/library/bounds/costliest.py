@@ -138,8 +138,8 @@ def main(seconds: float, seed: int) -> None:
     """One line of JSON for each body, as it is measured."""
     folder = Path(tempfile.mkdtemp())
     os.environ.update(STORE=f"sqlite:///{folder}/agency.db", LETTERS_FOLDER=f"{folder}/letters", AUTH="none")
+    from agency_lambda.testing.events import Context, http_event
     from tests.library.conftest import Service
-    from tests.library.events import Context, http_event
 
     service = Service("patch")
     service.post("/v1/responses", ASK)

@@ -13,9 +13,9 @@ from agency_lambda.history.turns import Turn
 from agency_lambda.protocol import bounds
 from agency_lambda.settings import get_settings
 from agency_lambda.store import open_store
+from agency_lambda.testing.events import Context, http_event, rest_event
 from tests.library.bounds.bodies import MESSAGE, RESPONSES, function, user
 from tests.library.conftest import Service
-from tests.library.events import Context, http_event, rest_event
 from tests.library.model_server import ModelServer
 from tests.library.runtime_emulator import RuntimeEmulator, binary
 

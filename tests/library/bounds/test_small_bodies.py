@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from agency_lambda.testing.events import Context, http_event
 from tests.library.bounds import bodies
 from tests.library.bounds.bodies import OVER
 from tests.library.conftest import Service
-from tests.library.events import Context, http_event
 
 
 @pytest.fixture(scope="module")

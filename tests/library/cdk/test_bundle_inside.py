@@ -14,16 +14,17 @@ from typing import Any
 import pytest
 from letters.offline import SCRIPT
 
+from agency_lambda.testing.events import rest_event
+from agency_lambda.testing.service import read_events
+from agency_lambda.testing.vault import secrets_manager
 from agency_lambda_cdk import bundle
 from agency_lambda_cdk.bundle import imports
 from agency_lambda_cdk.bundle.sources import Sources
-from tests.library.conftest import AGENTS, QUESTION, sse
-from tests.library.events import rest_event
+from tests.library.conftest import AGENTS, QUESTION
 from tests.library.issuer import openid_issuer
 from tests.library.model_server import ModelServer, call, scripts
 from tests.library.rest_server import TASK, TOKEN, rest_server
 from tests.library.runtime_emulator import free_ports
-from tests.library.vault import secrets_manager
 
 HOST: bundle.Architecture = "x86_64" if platform.machine() in ("x86_64", "AMD64") else "arm64"
 SCHEDULE = {"version": "0", "source": "aws.events", "detail-type": "Scheduled Event", "detail": {}}
@@ -136,7 +137,7 @@ def test_the_whole_service_runs_offline(folder: Path, tmp_path: Path, deferred: 
     said = json.loads(completion["body"])
     assert "Dear Nordwind" in said["response"]
     assert said["usage"]["model_calls"] == 15
-    assert sse(stream["body"])[-1]["type"] == "response.completed"
+    assert read_events(stream["body"])[-1]["type"] == "response.completed"
     content = json.loads(answer["body"])["output"][-1]["content"]
     assert isinstance(json.loads(content[0]["text"])["total"], int)
     assert told["outside"] == []
@@ -150,7 +151,7 @@ def test_the_whole_service_runs_with_a_model(folder: Path, tmp_path: Path, api: 
         told = inside(folder, "events", ASKED, **deployed(tmp_path, **model))
     _, completion, stream = told["answers"]
     assert "Dear Nordwind" in json.loads(completion["body"])["response"]
-    assert sse(stream["body"])[-1]["type"] == "response.completed"
+    assert read_events(stream["body"])[-1]["type"] == "response.completed"
     assert {request.chat for request in server.requests} == {api == "chat"}
     assert {bool(request.body.get("stream")) for request in server.requests} == {True, False}
 

@@ -14,7 +14,8 @@ from typing import Any
 
 import httpx
 
-from tests.library.conftest import PYTHONPATH, SETTINGS
+from agency_lambda.testing.service import SETTINGS
+from tests.library.conftest import PYTHONPATH
 
 ROOT = Path(__file__).parents[3]
 MODEL = "letters"

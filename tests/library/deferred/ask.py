@@ -7,8 +7,8 @@ import gc
 import json
 import sys
 
+from agency_lambda.testing.events import Context
 from handler.api import handler
-from tests.library.events import Context
 
 answer = handler(json.load(sys.stdin), Context(60))
 loaded = sorted(sys.modules)

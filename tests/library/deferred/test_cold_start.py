@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from agency_lambda.testing.events import rest_event
 from benchmarks import loopback
 from tests.library.conftest import PYTHONPATH
-from tests.library.events import rest_event
 
 AGENCY = {"agency_swarm", "agents", "letters", "fastmcp", "litellm", "mcp", "openai", "httpx", "uvicorn"}
 AGENCY |= {"fastapi.openapi.models"}  # nor what an OpenAPI document is made of

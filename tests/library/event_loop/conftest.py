@@ -10,8 +10,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from agency_lambda.testing.events import Context, http_event
 from lambda_loop import EnvironmentLoop, InvocationReport
-from tests.library.events import Context, http_event
 
 
 class Environment:

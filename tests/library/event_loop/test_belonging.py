@@ -647,8 +647,8 @@ def test_mangums_options_can_be_given() -> None:
     from starlette.responses import Response
     from starlette.routing import Route
 
+    from agency_lambda.testing.events import Context, rest_event
     from lambda_loop import EnvironmentLoop
-    from tests.library.events import Context, rest_event
 
     async def endpoint(request: Any) -> Response:
         return Response("<x/>", media_type="application/x-own", headers={"x-secret": "1", "x-open": "2"})

@@ -134,7 +134,7 @@ def test_a_thread_that_waits_for_the_loop_is_released(make: Make) -> None:
 
 def test_without_a_clock_there_is_no_deadline(make: Make) -> None:
     environment = make()
-    from tests.library.events import http_event
+    from agency_lambda.testing.events import http_event
 
     assert environment.handler(http_event(path="/hello"), None)["statusCode"] == 200
 

@@ -219,7 +219,7 @@ def test_asyncio_run_imported_by_name_before_the_environment() -> None:
 import asyncio
 from asyncio import run
 from lambda_loop import EnvironmentLoop
-from tests.library.events import Context, http_event
+from agency_lambda.testing.events import Context, http_event
 async def app(scope, receive, send):
     if scope["type"] == "lifespan":
         raise ValueError

@@ -18,9 +18,9 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
+from agency_lambda.testing.events import Context, http_event
 from lambda_loop import EnvironmentLoop, EventLoopError, InvocationOver
 from tests.library.event_loop.conftest import Make
-from tests.library.events import Context, http_event
 
 seen: list[str] = []
 

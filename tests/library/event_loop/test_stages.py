@@ -7,8 +7,8 @@ import pytest
 from fastapi import FastAPI, Request
 from starlette.testclient import TestClient
 
+from agency_lambda.testing.events import Context, alb_event, function_url_event, http_event, rest_event
 from lambda_loop import EnvironmentLoop
-from tests.library.events import Context, alb_event, function_url_event, http_event, rest_event
 
 app = FastAPI()
 

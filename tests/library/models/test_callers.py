@@ -29,13 +29,13 @@ from agency_lambda import catalogue
 from agency_lambda.framework.models import resolution
 from agency_lambda.offline.events import response
 from agency_lambda.settings import Settings, get_settings
+from agency_lambda.testing.vault import Vault, secrets_manager
 from lambda_loop import EnvironmentLoop
 from tests.library.conftest import Service
 from tests.library.model_server import Failure, ModelRequest, ModelServer, scripts
 from tests.library.models import callers
 from tests.library.models.callers import WORDS
 from tests.library.runs.stage import Told, begin, on_stage, play, told
-from tests.library.vault import Vault, secrets_manager
 
 LIVE = pytest.mark.parametrize("stream", [True, False])
 BOSS = "offline model: Boss says so."  # as a text that the offline scripts leave alone

@@ -142,7 +142,7 @@ def ask(start: Start, monkeypatch: pytest.MonkeyPatch, url: str, model: Any = "o
     agency = lambda: Agency(Agent(name="One", instructions="One", model=model))  # noqa: E731
     monkeypatch.setattr("agencies.AGENCIES", {"letters": agency})
     service = start(OPENAI_API_KEY="k", OPENAI_BASE_URL=url, **variables)
-    from tests.library.events import Context, http_event
+    from agency_lambda.testing.events import Context, http_event
 
     answer = service.handler(http_event("POST", "/v1/responses", {"model": "letters", "input": "x"}), Context(60))
     assert "sk-live" not in str(answer)

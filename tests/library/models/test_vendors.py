@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 import pytest
 
 from agency_lambda.framework.models import vendors
+from agency_lambda.testing.vault import Vault, secrets_manager
 from tests.library.conftest import PYTHONPATH
 from tests.library.models import vendor_server
 from tests.library.models.vendor_server import USAGE, WORDS, serving
-from tests.library.vault import Vault, secrets_manager
 
 ROOT = Path(__file__).parents[3]
 PROXY = "http://127.0.0.1:9"  # whatever is asked of the network besides fails

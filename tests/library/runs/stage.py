@@ -22,8 +22,8 @@ from agency_lambda.protocol.request import CreateResponse
 from agency_lambda.runs.attempt import Attempt
 from agency_lambda.runs.service import RunService
 from agency_lambda.settings import Settings
+from agency_lambda.testing.replay import replayed
 from tests.library.models.agencies import settings
-from tests.library.runs.replay import replayed
 
 Item = dict[str, Any]
 

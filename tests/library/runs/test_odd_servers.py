@@ -15,7 +15,7 @@ from openai import AsyncOpenAI
 from agency_lambda.offline import OfflineModel
 from agency_lambda.offline.events import call_item, message_item, reasoning_item
 from agency_lambda.protocol.output import OutputBuilder
-from tests.library.runs.replay import replayed
+from agency_lambda.testing.replay import replayed
 from tests.library.runs.stage import Plays, play
 
 WEATHER = {"type": "function", "name": "weather", "parameters": {"type": "object", "properties": {}}}

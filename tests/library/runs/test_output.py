@@ -6,7 +6,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from agency_lambda.protocol.output import OutputBuilder
-from tests.library.runs.replay import replayed
+from agency_lambda.testing.replay import replayed
 
 MESSAGE = {"type": "message", "role": "assistant", "content": []}
 REASONING = {"type": "reasoning", "summary": []}

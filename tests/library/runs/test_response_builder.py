@@ -34,9 +34,9 @@ from agency_lambda.framework.response_builder import ResponseBuilder
 from agency_lambda.offline import OfflineModel
 from agency_lambda.offline.events import call_item, message_item, reasoning_item
 from agency_lambda.protocol.output import OutputBuilder
+from agency_lambda.testing.replay import replayed
 from tests.library.models.agencies import office
 from tests.library.models.test_offline_script import ANSWER, SCRIPT
-from tests.library.runs.replay import replayed
 from tests.library.runs.stage import Plays, begin, on_stage, play, said, told
 
 LIVE = pytest.mark.parametrize("stream", [True, False])

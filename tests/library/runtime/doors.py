@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 from urllib.parse import parse_qs, unquote
 
-from tests.library.events import rest_event
+from agency_lambda.testing.events import rest_event
 from tests.library.runtime.environments import KEY, Environment, task_root, variables
 from tests.library.runtime.runtime_api import RuntimeApi
 

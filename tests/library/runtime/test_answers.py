@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.library.events import function_url_event, rest_event
+from agency_lambda.testing.events import function_url_event, rest_event
 from tests.library.runtime.apps import PIECE
 from tests.library.runtime.environments import Environment
 from tests.library.runtime.runtime_api import Reader

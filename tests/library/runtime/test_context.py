@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from awslambdaric.bootstrap import create_lambda_context
 
+from agency_lambda.testing.events import rest_event
 from lambda_loop.runtime.api import Event
 from lambda_loop.runtime.context import Context
-from tests.library.events import rest_event
 from tests.library.runtime.conftest import Start
 from tests.library.runtime.environments import Environment
 from tests.library.runtime.runtime_api import ARN

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.library.events import rest_event
+from agency_lambda.testing.events import rest_event
 from tests.library.runtime.environments import Environment
 from tests.library.runtime.runtime_api import Reader
 

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from agency_lambda import __version__
-from tests.library.events import rest_event
+from agency_lambda.testing.events import rest_event
 from tests.library.runtime.environments import COMMAND, task_root, variables
 from tests.library.runtime_emulator import binary, free_ports, wait_for
 

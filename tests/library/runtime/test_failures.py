@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from tests.library.events import alb_event, rest_event
+from agency_lambda.testing.events import alb_event, rest_event
 from tests.library.runtime.conftest import Start
 from tests.library.runtime.environments import Environment
 from tests.library.runtime.runtime_api import Reader

@@ -4,8 +4,9 @@ import json
 import threading
 import time
 
-from tests.library.conftest import QUESTION, sse
-from tests.library.events import rest_event
+from agency_lambda.testing.events import rest_event
+from agency_lambda.testing.service import read_events
+from tests.library.conftest import QUESTION
 from tests.library.model_server import ModelServer
 from tests.library.runtime.conftest import Start
 from tests.library.runtime.environments import KEY
@@ -27,7 +28,7 @@ def test_what_the_model_has_said_leaves_while_it_goes_on(start: Start) -> None:
             raise AssertionError(environment.log)
         assert not invocation.over.is_set()
         hold.set()
-        events = sse(invocation.wait().body.decode())
+        events = read_events(invocation.wait().body.decode())
     assert events[-1]["type"] == "response.completed"
     assert len(invocation.chunks) == len(events) + 2  # the prelude, each event, [DONE]
 

@@ -3,7 +3,7 @@
 import pytest
 
 from agency_lambda import __version__
-from tests.library.events import rest_event
+from agency_lambda.testing.events import rest_event
 from tests.library.runtime.conftest import Start
 
 SNAP_START = {"AWS_LAMBDA_INITIALIZATION_TYPE": "snap-start"}

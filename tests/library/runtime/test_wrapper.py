@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.library.events import rest_event
+from agency_lambda.testing.events import rest_event
 from tests.library.runtime.environments import ROOT, Environment, task_root
 from tests.library.runtime.runtime_api import RuntimeApi
 

@@ -23,9 +23,10 @@ from agency_lambda.history.conversations import Conversations
 from agency_lambda.runs.leases import Leases
 from agency_lambda.runs.stored_responses import Responses
 from agency_lambda.store import Store, open_store
-from tests.library.conftest import PYTHONPATH, SETTINGS
+from agency_lambda.testing.aws import dynamodb_here
+from agency_lambda.testing.service import SETTINGS
+from tests.library.conftest import PYTHONPATH
 from tests.library.model_server import ModelServer
-from tests.library.stores import dynamodb_here
 from tests.library.survival.desk import SIGN, Label, label, paid_twice, play
 from tests.library.v1.test_streams import balanced
 

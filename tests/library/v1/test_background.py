@@ -23,8 +23,8 @@ from agency_lambda.runs.repository import LeaseLost
 from agency_lambda.runs.service import RunService
 from agency_lambda.runs.stored_responses import Responses
 from agency_lambda.settings import get_settings
+from agency_lambda.testing.events import Context, http_event
 from tests.library.conftest import Service
-from tests.library.events import Context, http_event
 from tests.library.model_server import Failure, ModelServer, call
 
 Start = Callable[..., Service]

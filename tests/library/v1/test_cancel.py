@@ -11,8 +11,8 @@ import pytest
 from agency_lambda.errors import StoreUnavailable
 from agency_lambda.runs import worker
 from agency_lambda.runs.leases import TIME, Lease, Leases
+from agency_lambda.testing.events import Context, http_event
 from tests.library.conftest import Service
-from tests.library.events import Context, http_event
 
 LATER = {"model": "letters", "input": "Client Nordwind asks about a date.", "background": True}
 BOUND = 0.4

@@ -10,8 +10,8 @@ from agency_lambda.history.conversations import Conversations
 from agency_lambda.settings import get_settings
 from agency_lambda.store import Delete, StoreUnavailable, open_store
 from agency_lambda.store.sqlite import SQLiteStore
+from agency_lambda.testing.events import Context, http_event
 from tests.library.conftest import Service
-from tests.library.events import Context, http_event
 
 ASK = {"model": "letters", "input": "hello"}
 

@@ -12,8 +12,8 @@ from agency_swarm import Agency, Agent, BaseTool, function_tool
 from agency_lambda.runs.leases import Leases
 from agency_lambda.store import ABSENT, StoreUnavailable
 from agency_lambda.store.sqlite import SQLiteStore
+from agency_lambda.testing.events import Context, http_event
 from tests.library.conftest import Service
-from tests.library.events import Context, http_event
 from tests.library.model_server import ModelServer, call
 
 Start = Callable[..., Service]

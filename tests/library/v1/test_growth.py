@@ -13,8 +13,8 @@ import pytest
 from agency_lambda.history.conversations import Conversations
 from agency_lambda.history.turns import Turn
 from agency_lambda.store import Change, Conflict, Put, Store, open_store
+from agency_lambda.testing.aws import dynamodb_here
 from tests.library.conftest import PYTHONPATH, Service
-from tests.library.stores import dynamodb_here
 
 ROOT = Path(__file__).parents[3]
 

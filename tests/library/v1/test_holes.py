@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from agency_swarm import Agency, Agent
 
+from agency_lambda.testing.events import Context, http_event
 from tests.library.conftest import Service
-from tests.library.events import Context, http_event
 from tests.library.model_server import Failure, ModelServer, call
 
 Start = Callable[..., Service]

@@ -6,15 +6,16 @@ from typing import Any
 
 import pytest
 
-from tests.library.conftest import Service, sse
-from tests.library.events import Context, http_event
+from agency_lambda.testing.events import Context, http_event
+from agency_lambda.testing.service import read_events
+from tests.library.conftest import Service
 
 ASK = {"model": "letters", "input": "hello"}
 KEY = {"idempotency-key": "key-1"}
 
 
 def stream(service: Service, body: Any) -> Any:
-    return sse(
+    return read_events(
         service.handler(http_event("POST", "/v1/responses", {**body, "stream": True}, **KEY), Context(60))["body"]
     )
 

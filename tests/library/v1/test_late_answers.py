@@ -14,8 +14,8 @@ from agency_lambda.history.conversations import Conversations
 from agency_lambda.runs.leases import Leases
 from agency_lambda.store import StoreUnavailable
 from agency_lambda.store.sqlite import SQLiteStore
+from agency_lambda.testing.events import Context, http_event
 from tests.library.conftest import Service
-from tests.library.events import Context, http_event
 from tests.library.model_server import Failure, ModelServer, call
 
 Start = Callable[..., Service]

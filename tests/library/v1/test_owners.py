@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from fastapi.routing import APIRoute
 
+from agency_lambda.testing.events import Context, http_event
 from tests.library.conftest import Service
-from tests.library.events import Context, http_event
 
 ANN, BOB = "al_ann", "al_bob"
 KEYS = ",".join(f"{name}:{hashlib.sha256(key.encode()).hexdigest()}" for name, key in (("ann", ANN), ("bob", BOB)))

@@ -13,8 +13,9 @@ from openai.types.responses import ResponseStreamEvent
 from pydantic import TypeAdapter
 
 from agency_lambda.protocol import stream as wire
-from tests.library.conftest import Service, sse
-from tests.library.events import Context, http_event
+from agency_lambda.testing.events import Context, http_event
+from agency_lambda.testing.service import read_events
+from tests.library.conftest import Service
 from tests.library.model_server import Failure, ModelServer, call
 
 Start = Callable[..., Service]
@@ -183,7 +184,7 @@ def test_a_client_that_leaves_loses_nothing(service: Service, leave_at: str) -> 
     assert "Subtask" in kept["output"][-1]["content"][0]["text"]
     assert service.respond("go on", previous_response_id=response_id)["status"] == "completed"
     replayed = service.handler(http_event("GET", f"/v1/responses/{response_id}?stream=true"), Context(60))["body"]
-    balanced(sse(replayed))
+    balanced(read_events(replayed))
 
 
 def test_a_client_that_leaves_what_is_not_stored_ends_it(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -213,7 +214,7 @@ def test_a_silent_stream_has_a_heartbeat(start: Start, monkeypatch: pytest.Monke
         service = start(OPENAI_API_KEY="k", OPENAI_BASE_URL=server.base_url)
         body = Client(service, model="letters/Registrar").run()
     assert body.count(": still working\n\n") >= 3
-    balanced(sse(body))
+    balanced(read_events(body))
 
 
 @pytest.mark.parametrize("count", [1, 100])
@@ -240,7 +241,7 @@ def test_an_event_that_is_there_is_sent_without_a_task_of_its_own(count: int) ->
         loop.set_task_factory(None)
 
     asyncio.run(stream())
-    assert [event["sequence_number"] for event in sse(b"".join(sent).decode())] == list(range(count))
+    assert [event["sequence_number"] for event in read_events(b"".join(sent).decode())] == list(range(count))
     assert len(tasks) <= 3  # who tells, who keeps the connection, who sees the client go
 
 
@@ -260,7 +261,7 @@ def test_words_reach_the_client_before_the_answer_is_whole(start: Start, monkeyp
                 heard.set()
 
         client.send = listen  # type: ignore[method-assign]
-        balanced(sse(client.run()))
+        balanced(read_events(client.run()))
 
 
 def test_a_finished_stream_is_told_again_from_any_event_on(service: Service) -> None:

@@ -34,7 +34,7 @@ def replayed(events: Iterable[dict[str, Any]], whole: bool = True) -> list[dict[
 
 class _Client:
     def __init__(self) -> None:
-        self.items: list[dict[str, Any]] = []
+        self.items: list[Any] = []
         self.open: dict[str, int] = {}  # item id -> index
         self.part: dict[str, dict[str, Any]] = {}  # item id -> its open part
         self.told: set[str] = set()  # texts and arguments that are done, and their part or item not yet
@@ -52,7 +52,7 @@ class _Client:
             case [name, what]:
                 self._part(name, what, self._item(event), event)
 
-    def _item(self, event: dict[str, Any]) -> dict[str, Any]:
+    def _item(self, event: dict[str, Any]) -> Any:
         assert self.open[event["item_id"]] == event["output_index"]
         return self.items[event["output_index"]]
 

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import boto3
 
-from tests.library.stores import Relay, _moto, _serving, relay_before
+from agency_lambda.testing.aws import Relay, moto, relay_before, serving
 
 
 class Vault:
@@ -40,9 +40,9 @@ def secrets_manager() -> Iterator[Vault]:
 
         def log(self, *arguments: Any) -> None: ...
 
-    server = make_server("127.0.0.1", 0, _moto(), threaded=True, request_handler=Quiet)
+    server = make_server("127.0.0.1", 0, moto(), threaded=True, request_handler=Quiet)
     account = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "eu-central-1"}
-    with _serving(server), relay_before(f"http://127.0.0.1:{server.server_port}") as (relay, url):
+    with serving(server), relay_before(f"http://127.0.0.1:{server.server_port}") as (relay, url):
         client = boto3.session.Session().client(
             "secretsmanager",
             endpoint_url=f"http://127.0.0.1:{server.server_port}",

@@ -85,16 +85,17 @@ def _endpoint() -> Iterator[str]:
 
         def log(self, *arguments: Any) -> None: ...
 
-    server = make_server("127.0.0.1", 0, _moto(), threaded=True, request_handler=Quiet)
-    with _serving(server):
+    server = make_server("127.0.0.1", 0, moto(), threaded=True, request_handler=Quiet)
+    with serving(server):
         yield f"http://127.0.0.1:{server.server_port}"
 
 
 @cache
-def _moto() -> Any:
-    from moto.server import DomainDispatcherApplication, create_backend_app  # a second of CPU
+def moto() -> Any:
+    from moto import server  # a second of CPU
 
-    moto, one_at_a_time = DomainDispatcherApplication(create_backend_app), threading.Lock()
+    dispatch: Any = server.DomainDispatcherApplication  # type: ignore[attr-defined]
+    moto, one_at_a_time = dispatch(server.create_backend_app), threading.Lock()  # type: ignore[attr-defined]
 
     def application(environ: Any, start_response: Any) -> Any:
         with one_at_a_time:  # moto looks first and writes then, with nothing to keep two writers apart
@@ -104,7 +105,7 @@ def _moto() -> Any:
 
 
 @contextmanager
-def _serving(server: Any) -> Iterator[None]:
+def serving(server: Any) -> Iterator[None]:
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
@@ -145,7 +146,7 @@ class Relay:
         time.sleep(self.delay)
         instead = self.fault(operation, request)
         if instead not in (None, self.LOST):
-            return instead  # type: ignore[return-value]
+            return instead
         connection = http.client.HTTPConnection(self.behind)
         try:
             connection.request("POST", "/", body, headers)
@@ -187,5 +188,5 @@ def relay_before(url: str) -> Iterator[tuple[Relay, str]]:
         def log_message(self, *arguments: Any) -> None: ...
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    with _serving(server):
+    with serving(server):
         yield relay, f"http://127.0.0.1:{server.server_port}"
