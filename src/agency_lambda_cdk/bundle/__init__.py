@@ -75,8 +75,9 @@ def make(folder: Path, architecture: Architecture, contents: Sources) -> None:
     left_out.remove_files(folder, code)
     contents.copy_into(folder)
     (folder / agencies.MANIFEST).write_text(json.dumps(found.manifest, sort_keys=True))
-    ours = [*(path for folder in sources.OURS for path in (ROOT / folder).rglob("*.py")), *files]
-    imports.check(ours, found.roots, code, sources.names(folder) | sys.stdlib_module_names)
+    shipped = contents.files().values()
+    ours = [path for path in shipped if path.suffix == ".py" and not path.is_relative_to(contents.agents)]
+    imports.check([*ours, *files], found.roots, code, sources.names(folder) | sys.stdlib_module_names)
     bytecode.write(folder)
     size = sum(parts(folder).values())
     if size > LIMIT:

@@ -12,6 +12,7 @@ from agency_lambda_cdk.bundle.left_out import NEVER
 ROOT = Path(__file__).parents[3]
 AGENTS = ROOT / "agents"
 OFFLINE_MODEL = Path("agency_lambda", "offline")
+TESTING = Path("agency_lambda", "testing")
 
 OURS = ("handler", "src/agency_lambda", "src/deferred_imports", "src/lambda_loop", "src/idempotency.py")
 #: folder -> what its files are relative to in the bundle
@@ -75,7 +76,7 @@ class Sources:
         return digest.hexdigest()
 
     def _is_shipped(self, inside: Path) -> bool:
-        if str(inside) in REQUIREMENTS:
+        if str(inside) in REQUIREMENTS or inside.is_relative_to(TESTING):
             return False
         if not self.offline_model and inside.is_relative_to(OFFLINE_MODEL):
             return False

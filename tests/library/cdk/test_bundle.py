@@ -76,6 +76,7 @@ def test_in_the_bundle_packages_are_told_from_the_users_code(folder: Path, monke
 def test_nothing_secret_or_foreign_is_in_the_bundle(folder: Path) -> None:
     names = [name for name in inside(folder) if any(part.startswith(".") or part == "tests" for part in name.parts)]
     assert names == []
+    assert not (folder / "agency_lambda" / "testing").exists()
     foreign = {"pytest", "aws_cdk", "infra", "bin", "litellm", "tokenizers", "uvloop", "keyring", "black"}
     assert not foreign & {path.name for path in folder.iterdir()}
     assert not [path for path in folder.rglob("*") if path.suffix in (".pyi", ".key", ".p12")]
