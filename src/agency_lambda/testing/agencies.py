@@ -1,0 +1,184 @@
+"""What is promised of every agency in `agents/`, offline: `from agency_lambda.testing.agencies import *`.
+
+No model is asked but the offline one, and no tool is run: each returns a fixed text.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import agents
+import pytest
+
+import agencies
+from agency_lambda import catalogue
+from agency_lambda.catalogue.check import survey
+from agency_lambda.framework.isolation import isolate
+from agency_lambda.run_service import get_run_service
+from agency_lambda.runs import worker
+from agency_lambda.runs.leases import Leases
+from agency_lambda.testing import crash
+from agency_lambda.testing.offline_run import Calls, record
+from agency_lambda.testing.replay import replayed
+from agency_lambda.testing.service import Service, default_settings, services
+
+if TYPE_CHECKING:
+    from agency_swarm import Agency
+
+__all__ = [
+    "agency",
+    "calls",
+    "service",
+    "test_agents_is_the_sdk_and_agencies_is_yours",
+    "test_it_answers",
+    "test_it_builds_anew",
+    "test_it_loses_no_tool",
+    "test_it_refuses_nonsense",
+    "test_it_resumes_after_a_crash_without_asking_twice",
+    "test_it_streams_in_order",
+    "test_it_tells_no_prompt",
+]
+QUESTION = "Hello! What can you do for me?"
+SHORTEST_LINE = 20  # characters of an instruction that are looked for; shorter ones are anybody's words
+
+
+@pytest.fixture(params=list(catalogue.factories()), scope="module")
+def agency(request: pytest.FixtureRequest) -> str:
+    """Each name in AGENCIES."""
+    return str(request.param)
+
+
+@pytest.fixture
+def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
+    """The service with the default settings; what is stored or written lies in a temporary folder."""
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(path for path in sys.path if path))
+    monkeypatch.chdir(tmp_path)
+    with default_settings(monkeypatch, tmp_path), services(monkeypatch) as start:
+        yield start()
+
+
+@pytest.fixture
+def calls(agency: str, monkeypatch: pytest.MonkeyPatch) -> Calls:
+    """What the runs of a test call. Skips agencies that cannot run offline, and says why."""
+    if reason := _needs_more(agency):
+        pytest.skip(reason)
+    return record(monkeypatch)
+
+
+def test_agents_is_the_sdk_and_agencies_is_yours() -> None:
+    assert Path(str(agents.__file__)).is_relative_to(sys.prefix), f"`agents` is {agents.__file__}, not the Agents SDK"
+    assert not Path(str(agencies.__file__)).with_name("__init__.py").exists(), "delete agents/__init__.py"
+
+
+def test_it_loses_no_tool(agency: str) -> None:
+    (finding,) = (each for each in survey(fill=True) if each.name == agency)
+    assert finding.problem is None
+    if finding.variables:
+        pytest.skip("; ".join(finding.lacks))
+    assert finding.description is not None
+    for agent in finding.description["agents"]:
+        assert len(agent["tools"]) == len({*agent["tools"]}), f"two tools of {agent['name']} have one name"
+
+
+def test_it_builds_anew(agency: str, calls: Calls) -> None:
+    one, other = _for_a_run(agency), _for_a_run(agency)
+    assert one.thread_manager is not other.thread_manager
+    assert [*one.agents] == [*other.agents]
+    for name, agent in one.agents.items():
+        assert agent is not other.agents[name], f"{name} is one for all runs"
+
+
+def test_it_answers(service: Service, agency: str, calls: Calls) -> None:
+    response = service.respond(agency, QUESTION)
+    assert response["status"] == "completed", response
+    assert _text(response["output"]).strip()
+    assert response["usage"]["model_calls"] == len(calls.models)
+    known = {(agent["name"], tool) for agent in catalogue.description(agency)["agents"] for tool in agent["tools"]}
+    assert {*calls.tools} <= known
+
+
+def test_it_streams_in_order(service: Service, agency: str, calls: Calls) -> None:
+    events = service.respond(agency, QUESTION, stream=True)
+    assert (events[0]["type"], events[-1]["type"]) == ("response.created", "response.completed")
+    assert replayed(events) == events[-1]["response"]["output"]
+
+
+def test_it_resumes_after_a_crash_without_asking_twice(service: Service, agency: str, calls: Calls) -> None:
+    service.respond(agency, QUESTION)
+    whole, tools = len(calls.models), len(calls.tools)
+    status, run = service.post("/v1/responses", {"model": agency, "input": QUESTION, "background": True})
+    assert (status, run["status"]) == (200, "queued")
+    _crash(run["id"], whole - 1)
+    assert (len(calls.models), len(calls.tools)) == (whole, tools)
+    service.handler.run(_expire(run["id"]))
+    service.handler.run(worker.work(get_run_service(), run["id"]))
+    response = service.get(f"/v1/responses/{run['id']}")[1]
+    assert response["status"] == "completed", response
+    assert len(calls.models) == whole + 1, "a model call that was answered is made again"
+    assert len(calls.tools) == tools, "a tool that had finished is called again"
+
+
+def test_it_tells_no_prompt(service: Service, agency: str, calls: Calls) -> None:
+    told = [
+        json.dumps(service.respond(agency, QUESTION), ensure_ascii=False),
+        json.dumps(service.respond(agency, QUESTION, stream=True), ensure_ascii=False),
+        *(json.dumps(service.get(path), ensure_ascii=False) for path in ("/agencies", "/v1/models")),
+    ]
+    assert calls.instructions
+    for line in (line.strip() for text in calls.instructions for line in text.splitlines()):
+        if len(line) >= SHORTEST_LINE:
+            assert not any(json.dumps(line, ensure_ascii=False)[1:-1] in text for text in told), line
+
+
+def test_it_refuses_nonsense(service: Service, agency: str) -> None:
+    ask = {"model": agency, "input": QUESTION}
+    assert service.post("/v1/responses", {**ask, "model": f"{agency}/Nobody at all"})[0] == 404
+    assert service.post("/v1/responses", {**ask, "no_such_parameter": 1})[0] == 400
+    assert service.post("/v1/responses", "not json")[0] == 400
+    assert service.post("/completion", {"agency": agency, "message": "  "})[0] == 422
+
+
+def _for_a_run(name: str) -> "Agency":
+    built = catalogue.build(catalogue.factories()[name])
+    isolate(built)
+    return built
+
+
+def _needs_more(name: str) -> str | None:
+    """Return what an agency needs beyond the offline model; building it here may also fail, which is a failed test."""
+    from agents import Model
+
+    (finding,) = (each for each in survey() if each.name == name)
+    if finding.variables:
+        return "; ".join(finding.lacks)
+    for agent in catalogue.build(catalogue.factories()[name]).agents.values():
+        if isinstance(agent.model, Model):
+            return f"agency {name!r}: the model of {agent.name} is an object of its own, which asks over the network"
+        if agent.mcp_servers:
+            return f"agency {name!r}: {agent.name} has MCP servers, which are processes or machines of their own"
+    return None
+
+
+def _text(output: list[dict[str, Any]]) -> str:
+    messages = [item for item in output if item["type"] == "message"]
+    return "".join(part.get("text", "") for part in messages[-1]["content"]) if messages else ""
+
+
+def _crash(run: str, calls: int) -> None:
+    """Work on a run in a process that ends before the model call after `calls`."""
+    command = [sys.executable, "-m", crash.__name__, run, str(calls)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == crash.EXIT_CODE, done.stderr
+
+
+async def _expire(run: str) -> None:
+    """Let the lease of the process that died run out."""
+    store = get_run_service().store
+    lease = await Leases(store).find(run)
+    assert lease is not None
+    await store.write(lease.put(until=time.time() - 1))

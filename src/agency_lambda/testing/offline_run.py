@@ -1,0 +1,47 @@
+"""Runs of an agency without its tools' effects: the offline model answers, and every tool returns a fixed text."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+TOOL_OUTPUT = "ok"
+
+
+@dataclass
+class Calls:
+    """What a run has called: the agents whose model was asked, their instructions, and (agent, tool)."""
+
+    models: list[str] = field(default_factory=list)
+    instructions: set[str] = field(default_factory=set)
+    tools: list[tuple[str, str]] = field(default_factory=list)
+
+
+def record(monkeypatch: pytest.MonkeyPatch, before_model: Callable[[int], None] = lambda asked: None) -> Calls:
+    """Replace the tools and watch the offline model.
+
+    before_model: called with the number of model calls so far, before each of them.
+    """
+    from agency_swarm.tools.send_message import SendMessage
+
+    from agency_lambda.framework import tools
+    from agency_lambda.offline.model import OfflineModel
+
+    calls, output, answer = Calls(), tools._output, OfflineModel._answer
+
+    async def _output(tool: Any, context: Any, arguments: str) -> Any:
+        if isinstance(tool, SendMessage):
+            return await output(tool, context, arguments)
+        calls.tools.append((context.agent.name, tool.name))
+        return TOOL_OUTPUT
+
+    def _answer(model: OfflineModel, instructions: str | None, *given: Any) -> Any:
+        before_model(len(calls.models))
+        calls.models.append(model.agent)
+        calls.instructions.add(instructions or "")
+        return answer(model, instructions, *given)
+
+    monkeypatch.setattr(tools, "_output", _output)
+    monkeypatch.setattr(OfflineModel, "_answer", _answer)
+    return calls
