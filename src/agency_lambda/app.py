@@ -68,4 +68,4 @@ def _guard(app: FastAPI, settings: Settings) -> None:
     open_paths = {path for path in ("/health", app.docs_url, app.openapi_url) if path}
     if settings.auth == "none":  # who is answered is decided by where it comes from, whatever it asks for
         open_paths = set()
-    app.add_middleware(Authentication, caller=authenticator(settings), open_paths=open_paths)
+    app.add_middleware(Authentication, authenticate=authenticator(settings), open_paths=open_paths)

@@ -284,7 +284,7 @@ def test_what_an_issuer_publishes_takes_little_memory(
 def test_an_issuer_that_answers_byte_by_byte_is_not_waited_for(
     issuer: Issuer, whoami: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("agency_lambda.auth.issuer._LONGEST", 0.2)
+    monkeypatch.setattr("agency_lambda.auth.issuer._MAX_SECONDS", 0.2)
     issuer.drip = 0.02
     began = time.monotonic()
     assert call(whoami, issuer.token()).status == 503

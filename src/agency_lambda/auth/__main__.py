@@ -6,26 +6,25 @@ import sys
 
 from agency_lambda.validators import OWNER, api_keys
 
-_MADE = """\
+_REPORT = """\
 The key, shown only this once:
 
     {key}
 
 {where}"""
-_TO_BE_ADDED = """\
+_ADD_IT_TO_API_KEYS = """\
 Add this pair to API_KEYS (pairs are separated by commas, and an owner may have several keys):
 
     {pair}
 
 Call with it: curl -H "Authorization: Bearer $KEY" localhost:8000/agencies"""
-_ADDED = """\
+_ADDED_TO_SECRET = """\
 Its SHA-256 is in the secret {secret}, and it opens within a minute.
 
 Call with it: make ask URL=https://... KEY=... MESSAGE=..."""
 
 
 def main() -> None:
-    """Make a key for the owner that the command line names."""
     match sys.argv[1:]:
         case [owner]:
             secret = ""
@@ -38,12 +37,12 @@ def main() -> None:
     key = f"al_{secrets.token_urlsafe(32)}"
     pair = f"{owner}:{hashlib.sha256(key.encode()).hexdigest()}"
     if secret:
-        _add(secret, pair)
-    where = _ADDED.format(secret=secret) if secret else _TO_BE_ADDED.format(pair=pair)
-    print(_MADE.format(key=key, where=where))
+        _add_to_secret(secret, pair)
+    where = _ADDED_TO_SECRET.format(secret=secret) if secret else _ADD_IT_TO_API_KEYS.format(pair=pair)
+    print(_REPORT.format(key=key, where=where))
 
 
-def _add(secret: str, pair: str) -> None:
+def _add_to_secret(secret: str, pair: str) -> None:
     from agency_lambda.secrets import REFUSALS, client, read
 
     try:

@@ -1,4 +1,4 @@
-"""AUTH=iam: API Gateway, or the function URL, has verified a signature (SigV4) and tells whose it is in the event."""
+"""AUTH=iam: AWS has verified the signature (SigV4), and the event names its principal."""
 
 import re
 from typing import Any
@@ -9,29 +9,30 @@ from agency_lambda.auth.owners import owner_name
 from agency_lambda.errors import SignatureMissing
 
 _ARN = re.compile(r"arn:[a-z-]+:(?:iam|sts)::(?P<account>\d{12}):(?P<kind>[a-z-]+)(?:/(?P<name>\S+))?")
+_REST_API = ("identity", "userArn")
+_HTTP_API_OR_FUNCTION_URL = ("authorizer", "iam", "userArn")
 
 
 async def authenticate_signature(scope: Scope) -> str:
-    """See `Caller`: ACCOUNT.user.NAME, or ACCOUNT.role.NAME whoever has assumed the role."""
-    arn = _ARN.fullmatch(_arn(scope.get("aws.event")))
+    """Return ACCOUNT.user.NAME, or ACCOUNT.role.NAME for whoever has assumed the role."""
+    arn = _ARN.fullmatch(_user_arn(scope.get("aws.event")))
     if arn is None:
         raise SignatureMissing("Sign the request with AWS credentials (Signature Version 4).")
     account, kind, name = arn["account"], arn["kind"], arn["name"] or ""
-    if kind == "assumed-role":  # ROLE/SESSION, and each caller names the session as he likes
+    if kind == "assumed-role":  # ROLE/SESSION, where the caller chooses the session's name
         kind, name = "role", name.partition("/")[0]
     return owner_name(f"{account}.{kind}.{name}")
 
 
-def _arn(event: Any) -> str:
-    """Of a REST API, else of an HTTP API or a function URL; "" if nobody has signed."""
-    for way in (("identity", "userArn"), ("authorizer", "iam", "userArn")):
-        found: Any = _within(event, "requestContext")
-        for step in way:
-            found = _within(found, step)
-        if isinstance(found, str):
-            return found
+def _user_arn(event: Any) -> str:
+    for path in (_REST_API, _HTTP_API_OR_FUNCTION_URL):
+        value: Any = _field(event, "requestContext")
+        for name in path:
+            value = _field(value, name)
+        if isinstance(value, str):
+            return value
     return ""
 
 
-def _within(found: Any, name: str) -> Any:
-    return found.get(name) if isinstance(found, dict) else None
+def _field(value: Any, name: str) -> Any:
+    return value.get(name) if isinstance(value, dict) else None

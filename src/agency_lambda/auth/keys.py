@@ -1,7 +1,4 @@
-"""AUTH=keys: a key names its owner.
-
-The service knows keys only by their SHA-256: they are 256 random bits, which no slower hash would make harder to guess.
-"""
+"""AUTH=keys: each bearer key belongs to an owner."""
 
 import hashlib
 import hmac
@@ -14,17 +11,17 @@ from agency_lambda.refreshing_cache import RefreshingCache
 from agency_lambda.settings import ConfigurationError, Settings
 from agency_lambda.validators import api_keys
 
-type Known = tuple[tuple[str, bytes], ...]
+type OwnersAndDigests = tuple[tuple[str, bytes], ...]
 
 
 class KeyAuthenticator:
-    """See `Caller`. The keys are those of API_KEYS, or of the secret that API_KEYS_SECRET names."""
+    """Authenticates with the keys of API_KEYS or of API_KEYS_SECRET."""
 
     def __init__(self, settings: Settings) -> None:
-        self._known = settings.api_keys
-        self._secret: RefreshingCache[Known | None] | None = None
+        self._keys = settings.api_keys
+        self._secret: RefreshingCache[OwnersAndDigests | None] | None = None
         if settings.api_keys_secret:
-            from agency_lambda.secrets import secret  # and boto3, only where there is one
+            from agency_lambda.secrets import secret  # imports boto3
 
             self._secret = secret(settings.api_keys_secret, api_keys)
         elif not settings.api_keys:
@@ -37,11 +34,12 @@ class KeyAuthenticator:
         key = bearer_credentials(scope)
         if not key:
             raise Unauthenticated("A key is needed: send the header `Authorization: Bearer KEY`.")
-        digest, found = hashlib.sha256(key).digest(), ""
-        known = await self._secret.get() or () if self._secret else self._known
-        for owner, each in known:  # all of them: how long it takes tells nobody which is near
-            if hmac.compare_digest(digest, each):
-                found = owner
-        if not found:
+        # A key has 256 random bits: a slower hash would make it no harder to guess.
+        digest, match = hashlib.sha256(key).digest(), ""
+        keys = await self._secret.get() or () if self._secret else self._keys
+        for owner, known_digest in keys:  # all of them, so that the time taken tells nothing
+            if hmac.compare_digest(digest, known_digest):
+                match = owner
+        if not match:
             raise InvalidCredentials("This key is not known.")
-        return found
+        return match

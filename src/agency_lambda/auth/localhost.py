@@ -1,4 +1,4 @@
-"""AUTH=none: nobody needs a key, and only this machine is answered."""
+"""AUTH=none: this machine needs no key, and others are refused."""
 
 import re
 from ipaddress import ip_address
@@ -7,18 +7,14 @@ from starlette.types import Scope
 
 from agency_lambda.errors import HostNotAllowed
 
-LOCAL = "local"  # whose everything is
-_THIS_MACHINE = re.compile(rb"(localhost\.?|127\.0\.0\.1|\[::1\])(:\d*)?", re.IGNORECASE)
+LOCAL = "local"  # the owner of everything
+_LOCALHOST = re.compile(rb"(localhost\.?|127\.0\.0\.1|\[::1\])(:\d*)?", re.IGNORECASE)
 
 
 async def authenticate_localhost(scope: Scope) -> str:
-    """See `Caller`.
-
-    Raises:
-        HostNotAllowed: it comes from elsewhere, or calls us by another name.
-    """
+    """Return LOCAL if the peer and the Host header are this machine."""
     hosts = [value for name, value in scope["headers"] if name == b"host"]
-    if all(_THIS_MACHINE.fullmatch(host.strip()) for host in hosts) and not _is_remote(scope):
+    if all(_LOCALHOST.fullmatch(host.strip()) for host in hosts) and not _is_remote(scope):
         return LOCAL
     raise HostNotAllowed(
         "Nobody needs a key here (AUTH=none), so only localhost is answered: any web page could reach this service "
@@ -27,8 +23,7 @@ async def authenticate_localhost(scope: Scope) -> str:
 
 
 def _is_remote(scope: Scope) -> bool:
-    """Whether the connection is another machine's; a Host header is only what it says."""
     try:
         return not ip_address((scope.get("client") or ("",))[0]).is_loopback
-    except ValueError:  # a socket file, or an event that does not say
+    except ValueError:  # a Unix socket, or a Lambda event, has no address
         return False

@@ -1,4 +1,4 @@
-"""Before every route: whose request is it?"""
+"""The middleware that authenticates each request."""
 
 from collections.abc import Awaitable, Callable, Collection
 from typing import Annotated, Any
@@ -12,28 +12,25 @@ from agency_lambda.exception_handlers import error_response, has_document
 from agency_lambda.settings import Settings
 
 type Authenticator = Callable[[Scope], Awaitable[str]]
-"""The owner whom a request shows to be its caller. Raises Unauthenticated, or why that cannot be said."""
+"""Returns the owner who has sent a request. Raises Unauthenticated, or another ServiceError if it cannot be checked."""
 
 
 class Authentication:
-    """ASGI middleware: without an owner nothing is answered but GET of `open_paths`.
+    """Set ``scope["state"]["owner"]``, or answer 401. Anybody may GET the `open_paths`."""
 
-    Sets ``scope["state"]["owner"]``.
-    """
-
-    def __init__(self, app: ASGIApp, caller: Authenticator, open_paths: Collection[str]) -> None:
-        self._app, self._caller, self._open_paths = app, caller, open_paths
+    def __init__(self, app: ASGIApp, authenticate: Authenticator, open_paths: Collection[str]) -> None:
+        self._app, self._authenticate, self._open_paths = app, authenticate, open_paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or self._is_open(scope):
             return await self._app(scope, receive, send)
         try:
-            owner = await self._caller(scope)
+            owner = await self._authenticate(scope)
         except Unauthenticated as error:
             response = error_response(scope, error, {"www-authenticate": error.challenge})
         except ServiceError as error:
             response = error_response(scope, error)
-        else:  # a copy: what the app's startup left in `state` is everybody's
+        else:  # a copy: all requests share the app's own `state`
             return await self._app({**scope, "state": {**scope.get("state", {}), "owner": owner}}, receive, send)
         await response(scope, receive, send)
 
@@ -42,11 +39,7 @@ class Authentication:
 
 
 def authenticator(settings: Settings) -> Authenticator:
-    """As AUTH says; only what it names is imported.
-
-    Raises:
-        ConfigurationError: nobody could ever call.
-    """
+    """Return the authenticator that AUTH names. Raises ConfigurationError."""
     if settings.auth == "keys":
         from agency_lambda.auth.keys import KeyAuthenticator
 
@@ -65,12 +58,12 @@ def authenticator(settings: Settings) -> Authenticator:
 
 
 def with_security_scheme[T](dependency: Callable[[Request], Awaitable[T]]) -> Callable[..., Awaitable[T]]:
-    """The same dependency, telling the OpenAPI document, where there is one, that a key is needed."""
+    """Return the dependency with bearer authentication in the OpenAPI document."""
     if not has_document():
         return dependency
     from fastapi.security import HTTPBearer
 
-    async def with_security_scheme(request: Request, _: Annotated[Any, Security(HTTPBearer(auto_error=False))]) -> T:
+    async def documented(request: Request, _: Annotated[Any, Security(HTTPBearer(auto_error=False))]) -> T:
         return await dependency(request)
 
-    return with_security_scheme
+    return documented

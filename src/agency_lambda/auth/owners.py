@@ -1,4 +1,4 @@
-"""Names of owners, made of the names that others give."""
+"""Owners' names from AWS's or an issuer's."""
 
 import hashlib
 from base64 import urlsafe_b64encode
@@ -9,7 +9,7 @@ _HASHED = "sha256-"
 
 
 def owner_name(name: str) -> str:
-    """The name itself if an owner can have it, else its SHA-256. No two names become the same owner."""
+    """Return the name if it is an owner's, else its SHA-256. Different names have different owners."""
     if OWNER.fullmatch(name) and not name.startswith(_HASHED):
         return name
     digest = hashlib.sha256(name.encode(errors="surrogatepass")).digest()

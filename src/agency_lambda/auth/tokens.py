@@ -1,4 +1,4 @@
-"""AUTH=jwt: an OpenID issuer has signed who calls."""
+"""AUTH=jwt: an OpenID issuer signs who calls."""
 
 from typing import Any
 
@@ -12,11 +12,11 @@ from agency_lambda.errors import InvalidCredentials, Unauthenticated
 from agency_lambda.settings import ConfigurationError, Settings
 
 _LEEWAY = 30  # seconds that two clocks may differ
-_LONGEST = 16_384  # bytes of a token: gateways take less, and each part of it is decoded and parsed
+_MAX_TOKEN = 16_384  # bytes; gateways take less, and decoding costs time
 
 
 class TokenAuthenticator:
-    """See `Caller`: the token's `sub`, if it is of JWT_ISSUER and for JWT_AUDIENCE."""
+    """Authenticates with a token of JWT_ISSUER for JWT_AUDIENCE; its `sub` is the owner."""
 
     def __init__(self, settings: Settings) -> None:
         if settings.jwt_issuer is None or settings.jwt_audience is None:
@@ -27,21 +27,21 @@ class TokenAuthenticator:
         token = bearer_credentials(scope)
         if not token:
             raise Unauthenticated("A token is needed: send the header `Authorization: Bearer TOKEN`.")
-        if len(token) > _LONGEST:
+        if len(token) > _MAX_TOKEN:
             raise InvalidCredentials("This token is not valid here.")
         try:
             key = await self._issuer.key(jwt.get_unverified_header(token).get("kid"))
-            subject = self._claims(token, key)["sub"] if key else ""
+            subject = self._verified_claims(token, key)["sub"] if key else ""
         except jwt.PyJWTError:
             subject = ""
         if not subject:
             raise InvalidCredentials("This token is not valid here.")
         return owner_name(subject)
 
-    def _claims(self, token: bytes, key: jwt.PyJWK) -> dict[str, Any]:
+    def _verified_claims(self, token: bytes, key: jwt.PyJWK) -> dict[str, Any]:
         return jwt.decode(
             token,
-            key,  # which knows its one algorithm
+            key,  # it names its one algorithm
             algorithms=ALGORITHMS,
             issuer=self._issuer.url,
             audience=self._audience,

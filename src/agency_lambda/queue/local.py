@@ -1,13 +1,11 @@
-"""The embedded queue: it wakes the worker of this process, if it has one."""
+"""The queue of one process, for its own worker."""
 
 import asyncio
 import os
 
 
 class LocalQueue:
-    """Implements `Queue`. Nothing is kept here: after a restart the worker finds in the store what is to be done."""
-
-    # A Lambda has no worker beside its requests, and nothing runs in it between them.
+    # After a restart the worker finds its runs in the store. A Lambda has no worker beside its requests.
     durable = "AWS_LAMBDA_FUNCTION_NAME" not in os.environ
 
     def __init__(self) -> None:
@@ -20,11 +18,10 @@ class LocalQueue:
             self._waiting.put_nowait(run)
 
     async def receive(self) -> str:
-        """The next run that somebody should work on."""
         return await self._waiting.get()
 
     async def retry_soon(self, receipt: str) -> None:
-        """There are no receipts here."""
+        pass  # messages have no receipts
 
     async def aclose(self) -> None:
         pass

@@ -1,4 +1,4 @@
-"""The deployed queue: Amazon SQS."""
+"""The deployed queue, in Amazon SQS."""
 
 import asyncio
 import json
@@ -11,13 +11,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 logger = logging.getLogger(__name__)
 _CONFIG = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 4})
-_SOON = 5  # seconds
-_LONGEST = 900  # seconds that SQS delays a message at most
+_RETRY_DELAY = 5  # seconds
+_MAX_DELAY = 900  # seconds; more than that SQS does not take
 
 
 class SQSQueue:
-    """Implements `Queue`."""
-
     durable = True
 
     def __init__(self, url: str) -> None:
@@ -25,11 +23,11 @@ class SQSQueue:
         self._client: Any = None
 
     async def send(self, run: str, delay: float = 0.0) -> None:
-        await asyncio.to_thread(self._send, run, min(round(delay), _LONGEST))
+        await asyncio.to_thread(self._send, run, min(round(delay), _MAX_DELAY))
 
     async def retry_soon(self, receipt: str) -> None:
         try:
-            await asyncio.to_thread(self._show, receipt)
+            await asyncio.to_thread(self._make_visible, receipt)
         except (BotoCoreError, ClientError):
             logger.exception("a message that failed comes again only after its visibility timeout")
 
@@ -42,8 +40,8 @@ class SQSQueue:
     def _send(self, run: str, delay: int) -> None:
         self._sqs.send_message(QueueUrl=self._url, MessageBody=json.dumps({"run": run}), DelaySeconds=delay)
 
-    def _show(self, receipt: str) -> None:
-        self._sqs.change_message_visibility(QueueUrl=self._url, ReceiptHandle=receipt, VisibilityTimeout=_SOON)
+    def _make_visible(self, receipt: str) -> None:
+        self._sqs.change_message_visibility(QueueUrl=self._url, ReceiptHandle=receipt, VisibilityTimeout=_RETRY_DELAY)
 
     async def aclose(self) -> None:
         client, self._client = self._client, None

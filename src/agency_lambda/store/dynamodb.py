@@ -1,9 +1,4 @@
-"""The deployed store: records in a DynamoDB table.
-
-A record is an item with its `body` (B). A body that is too long for an item lies in parts, which are items under
-`part/<version>`; the record's own item, their head, says how many there are (`parts`, N). They are written before their
-head and removed after it, so no head lacks one; what a writer leaves that dies in between is never read.
-"""
+"""The deployed store: records in a DynamoDB table."""
 
 import asyncio
 import time
@@ -17,16 +12,19 @@ from agency_lambda.store import ABSENT, Change, Conflict, Put, Record, StoreUnav
 from agency_lambda.store.encoding import check_changes, decode_body, encode_body
 from agency_lambda.store.table import CONNECTIONS, FAILURES, Item, Table, key_of
 
-_ITEM, _TRANSACTION = 350_000, 2_900_000  # bytes of bodies; DynamoDB takes 400 KB an item and, as base64, 4 MB at once
-_READINGS = 5
+# A record is an item with its `body` (B). A longer body is split into items under `part/<version>`; the record's own
+# item, the head, has their number (`parts`, N). Parts are written before their head and removed after it, so that no
+# head lacks one.
+_MAX_ITEM, _MAX_TRANSACTION = 350_000, 2_900_000  # bytes of bodies; DynamoDB takes 400 KB, and 4 MB of base64
+_MAX_READS = 5
 
 
 class DynamoDBStore:
-    """Implements `Store`. After `aclose()` it connects anew: that is all that a snapshot asks for."""
+    """Implements `Store`; may be used again after `aclose()`."""
 
     def __init__(self, table: str) -> None:
         self._table = Table(table)
-        # Not the loop's own pool: where slow tools fill that one, a lease could not be renewed.
+        # Not the loop's own pool: slow tools could fill it, and no lease would be renewed.
         self._threads = ThreadPoolExecutor(CONNECTIONS, "store")
 
     async def get(self, partition: str, sort: str) -> Record | None:
@@ -52,17 +50,17 @@ class DynamoDBStore:
             raise StoreUnavailable(f"The store could not be {done}.") from error
 
     def _get(self, partition: str, sort: str) -> Record | None:
-        return self._whole(self._table.get(_key(partition, sort)))
+        return self._read_record(self._table.get(_key(partition, sort)))
 
     def _query(self, partition: str, after: str, before: str | None, limit: int | None) -> list[Record]:
         if before is not None and before <= after:
             return []  # DynamoDB refuses such a range
-        records = map(self._whole, self._table.query(partition, after, before, limit))
+        records = map(self._read_record, self._table.query(partition, after, before, limit))
         return list(islice((record for record in records if record), limit))
 
-    def _whole(self, item: Item | None) -> Record | None:
-        """The record with its parts; read again if it was replaced, and they removed, meanwhile."""
-        for _ in range(_READINGS):
+    def _read_record(self, item: Item | None) -> Record | None:
+        """Read the parts of a record; read it again if they were removed meanwhile."""
+        for _ in range(_MAX_READS):
             expires = int(item["expires"]["N"]) if item and "expires" in item else None
             if item is None or (expires is not None and expires <= time.time()):
                 return None
@@ -75,61 +73,57 @@ class DynamoDBStore:
         raise StoreUnavailable("A stored record is damaged.")
 
     def _write(self, changes: Sequence[Change]) -> None:
-        room = min(_ITEM, _TRANSACTION // len(changes))
-        items = [self._laid(change, room) for change in changes]
+        max_body = min(_MAX_ITEM, _MAX_TRANSACTION // len(changes))
+        items = [self._write_parts(change, max_body) for change in changes]
         try:
             replaced = self._replace(changes, items)
         except Conflict:
-            self._forget(items)
+            self._delete_parts(items)
             raise
-        ours = [item["version"] for item in items if "version" in item]
-        self._forget(head for head in replaced if head.get("version") not in ours)
+        written = [item["version"] for item in items if "version" in item]
+        self._delete_parts(head for head in replaced if head.get("version") not in written)
 
-    def _laid(self, change: Change, room: int) -> Item:
-        """What the table shall hold: an item, of which the parts are written; for a deletion only the key."""
+    def _write_parts(self, change: Change, max_body: int) -> Item:
+        """Write the parts of a long body. Return the item to write, or the key to delete."""
         key = _key(change.partition, change.sort)
         if not isinstance(change, Put):
             return key
         body = encode_body(change.body)
         expires = {} if change.expires is None else {"expires": {"N": str(change.expires)}}
         item = key | expires | {"version": {"S": change.version}}
-        if len(body) <= room:
+        if len(body) <= max_body:
             return item | {"body": {"B": body}}
-        parts = [{"body": {"B": body[start : start + _ITEM]}} for start in range(0, len(body), _ITEM)]
+        parts = [{"body": {"B": body[start : start + _MAX_ITEM]}} for start in range(0, len(body), _MAX_ITEM)]
         head = item | {"parts": {"N": str(len(parts))}}
-        for place, part in zip(_places(head), parts, strict=True):
-            self._table.put(place | expires | part)
+        for key, part in zip(_part_keys(head), parts, strict=True):
+            self._table.put(key | expires | part)
         return head
 
     def _replace(self, changes: Sequence[Change], items: Sequence[Item]) -> list[Item]:
-        """Write and delete as expected; returns what was there before, where that can have parts.
-
-        A deletion leaves nothing by which its second attempt could know the work of the first. But DynamoDB remembers
-        the token that botocore gives to a transaction: so a deletion with a condition is one, too.
-        """
-        first, more = changes[0], changes[1:]
-        if not more and isinstance(first, Put):
+        """Write and delete the items. Return the replaced heads."""
+        first, others = changes[0], changes[1:]
+        if not others and isinstance(first, Put):
             return [self._table.put(items[0], first.expected)]
-        if not more and first.expected is None:
+        if not others and first.expected is None:
             return [self._table.delete(items[0])]
+        # Also one deletion with a condition: a repeated transaction is known by botocore's token, while a repeated
+        # deletion cannot be told from a conflict.
         old = [key_of(item) for item, change in zip(items, changes, strict=True) if change.expected != ABSENT]
         replaced = self._table.heads(old)
         self._table.write([(item, change.expected) for item, change in zip(items, changes, strict=True)])
         return replaced
 
-    def _forget(self, heads: Iterable[Item]) -> None:
-        """Remove the parts of these. Who cannot leaves garbage, but what was asked for is done."""
-        with suppress(*FAILURES):
+    def _delete_parts(self, heads: Iterable[Item]) -> None:
+        with suppress(*FAILURES):  # a part that stays is never read
             for head in heads:
-                for place in _places(head):
-                    self._table.delete(place)
+                for key in _part_keys(head):
+                    self._table.delete(key)
 
 
 def _key(partition: str, sort: str) -> Item:
     return {"partition": {"S": partition}, "sort": {"S": sort}}
 
 
-def _places(head: Item) -> list[Item]:
-    """The keys of its parts."""
-    number = int(head["parts"]["N"]) if "parts" in head else 0
-    return [_key(f"part/{head['version']['S']}", f"{place:04}") for place in range(number)]
+def _part_keys(head: Item) -> list[Item]:
+    count = int(head["parts"]["N"]) if "parts" in head else 0
+    return [_key(f"part/{head['version']['S']}", f"{number:04}") for number in range(count)]

@@ -1,4 +1,4 @@
-"""What both stores hold to: how a body is kept, and what can be written together."""
+"""The encoding of bodies, for both stores."""
 
 import json
 import zlib
@@ -9,41 +9,41 @@ from pydantic_core import from_json, to_json, to_jsonable_python
 
 from agency_lambda.store import Change, StoreUnavailable
 
-_AT_ONCE = 25
-_PARTITION, _SORT = 2048, 1024  # bytes of a key: DynamoDB's limits
-_PLAIN = 1024  # bytes up to which compressing is not worth the time
+_MAX_CHANGES = 25
+_MAX_PARTITION, _MAX_SORT = 2048, 1024  # bytes of a key: DynamoDB's limits
+_COMPRESS_FROM = 1024  # bytes; for less it is not worth the time
 
 
 def encode_body(body: Any) -> bytes:
-    """Compact JSON, compressed where that helps."""
+    """Return compact JSON, compressed with zlib if that is shorter."""
     try:
         plain = to_json(body)
-    except ValueError:  # only ASCII's escapes can hold one half of a surrogate pair
+    except ValueError:  # half of a surrogate pair, which only an ASCII escape can hold
         plain = json.dumps(body, separators=(",", ":"), default=to_jsonable_python).encode("ascii")
-    return plain if len(plain) <= _PLAIN else min(plain, zlib.compress(plain), key=len)
+    return plain if len(plain) <= _COMPRESS_FROM else min(plain, zlib.compress(plain), key=len)
 
 
 def decode_body(data: bytes) -> tuple[Any, int]:
-    """Return the body again, and its size. What zlib has compressed starts with an x, as no JSON does."""
+    """Return the body and its bytes as JSON. Raises StoreUnavailable if it is damaged."""
     try:
-        plain = zlib.decompress(data) if data.startswith(b"x") else data
-        return _read(plain), len(plain)
+        plain = zlib.decompress(data) if data.startswith(b"x") else data  # zlib's first byte; no JSON begins so
+        return _parse(plain), len(plain)
     except (zlib.error, ValueError) as error:
         raise StoreUnavailable("A stored record is damaged.") from error
 
 
-def _read(plain: bytes) -> Any:
+def _parse(plain: bytes) -> Any:
     try:
         return from_json(plain)
-    except ValueError:  # it takes no half of a surrogate pair, and not every depth
+    except ValueError:  # pydantic_core refuses halves of surrogate pairs, and deep nesting
         return json.loads(plain)
 
 
 def check_changes(changes: Sequence[Change]) -> None:
-    """Refuse as a defect, with either store, what DynamoDB could not write."""
+    """Raise ValueError for changes that DynamoDB refuses."""
     keys = {(change.partition, change.sort) for change in changes}
-    if len(keys) < len(changes) or len(changes) > _AT_ONCE:
-        raise ValueError(f"One write takes up to {_AT_ONCE} changes, each of another record.")
+    if len(keys) < len(changes) or len(changes) > _MAX_CHANGES:
+        raise ValueError(f"One write takes up to {_MAX_CHANGES} changes, each of another record.")
     for partition, sort in keys:
-        if not (0 < len(partition.encode()) <= _PARTITION and 0 < len(sort.encode()) <= _SORT):
-            raise ValueError(f"A partition has 1 to {_PARTITION} bytes, a sort 1 to {_SORT}.")
+        if not (0 < len(partition.encode()) <= _MAX_PARTITION and 0 < len(sort.encode()) <= _MAX_SORT):
+            raise ValueError(f"A partition has 1 to {_MAX_PARTITION} bytes, a sort 1 to {_MAX_SORT}.")

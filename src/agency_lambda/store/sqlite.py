@@ -1,4 +1,4 @@
-"""The embedded store: one SQLite file, safe for several processes."""
+"""The local store: one SQLite file, which several processes may use."""
 
 import asyncio
 import sqlite3
@@ -15,7 +15,7 @@ from agency_lambda.store.encoding import check_changes, decode_body, encode_body
 
 _BUSY = 5.0  # seconds to wait for another process's write
 _THREADS = 4  # calls at a time; SQLite lets one of them write
-_VERSION = 2  # 1 kept conversations in a table `item`: it may lie beside this one, and is not read
+_VERSION = 2  # version 1 had a table `item`, which is not read
 _SCHEMA = f"""
 BEGIN IMMEDIATE;
 CREATE TABLE IF NOT EXISTS record (
@@ -30,38 +30,36 @@ CREATE INDEX IF NOT EXISTS record_expires ON record (expires) WHERE expires IS N
 PRAGMA user_version = {_VERSION};
 COMMIT;
 """
-_HERE = "FROM record WHERE partition = ? AND ifnull(expires > ?, TRUE)"
+_UNEXPIRED = "FROM record WHERE partition = ? AND ifnull(expires > ?, TRUE)"
 _PUT = "INSERT OR REPLACE INTO record VALUES (?, ?, ?, ?, ?)"
 _DELETE = "DELETE FROM record WHERE partition = ? AND sort = ?"
 _PURGE = """
 DELETE FROM record WHERE (partition, sort) IN (SELECT partition, sort FROM record WHERE expires <= ? LIMIT 25)
-"""  # as many as one write may add, so that they cannot pile up
+"""  # as many as one write may add, so that expired records cannot pile up
 
 
 class SQLiteStore:
-    """Implements `Store`. Connections are used again, as opening one takes longer than what is done with it.
-
-    At least one stays open: the last connection that closes has to write everything back and to wait for the disk.
-    """
+    """Implements `Store` with a pool of connections."""
 
     def __init__(self, path: str) -> None:
         self._path = Path(path)
+        # Opening a connection takes longer than a query, and closing the last one waits for the disk.
         self._idle: list[sqlite3.Connection] = []
         finalize(self, _close, self._idle)
-        # Not the loop's own pool: where slow tools fill that one, a lease could not be renewed.
+        # Not the loop's own pool: slow tools could fill it, and no lease would be renewed.
         self._threads = ThreadPoolExecutor(_THREADS, "store")
 
     async def get(self, partition: str, sort: str) -> Record | None:
-        found = await self._in_thread(self._select, partition, "AND sort = ?", sort)
-        return found[0] if found else None
+        records = await self._in_thread(self._select, partition, "AND sort = ?", sort)
+        return records[0] if records else None
 
     async def query(
         self, partition: str, *, after: str = "", before: str | None = None, limit: int | None = None
     ) -> list[Record]:
-        end = b"" if before is None else before  # to SQLite, every blob is behind every text
-        some = -1 if limit is None else limit
+        end = b"" if before is None else before  # SQLite sorts every blob after every text
+        count = -1 if limit is None else limit
         where = "AND sort > ? AND sort < ? ORDER BY sort LIMIT ?"
-        return await self._in_thread(self._select, partition, where, after, end, some)
+        return await self._in_thread(self._select, partition, where, after, end, count)
 
     async def write(self, *changes: Change) -> None:
         check_changes(changes)
@@ -75,7 +73,7 @@ class SQLiteStore:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
 
     def _select(self, partition: str, where: str, *values: Any) -> list[Record]:
-        query = f"SELECT sort, body, version, expires {_HERE} {where}"
+        query = f"SELECT sort, body, version, expires {_UNEXPIRED} {where}"
         try:
             with self._connection() as connection:
                 rows = connection.execute(query, (partition, int(time.time()), *values)).fetchall()
@@ -93,7 +91,7 @@ class SQLiteStore:
             with self._connection() as connection, connection:
                 connection.execute("BEGIN IMMEDIATE")
                 now = int(time.time())
-                if _is_done(connection, changes, now):
+                if _is_written(connection, changes, now):
                     return
                 for change, body in zip(changes, bodies, strict=True):
                     if isinstance(change, Put):
@@ -107,15 +105,15 @@ class SQLiteStore:
 
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
-        """One that nobody else uses; after a failure of SQLite's it is not used again."""
-        if not self._path.exists():  # it was deleted; what is open would write to nowhere
+        """Lend a connection of the pool; one that has failed is closed."""
+        if not self._path.exists():  # the file was deleted: open connections would write to nowhere
             _close(self._idle)
         try:
             connection = self._idle.pop()
         except IndexError:
             connection = self._open()
         try:
-            _set_up(connection)
+            _create_tables(connection)
             yield connection
         except (sqlite3.Error, StoreUnavailable):
             connection.close()
@@ -129,8 +127,7 @@ class SQLiteStore:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         connection = sqlite3.connect(self._path, timeout=_BUSY, isolation_level=None, check_same_thread=False)
         try:
-            # What is committed is with the kernel, so the end of this process cannot take it; a power cut can take
-            # the last commits, but no half of one.
+            # A commit survives the end of this process; a power cut may lose the last commits, but no part of one.
             connection.execute("PRAGMA synchronous = NORMAL")
         except BaseException:
             connection.close()
@@ -139,31 +136,27 @@ class SQLiteStore:
 
 
 def _close(connections: list[sqlite3.Connection]) -> None:
-    with suppress(IndexError):  # other threads take some, too
+    with suppress(IndexError):  # other threads may take some meanwhile
         while True:
             connections.pop().close()
 
 
-def _is_done(connection: sqlite3.Connection, changes: tuple[Change, ...], now: int) -> bool:
-    """Whether these very changes were written before: who got no answer may ask again.
-
-    Raises:
-        Conflict: they were not, and something else is there than they expect.
-    """
-    there: list[str] = []
+def _is_written(connection: sqlite3.Connection, changes: tuple[Change, ...], now: int) -> bool:
+    """Return whether an earlier call has written these changes. Raises Conflict."""
+    versions: list[str] = []
     for change in changes:
         key = (change.partition, now, change.sort)
-        row = connection.execute(f"SELECT version {_HERE} AND sort = ?", key).fetchone()
-        there.append(row[0] if row else ABSENT)
-    if all(change.expected in (None, version) for change, version in zip(changes, there, strict=True)):
+        row = connection.execute(f"SELECT version {_UNEXPIRED} AND sort = ?", key).fetchone()
+        versions.append(row[0] if row else ABSENT)
+    if all(change.expected in (None, version) for change, version in zip(changes, versions, strict=True)):
         return False
-    if {change.version for change in changes if isinstance(change, Put)} & set(there):
+    if {change.version for change in changes if isinstance(change, Put)} & set(versions):
         return True
     raise Conflict
 
 
-def _set_up(connection: sqlite3.Connection) -> None:
-    """The first of several processes that start together makes the file; SQLite itself does not wait for that."""
+def _create_tables(connection: sqlite3.Connection) -> None:
+    """Create the tables, or wait while another process does."""
     deadline = time.monotonic() + _BUSY
     while (version := connection.execute("PRAGMA user_version").fetchone()[0]) != _VERSION:
         if version > _VERSION:
