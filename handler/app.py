@@ -1,9 +1,11 @@
-"""The FastAPI app: the service's routes, and yours.
+"""The FastAPI app: the service's routes, and yours below.
 
-A route of yours has the service's authentication, limits, errors and event loop. For example:
+A route of yours has the service's authentication, limits, errors, CORS headers, request id and event loop:
+
+    from agency_lambda import Owner
 
     @app.get("/orders/{number}")
-    async def order(number: int, owner: Owner) -> dict[str, Any]:  # from agency_lambda.routes.dependencies
+    async def order(number: int, owner: Owner) -> dict[str, Any]:
         return {"number": number, "owner": owner}
 """
 

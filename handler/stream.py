@@ -1,4 +1,4 @@
-"""Lambda entry, streaming: the same app on the same loop as handler/api.py, and each piece leaves when it is made.
+"""Lambda entry, streaming: the app and the loop of handler/api.py, whose answers leave piece by piece.
 
     event -> EnvironmentLoop -> app -> auth -> route -> runs -> agents -> API Gateway, piece by piece
 

@@ -13,11 +13,13 @@ if TYPE_CHECKING:
     from agency_lambda.idempotency import idempotency_key
     from agency_lambda.lambda_handlers import Worker, lambda_handler
     from agency_lambda.local import serve
+    from agency_lambda.routes.dependencies import Owner
 
-__all__ = ["Worker", "__version__", "create_app", "idempotency_key", "lambda_handler", "serve"]
+__all__ = ["Owner", "Worker", "__version__", "create_app", "idempotency_key", "lambda_handler", "serve"]
 __version__ = "0.1.0"
 
 _MODULES = {
+    "Owner": "routes.dependencies",
     "Worker": "lambda_handlers",
     "lambda_handler": "lambda_handlers",
     "create_app": "app",

@@ -1,4 +1,4 @@
-"""What routes need of the environment, said in their signatures."""
+"""Dependencies of the routes: who calls, and under which idempotency key."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 class _Caller:
-    """Whose request it is, and what it is answered with. One dependency: each costs more than what it does."""
+    """The caller of a request, and the data that belongs to it. One dependency instead of four, as each costs CPU."""
 
     def __init__(self, request: Request) -> None:
         self._request = request
 
     @property
     def owner(self) -> str:
-        """Whose data it may see."""
+        """Return the owner of the key, under whom all data lies."""
         return str(self._request.state.owner)
 
     @property
@@ -33,14 +33,11 @@ class _Caller:
 
     @property
     def root_path(self) -> str:
-        """What a client writes before our paths: the stage of an API Gateway, or nothing."""
+        """Return what a client writes before our paths: the stage of an API Gateway, or nothing."""
         return str(self._request.scope.get("root_path", ""))
 
     def answer_late(self, response: ResponseObject | None, answer: Callable[[ResponseObject], Response]) -> None:
-        """Have the invocation answered so, if it ends before the request does: `response` may go on without it.
-
-        None: nothing goes on, and there is no such answer.
-        """
+        """Set the answer for an invocation that ends before its run does. None takes that answer back."""
         invocation = current_invocation.get()
         if invocation is None:
             return
@@ -60,7 +57,14 @@ async def _caller(request: Request) -> _Caller:
     return _Caller(request)
 
 
+async def _owner(request: Request) -> str:
+    return str(request.state.owner)
+
+
 Caller = Annotated[_Caller, Depends(with_security_scheme(_caller))]
+Owner = Annotated[str, Depends(with_security_scheme(_owner))]
+"""The owner of the key that a request came with: whose data it may see."""
+
 IdempotencyKey = Annotated[
     str | None,
     Header(
@@ -73,5 +77,5 @@ IdempotencyKey = Annotated[
 
 
 def keyed_request(key: str | None, body: BaseModel) -> tuple[str, bytes] | None:
-    """An idempotency key and the request that it stands for."""
+    """Return an idempotency key with the request that it stands for, as JSON."""
     return None if key is None else (key, body.model_dump_json(exclude_unset=True).encode())

@@ -1,0 +1,134 @@
+"""Routes that the adopter adds to handler/app.py are held to what the service's own routes are."""
+
+import hashlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+import handler.app
+from agency_lambda.settings import get_settings
+from agency_lambda.testing.events import Context, http_event
+from tests.library.conftest import PYTHONPATH, Service
+
+SETTINGS = {
+    "API_KEYS": f"alice:{hashlib.sha256(b'al_key').hexdigest()}",
+    "CORS_ORIGINS": "https://shop.example.com",
+}
+KEY = {"authorization": "Bearer al_key"}
+OURS = """
+import asyncio
+from typing import Any
+
+from agency_lambda import Owner, create_app, serve
+
+app = create_app()
+
+@app.get("/orders/{number}")
+async def order(number: int, owner: Owner) -> dict[str, Any]:
+    return {"number": number, "owner": owner}
+
+@app.get("/crash")
+async def crash() -> None:
+    raise RuntimeError("secret words of the adopter")
+
+@app.get("/nested")
+async def nested() -> str:
+    return asyncio.run(asyncio.sleep(0, "nested"))
+"""
+
+type Ask = Callable[..., httpx.Response]
+
+
+@contextmanager
+def on_lambda(start: Callable[..., Service], patch: pytest.MonkeyPatch) -> Iterator[Ask]:
+    names: dict[str, Any] = {}
+    for name, value in SETTINGS.items():
+        patch.setenv(name, value)
+    get_settings.cache_clear()
+    exec(OURS, names)
+    service = start(app=names["app"])
+
+    def ask(path: str, **headers: str) -> httpx.Response:
+        answer = service.handler(http_event("GET", path, **headers), Context(20))
+        return httpx.Response(answer["statusCode"], headers=answer["headers"], text=answer["body"])
+
+    ask.report = lambda: service.report  # type: ignore[attr-defined]
+    yield ask
+
+
+@contextmanager
+def under_uvicorn(folder: Path) -> Iterator[Ask]:
+    (folder / "own_app.py").write_text(f"{OURS}\nif __name__ == '__main__':\n    serve('own_app:app')\n")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    settings = {"PORT": str(port), "STORE": f"sqlite:///{folder}/agency.db", "LETTERS_FOLDER": str(folder)}
+    process = subprocess.Popen(
+        [sys.executable, str(folder / "own_app.py")],
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": f"{folder}:{PYTHONPATH}", **settings, **SETTINGS},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        while not process.stdout.readline().startswith("OpenAI's clients"):
+            assert process.poll() is None, process.communicate()
+        time.sleep(0.2)
+        yield lambda path, **headers: httpx.get(f"http://127.0.0.1:{port}{path}", headers=headers)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture(params=["lambda", "uvicorn"])
+def ask(
+    request: pytest.FixtureRequest,
+    start: Callable[..., Service],
+    clean_environment: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> Iterator[Ask]:
+    with on_lambda(start, clean_environment) if request.param == "lambda" else under_uvicorn(tmp_path) as asking:
+        yield asking
+
+
+def test_an_own_route_is_like_ours(ask: Ask) -> None:
+    refused = ask("/orders/7")
+    assert (refused.status_code, refused.json()["error"]["type"]) == (401, "unauthenticated")
+    answer = ask("/orders/7", origin="https://shop.example.com", **KEY)
+    assert (answer.status_code, answer.json()) == (200, {"number": 7, "owner": "alice"})
+    assert answer.headers["access-control-allow-origin"] == "https://shop.example.com"
+    assert answer.headers["x-request-id"]
+    wrong = ask("/orders/seven", **KEY)
+    assert (wrong.status_code, wrong.json()["error"]["type"]) == (422, "invalid_request")
+    assert "number" in wrong.json()["error"]["message"]
+    crashed = ask("/crash", **KEY)
+    assert (crashed.status_code, crashed.json()["error"]["type"]) == (500, "internal_error")
+    assert "secret words" not in crashed.text
+    assert {*crashed.json()["error"]} == {"type", "message", "request_id"}
+    assert ask("/nested", **KEY).json() == "nested"
+
+
+def test_an_own_route_is_in_the_report(start: Callable[..., Service], clean_environment: pytest.MonkeyPatch) -> None:
+    with on_lambda(start, clean_environment) as ask:
+        ask("/nested", **KEY)
+        report = json.loads(json.dumps(ask.report().as_dict()))  # type: ignore[attr-defined]
+    assert (report["status"], report["nested_entries"], report["request_id"]) == (200, 1, "request-1")
+    assert report["nested"][0]["call"] == "asyncio.run()"
+
+
+def test_the_example_in_the_comment_is_the_one_that_is_tested() -> None:
+    example = str(handler.app.__doc__).partition("event loop:\n")[2]
+    lines = [line.removeprefix("    ") for line in example.strip("\n").splitlines() if line.strip()]
+    assert lines[0] == "from agency_lambda import Owner"
+    assert "\n".join(lines[1:]) in OURS
