@@ -128,6 +128,7 @@ class ConversationBusy(ServiceError):
     """Another run has added to the conversation since this one loaded it."""
 
     status, kind = 409, "conversation_busy"
+    run_id: str | None = None  # the run that has its turn
 
 
 class IdempotencyKeyReused(ServiceError):

@@ -11,9 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agency_lambda.history.turns import delete_partition
 from agency_lambda.runs import following
-from agency_lambda.runs.leases import TIME, Lease, Leases
-from agency_lambda.runs.stored_responses import Responses, StoredRequest
+from agency_lambda.runs.leases import Leases
+from agency_lambda.runs.model import LEASE_SECONDS, Lease, StoredRequest, StoredResponse, event_row, response_partition
+from agency_lambda.runs.stored_responses import Responses
 from agency_lambda.store import Conflict, Delete, Put, Record, Store, open_store
 from agency_lambda.testing.aws import dynamodb_client, dynamodb_here
 
@@ -62,12 +64,16 @@ def events(first: int, number: int) -> list[dict[str, Any]]:
     return [{"type": "response.x", "sequence_number": first + each} for each in range(number)]
 
 
+def put_events(row: list[dict[str, Any]]) -> Put:
+    return Put(response_partition(OWNER, RUN), event_row(row[0]["sequence_number"]), row)
+
+
 async def begin(store: Store) -> Lease:
     now = time.time()
-    lease = Lease(RUN, OWNER, "worker", now + TIME, 1, now)
-    responses = Responses(store, OWNER)
+    lease = Lease(RUN, OWNER, "worker", now + LEASE_SECONDS, 1, now)
     response = {"id": RUN, "status": "in_progress", "padding": "x" * 10_000}
-    await store.write(responses.put(response, StoredRequest({"stream": True}, [], [], None), None), lease.put())
+    stored = StoredResponse(response, StoredRequest({"stream": True}, [], [], None))
+    await store.write(stored.put(OWNER), lease.put())
     found = await Leases(store).find(RUN)
     assert found
     return found
@@ -102,16 +108,16 @@ def test_every_event_comes_once_and_in_order(steps: list[tuple[int, int, bool]],
             written = rows = 0
             for size, longer, looks in steps:
                 for more in range(longer + 1):
-                    await store.write(responses.put_events(RUN, events(written, size + more)))
+                    await store.write(put_events(events(written, size + more)))
                     rows += 1
                     if looks:
                         turn.set()
                         await before(0)
                         await before(0)
                 written += size + longer
-            ending = [responses.put_events(RUN, events(written, 2))] if together else []
+            ending = [put_events(events(written, 2))] if together else []
             written += 2 * together
-            await store.write(*ending, lease.end())
+            await store.write(*ending, lease.delete())
             turn.set()
             async with asyncio.timeout(5):
                 while not follower.done():
@@ -173,10 +179,10 @@ def test_what_is_read_grows_with_the_events_and_not_with_the_looks(
 
         follower = asyncio.create_task(follow())
         for number in range(ROWS):
-            await store.write(responses.put_events(RUN, events(2 * number, 2)))
+            await store.write(put_events(events(2 * number, 2)))
             for _ in range(3):
                 await looked.acquire()
-        await store.write(lease.end())
+        await store.write(lease.delete())
         told = await follower
         await store.aclose()
         return told, read
@@ -209,7 +215,7 @@ def test_waiting_for_a_run_reads_its_response_once(monkeypatch: pytest.MonkeyPat
         waiting = asyncio.create_task(Responses(store, OWNER).final(RUN))
         await asyncio.sleep(0.1)
         assert not waiting.done()
-        await store.write(lease.end())
+        await store.write(lease.delete())
         return str((await waiting).response["id"])
 
     assert asyncio.run(play()) == RUN
@@ -236,7 +242,7 @@ def test_who_waits_for_a_deleted_response_stops(monkeypatch: pytest.MonkeyPatch,
         waiting = asyncio.create_task(wait())
         await asyncio.sleep(0.02)
         await Leases(store).cancel(RUN)
-        await responses.delete(RUN)
+        await delete_partition(store, response_partition(OWNER, RUN))
         await asyncio.wait_for(waiting, 5)
 
     asyncio.run(play())

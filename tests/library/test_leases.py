@@ -14,8 +14,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agency_lambda.runs import attempt as runs_run
-from agency_lambda.runs.leases import CLOCKS, GRACE, LONGEST_PAUSE, TIME, Lease, Leases
+from agency_lambda.runs import outcome
+from agency_lambda.runs.leases import Leases
+from agency_lambda.runs.model import (
+    CLOCK_SKEW,
+    GRACE,
+    LEASE_SECONDS,
+    LONGEST_PAUSE,
+    Lease,
+    StoredRequest,
+    StoredResponse,
+)
+from agency_lambda.runs.repository import LeaseLost, RunRepository, load_run
 from agency_lambda.store import Put, Store, open_store
 from agency_lambda.testing.aws import dynamodb_here
 
@@ -47,13 +57,20 @@ def on(url: str, work: Callable[[Store], Awaitable[Any]]) -> Any:
 
 def lease(run: str, holder: str = "another", **fields: Any) -> Lease:
     now = time.time()
-    return Lease(run, "owner", holder, **{"until": now + TIME, "attempts": 1, "queued_at": now, **fields})
+    return Lease(run, "owner", holder, **{"until": now + LEASE_SECONDS, "attempts": 1, "queued_at": now, **fields})
+
+
+async def attempt_at(store: Store, held: Lease) -> RunRepository:
+    """An attempt that has taken this lease."""
+    stored = StoredResponse({"id": held.id, "status": "in_progress"}, StoredRequest({}, [], [], None))
+    await store.write(stored.put(held.owner))
+    return RunRepository(store, await load_run(store, held.owner, held.id, held))
 
 
 # Clocks
 
-NOT_LONGER = st.floats(1, TIME + CLOCKS - 1)
-TOO_LONG = st.floats(TIME + CLOCKS + 1, 1e12) | st.just(math.inf) | st.just(math.nan)
+NOT_LONGER = st.floats(1, LEASE_SECONDS + CLOCK_SKEW - 1)
+TOO_LONG = st.floats(LEASE_SECONDS + CLOCK_SKEW + 1, 1e12) | st.just(math.inf) | st.just(math.nan)
 
 
 @given(st.booleans(), NOT_LONGER, TOO_LONG, st.floats(-1e9, -0.01))
@@ -62,34 +79,35 @@ def test_a_lease_is_its_holders_for_as_long_as_one_can_be_and_no_longer(
     dead: bool, left: float, too_long: float, over: float
 ) -> None:
     now = time.time()
-    assert not lease("run", until=now + left).overdue
+    assert not lease("run", until=now + left).is_overdue
     for until in (now + too_long, now + over):
-        assert lease("run", until=until).overdue
-        assert not lease("run", until=until, dead=True).overdue
+        assert lease("run", until=until).is_overdue
+        assert not lease("run", until=until, dead=True).is_overdue
 
 
 @given(st.floats(1, LONGEST_PAUSE + GRACE))
 def test_a_pause_between_attempts_is_waited_for(after: float) -> None:
-    assert not lease("run", "", until=time.time() + after).overdue
-    assert lease("run", "", until=time.time() + LONGEST_PAUSE + GRACE + CLOCKS + 1).overdue
+    assert not lease("run", "", until=time.time() + after).is_overdue
+    assert lease("run", "", until=time.time() + LONGEST_PAUSE + GRACE + CLOCK_SKEW + 1).is_overdue
 
 
 def test_no_run_pauses_for_longer_than_a_lease_can_say() -> None:
-    assert runs_run._LONGEST_WAIT <= LONGEST_PAUSE
-    assert runs_run._BACKOFF * 2 ** (runs_run.MOST_ATTEMPTS - 1) <= LONGEST_PAUSE
+    assert outcome.LONGEST_WAIT <= LONGEST_PAUSE
+    assert outcome.BACKOFF * 2 ** (outcome.MOST_ATTEMPTS - 1) <= LONGEST_PAUSE
 
 
-@pytest.mark.parametrize("ahead", [TIME + CLOCKS + 60, 3600.0, 10 * 365 * 24 * 3600.0])
+@pytest.mark.parametrize("ahead", [LEASE_SECONDS + CLOCK_SKEW + 60, 3600.0, 10 * 365 * 24 * 3600.0])
 def test_a_lease_of_the_far_future_is_swept_and_taken(url: str, ahead: float) -> None:
     async def work(store: Store) -> None:
         leases = Leases(store)
         await store.write(lease("run", until=time.time() + ahead).put())
-        (found,) = [each for each in await leases.all() if each.overdue]
+        (found,) = [each for each in await leases.all() if each.is_overdue]
         taken = await leases.take("run", "me")
         assert taken is not None
         assert (taken.holder, taken.lost) == ("me", 1)
-        assert taken.until <= time.time() + TIME
-        assert await leases.renew(found) is None  # whose clock was wrong has lost it
+        assert taken.until <= time.time() + LEASE_SECONDS
+        with pytest.raises(LeaseLost):  # whose clock was wrong has lost it
+            await (await attempt_at(store, found)).heartbeat([], frozenset())
 
     on(url, work)
 
@@ -100,11 +118,11 @@ def test_a_pause_is_never_written_longer_than_it_can_be(url: str) -> None:
         await store.write(lease("run", "me").put())
         held = await leases.find("run")
         assert held
-        await leases.release(held, after=1e9)
+        await (await attempt_at(store, held)).release(after=1e9)
         paused = await leases.find("run")
         assert paused
         assert paused.until <= time.time() + LONGEST_PAUSE + GRACE
-        assert not paused.overdue
+        assert not paused.is_overdue
 
     on(url, work)
 
@@ -148,17 +166,16 @@ def test_runs_of_the_version_before_go_on_where_they_lie(url: str) -> None:
         leases, body = Leases(store), lease("run", until=time.time() - 1).put().body
         await store.write(Put("running", "run", body))
         (found,) = await leases.all()
-        assert found.overdue
+        assert found.is_overdue
         taken = await leases.take("run", "me")
         assert taken
-        renewed = await leases.renew(taken)
-        assert renewed
+        assert await (await attempt_at(store, taken)).heartbeat([], frozenset())
         (still,) = await store.query("running")
         assert still.body["holder"] == "me"
         assert await leases.cancel("run")
         ended = await leases.find("run")
         assert ended
-        await store.write(ended.end())
+        await store.write(ended.delete())
         assert await leases.all() == []
 
     on(url, work)

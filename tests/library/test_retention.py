@@ -163,8 +163,8 @@ def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 
 @on_both
 def test_each_row_is_kept_as_long_as_it_is_promised(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("_FLUSH", "_RENEW"):
-        monkeypatch.setattr(f"agency_lambda.runs.attempt.{name}", 0.01)
+    for name in ("FLUSH", "RENEW"):
+        monkeypatch.setattr(f"agency_lambda.runs.heartbeat.{name}", 0.01)
     assert kept.service.post("/v1/responses", {"model": "hesitant", "input": "x"})[0] == 500
     met = set()
     for row in [*kept.rows(), *kept.written()]:

@@ -20,7 +20,7 @@ from agency_swarm import Agency, Agent, function_tool
 from agency_lambda.history.conversations import Conversations
 from agency_lambda.protocol.request import CreateResponse
 from agency_lambda.queue import open_queue
-from agency_lambda.runs.attempt import MOST_ATTEMPTS
+from agency_lambda.runs.outcome import MOST_ATTEMPTS
 from agency_lambda.runs.repository import LeaseLost
 from agency_lambda.runs.stored_responses import Responses
 from agency_lambda.settings import get_settings
@@ -328,7 +328,7 @@ def test_the_worker_has_no_callers_and_needs_no_keys(tmp_path: Path) -> None:
 def clock(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
     """As the leases see it."""
     now = time.time
-    monkeypatch.setattr("agency_lambda.runs.leases.time.time", lambda: now() + seconds)
+    monkeypatch.setattr("agency_lambda.runs.model.time.time", lambda: now() + seconds)
 
 
 def test_a_run_that_dies_again_and_again_is_given_up_and_stays_a_failure(

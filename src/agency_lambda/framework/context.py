@@ -50,11 +50,12 @@ class RunContext:
         *,
         chat: bool,
         response: str,
+        caller: dict[str, Any],
     ) -> None:
         self.meter, self.builder, self.journal, self.response = meter, builder, journal, response
         self.longest_silence: float  # `Models.attach` sets these two
         self.resolve: Callable[[Any, RunConfig], tuple[Model, Adapt | None]]
-        self.caller: dict[str, Any] = {}  # what tools find in `MasterContext.user_context`
+        self.caller = caller  # what tools find in `MasterContext.user_context`
         self.copies: dict[int, tuple[Agency, Agency]] = {}  # of agencies that were made before the run; by id
         self.authorize: Callable[[], Awaitable[None]] = _always  # `Attempt.authorize`, where a run is executed
         self.live = bool(request.stream)

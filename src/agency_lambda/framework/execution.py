@@ -1,6 +1,6 @@
 """The agents answer once: an agency with its history, run under what the client asked for."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +27,7 @@ from agency_lambda.framework.context import RunContext
 from agency_lambda.framework.interruptions import AnswerNotStored
 from agency_lambda.framework.models import (
     AnswerIncomplete,
+    Meter,
     ModelCallLimit,
     ModelUnavailable,
     OutputTokenLimit,
@@ -65,13 +66,18 @@ class AgencyExecution:
     cached answers to conversation starters, where this run may use them.
     """
 
-    starters: Path | None = None
-
     def __init__(
-        self, agency: "Agency", entry: str, run: RunContext, history: list[Item], given: Sequence[Item]
+        self,
+        agency: "Agency",
+        entry: str,
+        run: RunContext,
+        history: list[Item],
+        given: Sequence[Item],
+        *,
+        starters: Path | None = None,
     ) -> None:
         self._agency, self._entry, self._run = agency, entry, run
-        self._given, self._before = list(given), len(history)
+        self._given, self._before, self._starters = list(given), len(history), starters
         agency.thread_manager.replace_messages(history)
 
     def count_not_replayed(self) -> None:
@@ -81,12 +87,27 @@ class AgencyExecution:
             self._run.meter.replay(response.usage)
 
     @property
+    def meter(self) -> Meter:
+        """Return what the run has used."""
+        return self._run.meter
+
+    @property
+    def pending(self) -> frozenset[str]:
+        """Return the journal's keys of model calls that are under way."""
+        return frozenset(self._run.journal.pending)
+
+    @property
+    def item_ids(self) -> set[str]:
+        """Return the ids of the output items that earlier attempts have in the journal."""
+        return self._run.journal.ids
+
+    @property
     def journal_hits(self) -> int:
-        """Answers that an earlier attempt has left."""
+        """Return the number of answers that an earlier attempt has left."""
         return self._run.journal.hits
 
-    async def answer(self) -> Answer:
-        """Run the agents.
+    async def answer(self, authorize: Callable[[], Awaitable[None]]) -> Answer:
+        """Run the agents. authorize: is awaited before each call of a model or a tool, and raises if it may not begin.
 
         Raises:
             AgencyMisconfigured: a tool asked for a person's approval.
@@ -96,8 +117,9 @@ class AgencyExecution:
             RunLimitExceeded: the agents went on and on.
             StoreUnavailable: what the model or a tool answered could not be kept.
         """
+        self._run.authorize = authorize
         token = running.set(self._run)
-        conversation_starters.folder.set(self.starters)
+        conversation_starters.folder.set(self._starters)
         tracing.of_run.set(self._agency._trace_processors)
         try:
             result = await self._run_agents()

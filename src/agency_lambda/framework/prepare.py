@@ -12,35 +12,38 @@ from agency_lambda.framework.isolation import install, isolate, own
 from agency_lambda.framework.models import Meter, Models, offline_script
 from agency_lambda.framework.response_builder import ResponseBuilder
 from agency_lambda.framework.unsupported import refused_by_chat
-from agency_lambda.history import UniqueIds
-from agency_lambda.history.turns import HistoryCursor, load_history
-from agency_lambda.protocol.items import to_agent_input
+from agency_lambda.protocol.output import OutputBuilder
 from agency_lambda.protocol.request import CreateResponse
 from agency_lambda.protocol.response_object import ResponseObject
 from agency_lambda.protocol.types import Item
-from agency_lambda.runs.attempt import Attempt
 from agency_lambda.runs.journal import Journal
-from agency_lambda.runs.stored_responses import Responses
-from agency_lambda.runs.validation import refuse_clashes, refuse_loose_ends
+from agency_lambda.runs.validation import refuse_clashes
 from agency_lambda.settings import Settings
-from agency_lambda.store import Store
 
 if TYPE_CHECKING:
     from agency_swarm import Agency, Agent
 
 
 async def prepare_run(
-    run: Attempt,
     request: CreateResponse,
+    response: ResponseObject,
     owner: str,
-    given: list[Item],
-    place: HistoryCursor,
+    history: list[Item],
+    added: list[Item],
+    output: OutputBuilder,
+    journal: Journal,
     *,
     settings: Settings,
     models: Models,
-    store: Store,
-) -> Journal:
-    """Build the request's agency, load its history and give the run an `AgencyExecution`. Returns the run's journal."""
+) -> AgencyExecution:
+    """Build the agency of a request, and return it ready to answer.
+
+    history: what its agents remember. added: the input as they take it. output: of the response.
+
+    Raises:
+        UnknownName, InvalidRequest: the agency cannot be asked so.
+        AgencyMisconfigured, AgencyNotConfigured, SecretUnavailable.
+    """
     install()
     await models.refresh()
     name, entry, agency = build(request.model)
@@ -49,48 +52,45 @@ async def prepare_run(
     isolate(agency)
     await mcp_servers.connect(agency.agents.values())
     refuse_clashes(agency, entry, request)
-    history = await load_history(store, place)
-    added = to_agent_input(given)
-    refuse_loose_ends(history, given, added)
-    response_id, limits = run.response["id"], catalogue.entry(name)
-    builder = _response_builder(run, request, agency)
-    _limit(run.meter, request, limits, settings, is_free=models.is_free(agency, limits.model))
-    journal = Journal(
-        store if request.stored else None, Responses(store, owner), response_id, UniqueIds([*history, *added])
+    limits = catalogue.entry(name)
+    context = RunContext(
+        request,
+        agency.agents[entry],
+        _meter(request, limits, settings, is_free=models.is_free(agency, limits.model)),
+        _response_builder(output, response["id"], request, agency),
+        journal,
+        chat=settings.model_api == "chat",
+        response=response["id"],
+        caller=_caller(response, owner),
     )
-    if run.keeping:
-        run.keeping.pending = journal.pending
-    chat = settings.model_api == "chat"
-    context = RunContext(request, agency.agents[entry], run.meter, builder, journal, chat=chat, response=response_id)
-    context.authorize = run.authorize
-    context.caller = _caller(run.response, owner)
     own(agency, context)
     models.attach(agency, context, offline_script(catalogue.find(name)[1]) if models.offline else None, limits.model)
     tools.install()
     hosted_tools.install()
-    run.execution = AgencyExecution(agency, entry, context, history, added)
     plain = request.stored and not context.asks_more and not request.metadata
-    if plain and _has_cached_starters(agency.agents[entry]):
-        run.execution.starters = conversation_starters.folder_of(owner, name)
-    return journal
+    starters = plain and _has_cached_starters(agency.agents[entry])
+    folder = conversation_starters.folder_of(owner, name) if starters else None
+    return AgencyExecution(agency, entry, context, history, added, starters=folder)
 
 
-def _limit(
-    meter: Meter, request: CreateResponse, agency: catalogue.Entry, settings: Settings, *, is_free: bool
-) -> None:
-    """Set the limits of a run. Where calls cost nothing, only limits that were set hold."""
+def _meter(request: CreateResponse, agency: catalogue.Entry, settings: Settings, *, is_free: bool) -> Meter:
+    """Return the meter of a run with its limits. Where calls cost nothing, only limits that were set hold."""
+    meter = Meter()
     for setting, limit in (("max_model_calls", "most_calls"), ("max_output_tokens", "most_output_tokens")):
         asked = setting in settings.model_fields_set or not is_free
         general = getattr(settings, setting) if asked else math.inf
         setattr(meter, limit, getattr(agency, setting) or general)
     meter.cap = request.max_output_tokens
     meter.most_tool_calls = request.max_tool_calls or math.inf
+    return meter
 
 
-def _response_builder(run: Attempt, request: CreateResponse, agency: "Agency") -> ResponseBuilder:
+def _response_builder(
+    output: OutputBuilder, response_id: str, request: CreateResponse, agency: "Agency"
+) -> ResponseBuilder:
     return ResponseBuilder(
-        run.output,
-        response=run.response["id"],
+        output,
+        response=response_id,
         agents=frozenset(agency.agents),
         functions=frozenset(tool.name for tool in request.function_tools),
         reasoning=request.reasoning is not None and request.reasoning.summary is not None,

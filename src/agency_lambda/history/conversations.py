@@ -44,13 +44,13 @@ class Conversation:
     version: str = ABSENT
 
     @property
-    def place(self) -> HistoryCursor:
-        """Its end."""
+    def end(self) -> HistoryCursor:
+        """Return the cursor behind the last turn."""
         return HistoryCursor((Span(self.log, self.turns),))
 
     @property
     def resource(self) -> dict[str, Any]:
-        """As clients see it."""
+        """Return the conversation object of the API."""
         return {
             "id": self.id,
             "object": "conversation",
@@ -59,26 +59,30 @@ class Conversation:
         }
 
     def claim_turn(self, run: str) -> Put:
-        """The change by which a run takes it, or gets in line."""
+        """Return the change by which a run takes the turn, or gets in line for it."""
         if self.run is None:
             return self._put(run=run)
         return self._put(waiting=[*self.waiting, run])
 
     def release_turn(self, run: str) -> Put:
-        """The change by which a run that adds nothing lets go of it, or gets out of line."""
+        """Return the change by which a run that adds nothing gives its turn to the next, or leaves the line."""
         if self.run == run:
             return self._put(**self._next())
         return self._put(waiting=[each for each in self.waiting if each != run])
 
     def append_turn(self, turn: Turn) -> tuple[Put, Put]:
-        """The changes that add a turn; then it is the next one's."""
+        """Return the changes that append a turn, and give the turn to the next run in line. The head is the last."""
         items, size = self.items + len(turn.items), self.size + len(to_json_bytes([turn.items, turn.history]))
         put = self._put(turns=self.turns + 1, items=items, size=size, parts=self.parts + turn.parts, **self._next())
-        return turn.put(self.place, None), put
+        return turn.put(self.end, None), put
 
     def set_metadata(self, metadata: dict[str, str]) -> Put:
-        """The change of its metadata."""
+        """Return the change that replaces the metadata."""
         return self._put(metadata=metadata)
+
+    def written(self, head: Put) -> "Conversation":
+        """Return the conversation as it is after that change of its head."""
+        return replace(self, **head.body, version=head.version)
 
     def _next(self) -> dict[str, Any]:
         return {"run": self.waiting[0] if self.waiting else None, "waiting": self.waiting[1:]}
@@ -116,7 +120,7 @@ class Conversations:
 
     async def items(self, conversation: Conversation) -> list[Item]:
         """Everything in it, oldest first."""
-        return [item for turn in await load_turns(self._store, conversation.place) for item in turn.items]
+        return [item for turn in await load_turns(self._store, conversation.end) for item in turn.items]
 
     async def update(self, conversation_id: str, metadata: dict[str, str]) -> Conversation:
         """Give it other metadata."""
@@ -137,13 +141,13 @@ class Conversations:
         """
         conversation = await self.load_to_extend(conversation_id)
         if conversation.run is not None:
-            raise busy()
+            raise conversation_busy(conversation.run)
         added, head = conversation.append_turn(turn)
         check_history(head.body["items"], head.body["size"], head.body["parts"])
         try:
             await self._store.write(added, head)
         except Conflict:
-            raise busy() from None
+            raise conversation_busy() from None
 
     async def load_to_extend(self, conversation_id: str, *, create: bool = False) -> Conversation:
         """One conversation, to add to; with `create` a new one where none is.
@@ -174,6 +178,8 @@ class Conversations:
         return f"{self._owner}/conversation/{conversation_id}"
 
 
-def busy() -> ConversationBusy:
-    """409: one run at a time."""
-    return ConversationBusy("Another run is adding to this conversation. Try again when it is done.")
+def conversation_busy(run_id: str | None = None) -> ConversationBusy:
+    """Return the error of a conversation in which another run has its turn."""
+    error = ConversationBusy("Another run is adding to this conversation. Try again when it is done.")
+    error.run_id = run_id
+    return error

@@ -38,7 +38,7 @@ class Span:
 class HistoryCursor:
     """Where a response stands: everything in these segments, in order, was said before."""
 
-    segments: tuple[Span, ...] = ()
+    spans: tuple[Span, ...] = ()
 
     @classmethod
     def from_json(cls, stored: Sequence[Sequence[Any]]) -> "HistoryCursor":
@@ -48,17 +48,17 @@ class HistoryCursor:
     @property
     def as_json(self) -> list[tuple[str, int]]:
         """As JSON."""
-        return [(segment.log, segment.turns) for segment in self.segments]
+        return [(span.log, span.turns) for span in self.spans]
 
     @property
     def next(self) -> "HistoryCursor":
         """One turn on, in the same log."""
-        *before, last = self.segments
+        *before, last = self.spans
         return HistoryCursor((*before, Span(last.log, last.turns + 1)))
 
     def branch(self, log: str) -> "HistoryCursor":
         """The same place, to be continued in a log that is new."""
-        return HistoryCursor((*(segment for segment in self.segments if segment.turns), Span(log, 0)))
+        return HistoryCursor((*(span for span in self.spans if span.turns), Span(log, 0)))
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class Turn:
 
     def put(self, place: HistoryCursor, expires: int | None) -> Put:
         """The change that appends this turn at a place, where nobody else has."""
-        last = place.segments[-1]
+        last = place.spans[-1]
         body = {"items": self.items, "history": self.history}
         return Put(last.log, f"{last.turns:09d}", body, expires, expected=ABSENT)
 
@@ -90,10 +90,10 @@ async def load_turns(store: Store, place: HistoryCursor) -> list[Turn]:
     Raises:
         NotFound: some of them have expired; a history with a hole in it is none.
     """
-    begun = [segment for segment in place.segments if segment.turns]
+    begun = [span for span in place.spans if span.turns]
     if len(begun) == 1:  # as nearly always; what is gathered costs a task each
         return await _load(store, begun[0])
-    loaded = await asyncio.gather(*(_load(store, segment) for segment in begun))
+    loaded = await asyncio.gather(*(_load(store, span) for span in begun))
     return [turn for turns in loaded for turn in turns]
 
 
@@ -142,9 +142,9 @@ def _in_arguments(item: Item) -> int:
     return sum(map(arguments.count, ",[{")) // bounds.ARGUMENT_VALUES if isinstance(arguments, str) else 0
 
 
-async def _load(store: Store, segment: Span) -> list[Turn]:
-    records = await store.query(segment.log, before=f"{segment.turns:09d}")
-    if len(records) != segment.turns:
+async def _load(store: Store, span: Span) -> list[Turn]:
+    records = await store.query(span.log, before=f"{span.turns:09d}")
+    if len(records) != span.turns:
         raise NotFound("What was said before is not kept any more: it has expired or was deleted.")
     return [Turn(**record.body, size=record.size) for record in records]
 

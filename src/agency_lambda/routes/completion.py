@@ -15,7 +15,7 @@ from agency_lambda.protocol.request import CreateResponse
 from agency_lambda.protocol.response_object import FINAL, ResponseObject, json_response
 from agency_lambda.routes.dependencies import Caller, IdempotencyKey, keyed_request
 from agency_lambda.routes.strict import StrictRoute
-from agency_lambda.runs.stored_responses import StoredResponse
+from agency_lambda.runs.model import StoredResponse
 
 router = APIRouter(responses=RESPONSES, route_class=StrictRoute)
 

@@ -9,12 +9,12 @@ from fastapi.responses import JSONResponse
 from agency_lambda.errors import InvalidRequest, UnsupportedParameter
 from agency_lambda.exception_handlers import V1_RESPONSES
 from agency_lambda.protocol.request import CompactRequest, CreateResponse
-from agency_lambda.protocol.response_object import FINAL, json_response
+from agency_lambda.protocol.response_object import json_response
 from agency_lambda.protocol.stream import EventStreamResponse, resumable_events
 from agency_lambda.routes.dependencies import Caller, IdempotencyKey, keyed_request
 from agency_lambda.routes.pages import Page, paginate
 from agency_lambda.routes.strict import StrictRoute
-from agency_lambda.runs.stored_responses import StoredResponse
+from agency_lambda.runs.model import StoredResponse
 
 router = APIRouter(prefix="/v1/responses", responses=V1_RESPONSES, route_class=StrictRoute)
 
@@ -66,7 +66,7 @@ async def retrieve(
     responses = caller.responses
     kept = await responses.get(response_id)
     if stream:
-        if not kept.streamed:
+        if not kept.is_streamed:
             raise InvalidRequest("This response was not streamed, so it has no events.", param="stream")
         after = -1 if starting_after is None else starting_after
         return EventStreamResponse(
@@ -78,10 +78,7 @@ async def retrieve(
 @router.delete("/{response_id}", response_model=None)
 async def delete(response_id: str, caller: Caller) -> dict[str, Any]:
     """Forget a response and its events, and end its run; what it added to a conversation stays there."""
-    responses = caller.responses
-    if (await responses.get(response_id)).response["status"] not in FINAL:
-        await caller.runs.cancel(caller.owner, response_id)
-    await responses.delete(response_id)
+    await caller.runs.delete(caller.owner, response_id)
     return {"id": response_id, "object": "response", "deleted": True}
 
 
@@ -89,7 +86,7 @@ async def delete(response_id: str, caller: Caller) -> dict[str, Any]:
 async def input_items(response_id: str, caller: Caller, requested: Page) -> dict[str, Any]:
     """What was sent to it."""
     kept = await caller.responses.get(response_id)
-    return paginate(kept.asked.input, requested)
+    return paginate(kept.request.input, requested)
 
 
 @router.post("/{response_id}/cancel", response_model=None)

@@ -8,13 +8,22 @@ from typing import Any
 from agents import Model, ModelSettings, ModelTracing
 from openai.types.responses import ResponseOutputMessage
 
+from agency_lambda import catalogue
 from agency_lambda.errors import InvalidRequest
-from agency_lambda.framework.models import Meter, ModelUnavailable, provider_failures
+from agency_lambda.framework.models import Meter, Models, ModelUnavailable, provider_failures
+from agency_lambda.framework.prepare import build
+from agency_lambda.history.turns import load_turns
+from agency_lambda.offline.digest import digest
 from agency_lambda.protocol import bounds
 from agency_lambda.protocol.ids import new_id
 from agency_lambda.protocol.items import decode_compaction, encode_compaction, parse_items, text_of
+from agency_lambda.protocol.request import CompactRequest
 from agency_lambda.protocol.types import Item
+from agency_lambda.runs.creation import end_of
+from agency_lambda.runs.item_references import resolve_references
 from agency_lambda.runs.run_metrics import usage
+from agency_lambda.runs.stored_responses import Responses
+from agency_lambda.store import Store
 
 _LAST = 2  # user messages that are kept word for word, with everything behind the first of them
 _SUMMARY = 20_000  # characters of room for it
@@ -22,6 +31,27 @@ _INSTRUCTIONS = (
     "Summarise the conversation below for the assistant who will continue it. Keep names, numbers, decisions, promises "
     "and open questions. Write plain text, no more than 300 words."
 )
+
+
+async def compact(models: Models, store: Store, request: CompactRequest, owner: str) -> dict[str, Any]:
+    """Return the compaction of a request's input and of what it continues, by the model of the addressed agent.
+
+    Raises:
+        NotFound, UnknownName, InvalidRequest, UnsupportedParameter, StoreUnavailable, SecretUnavailable.
+        UpstreamFailed: the model did not answer.
+    """
+    await models.refresh()
+    name, entry, agency = build(request.model)
+    responses = Responses(store, owner)
+    items = parse_items(await resolve_references(responses, request.input)) if request.input else []
+    if request.previous_response_id:
+        cursor = await end_of(responses, request.previous_response_id)
+        items = [*(item for turn in await load_turns(store, cursor) for item in turn.items), *items]
+    model = models.bare(agency.agents[entry], {entry: digest}, catalogue.entry(name).model)
+    try:
+        return await compacted(model, items, request.instructions)
+    except ModelUnavailable as error:
+        raise error.failure() from error
 
 
 async def compacted(model: Model, items: Sequence[Item], instructions: str | None) -> dict[str, Any]:

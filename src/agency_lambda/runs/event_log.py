@@ -1,54 +1,62 @@
-"""The events of a run that is running here: numbered, followed from any of them, handed to whoever keeps them."""
+"""The numbered events of a run that is executed in this process."""
 
 import asyncio
 from collections.abc import AsyncGenerator
 from typing import Any
 
+from agency_lambda.protocol.output import OutputBuilder
 from agency_lambda.protocol.types import Event
 
 
 class EventLog:
-    """Events in their order. Nobody who follows slows down who emits."""
+    """The output of a run and its events, which are numbered, handed to followers, and stored from time to time.
 
-    def __init__(self) -> None:
-        self.events: list[Event] = []
+    is_live: somebody wants the events; otherwise none is recorded.
+    """
+
+    def __init__(self, response_id: str, *, is_live: bool) -> None:
+        self.is_live, self.events = is_live, list[Event]()
+        self.output = OutputBuilder(self.emit, response_id)
         self.ended = False
-        self._kept = 0
+        self._saved = 0
         self._news = asyncio.Event()
 
     def emit(self, kind: str, **fields: Any) -> None:
-        """The next event."""
-        self.events.append(self.next(kind, **fields))
-        self._tell()
+        """Append the next event."""
+        if self.is_live:
+            self.events.append(self.next(kind, **fields))
+            self._notify()
 
     def next(self, kind: str, **fields: Any) -> Event:
-        """What the next event would be."""
+        """Return the next event without appending it."""
         return {"type": kind, "sequence_number": len(self.events), **fields}
 
-    def restore(self, events: list[Event]) -> None:
-        """Those that an interrupted attempt has told, and that are kept already."""
-        self.events, self._kept = list(events), len(events)
+    def restore(self, events: list[Event], item_ids: set[str]) -> None:
+        """Continue behind the stored events of an earlier attempt. item_ids: of the items that its journal has."""
+        if self.is_live:
+            self.events, self._saved = list(events), len(events)
+            self.output.restore(events, item_ids)
 
     def end(self) -> None:
-        """There is no next event."""
+        """Tell followers that no event follows."""
         self.ended = True
-        self._tell()
+        self._notify()
 
-    def unkept(self) -> list[Event]:
-        """Those that no store has yet; `kept(n)` says how many of them it has now."""
-        return self.events[self._kept :]
+    def unsaved(self) -> list[Event]:
+        """Return the events that are not stored yet."""
+        return self.events[self._saved :]
 
     @property
-    def last_kept(self) -> int:
-        """Return the number of the last event that the store has, -1 for none."""
-        return self._kept - 1
+    def last_saved(self) -> int:
+        """Return the number of the last event that is stored, -1 for none."""
+        return self._saved - 1
 
-    def kept(self, count: int) -> None:
-        """So many more are in the store."""
-        self._kept += count
+    def mark_saved(self, count: int) -> None:
+        """Note that the next `count` events are stored."""
+        self._saved += count
 
     async def follow(self) -> AsyncGenerator[Event]:
-        """Every event, from the first to the last."""
+        """Yield every event from the first on, until the end."""
         number = 0
         while True:
             while number < len(self.events):
@@ -58,6 +66,6 @@ class EventLog:
                 return
             await self._news.wait()
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         self._news.set()
         self._news = asyncio.Event()

@@ -32,7 +32,7 @@ from agency_lambda.framework.interruptions import AnswerNotStored
 from agency_lambda.framework.models import ModelAnswer, ModelRequest, ModelUnavailable, Reason
 from agency_lambda.framework.tool_output import journaled, restored
 from agency_lambda.history import UniqueIds, is_call
-from agency_lambda.runs.stored_responses import Responses, expiry
+from agency_lambda.runs.model import expiry, response_partition
 from agency_lambda.store import ABSENT, Conflict, Delete, Put, Store
 
 _RESPONSE = TypeAdapter(ModelResponse)
@@ -52,16 +52,14 @@ class Journal:
     call_ids: those of what the run continues.
     """
 
-    def __init__(
-        self, store: Store | None, responses: Responses, response_id: str, call_ids: UniqueIds | None = None
-    ) -> None:
+    def __init__(self, store: Store | None, owner: str, run_id: str, call_ids: UniqueIds | None = None) -> None:
         self.call_ids, self.item_ids = call_ids or UniqueIds(), UniqueIds(field="id")
         self._numbers = count()
         self._calls: dict[str, str] = {}  # a call's id, which is unique in the run -> the answer's key and its place
         self._begun: set[str] = set()  # keys of answers whose calls have begun
         self._given_out: list[tuple[Any, str]] = []  # outputs that the SDK goes on with, and the keys of their answers
         self._by_call_ids = False  # an earlier version of this service has begun the run
-        self._store, self._partition = store, responses.partition(response_id)
+        self._store, self._partition = store, response_partition(owner, run_id)
         self._kept: dict[str, Any] = {}
         self._noted: frozenset[str] = frozenset()
         self._taken: defaultdict[str, set[int]] = defaultdict(set)  # numbers of a place's questions

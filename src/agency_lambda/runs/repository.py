@@ -1,153 +1,132 @@
-"""Where a stored run is kept: its own record, its events, its lease, and the log or conversation that it adds to."""
+"""Load and save stored runs. What is written is decided by the table of transitions; here it meets the store."""
 
 import asyncio
 import time
 import uuid
-from collections.abc import Sequence, Set
+from collections.abc import Set
+from contextlib import suppress
 from dataclasses import replace
+from typing import Any
 
-from agency_lambda.errors import AttemptsExhausted, NotFound, StoreUnavailable, detail_code
-from agency_lambda.history.conversations import Conversation, Conversations
-from agency_lambda.history.turns import HistoryCursor, Turn
+from agency_lambda.errors import NotFound, StoreUnavailable
+from agency_lambda.history.conversations import Conversations
+from agency_lambda.history.turns import HistoryCursor, Turn, delete_partition
 from agency_lambda.protocol.response_object import ResponseObject
-from agency_lambda.protocol.types import Event, Item
-from agency_lambda.runs.leases import GRACE, TIME, Lease, Leases
-from agency_lambda.runs.stored_responses import Responses, StoredRequest, StoredResponse
+from agency_lambda.protocol.types import Event as StreamEvent
+from agency_lambda.protocol.types import Item
+from agency_lambda.runs import model
+from agency_lambda.runs.leases import Leases
+from agency_lambda.runs.model import Lease, Run, response_partition
+from agency_lambda.runs.stored_responses import Responses
+from agency_lambda.runs.transitions import Event, NotAllowed, advance
 from agency_lambda.store import Change, Conflict, Store
+from lambda_loop import seconds_remaining
 
-_ATTEMPTS = 5  # at the last write, against others who write to the same records
-_PAUSE = 0.3  # seconds before the last write is repeated that failed, or seems to have failed
+_ATTEMPTS = 8  # at one write, against others who write to the same records
+_TO_WRITE = 10.0  # seconds for the first write of a run
+_TO_FIND_OUT = 3.0  # seconds to ask the store what became of a write that has failed
+_PAUSE = 0.3  # seconds before a last write is repeated that failed, or seems to have failed
 
 
 class OutcomeUncertain(Exception):
-    """How the run ends is not known here, for the store cannot be read or written; another attempt may go on with it.
+    """The end of the run is not known here, as the store cannot be read or written; another attempt may go on.
 
-    Whoever waits is told where to look, and never that the run has failed.
+    A client is answered with where to look, and never that the run has failed.
     """
 
 
 class LeaseLost(OutcomeUncertain):
-    """The run is another attempt's by now, or was deleted: this one writes nothing more."""
+    """Another attempt has the lease, or the run was deleted: this attempt writes nothing more."""
 
 
 class RunRepository:
-    """One attempt at a stored run, from its first write to its last.
+    """The unit of work of one attempt at a stored run. run: as this attempt has read or written it last."""
 
-    place: where its turn will stand. conversation: the one that it adds to, if it does. version: of its record.
-    asked: the journal's, of model calls that are under way.
-    """
-
-    pending: Set[str] = frozenset()
-    _noted: Set[str] = frozenset()
-
-    def __init__(
-        self,
-        store: Store,
-        owner: str,
-        response_id: str,
-        asked: StoredRequest,
-        place: HistoryCursor,
-        conversation: Conversation | None,
-        lease: Lease,
-        version: str = "",
-    ) -> None:
-        self._store, self._id, self._asked = store, response_id, asked
-        self.responses, self._conversations = Responses(store, owner), Conversations(store, owner)
+    def __init__(self, store: Store, run: Run) -> None:
+        self._store, self.run = store, run
+        self.responses = Responses(store, run.owner)
         self._leases = Leases(store)
-        self._place, self._conversation, self.lease, self._version = place, conversation, lease, version
-        self._writing = asyncio.Lock()  # what is kept while the agents work is never kept over the end
-        self.next: str | None = None  # the run whose turn it is in the conversation, when this one is over
+        self._stored_pending: Set[str] = frozenset()
+        self._writing = asyncio.Lock()  # a heartbeat is never written over the end
 
-    def begin(self, response: ResponseObject) -> list[Change]:
-        """The changes of the first write: the run is there, and has its conversation, or waits for it."""
-        begun, lease = self.responses.put(response, self._asked, None), self.lease.put()
-        self._version, self.lease = begun.version, self.lease.written(lease)
-        if self._conversation is None:
-            return [begun, lease]
-        held = self._conversation.claim_turn(self._id)
-        changed = {name: held.body[name] for name in ("run", "waiting")}
-        self._conversation = replace(self._conversation, version=held.version, **changed)
-        return [begun, lease, held]
-
-    def kept(self, response: ResponseObject) -> StoredResponse:
-        """Return the response as this attempt has written it last."""
-        return StoredResponse(response, self._asked, None, self._version)
+    @property
+    def lease(self) -> Lease:
+        """Return the lease of this attempt, as it was written last."""
+        assert self.run.lease
+        return self.run.lease
 
     def is_unheard_for(self, seconds: float) -> bool:
         """Return whether the lease was last renewed so long ago, or in a future that this clock does not know."""
-        return not 0 <= time.time() + TIME - self.lease.until <= seconds
+        lease = self.run.lease
+        return lease is not None and not 0 <= time.time() + model.LEASE_SECONDS - lease.until <= seconds
 
     async def is_held(self) -> bool:
-        """Return whether the lease is still this attempt's."""
-        lease = await self._leases.find(self._id)
+        """Return whether this attempt still has the lease."""
+        lease = await self._leases.find(self.run.id)
         return lease is not None and lease.holder == self.lease.holder
 
-    async def started(self, response: ResponseObject) -> None:
-        """It is not queued any more.
+    async def start(self) -> None:
+        """Store that the run is not queued any more. Raises LeaseLost."""
+        await self._apply(Event.START)
 
-        Raises:
-            LeaseLost: see there.
-        """
-        async with self._writing:
-            put = self.responses.put(response, self._asked, None, self._version)
-            renewed = await self._leases.renew(self.lease, put)
-            if renewed is None:
-                raise LeaseLost
-            self.lease, self._version = renewed, put.version
-
-    async def heartbeat(self, events: Sequence[Event]) -> Lease:
-        """Say that it is still at it, keep some more of its events, and note which model calls are under way.
-
-        Raises:
-            LeaseLost: see there.
-        """
-        more = [self.responses.put_events(self._id, events)] if events else []
-        asked = frozenset(self.pending)
-        if asked - self._noted:
-            more.append(self.responses.put_asked(self._id, asked))
-        async with self._writing:
-            renewed = await self._leases.renew(self.lease, *more)
-            if renewed is None:
-                raise LeaseLost
-            self.lease, self._noted = renewed, asked
-            return renewed
+    async def heartbeat(self, events: list[StreamEvent], pending: Set[str]) -> Lease:
+        """Renew the lease, and store new events and which model calls are under way. Raises LeaseLost."""
+        unknown = pending if pending - self._stored_pending else frozenset()
+        await self._apply(Event.HEARTBEAT, events=events, pending=unknown)
+        self._stored_pending = pending
+        return self.lease
 
     async def release(self, *, after: float = 0.0, counts: bool = True) -> None:
-        """This attempt ends, and another one goes on."""
-        async with self._writing:
-            await self._leases.release(self.lease, after=after, counts=counts)
+        """End this attempt, so that another one goes on: see `change_lease`. Raises LeaseLost."""
+        await self._apply(Event.RELEASE, after=after, counts=counts)
 
-    async def end(self, response: ResponseObject, history: list[Item] | None, events: Sequence[Event]) -> None:
-        """The last write, all of it or nothing. history: what the agents remember; None: the run adds no turn.
+    async def end(
+        self, event: Event, response: ResponseObject, history: list[Item] | None, events: list[StreamEvent]
+    ) -> str | None:
+        """Write the end of the run, all of it or nothing. Returns the run whose turn in the conversation it is then.
+
+        history: what the agents remember; None if the run adds no turn.
 
         Raises:
             LeaseLost: see there.
             NotFound: the conversation to which the turn should be added was deleted.
-            OutcomeUncertain: the store failed; it may have been written all the same.
+            OutcomeUncertain: the store failed, and may have written it all the same.
         """
-        turn = None if history is None else Turn([*self._asked.input, *response["output"]], history)
-        async with self._writing:
-            try:
-                return await self._end(response, turn, events)
-            except StoreUnavailable as error:
-                raise OutcomeUncertain from error
+        asked = self.run.stored.request
+        turn = None if history is None else Turn([*asked.input, *response["output"]], history)
+        try:
+            before = await self._apply(event, is_last=True, response=response, turn=turn, events=events)
+        except StoreUnavailable as error:
+            raise OutcomeUncertain from error
+        return _next_in_line(before, self.run)
 
-    async def _end(self, response: ResponseObject, turn: Turn | None, events: Sequence[Event]) -> None:
-        had_conversation = self._conversation is not None
-        for _ in range(_ATTEMPTS):
-            try:
-                await self._write_twice(self._last(response, turn, events))
-            except Conflict:
-                await self.rebase()
-                if turn and had_conversation and self._conversation is None:
-                    raise NotFound("The conversation was deleted while this run worked on it.") from None
-                continue
-            if self._conversation and self._conversation.waiting:
-                self.next = self._conversation.waiting[0]
-            return
+    async def purge_if_deleted(self) -> None:
+        """Remove what this attempt has written after its run was deleted."""
+        with suppress(StoreUnavailable):  # what is left expires
+            if await self._store.get(response_partition(self.run.owner, self.run.id), "response") is None:
+                await delete_partition(self._store, response_partition(self.run.owner, self.run.id))
+
+    async def _apply(self, event: Event, *, is_last: bool = False, **details: Any) -> Run:
+        """Write what the table says of an event. Returns the run as it was before."""
+        async with self._writing:
+            appends = details.get("turn") is not None
+            for _ in range(_ATTEMPTS):
+                if appends and self.run.has_lost_conversation:
+                    raise NotFound("The conversation was deleted while this run worked on it.")
+                before = self.run
+                try:
+                    after, changes = advance(before, event, **details)
+                    await (self._write_twice(changes) if is_last else self._store.write(*changes))
+                except NotAllowed:  # this attempt has ended or released the run already
+                    raise LeaseLost from None
+                except Conflict:
+                    self.run = await self._rebase(appends=appends)
+                    continue
+                self.run = after
+                return before
         raise LeaseLost
 
-    async def _write_twice(self, changes: Sequence[Change]) -> None:
+    async def _write_twice(self, changes: list[Change]) -> None:
         """Write; where that failed once more, which does nothing if it was carried out all the same."""
         try:
             await self._store.write(*changes)
@@ -155,42 +134,103 @@ class RunRepository:
             await asyncio.sleep(_PAUSE)
             await self._store.write(*changes)
 
-    def _last(self, response: ResponseObject, turn: Turn | None, events: Sequence[Event]) -> list[Change]:
-        place = self._place.next if turn else None
-        kept = self.responses.put(response, self._asked, place, self._version)
-        dead = bool(response["error"]) and detail_code(response["error"]) == AttemptsExhausted.kind
-        changes: list[Change] = [kept, self.lease.end(dead=dead)]
-        if self._conversation:
-            held = self._conversation
-            changes += held.append_turn(turn) if turn else [held.release_turn(self._id)]
-        elif turn:
-            changes.append(turn.put(self._place, kept.expires))
-        return [*changes, self.responses.put_events(self._id, events)] if events else changes
+    async def _rebase(self, *, appends: bool) -> Run:
+        """Reload lease, response and conversation after a conflict. A turn to append may need a log of its own then.
 
-    async def rebase(self) -> None:
-        """Somebody else has written meanwhile: is this still the attempt, and is there a place for it?"""
-        lease = await self._leases.find(self._id)
+        Raises:
+            LeaseLost: another attempt has the lease, or the run was deleted.
+        """
+        lease = await self._leases.find(self.run.id)
         if lease is None or lease.holder != self.lease.holder:
             raise LeaseLost
-        self.lease = lease
         try:
-            self._version = (await self.responses.get(self._id)).version
+            run = await load_run(self._store, self.run.owner, self.run.id, lease)
         except NotFound:
             raise LeaseLost from None
-        if self._conversation:
-            self._conversation = await self._still(self._conversation)
-        else:
-            self._place = self._place.branch(self.responses.log(self._id))
-
-    async def _still(self, before: Conversation) -> Conversation | None:
-        """Return the conversation as it is now; None: it was deleted."""
-        found = await self._conversations.load_to_extend(before.id, create=True)
-        return found if self._id in (found.run, *found.waiting) else None
+        if run.stored.request.conversation_id is None:
+            cursor = self.run.cursor
+            return replace(run, cursor=cursor.branch(self.responses.log(run.id)) if appends else cursor)
+        return run
 
 
-def new_lease(owner: str, response_id: str, *, background: bool) -> Lease:
-    """Of a run that begins: in the background it is anybody's, else it is ours."""
-    now = time.time()
-    if background:
-        return Lease(response_id, owner, "", now + GRACE, 0, now)
-    return Lease(response_id, owner, uuid.uuid4().hex, now + TIME, 1, now)
+async def load_run(store: Store, owner: str, run_id: str, lease: Lease | None) -> Run:
+    """Load a run whose lease is known. Raises NotFound if its response was deleted."""
+    stored = await Responses(store, owner).get(run_id)
+    cursor, conversation = HistoryCursor.from_json(stored.request.start), None
+    if conversation_id := stored.request.conversation_id:
+        conversation = await Conversations(store, owner).load_to_extend(conversation_id, create=True)
+        cursor = conversation.end
+        if run_id not in (conversation.run, *conversation.waiting):
+            conversation = None  # it was deleted
+    return Run(owner, stored, cursor, lease, conversation)
+
+
+async def save_new(store: Store, run: Run, more: list[Change]) -> Run:
+    """Store a new run together with more changes, and return it as it is then.
+
+    Raises:
+        Conflict: see `Store`.
+        StoreUnavailable: it is not stored, and will never be, however late that write arrives.
+        OutcomeUncertain: it may be stored.
+    """
+    is_queued = run.stored.response["background"]
+    event, holder = (Event.ENQUEUE, "") if is_queued else (Event.CREATE, uuid.uuid4().hex)
+    after, changes = advance(run, event, holder=holder)
+    try:
+        async with asyncio.timeout(_within(_TO_WRITE)):
+            await store.write(*changes, *more)
+    except (StoreUnavailable, TimeoutError) as failure:
+        await _void(store, run, failure)
+    return after
+
+
+async def _void(store: Store, run: Run, failure: Exception) -> None:
+    """Keep a run from being stored whose first write has failed. Returns if it is stored already."""
+    try:
+        async with asyncio.timeout(_within(_TO_FIND_OUT)):
+            await store.write(Responses(store, run.owner).void(run.id))
+    except Conflict:  # with our own response, which is there
+        return
+    except (StoreUnavailable, TimeoutError):
+        raise OutcomeUncertain from failure
+    raise StoreUnavailable("The store could not be written. Nothing has begun.") from failure
+
+
+def _within(seconds: float) -> float:
+    """Return so many seconds, but at most half of what the invocation has left, so that it can still answer."""
+    left = seconds_remaining()
+    return seconds if left is None else min(seconds, left / 2)
+
+
+async def purge(store: Store, lease: Lease) -> None:
+    """Remove what is left of a run whose response was deleted, its lease last."""
+    await delete_partition(store, response_partition(lease.owner, lease.id))
+    await Leases(store).purged(lease)
+
+
+async def delete_run(store: Store, owner: str, run_id: str) -> str | None:
+    """Delete a run with its events and journal. What it has added to a conversation stays there.
+
+    Returns the run whose turn in the conversation it is then, if the deleted one had it.
+
+    Raises:
+        NotFound: it does not exist.
+    """
+    while True:
+        run = await load_run(store, owner, run_id, await Leases(store).find(run_id))
+        after, changes = advance(run, Event.DELETE)
+        if after.lease is None:  # final: the response is deleted last, so that whoever repeats this finds the rest
+            await delete_partition(store, response_partition(owner, run_id))
+            return None
+        try:
+            await store.write(*changes)
+        except Conflict:
+            continue
+        await purge(store, after.lease)
+        return _next_in_line(run, after)
+
+
+def _next_in_line(before: Run, after: Run) -> str | None:
+    """Return the run whose turn it is now, if the run before had the turn."""
+    had_turn = before.conversation is not None and before.conversation.run == before.id
+    return after.conversation.run if had_turn and after.conversation else None

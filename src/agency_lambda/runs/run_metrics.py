@@ -1,5 +1,6 @@
-"""What a run has cost, for its client and for the log."""
+"""What a run has used, for its response and for the log."""
 
+from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -7,28 +8,26 @@ if TYPE_CHECKING:
     from agency_lambda.runs.attempt import Attempt
 
 
-def usage(meter: "Meter") -> dict[str, Any]:
-    """Of every model call of every agent in every attempt, each counted once."""
+def usage(meter: "Meter | None") -> dict[str, Any]:
+    """Return the usage of all model calls of all attempts, each counted once. meter: None if no model was asked."""
+    counts = defaultdict[str, int](int, meter.counts() if meter else {})
     return {
-        "model_calls": meter.model_calls,
-        "input_tokens": meter.input_tokens,
-        "input_tokens_details": {"cached_tokens": meter.cached_tokens},
-        "output_tokens": meter.output_tokens,
-        "output_tokens_details": {"reasoning_tokens": meter.reasoning_tokens},
-        "total_tokens": meter.total_tokens,
+        "model_calls": counts["model_calls"],
+        "input_tokens": counts["input_tokens"],
+        "input_tokens_details": {"cached_tokens": counts["cached_tokens"]},
+        "output_tokens": counts["output_tokens"],
+        "output_tokens_details": {"reasoning_tokens": counts["reasoning_tokens"]},
+        "total_tokens": counts["total_tokens"],
     }
 
 
-def log_fields(run: "Attempt", took: float) -> dict[str, Any]:
-    """For the log line and the metrics: what this attempt paid for, so that those of all attempts add up.
-
-    took: seconds.
-    """
-    told: dict[str, Any] = {"response_id": run.response["id"], "run_duration_ms": round(1000 * took, 1)}
-    told |= run.meter.paid()
-    if run.keeping:
-        lease = run.keeping.lease
-        told |= {"attempts": lease.attempts, "lease_steals": lease.lost, "queue_age_ms": run.waited}
-        told |= {"journal_hits": run.execution.journal_hits if run.execution else 0}
-        told |= {"handovers": int(run.stopped == "handed over")}
-    return told
+def log_fields(attempt: "Attempt", seconds: float) -> dict[str, Any]:
+    """Return the fields of an attempt for the log and the metrics. They say what this attempt alone has used."""
+    execution, lease = attempt.execution, attempt.lease
+    known: dict[str, Any] = {"response_id": attempt.response["id"], "run_duration_ms": round(1000 * seconds, 1)}
+    known |= execution.meter.paid() if execution else {}
+    if lease:
+        known |= {"attempts": lease.attempts, "lease_steals": lease.lost, "queue_age_ms": attempt.waited}
+        known |= {"journal_hits": execution.journal_hits if execution else 0}
+        known |= {"handovers": int(attempt.stopped == "handed over")}
+    return known

@@ -28,26 +28,26 @@ async def work(runs: "RunService", run_id: str) -> None:
     Raises:
         AttemptsExhausted: also when it is asked again, so that its message ends among the dead letters.
     """
-    run = await runs.resume(run_id)
-    if run is None:
+    attempt = await runs.resume(run_id)
+    if attempt is None:
         lease = await Leases(runs.store).find(run_id)
         if lease and lease.dead:
             raise AttemptsExhausted("The run was given up before.")
         return
     try:
-        await runs.execute(run)
+        await runs.execute(attempt)
     except AttemptsExhausted:
         raise
     except ServiceError:
         return
     finally:
-        telemetry.log_run(run.log_fields)
+        telemetry.log_run(attempt.log_fields)
 
 
 async def reap_expired(runs: "RunService") -> int:
     """Send for every run that nobody works on; returns how many."""
     leases = Leases(runs.store)
-    overdue = [lease for lease in await leases.all() if lease.overdue]
+    overdue = [lease for lease in await leases.all() if lease.is_overdue]
     if expired := sum(bool(lease.holder) for lease in overdue):  # the others only wait
         telemetry.log_expired(expired)
     sent = [lease for lease in overdue if await leases.requeued(lease)]

@@ -186,7 +186,7 @@ def test_any_value_is_the_same_live_and_after_a_crash(value: Any) -> None:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agency_lambda.runs.attempt._BACKOFF", 0.01)
+    monkeypatch.setattr("agency_lambda.runs.outcome.BACKOFF", 0.01)
 
 
 @holds("tool_outputs")

@@ -454,7 +454,7 @@ def test_and_a_run_that_is_taken_up_again_does_nothing_twice(
     """The model is away once, when the tool has finished; the next attempt sends it the same output."""
     from agency_lambda.runs import worker
 
-    monkeypatch.setattr("agency_lambda.runs.attempt._BACKOFF", 0.01)
+    monkeypatch.setattr("agency_lambda.runs.outcome.BACKOFF", 0.01)
     make, call = CALLS[kind]
     done.clear()
     tool, sent = make(), []

@@ -17,8 +17,8 @@ from agency_lambda.framework.models.failures import ModelUnavailable, provider_f
 from agency_lambda.protocol.request import CreateResponse
 from agency_lambda.runs import worker
 from agency_lambda.runs.leases import Leases
+from agency_lambda.runs.model import StoredResponse
 from agency_lambda.runs.service import RunService
-from agency_lambda.runs.stored_responses import StoredResponse
 from tests.library.history.test_replay import swarm
 from tests.library.model_server import Answer, Failure, ModelServer
 from tests.library.models.agencies import settings

@@ -269,7 +269,7 @@ def test_run_that_is_taken_up_again_asks_nobody_twice(
     late: list[str], start: Callable[..., Service], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """late: who asks last, by attempt."""
-    monkeypatch.setattr("agency_lambda.runs.attempt._BACKOFF", 0.01)
+    monkeypatch.setattr("agency_lambda.runs.outcome.BACKOFF", 0.01)
     heard: list[str] = []
     monkeypatch.setattr(catalogue, "factories", lambda: {"desk": lambda: two_judges(heard, late)})
     failures = iter([Failure(503)])
@@ -340,7 +340,7 @@ def test_what_a_finished_tool_had_asked_is_counted_after_an_interruption(
     start: Callable[..., Service], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The tool is not called again, so nobody asks for those answers in the second attempt."""
-    monkeypatch.setattr("agency_lambda.runs.attempt._BACKOFF", 0.01)
+    monkeypatch.setattr("agency_lambda.runs.outcome.BACKOFF", 0.01)
     monkeypatch.setattr(catalogue, "factories", lambda: {"desk": callers.runner})
     plain, failures = answers(), iter([Failure(503)])
 

@@ -18,12 +18,12 @@ from agency_lambda.framework.context import current_run
 from agency_lambda.offline.events import call_item, message_item
 from agency_lambda.protocol.request import CreateResponse
 from agency_lambda.protocol.response_object import FINAL
-from agency_lambda.runs import attempt as attempts
-from agency_lambda.runs import worker
+from agency_lambda.runs import heartbeat, worker
 from agency_lambda.runs.attempt import Attempt
 from agency_lambda.runs.leases import Leases
+from agency_lambda.runs.model import StoredResponse
 from agency_lambda.runs.service import RunService
-from agency_lambda.runs.stored_responses import Responses, StoredResponse
+from agency_lambda.runs.stored_responses import Responses
 from agency_lambda.store import Conflict
 from tests.library.models.agencies import settings as service_settings
 
@@ -137,7 +137,7 @@ class World:
         await self.execute(process, begun)
 
     async def execute(self, process: Process, run: Attempt) -> None:
-        if run.live:
+        if run.log.is_live:
             events = [event async for event in run.follow(process.runs.execute(run))]
             await run.leave()
             if events and events[-1]["type"].removeprefix("response.") in FINAL:
@@ -222,8 +222,8 @@ class FinalAnswers(RuleBasedStateMachine):
         super().__init__()
         self.runner = asyncio.Runner()
         self.folder = tempfile.TemporaryDirectory()
-        self.seconds = {"_FLUSH": attempts._FLUSH, "_RENEW": attempts._RENEW}
-        attempts._RENEW = 0.02
+        self.seconds = {"FLUSH": heartbeat.FLUSH, "RENEW": heartbeat.RENEW}
+        heartbeat.RENEW = 0.02
         self.factories = catalogue.factories
         self.world = self.do(self._made())
         catalogue.factories = lambda: {"desk": self.world.agency}  # type: ignore[assignment]
@@ -249,7 +249,7 @@ class FinalAnswers(RuleBasedStateMachine):
     @initialize(background=st.booleans(), stream=st.booleans(), looks=st.booleans())
     def ask_first(self, background: bool, stream: bool, looks: bool) -> None:
         """looks: attempts look after their leases by themselves, and not only before they begin something."""
-        attempts._FLUSH = 0.01 if looks else 60
+        heartbeat.FLUSH = 0.01 if looks else 60
         self.ask(0, background, stream, [])
         if background:
             self.work(0, self.run_id(0), False)
@@ -348,7 +348,7 @@ class FinalAnswers(RuleBasedStateMachine):
             assert self.world.violations == []
         finally:
             for name, seconds in self.seconds.items():
-                setattr(attempts, name, seconds)
+                setattr(heartbeat, name, seconds)
             catalogue.factories = self.factories
             self.runner.close()
             self.folder.cleanup()

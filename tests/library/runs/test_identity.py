@@ -14,8 +14,8 @@ from agency_swarm import Agency, Agent, Handoff, function_tool
 from agency_lambda import idempotency_key
 from agency_lambda.protocol.request import CreateResponse
 from agency_lambda.runs.leases import Leases
+from agency_lambda.runs.model import StoredResponse
 from agency_lambda.runs.service import RunService
-from agency_lambda.runs.stored_responses import StoredResponse
 from agency_lambda.store import StoreUnavailable
 from tests.library.model_server import Answer, ModelRequest, ModelServer, call
 from tests.library.models.agencies import settings

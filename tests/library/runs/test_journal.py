@@ -10,7 +10,6 @@ from openai.types.responses import Response, ResponseFunctionToolCall
 from agency_lambda.framework.models import ModelAnswer, ModelRequest
 from agency_lambda.runs.journal import Journal
 from agency_lambda.runs.service import RunService
-from agency_lambda.runs.stored_responses import Responses
 from agency_lambda.settings import Settings
 from tests.library.models.agencies import office, single
 from tests.library.runs.stage import begin, on_stage, told
@@ -54,7 +53,7 @@ def watched(store, many=None):
 @pytest.mark.parametrize("stream", [True, False])
 def test_a_run_writes_once_for_each_answer_and_each_tool_and_at_its_two_ends(service, stream, monkeypatch):
     monkeypatch.setattr(
-        "agency_lambda.runs.attempt._FLUSH", 60
+        "agency_lambda.runs.heartbeat.FLUSH", 60
     )  # what is kept of the events in between is another matter
 
     async def play():
@@ -66,8 +65,11 @@ def test_a_run_writes_once_for_each_answer_and_each_tool_and_at_its_two_ends(ser
 
     run, written = asyncio.run(play())
     kinds = [sorts[0].split("/")[1] for sorts in written[1:-1]]
-    assert (kinds.count("model"), len(kinds)) == (run.meter.model_calls, run.meter.model_calls + kinds.count("tool"))
-    assert run.meter.model_calls >= 5
+    assert (kinds.count("model"), len(kinds)) == (
+        run.execution.meter.model_calls,
+        run.execution.meter.model_calls + kinds.count("tool"),
+    )
+    assert run.execution.meter.model_calls >= 5
     assert all(len(sorts) == 1 for sorts in written[1:-1])
 
 
@@ -83,8 +85,8 @@ def test_a_run_that_is_not_stored_writes_and_hashes_nothing(service, monkeypatch
 
 
 def test_a_call_that_takes_long_is_noted_once_and_the_next_attempt_knows_of_it(service, monkeypatch):
-    monkeypatch.setattr("agency_lambda.runs.attempt._FLUSH", 0.01)
-    monkeypatch.setattr("agency_lambda.runs.attempt._RENEW", 0.01)
+    monkeypatch.setattr("agency_lambda.runs.heartbeat.FLUSH", 0.01)
+    monkeypatch.setattr("agency_lambda.runs.heartbeat.RENEW", 0.01)
     asked = ModelRequest(None, "Order paper", None, [], None)
 
     async def play():
@@ -96,7 +98,7 @@ def test_a_call_that_takes_long_is_noted_once_and_the_next_attempt_knows_of_it(s
             await model.asked.wait()
             await many.wait()
             (key,) = run.execution._run.journal.pending
-            again = Journal(runs.store, Responses(runs.store, "owner"), run.response["id"])
+            again = Journal(runs.store, "owner", run.response["id"])
             await again.load()
             assert (again.find(key), again.asked_again) == (None, 1)
             assert (again.find(again.question_key("Solo", asked)), again.asked_again) == (
@@ -130,9 +132,8 @@ def test_answer_of_a_careless_server_is_read_as_it_was_written(service, item):
 
     async def written_and_read():
         runs = RunService(service)
-        responses = Responses(runs.store, "owner")
-        await Journal(runs.store, responses, "resp_1").save_answer("model/k/0001", ModelAnswer(answer), {0: "msg_1"})
-        again = Journal(runs.store, responses, "resp_1")
+        await Journal(runs.store, "owner", "resp_1").save_answer("model/k/0001", ModelAnswer(answer), {0: "msg_1"})
+        again = Journal(runs.store, "owner", "resp_1")
         await again.load()
         await runs.aclose()
         return again.find("model/k/0001")
@@ -150,12 +151,12 @@ def test_run_that_an_earlier_version_has_begun_knows_its_calls_by_their_ids(serv
 
     async def begun_before():
         runs = RunService(service)
-        responses, found = Responses(runs.store, "owner"), []
+        found = []
         for earlier in (True, False):
-            before = Journal(runs.store, responses, f"resp_{earlier}")
+            before = Journal(runs.store, "owner", f"resp_{earlier}")
             before._by_call_ids = earlier
             await before.save_answer(before.question_key("Solo", question), ModelAnswer(answer), {})
-            after = Journal(runs.store, responses, f"resp_{earlier}")
+            after = Journal(runs.store, "owner", f"resp_{earlier}")
             await after.load()
             after.note_usable(after.question_key("Solo", question), answer.output)
             found.append(

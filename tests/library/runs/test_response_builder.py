@@ -191,7 +191,7 @@ def test_an_item_of_a_tool_is_open_as_long_as_it_runs():
             run = await begin(runs)
             running = asyncio.create_task(told(run))
             await at_work.wait()
-            before = [*run.feed.events]
+            before = [*run.log.events]
             go_on.set()
             return before, await running
 
@@ -372,7 +372,7 @@ def test_a_run_that_is_left_in_the_middle_of_a_tool():
             listening = asyncio.create_task(told(run))
             await at_work.wait()
             await run.leave()
-            return await asyncio.gather(listening, return_exceptions=True), run.feed.events
+            return await asyncio.gather(listening, return_exceptions=True), run.log.events
 
     _, events = asyncio.run(asyncio.wait_for(left(), 30))
     assert [(said(item), item["status"]) for item in replayed(events)] == [
@@ -401,7 +401,7 @@ def test_a_run_that_is_left_in_the_middle_of_a_word():
             await model.spoke.wait()
             await run.leave()
             await asyncio.gather(listening, return_exceptions=True)
-            return run.feed.events
+            return run.log.events
 
     events = asyncio.run(asyncio.wait_for(left(), 30))
     assert [(said(item), item["status"]) for item in replayed(events)] == [("one two three ", "incomplete")]

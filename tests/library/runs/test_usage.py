@@ -29,7 +29,7 @@ def agency() -> Agency:
 def test_replayed_calls_are_not_paid_again(stream: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(selection, "_RETRIES", 0)
     lines: list[dict[str, Any]] = []
-    monkeypatch.setattr(telemetry, "report_run", lines.append)
+    monkeypatch.setattr(telemetry, "log_run", lines.append)
     answers = [call("look_up"), failing(503), call("look_up"), failing(503), "Done."]
 
     async def whole(url: str, folder: str) -> Any:

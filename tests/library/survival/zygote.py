@@ -23,7 +23,7 @@ from agency_lambda.errors import ServiceError
 from agency_lambda.framework.models import MeteredModel
 from agency_lambda.protocol.request import CreateResponse
 from agency_lambda.queue.local import LocalQueue
-from agency_lambda.runs import attempt
+from agency_lambda.runs import heartbeat
 from agency_lambda.runs.attempt import Attempt as RunAttempt
 from agency_lambda.runs.journal import Journal
 from agency_lambda.runs.repository import RunRepository
@@ -118,11 +118,12 @@ class Attempt:
             await self.point("model has answered")
             return answered
 
-        async def _end(keeping: RunRepository, *args: Any) -> None:
+        async def _end(repository: RunRepository, *args: Any) -> str | None:
             await self.point("end is to be kept")
-            await end(keeping, *args)
+            following = await end(repository, *args)
             self.note(ended=True)
             await self.point("end is kept")
+            return following
 
         async def _send(queue: LocalQueue, sent: str, after: float = 0.0) -> None:
             self.note(sent=sent)
@@ -146,7 +147,7 @@ def warm_up() -> None:
 
 def main() -> None:
     agencies.AGENCIES = {"desk": "tests.library.survival.desk:desk"}
-    attempt._FLUSH, attempt._RENEW = 0.02, 0.1
+    heartbeat.FLUSH, heartbeat.RENEW = 0.02, 0.1
     warm_up()
     for line in sys.stdin:
         command = json.loads(line)

@@ -14,11 +14,12 @@ from agency_swarm import Agency, Agent, function_tool
 from agents import AgentHooks
 
 from agency_lambda.errors import AttemptsExhausted, StoreUnavailable
+from agency_lambda.history.turns import delete_partition
 from agency_lambda.protocol.stream import resumable_events
 from agency_lambda.queue.local import LocalQueue
 from agency_lambda.runs import worker
-from agency_lambda.runs.attempt import MOST_ATTEMPTS
 from agency_lambda.runs.leases import Leases
+from agency_lambda.runs.outcome import MOST_ATTEMPTS
 from agency_lambda.runs.repository import LeaseLost
 from agency_lambda.runs.service import RunService
 from agency_lambda.runs.stored_responses import Responses
@@ -36,8 +37,8 @@ FINAL = ("completed", "incomplete", "failed", "cancelled")
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything that is done every few seconds, several times a second."""
-    for name, seconds in (("_FLUSH", 0.02), ("_RENEW", 0.05), ("_BACKOFF", 0.05)):
-        monkeypatch.setattr(f"agency_lambda.runs.attempt.{name}", seconds)
+    for name, seconds in (("heartbeat.FLUSH", 0.02), ("heartbeat.RENEW", 0.05), ("outcome.BACKOFF", 0.05)):
+        monkeypatch.setattr(f"agency_lambda.runs.{name}", seconds)
     monkeypatch.setattr("agency_lambda.runs.following._POLL", 0.02)
 
 
@@ -674,7 +675,7 @@ def test_a_stream_whose_response_goes_away_ends_as_streams_do(
             raise StoreUnavailable("The store could not be read.")
         monkeypatch.undo()
         await Leases(store).cancel(made["id"])
-        await Responses(store, "local").delete(made["id"])
+        await delete_partition(store, Responses(store, "local").partition(made["id"]))
         return []
 
     monkeypatch.setattr(store, "query", at_the_third_look)
@@ -737,7 +738,7 @@ def test_without_a_queue_a_run_that_died_does_not_hold_its_conversation(
     died = service.handler.run(dies())
     gate.open.set()
     assert service.post("/v1/responses", body)[0] == 409  # it may be alive
-    monkeypatch.setattr("agency_lambda.runs.leases.time.time", _clock_in(60))
+    monkeypatch.setattr("agency_lambda.runs.model.time.time", _clock_in(60))
     service.post("/v1/responses", body)
     assert service.respond("next", conversation=conversation)["status"] == "completed"
     failed = read(service, died)
@@ -778,7 +779,7 @@ def test_a_run_that_died_is_found_and_finished(office: Office, monkeypatch: pyte
     attempt(service, made)  # a second message: the first attempt may be alive
     assert read(service, made)["status"] == "in_progress"
     assert sweep(service) == 0
-    monkeypatch.setattr("agency_lambda.runs.leases.time.time", _clock_in(60))
+    monkeypatch.setattr("agency_lambda.runs.model.time.time", _clock_in(60))
     assert sweep(service) == 1
     assert sent_for(service) == [made]
     assert sweep(service) == 0  # it was sent for already

@@ -10,7 +10,8 @@ import pytest
 
 from agency_lambda.errors import StoreUnavailable
 from agency_lambda.runs import worker
-from agency_lambda.runs.leases import TIME, Lease, Leases
+from agency_lambda.runs.leases import Leases
+from agency_lambda.runs.model import LEASE_SECONDS, Lease
 from agency_lambda.testing.events import Context, http_event
 from tests.library.conftest import Service
 
@@ -28,7 +29,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 class Held:
     """A run in the background, and who holds its lease."""
 
-    def __init__(self, service: Service, holder: str = "", ahead: float = TIME) -> None:
+    def __init__(self, service: Service, holder: str = "", ahead: float = LEASE_SECONDS) -> None:
         from agency_lambda.run_service import get_run_service
 
         self.service, self.store, self.runs = service, get_run_service().store, get_run_service()
@@ -64,7 +65,7 @@ def is_on_its_way(held: Held, answer: dict[str, Any], took: float) -> None:
     assert held.status == "queued"
 
 
-@pytest.mark.parametrize("ahead", [None, -1.0, TIME + 3600, 1e12])
+@pytest.mark.parametrize("ahead", [None, -1.0, LEASE_SECONDS + 3600, 1e12])
 def test_what_nobody_can_hold_ends_at_once(
     service: Service, monkeypatch: pytest.MonkeyPatch, ahead: float | None
 ) -> None:
@@ -75,7 +76,7 @@ def test_what_nobody_can_hold_ends_at_once(
     assert (answer["statusCode"], held.status) == (200, "cancelled")
 
 
-@pytest.mark.parametrize("ahead", [TIME, TIME + 30])
+@pytest.mark.parametrize("ahead", [LEASE_SECONDS, LEASE_SECONDS + 30])
 def test_what_a_dead_or_paused_process_holds_ends_with_its_lease(
     service: Service, monkeypatch: pytest.MonkeyPatch, ahead: float
 ) -> None:
@@ -84,7 +85,7 @@ def test_what_a_dead_or_paused_process_holds_ends_with_its_lease(
     is_on_its_way(held, *held.cancel())  # as often as it is asked
     assert held.lease.cancelled
     now = time.time
-    monkeypatch.setattr("agency_lambda.runs.leases.time.time", lambda: now() + ahead + 1)
+    monkeypatch.setattr("agency_lambda.runs.model.time.time", lambda: now() + ahead + 1)
     assert held.run(worker.reap_expired(held.runs)) == 1
     held.run(worker.work(held.runs, held.id))
     assert held.status == "cancelled"

@@ -179,7 +179,7 @@ def test_what_cannot_be_kept_is_not_called_completed(
         await write(self, *changes)
 
     monkeypatch.setattr(SQLiteStore, "write", breaks)
-    monkeypatch.setattr("agency_lambda.runs.attempt._FLUSH", 60)
+    monkeypatch.setattr("agency_lambda.runs.heartbeat.FLUSH", 60)
     answer = service.handler(
         http_event("POST", "/v1/responses", {**ASK, "conversation": name, "stream": True}), Context(60)
     )

@@ -71,7 +71,7 @@ def test_a_turn_writes_as_much_at_turn_5_as_at_turn_500(service: Service) -> Non
 WRITER = """
 import asyncio, sys
 from agency_lambda.errors import ConversationBusy
-from agency_lambda.history.conversations import Conversations, busy
+from agency_lambda.history.conversations import Conversations, conversation_busy
 from agency_lambda.history.turns import Turn
 from agency_lambda.store import Conflict, open_store
 
@@ -84,7 +84,7 @@ async def write(url, conversation, name):
         try:
             free = await conversations.load_to_extend(conversation)
             if free.run is not None:
-                raise busy()
+                raise conversation_busy()
             await store.write(free.claim_turn(run))
             held = await conversations.get(conversation)
             assert held.run == run

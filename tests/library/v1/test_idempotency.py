@@ -51,7 +51,7 @@ def test_what_was_refused_does_not_use_up_the_key(service: Service) -> None:
 def test_what_failed_fails_again_the_same_way(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     from agency_lambda.errors import UpstreamFailed
 
-    async def fails(self: Any) -> Any:
+    async def fails(*_: Any) -> Any:
         raise UpstreamFailed("The model did not answer.")
 
     with monkeypatch.context() as broken:

@@ -1,0 +1,72 @@
+"""The record of a new run: what can be refused is refused here, before anything is stored or asked."""
+
+import time
+
+from agency_lambda.errors import InvalidRequest, UnsupportedParameter
+from agency_lambda.history.conversations import Conversation, Conversations, conversation_busy
+from agency_lambda.history.turns import HistoryCursor
+from agency_lambda.protocol import response_object
+from agency_lambda.protocol.ids import new_id
+from agency_lambda.protocol.items import parse_items
+from agency_lambda.protocol.request import CreateResponse
+from agency_lambda.runs.item_references import resolve_references
+from agency_lambda.runs.model import Lease, Run, StoredRequest, StoredResponse
+from agency_lambda.runs.stored_responses import Responses
+from agency_lambda.store import Store
+
+
+def refuse_contradictions(request: CreateResponse, *, has_key: bool, has_queue: bool) -> None:
+    """Raise InvalidRequest or UnsupportedParameter for parameters that cannot be used together, or here."""
+    if has_key and not request.stored:
+        raise InvalidRequest("An Idempotency-Key needs a response that is stored: 'store' is false.", param="store")
+    if request.background and not request.stored:
+        raise InvalidRequest("In the background a response has to be stored: 'store' is false.", param="store")
+    if request.background and not has_queue:
+        raise UnsupportedParameter("'background' needs a queue: QUEUE is not set.", param="background")
+
+
+async def new_run(store: Store, request: CreateResponse, owner: str, thread: str | None) -> Run:
+    """Return a run that is not stored yet, with the place in the history that it continues.
+
+    thread: a conversation by a name of the caller's own, which is created if it does not exist.
+
+    Raises:
+        NotFound, InvalidRequest: the input or what it continues cannot be used.
+        ConversationBusy: another run has its turn in the conversation, and this one cannot wait.
+    """
+    responses, response_id = Responses(store, owner), new_id("resp")
+    items = parse_items(await resolve_references(responses, request.input))
+    cursor, conversation = HistoryCursor().branch(responses.log(response_id)), None
+    if thread or request.conversation_id:
+        conversation = await _conversation(Conversations(store, owner), request, thread)
+        cursor = conversation.end
+    elif request.previous_response_id:
+        cursor = responses.continued(await end_of(responses, request.previous_response_id), response_id)
+    conversation_id = conversation.id if conversation else None
+    response = response_object.new_response(request, response_id, conversation_id)
+    body = request.model_dump(mode="json", exclude_unset=True, by_alias=True)
+    asked = StoredRequest(body, items, cursor.as_json, conversation_id)
+    lease = Lease(response_id, owner, holder="", until=0.0, attempts=0, queued_at=time.time())
+    return Run(owner, StoredResponse(response, asked), cursor, lease, conversation)
+
+
+async def _conversation(conversations: Conversations, request: CreateResponse, thread: str | None) -> Conversation:
+    wanted = thread or request.conversation_id or ""
+    conversation = await conversations.load_to_extend(wanted, create=thread is not None)
+    if conversation.run is not None and not request.background:
+        raise conversation_busy(conversation.run)
+    return conversation
+
+
+async def end_of(responses: Responses, response_id: str) -> HistoryCursor:
+    """Return the cursor behind the turn of a response.
+
+    Raises:
+        NotFound: there is no such response.
+        InvalidRequest: it has added no turn.
+    """
+    stored = await responses.get(response_id, "previous_response_id")
+    if stored.cursor is None:
+        said = f"Response {response_id!r} cannot be continued: it is {stored.response['status']}."
+        raise InvalidRequest(said, param="previous_response_id")
+    return stored.cursor

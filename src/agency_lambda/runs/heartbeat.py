@@ -1,0 +1,90 @@
+"""Beside an attempt, while its agents work: store its events, renew its lease, and watch the clock."""
+
+import asyncio
+import logging
+import time
+from typing import TYPE_CHECKING
+
+from agency_lambda.errors import StoreUnavailable
+from agency_lambda.framework.interruptions import AnswerNotStored
+from agency_lambda.runs import model
+from agency_lambda.runs.model import Lease
+from agency_lambda.runs.repository import LeaseLost, RunRepository
+from lambda_loop import seconds_remaining
+
+if TYPE_CHECKING:
+    from agency_lambda.runs.attempt import Attempt
+
+logger = logging.getLogger(__name__)
+FLUSH = 0.5  # seconds between writes of events
+RENEW = 3.0  # seconds between renewals of the lease, which is when a cancellation is noticed
+
+
+class Heartbeat:
+    """Stores the events of an attempt, renews its lease, and stops it when it has to end.
+
+    patience: seconds that the client's gateway waits for an answer.
+    """
+
+    def __init__(self, attempt: "Attempt", patience: float) -> None:
+        self._attempt = attempt
+        self._saving = asyncio.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        left = seconds_remaining()
+        self.margin = 0.0 if left is None else min(2.5, 0.25 * left)  # seconds that handing the run over may take
+        self._patient_until = time.monotonic() + patience
+
+    async def run(self) -> None:
+        """Store and renew until cancelled, or until the lease is lost."""
+        attempt, renewed = self._attempt, time.monotonic()
+        self._loop = asyncio.get_running_loop()
+        while attempt.stopped != "lost":
+            await asyncio.sleep(FLUSH)
+            if attempt.stopped:
+                attempt.stop(attempt.stopped)  # again: code of the agents may have swallowed it
+            if attempt.repository and (attempt.log.unsaved() or time.monotonic() - renewed > RENEW):
+                renewed = time.monotonic()
+                try:
+                    await self._renew(attempt.repository)
+                except StoreUnavailable:
+                    logger.exception("run %s: its events could not be stored yet", attempt.repository.run.id)
+            if self._is_late():
+                attempt.stop("handed over")
+
+    async def save(self, repository: RunRepository) -> Lease:
+        """Renew the lease, and store the events that are not stored yet. Raises LeaseLost."""
+        async with self._saving:
+            events = self._attempt.log.unsaved()
+            lease = await repository.heartbeat(events, self._attempt.pending())
+            self._attempt.log.mark_saved(len(events))
+            return lease
+
+    async def check_lease(self) -> None:
+        """Look whether the attempt still has its lease, if it was not renewed lately: the process may have slept.
+
+        Raises:
+            AnswerNotStored: the store does not say.
+        """
+        repository = self._attempt.repository
+        if self._attempt.stopped or repository is None or not repository.is_unheard_for(2 * RENEW):
+            return
+        try:
+            if self._loop is asyncio.get_running_loop():
+                await self._renew(repository)
+            elif not await repository.is_held():  # asked from a thread with a loop of its own
+                self._attempt.stop("lost")
+        except StoreUnavailable as error:
+            if repository.is_unheard_for(model.LEASE_SECONDS / 2):
+                raise AnswerNotStored from error
+
+    async def _renew(self, repository: RunRepository) -> None:
+        try:
+            lease = await self.save(repository)
+        except LeaseLost:
+            return None if self._attempt.is_over else self._attempt.stop("lost")
+        if lease.cancelled:
+            self._attempt.stop("cancelled")
+
+    def _is_late(self) -> bool:
+        left = seconds_remaining()
+        return time.monotonic() > self._patient_until or (left is not None and left < self.margin)

@@ -1,0 +1,189 @@
+"""The record of a run: its request, its response, its lease, and its place in a conversation.
+
+Each part lies in the store under the name that `response_partition`, `lease_partition` or `Conversation` gives it.
+"""
+
+import time
+import zlib
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from agency_lambda.history.conversations import Conversation
+from agency_lambda.history.turns import HistoryCursor
+from agency_lambda.protocol.response_object import ResponseObject
+from agency_lambda.protocol.types import Event, Item
+from agency_lambda.store import ABSENT, Delete, Put, Record
+
+LEASE_SECONDS = 20.0  # that a lease holds without being renewed
+GRACE = 10.0  # seconds that the queue has to bring a run to a worker, before the run is queued again
+LONGEST_PAUSE = 300.0  # seconds between two attempts at most
+CLOCK_SKEW = 60.0  # seconds that the clocks of two processes may differ by
+RETENTION = 30 * 24 * 3600  # seconds that a response, its events and its turn are kept
+EVENT_ROWS, BEHIND_EVENT_ROWS = "event/", "event0"  # each row has some events, and the number of the first as its name
+LEASE_PARTITIONS = [f"running#{number:02x}" for number in range(16)]
+
+
+def expiry() -> int:
+    """Return the Unix time at which a record that is written now expires."""
+    return int(time.time()) + RETENTION
+
+
+def lease_partition(run_id: str) -> str:
+    """Return the partition of a run's lease. Leases are spread, as DynamoDB limits the writes to one partition."""
+    return LEASE_PARTITIONS[zlib.crc32(run_id.encode()) % len(LEASE_PARTITIONS)]
+
+
+def response_partition(owner: str, run_id: str) -> str:
+    """Return the partition of a run's response, events and journal."""
+    return f"{owner}/response/{run_id}"
+
+
+def event_row(number: int) -> str:
+    """Return the name of the row of events that begins with this number."""
+    return f"{EVENT_ROWS}{number:09d}"
+
+
+@dataclass(frozen=True)
+class Lease:
+    """The lease of an unfinished run.
+
+    holder: the attempt that works on the run, "" for none. until: Unix seconds at which the lease expires.
+    attempts: how many were begun. lost: how many of them let their lease expire. cancelled: the run is to end.
+    dead: the run was given up, and its message has not yet reached the dead-letter queue.
+    """
+
+    id: str
+    owner: str
+    holder: str
+    until: float
+    attempts: int
+    queued_at: float
+    lost: int = 0
+    cancelled: bool = False
+    dead: bool = False
+    version: str = ABSENT
+    partition: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.partition:
+            object.__setattr__(self, "partition", lease_partition(self.id))
+
+    @classmethod
+    def from_record(cls, record: Record) -> "Lease":
+        """Read a lease from the store."""
+        return cls(id=record.sort, version=record.version, partition=record.partition, **record.body)
+
+    def put(self, **changed: Any) -> Put:
+        """Return the change that writes the lease over this version."""
+        body = asdict(replace(self, **changed))
+        del body["id"], body["version"], body["partition"]
+        return Put(self.partition, self.id, body, expected=self.version)
+
+    def delete(self) -> Delete:
+        """Return the change that removes this version of the lease."""
+        return Delete(self.partition, self.id, expected=self.version)
+
+    def written(self, put: Put) -> "Lease":
+        """Return the lease as it is after that change."""
+        return replace(self, **put.body, version=put.version)
+
+    @property
+    def is_overdue(self) -> bool:
+        """Return whether the lease has expired, or ends later than any lease can: then its writer's clock was wrong."""
+        now, longest = time.time(), LEASE_SECONDS if self.holder else LONGEST_PAUSE + GRACE
+        return not self.dead and not now < self.until <= now + longest + CLOCK_SKEW
+
+
+@dataclass(frozen=True)
+class StoredRequest:
+    """The request of a run, from which a later attempt can begin again.
+
+    body: as JSON. input: its items. start: the cursor that it continues, as JSON.
+    """
+
+    body: dict[str, Any]
+    input: list[Item]
+    start: list[Any]
+    conversation_id: str | None
+
+
+@dataclass(frozen=True)
+class StoredResponse:
+    """The response of a run with its request. cursor: the end of its turn; None if it has added no turn."""
+
+    response: ResponseObject
+    request: StoredRequest
+    cursor: HistoryCursor | None = None
+    version: str = ABSENT
+
+    @classmethod
+    def from_record(cls, record: Record) -> "StoredResponse":
+        """Read a response from the store."""
+        body = record.body
+        request = StoredRequest(body["request"], body["input"], body["start"], body["thread"])
+        cursor = HistoryCursor.from_json(body["place"]) if body["place"] else None
+        return cls(body["response"], request, cursor, record.version)
+
+    def put(self, owner: str) -> Put:
+        """Return the change that writes the response over this version."""
+        asked = self.request
+        body = {
+            "response": self.response,
+            "request": asked.body,
+            "input": asked.input,
+            "start": asked.start,
+            "thread": asked.conversation_id,
+            "place": self.cursor and self.cursor.as_json,
+        }
+        partition = response_partition(owner, self.response["id"])
+        return Put(partition, "response", body, expiry(), expected=self.version)
+
+    @property
+    def is_streamed(self) -> bool:
+        """Return whether the events of the run are stored."""
+        return bool(self.request.body.get("stream"))
+
+
+@dataclass(frozen=True)
+class Run:
+    """A stored run, as one process knows it. Only transitions change it.
+
+    cursor: where its turn will stand. lease: None when the run is final.
+    conversation: the one that it has a turn in, or waits for; None if there is none, or it was deleted.
+    """
+
+    owner: str
+    stored: StoredResponse
+    cursor: HistoryCursor
+    lease: Lease | None
+    conversation: Conversation | None = None
+
+    @property
+    def id(self) -> str:
+        run_id: str = self.stored.response["id"]
+        return run_id
+
+    @property
+    def is_new(self) -> bool:
+        """Return whether nothing of the run is stored yet."""
+        return self.stored.version == ABSENT
+
+    @property
+    def waits_for_turn(self) -> bool:
+        """Return whether another run has its turn in the conversation first."""
+        return self.conversation is not None and self.id in self.conversation.waiting
+
+    @property
+    def has_lost_conversation(self) -> bool:
+        """Return whether the conversation that it should add to was deleted."""
+        return self.stored.request.conversation_id is not None and self.conversation is None
+
+    def put_events(self, events: Sequence[Event]) -> Put:
+        """Return the change that stores a row of events, which follow on each other."""
+        partition = response_partition(self.owner, self.id)
+        return Put(partition, event_row(events[0]["sequence_number"]), list(events), expiry())
+
+    def put_pending(self, keys: Collection[str]) -> Put:
+        """Return the change that stores which model calls are under way."""
+        return Put(response_partition(self.owner, self.id), "journal/asked", sorted(keys), expiry())

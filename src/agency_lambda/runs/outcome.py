@@ -1,0 +1,84 @@
+"""How an attempt can end: the final response, and when another attempt goes on instead."""
+
+import time
+from typing import TYPE_CHECKING
+
+from agency_lambda.errors import AnswerTooLarge, OutOfTime, ServiceError, UpstreamFailed, error_field
+from agency_lambda.protocol import bounds, response_object
+from agency_lambda.protocol.output import OutputBuilder
+from agency_lambda.protocol.response_object import ResponseObject
+from agency_lambda.protocol.surrogates import replace_surrogates
+from agency_lambda.runs import run_metrics
+from lambda_loop import EventLoopConflict, current_invocation
+
+if TYPE_CHECKING:
+    from agency_lambda.framework.execution import AgencyExecution, Answer
+
+MOST_ATTEMPTS = 5
+LONGEST_WAIT = 300.0  # seconds that a provider may ask to wait
+BACKOFF = 2.0  # seconds before the second attempt after a failure of the model; then twice as long each time
+
+
+class HandedOver(Exception):
+    """Another attempt goes on with the run in `after` seconds. response: as it is now."""
+
+    def __init__(self, response: ResponseObject, after: float = 0.0) -> None:
+        self.response, self.after = response, after
+
+
+def final_response(
+    response: ResponseObject,
+    status: str,
+    output: OutputBuilder,
+    execution: "AgencyExecution | None",
+    answer: "Answer | None" = None,
+    error: ServiceError | None = None,
+) -> ResponseObject:
+    """Return a response as it stays.
+
+    Raises:
+        AnswerTooLarge: the output of an answer has no room in it. A failed response has as much as fits.
+    """
+    items = replace_surrogates(output.items)
+    fitting = response_object.fit_output(response, items)
+    if answer and len(fitting) < len(items):
+        raise AnswerTooLarge(f"The output of this run has more than {bounds.RESOURCE:,} bytes.")
+    if execution:
+        execution.count_not_replayed()
+    return response | {
+        "status": status,
+        "output": fitting,
+        "usage": run_metrics.usage(execution.meter if execution else None),
+        "completed_at": int(time.time()) if status == "completed" else None,
+        "error": error_field(error) if error else None,
+        "incomplete_details": {"reason": answer.incomplete} if answer and answer.incomplete else None,
+    }
+
+
+def seconds_to_retry(response: ResponseObject, attempts: int, error: ServiceError) -> float | None:
+    """Return after how many seconds a failed model is asked again; None if it is not: a client waits, or it is in vain.
+
+    attempts: the number of this attempt, 0 if the run is not stored.
+    """
+    if not (isinstance(error, UpstreamFailed) and error.transient and response["background"]):
+        return None
+    if not 0 < attempts < MOST_ATTEMPTS:
+        return None
+    backoff: float = BACKOFF * 2 ** (attempts - 1)
+    return max(backoff, min(error.retry_after, LONGEST_WAIT))
+
+
+def hidden_conflict(response: ResponseObject, attempts: int) -> EventLoopConflict | None:
+    """Return the conflict that the loop puts in place of this answer, in strict mode.
+
+    A worker's attempts share an invocation, which cannot tell whose the conflict is.
+    """
+    invocation = current_invocation.get()
+    if invocation is None or response["background"] or attempts > 1:
+        return None
+    return invocation.report.hidden_conflict()
+
+
+def out_of_time() -> OutOfTime:
+    """Return the failure of a run that no other attempt goes on with."""
+    return OutOfTime("The run did not finish before the deadline of this invocation.")

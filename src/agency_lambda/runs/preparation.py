@@ -1,0 +1,91 @@
+"""Prepare the agents of a run on the history that it continues. The framework is imported when it is needed."""
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel
+
+from agency_lambda import catalogue
+from agency_lambda.errors import NotFound
+from agency_lambda.history import UniqueIds
+from agency_lambda.history.turns import load_history
+from agency_lambda.protocol.items import to_agent_input
+from agency_lambda.protocol.request import CompactRequest, CreateResponse
+from agency_lambda.runs.event_log import EventLog
+from agency_lambda.runs.model import Run
+from agency_lambda.runs.validation import refuse_empty, refuse_loose_ends
+from agency_lambda.settings import Settings
+from agency_lambda.store import Store
+
+if TYPE_CHECKING:
+    from agency_lambda.framework.execution import AgencyExecution
+    from agency_lambda.framework.models import Models
+
+
+class RunPreparation:
+    """Prepares runs in one execution environment: they share the models, and never an agency."""
+
+    def __init__(self, settings: Settings, store: Store, secrets: Mapping[str, str] | None = None) -> None:
+        self._settings, self._store, self._secrets = settings, store, secrets
+
+    @cached_property
+    def models(self) -> "Models":
+        """The models of this environment, made by the first run: polling and submitting import no framework."""
+        from agency_lambda.framework.models import Models
+
+        return Models(self._settings, self._secrets)
+
+    async def prepare(self, run: Run, log: EventLog) -> "AgencyExecution | None":
+        """Return the agents of a run, ready to answer.
+
+        Returns None for a new run that a worker can prepare: importing its agency takes long, and nothing of it can
+        be refused.
+
+        Raises:
+            NotFound, InvalidRequest, UnknownName: the run cannot be executed.
+        """
+        if run.has_lost_conversation:
+            raise NotFound("The conversation was deleted before this run had its turn.")
+        asked, request = run.stored.request, CreateResponse.model_validate(run.stored.request.body)
+        history, added = await load_history(self._store, run.cursor), to_agent_input(asked.input)
+        refuse_empty(added)
+        refuse_loose_ends(history, asked.input, added)
+        if run.is_new and request.background and needs_no_agency(request):
+            catalogue.check_model(request.model)
+            return None
+        from agency_lambda.framework.prepare import prepare_run
+        from agency_lambda.runs.journal import Journal
+
+        journal = Journal(self._store if request.stored else None, run.owner, run.id, UniqueIds([*history, *added]))
+        if not run.is_new:
+            await journal.load()
+        return await prepare_run(
+            request,
+            run.stored.response,
+            run.owner,
+            history,
+            added,
+            log.output,
+            journal,
+            settings=self._settings,
+            models=self.models,
+        )
+
+    async def compact(self, request: CompactRequest, owner: str) -> dict[str, Any]:
+        """Return older turns as one item: see `runs.compaction`."""
+        from agency_lambda.runs.compaction import compact
+
+        return await compact(self.models, self._store, request, owner)
+
+    async def aclose(self) -> None:
+        """Close the connections to the models, if there are any."""
+        if "models" in self.__dict__:
+            await self.models.aclose()
+
+
+def needs_no_agency(request: CreateResponse) -> bool:
+    """Return whether the request can be validated without importing the agency."""
+    particular = (request.tools, request.text and request.text.format)
+    known = "/" not in request.model or catalogue.knows_agents(request.model)
+    return known and not any(particular) and not isinstance(request.tool_choice, BaseModel)

@@ -1,0 +1,214 @@
+"""The one table of how a run changes: (state, event) -> (state, what is written). Every write of a run is a row of it.
+
+An unfinished run has a lease, so its state is read from there, and no run is forgotten.
+"""
+
+import time
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any, Literal
+
+from agency_lambda.history.turns import Turn
+from agency_lambda.protocol.response_object import ResponseObject
+from agency_lambda.protocol.types import Event as StreamEvent
+from agency_lambda.runs import model
+from agency_lambda.runs.model import Lease, Run
+from agency_lambda.store import Change, Delete, Put
+
+_TOMBSTONE = 14 * 24 * 3600  # seconds that SQS keeps a message at most
+
+
+class State(StrEnum):
+    NEW = "new"  # nothing of it is stored
+    FREE = "free"  # any worker may take it: it is queued, or between two attempts
+    HELD = "held"  # an attempt works on it
+    FINAL = "final"  # its response does not change any more
+    GIVEN_UP = "given up"  # final; its lease stays until its message is among the dead letters
+    DELETED = "deleted"  # its response is gone, and its other records are being removed
+
+
+class Event(StrEnum):
+    CREATE = "create"
+    ENQUEUE = "enqueue"
+    TAKE = "take"
+    START = "start"
+    HEARTBEAT = "heartbeat"
+    RELEASE = "release"
+    REQUEUE = "requeue"
+    CANCEL = "cancel"
+    COMPLETE = "complete"
+    CUT_SHORT = "cut short"
+    FAIL = "fail"
+    END_CANCELLED = "end cancelled"
+    GIVE_UP = "give up"
+    DELETE = "delete"
+    PURGE = "purge"
+
+
+LeaseWrite = Literal["", "hold", "renew", "free", "requeue", "mark", "bury", "revoke", "remove"]
+Stop = Literal["cancelled", "given up", "handed over", "interrupted", "lost", "uncertain"]
+
+
+@dataclass(frozen=True)
+class Transition:
+    """What an event writes. status: of the response that is written, "gone" if it is removed, "" if it is not written.
+
+    overdue: the event may come only when the lease has expired.
+    """
+
+    to: State
+    lease: LeaseWrite
+    status: str = ""
+    turn: Literal["", "claim", "append", "release"] = ""
+    overdue: bool = False
+
+
+S, E, T = State, Event, Transition
+TABLE: dict[tuple[State, Event], Transition] = {
+    # in state, event                to           lease      response       turn
+    (S.NEW, E.CREATE): T(S.HELD, "hold", "in_progress", "claim"),
+    (S.NEW, E.ENQUEUE): T(S.FREE, "requeue", "queued", "claim"),
+    (S.FREE, E.TAKE): T(S.HELD, "hold"),
+    (S.HELD, E.TAKE): T(S.HELD, "hold", overdue=True),
+    (S.HELD, E.START): T(S.HELD, "renew", "in_progress"),
+    (S.HELD, E.HEARTBEAT): T(S.HELD, "renew"),
+    (S.HELD, E.RELEASE): T(S.FREE, "free"),
+    (S.HELD, E.REQUEUE): T(S.FREE, "requeue", overdue=True),
+    (S.FREE, E.REQUEUE): T(S.FREE, "requeue", overdue=True),
+    (S.FREE, E.CANCEL): T(S.FREE, "mark"),
+    (S.HELD, E.CANCEL): T(S.HELD, "mark"),
+    (S.HELD, E.COMPLETE): T(S.FINAL, "remove", "completed", "append"),
+    (S.HELD, E.CUT_SHORT): T(S.FINAL, "remove", "incomplete", "append"),
+    (S.HELD, E.FAIL): T(S.FINAL, "remove", "failed", "release"),
+    (S.HELD, E.END_CANCELLED): T(S.FINAL, "remove", "cancelled", "release"),
+    (S.HELD, E.GIVE_UP): T(S.GIVEN_UP, "bury", "failed", "release"),
+    (S.FREE, E.DELETE): T(S.DELETED, "revoke", "gone", "release"),
+    (S.HELD, E.DELETE): T(S.DELETED, "revoke", "gone", "release"),
+    (S.FINAL, E.DELETE): T(S.DELETED, "", "gone"),
+    (S.GIVEN_UP, E.DELETE): T(S.DELETED, "", "gone"),
+    (S.DELETED, E.PURGE): T(S.DELETED, "remove"),
+}
+STOPS: dict[Stop, tuple[Event | None, Event | None]] = {
+    # why an attempt stops: the event if another attempt can go on, the event if none can
+    "cancelled": (E.END_CANCELLED, E.END_CANCELLED),
+    "given up": (E.GIVE_UP, E.GIVE_UP),
+    "handed over": (E.RELEASE, E.FAIL),
+    "interrupted": (E.RELEASE, E.FAIL),
+    "lost": (None, None),  # another attempt has the lease
+    "uncertain": (None, None),  # the store has not answered; with its lease the run goes to another attempt
+}
+
+
+class NotAllowed(Exception):
+    """The table has no such event in this state."""
+
+
+def lease_state(lease: Lease | None) -> State:
+    """Return the state of a run that is stored."""
+    if lease is None:
+        return State.FINAL
+    if lease.dead:
+        return State.GIVEN_UP
+    return State.HELD if lease.holder else State.FREE
+
+
+def find(state: State, event: Event, lease: Lease | None) -> Transition:
+    """Return the row of the table. Raises NotAllowed if there is none, or if the lease has not expired yet."""
+    row = TABLE.get((state, event))
+    if row is None or (row.overdue and not (lease and lease.is_overdue)):
+        raise NotAllowed(f"{event} of a run that is {state}")
+    return row
+
+
+def change_lease(
+    lease: Lease, how: LeaseWrite, *, holder: str = "", after: float = 0.0, counts: bool = True
+) -> Put | Delete:
+    """Return the change of a lease.
+
+    holder: the attempt that takes it. after: seconds until the next attempt (LONGEST_PAUSE at most).
+    counts: whether the attempt that releases it was one; not if it only had to stop.
+    """
+    now, lost = time.time(), lease.lost + bool(lease.holder)
+    match how:
+        case "hold":
+            return lease.put(holder=holder, until=now + model.LEASE_SECONDS, attempts=lease.attempts + 1, lost=lost)
+        case "renew":
+            return lease.put(until=now + model.LEASE_SECONDS)
+        case "requeue":
+            return lease.put(holder="", until=now + model.GRACE, lost=lost)
+        case "free":
+            until = now + min(after, model.LONGEST_PAUSE) + model.GRACE
+            return lease.put(holder="", until=until, attempts=lease.attempts - (not counts))
+        case "mark":
+            return lease.put(cancelled=True)
+        case "revoke":
+            return lease.put(holder="", cancelled=True, until=now + model.GRACE)
+        case "bury":
+            return replace(lease.put(dead=True), expires=int(now) + _TOMBSTONE)
+    return lease.delete()
+
+
+def advance(
+    run: Run,
+    event: Event,
+    *,
+    response: ResponseObject | None = None,
+    turn: Turn | None = None,
+    events: Sequence[StreamEvent] = (),
+    pending: Collection[str] = (),
+    **lease: Any,
+) -> tuple[Run, list[Change]]:
+    """Return the run after an event, and the changes to write together.
+
+    response: the new one, if the row writes one. turn: to append, if the row appends one. events, pending: to store
+    with it. lease: see `change_lease`.
+    """
+    row = find(State.NEW if run.is_new else lease_state(run.lease), event, run.lease)
+    changes: list[Change] = []
+    for column in (_write_response, _write_lease, _write_turn):
+        run, written = column(run, row, response=response, turn=turn, **lease)
+        changes += written
+    if events:
+        changes.append(run.put_events(events))
+    if pending:
+        changes.append(run.put_pending(pending))
+    return run, changes
+
+
+Written = tuple[Run, list[Change]]
+
+
+def _write_response(run: Run, row: Transition, *, response: ResponseObject | None, **_: Any) -> Written:
+    if row.status == "gone":
+        partition = model.response_partition(run.owner, run.id)
+        return run, [Delete(partition, "response", expected=run.stored.version)]
+    if not row.status:
+        return run, []
+    response = {**(response or run.stored.response), "status": row.status}
+    stored = replace(run.stored, response=response, cursor=run.cursor.next if row.turn == "append" else None)
+    put = stored.put(run.owner)
+    return replace(run, stored=replace(stored, version=put.version)), [put]
+
+
+def _write_lease(run: Run, row: Transition, *, response: object, turn: object, **details: Any) -> Written:
+    if not row.lease or run.lease is None:
+        return run, []
+    change = change_lease(run.lease, row.lease, **details)
+    is_open = isinstance(change, Put) and row.to != State.GIVEN_UP
+    return replace(run, lease=run.lease.written(change) if isinstance(change, Put) and is_open else None), [change]
+
+
+def _write_turn(run: Run, row: Transition, *, turn: Turn | None, **_: Any) -> Written:
+    conversation = run.conversation
+    if not row.turn or (conversation is None and row.turn != "append"):
+        return run, []
+    if conversation is None:
+        assert turn
+        return run, [turn.put(run.cursor, model.expiry())]
+    if row.turn == "append":
+        assert turn
+        changes = [*conversation.append_turn(turn)]
+    else:
+        changes = [conversation.claim_turn(run.id) if row.turn == "claim" else conversation.release_turn(run.id)]
+    return replace(run, conversation=conversation.written(changes[-1])), [*changes]
