@@ -1,8 +1,6 @@
-"""The one table that turns failures into answers.
+"""The handlers that turn exceptions into responses.
 
-Under /v1, where clients of OpenAI call, every answer is ``{"error": {"message", "type", "param", "code"}}``; elsewhere
-``{"error": {"type", "message", "request_id"}}``. All have the header x-request-id. Only texts written here, or in the
-exceptions that this package raises, reach a client; what a library or a provider said goes to the log.
+Only texts written here, or in the exceptions of this package, reach a client; others go to the log.
 """
 
 import logging
@@ -28,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 
 class Failure(BaseModel):
-    """What an error's `error` holds: `request_id` finds it in the log."""
+    """The `error` of a response outside of /v1."""
 
     type: str
     message: str
@@ -36,13 +34,11 @@ class Failure(BaseModel):
 
 
 class FailureAnswer(BaseModel):
-    """The body of every error outside of /v1."""
-
     error: Failure
 
 
 class OpenAIFailure(BaseModel):
-    """The same as OpenAI's clients know it; the request id is the header x-request-id."""
+    """The `error` of a response under /v1, as in OpenAI's API."""
 
     message: str
     type: str
@@ -51,8 +47,6 @@ class OpenAIFailure(BaseModel):
 
 
 class OpenAIFailureAnswer(BaseModel):
-    """The body of every error under /v1."""
-
     error: OpenAIFailure
 
 
@@ -60,7 +54,7 @@ _STATUSES = (400, 401, 403, 404, 405, 409, 413, 422, 500, 502, 503, 504)
 
 
 def has_document() -> bool:
-    """Whether there is an OpenAPI document: not where strangers call, and what it needs would delay a cold start."""
+    """Return whether the app has an OpenAPI document; on Lambda its imports would delay a cold start."""
     return "AWS_LAMBDA_FUNCTION_NAME" not in os.environ
 
 
@@ -68,7 +62,7 @@ def _documented(model: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
     return {status: {"model": model} for status in _STATUSES} if has_document() else {}
 
 
-#: for the OpenAPI document: of every router, and of those under /v1
+#: Responses in the OpenAPI document, for every router and for those under /v1.
 RESPONSES = _documented(FailureAnswer)
 V1_RESPONSES = _documented(OpenAIFailureAnswer)
 
@@ -83,39 +77,36 @@ _HTTP = {
     429: "rate_limited",
 }
 _OPENAI_TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
-#: pydantic's type of an error -> what it is under /v1
+#: pydantic's type of an error -> its code under /v1
 _FIELD_ERRORS = {"extra_forbidden": "unsupported_parameter", "missing": "missing_required_parameter"}
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 _NO_JSON = "The body is not JSON. Send content-type: application/json."
-_LONGEST = 1000  # characters of a message: it may repeat what was sent, and that may be megabytes
+_MAX_MESSAGE = 1000  # characters; a message may repeat what a client sent
 
 
 def allowed_methods(routes: Sequence[BaseRoute], scope: Scope) -> list[str]:
-    """Return the methods that some route has for the request's path; HEAD is there where GET is, and OPTIONS always.
-
-    Empty: no route has the path.
-    """
-    found = [method for method in _METHODS if any(_takes(route, {**scope, "method": method}) for route in routes)]
-    if "GET" in found:
-        found[1:1] = ["HEAD"] * ("HEAD" not in found)
-    return [*found, "OPTIONS"] if found else []
+    """Return the methods that the routes have for a path, with HEAD beside GET and OPTIONS; [] for no route."""
+    methods = [method for method in _METHODS if any(_matches(route, {**scope, "method": method}) for route in routes)]
+    if "GET" in methods:
+        methods[1:1] = ["HEAD"] * ("HEAD" not in methods)
+    return [*methods, "OPTIONS"] if methods else []
 
 
-def _takes(route: BaseRoute, scope: Scope) -> bool:
+def _matches(route: BaseRoute, scope: Scope) -> bool:
     return route.matches(scope)[0] is Match.FULL
 
 
 def request_id() -> str:
-    """The id under which this request is in the log."""
+    """Return the id under which this request is in the log."""
     invocation = current_invocation.get()
     return invocation.report.request_id if invocation else str(uuid.uuid4())
 
 
 def error_response(scope: Scope, error: ServiceError, headers: Mapping[str, str] | None = None) -> JSONResponse:
-    """An error as a response, in the shape that the path's clients know."""
+    """Return the response for a failure."""
     if error.retry_after:
         headers = {**(headers or {}), "retry-after": str(math.ceil(error.retry_after))}
-    if isinstance(error, UpstreamFailed):  # clients repeat a 429 too, and with it what tools have done
+    if isinstance(error, UpstreamFailed):  # clients would repeat a 429, and with it what tools have done
         headers = {**(headers or {}), "x-should-retry": "false"}
     return _answer(scope, error.status, error.kind, str(error), error.code, error.param, headers, error.safe_to_retry)
 
@@ -130,8 +121,8 @@ def _answer(
     headers: Mapping[str, str] | None = None,
     safe_to_retry: bool = False,
 ) -> JSONResponse:
-    found = request_id()
-    failure: BaseModel = Failure(type=kind, message=_sendable(message), request_id=found)
+    log_id = request_id()
+    failure: BaseModel = Failure(type=kind, message=_sendable(message), request_id=log_id)
     if _is_v1(scope):
         failure = OpenAIFailure(
             message=_sendable(message),
@@ -139,10 +130,10 @@ def _answer(
             param=None if param is None else _sendable(param),
             code=code or kind,
         )
-    told = {**(headers or {}), "x-request-id": found}
+    sent = {**(headers or {}), "x-request-id": log_id}
     if scope["method"] == "POST" and ((status >= 500 and not safe_to_retry) or kind == "idempotency_key_reused"):
-        told["x-should-retry"] = "false"  # OpenAI's clients would: agents may have used tools, and been paid, already
-    return JSONResponse({"error": failure.model_dump()}, status, told)
+        sent["x-should-retry"] = "false"  # OpenAI's clients would retry, but tools may have acted already
+    return JSONResponse({"error": failure.model_dump()}, status, sent)
 
 
 def error_app(status: int, kind: str, message: str) -> ASGIApp:
@@ -163,12 +154,11 @@ def _openai_type(status: int) -> str:
 
 
 def _sendable(text: str) -> str:
-    """Short, and without halves of surrogate pairs, which JSON can hold and UTF-8 cannot."""
-    return text[:_LONGEST].encode(errors="replace").decode()
+    """Return a short text that UTF-8 can encode."""
+    return text[:_MAX_MESSAGE].encode(errors="replace").decode()
 
 
 def install(app: FastAPI) -> None:
-    """Make the app answer its failures from here."""
     app.add_exception_handler(ServiceError, _service_error)
     app.add_exception_handler(RequestValidationError, _invalid_request)
     app.add_exception_handler(HTTPException, _http_error)
@@ -179,16 +169,15 @@ def install(app: FastAPI) -> None:
 async def _service_error(request: Request, error: Any) -> JSONResponse:
     response = error_response(request.scope, error)
     if error.status >= 500:
-        found = response.headers["x-request-id"]
-        logger.error("request %s: %s: %s", found, error.kind, error, exc_info=error)
+        logger.error("request %s: %s: %s", response.headers["x-request-id"], error.kind, error, exc_info=error)
     return response
 
 
 async def _invalid_request(request: Request, error: Any) -> JSONResponse:
-    # The deepest: of a union it is the branch that came furthest.
-    steps, first = max(((_steps(each, error.body), each) for each in error.errors()), key=lambda found: len(found[0]))
-    param, v1 = _dotted(steps), _is_v1(request.scope)
-    no_body = not param and (not _says_json(request) or (v1 and first["type"] == "missing"))
+    # The deepest error is of the branch of a union that fits best.
+    path, first = max(((_path(each, error.body), each) for each in error.errors()), key=lambda pair: len(pair[0]))
+    param, v1 = _dotted(path), _is_v1(request.scope)
+    no_body = not param and (not _has_json_type(request) or (v1 and first["type"] == "missing"))
     if first["type"] == "json_invalid" or no_body:
         return _answer(request.scope, 400, "invalid_json", _NO_JSON)
     message = f"{param or 'body'}: {first['msg'].removeprefix('Value error, ')}"
@@ -200,29 +189,29 @@ async def _invalid_request(request: Request, error: Any) -> JSONResponse:
     return _answer(request.scope, 400, "invalid_request", message, code, param or None)
 
 
-def _steps(error: Mapping[str, Any], body: Any) -> list[int | str]:
-    """The way to what is wrong, in what was sent; pydantic's own names for the branches of a union are not on it."""
-    source, *rest = tuple[int | str, ...](error["loc"])
+def _path(error: Mapping[str, Any], body: Any) -> list[int | str]:
+    """Return an error's location in the body, without pydantic's names of union branches."""
+    source, *location = tuple[int | str, ...](error["loc"])
     if source != "body":
-        return rest
-    steps: list[int | str] = []
-    for step in rest:
-        there = step in body if isinstance(body, dict) else isinstance(body, list) and step in range(len(body))
-        if there:
+        return location
+    path: list[int | str] = []
+    for step in location:
+        exists = step in body if isinstance(body, dict) else isinstance(body, list) and step in range(len(body))
+        if exists:
             body = body[step]
-        if there or (step is rest[-1] and error["type"] == "missing"):
-            steps.append(step)
-    return steps
+        if exists or (step is location[-1] and error["type"] == "missing"):
+            path.append(step)
+    return path
 
 
-def _dotted(steps: list[int | str]) -> str:
-    """As OpenAI writes it: ``input[0].content``."""
-    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps).removeprefix(".")
+def _dotted(path: list[int | str]) -> str:
+    """Return a location as OpenAI writes it, such as `input[0].content`."""
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).removeprefix(".")
 
 
 async def _http_error(request: Request, error: Any) -> Response:
     status, headers = error.status_code, dict(error.headers or {})
-    if status == 405:  # the router has named the methods of one route, and a path may have several
+    if status == 405:  # the router names the methods of one route only
         headers = {"allow": ", ".join(allowed_methods(request.app.router.routes, request.scope))}
         if request.method == "OPTIONS":
             return Response(status_code=204, headers=headers)
@@ -238,5 +227,5 @@ async def _defect(request: Request, error: Exception) -> JSONResponse:
     return _answer(request.scope, 500, "internal_error", INTERNAL)
 
 
-def _says_json(request: Request) -> bool:
+def _has_json_type(request: Request) -> bool:
     return "json" in request.headers.get("content-type", "")

@@ -1,7 +1,4 @@
-"""What somebody else holds and we need at hand: fetched when it is first used, and again when it is too old.
-
-Nothing is fetched at a cold start, so no snapshot of one holds a secret.
-"""
+"""A cache of one remote value."""
 
 import asyncio
 import logging
@@ -11,53 +8,42 @@ from collections.abc import Callable
 from agency_lambda.errors import ServiceError
 
 logger = logging.getLogger(__name__)
-_PAUSE = 5.0  # seconds after a failure until somebody asks again
-_OLDEST = 900.0  # seconds that a value outlives its source: what was withdrawn must not hold for ever
+_RETRY_AFTER = 5.0  # seconds from a failure to the next attempt
+_MAX_STALE = 900.0  # seconds that a value is served while its source fails
 
 
 class RefreshingCache[T]:
-    """A value that `fetch` gets, in a worker thread: one at a time, whoever waits gets the same.
+    """A value that `fetch` loads in a thread, again after `ttl` seconds."""
 
-    name: for the log. unavailable: raised while there is no value; once there was one, it outlives a failure
-    for a quarter of an hour.
-    keep: seconds.
-    """
-
-    def __init__(self, name: str, fetch: Callable[[], T], unavailable: Callable[[], ServiceError], keep: float) -> None:
-        self._name, self._fetch, self._unavailable, self._keep = name, fetch, unavailable, keep
+    def __init__(self, name: str, fetch: Callable[[], T], unavailable: Callable[[], ServiceError], ttl: float) -> None:
+        self._name, self._fetch, self._unavailable, self._ttl = name, fetch, unavailable, ttl
         self._fetching = asyncio.Lock()
         self.clear()
 
     def clear(self) -> None:
-        """As if it had never been fetched."""
-        self._held: tuple[T] | None = None
-        self._looked, self._fetched, self._lasts = 0.0, 0.0, 0.0
+        # Nothing is fetched at a cold start, so that no snapshot holds a secret.
+        self._value: tuple[T] | None = None
+        self._tried_at, self._fetched_at, self._valid_for = 0.0, 0.0, 0.0
 
     async def get(self, max_age: float | None = None) -> T:
-        """The value. most: seconds that it may be old, where that is not as long as it is kept.
-
-        Raises:
-            ServiceError: it cannot be fetched, and never could.
-        """
+        """Return the value, at most `max_age` seconds old, or a stale one if `fetch` fails."""
         async with self._fetching:
-            if not 0 <= self._age() < (self._lasts if max_age is None else max_age):
-                await self._look()
-        if self._held is None:
+            # The wall clock, as a monotonic one may stop while Lambda freezes the process.
+            age = time.time() - self._tried_at
+            if not 0 <= age < (self._valid_for if max_age is None else max_age):
+                await self._refresh()
+        if self._value is None:
             raise self._unavailable()
-        return self._held[0]
+        return self._value[0]
 
-    def _age(self) -> float:
-        """Seconds since somebody looked. By the wall clock: any other may stand still while Lambda freezes us."""
-        return time.time() - self._looked
-
-    async def _look(self) -> None:
+    async def _refresh(self) -> None:
         try:
-            self._held = (await asyncio.to_thread(self._fetch),)
-            self._lasts, self._fetched = self._keep, time.time()
+            self._value = (await asyncio.to_thread(self._fetch),)
+            self._valid_for, self._fetched_at = self._ttl, time.time()
         except Exception:
-            if not 0 <= time.time() - self._fetched < _OLDEST:
-                self._held = None
-            older = "could not be read" if self._held is None else "could not be read again, the older value stays"
-            logger.exception("%s %s", self._name, older)
-            self._lasts = _PAUSE
-        self._looked = time.time()
+            if not 0 <= time.time() - self._fetched_at < _MAX_STALE:
+                self._value = None
+            outcome = "could not be read" if self._value is None else "could not be read again, the older value stays"
+            logger.exception("%s %s", self._name, outcome)
+            self._valid_for = _RETRY_AFTER
+        self._tried_at = time.time()

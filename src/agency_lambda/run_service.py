@@ -1,4 +1,4 @@
-"""The one RunService of an execution environment, which all of its requests share."""
+"""The RunService that all requests of an execution environment share."""
 
 from functools import cache
 from typing import TYPE_CHECKING
@@ -11,14 +11,12 @@ if TYPE_CHECKING:
 
 @cache
 def get_run_service() -> "RunService":
-    """Return the service. The first call imports the framework, which takes longer than the rest of a start."""
-    from agency_lambda.runs.service import RunService
+    from agency_lambda.runs.service import RunService  # imports the framework, the longest part of a start
 
     return RunService(get_settings())
 
 
 async def close_run_service() -> None:
-    """Close the service, if there is one; the next request makes another."""
     if get_run_service.cache_info().currsize:
         await get_run_service().aclose()
         get_run_service.cache_clear()

@@ -1,4 +1,4 @@
-"""Every setting of the service: typed, read once, frozen. What is wrong refuses to start, by name."""
+"""The settings of the service: environment variables, read and validated once."""
 
 import math
 import os
@@ -23,22 +23,21 @@ _ISSUER = ("jwt_issuer", "jwt_audience")
 
 
 class ConfigurationError(RuntimeError):
-    """The service cannot start as it is configured; the message names the variable and what to write."""
+    """A setting is wrong; the message names the variable and what to write."""
 
 
 def _on_lambda() -> bool:
-    """Where strangers may call; `sam local` sets the same variables on a laptop, and one more."""
+    """Return whether this is AWS Lambda and not `sam local`, which sets the same variables."""
     return "AWS_LAMBDA_FUNCTION_NAME" in os.environ and os.environ.get("AWS_SAM_LOCAL") != "true"
 
 
-def _writable(name: str) -> str:
-    """Only /tmp is writable on Lambda; on a laptop the data stays with the checkout."""
+def _default_store() -> str:
     folder = "/tmp" if "AWS_LAMBDA_FUNCTION_NAME" in os.environ else ".data"
-    return f"sqlite:///{folder}/{name}"
+    return f"sqlite:///{folder}/agency.db"
 
 
 class _Environment(EnvSettingsSource):
-    """The environment, without the credentials that the service has put there for the agencies' code."""
+    """Reads the environment, except for credentials that the service itself has put there for the agencies."""
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
         value, key, is_complex = super().get_field_value(field, field_name)
@@ -46,19 +45,19 @@ class _Environment(EnvSettingsSource):
 
 
 class Settings(BaseSettings):
-    """The environment variables of the service (README lists them); an empty one counts as not set."""
+    """The environment variables, as docs/settings.md lists them; an empty one counts as not set."""
 
     model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True, extra="ignore")
 
     event_loop: Literal["patch", "strict"] = "patch"
-    defer_imports: Literal["0", "1"] = "1"  # read by handler/__init__.py, before there are settings
+    defer_imports: Literal["0", "1"] = "1"  # read by cold_start, before there are settings
     openai_api_key: SecretStr | None = None
     openai_api_key_secret: str | None = None
     openai_base_url: Annotated[str, AfterValidator(validators.http_url)] | None = None
     model: str | None = None
     model_api: Literal["responses", "chat"] = "responses"
     model_first_byte_seconds: float = Field(default=120.0, gt=0)
-    store: Annotated[str, AfterValidator(validators.store_url)] = Field(default_factory=lambda: _writable("agency.db"))
+    store: Annotated[str, AfterValidator(validators.store_url)] = Field(default_factory=_default_store)
     queue: Annotated[str, AfterValidator(validators.queue_url)] = "local"
     api_keys: Annotated[tuple[tuple[str, bytes], ...], NoDecode, BeforeValidator(validators.api_keys)] = Field(
         default=(), repr=False
@@ -85,12 +84,11 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Read arguments and the environment, and neither files nor secrets' folders."""
         return init_settings, _Environment(settings_cls)
 
     @model_validator(mode="after")
-    def _callers_are_known(self) -> Self:
-        """Whether there are any keys is for who asks for them: the worker has no callers."""
+    def _check_auth(self) -> Self:
+        # KeyAuthenticator refuses a lack of keys: the worker needs none.
         if self.auth == "none" and _on_lambda():
             raise ValueError("AUTH=none would let everybody call: on Lambda write AUTH=keys and set API_KEYS")
         if self.auth == "iam" and not _on_lambda():
@@ -101,14 +99,14 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
-    def _secrets_are_named_once(self) -> Self:
+    def _check_secrets(self) -> Self:
         for name in _SECRETS:
             if getattr(self, name) and getattr(self, f"{name}_secret"):
                 raise ValueError(f"{name.upper()} and {name.upper()}_SECRET are both set: which one counts? Set one.")
         return self
 
     @model_validator(mode="after")
-    def _model_is_whole(self) -> Self:
+    def _check_model(self) -> Self:
         if self.openai_base_url and not (self.openai_api_key or self.openai_api_key_secret):
             raise ValueError(
                 "OPENAI_BASE_URL is set but OPENAI_API_KEY is not: set both (any text will do for a server "
@@ -119,16 +117,13 @@ class Settings(BaseSettings):
 
 @cache
 def get_settings() -> Settings:
-    """Read the environment once.
-
-    Raises:
-        ConfigurationError: names every variable that is wrong and why.
-    """
+    """Read the settings once. Raises ConfigurationError, which names all that is wrong."""
     try:
         return Settings()
     except ValidationError as error:
-        told = [e for e in error.errors() if e["type"] != "default_factory_not_called"]  # only follows from another
-        raise ConfigurationError("; ".join(_sentence(e["loc"], e["msg"]) for e in told)) from None
+        # A default factory is not called after another error.
+        errors = [each for each in error.errors() if each["type"] != "default_factory_not_called"]
+        raise ConfigurationError("; ".join(_sentence(each["loc"], each["msg"]) for each in errors)) from None
 
 
 def _sentence(location: tuple[int | str, ...], message: str) -> str:

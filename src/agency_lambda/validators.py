@@ -1,4 +1,4 @@
-"""How the values of the settings are written. Each raises ValueError with what to write instead."""
+"""Validators of settings. Each raises ValueError, which says what to write instead."""
 
 import os
 import re
@@ -19,7 +19,7 @@ def http_url(value: str) -> str:
 
 
 def private_url(value: str) -> str:
-    """One that nobody on the way can read or change."""
+    """Accept https, and http on localhost."""
     url = urlsplit(value)
     if not url.hostname or (url.scheme != "https" and (url.scheme, url.hostname in _LOOPBACK) != ("http", True)):
         raise ValueError("must be https://HOST..., or http:// on localhost")
@@ -30,7 +30,7 @@ def queue_url(value: str) -> str:
     if value == "local" or value.startswith(("http://", "https://")):
         return value
     if os.environ.get("AWS_SAM_LOCAL") == "true":
-        return "local"  # it hands on the name that the template has for a queue which it does not make
+        return "local"  # sam local passes the name of a queue that it does not create
     raise ValueError("must be local, or the URL of an SQS queue")
 
 
@@ -41,7 +41,8 @@ def store_url(value: str) -> str:
 
 
 def api_keys(value: Any) -> Any:
-    """`owner:sha256hex` pairs -> ((owner, digest), ...). A wrong one is named by its position: it may hold a secret."""
+    """Parse pairs of `owner:sha256hex` to ((owner, digest), ...)."""
+    # Errors name a pair by its position, as it may hold a secret.
     if not isinstance(value, str):
         return value
     keys: dict[bytes, str] = {}
@@ -57,7 +58,7 @@ def api_keys(value: Any) -> Any:
 
 
 def bearer_key(value: str) -> str:
-    """A key that an HTTP header can carry."""
+    """Accept a key that fits into an HTTP header."""
     if not re.fullmatch(r"[\x21-\x7e]+", value):
         raise ValueError("must be one key: no space, no line break and no letter beyond ASCII in it")
     return value
@@ -66,8 +67,8 @@ def bearer_key(value: str) -> str:
 def origins(value: Any) -> Any:
     if not isinstance(value, str):
         return value
-    found = [origin.strip().lower() for origin in value.split(",") if origin.strip()]
-    for origin in found:
+    parsed = [origin.strip().lower() for origin in value.split(",") if origin.strip()]
+    for origin in parsed:
         if not _ORIGIN.fullmatch(origin):
             raise ValueError(f"has {origin!r}: write https://HOST or https://HOST:PORT, no path, no final slash, no *")
-    return tuple(found)
+    return tuple(parsed)

@@ -1,7 +1,10 @@
 """What an error looks like: in OpenAI's envelope under /v1, in the service's own elsewhere, and never from inside."""
 
+import inspect
 import json
 import logging
+import re
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import pytest
@@ -109,13 +112,18 @@ def test_every_error_has_a_status_and_two_shapes(
         assert (answer.status_code, json.loads(answer.body)) == (status, {"error": own})
 
 
-def test_the_tree_names_every_error() -> None:
-    def below(error: type[errors.ServiceError]) -> set[str]:
-        return {error.__name__}.union(*(below(each) for each in error.__subclasses__()))
+def test_errors_tree_is_that_of_the_classes() -> None:
+    def tree(kind: type[errors.ServiceError]) -> Iterator[tuple[str, int, str]]:
+        for child in kind.__subclasses__():
+            if child.__module__ == errors.__name__:
+                yield child.__name__, child.status, kind.__name__
+                yield from tree(child)
 
-    assert errors.__doc__ is not None
-    for name in below(errors.ServiceError):
-        assert name in errors.__doc__
+    drawn, above = [], {0: "ServiceError"}
+    for bars, name, status in re.findall(r"^#( [│├└─ ]+)(\w+) (\d{3})", inspect.getsource(errors), re.MULTILINE):
+        above[len(bars) // 4] = name
+        drawn.append((name, int(status), above[len(bars) // 4 - 1]))
+    assert drawn == list(tree(errors.ServiceError))
 
 
 BAD = [
