@@ -74,6 +74,7 @@ def template(copy: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     commit(folder)
     git(folder, "tag", LAST)
     edit(folder / "src/agency_lambda/__init__.py", f'"{__version__}"', '"99.0.0"')
+    edit(folder / ".agency-lambda-version", LAST, NEW)
     edit(folder / "CHANGELOG.md", "\n## ", "\n## 99.0.0\n\n### To do\n\nTurn the key once.\n\n## ")
     for path in ("requirements.txt", "infra/service_stack.py", "agents/agreement_desk/letter.py", "README.md"):
         edit(folder / path, "", "\n" if path == "README.md" else "# Of the new release.\n")
@@ -103,6 +104,7 @@ def adopter(copy: Path, tmp_path: Path) -> Path:
     (folder / "docs/ours.md").touch()
     git(folder, "init", "-q")
     commit(folder)
+    git(folder, "tag", NEW)  # of a deployment of theirs: nothing of the template's
     return folder
 
 
@@ -136,6 +138,7 @@ def test_upgrade_keeps_what_is_the_adopters_and_takes_the_library(
         assert (adopter / path).read_bytes() == (template / path).read_bytes()
     assert not (adopter / "docs/runs.md").exists()
     assert (adopter / ".agency-lambda-version").read_text() == f"{NEW}\n{template}\n"
+    assert git(adopter, "rev-parse", NEW) == git(adopter, "rev-parse", "HEAD")
     assert_it_works(adopter)
     commit(adopter)
     assert upgrade(to=NEW, source="").stderr == f"make upgrade: this is {NEW}: say another release, TO=v1.2.0\n"
