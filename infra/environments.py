@@ -13,6 +13,7 @@ ENVIRONMENTS = {
         project=PROJECT,
         account=None,  # None: of the shell that deploys; "123456789012" deploys nowhere else
         region=None,
+        alarms=False,
     ),
     "production": Environment(
         project=PROJECT,

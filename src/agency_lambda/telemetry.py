@@ -39,7 +39,7 @@ def log_report(report: InvocationReport) -> None:
 
 def log_line(report: InvocationReport) -> dict[str, object]:
     counts, milliseconds = _run_metrics(report.fields)
-    counts |= {
+    happened = {
         "NestedEntries": report.nested_entries,
         "LoopConflicts": len(report.conflicts),
         "Leftovers": len(report.leftovers),
@@ -47,7 +47,9 @@ def log_line(report: InvocationReport) -> dict[str, object]:
         "DeadlinesExceeded": int(report.deadline_exceeded),
         "ServerErrors": int(report.status >= 500),
     }
-    milliseconds |= {"LongestStall": report.longest_stall_ms, "Duration": report.duration_ms}
+    counts |= {name: count for name, count in happened.items() if count}  # a metric costs in every hour that has one
+    milliseconds |= {"LongestStall": report.longest_stall_ms} if report.longest_stall_ms else {}
+    milliseconds["Duration"] = report.duration_ms
     return {**_without_nulls(report.as_dict()), **_metrics(counts, milliseconds)}
 
 

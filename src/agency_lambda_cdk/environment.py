@@ -71,6 +71,7 @@ class Environment:
     gradual: Gradual = ""  # how CodeDeploy shifts callers to a new version, which an alarm rolls back; "": at once
 
     log_days: int = 30
+    alarms: bool = True  # 16 of USD 0.10 a month each
     alarm_email: str = ""
     tokens_per_hour: int = 1_000_000  # more is an alarm
     monthly_budget: int = 0  # USD, of the whole account; 0: no budget

@@ -46,12 +46,7 @@ class Monitoring(Construct):
         self._let_publish("cloudwatch.amazonaws.com")
         if environment.alarm_email:
             self.topic.add_subscription(subscriptions.EmailSubscription(environment.alarm_email))
-        self.alarms = [
-            *self._of_functions(functions),
-            *self._of_answers(functions),
-            *self._of_the_queue(queue),
-            *self._of_own_metrics(),
-        ]
+        self.alarms = [*self._alarms(functions, queue)] if environment.alarms else []
         self._dashboard(functions, api, queue)
         if environment.monthly_budget:
             self._let_publish("budgets.amazonaws.com")
@@ -61,6 +56,12 @@ class Monitoring(Construct):
     def rolling_back(self) -> list[cloudwatch.Alarm]:
         """The alarms that a new version of the functions can be the cause of."""
         return [alarm for alarm in self.alarms if alarm.node.id.endswith(_ROLLS_BACK)]
+
+    def _alarms(self, functions: Functions, queue: RunQueue) -> Iterator[cloudwatch.Alarm]:
+        yield from self._of_functions(functions)
+        yield from self._of_answers(functions)
+        yield from self._of_the_queue(queue)
+        yield from self._of_own_metrics()
 
     def _of_functions(self, functions: Functions) -> Iterator[cloudwatch.Alarm]:
         """Yield two alarms a function: one over all of them would cost as much, and not say where to look."""
@@ -126,7 +127,8 @@ class Monitoring(Construct):
     def _dashboard(self, functions: Functions, api: RestApi, queue: RunQueue) -> None:
         name = f"{self._environment.stack}-{Stack.of(self).region}"  # all regions of an account share the names
         dashboard = cloudwatch.Dashboard(self, "Dashboard", dashboard_name=name)
-        dashboard.add_widgets(cloudwatch.AlarmStatusWidget(alarms=self.alarms, width=24, height=3))
+        if self.alarms:
+            dashboard.add_widgets(cloudwatch.AlarmStatusWidget(alarms=self.alarms, width=24, height=3))
         graphs = {
             "Requests": [api.api.metric_count(), api.api.metric_client_error(), api.api.metric_server_error()],
             "Latency": [api.api.metric_latency(statistic=each) for each in ("p50", "p95")],

@@ -106,6 +106,11 @@ def _capacity(of: "Environment") -> Iterator[Rule]:
         of.snap_start and of.provisioned_concurrency > 0,
         "snap_start and provisioned_concurrency exclude each other on Lambda: set snap_start to false",
     )
+    yield (
+        bool(of.gradual) and not of.alarms,
+        "gradual: only an alarm can roll a new version back: set alarms to true, or gradual to nothing",
+    )
+    yield bool(of.alarm_email) and not of.alarms, "alarm_email gets the alarms: set alarms to true"
     yield of.provisioned_concurrency < 0, "provisioned_concurrency: write 0 or more"
     yield (
         of.reserved_concurrency is not None and not of.provisioned_concurrency <= of.reserved_concurrency,

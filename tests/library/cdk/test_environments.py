@@ -38,6 +38,8 @@ ARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:crm-AbCdEf"
         ({"variables": {"SHOP_TOKEN": "t"}}, "could be read in the template"),
         ({"variables": {"AWS_REGION": "x"}}, "belongs to Lambda"),
         ({"name": "Dev Test"}, "a-z"),
+        ({"gradual": "canary_10_percent_5_minutes", "alarms": False}, "only an alarm can roll a new version back"),
+        ({"alarm_email": "ops@example.com", "alarms": False}, "set alarms to true"),
         ({"project": "Shop"}, "project: write"),
         ({"account": "1"}, "account: write its 12 digits"),
         ({"region": "Frankfurt"}, "region: write a region of AWS, e.g. eu-central-1"),

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.library.cdk.assembly import ROOT
+from agency_lambda_cdk.bundle import ROOT
 
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 INSTALLERS = re.compile(r"\b(npm|npx|pip|uv|make|curl|wget|yarn|pnpm|apt|apt-get|git)\b")

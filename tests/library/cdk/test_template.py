@@ -453,6 +453,12 @@ def test_what_raises_an_alarm(dev: Assembly) -> None:
         assert alarm["TreatMissingData"] == "notBreaching"
 
 
+def test_alarms_can_be_left_out() -> None:
+    assembly = synth(alarms=False)
+    assert not assembly.of_type("AWS::CloudWatch::Alarm")
+    assert assembly.of_type("AWS::CloudWatch::Dashboard")
+
+
 @pytest.mark.parametrize("service", ["cloudwatch.amazonaws.com", "budgets.amazonaws.com"])
 def test_what_tells_the_topic_is_allowed_to(service: str) -> None:
     """Its policy takes the place of SNS's own, which would allow it."""
