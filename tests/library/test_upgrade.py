@@ -161,8 +161,10 @@ def test_example_that_is_kept_is_merged(
         shutil.copytree(copy / path, adopter / path)
     letter = adopter / "agents/agreement_desk/letter.py"
     letter.write_text(f"{letter.read_text()}# Ours.\n")
+    (adopter / ".agency-lambda-version").write_text(f"{LAST}\n{template}\n")  # as an upgrade leaves it
     commit(adopter)
-    assert upgrade().returncode == 0
+    done = upgrade(source="")
+    assert done.returncode == 0, done.stdout
     assert (adopter / "agents/agreement_desk/new.py").exists()
     assert letter.read_text() == f"{(template / 'agents/agreement_desk/letter.py').read_text()}# Ours.\n"
 
