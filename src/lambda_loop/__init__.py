@@ -4,9 +4,8 @@
 
     handler = EnvironmentLoop(app, mode="patch")  # a Lambda handler
 
-A request goes through `environment_loop` (answer an event), `app_response` (what is sent) and `cleanup` (end what is
-left). `loop` is the one loop; `reentry` and `threads` replace the functions that would make another. `watchdog`
-interrupts what blocks it. README.md says how to use it, docs/event-loop.md how it works.
+README.md says how to use it, docs/event-loop.md how it works. A request goes through `environment_loop`,
+`app_response` and `cleanup`.
 """
 
 from .environment_loop import EnvironmentLoop

@@ -1,4 +1,4 @@
-"""The app's response to one request, on its way to the client."""
+"""The app's response to one request."""
 
 import asyncio
 import logging
@@ -11,9 +11,7 @@ logger = logging.getLogger(__name__)
 
 
 class AppResponse:
-    """The `send` that the app is given. It replaces the response that has not been sent yet by an error where the
-    deadline has passed or a conflict was hidden, and drops what the app sends after that.
-    """
+    """The `send` of the app. An error replaces its unsent response after the deadline or a hidden conflict."""
 
     def __init__(
         self, invocation: Invocation, send: Send, failure: Callable[[int, str, str], ASGIApp], scope: Scope
@@ -24,7 +22,6 @@ class AppResponse:
         self._status, self._complete, self._started, self._ended = 0, False, False, False
 
     async def send(self, message: Message) -> None:
-        """Take a message of the app: ASGI's `send`."""
         if self._ended or self._complete:
             return
         if message["type"] == "http.response.start":
@@ -35,7 +32,7 @@ class AppResponse:
             await self._flush()
 
     async def conclude(self, app: asyncio.Task[None]) -> None:
-        """Send what is pending, or 504 or 500 if the app has not answered. `app` has ended or exceeded its time."""
+        """Send what is pending, or an error if the app has sent no response."""
         error = app.exception() if app.done() and not app.cancelled() else None
         if error is not None:
             logger.error("request %s: the app failed", self._invocation.report.request_id, exc_info=error)
@@ -55,7 +52,6 @@ class AppResponse:
             await self._send(message)
 
     async def _replace(self, status: int) -> bool:
-        """Answer with the deadline's response or a hidden conflict, if there is one; return whether it has ended."""
         report = self._invocation.report
         if report.deadline_exceeded and status >= 500:
             await self._send_deadline_response()
@@ -73,7 +69,6 @@ class AppResponse:
         await self._fail(504, "deadline_exceeded", "The run did not finish before the deadline of this invocation.")
 
     async def _fail(self, status: int, kind: str, message: str) -> None:
-        """Send an error if nothing has been sent; otherwise end the response where it is."""
         if self._started or self._ended:
             self._ended = True
             return
@@ -82,7 +77,6 @@ class AppResponse:
             await self._send(rendered)
 
     async def _render(self, status: int, kind: str, message: str) -> list[Message]:
-        """Render an error by the app's own renderer, or by the default one if that fails."""
         messages: list[Message] = []
 
         async def collect(each: Message) -> None:

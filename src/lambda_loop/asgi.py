@@ -1,4 +1,4 @@
-"""ASGI's types, and small ASGI callables."""
+"""ASGI's types, and small callables."""
 
 import asyncio
 import contextvars
@@ -17,7 +17,7 @@ ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 def failure_response(status: int, kind: str, message: str) -> ASGIApp:
-    """Return an ASGI app that answers with an error as JSON, for apps that have no `failure_response` of their own."""
+    """Return an ASGI app that answers with an error as JSON."""
 
     async def respond(scope: Scope, receive: Receive, send: Send) -> None:
         invocation = current_invocation.get()
@@ -34,7 +34,7 @@ def failure_response(status: int, kind: str, message: str) -> ASGIApp:
 
 
 def receive_body(body: bytes) -> Receive:
-    """Return a `receive` that delivers one complete body and then blocks: a disconnect cannot be seen on Lambda."""
+    """Return a `receive` that delivers one body and then blocks."""
     messages = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def receive() -> Message:
@@ -46,13 +46,10 @@ def receive_body(body: bytes) -> Receive:
 
 
 async def receive_disconnect() -> Message:
-    """Receive nothing but the end of the connection."""
     return {"type": "http.disconnect"}
 
 
 def without_headers(excluded: list[str], send: Send) -> Send:
-    """Return `send` without the headers whose lower-case names are excluded."""
-
     async def filtered(message: Message) -> None:
         headers = [(name, value) for name, value in message.get("headers", ()) if name.decode().lower() not in excluded]
         await send({**message, "headers": headers} if "headers" in message else message)
@@ -61,14 +58,14 @@ def without_headers(excluded: list[str], send: Send) -> Send:
 
 
 def in_this_context(call: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-    """Return a server's `send` or `receive` that always runs in a copy of the present context."""
+    """Return a `send` or `receive` that always runs in a copy of the present context."""
     context = contextvars.copy_context()
     return lambda *message: _await_in(context, call(*message).__await__())
 
 
 @types.coroutine
 def _await_in(context: contextvars.Context, steps: Any) -> Generator[Any, Any, Any]:
-    """Await in another context than the task's, and suspend only where the awaited suspends (a task always does)."""
+    # A task in the context would suspend even where the awaited does not.
     step, value = steps.send, None
     while True:
         try:

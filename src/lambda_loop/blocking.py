@@ -1,4 +1,4 @@
-"""What a thread does, as seen from its frames: whether it waits, works, or runs the event loop."""
+"""What a thread is doing, according to its frames."""
 
 import selectors
 import threading
@@ -17,14 +17,12 @@ _WAITS = {threading.Condition.wait.__code__, threading.Thread.join.__code__}
 
 
 class WaitDetector:
-    """Detects over several signals that the loop's thread waits for another thread."""
-
     def __init__(self) -> None:
         self._seen: tuple[CodeType | None, int] = None, 0
         self._since = self._cpu = 0.0
 
     def is_wait(self, frame: FrameType | None) -> bool:
-        """Return whether `frame` waits; not if it works, nor if the standard library holds a lock in it."""
+        """Return whether `frame` waits and holds no lock of the standard library."""
         if frame is None or frame.f_code.co_filename == selectors.__file__:  # the loop itself waits: it is free
             return False
         if frame.f_code in _WAITS:
@@ -37,24 +35,21 @@ class WaitDetector:
 
 
 def is_loop_iteration(frame: FrameType | None) -> bool:
-    """Return whether a frame is an iteration of the loop, which waits for events and calls what is ready."""
     return (
         frame is not None and frame.f_code.co_name == "_run_once" and frame.f_code.co_filename == nest_asyncio.__file__
     )
 
 
 def is_loop_callback(frame: FrameType) -> bool:
-    """Return whether a frame is called by an iteration of the loop."""
     return frame.f_code.co_filename == events.__file__ and is_loop_iteration(frame.f_back)
 
 
 def is_importing(frame: FrameType) -> bool:
-    """Return whether a frame is of Python's import system."""
     return frame.f_code.co_filename == _IMPORT
 
 
 def is_runnable(native_id: int | None) -> bool:
-    """Return whether a thread works or is ready to: on a busy machine it may get no processor for long."""
+    """Return whether a thread works or waits only for a processor."""
     try:
         with open(f"/proc/self/task/{native_id}/stat", "rb") as stat:
             return stat.read().rpartition(b")")[2].split()[0] == b"R"
@@ -63,7 +58,7 @@ def is_runnable(native_id: int | None) -> bool:
 
 
 def _starts_thread(frame: FrameType | None) -> bool:
-    """Return whether the wait is in Thread.start(), whose caller (a pool) may hold locks."""
+    # Thread.start() waits for the new thread, and its caller (a pool) may hold locks.
     while frame is not None and frame.f_code.co_filename == threading.__file__:
         if frame.f_code.co_name == "start":
             return True

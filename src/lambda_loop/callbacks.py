@@ -13,7 +13,7 @@ _SCHEDULERS = {__file__, f"{OWN}loop.py", base_events.__file__}
 
 
 def is_library_callback(callback: Any, args: tuple[Any, ...] = ()) -> bool:
-    """Return whether a callback is asyncio's or an installed package's, and is given no coroutine to run."""
+    """Return whether a callback is asyncio's or an installed package's, and gets no coroutine."""
     if any(asyncio.iscoroutine(each) for each in args):
         return False
     code = code_of(callback)
@@ -24,7 +24,7 @@ def is_library_callback(callback: Any, args: tuple[Any, ...] = ()) -> bool:
 
 
 def sets_future(callback: Any, args: tuple[Any, ...]) -> bool:
-    """Return whether a callback that is not the user's sets a future."""
+    """Return whether a callback, not the user's, sets a future."""
     receiver = getattr(callback, "__self__", None)
     futures = [each for each in (receiver, *args) if asyncio.isfuture(each)]
     sets = receiver in futures and callback.__name__ in ("set_result", "set_exception", "cancel")
@@ -32,7 +32,7 @@ def sets_future(callback: Any, args: tuple[Any, ...]) -> bool:
 
 
 def is_scheduled_by_library() -> bool:
-    """Return whether the running `call_at` or `call_later` was called by a library."""
+    """Return whether a library called the running `call_at` or `call_later`."""
     frame = inspect.currentframe()
     while frame is not None and frame.f_code.co_filename in _SCHEDULERS:
         frame = frame.f_back

@@ -1,4 +1,4 @@
-"""The end of an invocation: what is still running or scheduled after the app's response is ended or shut out here."""
+"""Whatever outlives the app's response is ended here, or shut out of the loop."""
 
 import asyncio
 import inspect
@@ -19,7 +19,7 @@ _zombies = set[Any]()  # collected, each would be thrown a GeneratorExit in some
 
 
 class Cleanup:
-    """The end of one invocation; `exclusive` where it is the only one on the loop and owns what nobody else does."""
+    """Ends one invocation; if `exclusive`, also the tasks that belong to none."""
 
     def __init__(self, loop: SharedLoop, invocation: Invocation, *, exclusive: bool) -> None:
         self._loop, self._invocation, self._exclusive = loop, invocation, exclusive
@@ -29,7 +29,7 @@ class Cleanup:
         self._closing = dict[Any, asyncio.Task[None]]()
 
     async def run(self, budget: float) -> None:
-        """End tasks, generators and timers within `budget` seconds, then report and shut out the rest."""
+        """End tasks, generators and timers within `budget` seconds; report and shut out the rest."""
         self._invocation.ending = True
         self._cancel_jobs()
         end, rounds = self._loop.time() + budget, 0
@@ -60,7 +60,7 @@ class Cleanup:
         return owner is self._invocation or (owner is None and self._exclusive)
 
     def _generators(self) -> list[Any]:
-        """Return started generators that nobody awaits: one that is awaited ends with the task that awaits it."""
+        # A generator that is awaited ends with the task that awaits it.
         started = [each for each in self._invocation.generators if each.ag_frame is not None and not each.ag_running]
         return [each for each in started if each not in self._closing]
 
@@ -105,7 +105,7 @@ class Cleanup:
             discard_coroutine(argument)
 
     async def _shut_out_zombies(self) -> None:
-        """Close tasks that swallow every cancel, and have asyncio forget those that go on even then."""
+        """Close tasks that swallow every cancel, and unregister those that go on."""
         closed = self._tasks()
         for task in closed:
             self._report.zombies.append(f"{_name(task)} swallowed its cancels and was taken off the loop")
@@ -124,15 +124,14 @@ class Cleanup:
             _zombies.add(generator)
 
     def _cancel_on_other_loops(self) -> None:
-        """Cancel tasks on the user's own loops, which see it when they run again."""
         for loop in [each for each in self._loop.others if not each.is_closed()]:
             for task in asyncio.all_tasks(loop):
                 if task.get_context().get(current_invocation) is self._invocation:
                     self._report.zombies.append(f"{_name(task)} waits on a loop of its own, and was cancelled there")
-                    loop.call_soon_threadsafe(task.cancel)
+                    loop.call_soon_threadsafe(task.cancel)  # seen when that loop runs again
 
     async def _abandon_threads(self) -> None:
-        """Report threads that still run, which cannot be killed, and replace the pool that they block."""
+        # Threads cannot be killed: they are reported, and the pool that they block is replaced.
         self._cancel_jobs()
         for _ in range(_CHECKS):
             if not (left := [job for job in self._jobs() if not self._waits_for_later_work(job)]):
@@ -144,7 +143,6 @@ class Cleanup:
             self._loop.replace_pool()
 
     def _cancel_jobs(self) -> None:
-        """Cancel timer threads that have not fired, and jobs that no thread has taken yet."""
         for job in self._jobs():
             if isinstance(job.thread, threading.Timer):
                 self._cancelled_jobs[job] = job.description
@@ -156,7 +154,7 @@ class Cleanup:
         return [job for job in list(self._invocation.jobs) if job.future is None or not job.future.done()]
 
     def _waits_for_later_work(self, job: Job) -> bool:
-        """Return whether a thread waits in Queue.get() without a limit; it then belongs to later invocations."""
+        """Return whether a thread waits in Queue.get() without limit, and let it serve later invocations."""
         if job.thread is None or job.future is not None:
             return False
         frame = sys._current_frames().get(job.thread.ident or 0)
@@ -174,7 +172,6 @@ class Cleanup:
 
 
 def _forget_imports(invocation: Invocation) -> None:
-    """Remove modules whose import was interrupted, so that the next import runs them from the start."""
     for name in invocation.half_imported:
         for module in [module for module in sys.modules if module == name or module.startswith(f"{name}.")]:
             del sys.modules[module]

@@ -1,4 +1,4 @@
-"""One event loop per execution environment, and one chain of awaits per request on it."""
+"""A Lambda handler for any ASGI app."""
 
 import asyncio
 import contextvars
@@ -28,15 +28,14 @@ _CLEANUP = 1.0  # seconds for cleaning up where no deadline is nearer
 
 
 class EnvironmentLoop:
-    """A Lambda handler ``(event, context) -> dict`` for any ASGI app, on one loop for the life of the process.
+    """Runs any ASGI app on one event loop, as a Lambda handler ``(event, context) -> dict``.
 
     Args:
-        app: an ASGI application. Its lifespan starts here and ends in `close`. If it has a method
-            ``failure_response(status, kind, message) -> ASGI app``, that renders the 504 after the deadline, and the
-            500 where the app crashed, sent no response, or hid a conflict.
-        mode: "patch" lets synchronous code re-enter the running loop (nest_asyncio); "strict" refuses it by name.
-        on_report: receives the report of each request when it is over.
-        mangum: Mangum's options: `api_gateway_base_path`, `text_mime_types`, `exclude_headers`, `custom_handlers`.
+        app: its lifespan starts here. If it has a method ``failure_response(status, kind, message) -> ASGI app``, that
+            renders the errors of this package.
+        mode: "patch" lets synchronous code re-enter the running loop (nest_asyncio); "strict" refuses it.
+        on_report: receives the report of each request.
+        mangum: Mangum's options, e.g. `api_gateway_base_path`, `exclude_headers`.
 
     Raises:
         EventLoopError: see `check_preconditions`; or the app's startup failed.
@@ -70,18 +69,18 @@ class EnvironmentLoop:
         self.loop.save_settings()
 
     def __call__(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
-        """Answer an event of API Gateway (v1, v2), a function URL or an ALB, before the context's time is up."""
+        """Answer an event of API Gateway (v1, v2), a function URL or an ALB."""
         answer: dict[str, Any] = self._invoke(context, True, self._gateway, event, context)
         return answer
 
     def stream(self, event: dict[str, Any], context: Any, send: Send) -> None:
-        """Answer an event with messages to an ASGI `send`, each as soon as the app sends it."""
+        """Answer an event by ASGI messages to `send`, as the app sends them."""
         handler = self._gateway.infer(event, context)
         send = without_headers(self._gateway.config["exclude_headers"], send)
         self._invoke(context, False, self.run, self.asgi(handler.scope, receive_body(handler.body), send))
 
     async def asgi(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Call the app as an ASGI server does that is run by `run` and has its own lifespan off."""
+        """Serve an ASGI server that is run by `run`, with its own lifespan off."""
         scope["state"] = {**self._lifespan.state, **scope.get("state", {})}
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
@@ -94,12 +93,12 @@ class EnvironmentLoop:
         await self._respond(invocation, scope, receive, send, exclusive=False)
 
     def run(self, awaitable: Awaitable[Any]) -> Any:
-        """Run an awaitable on the loop to its end, e.g. an ASGI server, and return its result."""
+        """Run an awaitable, e.g. an ASGI server, on the loop and return its result."""
         self._install()
         return self.loop.run_until_complete(awaitable)
 
     def close(self) -> None:
-        """End the app's lifespan, close the loop, and give asyncio its own functions back."""
+        """End the app's lifespan, close the loop, and restore asyncio."""
         if self.loop.is_closed():
             return
         try:
@@ -113,7 +112,6 @@ class EnvironmentLoop:
         patches.install(self.loop, self._reentry.run, {**self._reentry.replacements(), **threads.replacements()})
 
     def _call_for(self, invocation: Invocation, call: Callable[..., Any], *args: Any) -> Any:
-        """Call in a new context whose current invocation is this one."""
         context = self._empty_context.copy()
         context.run(current_invocation.set, invocation)
         return context.run(call, *args)
@@ -169,7 +167,6 @@ class EnvironmentLoop:
             invocation.report.deadline_exceeded = True
 
     async def _clean_up(self, invocation: Invocation, *, exclusive: bool) -> None:
-        """End what the request left behind, however often this is cancelled."""
         while not invocation.over:
             try:
                 await self._clean_up_once(invocation, exclusive=exclusive)
@@ -184,11 +181,7 @@ class EnvironmentLoop:
 
 
 def _set_deadline(invocation: Invocation, context: Any, now: float) -> float | None:
-    """Set the deadline so that a part of Lambda's time is left for cleaning up.
-
-    Returns:
-        The seconds until the watchdog interrupts a blocked loop, later than the deadline; None if there is no limit.
-    """
+    """Set the deadline; return the seconds until the watchdog interrupts."""
     clock = getattr(context, "get_remaining_time_in_millis", None)
     if clock is None:
         return None

@@ -1,11 +1,9 @@
-"""What the event loop raises.
+"""What the event loop raises. The last two are BaseExceptions, which frameworks and retrying threads do not catch.
 
-    EventLoopError          the loop cannot be set up or used this way
-      EventLoopConflict     synchronous code entered a loop that is running
-    DeadlineExceeded        the invocation's time is up
-    InvocationOver          the invocation that this code belongs to has ended
-
-The last two are BaseExceptions: frameworks turn an Exception into text for the model, and threads retry after one.
+EventLoopError
+  EventLoopConflict
+DeadlineExceeded
+InvocationOver
 """
 
 import asyncio
@@ -16,28 +14,24 @@ from .places import place, user_frame
 
 
 class EventLoopError(RuntimeError):
-    """The event loop cannot be set up or used this way; the message says what to do instead."""
+    """The event loop cannot be set up or used this way."""
 
 
 class EventLoopConflict(EventLoopError):
-    """Synchronous code entered an event loop that is already running.
-
-    Attributes:
-        call: what was called, e.g. ``asyncio.run()``.
-        place: ``file:line`` of the user's code that called it.
-        instead: what to write there.
-    """
+    """Synchronous code entered an event loop that is already running."""
 
     def __init__(self, call: str, instead: str) -> None:
         caller = user_frame(inspect.currentframe())
-        self.call, self.place, self.instead = call, place(caller), instead
+        self.call = call  # e.g. "asyncio.run()"
+        self.place = place(caller)  # file:line of the user's code
+        self.instead = instead  # what to write there
         super().__init__(f"{call} at {self.place} conflicts with the running event loop. Write {instead} instead.")
         self._caller = caller
         self._task = asyncio.current_task() if events._get_running_loop() else None
 
     @property
     def hidden(self) -> bool:
-        """Return whether code other than the function that made the call has caught this."""
+        """Return whether other code than the caller has caught this."""
         task, traceback = self._task, self.__traceback__
         if task is not None and task.done() and not task.cancelled() and task.exception() is self:
             return True  # the outermost frame is the task's own, but it did not catch anything
@@ -49,4 +43,4 @@ class DeadlineExceeded(BaseException):
 
 
 class InvocationOver(BaseException):
-    """The invocation that this thread or task belongs to has ended, so it gets no event loop any more."""
+    """The invocation of this thread or task has ended."""

@@ -1,4 +1,4 @@
-"""An invocation on the event loop, and which one the running code belongs to."""
+"""Invocations on the event loop, and which one the running code belongs to."""
 
 import asyncio
 import inspect
@@ -18,7 +18,7 @@ from .report import InvocationReport
 
 @dataclass(eq=False)
 class Job:
-    """A function that runs for an invocation in a thread of its own, or in a pool."""
+    """A function that runs for an invocation in another thread."""
 
     function: Any
     thread: threading.Thread | None = None  # None until a thread of the pool takes it
@@ -27,47 +27,32 @@ class Job:
 
     @property
     def description(self) -> str:
-        """Return the thread's name, the function's, and where it is written."""
         name = f"thread {self.thread.name}: " if self.thread is not None else ""
         return name + describe(self.function) + (f", begun at {self.place}" if self.place else "")
 
 
 @dataclass(eq=False)
 class Invocation:
-    """A request, from its event to its report, and everything that it has started and not ended.
-
-    Attributes:
-        deadline: when the app must have answered, in the loop's time; None for no limit.
-        reserve: seconds between this deadline and the platform's, for cleaning up.
-        buffered: the response is sent only when it is complete.
-        deadline_response: makes the ASGI app that answers at the deadline instead of a 504.
-        driver: the task of this package that awaits the app's task; it is never interrupted.
-        half_imported: modules whose import was interrupted by the deadline.
-        ending: nothing new may be started in another thread.
-        over: nothing may run on the loop any more.
-        refusals: how often each thread was refused the loop after the end.
-        timers: by `id`, because equal ones are several; timer_places likewise, of callbacks that are not the user's.
-        closers: functions that close watched file descriptors, signals and servers, and what to call those.
-    """
+    """A request, and all that it has started and not ended. Times are those of the loop, in seconds."""
 
     report: InvocationReport
-    deadline: float | None = None
-    reserve: float = 0.0
-    buffered: bool = True
-    deadline_response: Callable[[], Any] | None = None
-    driver: asyncio.Task[Any] | None = None
-    half_imported: set[str] = field(default_factory=set)
-    ending: bool = False
-    over: bool = False
-    refusals: Counter[threading.Thread] = field(default_factory=Counter)
+    deadline: float | None = None  # when the app must have answered
+    reserve: float = 0.0  # from the deadline to the platform's, for cleaning up
+    buffered: bool = True  # the response is sent only when it is complete
+    deadline_response: Callable[[], Any] | None = None  # makes the ASGI app that answers at the deadline, not with 504
+    driver: asyncio.Task[Any] | None = None  # the task that awaits the app's; it is never interrupted
+    half_imported: set[str] = field(default_factory=set)  # modules whose import the deadline interrupted
+    ending: bool = False  # it may start nothing new in another thread
+    over: bool = False  # nothing of it may run on the loop
+    refusals: Counter[threading.Thread] = field(default_factory=Counter)  # of the loop, after the end
     jobs: set[Job] = field(default_factory=set)
-    timers: WeakValueDictionary[int, asyncio.TimerHandle] = field(default_factory=WeakValueDictionary)
-    timer_places: dict[int, str] = field(default_factory=dict)
-    closers: dict[Callable[[], object], str] = field(default_factory=dict)
+    timers: WeakValueDictionary[int, asyncio.TimerHandle] = field(default_factory=WeakValueDictionary)  # by id
+    timer_places: dict[int, str] = field(default_factory=dict)  # of timers whose callback is not the user's
+    closers: dict[Callable[[], object], str] = field(default_factory=dict)  # of watched descriptors, signals, servers
     generators: WeakSet[AsyncGeneratorType[Any, Any]] = field(default_factory=WeakSet)
 
     def track(self, job: Job, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Return `function` for another thread to call; `job` is one of `jobs` until it returns."""
+        """Return `function` for another thread; `job` is one of `jobs` until it returns."""
         self.jobs.add(job)
 
         def tracked(*args: Any, **named: Any) -> Any:
@@ -80,7 +65,7 @@ class Invocation:
         return tracked
 
     def over_error(self, call: str, *arguments: object) -> InvocationOver:
-        """Return the error to raise from `call` after the end, and close coroutines among its arguments."""
+        """Return the error for `call` to raise, and close coroutines among its arguments."""
         for each in arguments:
             discard_coroutine(each)
         place = current_place()
@@ -97,7 +82,7 @@ shared_threads: WeakKeyDictionary[threading.Thread, Callable[[], Invocation | No
 
 
 def owning_invocation(context: Context | None = None) -> Invocation | None:
-    """Return the invocation that a context (default: the running code) belongs to, None if no request started it."""
+    """Return the invocation of a context, by default of the running code."""
     invocation = current_invocation.get() if context is None else context.get(current_invocation)
     if invocation is None:
         return in_progress.get(threading.get_ident())
@@ -107,7 +92,7 @@ def owning_invocation(context: Context | None = None) -> Invocation | None:
 
 
 def seconds_remaining() -> float | None:
-    """Return the seconds until the running invocation's deadline, None when it has none."""
+    """Return the seconds until the running invocation's deadline, None without one."""
     invocation = current_invocation.get()
     if invocation is None or invocation.deadline is None:
         return None
@@ -115,7 +100,7 @@ def seconds_remaining() -> float | None:
 
 
 def discard_coroutine(awaitable: object) -> None:
-    """Close a coroutine that was never started, and coroutines among its arguments, so that none warns of it."""
+    """Close a coroutine that was never started, and those in its arguments, without a warning."""
     if inspect.iscoroutine(awaitable) and inspect.getcoroutinestate(awaitable) == inspect.CORO_CREATED:
         arguments = list(awaitable.cr_frame.f_locals.values()) if awaitable.cr_frame is not None else []
         awaitable.close()

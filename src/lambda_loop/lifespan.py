@@ -11,28 +11,21 @@ _SHUTDOWN = 2.0  # seconds for the app's shutdown
 
 
 class Lifespan:
-    """The lifespan of one app, if it has any.
-
-    Attributes:
-        state: what the app's startup leaves for its requests (``scope["state"]``).
-    """
-
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
         self._inbox: asyncio.Queue[Message] = asyncio.Queue()
         self._outbox: asyncio.Queue[Message] = asyncio.Queue()
         self._task: asyncio.Task[None] | None = None
         self._received = ""
-        self.state: dict[str, Any] = {}
+        self.state: dict[str, Any] = {}  # scope["state"] of the app's requests
 
     async def start(self) -> None:
-        """Run the app's startup. Raises EventLoopError if it fails."""
+        """Run the app's startup. Raises EventLoopError."""
         scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": self.state}
         self._task = asyncio.create_task(self._run(scope), name="lifespan")
         await self._exchange("lifespan.startup")
 
     async def stop(self) -> None:
-        """Run the app's shutdown if its startup succeeded, within 2 s."""
         if self._task is not None and not self._task.done():
             with suppress(TimeoutError):
                 async with asyncio.timeout(_SHUTDOWN):

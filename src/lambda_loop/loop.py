@@ -1,4 +1,4 @@
-"""The event loop of an execution environment: everything scheduled on it belongs to an invocation and ends with it."""
+"""The event loop of an execution environment."""
 
 import asyncio
 import threading
@@ -19,22 +19,15 @@ from .report import InvocationReport
 
 
 class SharedLoop(ReentrantLoop):
-    """The loop of the environment. It refuses what an invocation schedules after its end.
+    """Refuses what an invocation schedules after its end."""
 
-    Attributes:
-        home: the thread that runs the loop.
-        startup: the invocation that owns what the app's startup began.
-        others: loops of the user's own that have run.
-        enter: what `run_until_complete` does; set by Reentry.
-    """
-
-    enter: Callable[[Awaitable[Any]], Any]
+    enter: Callable[[Awaitable[Any]], Any]  # what `run_until_complete` does; set by Reentry
 
     def __init__(self, mode: str) -> None:
         super().__init__()
-        self.home = threading.current_thread()
-        self.startup = Invocation(InvocationReport(mode))
-        self.others: WeakSet[asyncio.AbstractEventLoop] = WeakSet()
+        self.home = threading.current_thread()  # runs the loop
+        self.startup = Invocation(InvocationReport(mode))  # owns what the app's startup began
+        self.others: WeakSet[asyncio.AbstractEventLoop] = WeakSet()  # the user's own that have run
 
     @property
     def active(self) -> Invocation | None:
@@ -43,7 +36,7 @@ class SharedLoop(ReentrantLoop):
 
     @property
     def report(self) -> InvocationReport:
-        """Return the report for what the running code does. Code that the startup began works for the active one."""
+        """Return the running code's report; the startup's code works for the active invocation."""
         owner = owning_invocation()
         if owner is None or owner is self.startup:
             owner = self.active or self.startup
@@ -51,7 +44,6 @@ class SharedLoop(ReentrantLoop):
 
     @property
     def is_running_here(self) -> bool:
-        """Return whether the running code runs on this loop."""
         return events._get_running_loop() is self
 
     # -- what may be scheduled
@@ -118,7 +110,6 @@ class SharedLoop(ReentrantLoop):
         return (callback,) if owner is None else (self._call_for_active, owner, callback)
 
     def _call_for_active(self, owner: Invocation, callback: Any, *args: Any) -> None:
-        """Run a callback for its owner or, after the owner's end, for the active invocation."""
         if not owner.over:
             callback(*args)
             return
@@ -159,7 +150,7 @@ class SharedLoop(ReentrantLoop):
         return self.enter(future)
 
     def run_for(self, future: Future[Any], seconds: float) -> None:
-        """Run until a thread's future is done or the seconds have passed."""
+        """Run until `future` is done or the seconds have passed."""
         context = Context()
         context.run(current_invocation.set, self.startup)
         task = context.run(super().create_task, _wait(future, seconds))
@@ -177,7 +168,6 @@ class SharedLoop(ReentrantLoop):
         self.note_ignored("loop.close()")
 
     def note_ignored(self, call: str) -> None:
-        """Note in the report that `call` was ignored."""
         self.report.notes.append(f"{call} at {current_place()} was ignored: the loop is shared")
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
@@ -193,7 +183,7 @@ class SharedLoop(ReentrantLoop):
         self.home = threading.current_thread()
 
     def close_for_good(self) -> None:
-        """Close the loop; `close` is ignored, because the user's code may call it."""
+        """Close the loop, which `close` does not."""
         self.replace_pool()
         super().close()
 

@@ -17,8 +17,6 @@ _REFUSALS = 3  # after which a thread that tries again is made to wait
 
 
 class Nesting:
-    """The rules of one mode."""
-
     def __init__(self, loop: SharedLoop, mode: Mode) -> None:
         self._loop, self._mode = loop, mode
         self._depth = 0
@@ -39,18 +37,17 @@ class Nesting:
             self._depth -= 1
 
     def count(self, call: str) -> None:
-        """Count a nested entry in the report."""
         self._loop.report.nested[call, current_place()] += 1
 
     def conflict(self, call: str, instead: str, awaitable: object = None) -> EventLoopConflict:
-        """Return a conflict to be raised, after adding it to the report."""
+        """Return a conflict to raise, after adding it to the report."""
         discard_coroutine(awaitable)
         conflict = EventLoopConflict(call, instead)
         self._loop.report.conflicts.append(conflict)
         return conflict
 
     def refuse_late(self, call: str, *arguments: object) -> None:
-        """Raise InvocationOver if the running code has outlived its invocation, in a thread or on another loop."""
+        """Raise InvocationOver if the running code has outlived its invocation."""
         invocation = owning_invocation()
         if invocation is None or not (invocation.ending or invocation.over) or invocation is self._loop.startup:
             return

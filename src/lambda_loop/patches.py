@@ -1,7 +1,6 @@
-"""The functions of asyncio and threading that are replaced while an environment is installed.
+"""Functions of asyncio and threading that are replaced while an environment is installed.
 
-`reentry` and `threads` have the replacements. Each replaces a public name; `asyncio.run` gets another code object
-instead, so that it is replaced however it was imported.
+`reentry` and `threads` have the replacements.
 """
 
 import asyncio
@@ -18,7 +17,7 @@ from .loop import SharedLoop
 Replacements = dict[tuple[Any, str], Any]  # (owner, name) -> what replaces that attribute
 
 originals: Replacements = {}
-# A copy of asyncio.run, because the code of the original is exchanged.
+# A copy of asyncio.run. The original gets another code object, so that it is replaced however it was imported.
 stdlib_run = FunctionType(runners.run.__code__, vars(runners), "run", None, None)
 stdlib_run.__kwdefaults__ = runners.run.__kwdefaults__
 _environments_run: Callable[..., Any] = stdlib_run
@@ -26,7 +25,7 @@ _installed: SharedLoop | None = None
 
 
 class Policy(asyncio.DefaultEventLoopPolicy):
-    """A policy whose `get_event_loop` returns the environment's loop in threads that have no open loop."""
+    """Makes `get_event_loop` return the environment's loop in threads without an open one."""
 
     def get_event_loop(self) -> asyncio.AbstractEventLoop:
         try:
@@ -39,7 +38,7 @@ class Policy(asyncio.DefaultEventLoopPolicy):
 
 
 def apply_nest_asyncio() -> None:
-    """Make every loop of the process reentrant, and keep C's tasks and futures, which Python 3.13 allows."""
+    """Make every loop reentrant, and keep C's tasks and futures, as Python 3.13 allows."""
     run, task, future = asyncio.run, asyncio.Task, asyncio.Future
     vars(nest_asyncio)["_patch_policy"] = lambda: None  # it would replace our policy, now and when applied again
     loop = asyncio.SelectorEventLoop()
@@ -51,7 +50,8 @@ def apply_nest_asyncio() -> None:
 
 
 def install(loop: SharedLoop, run: Callable[..., Any], replacements: Replacements) -> None:
-    """Install the loop and the replacements. Called before each invocation, because user code may remove them."""
+    """Install the loop and the replacements."""
+    # Called before each invocation, because the user's code may have removed something.
     global _installed, _environments_run
     _installed, _environments_run = loop, run
     vars(runners)["_environments_run"] = _run_here
@@ -68,7 +68,7 @@ def install(loop: SharedLoop, run: Callable[..., Any], replacements: Replacement
 
 
 def uninstall() -> None:
-    """Restore asyncio, except for nest_asyncio, which cannot be undone."""
+    """Restore asyncio; only nest_asyncio cannot be undone."""
     global _installed
     for (owner, name), original in originals.items():
         setattr(owner, name, original)
@@ -80,7 +80,7 @@ def uninstall() -> None:
 
 
 def _run(main: Any, *, debug: Any = None, loop_factory: Any = None) -> Any:
-    """Call the environment's run. This code runs as that of asyncio.run, with the globals of asyncio.runners."""
+    # This is the code of asyncio.run while an environment is installed; its globals stay those of asyncio.runners.
     return _environments_run(main, debug=debug, loop_factory=loop_factory)
 
 

@@ -1,4 +1,4 @@
-"""Whose code a frame is, by the path of its file, and where in the user's code something happened."""
+"""Whose code a frame runs, by its file's path, and ``file:line`` of the user's code."""
 
 import inspect
 import os
@@ -24,41 +24,36 @@ def is_library_file(path: str) -> bool:
 
 
 def is_standard_file(path: str) -> bool:
-    """Return whether a file is the standard library's."""
     return path.startswith("<frozen") or (path.startswith(_STANDARD) and not any(part in path for part in _INSTALLED))
 
 
 def is_library_frame(frame: FrameType) -> bool:
-    """Return whether a frame runs library code."""
     return is_library_file(frame.f_code.co_filename)
 
 
 def is_user_code(call: Any) -> bool:
-    """Return whether a callable is defined in the user's code."""
     code = code_of(call)
     return code is not None and not is_library_file(code.co_filename)
 
 
 def user_frame(frame: FrameType | None) -> FrameType | None:
-    """Return the innermost frame, from this one outwards, that runs the user's code."""
     while frame is not None and is_library_frame(frame):
         frame = frame.f_back
     return frame
 
 
 def place(frame: FrameType | None) -> str:
-    """Return ``file:line`` of the innermost frame that runs the user's code."""
+    """Return ``file:line`` of the innermost frame of the user's code."""
     frame = user_frame(frame)
     return "an unknown place" if frame is None else f"{_short(frame.f_code.co_filename)}:{frame.f_lineno}"
 
 
 def current_place() -> str:
-    """Return ``file:line`` of the user's code that is running."""
     return place(inspect.currentframe())
 
 
 def describe(call: Any) -> str:
-    """Return ``name (file:line)`` of the definition of a callable, a coroutine or a generator."""
+    """Return ``name (file:line)`` of a callable, a coroutine or a generator."""
     call = _innermost(call)
     code = code_of(call)
     name = getattr(call, "__qualname__", None) or type(call).__qualname__
@@ -66,7 +61,7 @@ def describe(call: Any) -> str:
 
 
 def code_of(call: Any) -> CodeType | None:
-    """Return the code of a callable, a coroutine or a generator; None if it is written in C."""
+    """Return the code of a callable, a coroutine or a generator; None if written in C."""
     call = _innermost(call)
     names = ("__code__", "cr_code", "ag_code", "gi_code")
     found = next((code for name in names if (code := getattr(call, name, None)) is not None), None)
@@ -74,7 +69,6 @@ def code_of(call: Any) -> CodeType | None:
 
 
 def _innermost(call: Any) -> Any:
-    """Return the callable inside `functools.partial` and `Context.run`, e.g. of `asyncio.to_thread`."""
     while isinstance(call, partial):
         inner: Callable[..., Any] = call.func
         is_context_run = getattr(inner, "__name__", "") == "run" and call.args and callable(call.args[0])
@@ -84,7 +78,7 @@ def _innermost(call: Any) -> Any:
 
 @cache
 def _is_flat(path: str) -> bool:
-    """Return whether a file is an installed package's in a folder that holds the user's code too, as a bundle does."""
+    """Return whether a file is an installed package's beside the user's code, as in a bundle."""
     root = max((each for each in sys.path if each and path.startswith(each + os.sep)), key=len, default="")
     return bool(root) and path[len(root) + 1 :].partition(os.sep)[0].removesuffix(".py") in _flat(root)
 

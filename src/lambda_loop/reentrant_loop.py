@@ -1,4 +1,4 @@
-"""An event loop that can be run from inside itself, and whose settings can be restored."""
+"""An event loop that can be run from inside itself, by nested calls and by the watchdog."""
 
 import asyncio
 import heapq
@@ -12,8 +12,6 @@ import nest_asyncio
 
 
 class ReentrantLoop(asyncio.SelectorEventLoop):
-    """A loop that nested calls run in patch mode, and the watchdog runs in both modes."""
-
     def __init__(self) -> None:
         super().__init__()
         self.pool: Executor | None = None
@@ -21,7 +19,6 @@ class ReentrantLoop(asyncio.SelectorEventLoop):
         self.save_settings()
 
     def run(self, future: Awaitable[Any]) -> Any:
-        """Run until `future` is done, on this thread, also from inside the running loop."""
         return _run(self, future)
 
     def run_in_executor(self, executor: Any, func: Any, *args: Any) -> asyncio.Future[Any]:  # type: ignore[override]
@@ -37,18 +34,17 @@ class ReentrantLoop(asyncio.SelectorEventLoop):
         self.pool = executor
 
     def replace_pool(self) -> None:
-        """Abandon the default pool, whose threads are blocked; the next job makes a new one."""
+        """Abandon the default pool; the next job makes a new one."""
         pool, self.pool = self.pool, None
         if pool is not None:
             pool.shutdown(wait=False, cancel_futures=True)
 
     def save_settings(self) -> None:
-        """Save what `restore_settings` restores: what the app's startup has set."""
         settings = self.get_exception_handler(), self.get_task_factory(), self.get_debug(), self.slow_callback_duration
         self._saved = *settings, self.pool
 
     def restore_settings(self) -> None:
-        """Undo what the user's code has set in earlier invocations."""
+        """Undo what the user's code has set since `save_settings`."""
         handler, factory, debug, self.slow_callback_duration, pool = self._saved
         self.set_exception_handler(handler)
         self.set_task_factory(factory)
@@ -57,7 +53,7 @@ class ReentrantLoop(asyncio.SelectorEventLoop):
             self.pool = pool
 
     def forget_cancelled_timers(self) -> None:
-        """Drop cancelled timers, which nest_asyncio keeps until they are due."""
+        """Drop the cancelled timers that nest_asyncio keeps."""
         timers: list[asyncio.TimerHandle] = self._scheduled  # type: ignore[attr-defined]
         timers[:] = [timer for timer in timers if not timer.cancelled()]
         heapq.heapify(timers)

@@ -1,7 +1,6 @@
 """What replaces each function that runs an event loop.
 
-On the loop's own thread these functions meet the running loop: see `nesting`. Other threads use the shared loop and
-never make a second one: see `worker_runs`.
+Calls on the loop's own thread are nested (`nesting`). Other threads share the loop (`worker_runs`).
 """
 
 import asyncio
@@ -36,8 +35,6 @@ _RUNNERS: tuple[tuple[str, str, str, str, Callable[..., Awaitable[Any]]], ...] =
 
 
 class Reentry:
-    """The replacements for one loop in one mode."""
-
     def __init__(self, loop: SharedLoop, mode: Mode) -> None:
         self.loop, self.mode, self.watchdog = loop, mode, Watchdog(loop)
         self._nesting = Nesting(loop, mode)
@@ -53,7 +50,7 @@ class Reentry:
             self._replacements[nest_asyncio, "_patch_asyncio"] = self.refuse_nest_asyncio
 
     def replacements(self) -> Replacements:
-        """Return what replaces what, including functions of the libraries imported so far."""
+        # Again before each invocation: libraries are imported late.
         for module, owner, name, call, awaitable in _RUNNERS:
             where = sys.modules.get(module)
             where = getattr(where, owner) if where is not None and owner else where
@@ -71,7 +68,7 @@ class Reentry:
         return run
 
     def run(self, main: Awaitable[Any], *, debug: bool | None = None, loop_factory: Any = None) -> Any:
-        """Replace asyncio.run: on the shared loop, from wherever it is called."""
+        """Replace asyncio.run."""
         running = events._get_running_loop()
         if running is self.loop:
             return self._nesting.run("asyncio.run()", main)
@@ -98,7 +95,7 @@ class Reentry:
         return self._workers.run(future) if self.loop.is_running() else stdlib_run(future)
 
     def run_second_loop(self, loop: Any, future: Awaitable[Any]) -> Any:
-        """Replace `run_until_complete` of a loop that the user has made."""
+        """Replace `run_until_complete` of the user's loops."""
         call = "loop.run_until_complete()"
         if not self.loop.is_running_here:
             self._nesting.refuse_late(call, future)
@@ -114,7 +111,7 @@ class Reentry:
         return originals[_LOOP, "run_until_complete"](loop, future)
 
     def run_forever(self, loop: Any) -> None:
-        """Replace `run_forever` of any loop: only the environment runs the shared one."""
+        """Replace `run_forever` of any loop."""
         if loop is self.loop or (self.loop.is_running_here and self.mode == "strict"):
             raise self._nesting.conflict("loop.run_forever()", "`asyncio.create_task()`; the loop runs already")
         if self.loop.is_running_here:
@@ -127,7 +124,7 @@ class Reentry:
     def run_coroutine_threadsafe(
         self, coro: Coroutine[Any, Any, Any], loop: asyncio.AbstractEventLoop
     ) -> futures.Future[Any]:
-        """Return a future whose `result` and `exception` can be waited for on the loop's own thread too."""
+        """Return a future that can be waited for on the loop's thread too."""
         if loop is not self.loop:
             return originals[asyncio, "run_coroutine_threadsafe"](coro, loop)  # type: ignore[no-any-return]
         self._nesting.refuse_late("run_coroutine_threadsafe()", coro)
@@ -137,12 +134,11 @@ class Reentry:
         return future  # type: ignore[no-any-return]
 
     def refuse_nest_asyncio(self) -> None:
-        """Refuse nest_asyncio.apply() in strict mode."""
         instead = "EVENT_LOOP=patch in the settings, which applies it in time,"
         raise self._nesting.conflict("nest_asyncio.apply()", instead)
 
     def start_thread(self, thread: threading.Thread) -> None:
-        """Replace Thread.start; `Agency.get_response_sync` on the loop's thread blocks the loop by such a thread."""
+        """Replace Thread.start; `Agency.get_response_sync` blocks the loop by such a thread."""
         if thread.name == "agency-get-response-sync" and self.loop.is_running_here:
             if self.mode == "strict":
                 raise self._nesting.conflict("get_response_sync()", "`await agency.get_response(...)`")
@@ -150,11 +146,9 @@ class Reentry:
         threads.start(thread, sys._getframe(2))
 
     def _is_used(self, loop: Any) -> bool:
-        """Return whether a second loop may have connections, tasks or timers, which cannot move to the shared one."""
         return loop in self.loop.others or bool(loop._ready or loop._scheduled or asyncio.all_tasks(loop))
 
     def _run_from_outside(self, future: Awaitable[Any]) -> Any:
-        """Run the shared loop until `future` is done, also after errors that a callback raises out of the loop."""
         task, hooks = asyncio.ensure_future(future, loop=self.loop), sys.get_asyncgen_hooks()
         sys.set_asyncgen_hooks(self._on_generator_start, self._on_generator_dropped)
         try:
@@ -190,5 +184,4 @@ class Reentry:
 
 
 def _is_in_runner() -> bool:
-    """Return whether `run_second_loop` replaces a call that asyncio.Runner makes."""
     return sys._getframe(3).f_globals.get("__name__") == runners.__name__

@@ -1,4 +1,4 @@
-"""What happened on the event loop during one invocation, and where in the user's code."""
+"""What happened on the event loop during one invocation."""
 
 import json
 from collections import Counter
@@ -12,41 +12,32 @@ _LOGGED = 50  # entries of a list in the log line
 
 @dataclass(eq=False)
 class InvocationReport:
-    """One invocation as the loop saw it. Durations are in milliseconds; places are ``file:line``.
+    """One invocation as the loop saw it. Places are ``file:line`` of the user's code."""
 
-    Attributes:
-        nested: how often synchronous code re-entered the running loop, by call and place.
-        thread_waits: how often the loop's thread waited for a thread that needed the loop, by place.
-        leftovers: what was still running or scheduled after the app's response, and was ended.
-        zombies: what could not be ended; it is refused the loop.
-        fields: what the app adds to the log line.
-    """
-
-    mode: str
+    mode: str  # "patch" or "strict"
     request_id: str = ""
     status: int = 0
     duration_ms: float = 0.0
     longest_stall_ms: float = 0.0
     deadline_exceeded: bool = False
-    nested: Counter[tuple[str, str]] = field(default_factory=Counter)
-    thread_waits: Counter[str] = field(default_factory=Counter)
+    nested: Counter[tuple[str, str]] = field(default_factory=Counter)  # entries of the running loop by call and place
+    thread_waits: Counter[str] = field(default_factory=Counter)  # of the loop's thread for one that needs the loop
     conflicts: list[EventLoopConflict] = field(default_factory=list)
-    leftovers: list[str] = field(default_factory=list)
-    zombies: list[str] = field(default_factory=list)
+    leftovers: list[str] = field(default_factory=list)  # what outlived the app's response and was ended
+    zombies: list[str] = field(default_factory=list)  # what could not be ended, and is refused the loop
     notes: list[str] = field(default_factory=list)
-    fields: dict[str, Any] = field(default_factory=dict)
+    fields: dict[str, Any] = field(default_factory=dict)  # what the app adds to the log line
 
     @property
     def nested_entries(self) -> int:
-        """Count the nested entries. 0 means that the app is ready for strict mode."""
+        """Count the nested entries; without any, strict mode is possible."""
         return self.nested.total()
 
     def hidden_conflict(self) -> EventLoopConflict | None:
-        """Return the first conflict that was caught by other code than the code that made it."""
+        """Return the first conflict that its caller did not catch itself."""
         return next((conflict for conflict in self.conflicts if conflict.hidden), None)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the report as plain JSON values."""
         return {
             "request_id": self.request_id,
             "event_loop": self.mode,
@@ -66,7 +57,6 @@ class InvocationReport:
 
 
 def log_report(report: InvocationReport) -> None:
-    """Print a report as one JSON line."""
     print(json.dumps(report.as_dict()), flush=True)
 
 

@@ -1,4 +1,4 @@
-"""ASGI's `root_path` for events of API Gateway, which may put an app behind a stage, a base path, or both."""
+"""ASGI's `root_path` behind a stage or a base path of API Gateway."""
 
 import re
 from typing import Any
@@ -8,11 +8,9 @@ from .asgi import Scope
 
 
 def with_root_path(scope: Scope) -> Scope:
-    """Return the scope of an event with `root_path`, and with a `path` that begins with it.
-
-    If the event names its resource, `root_path` is all that the client's path has before that resource. Otherwise only
-    a stage is recognised: a REST API cuts it off the event's path, an HTTP API, whose events have a version, does not.
-    """
+    """Return the scope of an event with `root_path`, and a `path` that begins with it."""
+    # What the client's path has before the event's resource is the root path. Without a resource only a stage can be
+    # recognised: a REST API cuts it off the event's path, an HTTP API, whose events have a version, does not.
     event = scope.get("aws.event") or {}
     context = event.get("requestContext") or {}
     requested = unquote(context.get("path") or context.get("http", {}).get("path") or "")
@@ -37,7 +35,7 @@ def _with_stage(scope: Scope, event: dict[str, Any], context: dict[str, Any], re
 
 
 def _resource_path(event: dict[str, Any]) -> str:
-    """Return the path of the event's resource, e.g. of ``/v1/{proxy+}``; "" if the event does not name it."""
+    """Return the path of the event's resource, e.g. of ``/v1/{proxy+}``, or ""."""
     template = event.get("resource") or str(event.get("routeKey", "")).partition(" ")[2]
     parameters = event.get("pathParameters") or {}
     names = re.findall(r"\{(\w+)\+?\}", template)

@@ -1,4 +1,4 @@
-"""A timer that sends a signal to the main thread. Interval timers of the process are left to the user's code."""
+"""A timer that sends a signal to the main thread."""
 
 import math
 import signal
@@ -9,7 +9,7 @@ SIGNAL = signal.SIGURG  # nobody else uses it, and by default it does nothing
 
 
 class SignalTimer:
-    """Sends the signal from a thread when the time is up, and repeats it until stopped."""
+    # A thread sends it, because the process has one interval timer, which may be the user's.
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -19,7 +19,7 @@ class SignalTimer:
         self._thread: threading.Thread | None = None
 
     def set(self, seconds: float | None, repeat: float = 0.0) -> None:
-        """Start sending after `seconds` and then every `repeat` seconds; None stops."""
+        """Start after `seconds`, repeat every `repeat` seconds; None stops."""
         with self._changed:
             self._at, self._repeat = None if seconds is None else time.monotonic() + seconds, repeat
             if seconds is not None and (self._thread is None or not self._thread.is_alive()):  # none after a fork

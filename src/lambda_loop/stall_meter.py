@@ -1,4 +1,4 @@
-"""The longest time for which the event loop was blocked during an invocation."""
+"""How long the event loop was blocked: how late its timers are called."""
 
 import asyncio
 import contextvars
@@ -10,8 +10,6 @@ _INTERVAL = 0.02  # seconds; shorter stalls are not seen
 
 
 class StallMeter:
-    """A timer that measures how late it is called, and writes the maximum into a report."""
-
     def __init__(self, loop: asyncio.AbstractEventLoop, report: InvocationReport, owner: Invocation) -> None:
         self._loop, self._report = loop, report
         self._context = contextvars.Context()
@@ -19,7 +17,6 @@ class StallMeter:
         self._schedule()
 
     def stop(self) -> None:
-        """Cancel the timer and measure for the last time."""
         self._handle.cancel()
         self._measure()
 

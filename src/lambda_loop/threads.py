@@ -1,7 +1,6 @@
 """Threads and jobs of pools, which belong to the invocation that starts them.
 
-Each function here replaces the one that its docstring names. What it starts runs in a copy of the caller's context and
-is one of the invocation's `jobs` until it ends.
+The functions here replace those that start threads.
 """
 
 import _thread
@@ -31,7 +30,6 @@ _replacements: Replacements = {}
 
 
 def replacements() -> Replacements:
-    """Return what replaces what, including functions of the libraries imported so far."""
     if not _replacements:
         _replacements[_thread, "start_new_thread"] = _start_new_thread
         _replacements[ThreadPoolExecutor, "submit"] = _submit
@@ -48,7 +46,7 @@ def replacements() -> Replacements:
 
 
 def start(thread: threading.Thread, caller: FrameType | None) -> None:
-    """Replace Thread.start; `caller` is the frame that calls it."""
+    """Replace Thread.start, called by the frame `caller`."""
     invocation = owning_invocation()
     if invocation is None or _is_pool(caller) or thread.ident is not None:
         return originals[threading.Thread, "start"](thread)  # type: ignore[no-any-return]
@@ -66,7 +64,6 @@ def _is_pool(caller: FrameType | None) -> bool:
 
 
 def _start_new_thread(function: Callable[..., Any], *args: Any) -> Any:
-    """Replace _thread.start_new_thread."""
     start_new, invocation = originals[_thread, "start_new_thread"], owning_invocation()
     if invocation is None:
         return start_new(function, *args)
@@ -77,7 +74,6 @@ def _start_new_thread(function: Callable[..., Any], *args: Any) -> Any:
 
 
 def _submit(pool: ThreadPoolExecutor, function: Callable[..., Any], /, *args: Any, **named: Any) -> Future[Any]:
-    """Replace ThreadPoolExecutor.submit."""
     submit, invocation = originals[ThreadPoolExecutor, "submit"], owning_invocation()
     if invocation is None:
         return submit(pool, copy_context().run, function, *args, **named)  # type: ignore[no-any-return]
@@ -89,15 +85,13 @@ def _submit(pool: ThreadPoolExecutor, function: Callable[..., Any], /, *args: An
 
 
 def _add_done_callback(future: Future[Any], callback: Callable[[Future[Any]], Any]) -> None:
-    """Replace concurrent.futures.Future.add_done_callback, whose callback runs in the pool's thread after the job."""
     if is_user_code(callback) and (invocation := owning_invocation()) is not None:
         callback = _tracked_per_call(invocation, callback, "add_done_callback()")
     originals[Future, "add_done_callback"](future, callback)
 
 
 def _process_submit(owner: Any) -> Callable[..., Any]:
-    """Replace ProcessPoolExecutor.submit: the job is named and cancelled at the end, and gets no loop of ours."""
-
+    # What runs in another process gets no loop of ours; it is named and cancelled at the end.
     def submit(pool: Any, function: Callable[..., Any], /, *args: Any, **named: Any) -> Future[Any]:
         future: Future[Any] = originals[owner, "submit"](pool, function, *args, **named)
         if (invocation := owning_invocation()) is not None:
@@ -108,8 +102,6 @@ def _process_submit(owner: Any) -> Callable[..., Any]:
 
 
 def _anyio_run_sync(module: Any) -> Callable[..., Any]:
-    """Replace anyio.to_thread.run_sync, which copies the context by itself."""
-
     async def run_sync(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
         if (invocation := owning_invocation()) is not None:
             function = invocation.track(Job(function), function)
@@ -119,8 +111,6 @@ def _anyio_run_sync(module: Any) -> Callable[..., Any]:
 
 
 def _pool_method(owner: Any, name: str) -> Callable[..., Any]:
-    """Replace a method of multiprocessing's ThreadPool that takes a function."""
-
     def method(pool: Any, function: Callable[..., Any], *args: Any, **named: Any) -> Any:
         invocation, original = owning_invocation(), originals[owner, name]
         if invocation is None:
@@ -138,8 +128,6 @@ def _pool_method(owner: Any, name: str) -> Callable[..., Any]:
 
 
 class _PoolFuture(NamedTuple):
-    """A result of multiprocessing's pool, with the methods of a future that `Job` needs."""
-
     result: Any
 
     def done(self) -> bool:
@@ -150,17 +138,13 @@ class _PoolFuture(NamedTuple):
 
 
 def _tracked_per_call(invocation: Invocation, function: Callable[..., Any], call: str) -> Callable[..., Any]:
-    """Return `function` so that each of its calls is a job of its own, refused after the invocation's end."""
+    """Return `function` so that each call is a job of its own."""
     context = copy_context()
     return _quiet(lambda *args: context.copy().run(_tracked, invocation, Job(function), function, call)(*args))
 
 
 def _tracked(invocation: Invocation, job: Job, function: Callable[..., Any], call: str) -> Callable[..., Any]:
-    """Return `function` as another thread runs it: in a copy of this context, and as a job of the invocation.
-
-    Raises:
-        InvocationOver: the invocation has ended, so it starts nothing.
-    """
+    """Return `function` as a job, in a copy of this context. Raises InvocationOver."""
     if invocation.over:
         raise invocation.over_error(call)
     context = copy_context()
@@ -180,7 +164,7 @@ def _untracked_on_error(invocation: Invocation, job: Job) -> Iterator[None]:
 
 
 def _quiet(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return `function` without the traceback that InvocationOver would print in its thread."""
+    """Return `function` so that InvocationOver prints no traceback."""
 
     def quiet(*args: Any, **named: Any) -> Any:
         with suppress(InvocationOver):

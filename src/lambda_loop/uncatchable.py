@@ -1,7 +1,6 @@
 """A DeadlineExceeded that cannot be caught, for code that catches everything and tries again.
 
-While this is on, an `except` or a `with` of the user's or of a library raises it again where it would drop it. What
-lies in between runs, `finally` and `__exit__` too.
+An `except` or `with` that would drop it raises it again, except in the standard library.
 """
 
 import dis
@@ -17,7 +16,6 @@ _watched = set[CodeType]()
 
 
 def start() -> None:
-    """Raise each caught DeadlineExceeded again, until `stop`."""
     monitoring = sys.monitoring
     if monitoring.get_tool(_TOOL) is None:
         monitoring.use_tool_id(_TOOL, __name__)
@@ -27,7 +25,6 @@ def start() -> None:
 
 
 def stop() -> None:
-    """Let code catch DeadlineExceeded again."""
     monitoring = sys.monitoring
     if monitoring.get_tool(_TOOL) == __name__:
         monitoring.set_events(_TOOL, monitoring.events.NO_EVENTS)
@@ -50,4 +47,4 @@ def _on_instruction(code: CodeType, offset: int) -> None:
     elif not isinstance(error, DeadlineExceeded):
         return
     if error is not None and code.co_code[offset] == _POP_EXCEPT:
-        raise error
+        raise error  # past that `try`; `finally` and `__exit__` in between run

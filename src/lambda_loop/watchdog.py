@@ -1,7 +1,7 @@
 """A signal that reaches the loop's thread while synchronous code blocks it.
 
-Python runs signal handlers in the main thread between two bytecodes and in every interruptible wait. The handler here
-interrupts code that blocks the loop after the deadline, and runs the loop inside a wait for a thread that needs it.
+Python handles signals in the main thread, even in waits. The handler interrupts what blocks the loop after the
+deadline, and runs the loop inside a wait for a thread that needs it.
 """
 
 import asyncio
@@ -32,12 +32,7 @@ _timer = SignalTimer()
 
 
 class Watchdog:
-    """Works where the loop's thread is the main thread, as on Lambda; elsewhere it does nothing.
-
-    Attributes:
-        armed: whether `watch` is in progress, so that `wake_loop` works.
-        interrupted: whether Ctrl-C ends the environment; a KeyboardInterrupt of a library ends only its request.
-    """
+    """Does nothing where the loop's thread is not the main thread."""
 
     def __init__(self, loop: SharedLoop) -> None:
         self._loop = loop
@@ -46,11 +41,13 @@ class Watchdog:
         self._detector = WaitDetector()
         self._invocation: Invocation | None = None
         self._depth = self._interruptions = 0
-        self.armed = self.interrupted = self._interrupting = False
+        self.armed = False  # `watch` is in progress, so `wake_loop` works
+        self.interrupted = False  # by Ctrl-C, which ends the environment; a library's KeyboardInterrupt does not
+        self._interrupting = False
 
     @contextmanager
     def watch(self, invocation: Invocation | None = None, seconds: float | None = None) -> Iterator[None]:
-        """Handle the signal while the block runs; after `seconds`, raise DeadlineExceeded in what blocks the loop."""
+        """Handle the signal in the block; after `seconds`, raise DeadlineExceeded in what blocks the loop."""
         if self.armed or threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -72,7 +69,7 @@ class Watchdog:
                 signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def wake_loop(self, future: Future[Any]) -> None:
-        """Run the loop in its thread if that thread waits. Other threads call this for a future of the loop."""
+        """Run the loop in its thread if that waits; another thread needs this `future`."""
         if is_runnable(self._loop.home.native_id):
             return
         if future not in self._waiting:
@@ -97,7 +94,6 @@ class Watchdog:
             self._interrupting = False
 
     def _run_inside(self, frame: FrameType | None) -> None:
-        """Run the loop for a moment if its thread waits in this frame."""
         waits = self._depth < _DEEPEST and self._detector.is_wait(frame)
         while self._waiting:
             future = self._waiting.popleft()
@@ -128,7 +124,7 @@ class Watchdog:
         raise DeadlineExceeded(f"the invocation's time was up at {place(frame)}")
 
     def _is_blocked(self, invocation: Invocation, frame: FrameType | None) -> bool:
-        """Return whether the user's code blocks the loop, or a nested run outlives the invocation."""
+        """Return whether the user's code blocks the loop or a nested run outlives the invocation."""
         task = asyncio.current_task(self._loop)
         if task is invocation.driver and task is not None:
             return False

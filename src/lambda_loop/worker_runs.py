@@ -1,4 +1,4 @@
-"""Coroutines that other threads run on the loop, also while the loop's thread waits for those threads."""
+"""Coroutines that other threads run on the loop."""
 
 import asyncio
 import inspect
@@ -16,8 +16,6 @@ from .watchdog import Watchdog
 
 
 class WorkerRuns:
-    """What `asyncio.run` and a future's `result` do in a thread other than the loop's."""
-
     def __init__(self, loop: SharedLoop, nesting: Nesting, watchdog: Watchdog) -> None:
         self._loop, self._nesting, self._watchdog = loop, nesting, watchdog
 
@@ -37,7 +35,7 @@ class WorkerRuns:
             raise asyncio.CancelledError from None  # as asyncio.run would
 
     def result(self, future: Any, read: Callable[..., Any], timeout: float | None = None) -> Any:
-        """Wait for a future of the loop, in any thread, and read it: `read` is its `result` or `exception`."""
+        """Wait for a future of the loop, and call `read`: its `result` or `exception`."""
         if future.done() or not self._loop.is_running():
             return read(timeout)
         if self._loop.is_running_here:

@@ -1,4 +1,4 @@
-"""The loop of the runtime client: one invocation after the other, as long as the environment lives."""
+"""The loop of the runtime client."""
 
 import json
 import logging
@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 def main() -> None:
-    """Serve invocations for ever. Exits if the app cannot be imported (1) or a snapshot's hook fails (64, 65)."""
+    """Serve invocations for ever. Exits with 1 if the app cannot be imported."""
     logs.configure()
     api = RuntimeApi(os.environ["AWS_LAMBDA_RUNTIME_API"])
     environment = _load_environment(api)
@@ -27,7 +27,6 @@ def main() -> None:
 
 
 def _load_environment(api: RuntimeApi) -> EnvironmentLoop:
-    """Import `environment` from the module of the function's handler."""
     try:
         module = os.environ["_HANDLER"].rpartition(".")[0].replace("/", ".")
         environment: EnvironmentLoop = import_module(module).environment
@@ -39,7 +38,6 @@ def _load_environment(api: RuntimeApi) -> EnvironmentLoop:
 
 
 def handle(api: RuntimeApi, environment: EnvironmentLoop, event: Event) -> None:
-    """Answer one invocation and report what goes wrong in it."""
     failure: Exception | None = None
     response: StreamedResponse | None = None
     try:

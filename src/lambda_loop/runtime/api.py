@@ -1,4 +1,4 @@
-"""The Runtime API of Lambda: where invocations come from, and where errors are reported."""
+"""The Runtime API of Lambda."""
 
 import json
 import traceback
@@ -12,7 +12,7 @@ _LONGEST = 10_000  # characters of an error's message
 
 
 class Event(NamedTuple):
-    """An invocation as the Runtime API sends it. The names of headers are in lower case."""
+    """An invocation. The names of headers are in lower case."""
 
     request_id: str
     body: bytes
@@ -20,28 +20,28 @@ class Event(NamedTuple):
 
 
 class RuntimeApi:
-    """A client that opens a connection per request, because one that is kept would be frozen and restored.
+    """Opens a connection per request: one that is kept would be frozen and restored.
 
-    Its methods raise OSError, http.client.HTTPException, and RuntimeError for a status other than 2xx.
+    Its methods raise OSError, HTTPException, and RuntimeError for a status other than 2xx.
     """
 
     def __init__(self, address: str) -> None:
         self.address = address
 
     def next(self) -> Event:
-        """Wait for the next invocation, without limit: Lambda freezes the environment meanwhile."""
+        """Wait without limit for the next invocation."""
         headers, body = self._request("GET", "/invocation/next")
         return Event(headers["lambda-runtime-aws-request-id"], body, headers)
 
     def report_error(self, path: str, error: BaseException, kind: str | None = None) -> None:
-        """Report that `/init`, `/restore` or `/invocation/ID` failed; `kind` is AWS's name for it, if there is one."""
+        """Report that `/init`, `/restore` or `/invocation/ID` failed. `kind` is AWS's name for it."""
         payload = error_payload(error)
         kind = kind or payload["errorType"]
         headers = {"Content-Type": "application/json", "Lambda-Runtime-Function-Error-Type": kind}
         self._request("POST", f"{path}/error", json.dumps(payload).encode(), headers)
 
     def restore_next(self) -> None:
-        """Let Lambda take the snapshot, and return in each environment that is restored from it."""
+        """Let Lambda take the snapshot; returns after each restore."""
         self._request("GET", "/restore/next")
 
     def _request(
@@ -57,7 +57,7 @@ class RuntimeApi:
 
 
 def error_payload(error: BaseException) -> dict[str, Any]:
-    """Return an error in Lambda's format. `errorType` is ASCII, because it is a header's value too."""
+    """Return an error in Lambda's format; `errorType` is a header too, so it is ASCII."""
     return {
         "errorMessage": str(error)[:_LONGEST],
         "errorType": type(error).__name__.encode("ascii", "replace").decode(),

@@ -12,7 +12,7 @@ _CLIENT = ("installation_id", "app_title", "app_version_name", "app_version_code
 
 
 class Context:
-    """Has the attributes of AWS's context object: docs.aws.amazon.com/lambda/latest/dg/python-context.html."""
+    """Has the attributes of docs.aws.amazon.com/lambda/latest/dg/python-context.html."""
 
     def __init__(self, event: Event) -> None:
         header, variable = event.headers.get, os.environ.get
@@ -34,12 +34,10 @@ class Context:
         self._deadline_ms = int(event.headers["lambda-runtime-deadline-ms"])
 
     def get_remaining_time_in_millis(self) -> int:
-        """Return the milliseconds until Lambda ends the invocation."""
         return max(0, self._deadline_ms - int(1000 * time.time()))
 
 
 def _client_context(text: str | None) -> Any:
-    """Parse the client context of a mobile app: `client` is an object, `custom` and `env` are dicts."""
     if not text:
         return None
     values = json.loads(text)

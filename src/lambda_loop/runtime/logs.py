@@ -1,4 +1,4 @@
-"""Log lines in the format of AWS's client: JSON if the function's log format is JSON."""
+"""Log lines in the format of AWS's client."""
 
 import io
 import json
@@ -41,7 +41,7 @@ def configure() -> None:
 
 
 def set_invocation(context: Context) -> None:
-    """Add the ids of this invocation to the lines that follow."""
+    """Add this invocation's ids to later lines."""
     _invocation_fields.clear()
     _invocation_fields["requestId"] = context.aws_request_id
     if context.tenant_id:

@@ -1,8 +1,4 @@
-"""An ASGI response streamed to Lambda: `POST /invocation/ID/response` in chunks.
-
-The body is a prelude (JSON of status and headers), eight NUL bytes, and the response's bytes. An error after the first
-byte goes into trailers, and the gateway then closes the client's connection.
-"""
+"""An ASGI response streamed to Lambda: a prelude, the body in chunks, and trailers after an error."""
 
 import asyncio
 import json
@@ -35,14 +31,10 @@ class CutOff(Exception):
 
 
 class StreamedResponse:
-    """One response: ASGI messages go to `send`, and then `end` must be called in any case.
-
-    Args:
-        address: host and port of the Runtime API.
-        separate_cookies: whether the prelude has a list of cookies, as for events of version 2.0.
-    """
+    """One response. Call `end` in any case."""
 
     def __init__(self, address: str, context: Context, *, separate_cookies: bool) -> None:
+        # separate_cookies: the prelude has a list of them, as for events of version 2.0
         self._address, self._context, self._separate_cookies = address, context, separate_cookies
         self._request_id = context.aws_request_id
         self._reader: asyncio.StreamReader | None = None
@@ -51,7 +43,7 @@ class StreamedResponse:
 
     @property
     def started(self) -> bool:
-        """Return whether Lambda has been sent a status, so that an error cannot be reported otherwise any more."""
+        """Return whether Lambda has a status, so that no error can be reported."""
         return self._writer is not None
 
     async def send(self, message: Message) -> None:
@@ -65,7 +57,7 @@ class StreamedResponse:
             self._complete = not message.get("more_body", False)
 
     async def end(self, error: BaseException | None = None) -> None:
-        """Send the last chunk, with the error in its trailers, and wait for Lambda's answer. Logs its own errors."""
+        """Send the last chunk, with the error in trailers, and read Lambda's answer."""
         if self._writer is None or self._reader is None:
             return
         if error is None and not self._complete:

@@ -1,4 +1,4 @@
-"""SnapStart's hooks and snapshot, in the order of AWS's client."""
+"""SnapStart's hooks, in the order of AWS's client."""
 
 import logging
 import sys
@@ -13,7 +13,7 @@ logger = logging.getLogger(__name__)
 
 
 def restore(api: "RuntimeApi") -> None:
-    """Run the hooks before the snapshot, have Lambda take it, and run the hooks of each restored environment."""
+    """Run the hooks around the snapshot. Exits with 64 or 65 if one fails."""
     try:
         for hook, args, named in reversed(get_before_snapshot()):
             hook(*args, **named)
