@@ -1,20 +1,19 @@
-"""Imports that wait until they are needed: a cold start loads the part of the framework that its run uses.
+"""Imports that wait until they are needed, as PEP 810 has them from Python 3.15 on: `install` for any program.
 
-In the modules of PACKAGES, and in ours, an `import` of PACKAGES at the top binds a name; what it stands for is
-imported when the name is first read, by whoever reads it. That is PEP 810, which Python has from 3.15 on, with its
-rules: nothing is replaced or left out, and an import inside `try` or `with`, in a function, or of `*` is done at once.
-Two things come to it, as importing alone would ask for most of what waits: a TypeAdapter that a module makes at its
-top waits to be built, and the names in ANNOTATIONS stay forward references, which whoever reads annotations resolves.
-
-How: the body of such a module runs in names of ours and with builtins of ours, which know what waits. So Python asks us
-just when a name is not there yet: the builtins for the module's own code, the module's __getattr__ for everybody else.
-So `vars(module)` lacks what waits, and a builtin that is replaced later is seen only where it was not read before, or
-if it is one of REPLACED.
+In a deferred package an `import` of a deferred package binds a name; the module is imported when the name is first
+read. An import inside `try`, `with` or a function, and `import *`, are done at once.
 """
+
+# How it works: the body of such a module runs with names and builtins of ours that know what waits, so Python asks us
+# just when a name is not there yet: the builtins for the module's own code, its __getattr__ for everybody else.
+# So `vars(module)` lacks what waits, and a builtin that is replaced later is seen only where it was not read before, or
+# if it is one of REPLACED. Two things come to PEP 810, as importing alone would ask for most of what waits: a
+# TypeAdapter that a module makes at its top is built when it is read, and the names in ANNOTATIONS stay forward
+# references, which whoever reads annotations resolves.
 
 import gc
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import wraps
 from importlib import import_module
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader, SourcelessFileLoader
@@ -22,31 +21,33 @@ from importlib.util import find_spec
 from types import CodeType, ModuleType
 from typing import Any, get_type_hints
 
-from deferred_imports.names import Waiting
-from deferred_imports.what import EARLIER, OURS, PACKAGES
+from deferred_imports.names import DEFERRED, Waiting
+from deferred_imports.packages import PACKAGES
+
+__all__ = ["PACKAGES", "install"]
 
 _freezes = False
 
 
-def install(*, freeze: bool = False) -> None:
-    """For the packages of which nothing was imported yet.
+def install(packages: Collection[str] = PACKAGES, *, freeze: bool = False) -> None:
+    """Defer the imports that the modules of these packages make of one another.
 
-    freeze: the garbage collector never looks at what there is after an import.
+    packages: top-level names. One that is imported already stays as it is: its parts count on one another.
+    freeze: hide what exists after an import from the garbage collector (`gc.freeze`).
     """
     global _freezes
     _freezes = freeze
+    DEFERRED.update({*packages} - {*sys.modules})
     if _Finder not in sys.meta_path:
-        EARLIER.update(PACKAGES & {*sys.modules})
         sys.meta_path.insert(0, _Finder)
 
 
 class _Finder:
-    """Python's own way to find a module, with a loader that defers."""
+    """Find modules as Python does, with a loader that defers."""
 
     @staticmethod
     def find_spec(name: str, path: Any = None, target: ModuleType | None = None) -> ModuleSpec | None:
-        package = name.partition(".")[0]
-        if package != OURS and (package not in PACKAGES or package in EARLIER):
+        if name.partition(".")[0] not in DEFERRED:
             return None
         spec = PathFinder.find_spec(name, path, target)
         for plain, deferring in _LOADERS.items():
@@ -94,7 +95,7 @@ _names_of: Callable[[ModuleType], dict[str, Any]] = vars(ModuleType)["__dict__"]
 
 
 class _Module(ModuleType):
-    """Asked from outside for a name that waits, or for a part that some import would have loaded by now."""
+    """A module that resolves a waiting name, or a submodule, when it is read from outside."""
 
     __slots__ = ("__waiting",)
     __waiting: Waiting
@@ -109,7 +110,7 @@ class _Module(ModuleType):
 
     @property
     def __dict__(self) -> dict[str, Any]:  # type: ignore[override]
-        """The names; `get_type_hints` of a class looks for all in there alone, and with builtins of its own."""
+        """The names. `get_type_hints` of a class looks nowhere else, so for it all of them are resolved."""
         if sys._getframe(1).f_code is get_type_hints.__code__:
             self.__waiting.resolve_possible()
         return _names_of(self)
@@ -118,7 +119,7 @@ class _Module(ModuleType):
         raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}", name=name, obj=self)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """What is assigned comes after what waits; only a part that Python binds, as it is loaded, comes before."""
+        """Replace a waiting name; ignore the submodule that Python binds when it is loaded."""
         waits = self.__waiting.waits
         if name in waits:
             if value is sys.modules.get(f"{self.__name__}.{name}"):
@@ -135,10 +136,7 @@ class _Module(ModuleType):
 
 
 def _getattr(module: ModuleType, own: Callable[[str], Any]) -> Callable[[str], Any]:
-    """A module's __getattr__: for a name that waits, or a part that some import would have loaded by now.
-
-    own: is asked for what is left.
-    """
+    """Return a module's `__getattr__`, which asks `own` for what is neither a waiting name nor a submodule."""
     names = _names_of(module)
     waiting: Waiting = names["__builtins__"]
 
@@ -163,5 +161,5 @@ def _getattr(module: ModuleType, own: Callable[[str], Any]) -> Callable[[str], A
 
 
 def _is_part(module: str, waiting: Waiting) -> bool:
-    """Whether there is such a module, and nobody took away what was bound when it was loaded."""
+    """Return whether the module exists and its binding was not deleted after it was loaded."""
     return module.rpartition(".")[2] in waiting.waits if module in sys.modules else find_spec(module) is not None

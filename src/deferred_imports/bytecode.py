@@ -1,4 +1,4 @@
-"""What the code that is running is about, by its bytecode."""
+"""What running code does next, read from its bytecode."""
 
 from collections.abc import Iterator
 from itertools import batched
@@ -7,7 +7,7 @@ from types import FrameType
 
 
 def is_guarded(frame: FrameType) -> bool:
-    """Whether `try` or `with` would see an error that is raised now."""
+    """Return whether a `try` or `with` would see an error that is raised now."""
     if not frame.f_code.co_exceptiontable:
         return False
     entries, offset = batched(_numbers(frame.f_code.co_exceptiontable), 4, strict=True), frame.f_lasti
@@ -15,7 +15,7 @@ def is_guarded(frame: FrameType) -> bool:
 
 
 def _numbers(table: bytes) -> Iterator[int]:
-    """Of co_exceptiontable, four an entry: six bits a byte, the highest first, and bit 6 says that more follow."""
+    """Decode `co_exceptiontable`, four numbers an entry: six bits a byte, the highest first; bit 6 means more."""
     value = 0
     for byte in table:
         value = value << 6 | byte & 0x3F
@@ -25,7 +25,7 @@ def _numbers(table: bytes) -> Iterator[int]:
 
 
 def next_operation(frame: FrameType) -> str:
-    """What Python does with the value that it is about to get."""
+    """Return the name of the operation after the current one."""
     code, at = frame.f_code.co_code, frame.f_lasti + 2
     while opname[code[at]] in ("CACHE", "EXTENDED_ARG"):
         at += 2

@@ -1,4 +1,4 @@
-"""The names of a module that import at their first use."""
+"""A module's names that are imported when they are first read."""
 
 import builtins
 import sys
@@ -12,24 +12,26 @@ from types import CodeType
 from typing import Any, ForwardRef
 
 from deferred_imports.bytecode import is_guarded, next_operation
-from deferred_imports.what import ANNOTATIONS, CLASSES, EARLIER, MODELS, PACKAGES, REPLACED
+from deferred_imports.packages import ANNOTATIONS, CLASSES, MODELS, REPLACED
+
+DEFERRED: set[str] = set()  # top-level packages, by `install`
 
 
 class _Later:
-    """What a name waits for."""
+    """Hold how to make what a name stands for."""
 
     def __init__(self, resolve: Callable[[], Any]) -> None:
         self.resolve = resolve
 
 
 class _Import(_Later):
-    """`module`, and from there (or, without `from`, from its top) along `path`."""
+    """An import of `module`, and of the attributes along `path` from there (without `from`: from its top)."""
 
     def __init__(self, module: str, is_from: bool, path: tuple[str, ...] = ()) -> None:
         self.module, self.is_from, self.path = module, is_from, path
 
     def __getattr__(self, name: str) -> "_Import":
-        """What Python asks of a module for `from module import name`, and for `import module.name as n`."""
+        """Answer what `from module import name` and `import module.name as n` ask of a module."""
         return _Import(self.module, self.is_from, (*self.path, name))
 
     def resolve(self) -> Any:
@@ -46,7 +48,7 @@ class _Import(_Later):
 
 
 class _Class(_Later):
-    """A class statement. What it is derived from may wait as well."""
+    """A class statement, whose bases may wait as well."""
 
     def __init__(self, name: str, resolve: Callable[[], Any]) -> None:
         super().__init__(resolve)
@@ -54,7 +56,7 @@ class _Class(_Later):
 
 
 class Waiting(dict[str, Any]):
-    """A module's builtins, and its names that wait."""
+    """The builtins of a module, which know its waiting names."""
 
     def __init__(self, names: dict[str, Any]) -> None:
         name = names["__name__"]
@@ -67,7 +69,7 @@ class Waiting(dict[str, Any]):
         self._resolving: set[tuple[int, str]] = set()  # by thread
 
     def run(self, code: CodeType) -> None:
-        """The module's body; again for `importlib.reload`."""
+        """Run the module's body; `importlib.reload` runs it again."""
         self._code = code
         at_once = {"sys", "modules"} <= {*code.co_names}  # it looks for what it has just imported
         self["__import__"] = builtins.__import__ if at_once else self._import
@@ -75,11 +77,11 @@ class Waiting(dict[str, Any]):
         self["__import__"] = builtins.__import__  # functions import at once
 
     def knows(self, name: str) -> bool:
-        """Whether it waits, and not for this very question: a package may import its own parts."""
+        """Return whether a name waits and this thread is not resolving it, as a package may import its own parts."""
         return name in self.waits and (get_ident(), name) not in self._resolving
 
     def resolve(self, name: str) -> Any:
-        """Import it now. Threads that come here for one name get the same: it waits until it is there."""
+        """Import it now. Concurrent threads get the same object: the name waits until that is there."""
         mine = (get_ident(), name)
         if not (later := self.waits.get(name)):
             return self._names[name]  # another thread was quicker
@@ -104,13 +106,13 @@ class Waiting(dict[str, Any]):
                 self.resolve(name)
 
     def read_in_body(self, name: str) -> Any:
-        """As the body of the module, or of a class in it, reads a name that waits."""
+        """Return what the body of the module, or of a class in it, gets for a waiting name."""
         if name in self._classes:  # as the base of another
             return self.waits[name][-1]
         return ForwardRef(name, module=self._names["__name__"]) if name in self._annotations else self.resolve(name)
 
     def _build_class(self, body: Any, name: str, *bases: Any, **named: Any) -> Any:
-        """A class, or what it waits for."""
+        """Build a class, or defer it."""
         if name in self._classes:
             return _Class(name, partial(self._build_now, body, name, *bases, **named))
         return builtins.__build_class__(body, name, *bases, **named)
@@ -141,13 +143,13 @@ class Waiting(dict[str, Any]):
         if type(locals) is Names and fromlist != ("*",):
             module = resolve_name("." * level + name, self._names["__package__"]) if level else name
             package = module.partition(".")[0]
-            if package in PACKAGES and package not in EARLIER and not is_guarded(sys._getframe(1)):
+            if package in DEFERRED and not is_guarded(sys._getframe(1)):
                 return _Import(module, bool(fromlist))
         return builtins.__import__(name, globals, locals, fromlist or (), level)
 
 
 class Names(MutableMapping[str, Any]):
-    """What a module's body reads and writes while it runs: the module's names, but for those that wait."""
+    """The names that a module's body reads and writes while it runs, without those that wait."""
 
     def __init__(self, names: dict[str, Any], waiting: Waiting) -> None:
         self._names, self._waiting = names, waiting
@@ -182,7 +184,7 @@ class Names(MutableMapping[str, Any]):
 
 
 def _adapter(names: dict[str, Any], adapter: Any, *given: Any, **named: Any) -> Any:
-    """pydantic's TypeAdapter, built when the name that it is given is first read; among the names of its module."""
+    """Build pydantic's TypeAdapter when its name is first read, among the names of its module."""
     if next_operation(sys._getframe(1)) != "STORE_NAME":  # it is given none
         return adapter(*given, **named)
     build = {"adapter": adapter, "given": given, "named": named}
@@ -190,7 +192,7 @@ def _adapter(names: dict[str, Any], adapter: Any, *given: Any, **named: Any) -> 
 
 
 def _build_model(body: Any, name: str, *bases: Any, **named: Any) -> Any:
-    """A class, and if it is a model then one that pydantic completes later."""
+    """Build a class; a pydantic model is completed at its first use."""
     if any(hasattr(base, "model_config") for base in bases):
         named.setdefault("defer_build", True)
     return builtins.__build_class__(body, name, *bases, **named)

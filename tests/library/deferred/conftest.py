@@ -15,13 +15,12 @@ type Write = Callable[..., None]
 
 @pytest.fixture
 def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Write]:
-    """write(**{"pkg/part": text}): files of the packages `pkg` and `other`, which are imported as PACKAGES are."""
-    packages = frozenset({"pkg", "other"})
-    monkeypatch.setattr(deferred_imports, "PACKAGES", packages)
-    monkeypatch.setattr(names, "PACKAGES", packages)
+    """write(**{"pkg/part": text}): files of the packages `pkg` and `other`, whose imports are deferred."""
+    packages = {"pkg", "other"}
+    deferred_before = {*names.DEFERRED}
     monkeypatch.setattr(sys, "meta_path", list(sys.meta_path))
     monkeypatch.syspath_prepend(tmp_path)
-    deferred_imports.install()
+    deferred_imports.install(packages)
 
     def files(**texts: str) -> None:
         for path, text in {"pkg/__init__": "", **texts}.items():
@@ -33,3 +32,5 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Write]:
     for name in list(sys.modules):
         if name.partition(".")[0] in packages:
             del sys.modules[name]
+    names.DEFERRED.clear()
+    names.DEFERRED.update(deferred_before)

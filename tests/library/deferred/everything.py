@@ -17,7 +17,7 @@ from types import FunctionType, ModuleType
 from typing import Any, ForwardRef, Literal, get_args, get_origin
 
 import handler  # noqa: F401 - as on Lambda, first
-from deferred_imports.what import ANNOTATIONS, PACKAGES
+from deferred_imports.packages import ANNOTATIONS, PACKAGES
 
 _PYTHONS_OWN = {"__builtins__", "__cached__", "__loader__", "__spec__", "__warningregistry__"}
 

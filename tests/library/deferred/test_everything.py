@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from deferred_imports.what import ANNOTATIONS, CLASSES, MODELS
+from deferred_imports.packages import ANNOTATIONS, CLASSES, MODELS
 from tests.library.conftest import PYTHONPATH
 
 type Everything = dict[str, dict[str, str] | str]  # module -> what is in it, or why it cannot be imported

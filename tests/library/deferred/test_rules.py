@@ -75,6 +75,13 @@ def test_a_star_takes_what_waits(write: Write, listed: str) -> None:
     assert "_private" not in space
 
 
+def test_a_program_that_names_no_such_package_is_not_touched(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(**{"pkg/part": THING, "mine": "from pkg.part import Thing"})
+    assert "Thing" in vars(import_module("mine"))
+    assert "pkg.part" in loaded()
+    monkeypatch.delitem(sys.modules, "mine")
+
+
 def test_annotations_in_text_are_understood(write: Write) -> None:
     text = "from __future__ import annotations\nfrom pkg.part import Thing\ndef f(a: Thing | None) -> list[Thing]: ..."
     write(**{"pkg/part": THING, "pkg/user": text})

@@ -1,6 +1,6 @@
-"""What is imported later. A name that is no longer there changes nothing but the time that a cold start takes.
+"""What is deferred by default: an agency's framework and what comes with it.
 
-tests/library/deferred holds that everything here can still be imported, and means then what it means without us.
+A name that a release no longer has changes nothing but the time that a start takes; tests/library/deferred finds it.
 """
 
 #: whose modules import what they take from one another at the first use
@@ -12,13 +12,6 @@ PACKAGES = frozenset(
         *("requests", "rich", "s3transfer", "sse_starlette", "starlette", "urllib3", "uvicorn", "websockets"),
     )
 )
-
-#: this service: its modules import those packages at the first use too, but one another at once, so that an import of
-#: ours that is broken stops the start
-OURS = __package__.partition(".")[0]
-
-#: those of them that somebody imported before us: they stay as they are, for their parts count on one another
-EARLIER: set[str] = set()
 
 _RESULTS = ("CallToolResult", "GetPromptResult", "ListPromptsResult", "ReadResourceResult")
 _LISTS = ("ListResourcesResult", "ListResourceTemplatesResult")
