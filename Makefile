@@ -27,7 +27,7 @@ run: ## serve the agencies on 127.0.0.1 (PORT=8000), embedded store, offline mod
 
 files: ## upload the files_folder of every agent to OPENAI_API_KEY's account, each once
 	@scripts/setup run
-	@$(BIN)/python -m agency_lambda.framework.files
+	@$(BIN)/python -m agency_lambda.catalogue.upload_files
 
 key: ## make an API key for OWNER=name, and what to put into API_KEYS; SECRET=id puts it into that secret
 	@scripts/setup run

@@ -6,7 +6,6 @@ imported and has run once by then, and nothing in it is secret, connected or ran
 
 import asyncio
 import gc
-import importlib
 import logging
 import os
 import random
@@ -20,8 +19,6 @@ from agency_lambda.settings import get_settings
 from lambda_loop import EnvironmentLoop
 
 if TYPE_CHECKING:
-    from agency_swarm import Agency
-
     from agency_lambda.runs.service import RunService
 
 logger = logging.getLogger(__name__)
@@ -71,6 +68,7 @@ async def _rehearse() -> None:
     from openai import AsyncOpenAI
 
     from agency_lambda import catalogue
+    from agency_lambda.framework.rehearsal import import_vendors, runs_no_foreign_code
     from agency_lambda.runs.service import RunService
 
     async with AsyncOpenAI(api_key="none") as client:
@@ -83,24 +81,14 @@ async def _rehearse() -> None:
             try:
                 name, create_agency = catalogue.find(name)
                 agency = catalogue.build(create_agency)
-                _import_litellm([catalogue.entry(name).model, settings.model, *_models_of(agency)])
-                if _is_harmless(agency):
+                import_vendors(agency, catalogue.entry(name).model, settings.model)
+                if runs_no_foreign_code(agency):
                     await _run_once(runs, name)
             except Exception:  # of every request too, which says more about it
                 logger.exception("agency %s could not be rehearsed before the snapshot", name)
     finally:
         await runs.aclose()
     run_service.get_run_service()
-
-
-def _models_of(agency: "Agency") -> list[object]:
-    return [agent.model for agent in agency.agents.values()]
-
-
-def _import_litellm(models: list[object]) -> None:
-    """Import what asks other vendors, where it will be: there is no key yet, so the rehearsal asks nobody."""
-    if any(str(model).startswith("litellm/") for model in models):
-        importlib.import_module("agents.extensions.models.litellm_model")
 
 
 async def _run_once(runs: "RunService", name: str) -> None:
@@ -117,18 +105,3 @@ async def _run_once(runs: "RunService", name: str) -> None:
                 pass
     finally:
         await run.leave()  # or it would go on in every clone
-
-
-def _is_harmless(agency: "Agency") -> bool:
-    """Whether a run without tools is ours alone: no code of the user's in it, and nobody that it reaches."""
-    from agents import Model
-
-    manager = agency.thread_manager
-    if manager._load_threads_callback or manager._save_threads_callback:
-        return False
-    return not any(
-        isinstance(each.model, Model)
-        or callable(each.instructions)
-        or any((each.mcp_servers, each.hooks, each.input_guardrails, each.output_guardrails))
-        for each in agency.agents.values()
-    )

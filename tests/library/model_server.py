@@ -23,9 +23,9 @@ from typing import Any, Self
 
 from openai.types.responses import Response
 
+from agency_lambda.framework.models.events import response, stream_events, within
+from agency_lambda.framework.offline_model import output_items
 from agency_lambda.offline import Plan, Script, decide, read_turn
-from agency_lambda.offline.events import response, stream_events, within
-from agency_lambda.offline.model import output_items
 from tests.library.models.chat_wire import as_items, completion, completion_chunks
 
 

@@ -354,7 +354,7 @@ def test_a_model_that_fails_at_the_limit_has_failed(start: Start, monkeypatch: p
 
 
 def test_with_a_real_model_nobody_looks_for_the_offline_script(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agency_lambda.framework.prepare.offline_script", None)
+    monkeypatch.setattr("agency_lambda.framework.prepare.agency_script", None)
     with ModelServer(["done"]) as server:
         assert start(OPENAI_API_KEY="k", OPENAI_BASE_URL=server.base_url).ask()[0] == 200
 

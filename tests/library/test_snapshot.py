@@ -13,9 +13,8 @@ import pytest
 from agency_swarm import Agency, Agent
 from agents import AgentHooks, GuardrailFunctionOutput, input_guardrail
 
-from agency_lambda import snap_start
-from agency_lambda.framework import credentials
-from agency_lambda.offline import OfflineModel
+from agency_lambda.framework import credentials, rehearsal
+from agency_lambda.framework.offline_model import OfflineModel
 from agency_lambda.testing.aws import dynamodb_table, relay_before
 from agency_lambda.testing.vault import Vault, secrets_manager
 from tests.library.conftest import PYTHONPATH
@@ -149,15 +148,16 @@ def test_an_agency_with_code_of_its_own_in_a_run_is_not_rehearsed(code: str) -> 
     }
     agent = Agent(name="A", instructions="x")
     setattr(agent, code, own[code])
-    assert not snap_start._is_harmless(Agency(agent))
-    assert snap_start._is_harmless(Agency(Agent(name="A", instructions="x")))
-    assert not snap_start._is_harmless(Agency(Agent(name="A", instructions="x"), load_threads_callback=list))
+    assert not rehearsal.runs_no_foreign_code(Agency(agent))
+    assert rehearsal.runs_no_foreign_code(Agency(Agent(name="A", instructions="x")))
+    assert not rehearsal.runs_no_foreign_code(Agency(Agent(name="A", instructions="x"), load_threads_callback=list))
 
 
 @pytest.mark.parametrize(("models", "imported"), [([None, "gpt-5"], False), ([None, "litellm/bedrock/nova"], True)])
 def test_litellm_is_imported_before_the_snapshot_where_it_will_be_asked(models: list[Any], imported: bool) -> None:
-    code = f"import handler, sys; from agency_lambda import snap_start; snap_start._import_litellm({models!r}); " + (
-        "print('litellm' in sys.modules)"
+    code = (
+        "import sys; from types import SimpleNamespace; from agency_lambda.framework import rehearsal; "
+        f"rehearsal.import_vendors(SimpleNamespace(agents={{}}), *{models!r}); print('litellm' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout == f"{imported}\n", done.stderr

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from agency_lambda.catalogue import entries, manifest
-from agency_lambda.catalogue.entries import CreateAgency, Entry
+from agency_lambda.catalogue.entries import Entry
 from agency_lambda.errors import AgencyNotConfigured, UnknownName
-from agency_lambda.framework.building import build
+from agency_lambda.framework.building import CreateAgency, build, unknown_agent
 from agency_lambda.framework.description import describe
 from lambda_loop import current_invocation
 
@@ -22,6 +22,7 @@ __all__ = [
     "entry",
     "factories",
     "find",
+    "find_entry",
     "knows_agents",
     "unknown_agent",
 ]
@@ -70,6 +71,16 @@ def find(name: str | None) -> tuple[str, CreateAgency]:
     return name, known[name]
 
 
+def find_entry(model: str) -> tuple[str, Entry]:
+    """Return the name and the entry of the agency that a model name "agency" or "agency/agent" addresses.
+
+    Raises:
+        UnknownName, AgencyNotConfigured: see `find`.
+    """
+    name, _ = find(model.partition("/")[0])
+    return name, entry(name)
+
+
 def check_model(model: str) -> None:
     """Refuse a model name that no agency has, or an agent of it that is known not to be there. Imports no agency.
 
@@ -86,12 +97,6 @@ def check_model(model: str) -> None:
 def knows_agents(model: str) -> bool:
     """Return whether `check_model` can tell if there is the agent that a model name addresses."""
     return agents_of(find(model.partition("/")[0])[0]) is not None
-
-
-def unknown_agent(agency: str, agent: str) -> UnknownName:
-    """Return the error for an agent that an agency does not have."""
-    said = f"The agency {agency!r} has no agent {agent[:99]!r}. GET /agencies lists them."
-    return UnknownName(said, param="model", code="model_not_found")
 
 
 def agents_of(name: str) -> list[str] | None:

@@ -13,12 +13,12 @@ from typing import Any
 
 from agency_lambda import catalogue
 from agency_lambda.catalogue import missing_variables, name_conflicts, own_modules, source_roots
-from agency_lambda.catalogue.entries import CreateAgency, Factory
+from agency_lambda.catalogue.entries import Factory
 from agency_lambda.catalogue.module_files import misplaced
 from agency_lambda.catalogue.sandbox import sealed
 from agency_lambda.errors import AgencyMisconfigured
 from agency_lambda.framework import credentials, tool_files
-from agency_lambda.framework.building import LostTool, build
+from agency_lambda.framework.building import CreateAgency, LostTool, build
 
 _MOST_ATTEMPTS = 50  # at one agency that lacks variables
 _PLACEHOLDERS = ("1", "http://127.0.0.1:9")  # for a text or a number, for an address
@@ -123,12 +123,12 @@ def _attempts(finding: Finding, create_agency: CreateAgency, *, fill: bool) -> E
 
 def _attempt(finding: Finding, create_agency: CreateAgency) -> Exception | SystemExit | None:
     """Build it twice, as the second run will; returns what was raised."""
-    from agency_lambda.framework.models import offline_script
+    from agency_lambda.framework.models.offline import agency_script
 
     try:
         finding.description = catalogue.described(finding.name, create_agency)
         build(create_agency)
-        offline_script(create_agency)
+        agency_script(create_agency)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever it is, it is shown
         return error
     return None

@@ -7,19 +7,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from agency_lambda.catalogue import source_roots
 from agency_lambda.errors import AgencyMisconfigured
-
-if TYPE_CHECKING:
-    from agency_swarm import Agency
+from agency_lambda.framework.building import CreateAgency, is_agency
 
 logger = logging.getLogger(__name__)
 
-CreateAgency = Callable[[], "Agency"]
 WHERE = "AGENCIES in agents/agencies.py"
 _NAME = re.compile(r"[^/\s]{1,64}")
 _CALLBACKS = ("load_threads_callback", "save_threads_callback")
@@ -94,7 +91,7 @@ class Factory:
     def __module__(self) -> str:  # type: ignore[override]  # as a function's: the module `offline` is looked for beside it
         return self.target.partition(":")[0]
 
-    def __call__(self) -> "Agency":
+    def __call__(self) -> Any:
         with source_roots.of_agency(self.__module__):
             named = self.named()
             return _called(named, self.target) if callable(named) else named
@@ -105,15 +102,13 @@ class Factory:
         Raises:
             AgencyMisconfigured: the module has no such name, or it is neither.
         """
-        from agency_swarm import Agency
-
         module, _, names = self.target.partition(":")
         value: Any = import_module(module)
         for name in names.split("."):
             if not hasattr(value, name):
                 raise AgencyMisconfigured(f"{self.target}: there is no {name!r} in {module}.")
             value = getattr(value, name)
-        if not callable(value) and not isinstance(value, Agency):
+        if not callable(value) and not is_agency(value):
             raise AgencyMisconfigured(
                 f"{self.target} is of type {type(value).__name__}: name a function that returns a new Agency."
             )

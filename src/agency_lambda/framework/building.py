@@ -1,29 +1,30 @@
-"""Building an agency: a fresh one, or the reason why it cannot run here."""
+"""Builds agencies: a fresh one for each run, or the reason why it cannot run here."""
 
 import inspect
 import logging
 import re
+from collections.abc import Callable
 from contextvars import ContextVar
 from copy import copy, deepcopy
-from functools import cache, partial, wraps
+from functools import partial, wraps
 from typing import TYPE_CHECKING, Any
 
-from agency_lambda.errors import AgencyMisconfigured
-from agency_lambda.framework import caller_folder, conversation_starters, credentials, files, mcp_servers
+from agency_lambda.errors import AgencyMisconfigured, UnknownName
+from agency_lambda.framework import credentials, patches
 from agency_lambda.framework.unsupported import refused_feature
 
 if TYPE_CHECKING:
     from agency_swarm import Agency
 
-    from agency_lambda.catalogue.entries import CreateAgency
+CreateAgency = Callable[[], "Agency"]
 
-#: where agency_swarm 1.11 loads tools; it logs what it cannot load, and goes on without
+#: modules of agency_swarm 1.11 that load tools, log what cannot be loaded, and go on without it
 _LOADERS = (
     "agency_swarm.tools.tool_factory_utils.file_loader",
     "agency_swarm.agent.tools",
     "agency_swarm.agency.setup",
 )
-#: of Agency; each serves in a terminal or at a port
+#: methods of Agency that serve in a terminal or at a port
 _SERVERS = ("copilot_demo", "run_fastapi", "terminal_demo", "tui")
 _building: ContextVar[bool] = ContextVar("building", default=False)
 
@@ -32,21 +33,22 @@ class LostTool(RuntimeError):
     """A tool of the agency cannot be loaded. The text names its file; `__cause__` is why."""
 
 
-def build(create_agency: "CreateAgency") -> "Agency":
-    """Build an agency for one run. What the factory returns stays untouched: it may be one for all, made once.
+def is_building() -> bool:
+    """Return whether an agency is being built in this context."""
+    return _building.get()
+
+
+def build(create_agency: CreateAgency) -> "Agency":
+    """Build an agency for one run. What the factory returns stays untouched: it may be one object for all runs.
 
     Raises:
         AgencyMisconfigured: the factory raised, a tool was lost, or what was made cannot run here. `__cause__` is why.
     """
-    caller_folder.install()
-    conversation_starters.install()
-    files.install()
-    mcp_servers.install(_building.get)
-    credentials.prepare()  # it may make clients of openai
-    _listen()
+    credentials.prepare()  # the factory may make clients of openai
+    patches.install()
     token = _building.set(True)
     try:
-        agency, processors = _collected(create_agency)
+        agency, processors = _with_trace_processors(create_agency)
     except AgencyMisconfigured:
         raise
     except (Exception, SystemExit) as error:
@@ -63,8 +65,7 @@ def build(create_agency: "CreateAgency") -> "Agency":
 def renewed(agency: "Agency") -> "Agency":
     """Return a copy of an agency with a history, hooks and a user context of its own, on the same agents.
 
-    Agency Swarm 1.11.0 keeps those on the agency; two runs on one would read each other's. `runs.isolation` copies the
-    agents.
+    Agency Swarm 1.11 keeps those on the agency, where two runs would read each other's. `isolation` copies the agents.
     """
     from agency_swarm.streaming.utils import EventStreamMerger
     from agency_swarm.utils.thread import ThreadManager
@@ -78,22 +79,45 @@ def renewed(agency: "Agency") -> "Agency":
 
 
 def _copied(value: Any) -> Any:
-    """A value of the user context for one run. What cannot be copied (a client, a lock) is the same for all."""
+    """Return a value of the user context for one run. What cannot be copied (a client, a lock) is shared."""
     try:
         return deepcopy(value)
     except Exception:  # noqa: BLE001 - by whatever its class raises
         return value
 
 
-def _collected(create_agency: "CreateAgency") -> tuple[Any, Any]:
+def addressed_agent(agency: "Agency", name: str, agent: str) -> str:
+    """Return the name of the agent that a request addresses: `agent`, or the entry point where that is "".
+
+    Raises:
+        UnknownName: the agency has no such agent.
+    """
+    if agent and agent not in agency.agents:
+        raise unknown_agent(name, agent)
+    return agent or agency.entry_points[0].name
+
+
+def unknown_agent(agency: str, agent: str) -> UnknownName:
+    """Return the error for an agent that an agency does not have."""
+    text = f"The agency {agency!r} has no agent {agent[:99]!r}. GET /agencies lists them."
+    return UnknownName(text, param="model", code="model_not_found")
+
+
+def is_agency(value: object) -> bool:
+    """Return whether a value is an Agency of Agency Swarm."""
+    from agency_swarm import Agency
+
+    return isinstance(value, Agency)
+
+
+def _with_trace_processors(create_agency: CreateAgency) -> tuple[Any, Any]:
     from agency_lambda.framework.models import tracing  # and the SDK, which building an agency imports anyway
 
     return tracing.collected(create_agency)
 
 
-@cache
-def _listen() -> None:
-    """Have what the framework only logs raised while an agency is built, so that its module is not imported either."""
+def install() -> None:
+    """Raise for what the framework only logs while an agency is built, and for code that would serve."""
     for name in _LOADERS:
         logger = logging.getLogger(name)
         logger.error = partial(_error, logger.error)  # type: ignore[method-assign]
@@ -114,7 +138,7 @@ def _not_while_building(name: str, own: Any) -> Any:
 
 
 def _error(own: Any, message: Any, *args: Any, **named: Any) -> None:
-    """A logger's `error`. Where the framework caught an exception, that is its last argument."""
+    """Replace a logger's `error`, whose last argument is the exception that the framework has caught."""
     if not _building.get():
         own(message, *args, **named)
         return
@@ -123,9 +147,7 @@ def _error(own: Any, message: Any, *args: Any, **named: Any) -> None:
 
 
 def _defect(agency: Any) -> str | None:
-    from agency_swarm import Agency
-
-    if not isinstance(agency, Agency):
+    if not is_agency(agency):
         return f"create_agency() returned {type(agency).__name__}, not an Agency."
     for agent in agency.agents.values():
         if isinstance(agent.instructions, str) and re.fullmatch(r"\S+\.(md|txt)", agent.instructions):

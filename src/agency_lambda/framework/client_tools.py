@@ -1,17 +1,23 @@
 """Functions that a client declares in its request: the agent may call them, the client runs them."""
 
 from copy import deepcopy
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agents import FunctionTool
 from agents.tool_context import ToolContext
 from openai.types.responses import FunctionTool as DeclaredTool
 
+from agency_lambda.errors import InvalidRequest
+from agency_lambda.protocol.request import CreateResponse
+
+if TYPE_CHECKING:
+    from agency_swarm import Agency
+
 HANDED_OVER = "The client runs this function; its output comes with the next request."
 
 
 class ClientTool(FunctionTool):
-    """A declared function as a tool of the entry agent. Calling it ends the run: control returns to the client."""
+    """A declared function as a tool of the addressed agent. A call of it ends the run: the client answers it."""
 
     def __init__(self, declared: DeclaredTool) -> None:
         super().__init__(
@@ -25,3 +31,30 @@ class ClientTool(FunctionTool):
 
 async def _hand_over(context: ToolContext[Any], arguments: str) -> str:
     return HANDED_OVER
+
+
+def refuse_clashes(agency: "Agency", agent: str, request: CreateResponse) -> None:
+    """Refuse what the client declares where the addressed agent has its own.
+
+    Raises:
+        InvalidRequest: names the parameter.
+    """
+    output_format = request.text.format.type if request.text and request.text.format else "text"
+    if output_format != "text" and agency.agents[agent].output_type not in (None, str):
+        raise InvalidRequest(f"{agent} has an output type of its own.", param="text.format")
+    state = agency._agent_runtime_state.get(agent)
+    names = {tool.name for tool in agency.agents[agent].tools}
+    names |= {tool.name for tool in state.send_message_tools.values()} if state else set()
+    for number, tool in enumerate(request.function_tools):
+        if tool.name in names:
+            raise InvalidRequest(f"There is a tool {tool.name!r} already: rename yours.", param=f"tools[{number}].name")
+        names.add(tool.name)
+        _refuse_schema(tool, f"tools[{number}].parameters")
+
+
+def _refuse_schema(tool: DeclaredTool, param: str) -> None:
+    """Refuse a schema that the SDK cannot make strict; it raises exceptions of several kinds."""
+    try:
+        ClientTool(tool)
+    except Exception as error:
+        raise InvalidRequest("This schema cannot be strict: send 'strict': false.", param=param) from error

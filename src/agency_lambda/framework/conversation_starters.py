@@ -23,9 +23,8 @@ from typing import Any
 folder: ContextVar[Path | None] = ContextVar("starters_folder", default=None)
 
 
-@cache
 def install() -> None:
-    """Change the framework, once. Imports it."""
+    """Replace the functions of the framework."""
     from agency_swarm import Agency, Agent
     from agency_swarm.agent import conversation_starters_cache
 

@@ -1,4 +1,4 @@
-"""The credentials that code of the agencies finds in the environment, as `OpenAI()` and litellm look for them.
+"""Puts credentials into the environment, where `OpenAI()` and litellm in the agencies' code look for them.
 
 Clients that are made without a key take OPENAI_API_KEY and OPENAI_BASE_URL from the environment. A run puts there what
 the service itself uses, before an agency is imported. Where there is no key a placeholder takes its place, and an
@@ -12,7 +12,6 @@ A variable that the deployment itself sets is never changed.
 
 import os
 import re
-from functools import cache
 from typing import Any
 from weakref import WeakSet
 
@@ -32,18 +31,16 @@ _services: WeakSet[Any] = WeakSet()  # clients that are not the agencies'
 
 
 def prepare() -> None:
-    """See to it that clients can be made: with what a run has put there, or with what stands in for a key.
+    """Put a placeholder where there is no key, so that clients can be made.
 
     Call it before an agency is imported or built. It opens no connection, and reads no secret.
     """
     if not os.environ.get("OPENAI_API_KEY"):
         provide(None)
-    _follow_environment()
 
 
 def provide(key: str | None, base_url: str | None = None) -> None:
-    """Put the model's key and address there, or what stands in for them where key is None: a run calls this."""
-    _follow_environment()
+    """Put the model's key and address into the environment, or their placeholders where key is None."""
     if put("OPENAI_API_KEY", key or NO_KEY):
         _keys.add(key or NO_KEY)
         put("OPENAI_BASE_URL", base_url if key else NOWHERE)
@@ -97,13 +94,11 @@ def withdraw() -> None:
     _keys.add(NO_KEY)
 
 
-@cache
-def _follow_environment() -> None:
-    """Change openai's clients (2.44): before a request, one with a key of ours takes the environment's as it is now.
+def install() -> None:
+    """Have openai's clients that hold a key of ours read the environment's key before each request.
 
-    `_prepare_options` is the step of every request in which a client renews its key, if that is a function.
-    The exporter of traces (openai-agents 0.18.1) keeps the key that it finds first, and would send prompts with the
-    placeholder: it gets the key as it is now, or none.
+    `_prepare_options` is the step of every request in which a client renews its key, if that is a function. The
+    exporter of traces keeps the key that it finds first, and would send prompts with the placeholder.
     """
     from agents.tracing.processors import BackendSpanExporter
     from openai import AsyncOpenAI, OpenAI

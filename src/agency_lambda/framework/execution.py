@@ -1,4 +1,4 @@
-"""The agents answer once: an agency with its history, run under what the client asked for."""
+"""Executes an agency once, on its history and the client's input."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from agency_lambda.errors import (
     StoreUnavailable,
     UpstreamFailed,
 )
-from agency_lambda.framework import conversation_starters
+from agency_lambda.framework import conversation_starters, unknown_tools
 from agency_lambda.framework.client_tools import HANDED_OVER
 from agency_lambda.framework.context import RunContext
 from agency_lambda.framework.interruptions import AnswerNotStored
@@ -33,9 +33,9 @@ from agency_lambda.framework.models import (
     OutputTokenLimit,
     Reason,
     UserRunConfig,
+    active_run,
     cause,
     caused_by,
-    running,
     tracing,
 )
 from agency_lambda.framework.output_type import misses_output_type
@@ -53,42 +53,36 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Answer:
-    """history: what the agents remember of it. incomplete: why it was ended before it was done."""
+    """history: what the agents remember of it. incomplete: why it ended before it was done."""
 
     history: list[Item]
     incomplete: Reason | None = None
 
 
 class AgencyExecution:
-    """An agency that is ready to answer.
+    """An agency that is ready to answer once.
 
-    history: what its agents remember. given: the client's input as they take it. starters: the folder with the owner's
-    cached answers to conversation starters, where this run may use them.
+    agent: the name of the addressed agent. history: what the agency's agents remember. added: the client's input as
+    they take it. starters: the folder with the owner's cached answers to conversation starters, if this run may use it.
     """
 
     def __init__(
         self,
         agency: "Agency",
-        entry: str,
+        agent: str,
         run: RunContext,
-        history: list[Item],
-        given: Sequence[Item],
         *,
-        starters: Path | None = None,
+        history: list[Item],
+        added: Sequence[Item],
+        starters: Path | None,
     ) -> None:
-        self._agency, self._entry, self._run = agency, entry, run
-        self._given, self._before, self._starters = list(given), len(history), starters
+        self._agency, self._agent, self._run, self._starters = agency, agent, run, starters
+        self._added, self._before = list(added), len(history)
         agency.thread_manager.replace_messages(history)
-
-    def count_not_replayed(self) -> None:
-        """Count what was paid for within tools that had finished in an earlier attempt."""
-        for response in self._run.journal.unused_answers():
-            self._run.meter.model_calls += 1
-            self._run.meter.replay(response.usage)
 
     @property
     def meter(self) -> Meter:
-        """Return what the run has used."""
+        """Return what the run has used so far."""
         return self._run.meter
 
     @property
@@ -103,8 +97,14 @@ class AgencyExecution:
 
     @property
     def journal_hits(self) -> int:
-        """Return the number of answers that an earlier attempt has left."""
+        """Return the number of answers that were found in the journal."""
         return self._run.journal.hits
+
+    def count_unused_answers(self) -> None:
+        """Count what was paid for within tools that had finished in an earlier attempt."""
+        for answer in self._run.journal.unused_answers():
+            self._run.meter.model_calls += 1
+            self._run.meter.replay(answer.response.usage)
 
     async def answer(self, authorize: Callable[[], Awaitable[None]]) -> Answer:
         """Run the agents. authorize: is awaited before each call of a model or a tool, and raises if it may not begin.
@@ -118,7 +118,7 @@ class AgencyExecution:
             StoreUnavailable: what the model or a tool answered could not be kept.
         """
         self._run.authorize = authorize
-        token = running.set(self._run)
+        token = active_run.set(self._run)
         conversation_starters.folder.set(self._starters)
         tracing.of_run.set(self._agency._trace_processors)
         try:
@@ -126,46 +126,46 @@ class AgencyExecution:
         except (InputGuardrailTripwireTriggered, OutputGuardrailTripwireTriggered) as error:
             raise GuardrailTriggered("A guardrail of the agency refused this run.") from error
         except AnswerIncomplete as error:
-            return Answer(self._told(), error.reason)
+            return Answer(self._new_with_messages(), error.reason)
         except AnswerNotStored as error:
             raise StoreUnavailable("The store could not be written.") from error
-        except Exception as error:  # noqa: BLE001 - told apart there, and raised again
+        except Exception as error:  # noqa: BLE001 - sorted and raised again there
             return await self._broken_off(error)
         finally:
-            running.reset(token)
-        return self._said(result)
+            active_run.reset(token)
+        return self._final_answer(result)
 
     async def _run_agents(self) -> "RunResult":
         name = self._agency.name or "Unnamed Agency"
-        config = UserRunConfig(workflow_name=name, tool_not_found_behavior="return_error_to_model")
+        config = UserRunConfig(workflow_name=name, **unknown_tools.SETTING)
         try:
-            result = await self._agency.get_response(self._given, recipient_agent=self._entry, run_config=config)
+            result = await self._agency.get_response(self._added, recipient_agent=self._agent, run_config=config)
         except (Exception, AnswerIncomplete):
             await tracing.flush()
             raise
         await tracing.flush()
         return result
 
-    def _said(self, result: "RunResult") -> Answer:
+    def _final_answer(self, result: "RunResult") -> Answer:
         if result.interruptions:  # it was asked for after the agency had been checked
             raise AgencyMisconfigured(unapproved(result.interruptions[0]))
         builder = self._run.builder
         passed = bool(result.raw_responses)  # else it is what a guardrail says in the agent's place
-        text = "" if self._run.handed_over and passed else text_of(result.final_output)
+        text = "" if self._run.client_calls_tool and passed else text_of(result.final_output)
         if passed:
             builder.release()
-        if text and (not builder.spoke or builder.waits(result.last_agent.name)):
+        if text and (not builder.has_spoken or builder.withholds(result.last_agent.name)):
             builder.say(text, result.last_agent.name)
         return Answer(self._new(), builder.incomplete)
 
     async def _broken_off(self, error: Exception) -> Answer:
-        """A refusal is an answer, and at its limit of tokens a run ends with what was said; all else is a failure."""
+        """Return an answer for a refusal or an exhausted token limit; raise the failure of anything else."""
         if caused_by(error, ModelRefusalError):
-            return Answer(self._told())
+            return Answer(self._new_with_messages())
         if caused_by(error, OutputTokenLimit) or self._run.builder.incomplete:
-            return Answer(self._told(), self._run.builder.incomplete or "max_output_tokens")
+            return Answer(self._new_with_messages(), self._run.builder.incomplete or "max_output_tokens")
         if caused_by(error, ModelCallLimit):
-            calls = self._run.meter.most_calls
+            calls = self._run.meter.limits.model_calls
             raise RunLimitExceeded(f"The run was stopped after {calls:.0f} model calls.") from error
         if misses_output_type(error):
             raise InvalidOutput("The agent's answer does not have the form of its output_type.") from error
@@ -178,20 +178,20 @@ class AgencyExecution:
             raise failed from error
         raise error
 
-    def _told(self) -> list[Item]:
-        """Return what the agents add to their memory, and the words to the user that are not among it."""
-        told, new = {"agent": self._entry, "callerAgent": None}, self._new()
+    def _new_with_messages(self) -> list[Item]:
+        """Return what the agents add to their memory, with the messages to the user that are not in it."""
+        metadata, new = {"agent": self._agent, "callerAgent": None}, self._new()
         known = [
             words_of(item["content"])
             for item in new
             if item.get("role") == "assistant" and item.get("callerAgent") is None
         ]
-        said = [{"role": "assistant", "content": item["content"]} for item in self._run.builder.said]
-        unknown = parse_items([item for item in said if words_of(item["content"]) not in known])
-        return [*new, *({**item, **told} for item in to_agent_input(unknown))]
+        messages = [{"role": "assistant", "content": item["content"]} for item in self._run.builder.messages]
+        unknown = parse_items([item for item in messages if words_of(item["content"]) not in known])
+        return [*new, *({**item, **metadata} for item in to_agent_input(unknown))]
 
     def _new(self) -> list[Item]:
-        """What the agents add to their memory, without the stand-ins for what the client has yet to answer."""
+        """Return what the agents add to their memory, without stand-ins for outputs that the client will send."""
         messages = self._agency.thread_manager.get_all_messages()
         added = messages[self._before :]
         known = [message for message in added if message.get("output") != HANDED_OVER]

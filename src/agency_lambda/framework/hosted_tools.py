@@ -5,7 +5,6 @@ again after a crash does nothing twice. Outside of a run the SDK does what it di
 """
 
 from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 from agents import ToolCallOutputItem
@@ -18,7 +17,6 @@ from agency_lambda.framework.interruptions import contained
 ACTIONS = ("CustomToolAction", "LocalShellAction", "ShellAction", "ApplyPatchAction", "ComputerAction")
 
 
-@cache
 def install() -> None:
     """Have the calls of these tools go through the run that makes them. Imports the SDK."""
     for name in ACTIONS:

@@ -8,7 +8,7 @@ once a run. What was made within the run is its own already.
 
 from collections.abc import Callable
 from copy import copy
-from functools import cache, wraps
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
@@ -77,9 +77,8 @@ def own(agency: "Agency", run: RunContext) -> None:
     agency.user_context = {**agency.user_context, **run.caller}
 
 
-@cache
 def install() -> None:
-    """Have agencies and agents that are called within a run, but were made before, work on copies there."""
+    """Have agencies and agents that are called within a run, but were made before, work on copies."""
     from agency_swarm import Agency, Agent
     from agency_swarm.agency import responses
 

@@ -6,19 +6,18 @@ opens no connection, a run connects on a worker thread, and what has failed is t
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
-from functools import cache
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from agency_lambda.errors import UpstreamFailed
+from agency_lambda.framework.building import is_building
 
 if TYPE_CHECKING:
     from agency_swarm import Agent
 
 
-@cache
-def install(is_building: Callable[[], bool]) -> None:
-    """Change the framework, once. Imports it. is_building: whether an agency is built here and now."""
+def install() -> None:
+    """Have the framework connect to no server while an agency is built."""
     from agency_swarm.agent import core
 
     convert = core.convert_mcp_servers_to_tools
@@ -30,7 +29,7 @@ def install(is_building: Callable[[], bool]) -> None:
 
 
 async def connect(agents: Iterable[Any]) -> None:
-    """Give agents the tools of their MCP servers; those that are connected already are only asked for their tools.
+    """Give agents the tools of their MCP servers. Connected servers are only asked for their tools.
 
     Raises:
         UpstreamFailed: a server could not be reached. The text names it; the log says why.
@@ -48,7 +47,7 @@ async def connect(agents: Iterable[Any]) -> None:
 
 
 def _forget(servers: Iterable[Any]) -> None:
-    """The framework keeps a connection that failed for one that is there."""
+    """Remove servers from the framework's manager, which takes a failed connection for a working one."""
     from agency_swarm.tools.mcp_manager import default_mcp_manager
 
     for server in servers:

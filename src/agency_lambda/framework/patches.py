@@ -1,168 +1,170 @@
-"""What is changed in the Agents SDK 0.18.1, Agency Swarm 1.11.0 and openai 2.44.0.
+"""The one table of what is changed in foreign code: agency-swarm, openai-agents, openai.
 
-tests/library/models/test_sdk_patches.py notices other versions.
-
-`_fetch_response` of a model's class notes how its answer ended: `get_response` drops the status of a whole answer, and
-chat its `finish_reason`.
-`agency_swarm.agent.execution.RunConfig` has another default: a model that calls a tool which is not there is told so,
-where it would end the run. The framework passes no config of the caller's to colleagues.
-`run_with_guardrails` and `perform_single_run` run an agent: what it has done is stored, too, where an exception ends
-that.
-`openai._utils.async_maybe_transform` compares each value of a request's body with its type, to rename keys and format
-dates; the types of responses and chats have neither to do. For 2,000 items it held the loop for a second.
+`install` makes all changes at once, before the first agency is imported or built, and not at start: it imports the
+framework. tests/library/models/test_patches.py walks the table, and fails where something is changed that is not in it.
 """
 
-import sys
-from collections.abc import AsyncIterator, Iterable, Mapping
-from contextvars import ContextVar
-from dataclasses import dataclass
-from functools import partial, wraps
-from typing import Any, Literal
+from collections.abc import Iterator
+from functools import cache
+from importlib import import_module
+from typing import NamedTuple
 
-from agency_swarm.agent import execution, execution_helpers
-from agents import Model, RunConfig
-from httpx import RemoteProtocolError
-from openai import _utils
-from openai._utils import is_given
-from pydantic import BaseModel
-
-from agency_lambda.framework.unsaved_items import noting_execution, storing_unsaved
-
-Reason = Literal["max_output_tokens", "content_filter"]
-_FILTERS = ("filter", "safety", "recitation", "prohibited", "blocklist", "spii")
-_PLAIN_TYPES = ("openai.types.responses.response_create_params", "openai.types.chat.completion_create_params")
-_LENGTHS = ("length", "max_tokens", "max_output_tokens")
+_HERE = "agency_lambda.framework"
+_TESTS = "tests/library"
 
 
-@dataclass
-class Ending:
-    """How a provider says that an answer ended.
+class Patch(NamedTuple):
+    """One change. installer: the module whose `install()` makes it. test: notices a version that needs another one."""
 
-    incomplete: why it was broken off. failed: its code for a failure. finished: a chat's model had no more to say.
-    ended: a chat's stream has a `finish_reason`, or its `[DONE]`.
-    """
-
-    incomplete: Reason | None = None
-    failed: str | None = None
-    finished: bool = False
-    ended: bool = False
-
-    def note_response(self, response: Any) -> None:
-        """Take it from a response of the Responses API."""
-        status = getattr(response, "status", None) or "completed"
-        if status == "incomplete":
-            self.incomplete = _reason(getattr(response.incomplete_details, "reason", None))
-        elif status != "completed":
-            self.failed = str(getattr(response.error, "code", None) or status)
-
-    def note_choices(self, choices: Any) -> None:
-        """Take it from a chat completion, or from a chunk of one."""
-        for choice in choices or ():  # the SDK uses the first alone
-            finished = "" if getattr(choice, "index", 0) else str(getattr(choice, "finish_reason", None)).lower()
-            if finished.endswith(_LENGTHS) or _is_filter(finished):
-                self.incomplete = _reason(finished)
-            self.finished = self.finished or finished == "stop"
-            self.ended = self.ended or finished not in ("", "none")
-            if finished == "error":
-                self.failed = self.failed or finished
+    targets: tuple[str, ...]  # "module:name" or "module:Class.name"
+    versions: str
+    why: str
+    installer: str
+    test: str
 
 
-ending: ContextVar[Ending | None] = ContextVar("ending", default=None)
-"""The answer that is being made in this context."""
+def _names(module: str, *names: str) -> tuple[str, ...]:
+    return tuple(f"{module}:{name}" for name in names)
 
 
-def _reason(said: object) -> Reason:
-    """Return a provider's word for it in OpenAI's."""
-    return "content_filter" if _is_filter(str(said).lower()) else "max_output_tokens"
+PATCHES = (
+    Patch(
+        _names("openai", "OpenAI._prepare_options", "AsyncOpenAI._prepare_options")
+        + _names("agents.tracing.processors", "BackendSpanExporter.api_key"),
+        "openai 2.44, openai-agents 0.18",
+        "Clients that were made before a run knew its key, or before the key was rotated, use the key as it is now.",
+        f"{_HERE}.credentials",
+        f"{_TESTS}/test_credentials.py",
+    ),
+    Patch(
+        _names("agency_swarm.utils.files", "Path"),
+        "agency-swarm 1.11",
+        "Building an agency resolves the path of every stack frame, each time: half of what a fresh agency costs.",
+        f"{_HERE}.caller_folder",
+        f"{_TESTS}/test_caller_folder.py",
+    ),
+    Patch(
+        _names("agency_swarm", "Agency._schedule_starter_cache_warmup", "Agent._conversation_starters_cache")
+        + _names("agency_swarm.agent.conversation_starters_cache", "_get_cache_dir"),
+        "agency-swarm 1.11",
+        "Building an agency asks the model for every conversation starter, and gives one owner's answers to all.",
+        f"{_HERE}.conversation_starters",
+        f"{_TESTS}/features/test_starters.py",
+    ),
+    Patch(
+        _names("agency_swarm.agent.file_manager", "AgentFileManager.parse_files_folder_for_vs_id")
+        + _names("agency_swarm.agency.setup", "_apply_shared_files"),
+        "agency-swarm 1.11",
+        "Building an agency uploads its files and renames their folder.",
+        f"{_HERE}.files",
+        f"{_TESTS}/features/test_files.py",
+    ),
+    Patch(
+        _names("agency_swarm.agent.core", "convert_mcp_servers_to_tools"),
+        "agency-swarm 1.11",
+        "Building an agency connects to its MCP servers and holds the event loop.",
+        f"{_HERE}.mcp_servers",
+        f"{_TESTS}/features/test_hosted.py",
+    ),
+    Patch(
+        _names("agency_swarm", "Agency.copilot_demo", "Agency.run_fastapi", "Agency.terminal_demo", "Agency.tui")
+        + _names("agency_swarm.tools.tool_factory_utils.file_loader", "logger.error")
+        + _names("agency_swarm.agent.tools", "logger.error")
+        + _names("agency_swarm.agency.setup", "logger.error"),
+        "agency-swarm 1.11",
+        "A module that serves when it is imported would block the build; a tool that cannot be loaded is only logged.",
+        f"{_HERE}.building",
+        f"{_TESTS}/catalogue/test_check.py",
+    ),
+    Patch(
+        _names("agency_swarm.agency.responses", "get_response", "get_response_stream")
+        + _names("agency_swarm", "Agent.get_response", "Agent.get_response_stream", "Agency.__new__"),
+        "agency-swarm 1.11",
+        "Agencies and agents that tools call, made before the run, would share their state between runs.",
+        f"{_HERE}.isolation",
+        f"{_TESTS}/runs/test_isolation.py",
+    ),
+    Patch(
+        _names("agency_swarm.agent.execution", "run_with_guardrails")
+        + _names("agency_swarm.agent.execution_helpers", "perform_single_run"),
+        "agency-swarm 1.11",
+        "What an agent has done is stored only when its run ends well.",
+        f"{_HERE}.unsaved_items",
+        f"{_TESTS}/history/test_unsaved.py",
+    ),
+    Patch(
+        _names("agency_swarm.agent.execution", "RunConfig"),
+        "agency-swarm 1.11",
+        "A model that calls an unknown tool is told so, where it would end the run; colleagues get no caller's config.",
+        f"{_HERE}.unknown_tools",
+        f"{_TESTS}/models/test_sdk_patches.py",
+    ),
+    Patch(
+        _names("agents.run_internal.run_loop", "get_all_tools", "get_single_step_result_from_response")
+        + _names("agents.run", "get_all_tools")
+        + _names("agents.run_internal.tool_execution", "invoke_function_tool")
+        + _names("agents.run_internal.turn_resolution", "check_for_final_output_from_tools", "execute_handoffs")
+        + _names("agents.run_internal.guardrails", "run_single_output_guardrail"),
+        "openai-agents 0.18",
+        "Every tool call of a run goes through its journal; the client's functions are tools of the addressed agent.",
+        f"{_HERE}.tools",
+        f"{_TESTS}/runs/test_tools.py",
+    ),
+    Patch(
+        _names(
+            "agents.run_internal.tool_actions",
+            *("CustomToolAction.execute", "LocalShellAction.execute", "ShellAction.execute"),
+            *("ApplyPatchAction.execute", "ComputerAction.execute"),
+        ),
+        "openai-agents 0.18",
+        "Tools that are no functions are in the journal too.",
+        f"{_HERE}.hosted_tools",
+        f"{_TESTS}/features/test_hosted_results.py",
+    ),
+    Patch(
+        _names("agents.run_internal.turn_preparation", "get_model")
+        + _names("agents.run_internal.run_loop", "get_model"),
+        "openai-agents 0.18",
+        "Every model call of a run is answered, counted and recorded by the run.",
+        f"{_HERE}.models.resolution",
+        f"{_TESTS}/models/test_callers.py",
+    ),
+    Patch(
+        _names("agents.models.openai_responses", "OpenAIResponsesModel._fetch_response")
+        + _names("agents.models.openai_chatcompletions", "OpenAIChatCompletionsModel._fetch_response"),
+        "openai-agents 0.18",
+        "`get_response` drops the status of an answer, and chat its `finish_reason`.",
+        f"{_HERE}.models.ending_listener",
+        f"{_TESTS}/models/test_sdk_patches.py",
+    ),
+    Patch(
+        _names("agents.tracing.setup", "GLOBAL_TRACE_PROVIDER"),
+        "openai-agents 0.18",
+        "Traces, prompts included, would be posted to OpenAI from a thread that an environment freezes.",
+        f"{_HERE}.models.tracing",
+        f"{_TESTS}/features/test_tracing.py",
+    ),
+    Patch(
+        _names("openai._utils", "async_maybe_transform")
+        + _names("openai.resources.responses.responses", "async_maybe_transform")
+        + _names("openai.resources.chat.completions.completions", "async_maybe_transform"),
+        "openai 2.44",
+        "Comparing each value of a request with its type holds the loop for a second with 2,000 items.",
+        f"{_HERE}.models.request_body",
+        f"{_TESTS}/models/test_sdk_patches.py",
+    ),
+)
+"""`dotenv_at_import` is not among them: it changes how modules are found, before any of these is imported."""
 
 
-def _is_filter(word: str) -> bool:
-    return any(part in word for part in _FILTERS)
+@cache
+def install() -> None:
+    """Make every change of the table, once."""
+    for installer in dict.fromkeys(patch.installer for patch in PATCHES):
+        import_module(installer).install()
 
 
-def listen(model: Model) -> None:
-    """Have the class of a model note in `ending` how each of its answers ended, if it is one of the SDK's."""
-    for kind in type(model).__mro__:
-        fetch = vars(kind).get("_fetch_response")
-        if fetch is not None and not hasattr(fetch, "noting"):
-            kind._fetch_response = _noting(fetch)  # type: ignore[attr-defined]
-
-
-def _noting(fetch: Any) -> Any:
-    @wraps(fetch)
-    async def noting(*args: Any, **kwargs: Any) -> Any:
-        fetched = await fetch(*args, **kwargs)
-        noted = ending.get()
-        if noted is None:
-            return fetched
-        if isinstance(fetched, tuple):  # a chat's answer, streamed
-            response, chunks = fetched
-            return response, _Chunks(chunks, noted)
-        if hasattr(fetched, "choices"):
-            noted.note_choices(fetched.choices)
-        elif hasattr(fetched, "status"):
-            noted.note_response(fetched)
-        return fetched
-
-    noting.noting = True  # type: ignore[attr-defined]
-    return noting
-
-
-class _Chunks:
-    """The chunks of a chat's answer, on their way to the SDK, which takes any end of a connection for the answer's."""
-
-    def __init__(self, chunks: Any, noted: Ending) -> None:
-        self._chunks, self._noted = chunks, noted
-        self._lines = getattr(chunks, "_iter_events", None)  # openai's; streams of others have an end of their own
-        if self._lines:
-            chunks._iter_events = self._noting_done
-
-    def __getattr__(self, name: str) -> Any:  # close(), response ...
-        return getattr(self._chunks, name)
-
-    async def __aiter__(self) -> AsyncIterator[Any]:
-        async for chunk in self._chunks:
-            self._noted.note_choices(chunk.choices)
-            yield chunk
-        if self._lines and not self._noted.ended:
-            raise RemoteProtocolError("The stream of a chat ended without finish_reason and without [DONE].")
-
-    async def _noting_done(self) -> AsyncIterator[Any]:
-        async for line in self._lines():  # type: ignore[misc]
-            self._noted.ended = self._noted.ended or line.data.startswith("[DONE]")
-            yield line
-
-
-def plain_body(value: Any) -> Any:
-    """Return a request's body as JSON has it, without what was not given."""
-    if value is None or isinstance(value, str | int | float | bytes):
-        return value
-    if isinstance(value, Mapping):
-        return {name: plain_body(each) for name, each in value.items() if is_given(each)}
-    if isinstance(value, BaseModel):
-        return value.model_dump(mode="json", exclude_unset=True)
-    return [plain_body(each) for each in value] if isinstance(value, Iterable) else value
-
-
-def _transforming(transform: Any) -> Any:
-    @wraps(transform)
-    async def transformed(data: Any, expected_type: Any) -> Any:
-        if getattr(expected_type, "__module__", None) in _PLAIN_TYPES:
-            return plain_body(data)
-        return await transform(data, expected_type)
-
-    return transformed
-
-
-def _patch_transform() -> None:
-    """For the resources that are imported when they are asked for, and for those that are there already."""
-    _utils.async_maybe_transform = _transforming(_utils.async_maybe_transform)
-    for name in ("responses.responses", "chat.completions.completions"):
-        if module := sys.modules.get(f"openai.resources.{name}"):
-            vars(module)["async_maybe_transform"] = _utils.async_maybe_transform
-
-
-_patch_transform()
-execution.RunConfig = partial(RunConfig, tool_not_found_behavior="return_error_to_model")
-vars(execution)["run_with_guardrails"] = noting_execution(execution_helpers.run_with_guardrails)
-vars(execution_helpers)["perform_single_run"] = storing_unsaved(execution_helpers.perform_single_run)
+def targets() -> Iterator[str]:
+    """Yield every name that is changed."""
+    for patch in PATCHES:
+        yield from patch.targets

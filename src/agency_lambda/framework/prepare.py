@@ -1,105 +1,146 @@
-"""Prepare a run: a fresh agency on its history, with its models, its tools and the builder of its response."""
+"""Prepares a run: a fresh agency on its history, with its models, its tools and the builder of its response."""
 
 import math
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
-from agency_lambda import catalogue
 from agency_lambda.errors import AgencyMisconfigured
-from agency_lambda.framework import conversation_starters, hosted_tools, mcp_servers, tools
+from agency_lambda.framework import conversation_starters, mcp_servers
+from agency_lambda.framework.building import CreateAgency, addressed_agent, build
+from agency_lambda.framework.call_journal import CallJournal
+from agency_lambda.framework.client_options import ClientOptions
+from agency_lambda.framework.client_tools import refuse_clashes
 from agency_lambda.framework.context import RunContext
 from agency_lambda.framework.execution import AgencyExecution
-from agency_lambda.framework.isolation import install, isolate, own
-from agency_lambda.framework.models import Meter, Models, offline_script
+from agency_lambda.framework.isolation import isolate, own
+from agency_lambda.framework.models import Limits, Meter, Models
+from agency_lambda.framework.models.offline import agency_script
 from agency_lambda.framework.response_builder import ResponseBuilder
 from agency_lambda.framework.unsupported import refused_by_chat
 from agency_lambda.protocol.output import OutputBuilder
 from agency_lambda.protocol.request import CreateResponse
 from agency_lambda.protocol.response_object import ResponseObject
 from agency_lambda.protocol.types import Item
-from agency_lambda.runs.journal import Journal
-from agency_lambda.runs.validation import refuse_clashes
 from agency_lambda.settings import Settings
 
 if TYPE_CHECKING:
     from agency_swarm import Agency, Agent
 
+    from agency_lambda.offline import Script
 
-async def prepare_run(
-    request: CreateResponse,
-    response: ResponseObject,
-    owner: str,
-    history: list[Item],
-    added: list[Item],
-    output: OutputBuilder,
-    journal: Journal,
-    *,
-    settings: Settings,
-    models: Models,
-) -> AgencyExecution:
-    """Build the agency of a request, and return it ready to answer.
 
-    history: what its agents remember. added: the input as they take it. output: of the response.
+class AgencyEntry(Protocol):
+    """What AGENCIES says of an agency. A limit that is None is the service's own."""
+
+    @property
+    def factory(self) -> CreateAgency: ...
+
+    @property
+    def model(self) -> str | None: ...
+
+    @property
+    def max_model_calls(self) -> int | None: ...
+
+    @property
+    def max_output_tokens(self) -> int | None: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunInput:
+    """What a run answers, for whom, and where it writes.
+
+    history: what the agents remember. added: the client's input as they take it.
+    """
+
+    request: CreateResponse
+    response: ResponseObject
+    owner: str
+    history: list[Item]
+    added: list[Item]
+    output: OutputBuilder
+    journal: CallJournal
+
+
+async def prepare_run(name: str, entry: AgencyEntry, models: Models, run: RunInput) -> AgencyExecution:
+    """Build the agency of a request, and return it ready to answer. name: the agency's, in AGENCIES.
 
     Raises:
-        UnknownName, InvalidRequest: the agency cannot be asked so.
-        AgencyMisconfigured, AgencyNotConfigured, SecretUnavailable.
+        UnknownName: the agency has no such agent.
+        AgencyMisconfigured: the agency cannot be built, or cannot run here.
+        InvalidRequest: the client's options clash with what is the agent's own.
+        UpstreamFailed: an MCP server could not be reached.
     """
-    install()
-    await models.refresh()
-    name, entry, agency = build(request.model)
-    if settings.model_api == "chat" and (refused := refused_by_chat(agency)):
-        raise AgencyMisconfigured(refused)
-    isolate(agency)
-    await mcp_servers.connect(agency.agents.values())
-    refuse_clashes(agency, entry, request)
-    limits = catalogue.entry(name)
+    request, chat = run.request, models.settings.model_api == "chat"
+    agency, agent = await build_addressed(name, entry, request.model, chat=chat)
+    refuse_clashes(agency, agent, request)
+    options = ClientOptions(request, chat=chat)
+    is_free = models.is_free(agency, entry.model)
     context = RunContext(
-        request,
-        agency.agents[entry],
-        _meter(request, limits, settings, is_free=models.is_free(agency, limits.model)),
-        _response_builder(output, response["id"], request, agency),
-        journal,
-        chat=settings.model_api == "chat",
-        response=response["id"],
-        caller=_caller(response, owner),
+        agency.agents[agent],
+        options,
+        response_id=run.response["id"],
+        meter=Meter(_limits(request, entry, models.settings, is_free=is_free)),
+        builder=_response_builder(run, agency),
+        journal=run.journal,
+        models=models.of_run(_offline_script(entry, models), entry.model),
+        caller=_caller(run.response, run.owner),
+        live=bool(request.stream),
     )
     own(agency, context)
-    models.attach(agency, context, offline_script(catalogue.find(name)[1]) if models.offline else None, limits.model)
-    tools.install()
-    hosted_tools.install()
-    plain = request.stored and not context.asks_more and not request.metadata
-    starters = plain and _has_cached_starters(agency.agents[entry])
-    folder = conversation_starters.folder_of(owner, name) if starters else None
-    return AgencyExecution(agency, entry, context, history, added, starters=folder)
+    models.attach(agency, context)
+    starters = _starters_folder(name, agency.agents[agent], run, options)
+    return AgencyExecution(agency, agent, context, history=run.history, added=run.added, starters=starters)
 
 
-def _meter(request: CreateResponse, agency: catalogue.Entry, settings: Settings, *, is_free: bool) -> Meter:
-    """Return the meter of a run with its limits. Where calls cost nothing, only limits that were set hold."""
-    meter = Meter()
-    for setting, limit in (("max_model_calls", "most_calls"), ("max_output_tokens", "most_output_tokens")):
-        asked = setting in settings.model_fields_set or not is_free
-        general = getattr(settings, setting) if asked else math.inf
-        setattr(meter, limit, getattr(agency, setting) or general)
-    meter.cap = request.max_output_tokens
-    meter.most_tool_calls = request.max_tool_calls or math.inf
-    return meter
+async def build_addressed(name: str, entry: AgencyEntry, model: str, *, chat: bool) -> tuple["Agency", str]:
+    """Return a fresh agency that shares nothing with other runs, and the agent that "agency/agent" addresses.
+
+    Raises: see `prepare_run`.
+    """
+    agency = build(entry.factory)
+    agent = addressed_agent(agency, name, model.partition("/")[2])
+    if chat and (reason := refused_by_chat(agency)):
+        raise AgencyMisconfigured(reason)
+    isolate(agency)
+    await mcp_servers.connect(agency.agents.values())
+    return agency, agent
 
 
-def _response_builder(
-    output: OutputBuilder, response_id: str, request: CreateResponse, agency: "Agency"
-) -> ResponseBuilder:
-    return ResponseBuilder(
-        output,
-        response=response_id,
-        agents=frozenset(agency.agents),
-        functions=frozenset(tool.name for tool in request.function_tools),
-        reasoning=request.reasoning is not None and request.reasoning.summary is not None,
-        silent=lambda name: name in agency.agents and _waits(agency.agents[name]),
+def _limits(request: CreateResponse, entry: AgencyEntry, settings: Settings, *, is_free: bool) -> Limits:
+    """Return the limits of a run. Where calls cost nothing, the settings' defaults do not count."""
+
+    def general(setting: str) -> float:
+        counts = setting in settings.model_fields_set or not is_free
+        return float(getattr(settings, setting)) if counts else math.inf
+
+    return Limits(
+        model_calls=entry.max_model_calls or general("max_model_calls"),
+        output_tokens=entry.max_output_tokens or general("max_output_tokens"),
+        tool_calls=request.max_tool_calls or math.inf,
+        client_output_tokens=request.max_output_tokens,
     )
+
+
+def _response_builder(run: RunInput, agency: "Agency") -> ResponseBuilder:
+    request = run.request
+    return ResponseBuilder(
+        run.output,
+        response_id=run.response["id"],
+        agents=frozenset(agency.agents),
+        client_functions=frozenset(tool.name for tool in request.function_tools),
+        reasoning=request.reasoning is not None and request.reasoning.summary is not None,
+        withholds=lambda name: name in agency.agents and _is_checked_at_end(agency.agents[name]),
+    )
+
+
+def _offline_script(entry: AgencyEntry, models: Models) -> "Mapping[str, Script] | None":
+    return agency_script(entry.factory) if models.offline else None
 
 
 def _caller(response: ResponseObject, owner: str) -> dict[str, Any]:
-    """What the tools of a run may know of who called it."""
+    """Return what the tools of a run may know of who called it."""
     conversation = response.get("conversation") or {}
     return {
         "owner": owner,
@@ -109,24 +150,13 @@ def _caller(response: ResponseObject, owner: str) -> dict[str, Any]:
     }
 
 
-def build(model: str) -> tuple[str, str, "Agency"]:
-    """The agency of a model name, fresh, and the agent that it addresses: "agency" or "agency/Agent".
-
-    Raises:
-        UnknownName: there is none.
-    """
-    name, _, agent = model.partition("/")
-    name, create_agency = catalogue.find(name)
-    built = catalogue.build(create_agency)
-    if agent and agent not in built.agents:
-        raise catalogue.unknown_agent(name, agent)
-    return name, agent or built.entry_points[0].name, built
+def _starters_folder(name: str, agent: "Agent", run: RunInput, options: ClientOptions) -> Path | None:
+    """Return the folder of cached answers for a run that asks nothing special of an agent that caches answers."""
+    caches = agent.quick_replies or (agent.cache_conversation_starters and agent.conversation_starters)
+    is_plain = run.request.stored and not options.any and not run.request.metadata
+    return conversation_starters.folder_of(run.owner, name) if caches and is_plain else None
 
 
-def _has_cached_starters(agent: "Agent") -> bool:
-    return bool(agent.quick_replies or (agent.cache_conversation_starters and agent.conversation_starters))
-
-
-def _waits(agent: "Agent") -> bool:
-    """Whether an agent's words are told only when they are its last: guardrails check them, or its type reads them."""
+def _is_checked_at_end(agent: "Agent") -> bool:
+    """Return whether guardrails or an output type read an agent's last words before they are shown."""
     return bool(agent.input_guardrails or agent.output_guardrails) or agent.output_type not in (None, str)

@@ -47,17 +47,9 @@ class _Sdk(NamedTuple):
     single_step: Any
 
 
-@cache
-def install() -> _Sdk:
-    """Have every tool call of a run go through the run that makes it, whichever agent makes it. Imports the SDK."""
-    sdk = _Sdk(
-        turn_preparation.get_all_tools,
-        tool_execution.invoke_function_tool,  # type: ignore[attr-defined]
-        turn_resolution.check_for_final_output_from_tools,
-        guardrails.run_single_output_guardrail,
-        turn_resolution.execute_handoffs,
-        turn_resolution.get_single_step_result_from_response,
-    )
+def install() -> None:
+    """Have every tool call of a run go through the run, whichever agent makes it."""
+    _sdk()
     for module in (sdk_run, run_loop):  # of an answer that is whole, and of one that is streamed
         module.get_all_tools = _get_all_tools  # type: ignore[attr-defined]
     tool_execution.invoke_function_tool = _invoke_function_tool  # type: ignore[attr-defined]
@@ -65,7 +57,19 @@ def install() -> _Sdk:
     guardrails.run_single_output_guardrail = _output_guardrail
     turn_resolution.execute_handoffs = _execute_handoffs
     run_loop.get_single_step_result_from_response = _single_step
-    return sdk
+
+
+@cache
+def _sdk() -> _Sdk:
+    """Return the SDK's own functions; called first before they are replaced."""
+    return _Sdk(
+        turn_preparation.get_all_tools,
+        tool_execution.invoke_function_tool,  # type: ignore[attr-defined]
+        turn_resolution.check_for_final_output_from_tools,
+        guardrails.run_single_output_guardrail,
+        turn_resolution.execute_handoffs,
+        turn_resolution.get_single_step_result_from_response,
+    )
 
 
 async def _get_all_tools(agent: Any, context_wrapper: RunContextWrapper[Any]) -> Sequence[Tool]:
@@ -73,18 +77,18 @@ async def _get_all_tools(agent: Any, context_wrapper: RunContextWrapper[Any]) ->
     run = current_run()
     if run is not None:
         await mcp_servers.connect([agent])  # of an agent that only a tool knows
-    tools = await install().get_all_tools(agent, context_wrapper)
-    return tools if run is None else [*tools, *run.functions(agent)]
+    tools = await _sdk().get_all_tools(agent, context_wrapper)
+    return tools if run is None else [*tools, *run.client_tools(agent)]
 
 
 async def _invoke_function_tool(*, function_tool: FunctionTool, context: Any, arguments: str) -> Any:
     """Call a tool, or return what it returned to an attempt that was interrupted."""
     run = current_run()
     if run is None:
-        return await install().invoke(function_tool=function_tool, context=context, arguments=arguments)
+        return await _sdk().invoke(function_tool=function_tool, context=context, arguments=arguments)
     with unsaved_items.within_tool() as calling:
         if isinstance(function_tool, ClientTool):
-            output = await install().invoke(function_tool=function_tool, context=context, arguments=arguments)
+            output = await _sdk().invoke(function_tool=function_tool, context=context, arguments=arguments)
         else:
             returned = partial(calling.note_output, context.tool_call_id)
             output = await _invoke(function_tool, run, context, arguments, returned)
@@ -101,13 +105,13 @@ async def _invoke(
         if call.finished:
             run.meter.replay_tool_call()
             return call.output
-        token = idempotency.current.set(f"{run.response}/{call.call}")
+        token = idempotency.current.set(f"{run.response_id}/{call.key}")
         try:
             output = usable(await _output(tool, context, arguments))
         finally:
             idempotency.current.reset(token)
-        returned(output)  # before it is kept: a tool beside this one may fail meanwhile, which cancels what is here
-        return await call.keep(output)
+        returned(output)  # before it is stored: a tool beside this one may fail meanwhile, which cancels this one
+        return await call.save(output)
 
 
 async def _output(tool: FunctionTool, context: Any, arguments: str) -> Any:
@@ -120,16 +124,16 @@ async def _output(tool: FunctionTool, context: Any, arguments: str) -> Any:
         return _UNUSABLE.format(tool=tool.name, fault=fault)
     try:
         with contained():
-            return await install().invoke(function_tool=tool, context=context, arguments=arguments)
+            return await _sdk().invoke(function_tool=tool, context=context, arguments=arguments)
     except Exception as error:
         if (fault := arguments_fault(arguments)) is not None:
             return _UNUSABLE.format(tool=tool.name, fault=fault)
         if not isinstance(error, ProcessExitRaised):
             raise
-        told = await failure_text(function_tool=tool, context=context, error=error)
-        if told is None:
+        text = await failure_text(function_tool=tool, context=context, error=error)
+        if text is None:
             raise
-        return told
+        return text
 
 
 async def _final_output(
@@ -138,30 +142,30 @@ async def _final_output(
     """A function of the client's ends the run; else what the agent itself says holds."""
     run = current_run()
     if run is not None and any(isinstance(result.tool, ClientTool) for result in tool_results):
-        run.handed_over = True
+        run.client_calls_tool = True
         return ToolsToFinalOutputResult(is_final_output=True, final_output="")
-    return await install().final_output(agent, tool_results, context_wrapper)  # type: ignore[no-any-return]
+    return await _sdk().final_output(agent, tool_results, context_wrapper)  # type: ignore[no-any-return]
 
 
 async def _output_guardrail(guardrail: Any, agent: Any, agent_output: Any, context: Any) -> OutputGuardrailResult:
     """A run that hands over to the client has no last words to check."""
     run = current_run()
-    if run is not None and run.handed_over:
+    if run is not None and run.client_calls_tool:
         passed = GuardrailFunctionOutput(output_info=None, tripwire_triggered=False)
         return OutputGuardrailResult(guardrail=guardrail, agent=agent, agent_output=agent_output, output=passed)
-    return await install().output_guardrail(guardrail, agent, agent_output, context)  # type: ignore[no-any-return]
+    return await _sdk().output_guardrail(guardrail, agent, agent_output, context)  # type: ignore[no-any-return]
 
 
 async def _execute_handoffs(**step: Any) -> Any:
     """Make a handoff; in a run the model is told what is wrong with its input."""
-    made = install().handoffs
-    return await (made(**step) if current_run() is None else handoffs.execute(made, step))
+    execute = _sdk().handoffs
+    return await (execute(**step) if current_run() is None else handoffs.execute(execute, step))
 
 
 async def _single_step(**step: Any) -> Any:
     """Go on with a model's answer; an error that says that nothing can be made of it, has it as `given`."""
     try:
-        return await install().single_step(**step)
+        return await _sdk().single_step(**step)
     except ModelBehaviorError as error:
         vars(error).setdefault("given", step["new_response"].output)
         raise

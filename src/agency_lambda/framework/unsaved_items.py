@@ -1,8 +1,7 @@
-"""What an agent has done and Agency Swarm 1.11.0 has not stored.
+"""Stores what an agent has done where an exception ends its run.
 
-The framework stores an agent's answers and the outputs of its tools when the SDK's run of that agent has ended well.
-An exception that ends the run would lose them, and the next turn would do again what tools have done. So they are
-stored here before the exception goes on. `sdk_patches` puts both functions below around the framework's.
+Agency Swarm 1.11 stores an agent's answers and its tools' outputs when the SDK's run of that agent has ended well. An
+exception would lose them, and the next turn would do again what tools have done.
 """
 
 from collections.abc import Awaitable, Callable, Iterator
@@ -11,6 +10,7 @@ from contextvars import ContextVar
 from functools import wraps
 from typing import Any
 
+from agency_swarm.agent import execution, execution_helpers
 from agency_swarm.messages import MessageFormatter
 from agents import ItemHelpers, ModelResponse
 from pydantic import BaseModel
@@ -20,21 +20,21 @@ from agency_lambda.history import is_call, is_output
 Run = Callable[..., Awaitable[Any]]
 
 
-class Unsaved:
+class UnsavedItems:
     """The answers and outputs of one agent in one run of the SDK.
 
-    speaks: see `ModelRequest`; models that others ask in the same context are not this agent's.
+    for_user: see `ModelRequest`. Models that others ask in the same context are not this agent's.
     """
 
-    def __init__(self, speaks: bool) -> None:
-        self.speaks = speaks
-        self._asked: Any = ()
+    def __init__(self, for_user: bool) -> None:
+        self.for_user = for_user
+        self._input: Any = ()
         self._answers: list[tuple[str, ModelResponse]] = []
         self._outputs: dict[str, Any] = {}
 
-    def note_question(self, items: Any) -> None:
+    def note_input(self, items: Any) -> None:
         """Note the items that a model is asked: they hold the outputs of every kind of tool and of handoffs."""
-        self._asked = items
+        self._input = items
 
     def note_answer(self, agent: str, response: ModelResponse) -> None:
         """Note an answer that the agent goes on with."""
@@ -49,8 +49,8 @@ class Unsaved:
 
         An answer without calls is the last one: its words are kept by who knows whether they may be.
         """
-        asked = () if isinstance(self._asked, str) else self._asked
-        known = {item["call_id"]: item for item in asked if is_output(item.get("type")) and item.get("call_id")}
+        seen = () if isinstance(self._input, str) else self._input
+        known = {item["call_id"]: item for item in seen if is_output(item.get("type")) and item.get("call_id")}
         found = []
         for agent, response in self._answers:
             calls = [item for item in response.output if is_call(item.type)]
@@ -65,29 +65,33 @@ class Unsaved:
         return ItemHelpers.tool_call_output_item(call, self._outputs[call.call_id])
 
 
-current: ContextVar[Unsaved | None] = ContextVar("unsaved", default=None)
-"""Of the agent that runs in this context; None within a tool, where others run."""
+current_unsaved: ContextVar[UnsavedItems | None] = ContextVar("unsaved", default=None)
+"""The record of the agent that runs in this context; None within a tool, where others run."""
 _execution: ContextVar[dict[str, Any]] = ContextVar("execution")
 
 
 @contextmanager
-def within_tool() -> Iterator[Unsaved]:
-    """Around one call of a tool. Yields the record of the agent that calls it, or an empty one outside of a run."""
-    calling = current.get()
-    token = current.set(None)
+def within_tool() -> Iterator[UnsavedItems]:
+    """Enter a call of a tool. Yields the record of the agent that calls it, or an empty one outside of a run."""
+    calling = current_unsaved.get()
+    token = current_unsaved.set(None)
     try:
-        yield calling or Unsaved(speaks=False)
+        yield calling or UnsavedItems(for_user=False)
     finally:
-        current.reset(token)
+        current_unsaved.reset(token)
 
 
 def _as_input(item: Any) -> Any:
     return item.model_dump(exclude_unset=True) if isinstance(item, BaseModel) else dict(item)
 
 
-def noting_execution(run_with_guardrails: Run) -> Run:
-    """Return the function that runs an agent, such that `storing_unsaved` finds whose run it is."""
+def install() -> None:
+    """Wrap the framework's functions that run an agent, and run it once."""
+    vars(execution)["run_with_guardrails"] = _noting_execution(execution_helpers.run_with_guardrails)
+    vars(execution_helpers)["perform_single_run"] = _storing_unsaved(execution_helpers.perform_single_run)
 
+
+def _noting_execution(run_with_guardrails: Run) -> Run:
     @wraps(run_with_guardrails)
     async def noting(**execution: Any) -> Any:
         token = _execution.set(execution)
@@ -99,21 +103,19 @@ def noting_execution(run_with_guardrails: Run) -> Run:
     return noting
 
 
-def storing_unsaved(perform_single_run: Run) -> Run:
-    """Return the function that runs an agent once, such that nothing is lost where an exception ends it."""
-
+def _storing_unsaved(perform_single_run: Run) -> Run:
     @wraps(perform_single_run)
     async def storing(**arguments: Any) -> Any:
         execution = _execution.get()
-        unsaved = Unsaved(speaks=execution["sender_name"] is None)
-        token = current.set(unsaved)
+        unsaved = UnsavedItems(for_user=execution["sender_name"] is None)
+        token = current_unsaved.set(unsaved)
         try:
             return await perform_single_run(**arguments)
         except BaseException:
             _store(unsaved.items(), execution)
             raise
         finally:
-            current.reset(token)
+            current_unsaved.reset(token)
 
     return storing
 

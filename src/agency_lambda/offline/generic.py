@@ -8,7 +8,7 @@ from typing import Any
 from agency_lambda.offline.example import example
 from agency_lambda.offline.turn import Turn
 
-type ToolCall = tuple[str, dict[str, Any]]
+type PlannedCall = tuple[str, dict[str, Any]]
 """(tool name, arguments)"""
 
 MARK = "[offline model]"
@@ -19,7 +19,7 @@ _ASKED_BY = re.compile(r"\n\[asked by (.+)\]\Z")
 _BROKEN_SCHEMA = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError, re.PatternError)
 
 
-def possible_calls(agent: str, turn: Turn) -> Iterator[ToolCall]:
+def possible_calls(agent: str, turn: Turn) -> Iterator[PlannedCall]:
     """Every tool once, every colleague once."""
     text, asked_by = _without_trail(turn.message)
     for tool, schema in turn.tools.items():
@@ -34,7 +34,7 @@ def possible_calls(agent: str, turn: Turn) -> Iterator[ToolCall]:
                 yield tool, example(schema, text) | known
 
 
-def client_call(turn: Turn, tool: str) -> ToolCall:
+def client_call(turn: Turn, tool: str) -> PlannedCall:
     """Whatever schema a client sends, its own function is all that can suffer from it."""
     try:
         arguments = example(turn.client_tools[tool], _without_trail(turn.message)[0], trusted=False)
@@ -62,7 +62,7 @@ def structured(turn: Turn, schema: Mapping[str, Any], *, trusted: bool = True) -
         return "{}"
 
 
-def thought(agent: str, turn: Turn, calls: Iterable[ToolCall]) -> str:
+def thought(agent: str, turn: Turn, calls: Iterable[PlannedCall]) -> str:
     """The summary of a reasoning that did not take place."""
     tools = ", ".join(dict.fromkeys(tool for tool, _ in calls))
     following = f"calls {tools}" if tools else "answers"

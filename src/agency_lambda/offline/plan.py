@@ -4,10 +4,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from agency_lambda.offline.generic import MARK, ToolCall, answer_line, client_call, possible_calls, report, structured
+from agency_lambda.offline.generic import (
+    MARK,
+    PlannedCall,
+    answer_line,
+    client_call,
+    possible_calls,
+    report,
+    structured,
+)
 from agency_lambda.offline.turn import Turn
 
-type Plan = str | list[ToolCall]
+type Plan = str | list[PlannedCall]
 """A final text, or the tool calls to make now: (tool name, arguments)."""
 
 type Script = Callable[[Turn], Plan]
@@ -51,7 +59,7 @@ def decide(
     return "\n".join([f"{plan}\n", *(answer_line(call.tool, call.output) for call in turn.client_calls)])
 
 
-def _client_calls(turn: Turn, choice: str | None) -> list[ToolCall]:
+def _client_calls(turn: Turn, choice: str | None) -> list[PlannedCall]:
     made = _made(turn)
     if choice in turn.tools and choice not in made:
         return []  # they wait for the agent's own tool
@@ -88,7 +96,7 @@ def _checked(agent: str, plan: Any, made: int) -> Plan:
     return plan
 
 
-def _demanded(agent: str, turn: Turn, plan: Plan, choice: str | None) -> list[ToolCall]:
+def _demanded(agent: str, turn: Turn, plan: Plan, choice: str | None) -> list[PlannedCall]:
     """The call that `choice` insists on, unless it was made already or is in the plan."""
     called = _made(turn) | (set() if isinstance(plan, str) else {tool for tool, _ in plan})
     if choice in called or (choice == "required" and called):

@@ -7,7 +7,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Call:
+class FinishedCall:
     """A tool call that was made, and what came back."""
 
     tool: str
@@ -30,12 +30,12 @@ class Turn:
     """
 
     message: str
-    calls: list[Call] = field(default_factory=list)
+    calls: list[FinishedCall] = field(default_factory=list)
     tools: dict[str, dict[str, Any]] = field(default_factory=dict)
     earlier: list[str] = field(default_factory=list)
     attached: str = ""
     client_tools: dict[str, dict[str, Any]] = field(default_factory=dict)
-    client_calls: list[Call] = field(default_factory=list)
+    client_calls: list[FinishedCall] = field(default_factory=list)
 
 
 def read_turn(items: str | Iterable[Any], tools: Mapping[str, dict[str, Any]]) -> Turn:
@@ -83,9 +83,9 @@ def _parts(content: object) -> list[Mapping[str, Any]]:
     return [part for part in parts if isinstance(part, Mapping)]
 
 
-def _call(item: Mapping[str, Any], output: str) -> Call:
+def _call(item: Mapping[str, Any], output: str) -> FinishedCall:
     try:
         arguments = json.loads(item.get("arguments") or "{}")
     except ValueError:
         arguments = {}
-    return Call(str(item.get("name")), arguments if isinstance(arguments, dict) else {}, output)
+    return FinishedCall(str(item.get("name")), arguments if isinstance(arguments, dict) else {}, output)

@@ -2,18 +2,15 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
-
-from agents import Model, ModelSettings, ModelTracing
-from openai.types.responses import ResponseOutputMessage
 
 from agency_lambda import catalogue
 from agency_lambda.errors import InvalidRequest
-from agency_lambda.framework.models import Meter, Models, ModelUnavailable, provider_failures
-from agency_lambda.framework.prepare import build
+from agency_lambda.framework.building import addressed_agent, build
+from agency_lambda.framework.models import Meter, Models, ModelUnavailable, ask_once
 from agency_lambda.history.turns import load_turns
-from agency_lambda.offline.digest import digest
 from agency_lambda.protocol import bounds
 from agency_lambda.protocol.ids import new_id
 from agency_lambda.protocol.items import decode_compaction, encode_compaction, parse_items, text_of
@@ -24,6 +21,9 @@ from agency_lambda.runs.item_references import resolve_references
 from agency_lambda.runs.run_metrics import usage
 from agency_lambda.runs.stored_responses import Responses
 from agency_lambda.store import Store
+
+type Ask = Callable[[str, str, Meter], Awaitable[str]]
+"""Asks a model once: (instructions, text, meter) -> its answer."""
 
 _LAST = 2  # user messages that are kept word for word, with everything behind the first of them
 _SUMMARY = 20_000  # characters of room for it
@@ -41,20 +41,22 @@ async def compact(models: Models, store: Store, request: CompactRequest, owner: 
         UpstreamFailed: the model did not answer.
     """
     await models.refresh()
-    name, entry, agency = build(request.model)
+    name, entry = catalogue.find_entry(request.model)
+    agency = build(entry.factory)
+    agent = addressed_agent(agency, name, request.model.partition("/")[2])
     responses = Responses(store, owner)
     items = parse_items(await resolve_references(responses, request.input)) if request.input else []
     if request.previous_response_id:
         cursor = await end_of(responses, request.previous_response_id)
         items = [*(item for turn in await load_turns(store, cursor) for item in turn.items), *items]
-    model = models.bare(agency.agents[entry], {entry: digest}, catalogue.entry(name).model)
+    model = models.for_summaries(agency.agents[agent], entry.model)
     try:
-        return await compacted(model, items, request.instructions)
+        return await compacted(partial(ask_once, model), items, request.instructions)
     except ModelUnavailable as error:
         raise error.failure() from error
 
 
-async def compacted(model: Model, items: Sequence[Item], instructions: str | None) -> dict[str, Any]:
+async def compacted(ask: Ask, items: Sequence[Item], instructions: str | None) -> dict[str, Any]:
     """The items as a `response.compaction`: the model's summary of the older ones, and the last ones word for word.
 
     Raises:
@@ -65,7 +67,7 @@ async def compacted(model: Model, items: Sequence[Item], instructions: str | Non
         raise InvalidRequest("There is nothing to compact: send 'input' or 'previous_response_id'.", param="input")
     older, last = await asyncio.to_thread(_parted, items)  # which packs, unpacks and joins what may be megabytes
     meter = Meter()
-    summary = await _summary(model, older, instructions, meter) if older else "Nothing was said before."
+    summary = await ask(_instructions(instructions), older, meter) if older else "Nothing was said before."
     compaction = await asyncio.to_thread(encode_compaction, summary, last)
     return {
         "id": new_id("resp"),
@@ -105,23 +107,8 @@ def _can_be_sent(last: list[Item]) -> bool:
     return bounds.size(compaction) < bounds.BODY - bounds.WITHOUT_OUTPUT
 
 
-async def _summary(model: Model, transcript: str, instructions: str | None, meter: Meter) -> str:
-    said = "\n\n".join(text for text in (_INSTRUCTIONS, instructions) if text)
-    settings = meter.begin_call(ModelSettings())
-    server_state: dict[str, Any] = {"previous_response_id": None, "conversation_id": None, "prompt": None}
-    with provider_failures():
-        answer = await model.get_response(
-            said, transcript, settings, [], None, [], ModelTracing.DISABLED, **server_state
-        )
-    meter.add(answer.usage)
-    summary = "".join(
-        text_of([part.model_dump() for part in each.content])
-        for each in answer.output
-        if isinstance(each, ResponseOutputMessage)
-    )
-    if not summary:
-        raise ModelUnavailable
-    return summary
+def _instructions(client_instructions: str | None) -> str:
+    return "\n\n".join(text for text in (_INSTRUCTIONS, client_instructions) if text)
 
 
 def _transcript(items: list[Item]) -> str:

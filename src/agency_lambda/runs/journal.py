@@ -18,24 +18,20 @@ import hashlib
 import json
 import math
 from collections import defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
-from agents import ModelResponse
-from openai.types.responses import Response
-from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_jsonable_python
 
 from agency_lambda.errors import StoreUnavailable
 from agency_lambda.framework.interruptions import AnswerNotStored
-from agency_lambda.framework.models import ModelAnswer, ModelRequest, ModelUnavailable, Reason
+from agency_lambda.framework.models import ModelAnswer, ModelRequest, ModelUnavailable
+from agency_lambda.framework.models.serialized_answer import dump_answer, load_answer
 from agency_lambda.framework.tool_output import journaled, restored
 from agency_lambda.history import UniqueIds, is_call
 from agency_lambda.runs.model import expiry, response_partition
 from agency_lambda.store import ABSENT, Conflict, Delete, Put, Store
-
-_RESPONSE = TypeAdapter(ModelResponse)
 
 
 @dataclass(frozen=True)
@@ -150,8 +146,7 @@ class Journal:
         """The answer is the run's when this returns; or the one that another attempt has kept meanwhile is."""
         if self._store is None:
             return Entry(answered, ids)
-        response = _RESPONSE.dump_python(answered.response, mode="json", exclude_unset=True, warnings=False)
-        body: dict[str, Any] = {"response": response, "incomplete": answered.incomplete, "ids": ids}
+        body: dict[str, Any] = {**dump_answer(answered), "ids": ids}
         if not self._by_call_ids:
             body["within"] = within
         kept = await self._write(key, body)
@@ -174,13 +169,13 @@ class Journal:
         self._begun.add(place.rpartition("/")[0])
         return f"{agent}/{place if self._store is None else _digest(place)[:32]}"
 
-    def unused_answers(self) -> list[ModelResponse]:
+    def unused_answers(self) -> list[ModelAnswer]:
         """Return, once, the answers of earlier attempts that this one had no use for: tools had asked for them, that
         had finished and were not called again.
         """
         left = [key for key in self._kept if key.startswith("model/") and key not in self._replayed]
         self._replayed.update(left)
-        return [_entry(self._kept[key]).answered.response for key in left]
+        return [_entry(self._kept[key]).answered for key in left]
 
     async def forget_answer(self, output: list[Any] | None) -> bool:
         """Delete an answer that the SDK can make nothing of, so that the next attempt asks again.
@@ -253,18 +248,7 @@ def _was_allowed(key: str, body: dict[str, Any]) -> bool:
 
 def _entry(body: dict[str, Any]) -> Entry:
     ids = {int(number): item_id for number, item_id in body["ids"].items()}
-    cut = body.get("complete") is False  # as earlier versions wrote it
-    incomplete: Reason | None = "max_output_tokens" if cut else body.get("incomplete")
-    return Entry(ModelAnswer(_response(body["response"]), incomplete), ids)
-
-
-def _response(body: dict[str, Any]) -> ModelResponse:
-    """Read an answer as `openai` does: what a careless server leaves out was no hindrance when it was made."""
-    try:
-        return _RESPONSE.validate_python(body)
-    except ValidationError:
-        lenient = Response.construct(output=body["output"])
-        return replace(_RESPONSE.validate_python({**body, "output": []}), output=lenient.output)
+    return Entry(load_answer(body), ids)
 
 
 def _digest(text: str) -> str:

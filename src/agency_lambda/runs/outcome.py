@@ -44,7 +44,7 @@ def final_response(
     if answer and len(fitting) < len(items):
         raise AnswerTooLarge(f"The output of this run has more than {bounds.RESOURCE:,} bytes.")
     if execution:
-        execution.count_not_replayed()
+        execution.count_unused_answers()
     return response | {
         "status": status,
         "output": fitting,

@@ -54,23 +54,24 @@ class RunPreparation:
         if run.is_new and request.background and needs_no_agency(request):
             catalogue.check_model(request.model)
             return None
-        from agency_lambda.framework.prepare import prepare_run
+        from agency_lambda.framework.prepare import RunInput, prepare_run
         from agency_lambda.runs.journal import Journal
 
         journal = Journal(self._store if request.stored else None, run.owner, run.id, UniqueIds([*history, *added]))
         if not run.is_new:
             await journal.load()
-        return await prepare_run(
-            request,
-            run.stored.response,
-            run.owner,
-            history,
-            added,
-            log.output,
-            journal,
-            settings=self._settings,
-            models=self.models,
+        await self.models.refresh()
+        name, entry = catalogue.find_entry(request.model)
+        run_input = RunInput(
+            request=request,
+            response=run.stored.response,
+            owner=run.owner,
+            history=history,
+            added=added,
+            output=log.output,
+            journal=journal,
         )
+        return await prepare_run(name, entry, self.models, run_input)
 
     async def compact(self, request: CompactRequest, owner: str) -> dict[str, Any]:
         """Return older turns as one item: see `runs.compaction`."""

@@ -2,45 +2,10 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from agency_lambda.errors import InvalidRequest
 from agency_lambda.history import is_empty
-from agency_lambda.protocol.request import CreateResponse
 from agency_lambda.protocol.types import Item
-
-if TYPE_CHECKING:
-    from agency_swarm import Agency
-    from openai.types.responses import FunctionTool
-
-
-def refuse_clashes(agency: "Agency", entry: str, request: CreateResponse) -> None:
-    """What the client declares must not stand in for what is the agent's own.
-
-    Raises:
-        InvalidRequest: names the parameter.
-    """
-    wanted = request.text.format.type if request.text and request.text.format else "text"
-    if wanted != "text" and agency.agents[entry].output_type not in (None, str):
-        raise InvalidRequest(f"{entry} has an output type of its own.", param="text.format")
-    state = agency._agent_runtime_state.get(entry)
-    own = {tool.name for tool in agency.agents[entry].tools}
-    own |= {tool.name for tool in state.send_message_tools.values()} if state else set()
-    for number, tool in enumerate(request.function_tools):
-        if tool.name in own:
-            raise InvalidRequest(f"There is a tool {tool.name!r} already: rename yours.", param=f"tools[{number}].name")
-        own.add(tool.name)
-        _refuse_schema(tool, f"tools[{number}].parameters")
-
-
-def _refuse_schema(tool: "FunctionTool", param: str) -> None:
-    """The SDK makes a strict schema stricter still, and fails in its own ways where that cannot be."""
-    from agency_lambda.framework.client_tools import ClientTool
-
-    try:
-        ClientTool(tool)
-    except Exception as error:
-        raise InvalidRequest("This schema cannot be strict: send 'strict': false.", param=param) from error
 
 
 def refuse_empty(added: Sequence[Item]) -> None:

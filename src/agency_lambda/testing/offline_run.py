@@ -26,7 +26,7 @@ def record(monkeypatch: pytest.MonkeyPatch, before_model: Callable[[int], None] 
     from agency_swarm.tools.send_message import SendMessage
 
     from agency_lambda.framework import tools
-    from agency_lambda.offline.model import OfflineModel
+    from agency_lambda.framework.offline_model import OfflineModel
 
     calls, output, answer = Calls(), tools._output, OfflineModel._answer
 

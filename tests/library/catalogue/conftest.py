@@ -10,7 +10,7 @@ import pytest
 
 from agency_lambda import catalogue
 from agency_lambda.catalogue import source_roots
-from agency_lambda.framework.models import selection
+from agency_lambda.framework.models import offline
 
 type Agents = Callable[..., Path]
 
@@ -28,7 +28,7 @@ def agents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Agents]:
     monkeypatch.setattr(source_roots, "_aliases", {})
     monkeypatch.setattr(catalogue, "_described", {})
     monkeypatch.setattr(sys, "dont_write_bytecode", True)  # by size and second it would be that of the text before
-    selection._script.cache_clear()
+    offline._script.cache_clear()
     monkeypatch.chdir(tmp_path)
 
     def write(table: object, **texts: str) -> Path:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from agency_swarm import Agency, Agent
 
-from agency_lambda.offline import OfflineModel
+from agency_lambda.framework.offline_model import OfflineModel
 from tests.library.model_server import ModelRequest, ModelServer
 from tests.library.models.agencies import settings
 from tests.library.runs.stage import Told, play

@@ -13,7 +13,7 @@ from agents import AgentHooks, RunHooks, Runner
 from agency_lambda import catalogue
 from agency_lambda.errors import AgencyMisconfigured
 from agency_lambda.framework.building import build
-from agency_lambda.offline import OfflineModel
+from agency_lambda.framework.offline_model import OfflineModel
 from tests.library.conftest import Service
 from tests.library.features.rows import at_provider, calling, holds, solo, words
 from tests.library.model_server import ModelServer, scripts

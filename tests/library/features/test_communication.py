@@ -10,7 +10,7 @@ from agents import Agent as SDKAgent
 from agents import Runner
 from pydantic import Field
 
-from agency_lambda.offline import OfflineModel
+from agency_lambda.framework.offline_model import OfflineModel
 from tests.library.features.rows import at_provider, calling, holds, words
 from tests.library.model_server import scripts
 from tests.library.models.agencies import read_task

@@ -12,9 +12,9 @@ import pytest
 from agency_swarm import Agency, Agent, CodeInterpreterTool, FileSearchTool
 
 from agency_lambda import catalogue
+from agency_lambda.catalogue import upload_files as make_files
 from agency_lambda.errors import AgencyMisconfigured
 from agency_lambda.framework.building import build
-from agency_lambda.framework.files import __main__ as make_files
 from agency_lambda.framework.files import upload as uploading
 from agency_lambda.settings import get_settings
 from tests.library.features.rows import holds

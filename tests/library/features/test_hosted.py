@@ -24,7 +24,7 @@ from openai.types.responses.response_file_search_tool_call import Result
 
 from agency_lambda.errors import UpstreamFailed
 from agency_lambda.framework.building import build
-from agency_lambda.offline.events import message_item
+from agency_lambda.framework.models.events import message_item
 from tests.library.features.rows import at_provider, holds, solo
 from tests.library.runs.stage import Plays, play
 from tests.library.runtime_emulator import free_ports
@@ -85,7 +85,7 @@ server.run()
 @contextmanager
 def running(port: int) -> Iterator[str]:
     """An MCP server on loopback with a tool `reverse_http`."""
-    program = Path(__file__).parents[2] / "cdk" / "mcp_server.py"
+    program = Path(__file__).parents[1] / "cdk" / "mcp_server.py"
     process = subprocess.Popen(
         [sys.executable, str(program), "http", str(port)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     )

@@ -11,7 +11,7 @@ from openai.types.responses.response_output_item import ImageGenerationCall, Mcp
 from openai.types.responses.response_output_text import AnnotationURLCitation
 
 from agency_lambda import catalogue
-from agency_lambda.offline.events import message_item
+from agency_lambda.framework.models.events import message_item
 from tests.library.conftest import Service
 from tests.library.features.rows import holds
 from tests.library.runs.stage import Plays, play, said

@@ -15,9 +15,9 @@ from openai.types.responses.response_output_item import McpApprovalRequest
 
 from agency_lambda import catalogue
 from agency_lambda.errors import AgencyMisconfigured
+from agency_lambda.framework.models.events import message_item
+from agency_lambda.framework.offline_model import OfflineModel
 from agency_lambda.framework.unsupported import refused_feature
-from agency_lambda.offline import OfflineModel
-from agency_lambda.offline.events import message_item
 from tests.library.features.rows import holds
 from tests.library.model_server import ModelServer
 from tests.library.models.agencies import settings

@@ -13,7 +13,7 @@ from agency_swarm.agent import conversation_starters_cache
 
 from agency_lambda import catalogue
 from agency_lambda.framework import conversation_starters
-from agency_lambda.offline import OfflineModel
+from agency_lambda.framework.offline_model import OfflineModel
 from agency_lambda.protocol.request import CreateResponse
 from agency_lambda.settings import Settings
 from tests.library.conftest import Service

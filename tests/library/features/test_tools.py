@@ -45,7 +45,7 @@ from agency_lambda import catalogue
 from agency_lambda.errors import AgencyMisconfigured
 from agency_lambda.framework.building import build
 from agency_lambda.framework.models import ModelUnavailable
-from agency_lambda.offline.events import message_item
+from agency_lambda.framework.models.events import message_item
 from tests.library.conftest import Service
 from tests.library.features.rows import at_provider, calling, holds, solo, words
 from tests.library.runs.stage import Plays, play

@@ -14,10 +14,10 @@ from agents.tracing.processors import BatchTraceProcessor, default_processor
 from agents.tracing.provider import DefaultTraceProvider
 
 from agency_lambda.framework.models import tracing
-from agency_lambda.offline import OfflineModel
+from agency_lambda.framework.offline_model import OfflineModel
 from tests.library.features.rows import holds
 from tests.library.models.agencies import office, read_task
-from tests.library.runs.stage import play
+from tests.library.runs import stage
 
 
 class Keeps(TracingProcessor):
@@ -50,6 +50,12 @@ def provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A process whose SDK has no provider of traces yet."""
     monkeypatch.setattr(setup, "GLOBAL_TRACE_PROVIDER", None)
     return
+
+
+def play(*args: Any, **kwargs: Any) -> Any:
+    """Play the first run of a process: what it changes in the SDK is changed after what was there before."""
+    tracing.install()
+    return stage.play(*args, **kwargs)
 
 
 def solo() -> Agency:

@@ -13,7 +13,7 @@ from agents.run_internal import turn_preparation
 from openai.types.responses import ResponseStreamEvent
 from pydantic import Field, SecretStr
 
-from agency_lambda.framework.models import Meter, ModelAnswer, ModelRequest, Models
+from agency_lambda.framework.models import Limits, Meter, ModelAnswer, ModelRequest, Models
 from agency_lambda.settings import Settings
 
 
@@ -69,6 +69,7 @@ class Listener:
 
     def __init__(self, live: bool = False, on_event: Callable[[ResponseStreamEvent], None] | None = None) -> None:
         self.meter, self.live = Meter(), live
+        self.resolve: Any = None
         self.questions: list[tuple[str, ModelRequest]] = []
         self.events: list[ResponseStreamEvent] = []
         self.answers: list[tuple[list[Any], bool]] = []
@@ -79,12 +80,12 @@ class Listener:
     def calls(self) -> list[str]:
         return [agent for agent, _ in self.questions]
 
-    def ask(self, agent: str, question: ModelRequest) -> ModelRequest:
+    def adjust(self, agent: str, question: ModelRequest) -> ModelRequest:
         self.questions.append((agent, question))
         return question
 
-    known = None
-    aloud = True
+    recorded = None
+    is_outside_tools = True
     longest_silence = 120.0
 
     @asynccontextmanager
@@ -95,12 +96,12 @@ class Listener:
             self.broken.append(error)
             raise
 
-    def event(self, event: ResponseStreamEvent) -> None:
+    def record_event(self, event: ResponseStreamEvent) -> None:
         self.events.append(event)
         if self._on_event:
             self._on_event(event)
 
-    async def answer(self, answered: ModelAnswer) -> ModelAnswer:
+    async def record_answer(self, answered: ModelAnswer) -> ModelAnswer:
         self.answers.append(([*answered.response.output], answered.complete))
         return answered
 
@@ -113,8 +114,14 @@ class Listener:
 def unlimited() -> Listener:
     """A run that may call models as often as it likes."""
     run = Listener()
-    run.meter.most_calls = math.inf
+    run.meter.limits = Limits(model_calls=math.inf)
     return run
+
+
+def attach(models: Models, agency: Agency, run: Listener, script: Any = None) -> None:
+    """Have a run hear every model call of an agency."""
+    run.resolve = models.resolver(script)
+    models.attach(agency, run)
 
 
 def ask(
@@ -128,7 +135,7 @@ def ask(
 ) -> tuple[Any, Meter]:
     """One run on a loop of its own: (final output, what it used). live: heard event by event."""
     run = run or Listener(live)
-    models.attach(agency, run, script)
+    attach(models, agency, run, script)
 
     async def final_output() -> Any:
         return (await agency.get_response(message)).final_output

@@ -27,7 +27,7 @@ from openai.types.responses import ResponseIncompleteEvent
 
 from agency_lambda import catalogue
 from agency_lambda.framework.models import resolution
-from agency_lambda.offline.events import response
+from agency_lambda.framework.models.events import response
 from agency_lambda.settings import Settings, get_settings
 from agency_lambda.testing.vault import Vault, secrets_manager
 from lambda_loop import EnvironmentLoop

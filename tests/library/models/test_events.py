@@ -9,8 +9,8 @@ from openai.types.responses import ResponseStreamEvent
 from openai.types.shared import Reasoning
 from pydantic import TypeAdapter
 
-from agency_lambda.offline import OfflineModel
-from agency_lambda.offline.events import message_item, response, stream_events
+from agency_lambda.framework.models.events import message_item, response, stream_events
+from agency_lambda.framework.offline_model import OfflineModel
 
 TEXT = "one two three four five\n\n  six seven"
 THINK = Reasoning(summary="auto")

@@ -11,7 +11,7 @@ from agents import GuardrailFunctionOutput, input_guardrail
 from agency_lambda.errors import ModelTimeout
 from agency_lambda.framework.models import Models, ModelUnavailable, is_upstream_failure, selection
 from tests.library.model_server import Failure, ModelServer, call, scripts
-from tests.library.models.agencies import Listener, ask, ask_streamed, closing, office, settings, single
+from tests.library.models.agencies import Listener, ask, ask_streamed, attach, closing, office, settings, single
 from tests.library.models.test_offline_script import SCRIPT
 
 SECRET = '{"error": {"message": "Incorrect API key provided: sk-live-0815 of org-42"}}'
@@ -135,7 +135,7 @@ def test_a_run_that_failed_leaves_the_client_usable():
             answers = []
             for _ in range(2):
                 agency = single()
-                models.attach(agency, Listener(live=True))
+                attach(models, agency, Listener(live=True))
                 answers.append(await asyncio.gather(agency.get_response("hi"), return_exceptions=True))
             return answers
 

@@ -10,19 +10,20 @@ from openai.types.responses import ResponseFailedEvent, ResponseIncompleteEvent
 
 from agency_lambda.framework.models import (
     AnswerIncomplete,
+    Limits,
     MeteredModel,
     ModelCallLimit,
     Models,
     ModelUnavailable,
     OutputTokenLimit,
+    active_run,
     caused_by,
+    events,
     is_upstream_failure,
-    running,
 )
-from agency_lambda.offline import events
-from agency_lambda.offline.events import message_item, response, stream_events
+from agency_lambda.framework.models.events import message_item, response, stream_events
 from tests.library.model_server import Failure, ModelServer, call, scripts
-from tests.library.models.agencies import Listener, ask, closing, model_of, offline, read_task, settings, single
+from tests.library.models.agencies import Listener, ask, attach, closing, model_of, offline, read_task, settings, single
 from tests.library.models.test_events import request
 
 APIS = ["responses", "chat"]
@@ -93,7 +94,7 @@ def test_a_streamed_answer_is_the_buffered_one(api, plan, monkeypatch):
             agency = single()
             answers = []
             for live in (False, True):
-                models.attach(agency, Listener(live))
+                attach(models, agency, Listener(live))
                 answers.append(await model_of(agency).get_response(**request()))
             return answers
 
@@ -125,7 +126,7 @@ def written(run):
 @pytest.mark.parametrize("api", APIS)
 def test_the_cap_is_told_to_the_provider_and_shrinks(api, live):
     run = Listener(live)
-    run.meter.cap = 500
+    run.meter.limits = Limits(client_output_tokens=500)
     with ModelServer([call("read_task", number=1), call("read_task", number=2), "done"]) as server:
         ask(Models(settings(server.base_url, model_api=api)), single(tools=[read_task]), run=run)
         limits = [each.body[LIMIT[api]] for each in server.requests]
@@ -139,7 +140,7 @@ def test_the_cap_is_told_to_the_provider_and_shrinks(api, live):
 @pytest.mark.parametrize("own", [40, 499, 4000])
 def test_an_agents_own_limit_stays_where_it_is_smaller(own):
     run = Listener()
-    run.meter.cap = 500
+    run.meter.limits = Limits(client_output_tokens=500)
     with ModelServer([call("read_task", number=1), "done"]) as server:
         agency = single(tools=[read_task], model_settings=ModelSettings(max_tokens=own))
         ask(Models(settings(server.base_url)), agency, run=run)
@@ -149,7 +150,7 @@ def test_an_agents_own_limit_stays_where_it_is_smaller(own):
 
 def test_without_a_cap_the_provider_is_told_no_limit():
     run = Listener(live=True)
-    run.meter.most_output_tokens = 500
+    run.meter.limits = Limits(output_tokens=500)
     with ModelServer(["done"]) as server:
         ask(Models(settings(server.base_url)), single(), run=run)
         assert "max_output_tokens" not in server.requests[0].body
@@ -158,7 +159,7 @@ def test_without_a_cap_the_provider_is_told_no_limit():
 @pytest.mark.parametrize("live", [False, True])
 def test_an_answer_that_was_cut_is_an_answer(live):
     run = Listener(live)
-    run.meter.cap = 16
+    run.meter.limits = Limits(client_output_tokens=16)
     with ModelServer([LONG]) as server:
         text, meter = ask(Models(settings(server.base_url)), single(), run=run)
     assert text == LONG[:63] == "".join(run.deltas)
@@ -169,7 +170,7 @@ def test_an_answer_that_was_cut_is_an_answer(live):
 
 def test_offline_too():
     run = Listener(live=True)
-    run.meter.cap = 16
+    run.meter.limits = Limits(client_output_tokens=16)
     text, meter = ask(offline(), single(), script={"Solo": lambda turn: f"offline model {LONG}"}, run=run)
     assert (len(text), meter.output_tokens, [complete for _, complete in run.answers]) == (63, 16, [False])
 
@@ -196,10 +197,10 @@ def test_cut_before_anything_was_said():
 
 
 @pytest.mark.parametrize("live", [False, True])
-@pytest.mark.parametrize(("limit", "error"), [("most_output_tokens", OutputTokenLimit), ("most_calls", ModelCallLimit)])
+@pytest.mark.parametrize(("limit", "error"), [("output_tokens", OutputTokenLimit), ("model_calls", ModelCallLimit)])
 def test_a_run_is_stopped_before_the_call_that_is_one_too_many(limit, error, live):
     run = Listener(live)
-    setattr(run.meter, limit, 1)
+    run.meter.limits = Limits(**{limit: 1})
     with ModelServer([call("read_task", number=1), "done"]) as server:
         with pytest.raises(Exception, match="Runner execution failed") as failure:
             ask(Models(settings(server.base_url)), single(tools=[read_task]), run=run)
@@ -276,7 +277,7 @@ def test_a_run_that_is_cancelled_lets_go_of_the_stream_at_once():
 @pytest.mark.parametrize("live", [False, True])
 def test_the_run_puts_the_question(live):
     class Asking(Listener):
-        def ask(self, agent, question):
+        def adjust(self, agent, question):
             question.settings.temperature = 0.25
             return type(question)(f"{agent}!", "another question", question.settings, [], None)
 
@@ -313,13 +314,13 @@ def test_runs_that_share_their_agents_count_their_own_calls(live):
     agencies = [Agency(shared) for _ in runs]
 
     async def one(agency, run):
-        running.set(run)
+        active_run.set(run)
         for _ in range(2):
             await agency.get_response("hi")
 
     async def all_at_once():
         for agency, run in zip(agencies, runs, strict=True):
-            models.attach(agency, run)
+            attach(models, agency, run)
         await asyncio.gather(*(one(agency, run) for agency, run in zip(agencies, runs, strict=True)))
 
     asyncio.run(asyncio.wait_for(all_at_once(), 10))
@@ -332,17 +333,17 @@ def test_a_thread_that_knows_no_run_counts_for_the_latest():
     running_there = []
 
     def in_a_thread():
-        running_there.append(running.get(None))
+        running_there.append(active_run.get(None))
         asyncio.run(model_of(agency).get_response(**request()))
 
     async def started():
-        running.set(runs[0])
+        active_run.set(runs[0])
         thread = threading.Thread(target=in_a_thread)
         thread.start()
         await asyncio.to_thread(thread.join)
 
     for run in runs:
-        models.attach(agency, run)
+        attach(models, agency, run)
     asyncio.run(started())
     assert running_there == [None]
     assert [run.meter.model_calls for run in runs] == [0, 1]

@@ -14,10 +14,20 @@ from agents import Model, ModelResponse, OpenAIChatCompletionsModel, OpenAIRespo
 from openai import AsyncOpenAI
 
 from agency_lambda.framework.models import Meter, MeteredModel, Models, is_upstream_failure
-from agency_lambda.offline import OfflineModel
-from agency_lambda.offline.events import message_item
+from agency_lambda.framework.models.events import message_item
+from agency_lambda.framework.offline_model import OfflineModel
 from tests.library.model_server import ModelServer, scripts
-from tests.library.models.agencies import Listener, ask, ask_streamed, model_of, office, offline, settings, single
+from tests.library.models.agencies import (
+    Listener,
+    ask,
+    ask_streamed,
+    attach,
+    model_of,
+    office,
+    offline,
+    settings,
+    single,
+)
 from tests.library.models.test_events import request
 from tests.library.models.test_offline_script import SCRIPT
 
@@ -69,7 +79,7 @@ class Own(Model):
 def test_a_model_instance_of_the_agency_stays_also_offline():
     text, meter = ask(offline(), single(model=Own()))
     assert text == "mine"
-    assert meter == Meter(1, 3, 4, 7)
+    assert meter == Meter(model_calls=1, input_tokens=3, output_tokens=4, total_tokens=7)
 
 
 def test_a_failed_call_is_a_call_and_a_bug_stays_a_bug():
@@ -118,7 +128,7 @@ def test_the_framework_treats_a_wrapped_openai_model_as_one(kind, base_url):
     client = AsyncOpenAI(api_key="sk-x", base_url=base_url)
     plain = Agent(name="Plain", instructions=".", model=kind("gpt-5.4", client))
     agency = single(model=kind("gpt-5.4", client))
-    offline().attach(agency, Listener())
+    attach(offline(), agency, Listener())
     wrapped = model_of(agency)
     assert isinstance(wrapped, kind)
     assert type(wrapped) is MeteredModel

@@ -10,7 +10,7 @@ from openai.types.responses import FunctionTool as DeclaredTool
 from pydantic import BaseModel
 
 from agency_lambda.framework.client_tools import ClientTool
-from agency_lambda.offline import OfflineModel
+from agency_lambda.framework.offline_model import OfflineModel
 from tests.library.models.agencies import read_task, single
 from tests.library.models.test_events import request, tool
 

@@ -2,7 +2,8 @@
 
 import asyncio
 
-from agency_lambda.offline import OfflineModel, Turn, digest
+from agency_lambda.framework.offline_model import OfflineModel
+from agency_lambda.offline import Turn, digest
 from tests.library.models.test_events import request
 
 

@@ -6,7 +6,7 @@ import pytest
 from agents import ModelSettings
 from openai.types.shared import Reasoning
 
-from agency_lambda.offline import OfflineModel
+from agency_lambda.framework.offline_model import OfflineModel
 from tests.library.models.test_events import request
 
 LONG = "offline model " * 40

@@ -6,7 +6,8 @@ import pytest
 from agents import ModelSettings
 from openai.types.shared import Reasoning
 
-from agency_lambda.offline import OfflineModel, read_turn
+from agency_lambda.framework.offline_model import OfflineModel
+from agency_lambda.offline import read_turn
 from tests.library.models.agencies import read_task, single
 from tests.library.models.test_events import request, tool
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from agency_lambda.framework.models import offline_script
+from agency_lambda.framework.models.offline import agency_script as offline_script
 from agency_lambda.offline import Turn, decide
 from tests.library.models.agencies import ask, ask_streamed, office, offline, single, unlimited
 

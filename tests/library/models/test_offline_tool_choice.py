@@ -6,7 +6,8 @@ import pytest
 from agents import ModelSettings
 from agents.model_settings import MCPToolChoice
 
-from agency_lambda.offline import Call, OfflineModel, Turn, decide
+from agency_lambda.framework.offline_model import OfflineModel
+from agency_lambda.offline import FinishedCall, Turn, decide
 from tests.library.models.agencies import read_task, single
 from tests.library.models.test_offline_client_tools import TIME, WEATHER, answer, answered, calls, text
 
@@ -24,7 +25,7 @@ def test_a_script_that_would_only_talk_calls_the_first_tool():
 
 @pytest.mark.parametrize("choice", [None, "auto", "web_search", "add", "required"])
 def test_a_call_that_was_made_is_enough(choice):
-    made = Turn("hi", calls=[Call("add", {}, "3")], tools=TOOLS)
+    made = Turn("hi", calls=[FinishedCall("add", {}, "3")], tools=TOOLS)
     assert plan(choice, turn=made) == "offline model"
 
 
@@ -41,7 +42,9 @@ def test_a_named_tool_comes_before_the_scripts_calls():
         return [("add", {"number": 7})] if len(turn.calls) < 2 else "offline model"
 
     assert plan("tell", script) == [("tell", {})]
-    assert plan("tell", script, Turn("hi", calls=[Call("tell", {}, "")], tools=TOOLS)) == [("add", {"number": 7})]
+    assert plan("tell", script, Turn("hi", calls=[FinishedCall("tell", {}, "")], tools=TOOLS)) == [
+        ("add", {"number": 7})
+    ]
 
 
 @pytest.mark.parametrize("choice", ["add", "required"])

@@ -12,7 +12,17 @@ from openai.types.shared import Reasoning
 
 from agency_lambda.framework.models import Models
 from tests.library.model_server import Failure, ModelServer, scripts
-from tests.library.models.agencies import Listener, ask, ask_streamed, closing, model_of, office, settings, single
+from tests.library.models.agencies import (
+    Listener,
+    ask,
+    ask_streamed,
+    attach,
+    closing,
+    model_of,
+    office,
+    settings,
+    single,
+)
 from tests.library.models.test_offline_script import ANSWER, SCRIPT
 
 APIS = {"responses": "/v1/responses", "chat": "/v1/chat/completions"}
@@ -49,14 +59,14 @@ def test_a_streamed_chat_asks_for_its_usage(api):
 def test_a_name_is_sent_as_the_agent_wrote_it(base, declared, sent):
     models = Models(settings("http://127.0.0.1:9/v1" if base else None))
     agency = single(**({"model": declared} if declared else {}))
-    models.attach(agency, Listener())
+    attach(models, agency, Listener())
     assert model_of(agency).model == sent
     closing(models, _nothing)
 
 
 def test_an_unknown_provider_prefix_is_refused_at_openai():
     with pytest.raises(UserError, match="Unknown prefix: nobody"):
-        Models(settings()).attach(single(model="nobody/model"), Listener())
+        attach(Models(settings()), single(model="nobody/model"), Listener())
 
 
 @pytest.mark.parametrize(("api", "kind"), [("responses", OpenAIResponsesModel), ("chat", OpenAIChatCompletionsModel)])
@@ -64,7 +74,7 @@ def test_the_setting_stands_in_only_where_no_model_is_named(api, kind):
     models = Models(settings("http://127.0.0.1:9/v1", model="qwen3", model_api=api))
     agency = office()
     agency.agents["Writer"].model = "gpt-4.1"
-    models.attach(agency, Listener())
+    attach(models, agency, Listener())
     found = {name: model_of(agency, name) for name in agency.agents}
     assert {name: model.model for name, model in found.items()} == {
         "Manager": "qwen3",
@@ -121,7 +131,7 @@ def test_one_client_keeps_one_connection_over_many_runs():
             for number in range(3):
                 for live in (False, True):
                     agency = office()
-                    models.attach(agency, Listener(live))
+                    attach(models, agency, Listener(live))
                     await agency.get_response(f"Order {number}")
 
         closing(models, runs)

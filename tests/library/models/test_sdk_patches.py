@@ -22,7 +22,11 @@ from openai.types.responses import Response
 from openai.types.responses.response_create_params import ResponseCreateParamsNonStreaming
 from openai.types.shared import Reasoning
 
-from agency_lambda.framework.patches import Ending, ending, listen
+from agency_lambda.framework import patches
+from agency_lambda.framework.models.ending_listener import listen
+from agency_lambda.framework.models.endings import Ending, current_ending
+
+patches.install()
 
 
 def test_versions_are_those_that_were_read() -> None:
@@ -151,16 +155,16 @@ def test_class_is_listened_to_once_and_only_where_somebody_wants_to_know() -> No
             return SimpleNamespace(choices=[SimpleNamespace(index=0, finish_reason="length")])
 
     model: Any = Model()
-    listen(model)
+    listen(Model)
     listening = vars(Model)["_fetch_response"]
-    listen(model)
+    listen(Model)
     assert vars(Model)["_fetch_response"] is listening
     noted = Ending()
 
     async def both() -> None:
         await model._fetch_response()
         assert noted.incomplete is None
-        ending.set(noted)
+        current_ending.set(noted)
         await model._fetch_response()
 
     asyncio.run(both())

@@ -1,6 +1,6 @@
 """Input items of every shape become one turn."""
 
-from agency_lambda.offline import Call, read_turn
+from agency_lambda.offline import FinishedCall, read_turn
 
 
 def test_a_bare_string_is_the_message():
@@ -33,9 +33,9 @@ def test_only_calls_since_the_latest_message_count():
     ]
     turn = read_turn(items, {"t": {}})
     assert (turn.message, turn.earlier, turn.tools) == ("two", ["one"], {"t": {}})
-    assert turn.calls == [Call("t", {"n": 2}, "new"), Call("u", {}, "parts")]
+    assert turn.calls == [FinishedCall("t", {"n": 2}, "new"), FinishedCall("u", {}, "parts")]
 
 
 def test_a_call_without_an_output_and_no_message_at_all():
     turn = read_turn([{"type": "function_call", "name": "t", "arguments": "[1]"}], {})
-    assert (turn.message, turn.calls) == ("", [Call("t", {}, "")])
+    assert (turn.message, turn.calls) == ("", [FinishedCall("t", {}, "")])

@@ -17,7 +17,7 @@ from openai.types.responses import (
 )
 
 from agency_lambda import catalogue
-from agency_lambda.offline.events import response, stream_events
+from agency_lambda.framework.models.events import response, stream_events
 from agency_lambda.protocol.request import CreateResponse
 from agency_lambda.runs.attempt import Attempt
 from agency_lambda.runs.service import RunService

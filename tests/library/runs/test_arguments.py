@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
+from agency_lambda.framework.models.events import call_item, message_item
+from agency_lambda.framework.offline_model import OfflineModel
 from agency_lambda.framework.tool_arguments import arguments_fault, message_fault
-from agency_lambda.offline import OfflineModel
-from agency_lambda.offline.events import call_item, message_item
 from tests.library.runs.stage import Plays, play
 
 LIVE = pytest.mark.parametrize("stream", [True, False])

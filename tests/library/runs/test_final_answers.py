@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from agency_lambda import catalogue
 from agency_lambda.errors import ServiceError, StoreUnavailable
 from agency_lambda.framework.context import current_run
-from agency_lambda.offline.events import call_item, message_item
+from agency_lambda.framework.models.events import call_item, message_item
 from agency_lambda.protocol.request import CreateResponse
 from agency_lambda.protocol.response_object import FINAL
 from agency_lambda.runs import heartbeat, worker
@@ -87,7 +87,7 @@ class World:
                 return ModelResponse(output=[item], usage=Usage(requests=1), response_id=None)
 
             async def stream_response(self, *arguments: Any, **named: Any) -> Any:
-                from agency_lambda.offline.events import response, stream_events
+                from agency_lambda.framework.models.events import response, stream_events
 
                 answer = await self.get_response(*arguments)
                 for event in stream_events(response("recorded", answer.output, 1, 1)):
@@ -109,9 +109,9 @@ class World:
     def note(self, what: str) -> None:
         run = current_run()
         assert run
-        self.trace.append((what, run.response[-4:]))
-        self.acted.add(run.response)
-        if run.response in self.ends:
+        self.trace.append((what, run.response_id[-4:]))
+        self.acted.add(run.response_id)
+        if run.response_id in self.ends:
             self.violations.append(f"{what} after an end: {self.trace}")
 
     def told(self, response: dict[str, Any]) -> None:
@@ -146,7 +146,7 @@ class World:
         try:
             self.told(await process.runs.execute(run))
         except ServiceError as error:
-            self.told({"id": run.response["id"], "status": "failed", "kind": error.kind})
+            self.told({"id": run.response_id["id"], "status": "failed", "kind": error.kind})
 
     async def cancel(self, process: Process, run_id: str) -> None:
         with suppress(ServiceError, TimeoutError):

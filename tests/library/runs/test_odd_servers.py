@@ -12,8 +12,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from openai import AsyncOpenAI
 
-from agency_lambda.offline import OfflineModel
-from agency_lambda.offline.events import call_item, message_item, reasoning_item
+from agency_lambda.framework.models.events import call_item, message_item, reasoning_item
+from agency_lambda.framework.offline_model import OfflineModel
 from agency_lambda.protocol.output import OutputBuilder
 from agency_lambda.testing.replay import replayed
 from tests.library.runs.stage import Plays, play

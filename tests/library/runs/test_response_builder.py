@@ -30,9 +30,9 @@ from openai.types.responses.response_function_web_search import ActionSearch
 from openai.types.shared import Reasoning
 from pydantic import BaseModel
 
+from agency_lambda.framework.models.events import call_item, message_item, reasoning_item
+from agency_lambda.framework.offline_model import OfflineModel
 from agency_lambda.framework.response_builder import ResponseBuilder
-from agency_lambda.offline import OfflineModel
-from agency_lambda.offline.events import call_item, message_item, reasoning_item
 from agency_lambda.protocol.output import OutputBuilder
 from agency_lambda.testing.replay import replayed
 from tests.library.models.agencies import office
@@ -422,32 +422,39 @@ def refused():
     return ResponseOutputMessage(id="m", type="message", role="assistant", status="completed", content=words)
 
 
+def added(item):
+    return ItemAdded(type="response.output_item.added", item=item, output_index=0, sequence_number=0)
+
+
 def builder(told):
     output = OutputBuilder(lambda kind, **fields: told.append({"type": kind, **fields}), "resp_1")
-    hears = {"agents": frozenset(), "functions": frozenset(), "reasoning": False, "silent": lambda name: False}
-    return ResponseBuilder(output, response="resp_1", **hears)
+    nobody = frozenset()
+    named = {"response_id": "resp_1", "agents": nobody, "client_functions": nobody, "reasoning": False}
+    return ResponseBuilder(output, **named, withholds=lambda name: False)
 
 
 def test_what_comes_after_a_tool_is_said_aloud_again():
     told = []
     built = builder(told)
     with built.tool_call("Solo", "work", "{}", "call_1"):
-        assert not built.aloud
-    assert built.aloud
-    with built.model_call("Solo") as heard:
-        heard.answer([message_item("done")], True)
+        assert not built.is_outside_tools
+    assert built.is_outside_tools
+    with built.model_call("Solo") as recorder:
+        recorder.record_answer([message_item("done")], True)
     assert [said(item) for item in replayed(told)] == ["Solo uses work", "done"]
 
 
 def test_what_breaks_off_is_closed_at_once():
     told = []
     broken = pytest.raises(ConnectionError)
-    with broken, builder(told).model_call("Solo") as heard:
+    with broken, builder(told).model_call("Solo") as recorder:
         item = message_item("").model_copy(update={"content": [], "status": "in_progress"})
-        heard.event(ItemAdded(type="response.output_item.added", item=item, output_index=0, sequence_number=0))
+        recorder.record_event(
+            ItemAdded(type="response.output_item.added", item=item, output_index=0, sequence_number=0)
+        )
         assert told == []  # a server may say nothing before it calls a tool
         where = {"item_id": item.id, "output_index": 0, "content_index": 0, "sequence_number": 1, "logprobs": []}
-        heard.event(TextDelta(type="response.output_text.delta", delta="half a", **where))
+        recorder.record_event(TextDelta(type="response.output_text.delta", delta="half a", **where))
         raise ConnectionError
     assert [(said(item), item["status"]) for item in replayed(told)] == [("half a", "incomplete")]
 
@@ -458,14 +465,18 @@ def test_a_refusal_grows_like_a_text(opened):
     at = {"item_id": "m", "output_index": 0, "content_index": 0, "sequence_number": 0}
     empty = refused().model_copy(update={"content": [], "status": "in_progress"})
     part = ResponseOutputRefusal(type="refusal", refusal="")
-    with builder(told).model_call("Solo") as heard:
-        heard.event(ItemAdded(type="response.output_item.added", item=empty, output_index=0, sequence_number=0))
+    with builder(told).model_call("Solo") as recorder:
+        recorder.record_event(
+            ItemAdded(type="response.output_item.added", item=empty, output_index=0, sequence_number=0)
+        )
         if opened:
-            heard.event(PartAdded(type="response.content_part.added", part=part, **at))
-        heard.event(ResponseRefusalDeltaEvent(type="response.refusal.delta", delta="I can", **at))
-        heard.event(ResponseRefusalDeltaEvent(type="response.refusal.delta", delta="not", **at))
-        heard.event(ItemDone(type="response.output_item.done", item=refused(), output_index=0, sequence_number=0))
-        heard.answer([refused()], True)
+            recorder.record_event(PartAdded(type="response.content_part.added", part=part, **at))
+        recorder.record_event(ResponseRefusalDeltaEvent(type="response.refusal.delta", delta="I can", **at))
+        recorder.record_event(ResponseRefusalDeltaEvent(type="response.refusal.delta", delta="not", **at))
+        recorder.record_event(
+            ItemDone(type="response.output_item.done", item=refused(), output_index=0, sequence_number=0)
+        )
+        recorder.record_answer([refused()], True)
     assert [event["delta"] for event in told if "delta" in event] == ["I can", "not"]
     (item,) = replayed(told)
     assert (item["agent"], item["content"]) == ("Solo", [{"type": "refusal", "refusal": "I cannot"}])
@@ -473,6 +484,6 @@ def test_a_refusal_grows_like_a_text(opened):
 
 def test_a_provider_that_streams_no_items_is_heard_at_the_end():
     told = []
-    with builder(told).model_call("Solo") as heard:
-        heard.answer([message_item("late but whole")], True)
+    with builder(told).model_call("Solo") as recorder:
+        recorder.record_answer([message_item("late but whole")], True)
     assert [said(item) for item in replayed(told)] == ["late but whole"]

@@ -15,7 +15,7 @@ from agents.agent import StopAtTools
 from agency_lambda.framework import tools
 from agency_lambda.framework.client_tools import ClientTool
 from agency_lambda.framework.context import RunContext
-from agency_lambda.offline import OfflineModel
+from agency_lambda.framework.offline_model import OfflineModel
 from tests.library.models.agencies import read_task
 from tests.library.runs.stage import begin, on_stage, play, said, told
 
@@ -179,7 +179,7 @@ def test_a_tool_of_any_kind_is_watched_and_stays_what_it_is():
 def test_what_is_changed_in_the_sdk_is_what_was_read():
     """A version that is called in another way, or from elsewhere, is noticed here."""
     assert version("openai-agents") == "0.18.1"
-    sdk = tools.install()
+    sdk = tools._sdk()
     parameters = {name: list(inspect.signature(function).parameters) for name, function in sdk._asdict().items()}
     needed = {"public_agent", "original_input", "pre_step_items", "new_step_items", "new_response", "run_handoffs"}
     assert needed <= set(parameters.pop("handoffs"))

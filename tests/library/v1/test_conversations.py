@@ -82,7 +82,7 @@ def test_a_failed_run_leaves_the_conversation_as_it_was(service: Service, monkey
     name = new(service)
     service.respond("one", conversation=name)
     with monkeypatch.context() as broken:
-        broken.setattr("agency_lambda.framework.execution.AgencyExecution._said", None)
+        broken.setattr("agency_lambda.framework.execution.AgencyExecution._final_answer", None)
         assert service.post("/v1/responses", {**ASK, "conversation": name})[0] == 500
     assert len(texts(service, name)) == 2
     assert service.respond("two", conversation=name)["status"] == "completed"

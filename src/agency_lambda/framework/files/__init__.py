@@ -8,7 +8,6 @@ what `make files` has uploaded, or refuse the agency: building one opens no conn
 import sys
 from collections.abc import Callable
 from contextvars import ContextVar
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +18,8 @@ from agency_lambda.framework.files.record import Uploaded, find
 collect: ContextVar[Callable[[Path], None] | None] = ContextVar("collect_files_folders", default=None)
 
 
-@cache
 def install() -> None:
-    """Change the framework, once. Imports it."""
+    """Replace the functions of the framework."""
     from agency_swarm.agency import setup
     from agency_swarm.agent.file_manager import AgentFileManager
 

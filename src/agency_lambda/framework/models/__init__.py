@@ -1,13 +1,16 @@
-"""The model seam: which model answers for each agent, what all of them used, and when none could be asked."""
+"""Models of a run: which one answers for each agent, what all of them used, and how they fail."""
 
+from agency_lambda.framework.models.ask_once import ask_once
 from agency_lambda.framework.models.calls import (
-    Adapt,
+    AdaptSettings,
     ModelAnswer,
     ModelCallProtocol,
     ModelRequest,
+    ModelsOfRun,
     RunProtocol,
-    running,
+    active_run,
 )
+from agency_lambda.framework.models.endings import Reason
 from agency_lambda.framework.models.failures import (
     AnswerIncomplete,
     ModelUnavailable,
@@ -17,16 +20,16 @@ from agency_lambda.framework.models.failures import (
     is_upstream_failure,
     provider_failures,
 )
-from agency_lambda.framework.models.meter import Meter, ModelCallLimit, OutputTokenLimit
+from agency_lambda.framework.models.meter import Limits, Meter, ModelCallLimit, OutputTokenLimit
 from agency_lambda.framework.models.metering import MeteredModel
-from agency_lambda.framework.models.resolution import UserRunConfig, belong, run_of
-from agency_lambda.framework.models.selection import Models, offline_script
+from agency_lambda.framework.models.resolution import UserRunConfig, assign_run, run_of
+from agency_lambda.framework.models.selection import Models
 from agency_lambda.framework.models.wrapped import WrappedModel
-from agency_lambda.framework.patches import Reason
 
 __all__ = [
-    "Adapt",
+    "AdaptSettings",
     "AnswerIncomplete",
+    "Limits",
     "Meter",
     "MeteredModel",
     "ModelAnswer",
@@ -35,18 +38,19 @@ __all__ = [
     "ModelRequest",
     "ModelUnavailable",
     "Models",
+    "ModelsOfRun",
     "OutputTokenLimit",
     "Reason",
     "RunLimit",
     "RunProtocol",
     "UserRunConfig",
     "WrappedModel",
-    "belong",
+    "active_run",
+    "ask_once",
+    "assign_run",
     "cause",
     "caused_by",
     "is_upstream_failure",
-    "offline_script",
     "provider_failures",
     "run_of",
-    "running",
 ]

@@ -1,18 +1,44 @@
-"""What a model call is to a run: the question, who hears the answer, and what was answered."""
+"""The interface between models and a run: what is asked, what was answered, and what a run does around each call."""
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from agents import AgentOutputSchemaBase, Model, ModelResponse, ModelSettings, RunConfig, Tool, TResponseInputItem
 from openai.types.responses import ResponseStreamEvent
 
+from agency_lambda.framework.models.endings import Reason
 from agency_lambda.framework.models.meter import Meter
-from agency_lambda.framework.patches import Reason
 
-Adapt = Callable[[ModelSettings], ModelSettings]
+AdaptSettings = Callable[[ModelSettings], ModelSettings]
+Resolve = Callable[[Any, RunConfig], tuple[Model, AdaptSettings | None]]
+"""Find the model of an agent, and the function that changes the agent's settings for it."""
+
+
+class ModelsOfRun(NamedTuple):
+    """longest_silence: seconds after which a model has failed that says nothing."""
+
+    longest_silence: float
+    resolve: Resolve
+
+
+@dataclass(frozen=True)
+class ModelRequest:
+    """What a model is asked, in the SDK's terms.
+
+    for_user: the answer is for the user, and not for a tool, a guardrail, a hook or another agent.
+    identity: who asks, the same in every attempt at the run; several agents may have one name.
+    """
+
+    instructions: str | None
+    items: str | list[TResponseInputItem]
+    settings: ModelSettings
+    tools: list[Tool]
+    output_schema: AgentOutputSchemaBase | None
+    for_user: bool = False
+    identity: str = ""
 
 
 @dataclass(frozen=True)
@@ -24,68 +50,48 @@ class ModelAnswer:
 
     @property
     def complete(self) -> bool:
-        """Whether the provider did not break it off."""
+        """Return whether the provider did not break the answer off."""
         return self.incomplete is None
 
 
 class ModelCallProtocol(Protocol):
-    """One model call, as the run hears it. known: the run has this answer already, and need not ask for it."""
+    """One model call of a run. recorded: the answer that the run has already; then the model is not asked."""
 
-    known: ModelAnswer | None
+    recorded: ModelAnswer | None
 
-    def event(self, event: ResponseStreamEvent) -> None:
-        """One event of the provider's stream."""
+    def record_event(self, event: ResponseStreamEvent) -> None:
+        """Take one event of the provider's stream."""
         ...
 
-    async def answer(self, answered: ModelAnswer) -> ModelAnswer:
-        """The whole answer. It is the run's when this returns, whatever happens then.
-
-        Returns the one that counts; of one that was broken off, only what can be used.
-        """
+    async def record_answer(self, answer: ModelAnswer) -> ModelAnswer:
+        """Store the whole answer. Returns the one that counts; of one that was broken off, only what can be used."""
         ...
-
-
-@dataclass(frozen=True)
-class ModelRequest:
-    """What a model is asked, in the SDK's terms.
-
-    speaks: the answer is for the user, and not for a tool, a guardrail, a hook or another agent.
-    identity: who asks, the same in every attempt at the run; an agent's name alone may be that of several.
-    """
-
-    instructions: str | None
-    items: str | list[TResponseInputItem]
-    settings: ModelSettings
-    tools: list[Tool]
-    output_schema: AgentOutputSchemaBase | None
-    speaks: bool = False
-    identity: str = ""
 
 
 class RunProtocol(Protocol):
-    """The run that models are asked for."""
+    """The run that models are asked for.
+
+    live: it takes every event of an answer as it comes. longest_silence: see `ModelsOfRun`.
+    """
 
     meter: Meter
     live: bool
-    """It wants every event as it comes, not only the whole answer."""
     longest_silence: float
-    """Seconds after which a model has failed that says nothing."""
-    resolve: Callable[[Any, RunConfig], tuple[Model, Adapt | None]]
-    """Finds the model of an agent, and what has to be done to the settings that the agent has."""
+    resolve: Resolve
 
     @property
-    def aloud(self) -> bool:
-        """Whether the code that runs now is no tool's: what an agent says here is for the user."""
+    def is_outside_tools(self) -> bool:
+        """Return whether this code runs outside of tools, where an agent's answer is for the user."""
         ...
 
-    def ask(self, agent: str, question: ModelRequest) -> ModelRequest:
-        """The question as this run puts it."""
+    def adjust(self, agent: str, asked: ModelRequest) -> ModelRequest:
+        """Return the request with the run's own changes."""
         ...
 
-    def model_call(self, agent: str, question: ModelRequest) -> AbstractAsyncContextManager[ModelCallProtocol]:
-        """Around one call: when it ends with an exception, its answer was broken off."""
+    def model_call(self, agent: str, asked: ModelRequest) -> AbstractAsyncContextManager[ModelCallProtocol]:
+        """Return the context manager around one call. An exception that leaves it has broken the answer off."""
         ...
 
 
-# Not kept with the agents: an agency may build itself from agents that it shares between runs.
-running: ContextVar[RunProtocol] = ContextVar("running")
+# A context variable, and not an attribute of agents: an agency may share its agents between runs.
+active_run: ContextVar[RunProtocol] = ContextVar("active_run")

@@ -7,8 +7,8 @@ from typing import Any, Self
 from agents import AgentsException, ModelBehaviorError
 
 from agency_lambda.errors import Interruption, UpstreamFailed, exception_chain
+from agency_lambda.framework.models.endings import Reason
 from agency_lambda.framework.models.failure_kinds import Kind, is_transient, kind_of, retry_after
-from agency_lambda.framework.patches import Reason
 from lambda_loop import EventLoopError
 
 

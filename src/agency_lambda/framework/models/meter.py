@@ -4,12 +4,17 @@ import math
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from agents import ModelSettings, Usage
 from openai.types.responses import ResponseUsage
 
 from agency_lambda.framework.models.failures import ModelUnavailable, RunLimit
+
+_COUNTED = (
+    *("model_calls", "input_tokens", "output_tokens", "total_tokens", "cached_tokens", "reasoning_tokens"),
+    *("tool_calls", "model_failures"),
+)
 
 
 class ModelCallLimit(RunLimit):
@@ -20,6 +25,16 @@ class OutputTokenLimit(RunLimit):
     """The run's models have written as many tokens as they may."""
 
 
+@dataclass(frozen=True)
+class Limits:
+    """How much one run may use. client_output_tokens: as output_tokens, and the provider is told of it too."""
+
+    model_calls: float = 50.0
+    output_tokens: float = math.inf
+    tool_calls: float = math.inf
+    client_output_tokens: int | None = None
+
+
 @dataclass
 class Meter:
     """What one run used, over all its agents and attempts. A call that failed counts as a call.
@@ -27,44 +42,37 @@ class Meter:
     Answers that an earlier attempt has paid for belong to the run, but `paid` does not count them again.
     """
 
+    limits: Limits = Limits()
     model_calls: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
     total_tokens: int = 0
     cached_tokens: int = 0
     reasoning_tokens: int = 0
-
     tool_calls: int = 0
     model_failures: int = 0
-
-    # Limits are no fields: they are not used up, they are there. What calls a tool for ever is not paid for ever.
-    most_calls = 50.0
-    most_output_tokens = math.inf
-    most_tool_calls = math.inf
-    cap: int | None = None  # as most_output_tokens, but told to the provider too: the client asked for it
-
-    def __post_init__(self) -> None:
-        self._replayed: Counter[str] = Counter()
+    replayed: Counter[str] = field(default_factory=Counter, repr=False, compare=False)
 
     def begin_call(self, settings: ModelSettings) -> ModelSettings:
-        """Count a call before it is made; returns the settings to make it with.
+        """Count a call before it is made. Returns the settings to make it with.
 
         Raises:
-            ModelCallLimit, OutputTokenLimit: that would be one too many.
+            ModelCallLimit, OutputTokenLimit: the call would exceed a limit.
         """
-        left = min(self.most_output_tokens, math.inf if self.cap is None else self.cap) - self.output_tokens
-        if self.model_calls >= self.most_calls:
-            raise ModelCallLimit(f"the run was stopped after {self.most_calls:.0f} model calls")
+        client = self.limits.client_output_tokens
+        left = min(self.limits.output_tokens, math.inf if client is None else client) - self.output_tokens
+        if self.model_calls >= self.limits.model_calls:
+            raise ModelCallLimit(f"the run was stopped after {self.limits.model_calls:.0f} model calls")
         if left <= 0:
             raise OutputTokenLimit(f"the run was stopped after {self.output_tokens} output tokens")
         self.model_calls += 1
-        if self.cap is None:
+        if client is None:
             return settings
         return replace(settings, max_tokens=min(int(left), settings.max_tokens or int(left)))
 
     @contextmanager
     def failures(self) -> Iterator[None]:
-        """Around one call: count it if the model does not answer."""
+        """Count one call as failed if the model does not answer within this context."""
         try:
             yield
         except ModelUnavailable:
@@ -72,31 +80,31 @@ class Meter:
             raise
 
     def replay(self, usage: Usage | ResponseUsage | None) -> None:
-        """Count the usage of an answer that an earlier attempt has paid for; its call is counted already."""
+        """Count the usage of an answer that an earlier attempt has paid for. Its call is counted already."""
         before = self.counts()
         self.add(usage)
-        self._replayed.update({name: value - before[name] for name, value in self.counts().items()})
-        self._replayed["model_calls"] += 1
+        self.replayed.update({name: value - before[name] for name, value in self.counts().items()})
+        self.replayed["model_calls"] += 1
 
     def replay_failure(self) -> None:
-        """Count a call that has failed in an earlier attempt, and is not made again; the call is counted already."""
+        """Count a call that has failed in an earlier attempt and is not made again. The call is counted already."""
         self.model_failures += 1
-        self._replayed.update(("model_calls", "model_failures"))
+        self.replayed.update(("model_calls", "model_failures"))
 
     def replay_tool_call(self) -> None:
         """Note that a tool call, which is counted already, had finished in an earlier attempt."""
-        self._replayed["tool_calls"] += 1
+        self.replayed["tool_calls"] += 1
 
     def counts(self) -> dict[str, int]:
-        """Return what was counted, by name."""
-        return {name: value for name, value in asdict(self).items() if name != "cap"}
+        """Return all counts by name."""
+        return {name: getattr(self, name) for name in _COUNTED}
 
     def paid(self) -> dict[str, int]:
         """Return what this attempt has used by itself, by name."""
-        return {name: value - self._replayed[name] for name, value in self.counts().items()}
+        return {name: value - self.replayed[name] for name, value in self.counts().items()}
 
     def add(self, usage: Usage | ResponseUsage | None) -> None:
-        """None: the server does not say."""
+        """Add the tokens of one answer. None: the server does not report them."""
         if usage is not None:
             self.input_tokens += usage.input_tokens
             self.output_tokens += usage.output_tokens

@@ -1,4 +1,4 @@
-"""Around every model call: counted, heard, and failing under one name."""
+"""A model around another one: every call is counted, recorded by the run, and fails with one exception."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -6,35 +6,39 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
-from agents import AgentOutputSchemaBase, Model, ModelResponse, ModelSettings, Tool, TResponseInputItem, Usage
+from agents import AgentOutputSchemaBase, Model, ModelResponse, ModelSettings, Tool, TResponseInputItem
 from openai.types.responses import (
     Response,
     ResponseCompletedEvent,
     ResponseFailedEvent,
     ResponseIncompleteEvent,
-    ResponseOutputMessage,
     ResponseStreamEvent,
-    ResponseUsage,
 )
 
-from agency_lambda.framework.models.calls import Adapt, ModelAnswer, ModelCallProtocol, ModelRequest, RunProtocol
+from agency_lambda.framework.models.answers import checked_answer, model_response, replayed_events
+from agency_lambda.framework.models.calls import (
+    AdaptSettings,
+    ModelAnswer,
+    ModelCallProtocol,
+    ModelRequest,
+    RunProtocol,
+)
+from agency_lambda.framework.models.endings import Ending, current_ending
 from agency_lambda.framework.models.failure_kinds import kind_of_code
 from agency_lambda.framework.models.failures import AnswerIncomplete, ModelUnavailable, provider_failures
 from agency_lambda.framework.models.provider import Provider
 from agency_lambda.framework.models.wrapped import WrappedModel
-from agency_lambda.framework.patches import Ending, ending
-from agency_lambda.framework.unsaved_items import Unsaved, current
-from agency_lambda.offline.events import stream_events
+from agency_lambda.framework.unsaved_items import UnsavedItems, current_unsaved
 
 _Terminal = ResponseCompletedEvent | ResponseFailedEvent | ResponseIncompleteEvent
 
 
 class MeteredModel(WrappedModel):
-    """Counts every call and token, lets the run hear every answer, and gives every failure of a provider one name.
+    """Counts every call and token, lets the run record every answer, and raises `ModelUnavailable` for any failure.
 
-    An answer that holds nothing is none: the chat model makes one of a web page, or of a stream cut short.
+    An answer without items counts as a failure: the chat model makes one of a web page, or of a stream cut short.
 
-    adapt: changes the agent's settings before the run adds its own. speaks, identity: see `ModelRequest`.
+    adapt: changes the agent's settings before the run adds its own. for_user, identity: see `ModelRequest`.
     """
 
     def __init__(
@@ -43,14 +47,14 @@ class MeteredModel(WrappedModel):
         run: RunProtocol,
         agent: str,
         *,
-        adapt: Adapt | None = None,
-        speaks: bool = False,
+        adapt: AdaptSettings | None = None,
+        for_user: bool = False,
         identity: str | None = None,
     ) -> None:
         super().__init__(inner)
         self._provider = Provider(inner)
         self.run, self.agent, self.adapt = run, agent, adapt
-        self.speaks, self.identity = speaks, identity or agent
+        self.for_user, self.identity = for_user, identity or agent
 
     async def get_response(
         self,
@@ -64,27 +68,27 @@ class MeteredModel(WrappedModel):
     ) -> ModelResponse:
         unsaved = self._unsaved()
         if unsaved is not None:  # also where the call is refused: at a limit
-            unsaved.note_question(input)
-        question = self._question(system_instructions, input, model_settings, tools, output_schema)
+            unsaved.note_input(input)
+        asked = self._begin(system_instructions, input, model_settings, tools, output_schema)
         meter = self.run.meter
-        async with self.run.model_call(self.agent, question) as heard:
+        async with self.run.model_call(self.agent, asked) as call:
             with meter.failures():
                 with provider_failures():
-                    answered = heard.known or await self._asked(heard, question, *args, **kwargs)
-                (meter.replay if heard.known else meter.add)(answered.response.usage)
-                self._check(answered)
-            response = self._usable(await heard.answer(answered)).response
+                    answer = call.recorded or await self._ask(call, asked, *args, **kwargs)
+                (meter.replay if call.recorded else meter.add)(answer.response.usage)
+                _check(answer)
+            response = self._usable(await call.record_answer(answer)).response
         if unsaved is not None:
             unsaved.note_answer(self.agent, response)
         return response
 
-    def _unsaved(self) -> Unsaved | None:
-        """Return where the framework's run of this agent is noted; None for judges, agents as tools and the like."""
-        unsaved = current.get()
-        is_its_own = unsaved is not None and self.identity == self.agent and self.speaks == unsaved.speaks
+    def _unsaved(self) -> UnsavedItems | None:
+        """Return the record of the framework's run of this agent; None for judges, agents as tools and the like."""
+        unsaved = current_unsaved.get()
+        is_its_own = unsaved is not None and self.identity == self.agent and self.for_user == unsaved.for_user
         return unsaved if is_its_own else None
 
-    def _question(
+    def _begin(
         self,
         instructions: str | None,
         items: str | list[TResponseInputItem],
@@ -92,56 +96,52 @@ class MeteredModel(WrappedModel):
         tools: list[Tool],
         output_schema: AgentOutputSchemaBase | None,
     ) -> ModelRequest:
-        """Count the call, and put the question as the run does."""
+        """Count the call, and return the request with the run's changes."""
         settings = self.run.meter.begin_call(self.adapt(settings) if self.adapt else settings)
-        question = ModelRequest(instructions, items, settings, tools, output_schema, self.speaks, self.identity)
-        return self.run.ask(self.agent, question)
+        asked = ModelRequest(instructions, items, settings, tools, output_schema, self.for_user, self.identity)
+        return self.run.adjust(self.agent, asked)
 
-    def _check(self, answered: ModelAnswer) -> None:
-        if answered.complete and not answered.response.output:
-            raise ModelUnavailable
-
-    def _usable(self, answered: ModelAnswer) -> ModelAnswer:
-        """Return an answer that something can be made of. A judge or the like that is cut off does not cut the run."""
-        if answered.incomplete and not answered.response.output:
-            if self.speaks or self.identity == self.agent:
-                raise AnswerIncomplete(answered.incomplete)
+    def _usable(self, answer: ModelAnswer) -> ModelAnswer:
+        """Raise for an answer of which nothing can be used. A judge that is cut off does not end the run."""
+        if answer.incomplete and not answer.response.output:
+            if self.for_user or self.identity == self.agent:
+                raise AnswerIncomplete(answer.incomplete)
             raise ModelUnavailable(transient=False)
-        return answered
+        return answer
 
-    async def _asked(self, heard: ModelCallProtocol, question: ModelRequest, *args: Any, **kwargs: Any) -> ModelAnswer:
-        noted = Ending()
-        ending.set(noted)
-        # A model of the agency's own says only in a stream that it was cut off at the client's limit.
-        if self.run.live or self.run.meter.cap is not None:
-            response = await self._streamed(heard, noted, question, *args, **kwargs)
+    async def _ask(self, call: ModelCallProtocol, asked: ModelRequest, *args: Any, **kwargs: Any) -> ModelAnswer:
+        """Ask the provider. A model of the agency's own reports only in a stream that the client's limit cut it off."""
+        ending = Ending()
+        current_ending.set(ending)
+        if self.run.live or self.run.meter.limits.client_output_tokens is not None:
+            response = await self._streamed(call, ending, asked, *args, **kwargs)
         else:
             async with asyncio.timeout(self.run.longest_silence):
-                response = await self._provider.get_response(*_positional(question), *args, **kwargs)
-        return _answered(response, noted)
+                response = await self._provider.get_response(*_positional(asked), *args, **kwargs)
+        return checked_answer(response, ending)
 
     async def _streamed(
-        self, heard: ModelCallProtocol, noted: Ending, question: ModelRequest, *args: Any, **kwargs: Any
+        self, call: ModelCallProtocol, ending: Ending, asked: ModelRequest, *args: Any, **kwargs: Any
     ) -> ModelResponse:
-        """The same answer, heard while it is made. A broken stream is no answer."""
-        question = replace(question, settings=replace(question.settings, include_usage=True))
-        stream: Any = self._provider.stream_response(*_positional(question), *args, **kwargs)
+        """Return the same answer, recorded event by event. A broken stream is a failure."""
+        asked = replace(asked, settings=replace(asked.settings, include_usage=True))
+        stream: Any = self._provider.stream_response(*_positional(asked), *args, **kwargs)
         ended: Response | None = None
         try:
             async with aclosing(stream):
-                async for event in _spoken(stream, self.run.longest_silence):
-                    heard.event(event)
+                async for event in _with_timeout(stream, self.run.longest_silence):
+                    call.record_event(event)
                     if isinstance(event, _Terminal):
                         ended = event.response
-                        noted.note_response(ended)
+                        ending.note_response(ended)
                     elif event.type == "error":
-                        noted.failed = str(event.code)
+                        ending.failed = str(event.code)
         except Exception:
-            if ended is None and noted.failed is None:  # the SDK's Responses model makes an error of an ended answer
+            if ended is None and ending.failed is None:  # the SDK's Responses model raises for an ended answer too
                 raise
         if ended is None:
-            raise ModelUnavailable(kind=kind_of_code(noted.failed))
-        return _model_response(ended)
+            raise ModelUnavailable(kind=kind_of_code(ending.failed))
+        return model_response(ended)
 
     async def stream_response(
         self,
@@ -153,47 +153,52 @@ class MeteredModel(WrappedModel):
         *args: Any,
         **kwargs: Any,
     ) -> AsyncIterator[ResponseStreamEvent]:
-        """The same for code that streams an agent by itself; the run itself calls `get_response`."""
-        question = self._question(system_instructions, input, model_settings, tools, output_schema)
-        async with self.run.model_call(self.agent, question) as heard:
+        """Do the same for code that streams an agent by itself; the run itself calls `get_response`."""
+        asked = self._begin(system_instructions, input, model_settings, tools, output_schema)
+        async with self.run.model_call(self.agent, asked) as call:
             with self.run.meter.failures():
-                if heard.known is None:
-                    events = self._live(heard, question, *args, **kwargs)
+                if call.recorded is None:
+                    events = self._live(call, asked, *args, **kwargs)
                 else:
-                    self.run.meter.replay(heard.known.response.usage)
-                    events = _replayed(self._usable(await heard.answer(heard.known)))
+                    self.run.meter.replay(call.recorded.response.usage)
+                    events = replayed_events(self._usable(await call.record_answer(call.recorded)))
                 async with aclosing(events):
                     async for event in events:
                         yield event
 
     async def _live(
-        self, heard: ModelCallProtocol, question: ModelRequest, *args: Any, **kwargs: Any
+        self, call: ModelCallProtocol, asked: ModelRequest, *args: Any, **kwargs: Any
     ) -> AsyncGenerator[ResponseStreamEvent]:
-        """The provider's events; the last one when its answer is the run's."""
-        noted = Ending()
-        ending.set(noted)
-        stream: Any = self._provider.stream_response(*_positional(question), *args, **kwargs)
+        """Yield the provider's events; the last one when the answer is recorded."""
+        ending = Ending()
+        current_ending.set(ending)
+        stream: Any = self._provider.stream_response(*_positional(asked), *args, **kwargs)
         has_ended = False
         with provider_failures():
             async with aclosing(stream):
-                async for event in _spoken(stream, self.run.longest_silence):
+                async for event in _with_timeout(stream, self.run.longest_silence):
                     if isinstance(event, _Terminal):
-                        event.response.output = await self._ended(heard, noted, event.response)
+                        event.response.output = await self._record(call, ending, event.response)
                         has_ended = True
                     yield event
         if not has_ended:
             raise ModelUnavailable
 
-    async def _ended(self, heard: ModelCallProtocol, noted: Ending, ended: Response) -> list[Any]:
-        """Return what an agent that is streamed goes on with."""
-        noted.note_response(ended)
+    async def _record(self, call: ModelCallProtocol, ending: Ending, ended: Response) -> list[Any]:
+        """Record the answer of a stream. Returns the items that the agent goes on with."""
+        ending.note_response(ended)
         self.run.meter.add(ended.usage)
-        answered = _answered(_model_response(ended), noted)
-        self._check(answered)
-        return self._usable(await heard.answer(answered)).response.output
+        answer = checked_answer(model_response(ended), ending)
+        _check(answer)
+        return self._usable(await call.record_answer(answer)).response.output
 
 
-async def _spoken(stream: Any, seconds: float) -> AsyncGenerator[Any]:
+def _check(answer: ModelAnswer) -> None:
+    if answer.complete and not answer.response.output:
+        raise ModelUnavailable
+
+
+async def _with_timeout(stream: Any, seconds: float) -> AsyncGenerator[Any]:
     """Yield the events of a stream; raises TimeoutError when none comes for so long, whatever keeps the line open."""
     events = aiter(stream)
     while True:
@@ -205,74 +210,5 @@ async def _spoken(stream: Any, seconds: float) -> AsyncGenerator[Any]:
         yield event
 
 
-def _answered(response: ModelResponse, noted: Ending) -> ModelAnswer:
-    if noted.failed:
-        raise ModelUnavailable(kind=kind_of_code(noted.failed))
-    if not isinstance(response.output, list) or not all(map(_is_item, response.output)):
-        raise ModelUnavailable  # `openai` takes any JSON for an answer
-    if any(getattr(item, "status", None) == "incomplete" for item in response.output):
-        return ModelAnswer(response, noted.incomplete or "max_output_tokens")
-    if noted.finished and not response.output:  # the SDK drops a chat's message without words
-        response.output.append(_wordless())
-    return ModelAnswer(response, noted.incomplete)
-
-
-def _is_item(item: Any) -> bool:
-    """Return whether an item of an answer has what the SDK reads of its kind without a look."""
-    kind = getattr(item, "type", None)
-    if kind == "message" or isinstance(item, ResponseOutputMessage):  # which `openai` makes of a type it does not know
-        return kind == "message" and isinstance(getattr(item, "content", None), list)
-    if kind == "function_call":
-        return isinstance(item.arguments, str | None) and isinstance(getattr(item, "name", None), str)
-    return isinstance(kind, str)
-
-
-def _wordless() -> ResponseOutputMessage:
-    return ResponseOutputMessage(id="msg_", type="message", role="assistant", status="completed", content=[])
-
-
-async def _replayed(answered: ModelAnswer) -> AsyncGenerator[ResponseStreamEvent]:
-    """An answer that the run has, as the events of a stream."""
-    response = answered.response
-    usage, status = response.usage, "completed" if answered.complete else "incomplete"
-    whole = Response.model_construct(
-        id=response.response_id or "",
-        object="response",
-        created_at=0,
-        status=status,
-        model="",
-        output=response.output,
-        parallel_tool_calls=True,
-        tool_choice="auto",
-        tools=[],
-        usage=ResponseUsage(
-            input_tokens=usage.input_tokens,
-            output_tokens=usage.output_tokens,
-            total_tokens=usage.total_tokens,
-            input_tokens_details=usage.input_tokens_details,
-            output_tokens_details=usage.output_tokens_details,
-        ),
-    )
-    for event in stream_events(whole):
-        yield event
-
-
-def _positional(question: ModelRequest) -> tuple[Any, ...]:
-    return question.instructions, question.items, question.settings, question.tools, question.output_schema
-
-
-def _model_response(ended: Response) -> ModelResponse:
-    return ModelResponse(output=ended.output, usage=_usage(ended.usage), response_id=ended.id)
-
-
-def _usage(usage: ResponseUsage | None) -> Usage:
-    if usage is None:
-        return Usage(requests=1)
-    return Usage(
-        requests=1,
-        input_tokens=usage.input_tokens,
-        output_tokens=usage.output_tokens,
-        total_tokens=usage.total_tokens,
-        input_tokens_details=usage.input_tokens_details,
-        output_tokens_details=usage.output_tokens_details,
-    )
+def _positional(asked: ModelRequest) -> tuple[Any, ...]:
+    return asked.instructions, asked.items, asked.settings, asked.tools, asked.output_schema

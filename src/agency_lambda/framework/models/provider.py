@@ -25,7 +25,7 @@ from agency_lambda.framework.models.encryption import (
     names_include,
     reasons,
 )
-from agency_lambda.framework.patches import listen
+from agency_lambda.framework.models.ending_listener import listen
 from agency_lambda.history import is_call, sendable
 
 _LONGEST_CALL_ID = ((OpenAIResponsesModel, 64), (OpenAIChatCompletionsModel, 40))  # characters that OpenAI takes
@@ -61,7 +61,7 @@ class Provider:
     """
 
     def __init__(self, model: Model) -> None:
-        listen(model)
+        listen(type(model))
         self._model, self._origin = model, origin_of(model)
         self._responses = isinstance(model, OpenAIResponsesModel)
         self._longest = next((most for kind, most in _LONGEST_CALL_ID if isinstance(model, kind)), None)

@@ -1,13 +1,10 @@
 """Which model answers for each agent of an agency."""
 
 import asyncio
-import importlib.util
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from functools import cache, partial
-from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 from agency_swarm import Agency, Agent
@@ -18,16 +15,18 @@ from agents.models.default_models import get_default_model, get_default_model_se
 from agents.models.multi_provider import MultiProvider
 from openai import AsyncOpenAI
 
-from agency_lambda.framework import credentials
-from agency_lambda.framework.models import tracing, vendors
-from agency_lambda.framework.models.calls import Adapt, RunProtocol
+from agency_lambda.framework import credentials, patches
+from agency_lambda.framework.models import offline, vendors
+from agency_lambda.framework.models.calls import AdaptSettings, ModelsOfRun, Resolve, RunProtocol
 from agency_lambda.framework.models.client import sort_failures
-from agency_lambda.framework.models.resolution import belong, install
+from agency_lambda.framework.models.resolution import assign_run, find_outside_runs_with
 from agency_lambda.framework.models.wrapped import OneCallModel
-from agency_lambda.offline import OfflineModel, Script
 from agency_lambda.refreshing_cache import RefreshingCache
 from agency_lambda.settings import Settings
 from agency_lambda.validators import bearer_key
+
+if TYPE_CHECKING:
+    from agency_lambda.offline import Script
 
 _OPENAI = "https://api.openai.com/v1"
 _RETRIES = 2  # by the client, of what may pass: connection errors, 408, 409, 429, 5xx
@@ -43,14 +42,14 @@ class Models:
         """secrets: variables of the agencies' code and their secrets' ARNs; None: as the environment names them."""
         self.settings = settings
         self._client: AsyncOpenAI | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None  # that the client's connections belong to
+        self._loop: asyncio.AbstractEventLoop | None = None  # that the client's connections assign_run to
         self._key = settings.openai_api_key.get_secret_value() if settings.openai_api_key else None
         named = credentials.named_secrets() if secrets is None else secrets
         self._secrets = {variable: _secret(arn, str) for variable, arn in named.items()}
         arn = settings.openai_api_key_secret
         self._secret = _secret(arn, bearer_key) if arn else None
-        tracing.install()
-        install(lambda agent, run_config: self.resolve(agent, run_config, script={}, default=settings.model)[0])
+        patches.install()
+        find_outside_runs_with(lambda agent, run_config: self.resolver()(agent, run_config)[0])
 
     async def refresh(self) -> None:
         """Read the key as it is now, and put it where the agencies' own clients look. Before an agency is imported.
@@ -71,12 +70,12 @@ class Models:
 
     @property
     def offline(self) -> bool:
-        """No key, no model to ask: the deterministic offline model answers."""
+        """Return whether there is no key, so that the deterministic offline model answers."""
         return self._key is None
 
     @property
     def client(self) -> AsyncOpenAI:
-        """Made when first used; offline there is no key and so no client."""
+        """Return the shared client, made when it is first used. Offline there is none."""
         if self._client is None:
             self._client = self._new_client()
         return self._client
@@ -94,7 +93,7 @@ class Models:
         return credentials.keep_key(sort_failures(client))
 
     async def aclose(self) -> None:
-        """Close the connections. What is attached after it gets a new client (after a SnapStart restore)."""
+        """Close the connections. Runs after that get a new client, as after a SnapStart restore."""
         for secret in self._secrets.values():
             secret.clear()
         if self._secret:
@@ -104,48 +103,54 @@ class Models:
         if client is not None:
             await client.close()
 
-    def attach(
-        self, agency: Agency, run: RunProtocol, script: "Mapping[str, Script] | None" = None, model: str | None = None
-    ) -> None:
-        """Have every model call of `run` answered from here, and counted and heard by it.
+    def of_run(self, script: "Mapping[str, Script] | None" = None, model: str | None = None) -> ModelsOfRun:
+        """Return the models of one run. script, model: see `resolver`."""
+        return ModelsOfRun(self.settings.model_first_byte_seconds, self.resolver(script, model))
+
+    def resolver(self, script: "Mapping[str, Script] | None" = None, model: str | None = None) -> Resolve:
+        """Return the function that finds the model of an agent.
 
         An agent's own Model instance stays, also offline. A name is looked up on our client (`litellm/...` where the
         SDK would). What names no model, or has the framework's default, gets `model`, or MODEL where that is None.
         script: agent name -> its offline script.
         """
-        run.longest_silence = self.settings.model_first_byte_seconds
-        run.resolve = partial(self.resolve, script=script or {}, default=model or self.settings.model)
+        return partial(self._resolve, script=script or {}, default=model or self.settings.model)
+
+    def attach(self, agency: Agency, run: RunProtocol) -> None:
+        """Have every model call of an agency's agents counted and recorded by a run.
+
+        Raises whatever the SDK raises for the name of an unknown provider.
+        """
         for agent in agency.agents.values():
-            belong(agent, run)
-            if "/" in str(agent.model):  # whoever does not know the provider says so before the run begins
+            assign_run(agent, run)
+            if "/" in str(agent.model):
                 run.resolve(agent, RunConfig())
 
-    def resolve(
+    def _resolve(
         self, agent: Any, run_config: RunConfig, *, script: "Mapping[str, Script]", default: str | None
-    ) -> tuple[Model, Adapt | None]:
-        """Find the model of an agent; and what adapts settings that it has only from the model that it replaces."""
-        wanted = run_config.model or agent.model
-        if isinstance(wanted, Model):
-            return wanted, None
+    ) -> tuple[Model, AdaptSettings | None]:
+        chosen = run_config.model or agent.model
+        if isinstance(chosen, Model):
+            return chosen, None
         if is_own(run_config.model_provider):
-            return run_config.model_provider.get_model(wanted), None
-        stands_in = default if wanted in (None, FRAMEWORK_DEFAULT_MODEL) else None
-        if self._is_offline_for(stands_in or wanted):
-            return OfflineModel(agent.name, script.get(agent.name)), None
+            return run_config.model_provider.get_model(chosen), None
+        stands_in = default if chosen in (None, FRAMEWORK_DEFAULT_MODEL) else None
+        if self._is_offline_for(stands_in or chosen):
+            return offline.model(agent.name, script.get(agent.name)), None
         if stands_in:
-            return self._named(stands_in), partial(_adapted, wanted or get_default_model(), stands_in)
-        return self._named(wanted), None
+            return self._named(stands_in), partial(_adapted, chosen or get_default_model(), stands_in)
+        return self._named(chosen), None
 
-    def bare(self, agent: Agent, script: "Mapping[str, Script]", model: str | None = None) -> Model:
-        """The model of one agent, neither counted nor heard."""
-        return self.resolve(agent, RunConfig(), script=script, default=model or self.settings.model)[0]
+    def for_summaries(self, agent: Agent, model: str | None = None) -> Model:
+        """Return the model of an agent, neither counted nor recorded, which offline summarizes what it is sent."""
+        script = {agent.name: offline.summary_script()} if self.offline else {}
+        return self.resolver(script, model)(agent, RunConfig())[0]
 
     def is_free(self, agency: Agency, model: str | None) -> bool:
         """Return whether no agent of an agency asks anybody; model: of those that name none."""
-        default = model or self.settings.model
+        resolve = self.resolver(model=model)
         return self.offline and all(
-            isinstance(self.resolve(agent, RunConfig(), script={}, default=default)[0], OfflineModel)
-            for agent in agency.agents.values()
+            offline.is_offline(resolve(agent, RunConfig())[0]) for agent in agency.agents.values()
         )
 
     def _is_offline_for(self, name: str | None) -> bool:
@@ -155,7 +160,7 @@ class Models:
         return own is None or credentials.is_ours(own.api_key)
 
     def _named(self, name: str | None) -> Model:
-        """The model of this name, on the shared client; on another loop than that one's, on a client of its own."""
+        """Return the model of a name, on the shared client; on another event loop, on a client of its own."""
         if (own := get_default_openai_client()) is not None:  # the agency's code has set it
             return MultiProvider(openai_client=own, unknown_prefix_mode="model_id").get_model(name)
         if self.offline:  # another vendor's, who has a key
@@ -168,7 +173,7 @@ class Models:
         return OneCallModel(self._provider(client).get_model(name), client)
 
     def _provider(self, client: AsyncOpenAI) -> MultiProvider:
-        """At another server a slash is part of the name; at OpenAI it ends the SDK's provider prefix."""
+        """Return the SDK's provider. At OpenAI a slash ends a provider's prefix, elsewhere it is part of the name."""
         own = self.settings.openai_base_url is not None
         return MultiProvider(
             openai_client=client,
@@ -176,23 +181,6 @@ class Models:
             openai_prefix_mode="model_id" if own else "alias",
             unknown_prefix_mode="model_id" if own else "error",
         )
-
-
-def offline_script(create_agency: Callable[..., object]) -> "Mapping[str, Script]":
-    """SCRIPT of the module `offline` beside the agency's own module; {} where there is no such module.
-
-    Raises whatever importing it raises, and AttributeError where it has no SCRIPT.
-    """
-    package = sys.modules[create_agency.__module__].__package__
-    return _script(f"{package}.offline") if package else {}
-
-
-@cache
-def _script(module: str) -> "Mapping[str, Script]":
-    if importlib.util.find_spec(module) is None:
-        return {}
-    script: Mapping[str, Script] = import_module(module).SCRIPT
-    return script
 
 
 def _secret(name: str, parse: Callable[[str], str]) -> "RefreshingCache[str | None]":
@@ -211,15 +199,15 @@ def is_own(provider: ModelProvider) -> bool:
 
 
 def _adapted(before: str, after: str, current: ModelSettings) -> ModelSettings:
-    """The agent has the reasoning and verbosity of its default model, which another one takes the place of."""
-    given, wanted = _differences(before, after)
-    inherited = {name: wanted[name] for name in given if getattr(current, name) == given[name]}
+    """Replace settings that the agent has only as defaults of the model that another one stands in for."""
+    given, defaults = _differences(before, after)
+    inherited = {name: defaults[name] for name in given if getattr(current, name) == given[name]}
     return replace(current, **inherited) if inherited else current
 
 
 @cache
 def _differences(before: str, after: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Settings that two models' defaults differ in: {name: value} of the one, and of the other."""
+    """Return the settings that two models' defaults differ in: {name: value} of the one, and of the other."""
     one, other = get_default_model_settings(before), get_default_model_settings(after)
     names = [
         field.name

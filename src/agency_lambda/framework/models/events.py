@@ -22,7 +22,7 @@ from openai.types.responses.response import IncompleteDetails
 from openai.types.responses.response_reasoning_item import Summary
 from openai.types.responses.response_usage import InputTokensDetails, OutputTokensDetails
 
-from agency_lambda.offline.item_events import item_events
+from agency_lambda.framework.models.item_events import item_events
 
 _TOKEN = 4  # characters
 

@@ -1,4 +1,4 @@
-"""The SDK's Model, answered from a plan instead of by a provider."""
+"""A model of the SDK that asks nobody: `agency_lambda.offline` decides what it answers."""
 
 import json
 from collections.abc import AsyncIterator
@@ -20,7 +20,7 @@ from agents import (
 from openai.types.responses import Response, ResponseOutputItem, ResponseStreamEvent
 
 from agency_lambda.framework.client_tools import ClientTool
-from agency_lambda.offline import events
+from agency_lambda.framework.models import events
 from agency_lambda.offline.generic import structured, thought
 from agency_lambda.offline.plan import Plan, Script, decide
 from agency_lambda.offline.turn import Turn, read_turn, without_client
@@ -33,6 +33,7 @@ class OfflineModel(Model):
     """
 
     model = "offline"  # the framework reads a model's name here
+    is_offline = True
 
     def __init__(self, agent: str, script: Script | None = None) -> None:
         self.agent = agent

@@ -1,0 +1,58 @@
+"""What the framework asks of a run's journal: answers and tool outputs that are stored before they are used."""
+
+from typing import Any, Protocol
+
+from agency_lambda.framework.models import ModelAnswer, ModelRequest, ModelUnavailable
+from agency_lambda.history import UniqueIds
+
+
+class JournalEntry(Protocol):
+    """An answer that the run has. ids: the ids of its items in the response, by their number in the answer."""
+
+    @property
+    def answered(self) -> ModelAnswer: ...
+
+    @property
+    def ids(self) -> dict[int, str]: ...
+
+
+class CallJournal(Protocol):
+    """See `agency_lambda.runs.journal.Journal`, which documents each method."""
+
+    call_ids: UniqueIds
+    item_ids: UniqueIds
+    hits: int
+    pending: set[str]
+
+    @property
+    def ids(self) -> set[str]: ...
+
+    def question_key(self, agent: str, question: ModelRequest, within: str = "") -> str: ...
+
+    def find(self, key: str) -> JournalEntry | None: ...
+
+    def find_failure(self, key: str) -> ModelUnavailable | None: ...
+
+    def note_failure(self, key: str, error: ModelUnavailable) -> None: ...
+
+    async def forget_failure(self, error: ModelUnavailable) -> None: ...
+
+    async def save_answer(
+        self, key: str, answered: ModelAnswer, ids: dict[int, str], within: str = ""
+    ) -> JournalEntry: ...
+
+    def note_usable(self, key: str, output: list[Any]) -> None: ...
+
+    async def forget_answer(self, output: list[Any] | None) -> bool: ...
+
+    def unused_answers(self) -> list[ModelAnswer]: ...
+
+    def release(self, key: str) -> None: ...
+
+    def tool_call_key(self, agent: str, call_id: str) -> str: ...
+
+    def find_tool_output(self, call: str) -> tuple[bool, Any]: ...
+
+    async def save_tool_output(self, call: str, output: Any) -> Any: ...
+
+    async def allow_call(self, call: str, most: float) -> bool: ...

@@ -1,0 +1,116 @@
+"""What a client asks for beside an answer: instructions, settings, an output format and functions of its own."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from agents import AgentOutputSchemaBase, ModelSettings
+from openai.types.responses import ResponseFormatTextJSONSchemaConfig, ToolChoiceFunction
+from openai.types.shared import ResponseFormatJSONObject
+
+from agency_lambda.framework.client_tools import ClientTool
+from agency_lambda.framework.models import ModelRequest
+from agency_lambda.protocol.request import CreateResponse
+
+_NO_SETTINGS = ModelSettings()  # comparing with it is cheaper than making another
+
+
+class ClientOptions:
+    """The options of one request, for the agent that it addresses.
+
+    chat: whether models are asked by Chat Completions, which spells some options differently.
+    """
+
+    def __init__(self, request: CreateResponse, *, chat: bool) -> None:
+        self.tools: Sequence[ClientTool] = [ClientTool(tool) for tool in request.function_tools]
+        self._instructions, self._schema = request.instructions, _output_schema(request)
+        self._settings = _settings(request, chat)
+        self._settings_of_all = _settings_of_all_agents(request)
+        self._changes = bool(self._instructions or self._schema or self._settings is not _NO_SETTINGS)
+        self.any = bool(self._changes or self.tools or request.max_output_tokens is not None)
+
+    def apply_to_all(self, asked: ModelRequest) -> ModelRequest:
+        """Return the model request of any agent of the run with the options that hold for all of them."""
+        if self._settings_of_all is _NO_SETTINGS:
+            return asked
+        return replace(asked, settings=asked.settings.resolve(self._settings_of_all))
+
+    def apply(self, asked: ModelRequest) -> ModelRequest:
+        """Return the addressed agent's model request with the client's options in place of the agent's own.
+
+        A `tool_choice` holds for the first call only: the agent would call tools for ever.
+        """
+        if not self._changes:
+            return asked
+        settings = asked.settings.resolve(self._settings)
+        if self._settings.tool_choice:
+            self._settings = replace(self._settings, tool_choice=None)
+        instructions = "\n\n".join(text for text in (asked.instructions, self._instructions) if text)
+        return replace(
+            asked,
+            instructions=instructions or None,
+            settings=settings,
+            output_schema=self._schema or asked.output_schema,
+        )
+
+
+def _settings(request: CreateResponse, chat: bool) -> ModelSettings:
+    choice = request.tool_choice
+    hints = {name: getattr(request, name) for name in ("user", "safety_identifier", "prompt_cache_key")}
+    json_object = _json_object(request, chat)
+    takes_verbosity = json_object is None or chat  # else it is in `json_object` already
+    options: dict[str, Any] = {
+        "temperature": request.temperature,
+        "top_p": request.top_p,
+        "reasoning": request.reasoning,
+        "verbosity": request.text.verbosity if request.text and takes_verbosity else None,
+        "parallel_tool_calls": request.parallel_tool_calls,
+        "tool_choice": choice.name if isinstance(choice, ToolChoiceFunction) else choice,
+        "extra_args": {name: value for name, value in hints.items() if value is not None} or None,
+        "extra_body": json_object,
+    }
+    return ModelSettings(**options) if any(value is not None for value in options.values()) else _NO_SETTINGS
+
+
+def _settings_of_all_agents(request: CreateResponse) -> ModelSettings:
+    """Return what holds for every agent. The service stores; a provider does unless the client refuses that."""
+    if request.store is not False and request.truncation is None:
+        return _NO_SETTINGS
+    return ModelSettings(store=False if request.store is False else None, truncation=request.truncation)
+
+
+def _json_object(request: CreateResponse, chat: bool) -> dict[str, Any] | None:
+    """Return the body that asks for a JSON object without a schema, for which the SDK has no setting."""
+    text = request.text
+    if text is None or not isinstance(text.format, ResponseFormatJSONObject):
+        return None
+    if chat:
+        return {"response_format": {"type": "json_object"}}
+    return {"text": text.to_dict(mode="json", exclude_none=True)}
+
+
+def _output_schema(request: CreateResponse) -> AgentOutputSchemaBase | None:
+    output_format = request.text.format if request.text else None
+    return _ClientSchema(output_format) if isinstance(output_format, ResponseFormatTextJSONSchemaConfig) else None
+
+
+class _ClientSchema(AgentOutputSchemaBase):
+    """The client's schema is sent to the model; the answer stays text, which the client reads itself."""
+
+    def __init__(self, config: ResponseFormatTextJSONSchemaConfig) -> None:
+        self._config = config
+
+    def is_plain_text(self) -> bool:
+        return False
+
+    def name(self) -> str:
+        return self._config.name
+
+    def json_schema(self) -> dict[str, Any]:
+        return self._config.schema_
+
+    def is_strict_json_schema(self) -> bool:
+        return bool(self._config.strict)
+
+    def validate_json(self, json_str: str) -> Any:
+        return json_str

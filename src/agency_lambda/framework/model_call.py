@@ -1,0 +1,118 @@
+"""One model call of a run: recorded in the response as it comes, and in the journal before it is used."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from typing import Any, Self
+
+from agents import ModelResponse
+from agents.models.fake_id import FAKE_RESPONSES_ID
+from openai.types.responses import ResponseStreamEvent
+
+from agency_lambda.framework.call_journal import CallJournal
+from agency_lambda.framework.model_call_recorder import ModelCallRecorder
+from agency_lambda.framework.models import Meter, ModelAnswer, ModelUnavailable
+from agency_lambda.history import is_call
+
+
+# A class, as an asynchronous generator is closed with its request while others still wait in it.
+class ModelCall:
+    """The context manager around one call. It implements `ModelCallProtocol`.
+
+    key: identifies the request in the journal. parent: the key of the tool call that asks, or "".
+    is_colleague: the answer goes to another agent, which would act on half an answer.
+    """
+
+    def __init__(
+        self,
+        key: str,
+        parent: str,
+        recording: AbstractContextManager[ModelCallRecorder],
+        journal: CallJournal,
+        meter: Meter,
+        *,
+        authorize: Callable[[], Awaitable[None]],
+        is_colleague: bool,
+    ) -> None:
+        self._key, self._parent, self._recording = key, parent, recording
+        self._journal, self._meter, self._authorize = journal, meter, authorize
+        self._is_colleague, self._is_answered = is_colleague, False
+        self._announced: dict[int, tuple[str, str]] = {}  # output index -> the provider's call id, the run's own
+
+    async def __aenter__(self) -> Self:
+        await self._authorize()
+        if failure := self._journal.find_failure(self._key):
+            self._meter.replay_failure()
+            raise failure
+        self._recorder = self._recording.__enter__()
+        self._entry = self._journal.find(self._key)
+        self.recorded = self._entry.answered if self._entry else None
+        return self
+
+    async def __aexit__(self, *failure: Any) -> None:
+        self._recording.__exit__(*failure)
+        if isinstance(failure[1], ModelUnavailable):
+            self._journal.note_failure(self._key, failure[1])
+        elif self._entry is None and not self._is_answered:
+            self._journal.release(self._key)
+
+    def record_event(self, event: ResponseStreamEvent) -> None:
+        """See `ModelCallProtocol`. Tool calls are given the ids that they will have in the answer."""
+        if event.type == "response.output_item.added" and is_call(event.item.type):
+            item: Any = event.item
+            if event.output_index not in self._announced:
+                self._announced[event.output_index] = item.call_id, self._claim(item.call_id, len(self._announced))
+            item.call_id = self._announced[event.output_index][1]
+        self._recorder.record_event(event)
+
+    async def record_answer(self, answer: ModelAnswer) -> ModelAnswer:
+        """See `ModelCallProtocol`."""
+        entry = self._entry
+        if entry is None:
+            answer = replace(answer, response=self._with_own_ids(answer.response))
+            self._recorder.assign_ids(answer.response.output)
+            entry = await self._journal.save_answer(self._key, answer, self._recorder.ids, self._parent)
+            self._is_answered = True
+        self._recorder.ids = entry.ids
+        self._recorder.record_answer(entry.answered.response.output, entry.answered.incomplete)
+        usable = entry.answered if entry.answered.complete else self._text_of(entry.answered)
+        self._journal.note_usable(self._key, usable.response.output)
+        return usable
+
+    def _claim(self, call_id: str, number: int) -> str:
+        return self._journal.call_ids.claim(call_id, f"{self._key}/{number}")
+
+    def _with_own_ids(self, response: ModelResponse) -> ModelResponse:
+        """Return a copy of an answer whose item and call ids are unique in the run.
+
+        The SDK keeps only the last of several items with one id, and the model may return its objects again.
+        """
+        announced, output = [*self._announced.values()], list[Any]()
+        items: list[Any] = response.output
+        for number, item in enumerate(items):
+            item = self._with_own_id(item, number)
+            if is_call(item.type):
+                same = [ids for ids in announced if item.call_id in ids] or [ids for ids in announced if not ids[0]]
+                if same:
+                    announced.remove(same[0])
+                claimed = same[0][1] if same else self._claim(item.call_id, len(self._announced) + number)
+                item = item if claimed == item.call_id else item.model_copy(update={"call_id": claimed})
+            output.append(item)
+        return replace(response, output=output)
+
+    def _with_own_id(self, item: Any, number: int) -> Any:
+        item_id = getattr(item, "id", None)
+        if item_id is None or item_id == FAKE_RESPONSES_ID:  # items of Chat Completions have none
+            return item
+        own = self._journal.item_ids.claim(item_id, f"{self._key}/{number}")
+        return item if own == item_id else item.model_copy(update={"id": own})
+
+    def _text_of(self, answer: ModelAnswer) -> ModelAnswer:
+        """Return an incomplete answer with its text only, and for a colleague without that."""
+        items = [] if self._is_colleague else answer.response.output
+        output: list[Any] = [item for item in items if item.type == "message" and _text(item.content)]
+        return replace(answer, response=replace(answer.response, output=output))
+
+
+def _text(content: Sequence[Any]) -> str:
+    return "".join(getattr(part, "text", None) or getattr(part, "refusal", None) or "" for part in content)

@@ -1,0 +1,102 @@
+"""Records one model call in the response, event by event and then as a whole."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from openai.types.responses import ResponseRefusalDeltaEvent, ResponseStreamEvent, ResponseTextDeltaEvent
+
+from agency_lambda.framework.models import Reason
+from agency_lambda.framework.public_items import is_empty
+from agency_lambda.protocol.item_builder import ItemBuilder
+from agency_lambda.protocol.types import Item
+
+if TYPE_CHECKING:
+    from agency_lambda.framework.response_builder import ResponseBuilder
+
+_TEXT_DELTAS = ResponseTextDeltaEvent | ResponseRefusalDeltaEvent
+_DELTAS = {  # event -> the field with its part's number, and the part's type
+    "response.output_text.delta": ("content_index", "output_text"),
+    "response.refusal.delta": ("content_index", "refusal"),
+    "response.reasoning_summary_text.delta": ("summary_index", "summary_text"),
+}
+
+
+class ModelCallRecorder:
+    """for_user: the agent speaks with the user, not with a colleague.
+
+    ids: the ids of the answer's items in the response, by their number in the answer.
+    """
+
+    def __init__(self, builder: "ResponseBuilder", agent: str, *, for_user: bool) -> None:
+        self._builder, self._agent, self.for_user = builder, agent, for_user
+        self._streams = for_user and not builder.withholds(agent)
+        self._open: dict[int, ItemBuilder] = {}
+        self._wordless: dict[int, Any] = {}  # messages without a word yet; some servers send one before each call
+        self.ids: dict[int, str] = {}
+
+    def record_event(self, event: ResponseStreamEvent) -> None:
+        """Add one event of the provider's stream. Items are closed by `record_answer`, when the answer is certain."""
+        if not self._streams:
+            return
+        if event.type == "response.output_item.added":
+            self._add(event.output_index, event.item)
+            return
+        index = getattr(event, "output_index", -1)
+        if index in self._wordless and isinstance(event, _TEXT_DELTAS) and event.delta:
+            self._begin(index, self._wordless.pop(index))
+        opened = self._open.get(index)
+        if opened is None:
+            return
+        if event.type == "response.function_call_arguments.delta":
+            opened.add_arguments(event.delta)
+        elif event.type in _DELTAS and event.delta:  # type: ignore[union-attr]
+            field, kind = _DELTAS[event.type]
+            opened.add_text((kind, getattr(event, field)), event.delta, kind)  # type: ignore[union-attr]
+
+    def _add(self, index: int, item: Any) -> None:
+        if index in self._open:
+            return  # a chat server that refuses says so twice
+        if item.type == "message":
+            self._wordless[index] = item
+        elif item.type != "function_call" or item.name in self._builder.client_functions:
+            self._begin(index, item)  # of a handoff the recipient is not known yet
+
+    def _begin(self, index: int, item: Any) -> None:
+        if public := self._public(item):
+            self._open[index] = self._builder.open(public, None)
+
+    def assign_ids(self, items: Sequence[Any]) -> None:
+        """Settle the ids of an answer's items: those of items that were begun, and new ones."""
+        begun = [self._open[index].item for index in sorted(self._open)]
+        for number, item in enumerate(items):
+            if not is_empty(item) and (public := self._public(item)):
+                before = begun.pop(0) if begun and _is_same_kind(begun[0], public) else None
+                self.ids[number] = before["id"] if before else self._builder.new_id(public["type"])
+
+    def record_answer(self, items: Sequence[Any], incomplete: Reason | None) -> None:
+        """Add the whole answer under `ids`. incomplete: why it was broken off; then no call in it is to be made."""
+        if not self.ids:
+            self.assign_ids(items)
+        for number, item in enumerate(items):
+            if not is_empty(item) and (public := self._public(item)):
+                opened = self._builder.open(public, self.ids.get(number))
+                is_cut = (incomplete and item.type == "function_call") or getattr(item, "status", None) == "incomplete"
+                # An activity is complete when it opens.
+                opened.close(None if "tool" in public else public, status="incomplete" if is_cut else "completed")
+        if self.for_user:
+            self._builder.incomplete = incomplete
+            if not self._streams:
+                self._builder.withhold(items, self._agent)
+
+    def end(self) -> None:
+        """Close the items that were begun and not finished, as incomplete."""
+        for opened in self._open.values():
+            opened.close(status="incomplete")
+
+    def _public(self, item: Any) -> Item | None:
+        public = self._builder.public(item, self._agent) if self._streams else None
+        return public or self._builder.activity(item, self._agent)
+
+
+def _is_same_kind(one: Item, other: Item) -> bool:
+    return one["type"] == other["type"] and one.get("tool") == other.get("tool")

@@ -1,0 +1,30 @@
+"""Asks a model once, without tools, history or a run."""
+
+from typing import Any
+
+from agents import Model, ModelSettings, ModelTracing
+from openai.types.responses import ResponseOutputMessage
+
+from agency_lambda.framework.models.failures import ModelUnavailable, provider_failures
+from agency_lambda.framework.models.meter import Meter
+from agency_lambda.protocol.items import text_of
+
+
+async def ask_once(model: Model, instructions: str, text: str, meter: Meter) -> str:
+    """Return a model's answer to one text; `meter` counts it.
+
+    Raises:
+        ModelUnavailable: the model did not answer.
+    """
+    settings = meter.begin_call(ModelSettings())
+    server_state: dict[str, Any] = {"previous_response_id": None, "conversation_id": None, "prompt": None}
+    with provider_failures():
+        answer = await model.get_response(
+            instructions, text, settings, [], None, [], ModelTracing.DISABLED, **server_state
+        )
+    meter.add(answer.usage)
+    messages = [item for item in answer.output if isinstance(item, ResponseOutputMessage)]
+    said = "".join(text_of([part.model_dump() for part in message.content]) for message in messages)
+    if not said:
+        raise ModelUnavailable
+    return said

@@ -1,0 +1,35 @@
+"""Model answers as JSON, as the journal stores them."""
+
+from dataclasses import replace
+from typing import Any
+
+from agents import ModelResponse
+from openai.types.responses import Response
+from pydantic import TypeAdapter, ValidationError
+
+from agency_lambda.framework.models.calls import ModelAnswer
+from agency_lambda.framework.models.endings import Reason
+
+_RESPONSE = TypeAdapter(ModelResponse)
+
+
+def dump_answer(answer: ModelAnswer) -> dict[str, Any]:
+    """Return an answer as JSON. Unset fields are left out: they would change the replayed history and its digest."""
+    response = _RESPONSE.dump_python(answer.response, mode="json", exclude_unset=True, warnings=False)
+    return {"response": response, "incomplete": answer.incomplete}
+
+
+def load_answer(body: dict[str, Any]) -> ModelAnswer:
+    """Return the answer that `dump_answer` made a body of. Earlier versions wrote `complete` for `incomplete`."""
+    was_cut = body.get("complete") is False
+    incomplete: Reason | None = "max_output_tokens" if was_cut else body.get("incomplete")
+    return ModelAnswer(_response(body["response"]), incomplete)
+
+
+def _response(body: dict[str, Any]) -> ModelResponse:
+    """Read a response as leniently as `openai` does: servers leave fields out, which was no hindrance before."""
+    try:
+        return _RESPONSE.validate_python(body)
+    except ValidationError:
+        lenient = Response.construct(output=body["output"])
+        return replace(_RESPONSE.validate_python({**body, "output": []}), output=lenient.output)

@@ -1,0 +1,44 @@
+"""One call of a tool within a run: found in the journal if it has finished before, else stored there."""
+
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
+from contextvars import ContextVar
+from typing import Any, Self
+
+from agency_lambda.framework.call_journal import CallJournal
+
+
+class ToolCall:
+    """The context manager around one call.
+
+    key: identifies the call in every attempt at the run. journal: None for a call that is made again by each attempt.
+    """
+
+    def __init__(
+        self,
+        key: str,
+        journal: CallJournal | None,
+        recording: AbstractContextManager[None],
+        *,
+        parent_call: ContextVar[str],
+        authorize: Callable[[], Awaitable[None]],
+    ) -> None:
+        self.key, self._journal, self._recording = key, journal, recording
+        self._parent_call, self._authorize = parent_call, authorize
+        self.finished: bool
+        self.output: Any
+        self.finished, self.output = journal.find_tool_output(key) if journal else (False, None)
+
+    async def __aenter__(self) -> Self:
+        await self._authorize()
+        self._recording.__enter__()
+        self._token = self._parent_call.set(self.key)
+        return self
+
+    async def __aexit__(self, *failure: Any) -> None:
+        self._parent_call.reset(self._token)
+        self._recording.__exit__(*failure)
+
+    async def save(self, output: Any) -> Any:
+        """Store the output before it is used. Returns the one that counts: another attempt may have stored its own."""
+        return await self._journal.save_tool_output(self.key, output) if self._journal else output
