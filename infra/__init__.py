@@ -1,1 +1,1 @@
-"""What AWS is asked for. It imports neither handler nor agents; the constructs are in src/agency_lambda_cdk."""
+"""What AWS is asked for, with constructs of src/agency_lambda_cdk."""

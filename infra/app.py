@@ -1,4 +1,4 @@
-"""The stacks of one environment. `cdk synth` runs this file; it needs no credentials and no Docker."""
+"""The stacks of one environment: what `cdk synth` runs."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from infra.service_stack import ServiceStack
 
 
 def add_stacks(app: App, environment: Environment, code: Path) -> None:
-    """Add what one environment deploys. code: the zip of the bundle."""
+    """Add the stacks. code: the zip of the bundle."""
     data = DataStack(app, f"{environment.stack}-data", environment=environment)
     ServiceStack(app, environment.stack, environment=environment, code=code, data=data)
 

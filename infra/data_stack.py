@@ -7,7 +7,7 @@ from agency_lambda_cdk import EmptySecret, Environment, Table
 
 
 class DataStack(Stack):
-    """Store everything of every owner, and the secrets, which are empty until somebody fills them."""
+    """Keep what is stored when the service is deleted."""
 
     def __init__(self, scope: Construct, construct_id: str, *, environment: Environment) -> None:
         super().__init__(

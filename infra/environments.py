@@ -1,8 +1,7 @@
-"""What differs between deployments, on one screen. `cdk deploy --all -c environment=production` takes one of them.
+"""What differs between deployments. `make deploy ENVIRONMENT=production` takes one of them."""
 
-src/agency_lambda_cdk/environment.py lists every field with its default. Each may be given for one command, e.g.
-`-c waf=true -c memory_mb=2048`.
-"""
+# src/agency_lambda_cdk/environment.py lists every field with its default. Each may be given for one command, e.g.
+# make deploy ARGS="-c waf=true -c memory_mb=2048"
 
 from agency_lambda_cdk import Environment
 

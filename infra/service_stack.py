@@ -1,4 +1,4 @@
-"""The service: a queue, the functions, the address, and the alarms. It can be deleted and made anew."""
+"""The service, which can be deleted and made anew."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from infra.data_stack import DataStack
 
 
 class ServiceStack(Stack):
-    """Deploy the bundle `code`. Deleting this stack loses its URL, and what was queued, which is queued again."""
+    """Deploy the queue, the functions, the API and the alarms."""
 
     def __init__(
         self, scope: Construct, construct_id: str, *, environment: Environment, code: Path, data: DataStack
@@ -31,9 +31,8 @@ class ServiceStack(Stack):
         api.serve(functions)
         monitoring = Monitoring(self, "Monitoring", environment=environment, api=api, functions=functions, queue=queue)
         if environment.gradual:
-            GradualDeployment(
-                self, "Gradual", environment=environment, functions=functions, alarms=monitoring.rolling_back
-            )
+            alarms = monitoring.rolling_back
+            GradualDeployment(self, "Gradual", environment=environment, functions=functions, alarms=alarms)
 
         functions.grant_store(data.table)
         functions.grant_queue(queue)
@@ -42,6 +41,9 @@ class ServiceStack(Stack):
         #     prices = Table(self, "Prices", environment=environment)
         #     functions.worker.allow("dynamodb:GetItem", on=prices.table_arn)
 
+        self._print(data, api, monitoring)
+
+    def _print(self, data: DataStack, api: RestApi, monitoring: Monitoring) -> None:
         CfnOutput(self, "Url", value=api.url)
         if api.target:
             CfnOutput(self, "DomainTarget", value=api.target, description="what the domain's name in DNS must point to")

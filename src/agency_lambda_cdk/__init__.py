@@ -1,7 +1,6 @@
-"""Constructs for AWS CDK that deploy an agency, and the bundle that they deploy. It is never shipped to Lambda.
+"""Constructs for AWS CDK that deploy an agency, and the bundle that they deploy."""
 
-Names are imported when they are first read: only constructs need Node, which aws_cdk starts when it is imported.
-"""
+# Names are imported when they are first read: aws_cdk starts Node when it is imported, and the bundle needs none.
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

@@ -1,4 +1,4 @@
-"""What outlives the service: the table that everything is stored in, and secrets without a value."""
+"""The table and the secrets."""
 
 from aws_cdk import Acknowledgment, RemovalPolicy, Validations
 from aws_cdk import aws_dynamodb as dynamodb
@@ -9,7 +9,7 @@ from agency_lambda_cdk.environment import Environment
 
 
 class Table(dynamodb.Table):
-    """Store what the service writes, of every owner. In production it outlives its stack."""
+    """Store everything of every owner. In production it outlives its stack."""
 
     def __init__(self, scope: Construct, construct_id: str, *, environment: Environment) -> None:
         super().__init__(
@@ -29,7 +29,7 @@ class Table(dynamodb.Table):
 
 
 class EmptySecret(secretsmanager.CfnSecret):
-    """Make a secret that somebody fills later: a value that CloudFormation wrote could be read in the template."""
+    """A secret without a value: one that CloudFormation wrote could be read in the template."""
 
     def __init__(self, scope: Construct, construct_id: str, *, description: str, environment: Environment) -> None:
         super().__init__(scope, construct_id, description=description)
@@ -40,7 +40,6 @@ class EmptySecret(secretsmanager.CfnSecret):
 
     @property
     def arn(self) -> str:
-        """The whole ARN, with the letters that Secrets Manager adds."""
         return self.ref
 
 

@@ -1,4 +1,4 @@
-"""What may differ between deployments: one frozen dataclass, and how the command line chooses and changes one."""
+"""What may differ between deployments."""
 
 import json
 import os
@@ -81,12 +81,11 @@ class Environment:
 
     @property
     def stack(self) -> str:
-        """The name of the service stack, and of everything of this environment where names are shared."""
+        """The name of the service stack."""
         return f"{self.project}-{self.name}"
 
     @property
     def aws(self) -> aws_cdk.Environment:
-        """The account and the region that the stacks are deployed to."""
         return aws_cdk.Environment(account=self.account, region=self.region)
 
 
@@ -126,13 +125,12 @@ def _typed(given: Mapping[str, Any]) -> Environment:
 
 
 def _is_emulated() -> bool:
-    """Return whether the AWS of this shell is an emulator on this machine: none of them streams from a Lambda."""
+    """Return whether the AWS of this shell is an emulator on this machine: no emulator streams."""
     endpoint = os.environ.get("AWS_ENDPOINT_URL", "")
     return urlsplit(endpoint).hostname in ("localhost", "127.0.0.1", "::1")
 
 
 def _parsed(name: str, value: Any) -> Any:
-    """Parse the command line's text; a value of cdk.json is returned as it is."""
     try:
         return json.loads(value) if isinstance(value, str) else value
     except ValueError:

@@ -1,4 +1,4 @@
-"""AWS WAF in front of the API. It does not see what is streamed."""
+"""AWS WAF in front of the API."""
 
 from aws_cdk import aws_apigateway as gateway
 from aws_cdk import aws_wafv2 as waf

@@ -1,10 +1,9 @@
-"""A Lambda function of the service: a role of its own, JSON logs that expire, a version, and the alias `live`."""
+"""A Lambda function with a role of its own, JSON logs that expire, a version, and the alias `live`."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from aws_cdk import Acknowledgment, Duration, RemovalPolicy, Validations
+from aws_cdk import Acknowledgment, RemovalPolicy, Validations
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
@@ -18,10 +17,9 @@ _ARCHITECTURES = {"arm64": lambda_.Architecture.ARM_64, "x86_64": lambda_.Archit
 
 
 class AgencyFunction(Construct):
-    """Make a function and its alias `live`, which events are sent to.
+    """Make a function, its role, and its alias `live`, which events are sent to.
 
-    name: its logical id, as in `sam local invoke ApiFunction`. role: may write its own log, and what is granted to it.
-    streams: whether it answers piece by piece, so that only a route that streams may lead to it.
+    streams: whether it answers piece by piece. properties: of `aws_lambda.Function`.
     """
 
     def __init__(
@@ -30,34 +28,19 @@ class AgencyFunction(Construct):
         logical_id: str,
         *,
         environment: Environment,
-        code: Path,
-        handler: str,
-        seconds: int,
-        memory_mb: int,
-        variables: Mapping[str, str],
         network: Network | None = None,
+        variables: Mapping[str, str],
         streams: bool = False,
-        snap_start: bool = False,
         provisioned: int = 0,
-        reserved: int | None = None,
+        **properties: Any,
     ) -> None:
         super().__init__(scope, f"{logical_id}Parts")
-        self.name, self.streams = logical_id, streams
+        self.name, self.streams = logical_id, streams  # short and stable: `sam local invoke ApiFunction`
         self.log = log_group(self, "Log", environment=environment)
         self.role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
         self.log.grant_write(self.role)
-        self.function = self._function(
-            runtime=lambda_.Runtime.PYTHON_3_13,
-            architecture=_ARCHITECTURES[environment.architecture],
-            code=lambda_.Code.from_asset(str(code)),
-            handler=handler,
-            memory_size=memory_mb,
-            timeout=Duration.seconds(seconds),
-            environment=dict(variables),
-            snap_start=lambda_.SnapStartConf.ON_PUBLISHED_VERSIONS if snap_start else None,
-            reserved_concurrent_executions=reserved,
-            **(network.place(self.role) if network else {}),
-        )
+        properties |= {"environment": dict(variables), "architecture": _ARCHITECTURES[environment.architecture]}
+        self.function = self._function(**properties, **(network.place(self.role) if network else {}))
         self.live = self._alias(provisioned)
 
     def allow(self, *actions: str, on: str, conditions: Mapping[str, Any] | None = None) -> None:
@@ -69,6 +52,7 @@ class AgencyFunction(Construct):
         function = lambda_.Function(
             self,
             "Function",
+            runtime=lambda_.Runtime.PYTHON_3_13,
             role=self.role,
             log_group=self.log,
             logging_format=lambda_.LoggingFormat.JSON,

@@ -1,4 +1,4 @@
-"""The four functions of the service. They are one bundle, and each may do what it must and nothing else."""
+"""The four functions of the service."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,6 +8,7 @@ from aws_cdk import Duration
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
+from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_lambda_event_sources as sources
 from constructs import Construct
 
@@ -29,8 +30,7 @@ _LEASES = {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": _PARTITIONS}}
 class Functions:
     """Make api and stream, which answer requests, worker, which works on runs, and sweep, which requeues lost ones.
 
-    code: the zip of the bundle. variables: for what runs agents, e.g. the name of a table of your own. The
-    functions can do nothing until `grant_store`, `grant_queue` and `grant_secrets` are called.
+    code: the zip of the bundle. variables: for what runs agents, e.g. the name of a table of your own.
     """
 
     def __init__(
@@ -59,18 +59,18 @@ class Functions:
         self.every = (*self.running, self.sweep)
 
     def grant_store(self, table: dynamodb.Table) -> None:
-        """Let every function read and write the table; sweep only what it looks at."""
+        """Let every function read and write the table; sweep only the leases."""
         for function in self.running:
             function.allow(*_READ, *_WRITE, on=table.table_arn)
         self.sweep.allow(*_READ, "dynamodb:PutItem", on=table.table_arn, conditions=_LEASES)
 
     def grant_queue(self, queue: RunQueue) -> None:
-        """Let every function queue runs. The worker's event source lets it receive them."""
+        """Let every function queue runs."""
         for function in self.every:
             function.allow("sqs:SendMessage", on=queue.queue.queue_arn)
 
     def grant_secrets(self, *, api_keys: EmptySecret, model_key: EmptySecret) -> None:
-        """Let what runs agents read the model's key and the agents' own secrets; what answers, the callers' keys."""
+        """Let what runs agents read the model's key and `secrets`, and what answers the callers' keys."""
         for function in self.running:
             for secret in (model_key.arn, *self._environment.secrets.values()):
                 function.allow(_GET_SECRET, on=secret)
@@ -86,16 +86,13 @@ class Functions:
             seconds,
             {**self._auth(), **more.pop("variables", {})},
             provisioned=environment.provisioned_concurrency,
-            reserved=environment.reserved_concurrency,
+            reserved_concurrent_executions=environment.reserved_concurrency,
             **more,
         )
 
     def _stream(self) -> AgencyFunction:
-        """Lambda and the gateway let a stream be open for 15 minutes, and the gateway cuts it after 5 silent ones.
-
-        (An edge endpoint cuts after 30 s.) Streams send something every 10 s; who waits for a whole answer gets 202
-        before. The wrapper starts our runtime client in place of AWS's, which cannot stream.
-        """
+        # The gateway cuts what is silent for 5 minutes (edge: 30 s). Streams send something every 10 s; who waits for a
+        # whole answer gets 202 before. The wrapper starts our runtime client in place of AWS's, which cannot stream.
         environment, handler = self._environment, "handler.stream.handler"
         if not environment.streaming:
             return self._answering("StreamFunction", handler, environment.answer_seconds)
@@ -107,7 +104,6 @@ class Functions:
         return self._answering("StreamFunction", handler, environment.stream_seconds, variables=variables, streams=True)
 
     def _worker(self) -> AgencyFunction:
-        """15 minutes are as long as Lambda lets a worker live: every handover to the next costs a start."""
         worker = self._running("WorkerFunction", "handler.worker.handler", self._environment.worker_seconds, {})
         worker.live.add_event_source(
             sources.SqsEventSource(
@@ -120,8 +116,8 @@ class Functions:
         return worker
 
     def _sweep(self) -> AgencyFunction:
-        """512 MB: it imports the framework and asks for one partition. Nobody waits for it: no snapshot to pay for."""
-        sweep = self._function("SweepFunction", "handler.worker.handler", 60, self._stored(), memory_mb=512)
+        # 512 MB: it imports the framework and asks for one partition. Nobody waits for it: no snapshot to pay for.
+        sweep = self._function("SweepFunction", "handler.worker.handler", 60, self._stored(), memory_size=512)
         target = targets.LambdaFunction(sweep.live, retry_attempts=0)  # the next minute is the next attempt
         events.Rule(self._scope, "EveryMinute", schedule=events.Schedule.rate(Duration.minutes(1)), targets=[target])
         return sweep
@@ -129,7 +125,6 @@ class Functions:
     def _running(
         self, logical_id: str, handler: str, seconds: int, variables: Mapping[str, str], **capacity: Any
     ) -> AgencyFunction:
-        """Make a function that runs agents: 1024 MB are 0.58 of a CPU, and a run waits for models nearly always."""
         environment = self._environment
         given = {
             **self._stored(),
@@ -139,22 +134,23 @@ class Functions:
             **self._variables,
             **environment.variables,
         }
-        capacity = {"memory_mb": environment.memory_mb, "snap_start": environment.snap_start, **capacity}
-        return self._function(logical_id, handler, seconds, given, **capacity)
+        snapshots = lambda_.SnapStartConf.ON_PUBLISHED_VERSIONS if environment.snap_start else None
+        size = environment.memory_mb
+        return self._function(logical_id, handler, seconds, given, memory_size=size, snap_start=snapshots, **capacity)
 
     def _function(
-        self, logical_id: str, handler: str, seconds: int, variables: Mapping[str, str], **capacity: Any
+        self, logical_id: str, handler: str, seconds: int, variables: Mapping[str, str], **properties: Any
     ) -> AgencyFunction:
         return AgencyFunction(
             self._scope,
             logical_id,
             environment=self._environment,
-            code=self._code,
             network=self._network,
+            code=lambda_.Code.from_asset(str(self._code)),
             handler=handler,
-            seconds=seconds,
+            timeout=Duration.seconds(seconds),
             variables=variables,
-            **capacity,
+            **properties,
         )
 
     def _stored(self) -> dict[str, str]:
@@ -165,7 +161,7 @@ class Functions:
         }
 
     def _auth(self) -> dict[str, str]:
-        """Return the settings that say who may call. Without AUTH it is `keys`; only `sam local` reads it as `none`."""
+        # Without AUTH it is `keys`; only `sam local` reads that as `none`.
         of = self._environment
         return {
             "keys": {"API_KEYS_SECRET": self._api_keys.arn},

@@ -1,7 +1,4 @@
-"""Errors that the gateway answers itself, because no function was called or none answered: in the service's shape.
-
-A template can fill in nothing but variables, so one shape serves the paths under /v1 and all others.
-"""
+"""Errors that the gateway answers itself, in the service's shape."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -39,7 +36,7 @@ _FIVES = ("DEFAULT_5XX", "INTEGRATION_TIMEOUT")
 
 
 def answer_errors(api: gateway.RestApi, environment: Environment) -> None:
-    """Give every answer that the gateway makes itself our shape and the headers that the app's answers have."""
+    """Give the gateway's own answers the shape and the headers of the app's."""
     cors = dict(_cors(environment.variables.get("CORS_ORIGINS", "")))
     for name, (kind, code, message) in _ERRORS.items():
         error = {"message": message, "type": kind, "param": None, "code": code, "request_id": "$context.requestId"}
@@ -52,14 +49,14 @@ def answer_errors(api: gateway.RestApi, environment: Environment) -> None:
 
 
 def _retry(name: str, kind: str) -> Mapping[str, str]:
-    """Forbid to repeat a POST that got a 5xx, as OpenAI's clients do: agents may have worked."""
+    # OpenAI's clients repeat a POST that got a 5xx, and agents may have worked.
     if kind == "rate_limit_error":
         return {"retry-after": "'1'"}
     return {"x-should-retry": "'false'"} if name in _FIVES else {}
 
 
 def _cors(origins: str) -> Iterator[tuple[str, str]]:
-    """Allow the origin; of several, any, because the header has room for one and these errors hold no one's data."""
+    # The header has room for one origin. With several it allows any: these errors hold nobody's data.
     allowed = [origin.strip().lower() for origin in origins.split(",") if origin.strip()]
     if allowed:
         yield "access-control-allow-origin", f"'{allowed[0]}'" if len(allowed) == 1 else "'*'"

@@ -1,4 +1,4 @@
-"""Gradual deployment: CodeDeploy shifts callers to a new version in steps, and an alarm rolls back."""
+"""Gradual deployment with CodeDeploy."""
 
 from collections.abc import Sequence
 
@@ -15,10 +15,7 @@ _ROLE_POLICY = "Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/AWSCod
 
 
 class GradualDeployment(Construct):
-    """Shift the alias of each function that runs agents as `environment.gradual` says.
-
-    alarms: any of them that is raised meanwhile rolls the whole deployment back.
-    """
+    """Shift callers to a new version in the steps of `environment.gradual`; one of `alarms` rolls it back."""
 
     def __init__(
         self,
@@ -45,7 +42,6 @@ class GradualDeployment(Construct):
             )
 
     def _role(self) -> iam.Role:
-        """Return one role for all groups, with AWS's policy for Lambda without SNS and S3 of others."""
         policy = iam.ManagedPolicy.from_aws_managed_policy_name("service-role/AWSCodeDeployRoleForLambdaLimited")
         principal = iam.ServicePrincipal("codedeploy.amazonaws.com")
         role = iam.Role(self, "Role", assumed_by=principal, managed_policies=[policy])

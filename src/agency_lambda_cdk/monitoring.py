@@ -54,7 +54,7 @@ class Monitoring(Construct):
 
     @property
     def rolling_back(self) -> list[cloudwatch.Alarm]:
-        """The alarms that a new version of the functions can be the cause of."""
+        """The alarms that a new version can be the cause of."""
         return [alarm for alarm in self.alarms if alarm.node.id.endswith(_ROLLS_BACK)]
 
     def _alarms(self, functions: Functions, queue: RunQueue) -> Iterator[cloudwatch.Alarm]:
@@ -64,7 +64,6 @@ class Monitoring(Construct):
         yield from self._of_own_metrics()
 
     def _of_functions(self, functions: Functions) -> Iterator[cloudwatch.Alarm]:
-        """Yield two alarms a function: one over all of them would cost as much, and not say where to look."""
         for each in functions.every:
             errors = each.function.metric_errors(period=_FIVE_MINUTES)
             yield self._alarm(f"{each.name}Errors", errors, 1, f"{each.name}: it died or ran out of time: see its log")
@@ -88,7 +87,7 @@ class Monitoring(Construct):
         yield self._alarm("Tokens", tokens, most, "more tokens in an hour than tokens_per_hour")
 
     def _let_publish(self, service: str) -> None:
-        """Name the service: the topic's policy takes the place of the default one, which lets the whole account."""
+        # The topic's policy takes the place of the default one, which would let the whole account.
         self.topic.add_to_resource_policy(
             iam.PolicyStatement(
                 actions=["sns:Publish"],

@@ -1,4 +1,4 @@
-"""Put functions into a VPC of the account, with the right to make the network interfaces that they need there."""
+"""Functions in a VPC of the account."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ _MANAGE_INTERFACES = (  # none of them can be limited to one interface: https://
 
 
 class Network(Construct):
-    """Name the subnets and security groups of an environment with `vpc_id`; they are looked up by nothing at synth."""
+    """Name the subnets and security groups of an environment with `vpc_id`, without looking them up."""
 
     def __init__(self, scope: Construct, construct_id: str, *, environment: Environment) -> None:
         super().__init__(scope, construct_id)
@@ -37,10 +37,7 @@ class Network(Construct):
         ] or [ec2.SecurityGroup(self, "SecurityGroup", vpc=self._vpc, description=f"{environment.stack}: functions")]
 
     def place(self, role: iam.Role) -> dict[str, Any]:
-        """Return the arguments of a function in the VPC, and let its role manage network interfaces.
-
-        The code of the function, which takes the same role, may not.
-        """
+        """Return a function's arguments, and let Lambda, but not the function's code, make its interfaces."""
         interfaces: dict[str, Any] = {"actions": list(_MANAGE_INTERFACES), "resources": ["*"]}
         role.add_to_policy(iam.PolicyStatement(**interfaces))
         every = Arn.format(ArnComponents(service="lambda", resource="function:*"), Stack.of(self))

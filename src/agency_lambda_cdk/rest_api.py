@@ -37,10 +37,9 @@ _LOGGED = {  # nothing that a caller writes freely: the gateway does not escape 
 
 
 class RestApi(Construct):
-    """Make the REST API of one environment, without routes: `serve` adds the service's.
+    """Make the REST API; `serve` adds the service's routes.
 
-    url: what clients take as the base. target: what the name of a domain must point to, or None. The functions decide
-    who may call; with auth=iam the gateway does already.
+    url: the base URL of clients. target: what the name of a domain must point to, or None.
     """
 
     def __init__(self, scope: Construct, construct_id: str, *, environment: Environment) -> None:
@@ -66,21 +65,18 @@ class RestApi(Construct):
             Firewall(self, "Firewall", environment=environment, stage=self.api.deployment_stage)
 
     def serve(self, functions: Functions) -> None:
-        """Lead the routes that stream to the function that streams, and every other one to `functions.api`.
-
-        All methods of each path are named: which ones fall back to the proxy, gateways and emulators see differently.
-        """
+        """Lead the routes that stream to `functions.stream`, and every other one to `functions.api`."""
         for method in ("GET", "HEAD"):
             self.add(method, "/health", functions.api, is_open=True)
         for method, path in _STREAMING:
             self.add(method, path, functions.stream, streams=self._environment.streaming)
-        for path in _PATHS:
+        for path in _PATHS:  # each with ANY: which methods fall back to the proxy, emulators see differently
             self.add("ANY", path, functions.api)
 
     def add(
         self, method: str, path: str, function: AgencyFunction, *, is_open: bool = False, streams: bool = False
     ) -> None:
-        """Lead a route to the function's alias `live`. is_open: needs no caller's identity even with auth=iam.
+        """Lead a route to a function's alias. is_open: also with auth=iam.
 
         Raises:
             DeploymentError: only one of the route and its function streams.
@@ -110,7 +106,7 @@ class RestApi(Construct):
         )
 
     def _require_tls_1_2(self) -> None:
-        """Set it at the default address; CDK's own property is only there for domains."""
+        # CDK's own property is only there for domains.
         resource = self.api.node.default_child
         assert isinstance(resource, gateway.CfnRestApi)
         resource.security_policy = _TLS[self._environment.endpoint]

@@ -1,4 +1,4 @@
-"""The queue of runs, and the queue of messages that no worker could handle."""
+"""The queue of runs."""
 
 from aws_cdk import Duration
 from aws_cdk import aws_sqs as sqs
@@ -10,10 +10,7 @@ _TRIES = 5  # as AWS advises where a function may be throttled; attempts at a ru
 
 
 class RunQueue(Construct):
-    """Make the queue with one message a run, and the queue of dead letters, which are kept for 14 days.
-
-    Redrive dead letters when what was wrong is repaired.
-    """
+    """Make the queue, with one message a run, and its queue of dead letters."""
 
     def __init__(self, scope: Construct, construct_id: str, *, environment: Environment) -> None:
         super().__init__(scope, construct_id)

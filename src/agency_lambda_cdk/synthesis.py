@@ -1,4 +1,4 @@
-"""`cdk synth`: from context to templates. It needs no credentials, no Docker, and for a built bundle no network."""
+"""`cdk synth`: from the context to the templates."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -19,10 +19,7 @@ type AddStacks = Callable[[App, Environment, Path], None]  # code: the zip of th
 def synthesize(
     add_stacks: AddStacks, environments: Environments, *, agents: Path = AGENTS, app: App | None = None
 ) -> None:
-    """Write the templates of the environment that the context names; exit with a sentence where that cannot be.
-
-    agents: the folder whose contents are the agencies.
-    """
+    """Write the templates of the environment that the context names, or exit with a sentence."""
     app = app or App()
     try:
         environment = choose_environment(app.node, environments)
@@ -38,7 +35,7 @@ def synthesize(
 
 
 def assemble(app: App, environment: Environment, add_stacks: AddStacks, code: Path) -> CloudAssembly:
-    """Add the stacks, tag them, check them with cdk-nag, and write the cloud assembly."""
+    """Add the stacks, tag them, and check them with cdk-nag."""
     add_stacks(app, environment, code)
     Tags.of(app).add("project", environment.project)
     Tags.of(app).add("environment", environment.name)
@@ -47,7 +44,7 @@ def assemble(app: App, environment: Environment, add_stacks: AddStacks, code: Pa
 
 
 def hints(environment: Environment) -> Iterator[str]:
-    """Yield what AWS accepts and nobody can see at synth whether it works."""
+    """Yield what cannot be checked at synth."""
     if environment.vpc_id:
         yield (
             "functions in a VPC reach the model's provider only through a NAT gateway; DynamoDB, SQS and Secrets "

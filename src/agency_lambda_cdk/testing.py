@@ -1,11 +1,4 @@
-"""Promises about whatever is in `infra/`, for pytest. A test module of three lines has them:
-
-from agency_lambda_cdk.testing import *
-from infra.app import add_stacks
-from infra.environments import ENVIRONMENTS
-
-Each environment is synthesised once, with an empty file in place of the bundle. aws_cdk needs Node.
-"""
+"""Promises about whatever is in `infra/`, for pytest: see tests/infra/test_infra.py."""
 
 import json
 import shutil
@@ -62,7 +55,7 @@ class Templates:
 def synthesize_templates(
     add_stacks: AddStacks, environments: Environments, context: Mapping[str, Any], code: Path | None = None
 ) -> Templates:
-    """Synthesise in this process. context: as `-c` gives it, beside that of cdk.json; code: in place of the bundle.
+    """Synthesise in this process. context: as `-c` gives it; code: the bundle, or None for an empty file.
 
     Raises:
         DeploymentError: the environment cannot be deployed.
@@ -90,7 +83,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture
 def templates(request: pytest.FixtureRequest) -> Templates:
-    """Return the templates of one environment of the module."""
+    """Return the templates of one environment, which is synthesised once."""
     return _once(request.module.add_stacks, request.module, request.param)
 
 

@@ -1,4 +1,4 @@
-"""What AWS would refuse, or accept and not do: refused in a sentence when the template is made."""
+"""Refuse at synth, in a sentence, what AWS would refuse later or accept and not do."""
 
 import re
 from collections.abc import Iterator, Mapping

@@ -1,8 +1,7 @@
-"""Imports that wait until they are needed, as PEP 810 has them from Python 3.15 on: `install` for any program.
+"""Lazy imports for the packages that a program names, as PEP 810 has them from Python 3.15 on."""
 
-In a deferred package an `import` of a deferred package binds a name; the module is imported when the name is first
-read. An import inside `try`, `with` or a function, and `import *`, are done at once.
-"""
+# In a deferred package an `import` of a deferred package binds a name; the module is imported when the name is first
+# read. An import inside `try`, `with` or a function, and `import *`, are done at once.
 
 # How it works: the body of such a module runs with names and builtins of ours that know what waits, so Python asks us
 # just when a name is not there yet: the builtins for the module's own code, its __getattr__ for everybody else.
@@ -32,8 +31,7 @@ _freezes = False
 def install(packages: Collection[str] = PACKAGES, *, freeze: bool = False) -> None:
     """Defer the imports that the modules of these packages make of one another.
 
-    packages: top-level names. One that is imported already stays as it is: its parts count on one another.
-    freeze: hide what exists after an import from the garbage collector (`gc.freeze`).
+    packages: top-level names; one that is imported already stays as it is. freeze: call `gc.freeze` after each import.
     """
     global _freezes
     _freezes = freeze
@@ -43,8 +41,6 @@ def install(packages: Collection[str] = PACKAGES, *, freeze: bool = False) -> No
 
 
 class _Finder:
-    """Find modules as Python does, with a loader that defers."""
-
     @staticmethod
     def find_spec(name: str, path: Any = None, target: ModuleType | None = None) -> ModuleSpec | None:
         if name.partition(".")[0] not in DEFERRED:
@@ -95,7 +91,7 @@ _names_of: Callable[[ModuleType], dict[str, Any]] = vars(ModuleType)["__dict__"]
 
 
 class _Module(ModuleType):
-    """A module that resolves a waiting name, or a submodule, when it is read from outside."""
+    """A module that resolves a waiting name when it is read from outside."""
 
     __slots__ = ("__waiting",)
     __waiting: Waiting
@@ -110,7 +106,7 @@ class _Module(ModuleType):
 
     @property
     def __dict__(self) -> dict[str, Any]:  # type: ignore[override]
-        """The names. `get_type_hints` of a class looks nowhere else, so for it all of them are resolved."""
+        # `get_type_hints` of a class looks nowhere else, and with builtins of its own.
         if sys._getframe(1).f_code is get_type_hints.__code__:
             self.__waiting.resolve_possible()
         return _names_of(self)
@@ -136,7 +132,7 @@ class _Module(ModuleType):
 
 
 def _getattr(module: ModuleType, own: Callable[[str], Any]) -> Callable[[str], Any]:
-    """Return a module's `__getattr__`, which asks `own` for what is neither a waiting name nor a submodule."""
+    """Return a module's `__getattr__`, which asks `own` last."""
     names = _names_of(module)
     waiting: Waiting = names["__builtins__"]
 
@@ -161,5 +157,4 @@ def _getattr(module: ModuleType, own: Callable[[str], Any]) -> Callable[[str], A
 
 
 def _is_part(module: str, waiting: Waiting) -> bool:
-    """Return whether the module exists and its binding was not deleted after it was loaded."""
     return module.rpartition(".")[2] in waiting.waits if module in sys.modules else find_spec(module) is not None

@@ -15,7 +15,7 @@ def is_guarded(frame: FrameType) -> bool:
 
 
 def _numbers(table: bytes) -> Iterator[int]:
-    """Decode `co_exceptiontable`, four numbers an entry: six bits a byte, the highest first; bit 6 means more."""
+    # Of co_exceptiontable, four an entry: six bits a byte, the highest first, and bit 6 says that more follow.
     value = 0
     for byte in table:
         value = value << 6 | byte & 0x3F
@@ -25,7 +25,6 @@ def _numbers(table: bytes) -> Iterator[int]:
 
 
 def next_operation(frame: FrameType) -> str:
-    """Return the name of the operation after the current one."""
     code, at = frame.f_code.co_code, frame.f_lasti + 2
     while opname[code[at]] in ("CACHE", "EXTENDED_ARG"):
         at += 2

@@ -18,7 +18,7 @@ DEFERRED: set[str] = set()  # top-level packages, by `install`
 
 
 class _Later:
-    """Hold how to make what a name stands for."""
+    """What a name stands for, not made yet."""
 
     def __init__(self, resolve: Callable[[], Any]) -> None:
         self.resolve = resolve
@@ -31,7 +31,7 @@ class _Import(_Later):
         self.module, self.is_from, self.path = module, is_from, path
 
     def __getattr__(self, name: str) -> "_Import":
-        """Answer what `from module import name` and `import module.name as n` ask of a module."""
+        # What `from module import name` and `import module.name as n` ask of a module.
         return _Import(self.module, self.is_from, (*self.path, name))
 
     def resolve(self) -> Any:
@@ -69,7 +69,6 @@ class Waiting(dict[str, Any]):
         self._resolving: set[tuple[int, str]] = set()  # by thread
 
     def run(self, code: CodeType) -> None:
-        """Run the module's body; `importlib.reload` runs it again."""
         self._code = code
         at_once = {"sys", "modules"} <= {*code.co_names}  # it looks for what it has just imported
         self["__import__"] = builtins.__import__ if at_once else self._import
@@ -77,11 +76,11 @@ class Waiting(dict[str, Any]):
         self["__import__"] = builtins.__import__  # functions import at once
 
     def knows(self, name: str) -> bool:
-        """Return whether a name waits and this thread is not resolving it, as a package may import its own parts."""
+        """Return whether a name waits and this thread is not resolving it."""
         return name in self.waits and (get_ident(), name) not in self._resolving
 
     def resolve(self, name: str) -> Any:
-        """Import it now. Concurrent threads get the same object: the name waits until that is there."""
+        """Import it now. Concurrent threads get the same object."""
         mine = (get_ident(), name)
         if not (later := self.waits.get(name)):
             return self._names[name]  # another thread was quicker
@@ -106,13 +105,12 @@ class Waiting(dict[str, Any]):
                 self.resolve(name)
 
     def read_in_body(self, name: str) -> Any:
-        """Return what the body of the module, or of a class in it, gets for a waiting name."""
+        """Return what a body at the top of the module gets for a waiting name."""
         if name in self._classes:  # as the base of another
             return self.waits[name][-1]
         return ForwardRef(name, module=self._names["__name__"]) if name in self._annotations else self.resolve(name)
 
     def _build_class(self, body: Any, name: str, *bases: Any, **named: Any) -> Any:
-        """Build a class, or defer it."""
         if name in self._classes:
             return _Class(name, partial(self._build_now, body, name, *bases, **named))
         return builtins.__build_class__(body, name, *bases, **named)
@@ -184,7 +182,7 @@ class Names(MutableMapping[str, Any]):
 
 
 def _adapter(names: dict[str, Any], adapter: Any, *given: Any, **named: Any) -> Any:
-    """Build pydantic's TypeAdapter when its name is first read, among the names of its module."""
+    """Build pydantic's TypeAdapter when its name is first read."""
     if next_operation(sys._getframe(1)) != "STORE_NAME":  # it is given none
         return adapter(*given, **named)
     build = {"adapter": adapter, "given": given, "named": named}

@@ -1,7 +1,6 @@
-"""What is deferred by default: an agency's framework and what comes with it.
+"""What is deferred by default: an agency's framework and what comes with it."""
 
-A name that a release no longer has changes nothing but the time that a start takes; tests/library/deferred finds it.
-"""
+# A name that a release no longer has changes nothing but the time that a start takes.
 
 #: whose modules import what they take from one another at the first use
 PACKAGES = frozenset(

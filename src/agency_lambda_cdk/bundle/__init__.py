@@ -1,8 +1,9 @@
 """Build the Lambda bundle without Docker: the requirements, `handler/`, and what is IN `src/` and `agents/`.
 
-The folder `agents/` itself must not be in it: inside the bundle `agents` is the import name of the Agents SDK.
-`left_out.py` says what is removed. The same input gives the same bytes, in the folder and in the zip.
+The same input gives the same bytes.
 """
+
+# The folder `agents/` itself must not be in the bundle: there, `agents` is the import name of the Agents SDK.
 
 import fcntl
 import hashlib
@@ -32,13 +33,12 @@ _PYTHON = (3, 13)
 
 
 def build(architecture: Architecture, agents: Path = AGENTS, *, offline_model: bool = True) -> Path:
-    """Return the folder of the bundle below `build/`, with its zip beside it: made, or found there unchanged.
+    """Return the folder of the bundle below `build/`, with its zip beside it; build them if the sources changed.
 
     agents: the folder whose contents are the agencies. offline_model: whether `agency_lambda/offline` is in it.
 
     Raises:
-        BundleError: the architecture or the Python is wrong, uv failed, code in agents cannot run there, or it is
-            too large.
+        BundleError: the bundle cannot be built, or Lambda would refuse it.
     """
     if architecture not in _PLATFORMS:
         raise BundleError(f"architecture {architecture!r} is unknown: write arm64 or x86_64")
@@ -63,11 +63,7 @@ def zipped(architecture: Architecture, agents: Path = AGENTS, *, offline_model: 
 
 
 def make(folder: Path, architecture: Architecture, contents: Sources) -> None:
-    """Make the folder, which must not exist, and the zip beside it.
-
-    Raises:
-        BundleError: see `build`.
-    """
+    """Make the folder, which must not exist, and the zip beside it. Raises what `build` raises."""
     found = agencies.survey(contents.agents)
     files = imports.reachable(found.files, found.roots)
     code = "\n".join(file.read_text() for file in files)
@@ -86,7 +82,7 @@ def make(folder: Path, architecture: Architecture, contents: Sources) -> None:
 
 
 def parts(folder: Path) -> Counter[str]:
-    """Bytes by name at the top of the bundle."""
+    """Return bytes by name at the top of the bundle."""
     sizes: Counter[str] = Counter()
     for path in _files(folder):
         sizes[path.relative_to(folder).parts[0]] += path.stat().st_size
@@ -140,13 +136,11 @@ def _files(folder: Path) -> list[Path]:
 
 
 def beside(folder: Path, suffix: str) -> Path:
-    """Return the path of a bundle's zip, stamp or lock."""
     return folder.with_name(folder.name + suffix)
 
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Let one process build at a time; the lock is released when the process ends."""
     with beside(folder, ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

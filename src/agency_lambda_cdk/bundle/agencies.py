@@ -1,8 +1,7 @@
-"""What the service itself says of the code in `agents/`: it builds every agency, in a process of its own.
+"""Build every agency in a process of its own, to learn its description and what it lacks."""
 
-First without the variables of this shell, so that what an agency lacks is found wherever the bundle is made; and only
-where it cannot be built so, with them.
-"""
+# First without the variables of this shell, so that what an agency lacks is found wherever the bundle is made; and only
+# where it cannot be built so, with them.
 
 import json
 import os
@@ -63,7 +62,7 @@ def survey(agents: Path = AGENTS) -> Agencies:
 
 
 def _with_this_shell(found: Agencies, again: Agencies) -> Agencies:
-    """Take what could only be built with the variables of this shell from there; it needs those that made it work."""
+    """Take the agencies that need variables of this shell from `again`, and record which."""
     manifest = dict(found.manifest)
     for name, problem in found.problems.items():
         needs = [variable for variable in found.unset.get(name, ()) if variable in os.environ]

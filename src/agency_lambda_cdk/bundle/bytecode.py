@@ -1,8 +1,9 @@
-"""Bytecode, so that no start compiles anything. A source beside its bytecode is the same thing twice: for the packages
-in INSTEAD the bytecode is all that ships, as `x.pyc` in the place of `x.py`, without what only readers of the source
-have use for. Tracebacks keep their line numbers there, and have no text of the lines. Every other package, so also what
-you add, keeps its sources: what asks for its own at run time (a JIT, a parser generator) would not work without.
-"""
+"""Compile the bundle, so that no start compiles anything."""
+
+# A source beside its bytecode is the same thing twice: for the packages in INSTEAD the bytecode is all that ships, as
+# `x.pyc` in the place of `x.py`, without docstrings. Tracebacks keep their line numbers there, and have no text of the
+# lines. Every other package, so also what you add, keeps its sources: what asks for its own at run time (a JIT, a
+# parser generator) would not work without.
 
 import ast
 import marshal
@@ -26,7 +27,7 @@ _UNCHECKED = MAGIC_NUMBER + bytes((1, *bytes(11)))  # of a hash that nobody comp
 
 
 def write(folder: Path) -> None:
-    """For all sources. What does not compile (templates) stays as it is."""
+    """Write the bytecode of every source; a template that does not compile stays as it is."""
     no_columns = ("-X", "no_debug_ranges")  # of lines that nobody sees
     _run(*no_columns, __file__, str(folder)).check_returncode()
     rest = ("-qq", "--invalidation-mode", "unchecked-hash", "-s", str(folder), "-p", "/var/task")
@@ -56,7 +57,7 @@ def _code(source: bytes, name: str) -> CodeType | None:
 
 
 def _without_docstrings(tree: ast.Module) -> ast.Module:
-    """Those of classes stay, of which pydantic makes descriptions; and assertions, which `-OO` would take as well."""
+    """Remove the docstrings of modules and functions; of a class's, pydantic makes descriptions."""
     for node in ast.walk(tree):
         match node:
             case (

@@ -1,8 +1,7 @@
-"""Whether what the code in the bundle imports is there, too.
+"""Check that the bundle has what its code imports."""
 
-Of `agents/` only the files count that are imported when the agencies are built, and what those import: beside them an
-agency's folder may hold a server of its own, tests and scripts.
-"""
+# Of `agents/` only the files count that are imported when the agencies are built, and what those import: beside them an
+# agency's folder may hold a server of its own, tests and scripts.
 
 import ast
 from collections.abc import Collection, Iterable, Iterator
@@ -27,10 +26,9 @@ def reachable(files: Iterable[str | Path], roots: Iterable[str | Path]) -> list[
 
 
 def check(ours: Collection[Path], roots: Iterable[str | Path], code: str, there: set[str]) -> None:
-    """Refuse a file that imports what would not be there. code: all of what is reachable; there: names in the bundle.
+    """Raise BundleError for a file that imports what the bundle lacks.
 
-    Raises:
-        BundleError: names the file, the module and what to do.
+    code: the text of all that is reachable. there: the names at the top of the bundle.
     """
     folders = [Path(root) for root in roots]
     for path in ours:
@@ -42,7 +40,7 @@ def check(ours: Collection[Path], roots: Iterable[str | Path], code: str, there:
 
 
 def imported(node: ast.AST) -> Iterator[str]:
-    """Yield the modules that must be there; what is imported in a `try` or an `if` need not be."""
+    """Yield the modules that are imported outside of `try` and `if`."""
     if isinstance(node, ast.Import):
         yield from (alias.name for alias in node.names)
     elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
@@ -64,7 +62,7 @@ def _siblings(file: Path, roots: list[Path]) -> Iterator[Path]:
 
 
 def _found(module: str, folders: list[Path]) -> list[Path]:
-    """The files of a module and of the packages that it lies in, from the first folder that has it."""
+    """Return the files of a module and of the packages around it, from the first folder that has it."""
     parts = [part for part in module.split(".") if part]
     for folder in folders:
         if parts and ((folder / parts[0]).is_dir() or (folder / f"{parts[0]}.py").is_file()):
@@ -74,7 +72,7 @@ def _found(module: str, folders: list[Path]) -> list[Path]:
 
 
 def _advice(top: str) -> str:
-    """A package's name is only given where it is one of the lock file: anybody may have taken any other."""
+    """Name a package only if the lock file has it: anybody may have registered any other name."""
     lock = (sources.ROOT / "requirements.txt").read_text()
     for name in packages_distributions().get(top, ()):
         if f"\n{name.lower()}==" in f"\n{lock}":

@@ -177,7 +177,7 @@ def _blocks(lock: str) -> dict[str, str]:
 
 
 def is_left_out(module: str, code: str) -> bool:
-    """Whether FILES takes it away; by its dotted name. code: all of agents/."""
+    """Return whether FILES removes a module. code: all of agents/."""
     base = Path(*module.split("."))
     forms = (base.with_name(f"{base.name}.py"), base / "__init__.py")
     return any(form.full_match(pattern) for form in forms for pattern in FILES) and not any(
@@ -190,12 +190,11 @@ def _kept(code: str) -> list[str]:
 
 
 def _needed_by(block: str) -> set[str]:
-    """The names after `# via`, in one line or one a line."""
     return set(re.findall(r"^ +# +(?:via +)?(\S+)$", block, re.M)) - {"via"}
 
 
 def _name_tops(bundle: Path) -> None:
-    """Write what each package has put at the top, where the agents' code lies too: the RECORD that says it goes."""
+    """Record which names at the top of the bundle are a package's, before RECORD is removed."""
     for record in bundle.glob("*.dist-info/RECORD"):
         paths = [line.partition(",")[0] for line in record.read_text().splitlines()]
         tops = {re.split(r"[/.]", path, maxsplit=1)[0] for path in paths}
@@ -203,7 +202,7 @@ def _name_tops(bundle: Path) -> None:
 
 
 def remove_files(bundle: Path, code: str) -> None:
-    """What FILES lists. code: all of agents/, for the services in `client("...")` and `resource("...")` too."""
+    """Remove what FILES lists, but for the AWS services that `code` (all of agents/) asks for."""
     asked = set(re.findall(r"""\b(?:client|resource)\(\s*["']([a-z0-9-]+)["']""", code))
     _name_tops(bundle)
     patterns = [*_kept(code), *(f"boto*/data/{service}/**" for service in SERVICES | asked)]

@@ -24,12 +24,12 @@ REQUIREMENTS = ("requirements.in", "requirements.txt")
 
 
 class BundleError(RuntimeError):
-    """The bundle cannot be built or would be refused; the message says why."""
+    """The bundle cannot be built, or Lambda would refuse it."""
 
 
 @dataclass(frozen=True)
 class Sources:
-    """Select what is bundled: the folder with the agencies, and whether the model without a model is in it."""
+    """Select what is bundled: the folder with the agencies, and whether the offline model is in it."""
 
     agents: Path = AGENTS
     offline_model: bool = True
@@ -51,11 +51,7 @@ class Sources:
         return {path: path.read_text() if path.exists() else "" for path in paths}
 
     def copy_into(self, bundle: Path) -> None:
-        """Copy `files` to the installed packages.
-
-        Raises:
-            BundleError: a name in the agencies' folder is taken.
-        """
+        """Copy `files` to the installed packages. Raises BundleError if an agency has the name of one."""
         taken = names(bundle) | sys.stdlib_module_names | {Path(folder).name for folder in OURS}
         for inside, path in self.files().items():
             top = inside.parts[0]
