@@ -11,10 +11,10 @@ import pytest
 import agencies
 from agency_lambda.framework import credentials
 from agency_lambda.testing import service
+from tests.library.paths import AGENTS, PYTHONPATH, ROOT
 
-ROOT = Path(__file__).parents[2]
-AGENTS = Path(__file__).with_name("agents")
-PYTHONPATH = os.pathsep.join(map(str, (ROOT, ROOT / "src", AGENTS)))
+__all__ = ["AGENTS", "PYTHONPATH", "ROOT"]
+
 QUESTION = "Client Nordwind asks about next week's delivery. Prepare the reply."
 
 if Path(agencies.__file__ or "").parent != AGENTS:

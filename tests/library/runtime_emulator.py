@@ -13,7 +13,7 @@ from typing import Any, Self
 
 import httpx
 
-from tests.library.conftest import PYTHONPATH
+from tests.library.paths import PYTHONPATH
 
 ROOT = Path(__file__).parents[2]
 
