@@ -17,7 +17,7 @@ __all__ = ["AGENTS", "PYTHONPATH", "ROOT"]
 
 QUESTION = "Client Nordwind asks about next week's delivery. Prepare the reply."
 
-if Path(agencies.__file__ or "").parent != AGENTS:
+if Path(agencies.__file__ or "").resolve().parent != AGENTS:
     raise RuntimeError(f"`agencies` is {agencies.__file__}: run `pytest tests/library` by itself, or `make test`")
 
 os.environ["PYTHONPATH"] = PYTHONPATH  # processes that tests start see the same

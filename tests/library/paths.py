@@ -3,6 +3,6 @@
 import os
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
-AGENTS = Path(__file__).with_name("agents")
+ROOT = Path(__file__).resolve().parents[2]
+AGENTS = ROOT / "tests" / "library" / "agents"
 PYTHONPATH = os.pathsep.join(map(str, (ROOT, ROOT / "src", AGENTS)))
