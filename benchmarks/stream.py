@@ -36,14 +36,14 @@ def measure(*, quick: bool) -> Measured:
     rounds, block = (5, 8) if quick else (20, 20)
     took: dict[str, list[list[tuple[float, float]]]] = {}
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        doors: dict[str, tuple[Callable[[], Seen], Path]] = {}
-        for subject, door in {"lambda_loop.runtime": _runtime, "uvicorn": _uvicorn}.items():
+        subjects: dict[str, tuple[Callable[[], Seen], Path]] = {}
+        for subject, server in {"lambda_loop.runtime": _runtime, "uvicorn": _uvicorn}.items():
             stamps = Path(folder, f"{subject}.stamps")
-            ask = stack.enter_context(door(Path(folder, subject), stamps))
-            doors[subject], took[subject] = (ask, stamps), []
+            ask = stack.enter_context(server(Path(folder, subject), stamps))
+            subjects[subject], took[subject] = (ask, stamps), []
             _block(ask, stamps, 5)
         for _ in range(rounds):
-            for subject, (ask, stamps) in doors.items():
+            for subject, (ask, stamps) in subjects.items():
                 took[subject].append(_block(ask, stamps, block))
     series = [each for subject, blocks in took.items() for each in _series(subject, blocks)]
     soon = [each for each in series if each.metric == "token to event, wall p50"]

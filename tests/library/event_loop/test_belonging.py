@@ -82,13 +82,13 @@ WAYS: dict[str, Callable[[Callable[[], None], Any, Any], Any]] = {
     "_thread": lambda call, pool, library: _thread.start_new_thread(call, ()),
     "job of a shared pool": lambda call, pool, library: pool.submit(call),
     "job of a pool of its own": lambda call, pool, library: ThreadPoolExecutor(1).submit(call),
-    "callback of a job": lambda call, pool, library: pool.submit(time.sleep, 0.5).add_done_callback(lambda _: call()),
+    "callback of a job": lambda call, pool, library: pool.submit(time.sleep, 1.0).add_done_callback(lambda _: call()),
     "default pool": lambda call, pool, library: asyncio.get_running_loop().run_in_executor(None, call),
     "thread of a library": lambda call, pool, library: library.later(call),
 }
 
 
-def doors(written: Written, loop: Any) -> dict[str, Callable[[str], Any]]:
+def ways_onto_a_loop(written: Written, loop: Any) -> dict[str, Callable[[str], Any]]:
     """The ways in which code in another thread gets onto a loop."""
     coro = written.write
     return {
@@ -112,12 +112,12 @@ def test_nothing_that_a_request_began_in_another_thread_gets_onto_a_loop_later(
 ) -> None:
     written, shared, begun, go = Written(), ThreadPoolExecutor(64), list[str](), threading.Event()
 
-    def comes(who: str, door: Callable[[str], Any]) -> Callable[[], None]:
+    def comes(who: str, enter: Callable[[str], Any]) -> Callable[[], None]:
         def call() -> None:
             go.wait(20)
             written.came.add(who)
             try:
-                door(who)
+                enter(who)
             except InvocationOver:
                 written.refused.add(who)
                 raise
@@ -126,9 +126,9 @@ def test_nothing_that_a_request_began_in_another_thread_gets_onto_a_loop_later(
 
     async def begin() -> str:
         for way, start in WAYS.items():
-            for name, door in doors(written, asyncio.get_running_loop()).items():
+            for name, enter in ways_onto_a_loop(written, asyncio.get_running_loop()).items():
                 begun.append(f"{way}: {name}")
-                start(comes(begun[-1], door), shared, library)
+                start(comes(begun[-1], enter), shared, library)
         return "ok"
 
     async def wait() -> str:

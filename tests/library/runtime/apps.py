@@ -25,9 +25,9 @@ async def say(send: Send, body: bytes, more: bool = True) -> None:
     await send({"type": "http.response.body", "body": body, "more_body": more})
 
 
-async def whole(send: Send, told: Any, status: int = 200) -> None:
+async def whole(send: Send, payload: Any, status: int = 200) -> None:
     await begin(send, status, (b"content-type", b"application/json"))
-    await say(send, json.dumps(told).encode(), more=False)
+    await say(send, json.dumps(payload).encode(), more=False)
 
 
 async def hello(scope: Any, receive: Any, send: Send) -> None:
@@ -140,13 +140,13 @@ async def blocks_late(scope: Any, receive: Any, send: Send) -> None:
 
 async def knows(scope: Any, receive: Any, send: Send) -> None:
     context = scope["aws.context"]
-    told = {name: value for name, value in vars(context).items() if isinstance(value, str)}
+    attributes = {name: value for name, value in vars(context).items() if isinstance(value, str)}
     client = context.client_context
     logging.getLogger("tests").warning("of %s", "this")
     await whole(
         send,
         {
-            **told,
+            **attributes,
             "trace": os.environ["_X_AMZN_TRACE_ID"],
             "left": context.get_remaining_time_in_millis(),
             "identity": vars(context.identity),

@@ -66,8 +66,8 @@ class Invocation:
     def prelude(self) -> dict[str, Any]:
         """Status and headers, as they were sent."""
         head, _ = self._parts()
-        told: dict[str, Any] = json.loads(head)
-        return told
+        prelude: dict[str, Any] = json.loads(head)
+        return prelude
 
     @property
     def status(self) -> int:
@@ -80,18 +80,18 @@ class Invocation:
     @property
     def pairs(self) -> list[tuple[str, str]]:
         """Every header, as a client of API Gateway would see them, sorted."""
-        told = self.prelude
-        several = {**told.get("multiValueHeaders", {}), "set-cookie": told.get("cookies", [])}
-        if "set-cookie" in told.get("multiValueHeaders", {}):
-            several["set-cookie"] = told["multiValueHeaders"]["set-cookie"]
-        single = [(name, value) for name, value in told.get("headers", {}).items()]
+        prelude = self.prelude
+        several = {**prelude.get("multiValueHeaders", {}), "set-cookie": prelude.get("cookies", [])}
+        if "set-cookie" in prelude.get("multiValueHeaders", {}):
+            several["set-cookie"] = prelude["multiValueHeaders"]["set-cookie"]
+        single = [(name, value) for name, value in prelude.get("headers", {}).items()]
         return sorted(single + [(name, value) for name, values in several.items() for value in values])
 
     @property
     def cut(self) -> dict[str, Any] | None:
         """The error in the trailers."""
-        told: dict[str, Any] | None = json.loads(b64decode(self.trailers[_BODY])) if self.trailers else None
-        return told
+        error: dict[str, Any] | None = json.loads(b64decode(self.trailers[_BODY])) if self.trailers else None
+        return error
 
     def _parts(self) -> tuple[bytes, bytes]:
         head, _, body = b"".join(data for _, data in self.chunks).partition(bytes(8))
@@ -152,7 +152,7 @@ class RuntimeApi:
     ) -> Invocation:
         """Hand out an event (bytes as they are, anything else as JSON). headers: of the Runtime API, `_` for `-`."""
         request_id, deadline = request_id or str(uuid.uuid4()), time.time() + seconds
-        told = {
+        headers = {
             "Lambda-Runtime-Aws-Request-Id": request_id,
             "Lambda-Runtime-Deadline-Ms": str(int(1000 * deadline)),
             "Lambda-Runtime-Invoked-Function-Arn": ARN,
@@ -160,7 +160,7 @@ class RuntimeApi:
             **{name.replace("_", "-"): value for name, value in headers.items()},
         }
         body = event if isinstance(event, bytes) else json.dumps(event).encode()
-        invocation = Invocation(request_id, body, told, deadline, reader or Reader())
+        invocation = Invocation(request_id, body, headers, deadline, reader or Reader())
         self._waiting.put(invocation)
         return invocation
 
@@ -329,13 +329,13 @@ class RuntimeApi:
         if not nulls or body.startswith(b"\0"):  # no answer of the tests begins with one
             self._complain(f"a prelude without exactly eight NUL bytes behind it: {content[:200]!r}")
             return
-        told = json.loads(head)
-        if not {"statusCode", "headers"} <= set(told) <= {"statusCode", "headers", "multiValueHeaders", "cookies"}:
-            self._complain(f"a prelude with {sorted(told)}")
-        texts = [*told["headers"].values(), *told.get("cookies", [])]
-        texts += [value for values in told.get("multiValueHeaders", {}).values() for value in values]
-        if type(told["statusCode"]) is not int or not all(type(text) is str for text in texts):
-            self._complain(f"a prelude with the wrong types: {told}")
+        prelude = json.loads(head)
+        if not {"statusCode", "headers"} <= set(prelude) <= {"statusCode", "headers", "multiValueHeaders", "cookies"}:
+            self._complain(f"a prelude with {sorted(prelude)}")
+        texts = [*prelude["headers"].values(), *prelude.get("cookies", [])]
+        texts += [value for values in prelude.get("multiValueHeaders", {}).values() for value in values]
+        if type(prelude["statusCode"]) is not int or not all(type(text) is str for text in texts):
+            self._complain(f"a prelude with the wrong types: {prelude}")
 
 
 class Left(ConnectionError):
@@ -382,8 +382,8 @@ class Exchange:
 
     def answer(self, status: int, body: bytes = b"", headers: Mapping[str, str] | None = None) -> None:
         """As Go's server writes it."""
-        told = {**(headers or {}), "Content-Length": str(len(body))}
-        head = f"HTTP/1.1 {status} Status\r\n" + "".join(f"{name}: {value}\r\n" for name, value in told.items())
+        sent = {**(headers or {}), "Content-Length": str(len(body))}
+        head = f"HTTP/1.1 {status} Status\r\n" + "".join(f"{name}: {value}\r\n" for name, value in sent.items())
         self._connection.sendall(f"{head}\r\n".encode("latin-1") + body)
 
     def reset(self) -> None:

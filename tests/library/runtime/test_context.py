@@ -25,10 +25,10 @@ def test_everything_that_lambda_tells_reaches_the_app(apps: Environment) -> None
         Lambda_Runtime_Client_Context=CLIENT,
         Lambda_Runtime_Cognito_Identity=IDENTITY,
     )
-    told = json.loads(invocation.body)
-    assert 18_000 < told.pop("left") <= 20_000
+    context = json.loads(invocation.body)
+    assert 18_000 < context.pop("left") <= 20_000
     trace = invocation.headers["Lambda-Runtime-Trace-Id"]
-    assert told == {
+    assert context == {
         "aws_request_id": invocation.request_id,
         "invoked_function_arn": ARN,
         "tenant_id": "tenant-1",
@@ -49,18 +49,18 @@ def test_everything_that_lambda_tells_reaches_the_app(apps: Environment) -> None
 
 def test_nothing_of_one_invocation_is_told_in_the_next(apps: Environment) -> None:
     test_everything_that_lambda_tells_reaches_the_app(apps)
-    told = json.loads(apps.api.invoke(rest_event(path="/knows")).body)
-    assert "tenant_id" not in told
-    assert told["client"] is None
-    assert told["identity"] == {"cognito_identity_id": None, "cognito_identity_pool_id": None}
+    context = json.loads(apps.api.invoke(rest_event(path="/knows")).body)
+    assert "tenant_id" not in context
+    assert context["client"] is None
+    assert context["identity"] == {"cognito_identity_id": None, "cognito_identity_pool_id": None}
     assert "tenantId" not in [line for line in apps.lines if line.get("logger") == "tests"][-1]
 
 
 @pytest.mark.parametrize(("client", "identity"), [(CLIENT, IDENTITY), ("{}", "{}"), (None, None)])
 def test_the_context_is_that_of_awss_client(client: str | None, identity: str | None) -> None:
     end = int(1000 * (time.time() + 5))
-    told = {"deadline-ms": str(end), "client-context": client, "cognito-identity": identity}
-    headers = {f"lambda-runtime-{name}": value for name, value in told.items() if value is not None}
+    values = {"deadline-ms": str(end), "client-context": client, "cognito-identity": identity}
+    headers = {f"lambda-runtime-{name}": value for name, value in values.items() if value is not None}
     ours = Context(Event("r", b"", {**headers, "lambda-runtime-invoked-function-arn": ARN}))
     theirs = create_lambda_context(client, identity, end, "r", ARN, None)
     assert abs(ours.get_remaining_time_in_millis() - theirs.get_remaining_time_in_millis()) < 100

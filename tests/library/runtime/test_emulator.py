@@ -63,17 +63,17 @@ def test_awss_own_runtime_api_takes_our_answers(run: Run) -> None:
     """It does not stream, but it reads: the prelude, the NUL bytes and every piece."""
     url = run(COMMAND, _HANDLER="apps.handler")
     head = b'{"statusCode": 200, "headers": {%s}}' + bytes(8)
-    told = {
+    expected = {
         "/hello": head % b'"content-type": "application/json"' + b'"hello"',
         "/trickle": head % b"" + b"01234",
         "/fails_late": head % b"" + b"half",
         "/nothing": head % b"",
     }
-    for path, answer in told.items():
+    for path, answer in expected.items():
         assert httpx.post(url, json=rest_event(path=path), timeout=20).content == answer
     failed = httpx.post(url, content=b"{}", timeout=20).json()
     assert failed["errorType"] == "RuntimeError"
-    assert httpx.post(url, json=rest_event(path="/hello"), timeout=20).content == told["/hello"]
+    assert httpx.post(url, json=rest_event(path="/hello"), timeout=20).content == expected["/hello"]
 
 
 def test_under_sam_local_awss_client_answers_whole(run: Run, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What goes wrong in an invocation is told, and the environment answers the next one."""
+"""What goes wrong in an invocation is reported, and the environment answers the next one."""
 
 import json
 from collections import Counter

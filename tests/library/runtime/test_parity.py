@@ -1,4 +1,4 @@
-"""The same requests through every door of the service: status, headers and bytes are the same."""
+"""The same requests through every entry point of the service: status, headers and bytes are the same."""
 
 import json
 import re
@@ -15,7 +15,7 @@ import pytest
 from agency_lambda.protocol.bounds import BODY
 from agency_lambda.settings import get_settings
 from tests.library.conftest import QUESTION
-from tests.library.runtime.doors import Answer, Buffered, Case, Served, Streamed
+from tests.library.runtime.entry_points import Answer, Buffered, Case, Served, Streamed
 from tests.library.runtime.environments import KEY
 
 ASK = {"model": "letters", "input": QUESTION}
@@ -80,12 +80,12 @@ Answers = dict[str, list[Answer]]
 
 @pytest.fixture(scope="module")
 def answers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Answers]:
-    """By door, in the order of CASES; each door has a store of its own."""
+    """By entry point, in the order of CASES; each has a store of its own."""
     with ExitStack() as stack:
-        doors = [stack.enter_context(each(tmp_path_factory.mktemp("door"))) for each in (Streamed, Buffered, Served)]
+        entries = [stack.enter_context(each(tmp_path_factory.mktemp("entry"))) for each in (Streamed, Buffered, Served)]
         with ThreadPoolExecutor() as pool:
-            given = list(pool.map(asked, [door.ask for door in doors]))
-        yield {type(door).__name__: answers for door, answers in zip(doors, given, strict=True)}
+            given = list(pool.map(asked, [entry.ask for entry in entries]))
+        yield {type(entry).__name__: answers for entry, answers in zip(entries, given, strict=True)}
 
 
 def asked(ask: Callable[[Case], Answer]) -> list[Answer]:

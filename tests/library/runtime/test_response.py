@@ -58,6 +58,6 @@ def test_without_a_lambda_the_app_is_told_and_the_end_raises_nothing(caplog: pyt
 
 
 def test_an_error_of_any_name_is_told_in_a_header() -> None:
-    told = error_payload(type("Fehler中", (Exception,), {})("x" * 1_000_000))
-    assert told["errorType"].isascii()
-    assert len(told["errorMessage"]) <= 10_000
+    payload = error_payload(type("Fehler中", (Exception,), {})("x" * 1_000_000))
+    assert payload["errorType"].isascii()
+    assert len(payload["errorMessage"]) <= 10_000

@@ -12,8 +12,6 @@ import os
 from snapshot_restore_py import register_after_restore, register_before_snapshot
 from apps import environment
 
-told = []
-
 def hook(name, failing=""):
     print("hook", name, flush=True)
     if os.environ.get("FAILS") == name:

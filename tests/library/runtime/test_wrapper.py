@@ -51,8 +51,8 @@ def test_our_client_takes_the_place_of_awss_and_finds_what_that_would(shell: str
 @pytest.mark.parametrize("shell", SHELLS)
 def test_under_sam_local_the_command_runs_as_it_is(shell: str, python: str) -> None:
     arguments = ["two words", "", "it's", '"', "*", "$HOME", "-x"]
-    told = run([shell, str(SCRIPT), python, *arguments], AWS_SAM_LOCAL="true")
-    assert told == ["path /var/runtime", python, *arguments]
+    command = run([shell, str(SCRIPT), python, *arguments], AWS_SAM_LOCAL="true")
+    assert command == ["path /var/runtime", python, *arguments]
 
 
 def test_sam_locals_variable_set_to_anything_else_changes_nothing(python: str) -> None:

@@ -1,4 +1,4 @@
-"""The service behind each of its doors: streamed and buffered on Lambda, and under uvicorn."""
+"""The service behind each of its entry points: streamed and buffered on Lambda, and under uvicorn."""
 
 import json
 import socket
@@ -29,8 +29,8 @@ class Case(NamedTuple):
 
     @property
     def headers(self) -> dict[str, str]:
-        said = {"content-type": self.content_type, "host": "localhost"}
-        return {**said, "authorization": f"Bearer {self.key}"} if self.key else said
+        headers = {"content-type": self.content_type, "host": "localhost"}
+        return {**headers, "authorization": f"Bearer {self.key}"} if self.key else headers
 
     @property
     def text(self) -> str | None:
@@ -107,10 +107,10 @@ class Buffered(Process):
         stdin.write(json.dumps(case.event) + "\n")
         stdin.flush()
         line = next(line for line in stdout if line.startswith("ANSWER "))
-        told = json.loads(line.removeprefix("ANSWER "))
-        several = [(name, value) for name, values in told["multiValueHeaders"].items() for value in values]
-        body = b64decode(told["body"]) if told["isBase64Encoded"] else told["body"].encode()
-        return Answer(told["statusCode"], sorted([*told["headers"].items(), *several]), body)
+        response = json.loads(line.removeprefix("ANSWER "))
+        several = [(name, value) for name, values in response["multiValueHeaders"].items() for value in values]
+        body = b64decode(response["body"]) if response["isBase64Encoded"] else response["body"].encode()
+        return Answer(response["statusCode"], sorted([*response["headers"].items(), *several]), body)
 
 
 class Served(Process):
