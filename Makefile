@@ -47,8 +47,11 @@ test-agents: ## run what is promised of your agencies and stacks, and your own t
 	@scripts/setup dev
 	@$(PYTEST) $(ARGS)
 
-check: quick synth ## check format, lint, types, budgets and the template (needs Node); of agents/ only what breaks
+check: quick synth ## check format, lint, types and the template (needs Node); of agents/ only what breaks
 	@$(BIN)/mypy
+
+budget: ## hold what benchmarks/budget.toml allows: imports, CPU and size of the library, on agencies of its own
+	@scripts/setup dev
 	@$(BIN)/python -m benchmarks.budget
 
 quick: ## the part of `make check` that takes seconds: format, lint and version; what pre-commit runs
@@ -139,5 +142,5 @@ upgrade: ## take release TO=v1.2.0 of the template (FROM=its URL, the first time
 	@scripts/setup run
 	@$(BIN)/python scripts/upgrade.py "$$TO" "$$FROM"
 
-.PHONY: help run quick upgrade wheel files key test test-agents e2e check format loop-table bench bundle synth sam bootstrap deploy model-key ask stream logs destroy lock
+.PHONY: help run quick upgrade wheel files key test test-agents e2e check budget format loop-table bench bundle synth sam bootstrap deploy model-key ask stream logs destroy lock
 .DEFAULT_GOAL := help

@@ -156,7 +156,7 @@ def test_a_port_in_use_is_refused_in_a_sentence(tmp_path: Path) -> None:
         ({"EVENT_LOOP": "fast"}, "EVENT_LOOP"),
         ({"OPENAI_BASE_URL": "http://localhost:1"}, "OPENAI_API_KEY is not"),
         ({"PORT": "http"}, "PORT is 'http'"),
-        ({"LETTERS_FOLDER": "/dev/null"}, "agency 'letters': FileExistsError"),
+        ({"LETTERS_FOLDER": "/dev/null"}, "agency 'letters': NotADirectoryError"),
     ],
 )
 def test_what_cannot_work_is_refused_by_name(tmp_path: Path, settings: dict[str, str], said: str) -> None:

@@ -14,9 +14,9 @@ def create_agency(load_threads_callback: Any = None, save_threads_callback: Any 
     """Build a new agency of new agents.
 
     Raises:
-        OSError: there can be no folder for the tasks.
+        NotADirectoryError: LETTERS_FOLDER is a file.
     """
-    tasks.folder()
+    tasks.refuse_unusable_folder()
     tools = [create_task, get_task, list_tasks, update_task, add_comment]
     secretary = Agent(name="Secretary", instructions="./instructions.md", conversation_starters=[STARTER])
     registrar = Agent(name="Registrar", instructions="You are Registrar. You keep the tasks.", tools=tools)

@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import Any
 
 
+def refuse_unusable_folder() -> None:
+    """Raise NotADirectoryError where LETTERS_FOLDER is a file. Makes nothing."""
+    if (path := os.environ.get("LETTERS_FOLDER")) and Path(path).exists() and not Path(path).is_dir():
+        raise NotADirectoryError(f"LETTERS_FOLDER is {path}, which is no folder")
+
+
 def folder() -> Path:
+    """Return the folder, which is made by the first tool that needs it."""
     path = Path(os.environ.get("LETTERS_FOLDER") or Path(tempfile.gettempdir(), "letters"))
     path.mkdir(parents=True, exist_ok=True)
     return path
