@@ -1,5 +1,3 @@
-"""The FastAPI app: routes, limits, errors. The same one on Lambda, under uvicorn and in tests."""
-
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -17,32 +15,31 @@ from agency_lambda.settings import Settings, get_settings
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """Close what the environment's requests shared."""
+    """Close the environment's shared clients at the end."""
     yield
     await close_run_service()
 
 
 class App(FastAPI):
-    """FastAPI with one middleware around everything, its own answer to a defect too. See Outermost."""
+    """FastAPI with `Outermost` around its own error handling too."""
 
     origins: tuple[str, ...] = ()
     finds_base_path = True
 
     def build_middleware_stack(self) -> ASGIApp:
-        """Called once, before the first request."""
         return self.in_outermost(super().build_middleware_stack())
 
     def failure_response(self, status: int, kind: str, message: str) -> ASGIApp:
-        """The answer for a request that this app did not answer: the event loop sends it (see EnvironmentLoop)."""
+        """Return the answer for a request that the app did not answer."""
         return self.in_outermost(exception_handlers.error_app(status, kind, message))
 
     def in_outermost(self, app: ASGIApp) -> ASGIApp:
-        """Give what an ASGI app answers the headers that every answer has."""
+        """Wrap an ASGI app in `Outermost`."""
         return Outermost(app, self.router.routes, self.origins, finds_base_path=self.finds_base_path)
 
 
 def create_app() -> App:
-    """The app; interactive docs only where no stranger can reach them."""
+    """Return the app, with interactive docs only where no stranger reaches them."""
     shown = exception_handlers.has_document()
     docs = {"docs_url": "/docs", "openapi_url": "/openapi.json"} if shown else {"docs_url": None, "openapi_url": None}
     app = App(
@@ -62,7 +59,7 @@ def create_app() -> App:
 
 
 def _guard(app: FastAPI, settings: Settings) -> None:
-    """From the inside to the outside: nobody without a key makes us read a body."""
+    """Add middleware, the inner first: no body is read without a key."""
     app.add_middleware(AnswerLimit)
     app.add_middleware(BodyLimit)
     open_paths = {path for path in ("/health", app.docs_url, app.openapi_url) if path}

@@ -1,5 +1,3 @@
-"""The first lines of a process that serves: they come before anything else is imported."""
-
 import gc
 import os
 
@@ -13,13 +11,10 @@ _IS_PREPARED = os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") in ("snap-start"
 
 
 def begin() -> None:
-    """Defer what can be imported later, keep `.env` files out of the environment, and stop the garbage collector.
-
-    On Lambda the collector stays off until `snap_start.register`, at the end of an entry: importing leaves no garbage.
-    """
+    """Prepare imports: defer heavy ones, ignore `.env` files, and on Lambda stop the garbage collector."""
     if os.environ.get("DEFER_IMPORTS") != "0" and not _IS_PREPARED:
         deferred_imports.install(freeze=ON_LAMBDA)
     dotenv_at_import.disable()
     os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # or importing litellm fetches a file from the network
     if ON_LAMBDA:
-        gc.disable()
+        gc.disable()  # until snap_start.register: importing leaves no garbage

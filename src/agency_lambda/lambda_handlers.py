@@ -1,8 +1,4 @@
-"""What AWS Lambda calls: an app for HTTP events, and a worker for runs in the background.
-
-Both run on an `EnvironmentLoop`, with the same deadline and the same report. Cold start, in this order: the loop and,
-with EVENT_LOOP=patch, nest_asyncio on it; then the app's startup, on that loop; then the snapshot's hooks.
-"""
+"""Lambda handlers for HTTP events and for the queue, on an `EnvironmentLoop`."""
 
 import json
 from collections.abc import Callable
@@ -20,7 +16,7 @@ from lambda_loop import EnvironmentLoop, InvocationReport
 
 
 def lambda_handler(app: ASGIApp) -> EnvironmentLoop:
-    """Return a Lambda handler for events of API Gateway, a function URL or an ALB; `stream` of it answers in pieces."""
+    """Return a handler for events of API Gateway, function URLs and ALBs."""
     environment = EnvironmentLoop(app, get_settings().event_loop, on_report=telemetry.log_report)
     telemetry.log_not_configured(manifest.not_configured())
     snap_start.register(environment)
@@ -28,10 +24,7 @@ def lambda_handler(app: ASGIApp) -> EnvironmentLoop:
 
 
 class Worker:
-    """A Lambda handler that works on runs. It has no callers, so it may read none of their keys.
-
-    A batch goes through the loop as a request, which gives it the same deadline and the same report.
-    """
+    """Handle events of the run queue, each as a request on the loop."""
 
     def __init__(self, on_report: Callable[[InvocationReport], None] = telemetry.log_report) -> None:
         self.environment = EnvironmentLoop(_batch, get_settings().event_loop, on_report=on_report)
@@ -41,10 +34,10 @@ class Worker:
         """Work on a batch of SQS messages, or requeue abandoned runs when a schedule asks for it.
 
         Returns:
-            `{"batchItemFailures": [...]}` for a batch, `{"swept": N}` for a schedule.
+            `{"batchItemFailures": [...]}` or `{"swept": N}`.
 
         Raises:
-            RuntimeError: the batch as a whole could not be worked on; SQS sends it again.
+            RuntimeError: the batch failed as a whole.
         """
         answer = self.environment(_request(event), context)
         if answer["statusCode"] != 200:
@@ -54,7 +47,6 @@ class Worker:
 
 
 async def _batch(scope: Scope, receive: Receive, send: Send) -> None:
-    """An ASGI app whose only request is a batch."""
     from agency_lambda.runs import worker
 
     batch = await Request(scope, receive).json()

@@ -1,4 +1,4 @@
-"""The same app under uvicorn, on this machine only: `make run`."""
+"""Serve the app with uvicorn on this machine: `make run`."""
 
 import asyncio
 import json
@@ -31,7 +31,7 @@ _ANY_QUESTION = "Hello! What can you do for me?"
 
 
 def serve(app: str) -> None:
-    """Serve `module:app` until interrupted, on the environment's one loop; refuse in a sentence what cannot work."""
+    """Serve `module:app` until interrupted; exit with a sentence if it cannot work."""
     try:
         _refuse_package()
         settings, listener = get_settings(), _listen()
@@ -49,7 +49,7 @@ def serve(app: str) -> None:
 
 
 async def _serve(server: uvicorn.Server, listener: socket.socket) -> None:
-    """The server, and beside it the worker, until the server ends."""
+    """Run the server, and the worker beside it."""
     from agency_lambda.run_service import get_run_service
     from agency_lambda.runs import worker as run_worker
 
@@ -101,7 +101,7 @@ def _hint(settings: Settings, port: int) -> str:
 
 
 def _question(agency: str) -> str:
-    """Return what the agency itself proposes to ask: the first conversation starter of the agent that answers."""
+    """Return the first conversation starter of the entry point."""
     described = catalogue.description(agency)
     entry = described["entry_points"][0]
     starters = next(agent["conversation_starters"] for agent in described["agents"] if agent["name"] == entry)

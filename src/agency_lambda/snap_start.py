@@ -1,8 +1,4 @@
-"""SnapStart: what is prepared once, before the snapshot, and what each environment that is restored from it renews.
-
-A snapshot is taken when a version is published, and holds the whole process. So everything that a request needs is
-imported and has run once by then, and nothing in it is secret, connected or random.
-"""
+"""SnapStart: prepare an environment before its snapshot, and renew each one that is restored."""
 
 import asyncio
 import gc
@@ -22,14 +18,11 @@ if TYPE_CHECKING:
     from agency_lambda.runs.service import RunService
 
 logger = logging.getLogger(__name__)
-_SECONDS = 10.0  # for a rehearsal
+_SECONDS = 10.0  # for one run
 
 
 def register(loop: EnvironmentLoop) -> None:
-    """Prepare and renew at Lambda's word where it takes snapshots; prepare now where nobody waits for the start.
-
-    An entry calls this when it has imported what it needs.
-    """
+    """Register the hooks, when everything is imported."""
     gc.freeze()  # what is there now stays: no collection has to look at it, and no clone has to copy it
     gc.enable()
     kind = os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE")
@@ -44,17 +37,14 @@ def register(loop: EnvironmentLoop) -> None:
 
 
 def prepare(loop: EnvironmentLoop) -> None:
-    """Import what a run needs, and run every agency once through the offline model.
-
-    What cannot be imported raises: then the version is not published, and the one before it goes on answering.
-    """
-    loop.run(_rehearse())
+    """Import what a run needs, and run every agency once with the offline model."""
+    loop.run(_run_every_agency())
     gc.collect()
     gc.freeze()
 
 
 def renew(loop: EnvironmentLoop) -> None:
-    """What must not be shared by clones: connections, credentials, secrets, and what only seems random."""
+    """Renew what clones of a snapshot must not share: connections, secrets and random state."""
     loop.run(run_service.close_run_service())
     if "agency_lambda.secrets" in sys.modules:
         from agency_lambda import secrets
@@ -64,7 +54,7 @@ def renew(loop: EnvironmentLoop) -> None:
     tempfile._name_sequence = None  # type: ignore[attr-defined]  # it has a generator of its own
 
 
-async def _rehearse() -> None:
+async def _run_every_agency() -> None:
     from openai import AsyncOpenAI
 
     from agency_lambda import catalogue
@@ -85,7 +75,7 @@ async def _rehearse() -> None:
                 if runs_no_foreign_code(agency):
                     await _run_once(runs, name)
             except Exception:  # of every request too, which says more about it
-                logger.exception("agency %s could not be rehearsed before the snapshot", name)
+                logger.exception("agency %s could not be run before the snapshot", name)
     finally:
         await runs.aclose()
     run_service.get_run_service()

@@ -152,10 +152,8 @@ def test_make_check_make_bundle_and_make_synth_are_green(adopted: Repository) ->
 
 
 def test_make_test_agents_is_green_and_tests_the_adopters_agency(adopted: Repository) -> None:
-    told = adopted.make("test-agents", "ARGS=-v -p no:cacheprovider")
-    assert "test_it_resumes_after_a_crash_without_asking_twice[shop] PASSED" in re.sub(r"\x1b\[\d+m", "", told) or (
-        re.search(r"PASSED .*test_it_resumes_after_a_crash_without_asking_twice\[shop\]", told)
-    )
+    told = adopted.make("test-agents", "ARGS=-vv -p no:cacheprovider --ignore=tests/infra")  # stacks know no agency
+    assert re.search(r"PASSED .*::test_it_resumes_after_a_crash_without_asking_twice\[shop\]", told), told
     assert not EXAMPLES_WORDS.search(told)
 
 

@@ -1,5 +1,3 @@
-"""What is the same for every answer of the app, also for those of its middleware, its defects and its deadline."""
-
 import asyncio
 from collections.abc import Collection, Sequence
 from functools import partial
@@ -20,11 +18,7 @@ _AWS_HOSTS = (".execute-api.", ".lambda-url.")
 
 
 class Outermost:
-    """ASGI middleware, the outermost.
-
-    It finds the app behind the base path of a custom domain; answers HEAD as GET without a body; answers preflights,
-    and lets pages of `origins` read every answer; and gives each answer the request id that the log has.
-    """
+    """Wrap everything else: base path, HEAD, CORS and request id, for every answer."""
 
     def __init__(
         self, app: ASGIApp, routes: Sequence[BaseRoute], origins: Collection[str] = (), *, finds_base_path: bool = True
@@ -35,7 +29,7 @@ class Outermost:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
         headers = Headers(scope=scope)
-        if self._finds_base_path:
+        if self._finds_base_path:  # not where the gateway has authorised the path as it was sent
             scope = _behind_base_path(scope, self._routes)
         send = partial(self._send, send, headers.get("origin"))
         if self._origins and scope["method"] == "OPTIONS" and "access-control-request-method" in headers:
@@ -75,11 +69,9 @@ class Outermost:
 
 
 def _behind_base_path(scope: Scope, routes: Sequence[BaseRoute]) -> Scope:
-    """Return the scope with the base path of a custom domain as `root_path`, where the event does not name it.
+    """Return the scope with a custom domain's base path as `root_path`.
 
-    An HTTP API's route $default says nothing of it. So what stands before the first path that the app has is it, or
-    before the first /v1/; a path that the app has as it is, is taken as it is. (Not where the gateway decides by the
-    path who may call: it has decided about the path as it was sent.)
+    An HTTP API's $default route does not name it: it is what precedes the first path that a route has.
     """
     context = (scope.get("aws.event") or {}).get("requestContext") or {}
     domain = context.get("domainName")
@@ -96,7 +88,7 @@ def _behind_base_path(scope: Scope, routes: Sequence[BaseRoute]) -> Scope:
 
 
 async def _without_body(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer with the headers at once; for the app the client has left then, so that a stream ends."""
+    """Send the headers only, and then disconnect the app, so that a stream ends."""
     begun, given = asyncio.Event(), False
 
     async def request() -> Message:

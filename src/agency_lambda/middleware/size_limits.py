@@ -1,5 +1,3 @@
-"""A body over a bound is refused before anything parses it, and an answer over one is replaced."""
-
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agency_lambda.errors import AnswerTooLarge, PayloadTooLarge, ServiceError
@@ -9,7 +7,7 @@ from lambda_loop import current_invocation
 
 
 class BodyLimit:
-    """ASGI middleware: 413 for a body over `BODY` bytes, whatever its declared length; 400 for too much structure."""
+    """Answer 413 for a body over `BODY` bytes, and 400 for JSON with too much structure."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -28,7 +26,7 @@ class BodyLimit:
 
 
 async def _read(receive: Receive) -> bytes | None:
-    """Return the whole body; None if the client has gone half-way: what has arrived is not what was meant."""
+    """Return the body, or None after a disconnect."""
     body = bytearray()
     while True:
         message = await receive()
@@ -42,7 +40,7 @@ async def _read(receive: Receive) -> bytes | None:
 
 
 def replay(message: Message, receive: Receive) -> Receive:
-    """Return a `receive` that gives a message which was received already, and then what follows it."""
+    """Return a `receive` that begins with the message."""
     pending = [message]
 
     async def receive_again() -> Message:
@@ -52,12 +50,7 @@ def replay(message: Message, receive: Receive) -> Receive:
 
 
 class AnswerLimit:
-    """ASGI middleware, for invocations whose answer leaves whole: 500 in place of an answer over `ANSWER` bytes.
-
-    What is kept is refused before it becomes as large as that, so what comes here was kept by an earlier version, or is
-    a stream that cannot be resumed. HEAD, which `Outermost` has marked, is answered before that can be known.
-    Without this, AWS's client for Python would end the environment's process.
-    """
+    """Answer 500 in place of a buffered answer over `ANSWER` bytes, which would end the process."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -1,4 +1,4 @@
-"""The HTTP surface, one module a subject."""
+"""The routes, one module for each subject."""
 
 from starlette.routing import BaseRoute
 

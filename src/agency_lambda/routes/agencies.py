@@ -1,5 +1,3 @@
-"""GET /agencies: who can be asked."""
-
 import logging
 from typing import Any
 
@@ -16,12 +14,11 @@ router = APIRouter(responses=RESPONSES, route_class=StrictRoute)
 
 @router.get("/agencies")
 async def agencies() -> dict[str, list[dict[str, Any]]]:
-    """Names, agents, flows and tool names of every agency; never instructions. `error`: it does not work now."""
+    """List names, agents, flows and tools of every agency; `error` marks one that does not work."""
     return {"agencies": [_described(name) for name in catalogue.factories()]}
 
 
 def _described(name: str) -> dict[str, Any]:
-    """The others are listed whether or not this one works."""
     try:
         return catalogue.description(name)
     except (AgencyNotConfigured, AgencyMisconfigured) as error:

@@ -1,5 +1,3 @@
-"""POST /completion: a message in, the agency's answer out."""
-
 from functools import partial
 from typing import Annotated, Any
 
@@ -20,7 +18,7 @@ from agency_lambda.runs.model import StoredResponse
 router = APIRouter(responses=RESPONSES, route_class=StrictRoute)
 
 
-def _speakable(text: str) -> str:
+def _checked_text(text: str) -> str:
     if not text.strip():
         raise ValueError("must not be empty")
     try:
@@ -30,13 +28,13 @@ def _speakable(text: str) -> str:
     return text
 
 
-Text = Annotated[str, AfterValidator(_speakable)]
-Name = Annotated[str, AfterValidator(_speakable), StringConstraints(max_length=bounds.NAME)]
+Text = Annotated[str, AfterValidator(_checked_text)]
+Name = Annotated[str, AfterValidator(_checked_text), StringConstraints(max_length=bounds.NAME)]
 ThreadId = Annotated[str, StringConstraints(pattern=r"\A[A-Za-z0-9_.:-]{1,128}\z")]
 
 
 class Completion(BaseModel):
-    """What to ask. Without `agency` the first one listed is asked, without `agent` its entry point."""
+    """Ask `agency` (by default the first), or one `agent` of it."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -54,7 +52,7 @@ class Completion(BaseModel):
 
 
 class Usage(BaseModel):
-    """Of every model call of every agent."""
+    """Count the model calls of all agents."""
 
     model_calls: int
     input_tokens: int
@@ -63,7 +61,7 @@ class Usage(BaseModel):
 
 
 class CompletionAnswer(BaseModel):
-    """`agent` is the one that gave the final answer; `thread_id` continues the conversation."""
+    """Answer of `agent`; send `thread_id` again to continue the conversation."""
 
     response: str
     run_id: str
@@ -75,15 +73,15 @@ class CompletionAnswer(BaseModel):
 
 @router.post("/completion", response_model=CompletionAnswer)
 async def completion(body: Completion, caller: Caller, key: IdempotencyKey = None) -> Any:
-    """Run the agency once and answer when it is done."""
+    """Run an agency and answer when it is done."""
     name, _ = catalogue.find(body.agency)
     model = name if body.agent is None else f"{name}/{body.agent}"
     thread = f"{name}/{body.thread_id or new_id('thread')}"
     request, runs = CreateResponse(model=model, input=body.message), caller.runs
 
     def unfinished(response: ResponseObject) -> Response:
-        told = {"run_id": response["id"], "thread_id": thread.removeprefix(f"{name}/"), "status": response["status"]}
-        return json_response(response, caller.root_path, told)
+        payload = {"run_id": response["id"], "thread_id": thread.removeprefix(f"{name}/"), "status": response["status"]}
+        return json_response(response, caller.root_path, payload)
 
     late = partial(caller.answer_late, answer=unfinished)
     begun = await runs.create(request, caller.owner, keyed_request(key, body), thread, late)
@@ -94,7 +92,7 @@ async def completion(body: Completion, caller: Caller, key: IdempotencyKey = Non
 
 
 def _answer(response: dict[str, Any], agency: str) -> dict[str, Any]:
-    """The response object, in fewer words."""
+    """Return the response object as a `CompletionAnswer`."""
     messages = [item for item in response["output"] if item["type"] == "message"]
     last = messages[-1] if messages else {"content": [], "agent": response["model"].partition("/")[2]}
     return {

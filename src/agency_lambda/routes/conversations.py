@@ -1,5 +1,3 @@
-"""/v1/conversations: what was said, kept by name of an id."""
-
 from typing import Any
 
 from fastapi import APIRouter
@@ -20,27 +18,21 @@ router = APIRouter(prefix="/v1/conversations", responses=V1_RESPONSES, route_cla
 
 
 class NewItems(Body):
-    """At most 20 at a time, as OpenAI has it."""
-
     items: list[Any] = Field(min_length=1, max_length=20)
 
 
 class NewConversation(Body):
-    """Both may be left out."""
-
     items: list[Any] | None = Field(default=None, max_length=20)
     metadata: Metadata | None = None
 
 
 class Description(Body):
-    """In place of the old one."""
-
     metadata: Metadata
 
 
 @router.post("")
 async def create(caller: Caller, body: NewConversation | None = None) -> dict[str, Any]:
-    """Begin a conversation, with what was said already."""
+    """Create a conversation, with the given items in it."""
     body = body or NewConversation()
     items = parse_items(body.items or [], "items")
     conversation = await caller.conversations.create(body.metadata or {}, items, _history(items))
@@ -49,39 +41,39 @@ async def create(caller: Caller, body: NewConversation | None = None) -> dict[st
 
 @router.get("/{conversation_id}")
 async def retrieve(conversation_id: str, caller: Caller) -> dict[str, Any]:
-    """Its metadata; what was said is under `/items`."""
+    """Return the metadata; `/items` lists the items."""
     return (await caller.conversations.get(conversation_id)).resource
 
 
 @router.post("/{conversation_id}")
 async def update(conversation_id: str, body: Description, caller: Caller) -> dict[str, Any]:
-    """Give it other metadata."""
+    """Replace the metadata."""
     return (await caller.conversations.update(conversation_id, body.metadata)).resource
 
 
 @router.delete("/{conversation_id}")
 async def delete(conversation_id: str, caller: Caller) -> dict[str, Any]:
-    """Forget it and everything that was said in it."""
+    """Delete a conversation and its items."""
     await caller.conversations.delete(conversation_id)
     return {"id": conversation_id, "object": "conversation.deleted", "deleted": True}
 
 
 @router.get("/{conversation_id}/items")
 async def items(conversation_id: str, caller: Caller, requested: Page) -> dict[str, Any]:
-    """What was said."""
+    """List the items."""
     conversations = caller.conversations
     return paginate(await conversations.items(await conversations.get(conversation_id)), requested)
 
 
 @router.post("/{conversation_id}/items")
 async def add(conversation_id: str, body: NewItems, caller: Caller) -> dict[str, Any]:
-    """Add what was said elsewhere."""
+    """Append items to the conversation."""
     added = parse_items(body.items, "items")
     if (answered := bounds.size(added)) > bounds.ANSWER - 1_000:
-        said = (
+        message = (
             f"The items take {answered:,} bytes in the answer, which has {bounds.ANSWER:,} at most: send fewer at once."
         )
-        raise InvalidRequest(said, param="items")
+        raise InvalidRequest(message, param="items")
     try:
         await caller.conversations.append(conversation_id, Turn(added, _history(added)))
     except StoreUnavailable as error:  # if it was written after all, a repeated request would add them twice
@@ -97,7 +89,7 @@ async def add(conversation_id: str, body: NewItems, caller: Caller) -> dict[str,
 
 @router.get("/{conversation_id}/items/{item_id}")
 async def item(conversation_id: str, item_id: str, caller: Caller) -> dict[str, Any]:
-    """One of its items."""
+    """Return one item."""
     conversations = caller.conversations
     for each in await conversations.items(await conversations.get(conversation_id)):
         if each["id"] == item_id:
@@ -106,5 +98,5 @@ async def item(conversation_id: str, item_id: str, caller: Caller) -> dict[str, 
 
 
 def _history(items: list[Item]) -> list[Item]:
-    """As the agents remember it: said between the user and whoever is asked."""
+    """Return the items as messages between the user and the entry point."""
     return [{**item, "callerAgent": None} for item in to_agent_input(items)]

@@ -1,5 +1,3 @@
-"""Dependencies of the routes: who calls, and under which idempotency key."""
-
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,14 +15,14 @@ if TYPE_CHECKING:
 
 
 class _Caller:
-    """The caller of a request, and the data that belongs to it. One dependency instead of four, as each costs CPU."""
+    """The caller of a request and their data. It is one dependency, as each costs CPU."""
 
     def __init__(self, request: Request) -> None:
         self._request = request
 
     @property
     def owner(self) -> str:
-        """Return the owner of the key, under whom all data lies."""
+        """Return the owner of the key."""
         return str(self._request.state.owner)
 
     @property
@@ -33,11 +31,11 @@ class _Caller:
 
     @property
     def root_path(self) -> str:
-        """Return what a client writes before our paths: the stage of an API Gateway, or nothing."""
+        """Return the prefix of the paths, such as the stage of an API Gateway."""
         return str(self._request.scope.get("root_path", ""))
 
     def answer_late(self, response: ResponseObject | None, answer: Callable[[ResponseObject], Response]) -> None:
-        """Set the answer for an invocation that ends before its run does. None takes that answer back."""
+        """Set the answer for an invocation that ends before its run does; None removes it."""
         invocation = current_invocation.get()
         if invocation is None:
             return
@@ -77,5 +75,5 @@ IdempotencyKey = Annotated[
 
 
 def keyed_request(key: str | None, body: BaseModel) -> tuple[str, bytes] | None:
-    """Return an idempotency key with the request that it stands for, as JSON."""
+    """Return an idempotency key with its request as JSON."""
     return None if key is None else (key, body.model_dump_json(exclude_unset=True).encode())

@@ -1,5 +1,3 @@
-"""GET /health: the environment is up. Imports no agency, so it answers at once on a cold start."""
-
 from fastapi import APIRouter
 
 from agency_lambda import __version__
@@ -11,5 +9,5 @@ router = APIRouter(responses=RESPONSES, route_class=StrictRoute)
 
 @router.get("/health")
 async def health() -> dict[str, str]:
-    """Return `{"status": "ok", "version": "1.2.3"}`, with the version of this service."""
+    """Return `{"status": "ok", "version": "1.2.3"}`."""
     return {"status": "ok", "version": __version__}

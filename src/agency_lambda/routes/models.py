@@ -1,5 +1,3 @@
-"""/v1/models: what `model` may be."""
-
 from typing import Any
 
 from fastapi import APIRouter
@@ -14,13 +12,13 @@ router = APIRouter(prefix="/v1/models", responses=V1_RESPONSES, route_class=Stri
 
 @router.get("")
 async def models() -> dict[str, Any]:
-    """Every agency, and of those that were described before every agent that can be addressed. Imports no agency."""
+    """List every agency, and the agents of those that were described already."""
     return {"object": "list", "data": [_model(name) for name in _names()]}
 
 
 @router.get("/{model:path}")
 async def model(model: str) -> dict[str, Any]:
-    """One of them."""
+    """Return one model."""
     agency, _, agent = model.partition("/")
     if agent and agency in catalogue.factories() and not catalogue.knows_agents(model):
         catalogue.description(agency)  # nobody has asked yet, and there is no manifest

@@ -1,5 +1,3 @@
-"""Lists, page by page, as OpenAI has them."""
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -15,7 +13,7 @@ _AROUND = 1_000  # bytes of a page around its items: two of their ids
 
 @dataclass(frozen=True)
 class PageRequest:
-    """Which part of a list, newest first unless asked otherwise."""
+    """Select a part of a list; the newest items come first unless `order` is "asc"."""
 
     limit: int
     order: Literal["asc", "desc"]
@@ -34,9 +32,7 @@ Page = Annotated[PageRequest, Depends(_page_request)]
 
 
 def paginate(items: Sequence[Item], requested: PageRequest) -> dict[str, Any]:
-    """Return `{"object": "list", "data", "first_id", "last_id", "has_more"}`.
-
-    A page ends at its limit, or before it, where one item more would make it too large for an answer.
+    """Return `{"object": "list", "data", "first_id", "last_id", "has_more"}`, with as many items as an answer holds.
 
     Raises:
         InvalidRequest: `after` is not in the list.

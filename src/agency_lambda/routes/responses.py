@@ -1,5 +1,3 @@
-"""/v1/responses: Open Responses."""
-
 from functools import partial
 from typing import Annotated, Any
 
@@ -26,14 +24,14 @@ _STREAM: dict[int | str, dict[str, Any]] = {
 
 @router.post("", response_model=None, responses=_STREAM)
 async def create(body: CreateResponse, caller: Caller, key: IdempotencyKey = None) -> Response:
-    """Run an agency. `model` is its name, or "agency/Agent"; with `stream` the answer is server-sent events."""
+    """Run an agency. `model` is its name, or "agency/Agent"; `stream` asks for server-sent events."""
     runs, root = caller.runs, caller.root_path
     late = partial(caller.answer_late, answer=partial(json_response, root_path=root))
     begun = await runs.create(body, caller.owner, keyed_request(key, body), announce=late)
     if isinstance(begun, StoredResponse):
         if body.stream:
             kept = caller.responses.events(begun.response["id"])
-            return EventStreamResponse(resumable_events(kept, begun.response, root), _nothing)
+            return EventStreamResponse(resumable_events(kept, begun.response, root), _no_cleanup)
         response = await runs.wait_until_final(caller.owner, begun)
         return JSONResponse(response) if response["background"] else json_response(response, root)
     if body.stream:
@@ -46,7 +44,7 @@ async def create(body: CreateResponse, caller: Caller, key: IdempotencyKey = Non
 
 @router.post("/compact", response_model=None)
 async def compact(body: CompactRequest, caller: Caller) -> dict[str, Any]:
-    """The older turns summarised by the model, the last ones word for word, as one item that can be sent back."""
+    """Replace the older turns by a summary, as one item that can be sent back."""
     return await caller.runs.compact(body, caller.owner)
 
 
@@ -58,7 +56,7 @@ async def retrieve(
     starting_after: Annotated[int | None, Query(ge=-1)] = None,
     include_obfuscation: bool = False,
 ) -> Response | dict[str, Any]:
-    """A stored response; with `stream` its events behind number `starting_after`."""
+    """Return a stored response; with `stream` its events after number `starting_after`."""
     if include_obfuscation:
         raise UnsupportedParameter("Only 'include_obfuscation=false' is supported.", param="include_obfuscation")
     if starting_after is not None and not stream:
@@ -70,30 +68,30 @@ async def retrieve(
             raise InvalidRequest("This response was not streamed, so it has no events.", param="stream")
         after = -1 if starting_after is None else starting_after
         return EventStreamResponse(
-            resumable_events(responses.events(response_id, after), kept.response, caller.root_path, after), _nothing
+            resumable_events(responses.events(response_id, after), kept.response, caller.root_path, after), _no_cleanup
         )
     return kept.response
 
 
 @router.delete("/{response_id}", response_model=None)
 async def delete(response_id: str, caller: Caller) -> dict[str, Any]:
-    """Forget a response and its events, and end its run; what it added to a conversation stays there."""
+    """Delete a response and its events, and cancel its run. Its conversation keeps the items."""
     await caller.runs.delete(caller.owner, response_id)
     return {"id": response_id, "object": "response", "deleted": True}
 
 
 @router.get("/{response_id}/input_items", response_model=None)
 async def input_items(response_id: str, caller: Caller, requested: Page) -> dict[str, Any]:
-    """What was sent to it."""
+    """List the items that the response was created with."""
     kept = await caller.responses.get(response_id)
     return paginate(kept.request.input, requested)
 
 
 @router.post("/{response_id}/cancel", response_model=None)
 async def cancel(response_id: str, caller: Caller) -> Response:
-    """End a run; what it has said so far is kept. 202: it is not over yet, but will end so."""
+    """Cancel a run and keep its output so far. 202 means that it will end soon."""
     return json_response(await caller.runs.cancel(caller.owner, response_id), caller.root_path)
 
 
-async def _nothing() -> None:
-    """Whoever only looks on leaves nothing behind."""
+async def _no_cleanup() -> None:
+    """Release nothing: the events are stored."""

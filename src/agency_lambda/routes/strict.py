@@ -1,5 +1,3 @@
-"""Routes that refuse what they do not know, instead of dropping it in silence."""
-
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qsl
@@ -16,17 +14,18 @@ _SIGNATURE = "X-Amz-"  # of a presigned URL, where AWS credentials sign; the gat
 
 
 class StrictRoute(APIRoute):
-    """A route that refuses query parameters it does not know or got twice, and a body where it reads none.
-
-    Unknown keys of a body are refused by its model.
-    """
+    """Refuse unknown or repeated query parameters, and a body where the route reads none."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._known = frozenset(_query_parameters(self.dependant))
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Raises UnsupportedParameter or InvalidRequest, which name the parameter."""
+        """Handle a request.
+
+        Raises:
+            UnsupportedParameter, InvalidRequest: the message names the parameter.
+        """
         if scope["method"] in (self.methods or ()):
             if scope["query_string"]:
                 self._refuse_unknown(scope["query_string"])
@@ -51,7 +50,7 @@ def _query_parameters(dependant: Dependant) -> Iterator[str]:
 
 
 async def _without_content(receive: Receive) -> Receive:
-    """Return `receive` as it was, where nothing was sent. (`BodyLimit` has made one message of all that was.)"""
+    """Return a `receive` that gives the same message again, if its body is empty."""
     first = await receive()
     if first["type"] == "http.request" and first.get("body", b"").strip() not in _NOTHING:
         raise UnsupportedParameter("This route takes no body.")
