@@ -1,5 +1,1 @@
-"""What clients speak: Open Responses, as OpenAI's Responses and Conversations APIs have it.
-
-`request` is what may be asked, `items` what may be sent in, `resource` the response object, `output` its items and
-events as they grow, `stream` the events as server-sent events. Nothing here knows an agency or a store.
-"""
+"""Open Responses, as in OpenAI's Responses and Conversations APIs. It knows no agency and no store."""

@@ -1,4 +1,4 @@
-"""Ids of responses, items and conversations: the prefix that OpenAI's API has for their kind, and 32 or 48 digits."""
+"""Ids with the prefixes of OpenAI's API."""
 
 import hashlib
 import uuid
@@ -19,10 +19,7 @@ def new_id(kind: str) -> str:
 
 
 def item_id(kind: str, response_id: str, *origin: str) -> str:
-    """Return an id for an output item, from which `response_id_of` finds the response.
-
-    origin: what the item was made of. The same origin has the same id, also after a crash; without one it is random.
-    """
+    """Return an output item's id, which contains the response's: derived from `origin`, else random."""
     own = hashlib.sha256(chr(0).join(origin).encode()).hexdigest() if origin else uuid.uuid4().hex
     return f"{_PREFIXES.get(kind, kind)}_{response_id.partition('_')[2]}{own[:16]}"
 

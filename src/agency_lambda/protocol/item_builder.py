@@ -12,7 +12,7 @@ from agency_lambda.protocol.types import Emit, Event, Item, Status
 
 @dataclass(frozen=True)
 class _PartKind:
-    """The names that one kind of part has for its index, its text and its events."""
+    """The names of a part's fields and events."""
 
     index: str
     text: str
@@ -47,11 +47,12 @@ _PARTS_FIELDS = {"message": "content", "reasoning": "summary"}
 
 
 class ItemBuilder:
-    """Build one output item from deltas. Text is joined only when it is read: there may be 100,000 deltas."""
+    """Builds one output item from deltas."""
 
     def __init__(self, item: Item, index: int, emit: Emit) -> None:
         self._item, self._index, self._emit = item, index, emit
-        self._deltas: list[str] = []  # of the open part or of the arguments, not yet joined to the item
+        # Of the open part or of the arguments. They are joined only when read: there may be 100,000.
+        self._deltas: list[str] = []
         self._parts_field = _PARTS_FIELDS.get(item["type"], "")
         self._open_part: int | None = None
         self._part_numbers: dict[object, int] = {}
@@ -72,7 +73,7 @@ class ItemBuilder:
             self._deltas.clear()
 
     def begin(self) -> None:
-        """Emit that the item was added."""
+        """Emit `response.output_item.added`."""
         self._emit("response.output_item.added", output_index=self._index, item=copy_item(self.item))
 
     def restore(self, event: Event) -> None:
@@ -91,10 +92,7 @@ class ItemBuilder:
             self._item, self.closed = copy_item(event["item"]), True
 
     def add_text(self, part: object, delta: str, kind: str = "output_text") -> None:
-        """Append text to a part. Text for a new part, or for one that was closed, opens a part.
-
-        part: any key that tells the item's parts apart; servers do not agree on where to count from.
-        """
+        """Append text to a part, and open one for a key that is new or was closed. part: any key."""
         if self.closed:
             return
         parts = self._item[self._parts_field]
@@ -110,7 +108,6 @@ class ItemBuilder:
             self._emit_for_part(names.delta, delta=delta, **names.extra)
 
     def add_arguments(self, delta: str) -> None:
-        """Append to the arguments of a function call."""
         if self.closed:
             return
         self._deltas.append(delta)
@@ -119,7 +116,7 @@ class ItemBuilder:
         )
 
     def close(self, final: Item | None = None, status: Status = "completed") -> None:
-        """Emit what is missing and that the item is done. final: the whole item, where the model has sent it."""
+        """Emit what is missing and `response.output_item.done`. final: the whole item, if known."""
         if self.closed:
             return
         self._add_missing_parts((final or {}).get(self._parts_field, []))
@@ -134,7 +131,7 @@ class ItemBuilder:
         self._emit("response.output_item.done", output_index=self._index, item=copy_item(self.item))
 
     def _add_missing_parts(self, final: Sequence[Item]) -> None:
-        """Emit what deltas have not brought. A part that was sent never changes its type or its place."""
+        # A part that was sent never changes its type or its place.
         sent = self.item[self._parts_field] if self._parts_field else []
         if [part["type"] for part in sent] == [part["type"] for part in final[: len(sent)]]:
             for number, part in enumerate(final):

@@ -1,7 +1,7 @@
-"""Input items: what a client may send, what the agents are given of it, and what is shown of it later.
+"""Input items: validation, and what the agents get of them.
 
-Checked with the `openai` package's own types. Only what is in the request itself is read: a link would make the model's
-server fetch an address that the caller chose, and a file id would reach into the account behind our key.
+Only content within the request is accepted. A link would make the model's server fetch an address that the caller
+chose, and a file id would reach into the account behind our key.
 """
 
 import base64
@@ -21,20 +21,24 @@ from agency_lambda.protocol.item_types import refuse_unknown, type_label, valida
 from agency_lambda.protocol.lazy_types import without_nulls
 from agency_lambda.protocol.types import Item
 
-#: their models in openai.types.responses, each of which is imported when one is sent
-_ITEMS = {
+#: An item's or part's type -> its model in openai.types.responses.
+_ITEM_MODELS = {
     "function_call": "ResponseFunctionToolCall",
     "function_call_output": "response_input_item.FunctionCallOutput",
     "reasoning": "ResponseReasoningItem",
     "compaction": "ResponseCompactionItem",
     "image_generation_call": "response_input_item.ImageGenerationCall",
 }
-_SPOKEN = {"output_text": "ResponseOutputText", "refusal": "ResponseOutputRefusal"}
-_HEARD = {"input_text": "ResponseInputText", "input_image": "ResponseInputImage", "input_file": "ResponseInputFile"}
-#: of the items that we answer with, and that clients send back
-_OURS = frozenset({"agent", "parent", "recipient", "tool"})
+_OUTPUT_PARTS = {"output_text": "ResponseOutputText", "refusal": "ResponseOutputRefusal"}
+_INPUT_PARTS = {
+    "input_text": "ResponseInputText",
+    "input_image": "ResponseInputImage",
+    "input_file": "ResponseInputFile",
+}
+#: Fields that this service adds to output items. Clients send them back, and they are ignored.
+_ADDED_FIELDS = frozenset({"agent", "parent", "recipient", "tool"})
 _STATUSES = ("in_progress", "completed", "incomplete")
-_MESSAGE = frozenset({"type", "role", "content", "phase", "id", "status"})
+_MESSAGE_FIELDS = frozenset({"type", "role", "content", "phase", "id", "status"})
 _DEFAULTS: dict[str, Item] = {
     "input_image": {"detail": "auto"},
     "output_text": {"annotations": []},
@@ -44,34 +48,32 @@ _DEFAULTS: dict[str, Item] = {
 }
 
 
-def parse_items(given: str | Sequence[Any], param: str = "input") -> list[Item]:
-    """The items in their public form: complete, each under an id of its own.
+def parse_items(items: str | Sequence[Any], param: str = "input") -> list[Item]:
+    """Return validated items, each complete and under a new id.
 
     Raises:
         InvalidRequest, UnsupportedParameter: names the item and the field.
     """
-    if isinstance(given, str):  # as most requests have it: nothing to check, and nothing to import for that
-        return [_fitting(_kept({"role": "user"}, [{"type": "input_text", "text": given}]), param)]
-    if len(given) > bounds.ITEMS:
+    if isinstance(items, str):  # as in most requests; it imports nothing
+        message = _complete_message({"role": "user"}, [{"type": "input_text", "text": items}])
+        return [_check_size(message, param)]
+    if len(items) > bounds.ITEMS:
         raise bounds.over_limit(param, "items", bounds.ITEMS)
     budget = InputBudget()
-    return [
-        _fitting(_item(item, f"{param}[{number}]", budget), f"{param}[{number}]") for number, item in enumerate(given)
-    ]
+    named = [(item, f"{param}[{number}]") for number, item in enumerate(items)]
+    return [_check_size(_parse_item(item, name, budget), name) for item, name in named]
 
 
 def to_agent_input(items: Sequence[Item]) -> list[Item]:
-    """The items as the framework takes them. Reasoning stays with the model that made it; a call that was cut off is
-    not made.
-    """
-    return [told for item in items for told in _for_agents(item)]
+    """Return items as the framework takes them, without reasoning and incomplete calls."""
+    return [each for item in items for each in _agent_input(item)]
 
 
-def _for_agents(item: Item) -> Iterator[Item]:
+def _agent_input(item: Item) -> Iterator[Item]:
     kind = item["type"]
     if kind == "message":
-        told = {key: item[key] for key in ("type", "role", "content", "phase") if item.get(key) is not None}
-        yield told | {"content": _plain(told)}
+        message = {key: item[key] for key in ("type", "role", "content", "phase") if item.get(key) is not None}
+        yield message | {"content": _plain_content(message)}
     elif kind == "function_call" and item.get("status") != "incomplete":
         yield {key: item[key] for key in ("type", "call_id", "name", "arguments")}
     elif kind == "function_call_output":
@@ -80,20 +82,18 @@ def _for_agents(item: Item) -> Iterator[Item]:
         yield from to_agent_input(decode_compaction(item, "input"))
 
 
-def _plain(message: Item) -> str | list[Item]:
-    """A text alone as the framework writes it itself: each part costs it several copies in every later turn."""
+def _plain_content(message: Item) -> str | list[Item]:
+    # The framework copies each part several times in every later turn, so a single text becomes a string.
     content: str | list[Item] = message["content"]
     match content:
-        case [{"type": "input_text", "text": str(text), **more}] if not more:
+        case [{"type": "input_text", "text": str(text), **others}] if not others:
             return text
     return content
 
 
 def encode_compaction(summary: str, last: Sequence[Item]) -> Item:
-    """A summary of the older turns and the last items word for word, as one item that can be sent back.
-
-    It holds nothing that its owner has not sent or been answered, so it is opaque but no secret.
-    """
+    """Return a compaction item: a summary of the older turns, and the last items unchanged."""
+    # It is not encrypted, as its owner has sent or received all of it.
     content = json.dumps({"summary": summary, "last": list(last)}).encode()
     return {
         "type": "compaction",
@@ -103,144 +103,144 @@ def encode_compaction(summary: str, last: Sequence[Item]) -> Item:
 
 
 def decode_compaction(item: Item, param: str, budget: InputBudget | None = None, level: int = 1) -> list[Item]:
-    """Return the items of a compaction, the summary first, as a message; those of compactions within it, in its place.
+    """Return the summary as a message, and the last items, with compactions among them decoded too.
 
     Raises:
-        InvalidRequest: it was not made here, or it is over a bound.
+        InvalidRequest: it was not made by `encode_compaction`, or is over a bound.
     """
     budget = budget or InputBudget()
     if level > bounds.COMPACTIONS:
         raise bounds.over_limit(param, "levels of compactions", bounds.COMPACTIONS)
     try:
-        held = json.loads(_unzipped(item["encrypted_content"], param, budget).decode())
-        summary, last = held["summary"], held["last"]
+        content = json.loads(_decompress(item["encrypted_content"], param, budget).decode())
+        summary, last = content["summary"], content["last"]
         if not isinstance(last, list) or not isinstance(summary, str):
             raise TypeError
-        to_json(held)  # refuses halves of surrogate pairs, as those of a body are
+        to_json(content)  # refuses halves of surrogate pairs
     except (ValueError, KeyError, TypeError, binascii.Error, zlib.error, RecursionError):
         raise InvalidRequest("This compaction was not made by POST /v1/responses/compact here.", param=param) from None
-    items = [
-        _message({"role": "developer", "content": f"Summary of the conversation so far:\n{summary}"}, param, budget)
-    ]
+    text = f"Summary of the conversation so far:\n{summary}"
+    items = [_parse_message({"role": "developer", "content": text}, param, budget)]
     for each in last:
         if isinstance(each, dict) and each.get("type") == "compaction":
             budget.take_item(param)
-            items += decode_compaction(_compaction(each, param), param, budget, level + 1)
+            items += decode_compaction(_parse_compaction(each, param), param, budget, level + 1)
         else:
-            items.append(_item(each, param, budget))
+            items.append(_parse_item(each, param, budget))
     return items
 
 
-def _compaction(given: Item, param: str) -> Item:
-    return validate(_ITEMS["compaction"], {**_DEFAULTS["compaction"], **without_nulls(given)}, param, _OURS)
+def _parse_compaction(item: Item, param: str) -> Item:
+    complete = {**_DEFAULTS["compaction"], **without_nulls(item)}
+    return validate(_ITEM_MODELS["compaction"], complete, param, _ADDED_FIELDS)
 
 
-def _unzipped(content: str, param: str, budget: InputBudget) -> bytes:
+def _decompress(content: str, param: str, budget: InputBudget) -> bytes:
     version, _, compressed = content.partition(".")
     if version != "v1":
         raise ValueError(version)
-    unzip, most = zlib.decompressobj(), len(compressed) + budget.expansion
-    text = unzip.decompress(base64.urlsafe_b64decode(compressed), most)
-    if unzip.unconsumed_tail:
+    decompressor, max_length = zlib.decompressobj(), len(compressed) + budget.expansion
+    text = decompressor.decompress(base64.urlsafe_b64decode(compressed), max_length)
+    if decompressor.unconsumed_tail:
         raise bounds.over_limit(
             param, "bytes that the compactions unpack to, beyond their own length", bounds.EXPANSION
         )
-    budget.expansion = min(budget.expansion, most - len(text))
+    budget.expansion = min(budget.expansion, max_length - len(text))
     budget.take_text(text, param)
     return text
 
 
 def text_of(content: str | Sequence[Item] | None) -> str:
-    """The text of a string or of content parts; images and files have none."""
+    """Return the text of a message's content, without images and files."""
     if content is None or isinstance(content, str):
         return content or ""
     return "".join(str(part.get("text") or part.get("refusal") or "") for part in content)
 
 
-def _item(given: Any, param: str, budget: InputBudget) -> Item:
+def _parse_item(item: Any, param: str, budget: InputBudget) -> Item:
     budget.take_item(param)
-    if not isinstance(given, dict):
+    if not isinstance(item, dict):
         raise InvalidRequest("An item is an object.", param=param)
-    given = without_nulls(given)
-    kind = given.get("type") or ("message" if "role" in given else None)
+    item = without_nulls(item)
+    kind = item.get("type") or ("message" if "role" in item else None)
     if kind == "message":
-        return _message(given, param, budget)
-    if not isinstance(kind, str) or kind not in _ITEMS:
+        return _parse_message(item, param, budget)
+    if not isinstance(kind, str) or kind not in _ITEM_MODELS:
         raise UnsupportedParameter(f"Items of type {type_label(kind)} are not supported.", param=f"{param}.type")
-    output = given.get("output")
-    outline = {"output": ""} if isinstance(output, list) else {}
-    item = validate(_ITEMS[kind], {**_DEFAULTS.get(kind, {}), **given, **outline}, param, _OURS)
+    output = item.get("output")
+    without_parts = {"output": ""} if isinstance(output, list) else {}
+    valid = validate(_ITEM_MODELS[kind], {**_DEFAULTS.get(kind, {}), **item, **without_parts}, param, _ADDED_FIELDS)
     if isinstance(output, list):
-        item["output"] = _parts(output, _HEARD, f"{param}.output", budget)
+        valid["output"] = _parse_parts(output, _INPUT_PARTS, f"{param}.output", budget)
     if kind == "compaction":
-        decode_compaction(item, f"{param}.encrypted_content", budget)
+        decode_compaction(valid, f"{param}.encrypted_content", budget)
     if kind == "function_call":
-        budget.take_text(item["arguments"].encode(), f"{param}.arguments")
-    _check_shown(given, param)
-    status = {} if kind == "compaction" else {"status": item.get("status") or "completed"}
-    return {**item, "id": new_id(kind), **status}
+        budget.take_text(valid["arguments"].encode(), f"{param}.arguments")
+    _check_ignored_fields(item, param)
+    status = {} if kind == "compaction" else {"status": valid.get("status") or "completed"}
+    return {**valid, "id": new_id(kind), **status}
 
 
-def _message(given: Item, param: str, budget: InputBudget) -> Item:
-    role, content = given.get("role"), given.get("content")
-    spoken = role == "assistant"
+def _parse_message(item: Item, param: str, budget: InputBudget) -> Item:
+    role, content = item.get("role"), item.get("content")
+    is_output = role == "assistant"
     if isinstance(content, str):
-        content = [{"type": "output_text" if spoken else "input_text", "text": content}]
+        content = [{"type": "output_text" if is_output else "input_text", "text": content}]
     if not isinstance(content, list):
         raise InvalidRequest("The content is a text or a list of parts.", param=f"{param}.content")
-    parts = _parts(content, {**_HEARD, **_SPOKEN} if spoken else _HEARD, f"{param}.content", budget)
-    if spoken:  # the framework's other dialect, Chat Completions, knows no other part of an assistant's message
+    kinds = {**_INPUT_PARTS, **_OUTPUT_PARTS} if is_output else _INPUT_PARTS
+    parts = _parse_parts(content, kinds, f"{param}.content", budget)
+    if is_output:  # Chat Completions knows no other part of an assistant's message
         parts = [
             {**_DEFAULTS["output_text"], **part, "type": "output_text"} if "text" in part else part for part in parts
         ]
-    outline = {"role": role, "content": "", "phase": given.get("phase")}
-    message = validate("EasyInputMessage", outline, param)
-    refuse_unknown(given, _MESSAGE | _OURS, param)
-    _check_shown(given, param)
-    if given.get("status", "completed") not in _STATUSES:
+    without_parts = {"role": role, "content": "", "phase": item.get("phase")}
+    message = validate("EasyInputMessage", without_parts, param)
+    refuse_unknown(item, _MESSAGE_FIELDS | _ADDED_FIELDS, param)
+    _check_ignored_fields(item, param)
+    if item.get("status", "completed") not in _STATUSES:
         raise InvalidRequest(f"must be one of {', '.join(_STATUSES)}", param=f"{param}.status")
-    return _kept(message, parts)
+    return _complete_message(message, parts)
 
 
-def _check_shown(given: Item, param: str) -> None:
-    """Refuse what no answer of ours has in the fields that are read over: a client has mixed something up."""
-    for name in ("id", *_OURS):
-        if not isinstance(given.get(name, ""), str):
+def _check_ignored_fields(item: Item, param: str) -> None:
+    for name in ("id", *_ADDED_FIELDS):
+        if not isinstance(item.get(name, ""), str):
             raise InvalidRequest("must be a string", param=f"{param}.{name}")
 
 
-def _kept(message: Item, parts: list[Item]) -> Item:
+def _complete_message(message: Item, parts: list[Item]) -> Item:
     return {**message, "id": new_id("message"), "type": "message", "status": "completed", "content": parts}
 
 
-def _parts(given: list[Any], kinds: dict[str, str], param: str, budget: InputBudget) -> list[Item]:
-    budget.take_parts(len(given), param)
-    return [_part(part, kinds, f"{param}[{number}]") for number, part in enumerate(given)]
+def _parse_parts(parts: list[Any], kinds: dict[str, str], param: str, budget: InputBudget) -> list[Item]:
+    budget.take_parts(len(parts), param)
+    return [_parse_part(part, kinds, f"{param}[{number}]") for number, part in enumerate(parts)]
 
 
-def _part(given: Any, kinds: dict[str, str], param: str) -> Item:
-    given = without_nulls(given)
-    kind = given.get("type") if isinstance(given, dict) else None
+def _parse_part(part: Any, kinds: dict[str, str], param: str) -> Item:
+    part = without_nulls(part)
+    kind = part.get("type") if isinstance(part, dict) else None
     if not isinstance(kind, str) or kind not in kinds:
         raise UnsupportedParameter(f"Content of type {type_label(kind)} is not supported here.", param=f"{param}.type")
-    part = validate(kinds[kind], {**_DEFAULTS.get(kind, {}), **given}, param)
+    valid = validate(kinds[kind], {**_DEFAULTS.get(kind, {}), **part}, param)
     for name in ("file_id", "file_url"):
-        if part.get(name) is not None:
+        if valid.get(name) is not None:
             raise UnsupportedParameter(
                 f"{name} is not supported: send the content as a data URL.", param=f"{param}.{name}"
             )
-    if kind == "input_image" and not str(part.get("image_url")).startswith("data:image/"):
+    if kind == "input_image" and not str(valid.get("image_url")).startswith("data:image/"):
         raise UnsupportedParameter("Only data URLs of images are supported.", param=f"{param}.image_url")
-    if kind == "input_file" and not str(part.get("file_data")).startswith("data:"):
+    if kind == "input_file" and not str(valid.get("file_data")).startswith("data:"):
         raise InvalidRequest("A file is sent as file_data, a data URL.", param=f"{param}.file_data")
-    return part
+    return valid
 
 
-def _fitting(item: Item, param: str) -> Item:
-    """Refuse an item that could never be read back."""
-    if (found := bounds.size(item)) > bounds.RESOURCE:
+def _check_size(item: Item, param: str) -> Item:
+    """Return the item. Raises InvalidRequest if it is too large to be read back."""
+    if (size := bounds.size(item)) > bounds.RESOURCE:
         raise InvalidRequest(
-            f"The item takes {found:,} bytes in an answer, where quotes and backslashes are escaped: at most "
+            f"The item takes {size:,} bytes in an answer, where quotes and backslashes are escaped: at most "
             f"{bounds.RESOURCE:,} can be read back.",
             param=param,
         )

@@ -1,4 +1,4 @@
-"""Models of the openai package as parts of a request, imported when a client sends one: that package takes long."""
+"""Types of the openai package as fields of a request, imported when a client sends one."""
 
 from dataclasses import dataclass
 from importlib import import_module
@@ -9,14 +9,14 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
 
-def without_nulls(given: Any) -> Any:
-    """Return an object without its nulls, which clients send for what they do not set; anything else as it is."""
-    return {key: value for key, value in given.items() if value is not None} if isinstance(given, dict) else given
+def without_nulls(value: Any) -> Any:
+    """Return an object without the nulls that clients send for unset fields; any other value unchanged."""
+    return {key: each for key, each in value.items() if each is not None} if isinstance(value, dict) else value
 
 
 @dataclass(frozen=True)
 class LazyType:
-    """`Annotated[Any, Sent("openai.types.shared", "Reasoning")]`: checked as a field of that type would be."""
+    """Validates like the named type: Annotated[Any, LazyType("openai.types.shared", "Reasoning")]."""
 
     module: str
     name: str
@@ -26,11 +26,11 @@ class LazyType:
         model: type[BaseModel] = getattr(import_module(self.module), self.name)
         return model
 
-    def _read(self, given: Any) -> BaseModel:
-        return self._model.model_validate(without_nulls(given))
+    def _validate(self, value: Any) -> BaseModel:
+        return self._model.model_validate(without_nulls(value))
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_plain_validator_function(self._read)
+        return core_schema.no_info_plain_validator_function(self._validate)
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         return handler(TypeAdapter(self._model).core_schema)

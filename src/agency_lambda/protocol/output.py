@@ -1,4 +1,4 @@
-"""The output of a response while it is made: its items, and the events that announce them."""
+"""The items of a response while it is made."""
 
 from collections.abc import Container, Iterable
 
@@ -8,7 +8,7 @@ from agency_lambda.protocol.types import Emit, Event, Item
 
 
 class OutputBuilder:
-    """Build the items of one response, in the order in which they were opened; several may be open at once."""
+    """Builds the items of one response."""
 
     def __init__(self, emit: Emit, response_id: str) -> None:
         self._emit, self._response_id = emit, response_id
@@ -17,14 +17,11 @@ class OutputBuilder:
 
     @property
     def items(self) -> list[Item]:
-        """A copy of the items as they are now."""
+        """A copy of the items so far."""
         return [copy_item(each.item) for each in self._builders]
 
     def open(self, item: Item, known_id: str | None = None) -> ItemBuilder:
-        """Add an item under a new id: agents that work side by side never share one.
-
-        known_id: the item's id, if an earlier attempt may have opened it; then that item goes on.
-        """
+        """Add an item. known_id: its id, if an earlier attempt may have added it already."""
         if known_id in self._by_id:
             return self._by_id[known_id]
         new = {**copy_item(item), "id": known_id or item_id(item["type"], self._response_id), "status": "in_progress"}
@@ -33,11 +30,11 @@ class OutputBuilder:
         return builder
 
     def add(self, item: Item, known_id: str | None = None) -> None:
-        """Add a finished item, with all of its events."""
+        """Add a finished item."""
         self.open(without_content(item), known_id).close(item)
 
     def restore(self, events: Iterable[Event], resumable_ids: Container[str]) -> None:
-        """Apply the events of an earlier attempt. Close as incomplete what is open and will not be resumed."""
+        """Apply an earlier attempt's events; close what will not resume."""
         for event in events:
             if event["type"] == "response.output_item.added":
                 self._append(copy_item(event["item"]))
@@ -60,7 +57,7 @@ class OutputBuilder:
 
 
 def without_content(item: Item) -> Item:
-    """Return an item as `response.output_item.added` shows it, before any of its content."""
+    """Return the item before it has content."""
     empty: Item = {name: [] for name in ("content", "summary") if name in item}
     if "arguments" in item:
         empty["arguments"] = ""

@@ -1,4 +1,4 @@
-"""POST /v1/responses: what may be asked. What is not supported is refused by name, never ignored."""
+"""The body of POST /v1/responses. An unsupported parameter is refused, never ignored."""
 
 import json
 from functools import cached_property
@@ -19,7 +19,7 @@ else:
     ResponseTextConfig = Annotated[Any, LazyType("openai.types.responses", "ResponseTextConfig")]
     ToolChoiceFunction = Annotated[Any, LazyType("openai.types.responses", "ToolChoiceFunction")]
 
-# Accepted only as what we do anyway: (default first)
+# Parameters with fixed values, the default first.
 _FIXED: dict[str, tuple[Any, ...]] = {
     "include": ([],),
     "service_tier": ("auto", "default"),
@@ -37,50 +37,49 @@ Metadata = Annotated[
 
 
 class ConversationReference(BaseModel):
-    """`{"id": "conv_..."}`."""
-
     model_config = ConfigDict(extra="forbid", strict=True)
 
     id: str
 
 
-def _filled(given: str | list[Any]) -> str | list[Any]:
-    if not (given.strip() if isinstance(given, str) else given):
+def _not_empty(value: str | list[Any]) -> str | list[Any]:
+    if not (value.strip() if isinstance(value, str) else value):
         raise ValueError("must not be empty")
-    return given
+    return value
 
 
 class Body(BaseModel):
-    """A request's body: nothing unknown in it, and nothing that could not be kept or sent back."""
+    """A request body within the bounds, without unknown fields and values that JSON cannot hold."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     @model_validator(mode="before")
     @classmethod
-    def _sendable(cls, given: Any) -> Any:
-        if not isinstance(given, dict):
-            return given  # no JSON, or no object: that is said elsewhere
-        if len(given) > bounds.KEYS:  # a checker would list each of them as an error of its own
+    def _check_bounds(cls, body: Any) -> Any:
+        if not isinstance(body, dict):
+            return body  # pydantic refuses it
+        if len(body) > bounds.KEYS:  # pydantic would list each as an error
             raise bounds.over_limit(None, "parameters", bounds.KEYS)
-        for name, value in given.items():
+        for name, value in body.items():
             if isinstance(value, dict) and len(value) > bounds.KEYS:
                 raise bounds.over_limit(name, "entries", bounds.KEYS)
             if name == "tools" and isinstance(value, list) and len(value) > bounds.TOOLS:
                 raise bounds.over_limit(name, "tools", bounds.TOOLS)
         try:
-            text = to_json(given, inf_nan_mode="constants")
+            text = to_json(body, inf_nan_mode="constants")
         except PydanticSerializationError:
             raise InvalidRequest("The body has half of a surrogate pair, which is no character.") from None
         if b"NaN" in text or b"Infinity" in text:
-            _refuse_infinite(given)
-        return without_nulls(given)
+            _refuse_infinite(body)
+        return without_nulls(body)
 
 
 class CompactRequest(Body):
-    """What both `responses` and `responses/compact` take. `model`: an agency, or "agency/Agent"."""
+    """The body of POST /v1/responses/compact."""
 
+    # An agency, or "agency/Agent".
     model: Text = Field(examples=["desk", "desk/Clerk"])
-    input: Annotated[str | list[Any], AfterValidator(_filled)] | None = Field(
+    input: Annotated[str | list[Any], AfterValidator(_not_empty)] | None = Field(
         default=None, examples=["Which appointments are free next week?"]
     )
     instructions: str | None = None
@@ -89,9 +88,9 @@ class CompactRequest(Body):
 
 
 class CreateResponse(CompactRequest):
-    """The parameters of OpenAI's Responses API that an agency can honour."""
+    """The parameters of OpenAI's Responses API that agencies support."""
 
-    input: Annotated[str | list[Any], AfterValidator(_filled)] = Field(
+    input: Annotated[str | list[Any], AfterValidator(_not_empty)] = Field(
         examples=["Which appointments are free next week?"]
     )
     background: bool | None = None
@@ -114,18 +113,18 @@ class CreateResponse(CompactRequest):
 
     @model_validator(mode="before")
     @classmethod
-    def _supported(cls, given: Any) -> Any:
-        if not isinstance(given, dict):
-            return given
-        given = {name: _without_nulls_in(name, value) for name, value in given.items()}
+    def _check_fixed(cls, body: Any) -> Any:
+        if not isinstance(body, dict):
+            return body
+        body = {name: _without_nulls_in(name, value) for name, value in body.items()}
         for name, allowed in _FIXED.items():
-            if given.get(name) is not None and given[name] not in allowed:
-                said = f"{name!r} is not supported" + (f", other than {json.dumps(allowed[0])}." if allowed else ".")
-                raise UnsupportedParameter(said, param=name)
-        return {name: value for name, value in given.items() if name not in _FIXED}
+            if body.get(name) is not None and body[name] not in allowed:
+                message = f"{name!r} is not supported, other than {json.dumps(allowed[0])}."
+                raise UnsupportedParameter(message, param=name)
+        return {name: value for name, value in body.items() if name not in _FIXED}
 
     @model_validator(mode="after")
-    def _consistent(self) -> Self:
+    def _check_combinations(self) -> Self:
         if self.conversation is not None and self.previous_response_id is not None:
             raise InvalidRequest(
                 "Send either 'conversation' or 'previous_response_id', not both.", param="previous_response_id"
@@ -144,12 +143,11 @@ class CreateResponse(CompactRequest):
 
     @property
     def stored(self) -> bool:
-        """Kept, unless the client says no."""
         return self.store is not False
 
     @cached_property
     def function_tools(self) -> "list[FunctionTool]":
-        """The declared tools; other kinds than functions are refused, and what would become too much of them."""
+        """The declared functions. Raises UnsupportedParameter for other tools, InvalidRequest for large schemas."""
         functions = [_function(tool, f"tools[{number}]") for number, tool in enumerate(self.tools or [])]
         schemas = [
             (tool.parameters, bool(tool.strict), f"tools[{number}].parameters") for number, tool in enumerate(functions)
@@ -161,26 +159,25 @@ class CreateResponse(CompactRequest):
 
     @property
     def conversation_id(self) -> str | None:
-        """However it was written."""
         return self.conversation.id if isinstance(self.conversation, ConversationReference) else self.conversation
 
 
-def _refuse_infinite(given: Any) -> None:
+def _refuse_infinite(value: Any) -> None:
     try:
-        json.dumps(given, allow_nan=False)
+        json.dumps(value, allow_nan=False)
     except ValueError:
         raise InvalidRequest("NaN and Infinity are no JSON.") from None
 
 
 def _without_nulls_in(name: str, value: Any) -> Any:
-    """Return a parameter without the nulls of its objects, but with those that are the client's own: of schemas."""
+    # Nulls in schemas are the client's own.
     if name == "text" and isinstance(value, dict):
         return {key: without_nulls(each) for key, each in value.items()}
     return without_nulls(value) if name in ("conversation", "stream_options") else value
 
 
 def _refuse_extra(model: BaseModel | None, name: str) -> None:
-    """OpenAI's own types let pass what they do not know."""
+    # The types of the openai package accept unknown fields.
     for extra in (model.model_extra or {}) if model else ():
         raise UnsupportedParameter(f"Unsupported parameter: {name + '.' + extra!r}.", param=f"{name}.{extra}")
 

@@ -1,4 +1,4 @@
-"""The response object, every field of Open Responses in it."""
+"""The response object, with every field of Open Responses."""
 
 import time
 from typing import Any
@@ -11,21 +11,15 @@ from agency_lambda.protocol.request import CreateResponse
 from agency_lambda.protocol.types import Item
 
 ResponseObject = dict[str, Any]
-FINAL = frozenset({"completed", "incomplete", "failed", "cancelled"})
-"""A response in one of these does not change any more."""
-_REPEATED = (
+FINAL = frozenset({"completed", "incomplete", "failed", "cancelled"})  # the statuses that do not change any more
+_LARGE_FIELDS = (
     *("instructions", "tools", "text", "tool_choice", "metadata", "reasoning", "model"),
     *("previous_response_id", "prompt_cache_key", "safety_identifier", "user"),
 )
 
 
 def new_response(request: CreateResponse, response_id: str, conversation: str | None) -> ResponseObject:
-    """Return a response that has just begun.
-
-    Raises:
-        InvalidRequest: what it repeats of the request leaves too little room for the output.
-    """
-    reasoning = request.reasoning.to_dict(mode="json") if request.reasoning else {}
+    """Return a response without output. Raises InvalidRequest if the request's fields leave too little room for it."""
     response = {
         "id": response_id,
         "object": "response",
@@ -35,15 +29,25 @@ def new_response(request: CreateResponse, response_id: str, conversation: str | 
         "background": bool(request.background),
         "error": None,
         "incomplete_details": None,
+        "output": [],
+        **({"conversation": {"id": conversation}} if conversation else {}),
+        **_repeated_fields(request),
+        "usage": None,
+    }
+    _check_size(response)
+    return response
+
+
+def _repeated_fields(request: CreateResponse) -> dict[str, Any]:
+    reasoning = request.reasoning.to_dict(mode="json") if request.reasoning else {}
+    return {
         "instructions": request.instructions,
         "max_output_tokens": request.max_output_tokens,
         "max_tool_calls": request.max_tool_calls,
         "metadata": request.metadata or {},
         "model": request.model,
-        "output": [],
         "parallel_tool_calls": request.parallel_tool_calls is not False,
         "previous_response_id": request.previous_response_id,
-        **({"conversation": {"id": conversation}} if conversation else {}),
         "prompt_cache_key": request.prompt_cache_key,
         "reasoning": {"effort": None, "summary": None, **reasoning},
         "safety_identifier": request.safety_identifier,
@@ -58,17 +62,14 @@ def new_response(request: CreateResponse, response_id: str, conversation: str | 
         "presence_penalty": 0.0,
         "frequency_penalty": 0.0,
         "truncation": request.truncation or "disabled",
-        "usage": None,
         "user": request.user,
     }
-    _refuse_large(response)
-    return response
 
 
-def _refuse_large(response: ResponseObject) -> None:
+def _check_size(response: ResponseObject) -> None:
     if bounds.size(response) <= bounds.WITHOUT_OUTPUT:
         return
-    sizes = {name: bounds.size(response[name]) for name in _REPEATED}
+    sizes = {name: bounds.size(response[name]) for name in _LARGE_FIELDS}
     largest = max(sizes, key=sizes.__getitem__)
     raise InvalidRequest(
         f"{largest} takes {sizes[largest]:,} bytes in the response, which repeats it: all that it repeats may take "
@@ -78,22 +79,23 @@ def _refuse_large(response: ResponseObject) -> None:
 
 
 def fit_output(response: ResponseObject, output: list[Item]) -> list[Item]:
-    """Return the first items of an output with which a response can still be sent back whole."""
-    left, kept = bounds.RESOURCE - bounds.size({**response, "output": []}), list[Item]()
+    """Return as many of the first items as fit into the response."""
+    left, fitting = bounds.RESOURCE - bounds.size({**response, "output": []}), list[Item]()
     for item in output:
         left -= bounds.size(item) + 1
         if left < 0:
             break
-        kept.append(item)
-    return kept
+        fitting.append(item)
+    return fitting
 
 
 def _text(request: CreateResponse) -> Any:
     text = request.text.to_dict(mode="json") if request.text else {}
-    wanted: dict[str, Any] = text.get("format") or {"type": "text"}  # type: ignore[assignment]
-    if wanted["type"] == "json_schema":
-        wanted = {**wanted, "description": wanted.get("description"), "strict": bool(wanted.get("strict"))}
-    return {**text, "format": wanted}
+    text_format: dict[str, Any] = text.get("format") or {"type": "text"}  # type: ignore[assignment]
+    if text_format["type"] == "json_schema":
+        description, strict = text_format.get("description"), bool(text_format.get("strict"))
+        text_format = {**text_format, "description": description, "strict": strict}
+    return {**text, "format": text_format}
 
 
 def _tool_choice(request: CreateResponse) -> Any:
@@ -102,10 +104,7 @@ def _tool_choice(request: CreateResponse) -> Any:
 
 
 def json_response(response: ResponseObject, root_path: str, body: Any = None) -> JSONResponse:
-    """The response as an answer: 202 and where to look again, if it may go on elsewhere.
-
-    root_path: what the client writes before our paths.
-    """
+    """Answer with the response, or with `body`: status 202 and `location` if the response is not final."""
     content = response if body is None else body
     if response["status"] in FINAL:
         return JSONResponse(content)

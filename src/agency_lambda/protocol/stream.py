@@ -1,4 +1,4 @@
-"""Events on the wire: server-sent events, as Open Responses has them, ending in `data: [DONE]`."""
+"""Responses as server-sent events, ending in `data: [DONE]`."""
 
 import asyncio
 import math
@@ -14,61 +14,57 @@ from agency_lambda.protocol.surrogates import to_json_bytes
 from agency_lambda.protocol.types import Event
 from lambda_loop import current_invocation
 
-HEARTBEAT = 10.0  # seconds of silence before a comment; gateways and proxies close what is silent for long
+HEARTBEAT = 10.0  # seconds of silence before a comment; gateways and proxies close silent connections
 
 
 class EventStreamResponse(Response):
-    """An ASGI response of events.
-
-    left: called when the client has gone, or the events have ended; what it waits for is part of the request.
-    """
+    """Sends events. `on_close` is awaited when they end or the client disconnects."""
 
     media_type = "text/event-stream"
 
-    def __init__(self, events: AsyncIterator[Event], left: Callable[[], Awaitable[None]]) -> None:
-        self._events, self._left = events, left
+    def __init__(self, events: AsyncIterator[Event], on_close: Callable[[], Awaitable[None]]) -> None:
+        self._events, self._on_close = events, on_close
         super().__init__(headers={"cache-control": "no-cache", "x-accel-buffering": "no"})
         del self.headers["content-length"]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-        self._told = asyncio.get_running_loop().time()
-        telling = asyncio.create_task(self._tell(send))
-        leaving = asyncio.create_task(_gone(receive))
+        self._sent_at = asyncio.get_running_loop().time()
+        sending = asyncio.create_task(self._send_events(send))
+        disconnect = asyncio.create_task(_wait_for_disconnect(receive))
         try:
-            await asyncio.wait({telling, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({sending, disconnect}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            leaving.cancel()
-            if not telling.done():
-                telling.cancel()
-            await asyncio.wait({telling, leaving})
-            await self._left()
-        if not telling.cancelled():
-            telling.result()
+            disconnect.cancel()
+            if not sending.done():
+                sending.cancel()
+            await asyncio.wait({sending, disconnect})
+            await self._on_close()
+        if not sending.cancelled():
+            sending.result()
 
-    async def _tell(self, send: Send) -> None:
-        beating = asyncio.create_task(self._beat(send))
+    async def _send_events(self, send: Send) -> None:
+        heartbeats = asyncio.create_task(self._send_heartbeats(send))
         try:
             async for event in self._events:
-                self._told = asyncio.get_running_loop().time()
+                self._sent_at = asyncio.get_running_loop().time()
                 await send(_body(encode_event(event)))
-            beating.cancel()
+            heartbeats.cancel()
             await send(_body(b"data: [DONE]\n\n"))
             await send(_body(b"", more=False))
         except OSError:
-            return  # the client has gone
+            return  # the client has disconnected
         finally:
-            beating.cancel()
+            heartbeats.cancel()
 
-    async def _beat(self, send: Send) -> None:
-        """A comment, whenever nothing was told for too long."""
+    async def _send_heartbeats(self, send: Send) -> None:
         loop = asyncio.get_running_loop()
-        with suppress(OSError):  # it has gone; `_tell` learns it too
+        with suppress(OSError):  # the client has disconnected, which `_send_events` notices too
             while True:
-                if (left := self._told + HEARTBEAT - loop.time()) > 0:
-                    await asyncio.sleep(left)
+                if (seconds := self._sent_at + HEARTBEAT - loop.time()) > 0:
+                    await asyncio.sleep(seconds)
                     continue
-                self._told = loop.time()
+                self._sent_at = loop.time()
                 await send(_body(b": still working\n\n"))
 
 
@@ -79,40 +75,40 @@ async def resumable_events(
     after: int = -1,
     last_stored: Callable[[], int] | None = None,
 ) -> AsyncIterator[Event]:
-    """Yield the events; where they end before the response does, the last one says how to go on.
+    """Yield the events. If they end before the response does, add one with the URL that resumes them.
 
-    They end early, too, where an answer that is sent whole has no room for more: it leaves when the run is over anyway.
-    The last one repeats the number of the one before it, so that whoever only counts resumes right. Where not even the
-    first has room, only the one that ends the response follows.
-
-    root_path: what the client writes before our paths. after: the number that the client has seen already.
-    last_stored: returns the number of the last event that the store has, behind which another attempt goes on.
+    after, last_stored: the sequence number of the last event that the client has, or the store.
     """
     last, is_final, room = after, response["status"] in FINAL, _room(response)
-    left, skips = room, False
+    left, is_skipping = room, False
     async with aclosing(events):
         async for event in events:
-            ends = event["type"].removeprefix("response.") in FINAL
+            is_end = event["type"].removeprefix("response.") in FINAL
             size = _size(event) if room < math.inf else 0
-            if skips := not ends and (skips or (last == after and size > room)):
-                continue
+            if is_skipping := not is_end and (is_skipping or (last == after and size > room)):
+                continue  # to the event that ends the response, as not even the first one has room
             left -= size
             if left < 0 and last > after:
                 is_final = False
                 if last_stored is None:
                     break
-                continue
-            last, is_final = event["sequence_number"], ends
+                continue  # to the end of the run, as a buffered answer is not sent before
+            last, is_final = event["sequence_number"], is_end
             yield event
     if not is_final:
         last = last if last_stored is None else min(last, last_stored())
-        resume = f"{root_path}/v1/responses/{response['id']}?stream=true&starting_after={last}"
-        begun = {**response, "output": []}
-        yield {"type": "response.in_progress", "sequence_number": last, "response": begun, "resume": resume}
+        yield _resume_event(response, root_path, last)
+
+
+def _resume_event(response: ResponseObject, root_path: str, last: int) -> Event:
+    # It repeats the last sequence number, so that a client that counts events resumes at the right one.
+    url = f"{root_path}/v1/responses/{response['id']}?stream=true&starting_after={last}"
+    unfinished = {**response, "output": []}
+    return {"type": "response.in_progress", "sequence_number": last, "response": unfinished, "resume": url}
 
 
 def _room(response: ResponseObject) -> float:
-    """Return the bytes that a stream may have: no end where it leaves as it is made, or nothing is kept to resume."""
+    """Return the bytes that a stream may have: infinite if it is not buffered, or not stored and so not resumable."""
     invocation = current_invocation.get()
     if invocation is None or not invocation.buffered or not response["store"]:
         return math.inf
@@ -123,7 +119,7 @@ def _size(event: Event) -> int:
     return bounds.size(event) + len(event["type"]) + 20  # `event:`, `data:` and line breaks
 
 
-async def _gone(receive: Receive) -> None:
+async def _wait_for_disconnect(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
 
@@ -133,5 +129,5 @@ def _body(data: bytes, *, more: bool = True) -> Message:
 
 
 def encode_event(event: Event) -> bytes:
-    """One event. The `event` field is the type that is in its data."""
+    """Return an event as a server-sent event."""
     return b"event: %b\ndata: %b\n\n" % (event["type"].encode(), to_json_bytes(event))

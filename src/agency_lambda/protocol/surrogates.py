@@ -1,4 +1,4 @@
-"""Text that UTF-8 can hold."""
+"""Halves of surrogate pairs, which UTF-8 cannot encode; models cut emojis."""
 
 import json
 from typing import Any
@@ -7,7 +7,7 @@ from pydantic_core import to_json
 
 
 def to_json_bytes(value: Any) -> bytes:
-    """Return compact JSON; where there is half of a surrogate pair in it, with the escapes that can hold it."""
+    """Return compact JSON; halves of surrogate pairs are escaped."""
     try:
         return to_json(value)
     except ValueError:
@@ -15,17 +15,17 @@ def to_json_bytes(value: Any) -> bytes:
 
 
 def replace_surrogates(value: Any) -> Any:
-    """Return a JSON value without halves of surrogate pairs, which a model can cut an emoji into."""
+    """Return a JSON value without halves of surrogate pairs."""
     try:
         to_json(value)
     except ValueError:
-        return _whole(value)
+        return _replaced(value)
     return value
 
 
-def _whole(value: Any) -> Any:
+def _replaced(value: Any) -> Any:
     if isinstance(value, str):
         return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     if isinstance(value, list):
-        return [_whole(each) for each in value]
-    return {key: _whole(each) for key, each in value.items()} if isinstance(value, dict) else value
+        return [_replaced(each) for each in value]
+    return {key: _replaced(each) for key, each in value.items()} if isinstance(value, dict) else value

@@ -88,7 +88,7 @@ def test_a_stream_that_is_longer_than_an_answer_is_resumed(
     ask: Any, monkeypatch: pytest.MonkeyPatch, unit: str
 ) -> None:
     monkeypatch.setattr(bounds, "ANSWER", 150_000)
-    monkeypatch.setattr(bounds, "BEGUN", 20_000)
+    monkeypatch.setattr(bounds, "WITHOUT_OUTPUT", 20_000)
     monkeypatch.setattr(f"{__name__}.LAMBDA", 152_000)  # with headers
     words = unit * 5_000
     _, events = ask(words, "POST", RESPONSES, {**ASK, "stream": True})

@@ -41,7 +41,7 @@ def outcome(model: type[BaseModel], given: Any) -> Any:
         read = model.model_validate(given)
     except ValidationError as error:
         plain = json.dumps([[each["type"], each["loc"], each["msg"]] for each in error.errors()])
-        return plain.replace("function-plain[_read()]", "ToolChoiceFunction")
+        return plain.replace("function-plain[_validate()]", "ToolChoiceFunction")
     return read.model_dump(mode="json", exclude_unset=True, by_alias=True), read.model_dump_json(exclude_unset=True)
 
 
