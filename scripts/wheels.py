@@ -23,7 +23,7 @@ PACKAGES: dict[
         *("deferred_imports", "lambda_loop", "agency-swarm", "openai", "fastapi", "aws-lambda-powertools", "boto3"),
         *("pydantic-settings", "httpx", "pyjwt[crypto]", "snapshot-restore-py"),
     ],
-    "agency_lambda_cdk": ["aws-cdk-lib", "cdk-nag"],
+    "agency_lambda_cdk": ["aws-cdk-lib", "cdk-nag", "pydantic"],
 }
 PROJECT = """\
 [project]
@@ -75,7 +75,9 @@ def requirement(name: str) -> str:
     """Return "NAME==VERSION": of our own packages the same version, of others the pin."""
     if name in PACKAGES:
         return f"{name.replace('_', '-')}=={__version__}"
-    named = "\n".join((ROOT / file).read_text() for file in ("requirements.in", "requirements-dev.in"))
+    named = "\n".join(
+        (ROOT / file).read_text() for file in ("requirements.in", "requirements-dev.in", "requirements.txt")
+    )
     pins = re.findall(rf"^{re.escape(name)}==\S+", named, re.MULTILINE)
     return str(pins[0])
 
