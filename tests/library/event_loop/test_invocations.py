@@ -276,6 +276,29 @@ def test_sys_exit_in_a_request_ends_the_request_only(make: Make) -> None:
         assert environment.get("hello") == (200, "hello")
 
 
+def test_what_the_startup_began_is_reported_by_the_request_that_it_disturbs(make: Make) -> None:
+    go = asyncio.Event()
+
+    @asynccontextmanager
+    async def lifespan(app: Any) -> AsyncIterator[None]:
+        async def later() -> None:
+            await go.wait()
+            asyncio.get_running_loop().stop()
+
+        task = asyncio.create_task(later())
+        yield
+        task.cancel()
+
+    async def endpoint() -> str:
+        go.set()
+        await asyncio.sleep(0.01)
+        return "ok"
+
+    environment = make(options={"lifespan": lifespan}, endpoint=endpoint)
+    assert environment.get("endpoint") == (200, "ok")
+    assert [note for note in environment.report.notes if "loop.stop()" in note]
+
+
 def test_the_lifespan_runs_once_and_its_state_and_tasks_stay(make: Make) -> None:
     @asynccontextmanager
     async def lifespan(app: Any) -> AsyncIterator[dict[str, str]]:
