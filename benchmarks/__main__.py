@@ -1,8 +1,7 @@
-"""`python -m benchmarks [--quick]`: measure everything, print it, and write build/bench.json and build/bench.svg.
+"""`python -m benchmarks [--quick]`: measure everything, print it, and write build/bench.json and build/bench.svg."""
 
-Without --quick also the chart docs/performance.svg and the tables of docs/performance.md. A missed goal is printed, and
-the exit code stays 0: this measures, on whatever machine it is; what must not grow is held by benchmarks/budget.py.
-"""
+# Without --quick also docs/performance.svg and the tables of docs/performance.md. A missed goal is printed, and the
+# exit code stays 0: this measures, on whatever machine it is; what must not grow is held by benchmarks/budget.py.
 
 import argparse
 import json

@@ -1,8 +1,7 @@
-"""A process that is measured: a fresh interpreter that does what it is asked, one thing after the other.
+"""A process that is measured: a fresh interpreter that does what it is asked, one thing after the other."""
 
-with Child("benchmarks.warm", "ours", STORE=...) as child:
-    child.ask("bench", 50)      # what the function that its `serve` made returns for these
-"""
+# with Child("benchmarks.warm", "ours", STORE=...) as child:
+#     child.ask("bench", 50)      # what the function that its `serve` made returns for these
 
 import json
 import os
@@ -49,7 +48,7 @@ class Child:
         self._said.close()
 
     def ask(self, *question: Any) -> Any:
-        """Its answer, when it has one.
+        """Return the child's answer.
 
         Raises:
             RuntimeError: it has ended instead; the message is what it said last.
@@ -69,7 +68,7 @@ class Child:
 
 
 def serve(make: Callable[[], Callable[..., Any]]) -> None:
-    """In the child: make what answers each question, and ask it until there are no more.
+    """Answer questions in the child until there are no more. make: what answers each.
 
     What is printed meanwhile goes nowhere.
     """

@@ -21,11 +21,7 @@ type Variables = dict[str, str]
 
 
 def measure(*, quick: bool) -> Measured:
-    """Every subject in every round, each in a fresh process.
-
-    Raises:
-        WrongAnswer: see there.
-    """
+    """Measure every subject in every round, each in a fresh process."""
     measured: dict[str, list[Cost]] = defaultdict(list)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory()))

@@ -1,7 +1,6 @@
-"""Run by modules.py in a bare interpreter: answer one event, then print the source file of every module that ran.
+"""Run by modules.py in a bare interpreter: answer one event, then print the source file of every module that ran."""
 
-A module that is only named, and not yet loaded, does not count. usage: count_modules.py MODULE, the event on stdin.
-"""
+# A module that is only named, and not yet loaded, does not count. usage: count_modules.py MODULE, the event on stdin.
 
 import sys
 

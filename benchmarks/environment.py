@@ -1,7 +1,6 @@
-"""One execution environment of Lambda: a task root in a process of its own, with nothing else of this machine in it.
+"""One execution environment of Lambda: a task root in a process of its own, with nothing else of this machine in it."""
 
-Under AWS's runtime emulator; where AWS ships none (macOS), behind a small Runtime API of our own.
-"""
+# Under AWS's runtime emulator; where AWS ships none (macOS), behind a small Runtime API of our own.
 
 import json
 import os
@@ -80,7 +79,7 @@ def costs(subject: Subject, *requests: Request) -> list[Cost]:
 
 
 def variables(subject: Subject) -> dict[str, str]:
-    """What Lambda sets, and the subject's own; nothing of this machine's environment."""
+    """Return the variables that Lambda sets, and the subject's own."""
     return {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": f"{subject.root}:{runtime()}",
@@ -113,7 +112,7 @@ type Environment = tuple[Invoke, Callable[[], int]]  # the second finds the proc
 
 @contextmanager
 def _emulated(subject: Subject, log: TextIO) -> Iterator[Environment]:
-    """It starts the process when the first event comes."""
+    """Start AWS's runtime emulator, which starts the process when the first event comes."""
     emulator = binary()
     assert emulator
     emulator.chmod(0o755)

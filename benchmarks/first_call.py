@@ -15,11 +15,7 @@ _MORE = 10  # one alone would be about one tick of the clock
 
 
 def measure(*, quick: bool) -> Measured:
-    """One agent, one model call. The first includes the start of the process.
-
-    Raises:
-        WrongAnswer: see there.
-    """
+    """One agent, one model call. The first includes the start of the process."""
     spent: dict[tuple[str, str], list[float]] = defaultdict(list)
     with TemporaryDirectory() as folder, loopback.serving(loopback.said) as url:
         model = {"OPENAI_API_KEY": "none", "OPENAI_BASE_URL": f"{url}/v1"}

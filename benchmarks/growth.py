@@ -1,8 +1,7 @@
-"""One conversation that grows to 500 turns: what a turn writes, and what it costs beside what its model must read.
+"""One conversation that grows to 500 turns: what a turn writes, and what it costs beside what its model must read."""
 
-What must be read is measured by the same conversation without us: the whole history given to a fresh agency. Every turn
-is a run; where it has to be quick, a client adds those between the measured ones.
-"""
+# What must be read is measured by the same conversation without us: the whole history given to a fresh agency. Each
+# turn is a run; where it has to be quick, a client adds those between the measured ones.
 
 import json
 import sys
@@ -89,7 +88,6 @@ def _minus(whole: Series, part: Series) -> Series:
 
 
 def _service() -> Callable[[str, int], list[Turn]]:
-    """See `_growing`."""
     from agency_lambda.settings import get_settings
     from agency_lambda.store import open_store
     from benchmarks.watched_store import WatchedStore, use
@@ -164,7 +162,6 @@ def _growing(turn: Callable[[], Turn], add: Callable[[], None]) -> Callable[[str
 
 
 def _said() -> list[dict[str, Any]]:
-    """What a turn adds."""
     said = {"user": ("input_text", _MESSAGE), "assistant": ("output_text", _ANSWER)}
     return [
         {"type": "message", "role": role, "content": [{"type": kind, "text": text}]}

@@ -1,8 +1,7 @@
-"""Runs every pattern in four environments and writes the table of docs/event-loop.md.
+"""Runs every pattern in four environments and writes the table of docs/event-loop.md."""
 
-`python -m benchmarks.loop_patterns` measures all four; `... ENVIRONMENT` prints one as JSON lines. Without this project
-each pattern gets a process of its own, because several of them ruin the loop that they run on.
-"""
+# `python -m benchmarks.loop_patterns` measures all four; `... ENVIRONMENT` prints one as JSON lines. Without this
+# project each pattern gets a process of its own, because several of them ruin the loop that they run on.
 
 import asyncio
 import json

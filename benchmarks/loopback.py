@@ -13,7 +13,7 @@ type Answer = Callable[[dict[str, Any]], dict[str, Any]]  # from the body asked 
 
 @contextmanager
 def serving(answer: Answer) -> Iterator[str]:
-    """Its URL, without a path."""
+    """Yield the URL of a server, without a path."""
 
     class Door(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"

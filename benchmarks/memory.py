@@ -35,38 +35,14 @@ def measure(*, quick: bool) -> Measured:
 
 
 def _environment() -> Callable[[int], dict[str, float]]:
-    """do(times): so many requests more, of every kind in turn."""
+    """Return do(times), which makes so many requests more, of every kind in turn."""
     import logging
 
-    from agency_lambda.testing.events import Context, rest_event
     from benchmarks.vitals import vitals
-    from handler.api import environment, handler
+    from handler.api import environment
 
     logging.disable(logging.CRITICAL)  # failures are meant here
-
-    async def take(message: Any) -> None:
-        """Where the events of a stream go."""
-
-    def post(**body: Any) -> dict[str, Any]:
-        return rest_event("POST", "/v1/responses", {"input": "hello", "model": "one", **body})
-
-    def invoke(event: dict[str, Any], status: int) -> None:
-        answer = handler(event, Context(30))
-        assert answer["statusCode"] == status, answer
-
-    kinds = itertools.cycle(
-        [
-            lambda: invoke(post(store=False), 200),
-            lambda: invoke(post(), 200),
-            lambda: environment.stream(post(stream=True), Context(30), take),
-            lambda: environment.stream(post(stream=True, store=False), Context(30), take),
-            lambda: invoke(rest_event("POST", "/completion", {"message": "hello", "agency": "bench"}), 200),
-            lambda: invoke(post(model="nobody"), 404),
-            lambda: invoke(post(unknown=1), 400),
-            lambda: invoke(rest_event("GET", "/nowhere"), 404),
-            lambda: invoke(rest_event("GET", "/health"), 200),
-        ]
-    )
+    kinds = itertools.cycle(_requests(environment))
 
     def do(times: int) -> dict[str, float]:
         for kind in itertools.islice(kinds, times):
@@ -74,6 +50,32 @@ def _environment() -> Callable[[int], dict[str, float]]:
         return vitals(environment.loop)
 
     return do
+
+
+def _requests(environment: Any) -> list[Callable[[], None]]:
+    from agency_lambda.testing.events import Context, rest_event
+
+    async def drop(message: Any) -> None:
+        pass
+
+    def post(**body: Any) -> dict[str, Any]:
+        return rest_event("POST", "/v1/responses", {"input": "hello", "model": "one", **body})
+
+    def invoke(event: dict[str, Any], status: int) -> None:
+        answer = environment(event, Context(30))
+        assert answer["statusCode"] == status, answer
+
+    return [
+        lambda: invoke(post(store=False), 200),
+        lambda: invoke(post(), 200),
+        lambda: environment.stream(post(stream=True), Context(30), drop),
+        lambda: environment.stream(post(stream=True, store=False), Context(30), drop),
+        lambda: invoke(rest_event("POST", "/completion", {"message": "hello", "agency": "bench"}), 200),
+        lambda: invoke(post(model="nobody"), 404),
+        lambda: invoke(post(unknown=1), 400),
+        lambda: invoke(rest_event("GET", "/nowhere"), 404),
+        lambda: invoke(rest_event("GET", "/health"), 200),
+    ]
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ def tables(machine: Mapping[str, str], measured: Measured) -> str:
 
 
 def as_json(machine: Mapping[str, str], measured: Measured) -> dict[str, Any]:
-    """Everything, also what the tables round away."""
+    """Return everything, also what the tables round away."""
     series, ratios = measured
     return {
         "machine": dict(machine),

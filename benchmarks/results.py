@@ -38,7 +38,7 @@ class Ratio:
 
     @property
     def met(self) -> bool:
-        """Whether the median keeps the goal; True where there is none."""
+        """Return whether the median keeps the goal; True where there is none."""
         return self.at_most is None or self.median <= self.at_most
 
 

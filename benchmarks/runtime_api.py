@@ -36,7 +36,7 @@ class RuntimeApi(ThreadingHTTPServer):
         self.answers: Queue[Any] = Queue()
 
     def invoke(self, event: dict[str, Any]) -> Any:
-        """What the function answers.
+        """Return what the function answers.
 
         Raises:
             queue.Empty: nothing, for too long.

@@ -16,11 +16,7 @@ _GOALS = {UNZIPPED: 60, ZIPPED: 20}  # MB
 
 
 def measure(*, quick: bool) -> Measured:
-    """Nothing here varies, so there is one round. quick: without the zips of the peers, which take a minute.
-
-    Raises:
-        WrongAnswer: see there.
-    """
+    """Measure once, as nothing here varies. quick: without the zips of the peers, which take a minute."""
     ours = _folder(OURS, bundle.build(task_roots.ARCHITECTURE, task_roots.AGENTS))
     ours.append(
         Series(

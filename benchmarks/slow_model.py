@@ -10,7 +10,7 @@ _at_work = 0
 
 
 def slow_down(seconds: float) -> None:
-    """Every answer takes so long from now on."""
+    """Let every answer take so many seconds from now on."""
 
     async def get_response(self: InstantModel, *args: Any, **kwargs: Any) -> Any:
         global _at_work
@@ -25,5 +25,5 @@ def slow_down(seconds: float) -> None:
 
 
 def is_at_work() -> bool:
-    """Whether somebody waits for an answer at this moment."""
+    """Return whether somebody waits for an answer at this moment."""
     return _at_work > 0

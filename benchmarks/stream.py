@@ -1,8 +1,7 @@
-"""How long an event takes from the model to the way out: through our Lambda runtime client, and under uvicorn.
+"""How long an event takes from the model to the way out: through our Lambda runtime client, and under uvicorn."""
 
-The model, in the measured process, and the receiver, here, read the same clock (CLOCK_MONOTONIC). These are wall times
-of a machine that does other things too.
-"""
+# The model, in the measured process, and the receiver, here, read the same clock (CLOCK_MONOTONIC). These are wall
+# times of a machine that does other things too.
 
 import http.client
 import json
@@ -82,7 +81,7 @@ def _block(ask: Callable[[], Seen], stamps: Path, times: int) -> list[tuple[floa
 
 @contextmanager
 def _process(module: str, folder: Path, stamps: Path, **more: str) -> Iterator[Path]:
-    """Its log."""
+    """Yield the log of a process."""
     stamped = {"STORE": f"sqlite:///{folder}/agency.db", "BENCH_STAMPS": str(stamps), **more}
     environment = variables(**stamped)
     environment["PYTHONPATH"] = f"{ROOT}/benchmarks/stamped:{environment['PYTHONPATH']}"
@@ -99,7 +98,7 @@ def _process(module: str, folder: Path, stamps: Path, **more: str) -> Iterator[P
 
 @contextmanager
 def _runtime(folder: Path, stamps: Path) -> Iterator[Callable[[], Seen]]:
-    """As Lambda starts it, before a Runtime API that notes when each chunk comes."""
+    """Start it as Lambda does, before a Runtime API that notes when each chunk comes."""
     with RuntimeApi() as api:
         told = {"AWS_LAMBDA_RUNTIME_API": api.address, "_HANDLER": "handler.stream.handler"}
         with _process("lambda_loop.runtime", folder, stamps, **told):
@@ -117,7 +116,7 @@ def _runtime(folder: Path, stamps: Path) -> Iterator[Callable[[], Seen]]:
 
 @contextmanager
 def _uvicorn(folder: Path, stamps: Path) -> Iterator[Callable[[], Seen]]:
-    """As `make run` serves it."""
+    """Serve it as `make run` does."""
     with _process("handler.local", folder, stamps, PORT="0") as log:
         connection = _connect(log)
 
@@ -137,7 +136,7 @@ def _uvicorn(folder: Path, stamps: Path) -> Iterator[Callable[[], Seen]]:
 
 
 def _connect(log: Path) -> http.client.HTTPConnection:
-    """When it listens: it says its port a moment before."""
+    """Wait until it listens, which is a moment after it has printed its port."""
     deadline = time.monotonic() + _PATIENCE
     while time.monotonic() < deadline:
         with suppress(ConnectionRefusedError):

@@ -31,14 +31,14 @@ def with_bytecode(agency: str = "bench", **variables: str) -> Case:
 
 
 def floors() -> list[Case]:
-    """From the lowest up."""
+    """Return the floors, from the lowest up."""
     root, request = task_roots.floors(), Request(_event("POST", "/echo", MESSAGE), 200, "echo")
     names = {BARE: "bare", MANGUM: "echo", OPENAI: "openai_echo"}
     return [(Subject(name, root, f"{module}.handler"), request) for name, module in names.items()]
 
 
 def ours(folder: Path, request: Request, name: str = OURS, **variables: str) -> Case:
-    """As deployed, with keys; its store is a new file in the folder unless STORE says otherwise."""
+    """Return this project as it is deployed, with keys; its store is a new file in the folder unless STORE is given."""
     keys = f"benchmark:{sha256(_KEY.encode()).hexdigest()}"
     known = {"API_KEYS": keys, "STORE": f"sqlite:///{folder}/{uuid4().hex}.db", **variables}
     return Subject(name, task_roots.agency_lambda(), "handler.api.handler", known), request

@@ -120,7 +120,7 @@ def _add_ours(folder: Path, *names: str) -> None:
 
 
 def _compile(folder: Path, *options: str) -> None:
-    """As the bundle does it: never checked against the source. Templates that do not compile stay without."""
+    """Compile as the bundle does: never checked against the source."""
     command = [python(), "-S", "-P", "-m", "compileall", "-qq", "--invalidation-mode", "unchecked-hash"]
     subprocess.run([*command, "-j", "0", *options, str(folder)], capture_output=True, check=False)
 

@@ -1,7 +1,6 @@
-"""One warm invocation through `handler.api.handler`, beside a bare `await agency.get_response` and Mangum(run_fastapi).
+"""One warm invocation, beside a bare `await agency.get_response` and Mangum(run_fastapi)."""
 
-All live at the same time and take turns, a few invocations each: the machine's speed drifts.
-"""
+# All live at the same time and take turns, a few invocations each: the machine's speed drifts.
 
 import sys
 import tempfile
@@ -103,7 +102,7 @@ def _ratios(cpu: dict[Case, Series]) -> list[Ratio]:
 
 
 def _waiting(child: Child) -> tuple[list[Series], Ratio]:
-    """How often a run asks its store, and for how many of these it waits, with nothing else at work."""
+    """Count how often a run asks its store, and for how many of these it waits."""
     asked = {agency: child.ask(agency, "waiting", 1) for agency in CALLS}
     series = [
         Series(SECTION, f"a stored run, {CALLS[agency]}", what, "calls", (value,))
@@ -164,7 +163,7 @@ def _watched() -> Callable[..., Any]:
 
 
 def _calls(agency: str) -> int:
-    """How many answers of models and tools a run has to keep; a colleague's is that of its model."""
+    """Return how many answers of models and tools a run stores; a colleague's is that of its model."""
     import asyncio
 
     from bench_agency import FACTORIES

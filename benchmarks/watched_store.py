@@ -1,8 +1,7 @@
-"""A store that is watched: what it is asked, how much it is given, and how long a run waits for it.
+"""A store that is watched: what it is asked, how much it is given, and how long a run waits for it."""
 
-watched = WatchedStore(MemoryStore())
-use(watched)     # before the service opens its own
-"""
+# watched = WatchedStore(MemoryStore())
+# use(watched)     # before the service opens its own
 
 import asyncio
 from bisect import insort

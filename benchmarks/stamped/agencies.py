@@ -1,8 +1,7 @@
 """The benchmark's agencies, whose model notes in the file BENCH_STAMPS when it has its first token, and then takes as
-long for each token as a fast one does.
+long for each token as a fast one does."""
 
-The folder stands before the other one of that name where the time to a stream's first event is measured.
-"""
+# The folder stands before the other one of that name where the time to a stream's first event is measured.
 
 import asyncio
 import os

@@ -1,9 +1,8 @@
-"""Three agents and the five calls of the original report, with a model that answers at once.
+"""Three agents and the five calls of the original report, with a model that answers at once."""
 
-Manager asks Registrar, which calls `CreateSubtask`; then it asks Writer, which asks
-Registrar, which calls `read_subtask`. That is nine model calls. With OPENAI_API_KEY=none the framework's own
-model is asked instead.
-"""
+# Manager asks Registrar, which calls `CreateSubtask`; then it asks Writer, which asks
+# Registrar, which calls `read_subtask`. That is nine model calls. With OPENAI_API_KEY=none the framework's own
+# model is asked instead.
 
 import os
 from typing import Any
@@ -21,7 +20,7 @@ class CreateSubtask(BaseTool):
     title: str = Field(..., description="what is to be done")
 
     def run(self) -> str:
-        """Its number."""
+        """Return its number."""
         return f"Subtask 7: {self.title}"
 
 
@@ -41,7 +40,7 @@ def send(recipient: str, message: str) -> Say:
 
 
 def manager(message: str, step: int) -> Say:
-    """What Manager says next, `step` calls after the message."""
+    """Return what Manager says next, `step` calls after the message."""
     return (send("Registrar", "Create a subtask."), send("Writer", "Write the letter."), LETTER)[step]
 
 

@@ -38,7 +38,7 @@ def test_strict_mode_runs_it_or_refuses_it_by_name_and_line(pattern: str) -> Non
     assert verdict(outcome).split(",")[0] == ("refused by name and line" if pattern in patterns.STRICT else "works")
     if pattern in patterns.STRICT:
         message = json.loads(outcome["body"])["error"]["message"]
-        assert "benchmarks/patterns.py:" in message
+        assert "benchmarks/patterns/" in message
         assert "Write " in message
 
 
@@ -46,7 +46,7 @@ def test_strict_mode_runs_it_or_refuses_it_by_name_and_line(pattern: str) -> Non
 def test_patch_mode_counts_what_strict_mode_refuses(pattern: str) -> None:
     report = outcomes("patch")[pattern]["report"]
     assert report["nested_entries"] >= 1
-    assert "benchmarks/patterns.py:" in report["nested"][0]["place"]
+    assert "benchmarks/patterns/" in report["nested"][0]["place"]
 
 
 def test_the_chain_of_awaits_needs_no_patch() -> None:
