@@ -9,11 +9,8 @@ import pytest
 from agency_lambda.settings import Settings
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text()
 MAKEFILE = (ROOT / "Makefile").read_text()
-PAGES = [
-    path for folder in (ROOT, ROOT / "docs") for path in sorted(folder.glob("*.md")) if path.name != "CHANGELOG.md"
-]
+PAGES = [ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def imported(path: Path) -> set[str]:
@@ -68,11 +65,6 @@ def test_every_make_command_that_is_named_exists() -> None:
         assert re.search(rf"^{command}:", MAKEFILE, re.MULTILINE), command
 
 
-def test_the_readme_is_short() -> None:
-    assert len(README.splitlines()) <= 100
-    assert len(README.split()) <= 750
-
-
 def test_the_table_of_patterns_is_whole() -> None:
     from benchmarks.patterns import PATTERNS
 
@@ -95,17 +87,6 @@ def test_pins_are_exact_and_hashed() -> None:
         assert all("==" in pin for pin in pins)
         assert text.count("--hash=sha256:") >= len(pins)
         assert "://" not in text
-
-
-def test_actions_are_pinned_and_tests_have_no_way_to_the_account() -> None:
-    workflows = {path.name: path.read_text() for path in (ROOT / ".github" / "workflows").glob("*.yml")}
-    for text in workflows.values():
-        for action in re.findall(r"uses: (\S+)", text):
-            assert re.fullmatch(r"[\w/-]+@[0-9a-f]{40}|\./\.github/workflows/\w+\.yml", action), action
-    assert "id-token" not in workflows["test.yml"] + workflows["library.yml"]
-    before, deploying = workflows["deploy.yml"].split("  deploy:\n")
-    assert "id-token" not in before
-    assert ".ci/run" not in deploying
 
 
 def prose(page: str) -> list[str]:

