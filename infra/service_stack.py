@@ -25,7 +25,6 @@ class ServiceStack(Stack):
             queue=queue,
             api_keys=data.api_keys,
             model_key=data.model_key,
-            variables={"PLANFIX_BOARD": f"dynamodb://{data.table.table_name}"},  # of the example: delete it with that
         )
         api = RestApi(self, "Gateway", environment=environment)
         api.serve(functions)

@@ -62,11 +62,13 @@ def _checked(url: str) -> str:
 def _open_board() -> Planfix:
     """Only /tmp is writable on Lambda; on a laptop the data stays with the checkout."""
     folder = "/tmp" if "AWS_LAMBDA_FUNCTION_NAME" in os.environ else ".data"
-    place = os.environ.get("PLANFIX_BOARD") or f"{folder}/board.db"
+    store = os.environ.get("STORE", "")  # the service's own table, which every function sees
+    table = store if store.startswith("dynamodb://") else ""
+    place = os.environ.get("PLANFIX_BOARD") or table or f"{folder}/board.db"
     if "://" not in place:
         return Board(Path(place))
-    if not (table := re.fullmatch(r"dynamodb://([a-zA-Z0-9_.-]{3,255})", place)):
+    if not (named := re.fullmatch(r"dynamodb://([a-zA-Z0-9_.-]{3,255})", place)):
         raise PlanfixError("PLANFIX_BOARD must be the path of a file, or dynamodb://TABLE")
     from agreement_desk.planfix_table import TableBoard  # and boto3, only where it is used
 
-    return TableBoard(table[1])
+    return TableBoard(named[1])

@@ -103,6 +103,14 @@ def test_the_board_is_where_one_can_write(monkeypatch: pytest.MonkeyPatch, on_la
     assert open_planfix()._path == Path(path)  # type: ignore[attr-defined]
 
 
+def test_the_board_is_in_the_services_own_table_where_it_has_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PLANFIX_BOARD")
+    monkeypatch.setenv("STORE", "dynamodb://agency")
+    assert type(open_planfix()).__name__ == "TableBoard"
+    monkeypatch.setenv("STORE", "sqlite:///agency.db")
+    assert type(open_planfix()).__name__ == "Board"
+
+
 @pytest.mark.parametrize(
     "url", ["dynamodb://", "dynamodb://ab", "dynamodb://a/b", "dynamodb://table\n", "sqlite:///board.db", "redis://x"]
 )

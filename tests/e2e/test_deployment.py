@@ -12,8 +12,8 @@ import pytest
 from agency_lambda import __version__
 from tests.e2e.cloud import STACK, Cloud, wait_until
 
-MESSAGE = "Client Weber GmbH asks about next week's installation plan for the crew in Stuttgart. Prepare the reply."
-AGENCY = "agreement-desk"
+MARK = "Zaphod"  # a word of the caller's, for which the log is searched
+MESSAGE = f"{MARK} asks: what can you do for me?"
 
 
 class Deployment:
@@ -22,6 +22,7 @@ class Deployment:
     def __init__(self, cloud: Cloud) -> None:
         self.cloud, self.api = cloud, cloud.api()
         self.key, self.other = self._key("anna"), self._key("ben")
+        self.agency = ""
 
     def _key(self, owner: str) -> str:
         """As the output FirstKey says."""
@@ -39,8 +40,14 @@ class Deployment:
             del sent["authorization"]
         return httpx.request(method, self.api + path, json=body, headers=sent, timeout=60)
 
+    def first_agency(self) -> str:
+        """Return the name of the first agency that is deployed, whichever it is."""
+        if not self.agency:
+            self.agency = self.call("GET", "/v1/models").json()["data"][0]["id"]
+        return self.agency
+
     def ask(self, **fields: Any) -> dict[str, Any]:
-        answer = self.call("POST", "/v1/responses", {"model": AGENCY, "input": MESSAGE, **fields})
+        answer = self.call("POST", "/v1/responses", {"model": self.first_agency(), "input": MESSAGE, **fields})
         assert answer.status_code == 200, answer.text
         found: dict[str, Any] = answer.json()
         return found
@@ -111,16 +118,12 @@ def test_everything_else_does(deployment: Deployment, method: str, path: str, ke
 def test_the_agency_answers(deployment: Deployment) -> None:
     answer = deployment.call("POST", "/completion", {"message": MESSAGE})
     assert answer.status_code == 200, answer.text
-    assert "Dear Weber GmbH" in answer.json()["response"]
-    assert answer.json()["usage"]["model_calls"] == 15
-
-
-def test_the_tasks_are_on_the_board_in_the_table_where_every_function_sees_them(deployment: Deployment) -> None:
+    assert "[offline model]" in answer.json()["response"]
+    assert answer.json()["usage"]["model_calls"] >= 1
     table = deployment.cloud.client("dynamodb")
-    (name,) = table.list_tables()["TableNames"]
+    (name,) = table.list_tables()["TableNames"]  # where every function sees it
     stored = json.dumps(table.scan(TableName=name, ConsistentRead=True)["Items"], default=str)
-    assert "Weber GmbH" in stored
-    assert "board" in stored
+    assert answer.json()["run_id"] in stored
 
 
 def test_a_response_is_made_kept_and_only_its_owners(deployment: Deployment) -> None:
@@ -134,7 +137,7 @@ def test_a_response_is_made_kept_and_only_its_owners(deployment: Deployment) -> 
 
 
 def test_a_stream_comes_whole_where_nothing_streams_yet(deployment: Deployment) -> None:
-    body = {"model": AGENCY, "input": MESSAGE, "stream": True}
+    body = {"model": deployment.first_agency(), "input": MESSAGE, "stream": True}
     answer = deployment.call("POST", "/v1/responses", body)
     assert answer.headers["content-type"].startswith("text/event-stream")
     assert "event: response.completed" in answer.text
@@ -146,7 +149,7 @@ def test_in_the_background_a_worker_makes_it(deployment: Deployment) -> None:
         assert response["status"] == "queued"
     made = deployment.ended(response["id"])
     assert made["status"] == "completed"
-    assert "Dear Weber GmbH" in json.dumps(made["output"])
+    assert "[offline model]" in json.dumps(made["output"])
 
 
 def test_a_run_can_be_cancelled(deployment: Deployment) -> None:
@@ -167,7 +170,7 @@ def test_a_conversation_goes_on(deployment: Deployment) -> None:
 
 
 def test_the_same_request_again_is_the_same_run(deployment: Deployment) -> None:
-    body = {"model": AGENCY, "input": MESSAGE}
+    body = {"model": deployment.first_agency(), "input": MESSAGE}
     first, second = (
         deployment.call("POST", "/v1/responses", body, **{"idempotency-key": "order-1"}).json() for _ in range(2)
     )
@@ -198,11 +201,9 @@ def test_a_message_that_nobody_understands_ends_among_the_dead_letters(deploymen
 def test_make_ask_prints_the_answer(deployment: Deployment) -> None:
     cloud = deployment.cloud
     printed = cloud.run("make", "-s", "ask", URL=deployment.api, KEY=deployment.key, MESSAGE=MESSAGE)
-    assert "Dear Weber GmbH" in printed
+    assert "[offline model]" in printed
     streamed = cloud.run("make", "-s", "stream", URL=deployment.api, KEY=deployment.key, MESSAGE=MESSAGE)
-    assert "  AgreementManager asks PlanfixAgent\n" in streamed
-    assert "\nAgreementManager: [offline model] " in streamed
-    assert "Dear Weber GmbH" in streamed
+    assert re.search(r"^\w+: .*\[offline model\]", streamed, re.MULTILINE)
     with pytest.raises(AssertionError, match="No answer: "):
         cloud.run("make", "-s", "ask", URL=deployment.api, KEY="al_wrong", MESSAGE=MESSAGE)
 
@@ -232,7 +233,7 @@ def test_what_the_functions_wrote_is_json_and_holds_no_key(deployment: Deploymen
     assert '"_aws"' in log
     for secret in (deployment.key, deployment.other):
         assert secret not in log
-    assert "Weber" not in log
+    assert MARK not in log
 
 
 def test_deploying_again_changes_nothing(deployment: Deployment) -> None:

@@ -12,10 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import agents
 import pytest
 
-import agencies
 from agency_lambda import catalogue
 from agency_lambda.catalogue.check import survey
 from agency_lambda.framework.isolation import isolate
@@ -34,7 +32,6 @@ __all__ = [
     "agency",
     "calls",
     "service",
-    "test_agents_is_the_sdk_and_agencies_is_yours",
     "test_it_answers",
     "test_it_builds_anew",
     "test_it_loses_no_tool",
@@ -68,11 +65,6 @@ def calls(agency: str, monkeypatch: pytest.MonkeyPatch) -> Calls:
     if reason := _needs_more(agency):
         pytest.skip(reason)
     return record(monkeypatch)
-
-
-def test_agents_is_the_sdk_and_agencies_is_yours() -> None:
-    assert Path(str(agents.__file__)).is_relative_to(sys.prefix), f"`agents` is {agents.__file__}, not the Agents SDK"
-    assert not Path(str(agencies.__file__)).with_name("__init__.py").exists(), "delete agents/__init__.py"
 
 
 def test_it_loses_no_tool(agency: str) -> None:
