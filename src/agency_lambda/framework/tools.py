@@ -7,6 +7,7 @@ SDK does what it did.
 
 from collections.abc import Callable, Sequence
 from functools import cache, partial
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 from agency_swarm.tools.send_message import SendMessage
@@ -22,6 +23,7 @@ from agents import (
 )
 from agents import run as sdk_run
 from agents.run_internal import guardrails, run_loop, tool_execution, turn_preparation, turn_resolution
+from agents.tool import invoke_function_tool
 from agents.tool import maybe_invoke_function_tool_failure_error_function as failure_text
 
 from agency_lambda import idempotency
@@ -50,9 +52,14 @@ class _Sdk(NamedTuple):
 def install() -> None:
     """Have every tool call of a run go through the run, whichever agent makes it."""
     _sdk()
-    for module in (sdk_run, run_loop):  # of an answer that is whole, and of one that is streamed
-        module.get_all_tools = _get_all_tools  # type: ignore[attr-defined]
-    tool_execution.invoke_function_tool = _invoke_function_tool  # type: ignore[attr-defined]
+    for module in (sdk_run, run_loop):  # openai-agents 0.24 has it in run_loop alone
+        if hasattr(module, "get_all_tools"):
+            vars(module)["get_all_tools"] = _get_all_tools
+    if hasattr(tool_execution, "invoke_function_tool"):
+        vars(tool_execution)["invoke_function_tool"] = _invoke_function_tool
+    else:  # openai-agents 0.24
+        with_metadata = vars(tool_execution)["_invoke_function_tool_with_metadata"]
+        vars(tool_execution)["_invoke_function_tool_with_metadata"] = partial(_invoke_with_metadata, with_metadata)
     turn_resolution.check_for_final_output_from_tools = _final_output
     guardrails.run_single_output_guardrail = _output_guardrail
     turn_resolution.execute_handoffs = _execute_handoffs
@@ -64,7 +71,7 @@ def _sdk() -> _Sdk:
     """Return the SDK's own functions; called first before they are replaced."""
     return _Sdk(
         turn_preparation.get_all_tools,
-        tool_execution.invoke_function_tool,  # type: ignore[attr-defined]
+        invoke_function_tool,
         turn_resolution.check_for_final_output_from_tools,
         guardrails.run_single_output_guardrail,
         turn_resolution.execute_handoffs,
@@ -94,6 +101,13 @@ async def _invoke_function_tool(*, function_tool: FunctionTool, context: Any, ar
             output = await _invoke(function_tool, run, context, arguments, returned)
     calling.note_output(context.tool_call_id, output)
     return output
+
+
+async def _invoke_with_metadata(sdk_function: Any, **call: Any) -> Any:
+    """Do the same for openai-agents 0.24, whose results also say whether the SDK made them of an error."""
+    if current_run() is None:
+        return await sdk_function(**call)
+    return SimpleNamespace(output=await _invoke_function_tool(**call), is_sdk_generated_error=False)
 
 
 async def _invoke(

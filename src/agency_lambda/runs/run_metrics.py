@@ -14,7 +14,7 @@ def usage(meter: "Meter | None") -> dict[str, Any]:
     return {
         "model_calls": counts["model_calls"],
         "input_tokens": counts["input_tokens"],
-        "input_tokens_details": {"cached_tokens": counts["cached_tokens"]},
+        "input_tokens_details": {name: counts[name] for name in ("cached_tokens", "cache_write_tokens")},
         "output_tokens": counts["output_tokens"],
         "output_tokens_details": {"reasoning_tokens": counts["reasoning_tokens"]},
         "total_tokens": counts["total_tokens"],

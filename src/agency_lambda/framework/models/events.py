@@ -21,6 +21,7 @@ from openai.types.responses import (
 from openai.types.responses.response import IncompleteDetails
 from openai.types.responses.response_reasoning_item import Summary
 from openai.types.responses.response_usage import InputTokensDetails, OutputTokensDetails
+from pydantic import BaseModel
 
 from agency_lambda.framework.models.item_events import item_events
 
@@ -102,11 +103,16 @@ def _new_id(kind: str) -> str:
     return f"{kind}_{uuid4().hex}"
 
 
+def required_counts(details: type[BaseModel]) -> dict[str, int]:
+    """Return zero for each count that a class of usage details requires: openai 3.57 has more than 2.44."""
+    return {name: 0 for name, field in details.model_fields.items() if field.is_required()}
+
+
 def _usage(read: int, written: int) -> ResponseUsage:
     return ResponseUsage(
         input_tokens=read,
         output_tokens=written,
         total_tokens=read + written,
-        input_tokens_details=InputTokensDetails(cached_tokens=0),
-        output_tokens_details=OutputTokensDetails(reasoning_tokens=0),
+        input_tokens_details=InputTokensDetails(**required_counts(InputTokensDetails)),
+        output_tokens_details=OutputTokensDetails(**required_counts(OutputTokensDetails)),
     )

@@ -12,8 +12,8 @@ from openai.types.responses import ResponseUsage
 from agency_lambda.framework.models.failures import ModelUnavailable, RunLimit
 
 _COUNTED = (
-    *("model_calls", "input_tokens", "output_tokens", "total_tokens", "cached_tokens", "reasoning_tokens"),
-    *("tool_calls", "model_failures"),
+    *("model_calls", "input_tokens", "output_tokens", "total_tokens", "cached_tokens", "cache_write_tokens"),
+    *("reasoning_tokens", "tool_calls", "model_failures"),
 )
 
 
@@ -48,6 +48,7 @@ class Meter:
     output_tokens: int = 0
     total_tokens: int = 0
     cached_tokens: int = 0
+    cache_write_tokens: int = 0
     reasoning_tokens: int = 0
     tool_calls: int = 0
     model_failures: int = 0
@@ -110,4 +111,5 @@ class Meter:
             self.output_tokens += usage.output_tokens
             self.total_tokens += usage.total_tokens
             self.cached_tokens += getattr(usage.input_tokens_details, "cached_tokens", None) or 0
+            self.cache_write_tokens += getattr(usage.input_tokens_details, "cache_write_tokens", None) or 0
             self.reasoning_tokens += getattr(usage.output_tokens_details, "reasoning_tokens", None) or 0

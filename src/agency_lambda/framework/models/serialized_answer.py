@@ -5,10 +5,12 @@ from typing import Any
 
 from agents import ModelResponse
 from openai.types.responses import Response
+from openai.types.responses.response_usage import InputTokensDetails, OutputTokensDetails
 from pydantic import TypeAdapter, ValidationError
 
 from agency_lambda.framework.models.calls import ModelAnswer
 from agency_lambda.framework.models.endings import Reason
+from agency_lambda.framework.models.events import required_counts
 
 _RESPONSE = TypeAdapter(ModelResponse)
 
@@ -28,8 +30,21 @@ def load_answer(body: dict[str, Any]) -> ModelAnswer:
 
 def _response(body: dict[str, Any]) -> ModelResponse:
     """Read a response as leniently as `openai` does: servers leave fields out, which was no hindrance before."""
+    body = {**body, "usage": _with_all_counts(body.get("usage"))}
     try:
         return _RESPONSE.validate_python(body)
     except ValidationError:
         lenient = Response.construct(output=body["output"])
         return replace(_RESPONSE.validate_python({**body, "output": []}), output=lenient.output)
+
+
+def _with_all_counts(usage: Any) -> Any:
+    """Add the counts that this version of openai requires, and an earlier one or a server did not know."""
+    if not isinstance(usage, dict):
+        return usage
+    details = {"input_tokens_details": InputTokensDetails, "output_tokens_details": OutputTokensDetails}
+    return usage | {
+        name: required_counts(kind) | usage[name]
+        for name, kind in details.items()
+        if isinstance(usage.get(name), dict)
+    }
