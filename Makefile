@@ -25,6 +25,10 @@ run: ## serve the agencies on 127.0.0.1 (PORT=8000), embedded store, offline mod
 	@scripts/setup run
 	@PORT=$(PORT) $(BIN)/python -m handler.local
 
+upstream: ## run the library's tests on the newest openai, openai-agents, fastapi, mangum and nest-asyncio
+	@scripts/setup dev
+	@scripts/upstream
+
 files: ## upload the files_folder of every agent to OPENAI_API_KEY's account, each once
 	@scripts/setup run
 	@$(BIN)/python -m agency_lambda.catalogue.upload_files
