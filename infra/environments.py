@@ -19,11 +19,11 @@ ENVIRONMENTS = {
         account=None,
         region=None,
         production=True,
-        snap_start=True,
-        offline_model=False,
+        snap_start=True,  # each snapshot has run every agency once, with the offline model
         log_days=365,
         requests_per_second=200,
         burst=400,
+        # offline_model=False,
         # gradual="canary_10_percent_5_minutes", alarm_email="you@example.com",
         # vpc_id="vpc-0123456789abcdef0", subnets=("subnet-0123456789abcdef0", "subnet-0123456789abcdef1"),
     ),

@@ -37,7 +37,7 @@ def register(loop: EnvironmentLoop) -> None:
 
 
 def prepare(loop: EnvironmentLoop) -> None:
-    """Import what a run needs, and run every agency once with the offline model."""
+    """Import what a run needs, and run every agency once with the offline model, where the deployment has it."""
     loop.run(_run_every_agency())
     gc.collect()
     gc.freeze()
@@ -58,6 +58,7 @@ async def _run_every_agency() -> None:
     from openai import AsyncOpenAI
 
     from agency_lambda import catalogue
+    from agency_lambda.framework.models import offline
     from agency_lambda.framework.rehearsal import import_vendors, runs_no_foreign_code
     from agency_lambda.runs.service import RunService
 
@@ -72,7 +73,7 @@ async def _run_every_agency() -> None:
                 name, create_agency = catalogue.find(name)
                 agency = catalogue.build(create_agency)
                 import_vendors(agency, catalogue.entry(name).model, settings.model)
-                if runs_no_foreign_code(agency):
+                if offline.is_available() and runs_no_foreign_code(agency):
                     await _run_once(runs, name)
             except Exception:  # of every request too, which says more about it
                 logger.exception("agency %s could not be run before the snapshot", name)

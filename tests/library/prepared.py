@@ -17,6 +17,8 @@ from handler import api
 
 def main() -> None:
     """The snapshot lies between two lines of standard input: clones are forked from the same memory, one by one."""
+    if os.environ.get("WITHOUT_OFFLINE_MODEL"):
+        sys.modules["agency_lambda.offline"] = None  # type: ignore[assignment]  # as where the folder is not there
     for call, arguments, named in reversed(get_before_snapshot()):
         call(*arguments, **named)
     tell(connections=len(connections()), seen=seen(), key=os.environ.get("OPENAI_API_KEY"))

@@ -125,6 +125,25 @@ def test_a_clones_first_question_to_a_real_model_imports_nothing_of_its_client(v
     assert not [name for name in clone["imported"] if name.startswith(("openai", "agents", "agency_swarm", "httpx"))]
 
 
+def test_without_the_offline_model_no_run_is_rehearsed_and_none_is_missed(
+    vault: Vault, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with ModelServer() as server:
+        prepared = Prepared(
+            tmp_path,
+            **vault.environment,
+            STORE=f"sqlite:///{tmp_path}/agency.db",
+            LETTERS_FOLDER=f"{tmp_path}/letters",
+            API_KEYS_SECRET=keys(vault),
+            OPENAI_API_KEY_SECRET=vault.create("sk-real"),
+            OPENAI_BASE_URL=server.base_url,
+            WITHOUT_OFFLINE_MODEL="1",
+        )
+        (clone,) = prepared.clone(ASK)
+        assert clone["status"] == 200, clone
+    assert "could not be run before the snapshot" not in capfd.readouterr().err
+
+
 def test_where_no_snapshot_is_taken_nothing_is_prepared(tmp_path: Path) -> None:
     prepared = Prepared(
         tmp_path,

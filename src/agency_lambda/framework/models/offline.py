@@ -30,6 +30,11 @@ def model(agent: str, script: "Script | None") -> Model:
     return OfflineModel(agent, script)
 
 
+def is_available() -> bool:
+    """Return whether this deployment has the offline model."""
+    return importlib.util.find_spec(_PACKAGE) is not None
+
+
 def is_offline(candidate: Model) -> bool:
     """Return whether a model is the offline model."""
     return getattr(candidate, "is_offline", False) is True
@@ -66,5 +71,5 @@ def _script(module: str) -> "Mapping[str, Script]":
 
 @cache
 def _require_package() -> None:
-    if importlib.util.find_spec(_PACKAGE) is None:
+    if not is_available():
         raise AgencyMisconfigured(_LEFT_OUT)
