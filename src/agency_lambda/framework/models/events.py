@@ -113,6 +113,6 @@ def _usage(read: int, written: int) -> ResponseUsage:
         input_tokens=read,
         output_tokens=written,
         total_tokens=read + written,
-        input_tokens_details=InputTokensDetails(**required_counts(InputTokensDetails)),
-        output_tokens_details=OutputTokensDetails(**required_counts(OutputTokensDetails)),
+        input_tokens_details=InputTokensDetails.model_validate(required_counts(InputTokensDetails)),
+        output_tokens_details=OutputTokensDetails.model_validate(required_counts(OutputTokensDetails)),
     )

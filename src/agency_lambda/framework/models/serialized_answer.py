@@ -6,7 +6,7 @@ from typing import Any
 from agents import ModelResponse
 from openai.types.responses import Response
 from openai.types.responses.response_usage import InputTokensDetails, OutputTokensDetails
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from agency_lambda.framework.models.calls import ModelAnswer
 from agency_lambda.framework.models.endings import Reason
@@ -42,9 +42,10 @@ def _with_all_counts(usage: Any) -> Any:
     """Add the counts that this version of openai requires, and an earlier one or a server did not know."""
     if not isinstance(usage, dict):
         return usage
-    details = {"input_tokens_details": InputTokensDetails, "output_tokens_details": OutputTokensDetails}
+    details: dict[str, type[BaseModel]] = {
+        "input_tokens_details": InputTokensDetails,
+        "output_tokens_details": OutputTokensDetails,
+    }
     return usage | {
-        name: required_counts(kind) | usage[name]
-        for name, kind in details.items()
-        if isinstance(usage.get(name), dict)
+        name: required_counts(kind) | usage[name] for name, kind in details.items() if isinstance(usage.get(name), dict)
     }
