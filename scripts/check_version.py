@@ -1,4 +1,4 @@
-"""Fail where the newest heading of CHANGELOG.md, the recorded version and the package's version disagree."""
+"""Fail where changelog, record and package have different versions."""
 
 import re
 import sys

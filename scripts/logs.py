@@ -14,7 +14,6 @@ _LATE = 10_000  # milliseconds; CloudWatch shows events in the order in which th
 
 
 def main() -> None:
-    """From some minutes ago until interrupted."""
     stack, minutes = sys.argv[1], float(sys.argv[2]) if sys.argv[2:] else 10.0
     session = boto3.session.Session()
     try:
@@ -27,7 +26,7 @@ def main() -> None:
 
 
 def _groups(cloudformation: Any, stack: str) -> dict[str, str]:
-    """Log group -> the name of what writes it."""
+    """Return log group -> the function that writes it."""
     pages = cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack)
     resources = [each for page in pages for each in page["StackResourceSummaries"]]
     return {

@@ -10,7 +10,6 @@ from agency_lambda.validators import bearer_key
 
 
 def main() -> None:
-    """The functions read it within a minute."""
     if len(sys.argv) != 2 or not sys.argv[1]:
         sys.exit("Nothing stored: write make model-key SECRET=..., as `make deploy` prints it")
     value = (getpass("The key (it is not shown): ") if sys.stdin.isatty() else sys.stdin.readline()).strip()

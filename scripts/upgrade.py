@@ -1,8 +1,6 @@
-"""`make upgrade TO=v1.2.0 [FROM=URL]`: take a release of the template into this repository.
+"""Take a release of the template into this repository: `make upgrade TO=v1.2.0 [FROM=URL]`; see docs/upgrade.md.
 
-docs/upgrade.md has the table of owners. A path of the library becomes what the release has. A path of the adopter is
-merged three-way: its base is the release that `.agency-lambda-version` records, so no common history is needed, and
-what the adopter deleted stays deleted. The result is staged and not committed.
+The base of the three-way merge is the release that `.agency-lambda-version` records, so no common history is needed.
 """
 
 import os
@@ -25,10 +23,8 @@ class UpgradeError(Exception):
 
 @dataclass(frozen=True)
 class File:
-    """A file in a tree of git: its mode ("100644") and the name of its blob."""
-
-    mode: str
-    blob: str
+    mode: str  # as git writes it: "100644"
+    blob: str  # its name in git
 
 
 type Tree = Mapping[str, File | None]
@@ -36,11 +32,9 @@ type Tree = Mapping[str, File | None]
 
 @dataclass
 class Upgrade:
-    """Three trees (the adopter's, the last release's, the new one's), and what is made of them."""
-
-    ours: Tree
-    base: Tree
-    theirs: Tree
+    ours: Tree  # the adopter's
+    base: Tree  # the last release's
+    theirs: Tree  # the new release's
     owners: Mapping[str, str]
     changes: dict[str, File | None] = field(default_factory=dict)
     conflicts: list[str] = field(default_factory=list)
@@ -76,7 +70,7 @@ class Upgrade:
         return self.ours.get(path), self.base.get(path), self.theirs.get(path)
 
     def _folder_was_deleted(self, path: str) -> bool:
-        """Return whether the release had files in a folder of this path where the adopter has none any more."""
+        """Return whether the adopter has deleted all files of a folder that this path lies in."""
         folders = [f"{parent}/" for parent in PurePosixPath(path).parents][:-1]
         return any(
             any(each.startswith(folder) for each in self.base)
@@ -103,22 +97,18 @@ class Upgrade:
 
 
 def owner(path: str, owners: Mapping[str, str]) -> str:
-    """Return "library" or "adopter", by the first pattern that matches; what no pattern matches is the adopter's."""
+    """Return "library" or "adopter", by the first pattern that matches; the default is "adopter"."""
     return next((who for pattern, who in owners.items() if PurePosixPath(path).full_match(pattern)), "adopter")
 
 
 def read_owners(page: str) -> dict[str, str]:
-    """Return pattern -> owner of the table in docs/upgrade.md, in its order."""
+    """Return pattern -> owner, in the order of the table in docs/upgrade.md."""
     rows = re.findall(r"^\| (`.+?) \| (adopter|library) \|", page, re.MULTILINE)
     return {pattern: who for patterns, who in rows for pattern in re.findall(r"`([^`]+)`", patterns)}
 
 
 def git_bytes(*arguments: str, stdin: bytes = b"", index: str = "") -> bytes:
-    """Return what git prints. index: the file of an index other than the repository's.
-
-    Raises:
-        UpgradeError: git failed, with its own words.
-    """
+    """Return what git prints, or raise UpgradeError with its own words. index: a file in place of .git/index."""
     environment = {**os.environ, "GIT_INDEX_FILE": index} if index else None
     done = subprocess.run(["git", *arguments], input=stdin, env=environment, capture_output=True)
     if done.returncode:
@@ -127,19 +117,17 @@ def git_bytes(*arguments: str, stdin: bytes = b"", index: str = "") -> bytes:
 
 
 def git(*arguments: str, stdin: bytes = b"", index: str = "") -> str:
-    """Return what git prints, without the newline at its end."""
     return git_bytes(*arguments, stdin=stdin, index=index).decode().rstrip("\n")
 
 
 def read_tree(revision: str) -> dict[str, File | None]:
-    """Return path -> file of a commit."""
     entries = (line.partition("\t") for line in git("ls-tree", "-rz", revision).split("\0") if line)
     return {path: File(info.split()[0], info.split()[2]) for info, _, path in entries}
 
 
 def fetch(source: str, release: str) -> str:
-    """Return the ref of a release, fetched from source; it lies beside the repository's own tags, not among them."""
-    ref = f"refs/agency-lambda/{release}"
+    """Return the ref of a release, fetched from source."""
+    ref = f"refs/agency-lambda/{release}"  # not among the adopter's own tags
     try:
         git("fetch", "-q", "--no-tags", "--", source, f"+refs/tags/{release}:{ref}")
     except UpgradeError as error:
@@ -148,7 +136,7 @@ def fetch(source: str, release: str) -> str:
 
 
 def stage(upgrade: Upgrade) -> None:
-    """Write the result into the index and the folder in one step, and mark the conflicts as git's own."""
+    """Write the result into index and folder in one step, and mark conflicts as `git merge` does."""
     with TemporaryDirectory() as folder:
         index = str(Path(folder, "index"))
         git("read-tree", "HEAD", index=index)
@@ -162,7 +150,6 @@ def stage(upgrade: Upgrade) -> None:
 
 
 def _entries(files: Tree, number: str) -> bytes:
-    """Return lines for `git update-index --index-info`; None removes a path."""
     lines = [
         f"{file.mode} {file.blob} {number}\t{path}" if file else f"0 {'0' * 40} 0\t{path}"
         for path, file in files.items()
@@ -171,18 +158,14 @@ def _entries(files: Tree, number: str) -> bytes:
 
 
 def what_to_do(changelog: str, last: str) -> list[str]:
-    """Return what the changelog says under "To do" in the versions after `last`."""
+    """Return the sections "To do" of the versions after `last`."""
     newer = re.split(rf"^## {re.escape(last.removeprefix('v'))}\b", changelog, maxsplit=1, flags=re.MULTILINE)[0]
     parts = re.findall(r"^### To do\n+(.*?)(?=^##|\Z)", newer, re.MULTILINE | re.DOTALL)
     return [part.strip() for part in parts]
 
 
 def read_record(source: str) -> tuple[str, str]:
-    """Return the recorded release, and where to fetch from: `source`, or what the record has.
-
-    Raises:
-        UpgradeError: there is no record, or nowhere to fetch from.
-    """
+    """Return the recorded release, and where to fetch from."""
     lines = Path(RECORD).read_text().split() if Path(RECORD).exists() else []
     if not lines:
         raise UpgradeError(f"{RECORD} is missing: write the release into it that this repository was copied from")
@@ -192,11 +175,7 @@ def read_record(source: str) -> tuple[str, str]:
 
 
 def check_repository() -> None:
-    """Refuse to begin where something could be lost.
-
-    Raises:
-        UpgradeError: this is no repository of its own, or it has changes that are not committed.
-    """
+    """Raise UpgradeError where something could be lost."""
     top = subprocess.run(["git", "rev-parse", "--show-toplevel"], capture_output=True, text=True)
     if top.returncode or Path(top.stdout.strip()).resolve() != Path.cwd().resolve():
         raise UpgradeError("this folder is no git repository: git init, git add -A, git commit; then again")
@@ -208,7 +187,7 @@ def check_repository() -> None:
 
 
 def main(release: str, source: str) -> int:
-    """Upgrade the repository in this folder, and say what is left to do. Returns 1 where there are conflicts."""
+    """Upgrade the repository in this folder. Returns 1 where there are conflicts."""
     check_repository()
     last, source = read_record(source)
     if release in ("", last):
@@ -226,7 +205,6 @@ def main(release: str, source: str) -> int:
 
 
 def report(upgrade: Upgrade, last: str, release: str) -> None:
-    """Print what was done, what is left to do by hand, and what the changelog says to do."""
     print(f"{last} -> {release}: {len(upgrade.changes)} files are staged. To undo it: git reset --hard")
     for note in upgrade.notes:
         print(f"- {note}")

@@ -1,8 +1,4 @@
-"""`make wheel`: a wheel of each package in src/ into build/wheels, with one version and the pins of requirements*.in.
-
-The packages need no pyproject.toml of their own: this script writes one beside a copy of the package, and uv's own
-build backend, which needs no network, makes the wheel of it.
-"""
+"""Make a wheel of each package in src/, in build/wheels: `make wheel`. uv's own build backend needs no network."""
 
 import json
 import re
@@ -55,7 +51,7 @@ def main(folder: Path) -> None:
 
 
 def copy(package: str, project: Path) -> None:
-    """Write what a wheel is made of: the package, its README, the licence and its pyproject.toml."""
+    """Write what uv makes a wheel of."""
     source = ROOT / "src" / package
     shutil.copytree(source, project / "src" / package, ignore=shutil.ignore_patterns("__pycache__", "README.md"))
     readme = (source / "README.md").read_text()
@@ -72,7 +68,7 @@ def copy(package: str, project: Path) -> None:
 
 
 def requirement(name: str) -> str:
-    """Return "NAME==VERSION": of our own packages the same version, of others the pin."""
+    """Return "NAME==VERSION"."""
     if name in PACKAGES:
         return f"{name.replace('_', '-')}=={__version__}"
     named = "\n".join(
@@ -83,7 +79,6 @@ def requirement(name: str) -> str:
 
 
 def uv() -> str:
-    """Return the uv of this machine, or the one in the environment."""
     return shutil.which("uv") or str(Path(sys.executable).with_name("uv"))
 
 
