@@ -15,8 +15,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from agency_lambda import validators
-from agency_lambda.framework import credentials
+from agency_lambda import credentials, validators
 
 _SECRETS = ("openai_api_key", "api_keys")
 _ISSUER = ("jwt_issuer", "jwt_audience")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import agencies
-from agency_lambda.framework import credentials
+from agency_lambda import credentials
 from agency_lambda.testing import service
 from tests.library.paths import AGENTS, PYTHONPATH, ROOT
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from agency_lambda.framework import credentials
+from agency_lambda import credentials
 from agency_lambda.store import ABSENT, Conflict, Delete, Put, Store
 from agency_lambda.store.sqlite import SQLiteStore
 from benchmarks.child import ROOT, Child

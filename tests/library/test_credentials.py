@@ -11,7 +11,9 @@ import pytest
 from agents.tracing.processors import BackendSpanExporter
 from openai import APIConnectionError, AsyncOpenAI, AzureOpenAI, OpenAI
 
-from agency_lambda.framework import credentials
+from agency_lambda import credentials
+from agency_lambda.framework import patches
+from agency_lambda.framework.openai_clients import keep_key, renew
 from agency_lambda.settings import Settings
 from tests.library.model_server import ModelServer
 
@@ -20,6 +22,7 @@ CLIENTS = ("sync", "async", "copied", "explicit")
 
 @pytest.fixture(autouse=True)
 def own_environment(clean_environment: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    patches.install()
     return clean_environment
 
 
@@ -91,7 +94,7 @@ def test_client_made_before_there_was_a_key_asks_openai_where_no_address_is_set(
     client = OpenAI()
     assert str(client.base_url).startswith("http://127.0.0.1:9/")
     credentials.provide("sk-ours")
-    credentials._renew(client)
+    renew(client)
     assert (client.api_key, str(client.base_url)) == ("sk-ours", "https://api.openai.com/v1/")
 
 
@@ -110,7 +113,7 @@ def test_client_of_the_service_keeps_its_key() -> None:
     """A run that has begun goes on with the key that it began with."""
     with ModelServer(["good"]) as server:
         credentials.provide("sk-old", server.base_url)
-        client = credentials.keep_key(make("async"))
+        client = keep_key(make("async"))
         credentials.provide(None)
         assert ask(client) == "good"
         assert server.requests[0].headers["authorization"] == "Bearer sk-old"
@@ -166,7 +169,7 @@ def test_key_that_is_set_after_the_placeholder_is_a_setting(own_environment: pyt
 
 
 def test_importing_credentials_imports_nothing_heavy() -> None:
-    code = "import sys; from agency_lambda.framework import credentials as _\n"
+    code = "import sys; from agency_lambda import credentials as _\n"
     code += "print({'openai', 'httpx', 'agents', 'pydantic'} & {*sys.modules})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout == "set()\n"

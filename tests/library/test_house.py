@@ -41,6 +41,60 @@ def test_imports_point_one_way(room: str, never: set[str]) -> None:
         assert not imported(path) & never, path
 
 
+#: room of agency_lambda -> the rooms that it may import: only earlier ones, so that there is no circle and no climb
+ROOMS: dict[str, set[str]] = {
+    "offline": set(),
+    "protocol": set(),
+    "store": set(),
+    "queue": set(),
+    "history": {"protocol", "store"},
+    "framework": {"history", "offline", "protocol"},
+    "catalogue": {"framework"},
+    "runs": {"catalogue", "framework", "history", "protocol", "queue", "store"},
+    "auth": {"protocol"},
+    "middleware": {"protocol"},
+    "routes": {"auth", "catalogue", "history", "middleware", "protocol", "runs"},
+}
+#: modules that put the rooms together; `testing` is for tests of agencies
+COMPOSITION = {"__init__", "app", "cold_start", "lambda_handlers", "local", "run_service", "snap_start", "testing"}
+SERVICE = ROOT / "src" / "agency_lambda"
+
+
+def rooms_of(path: Path) -> set[str]:
+    """Return the rooms of agency_lambda that a file imports anywhere in it."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module == "agency_lambda":
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and str(node.module).startswith("agency_lambda."):
+            found.add(str(node.module).split(".")[1])
+        elif isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[1] for alias in node.names if alias.name.startswith("agency_lambda.")}
+    return found & ROOMS.keys()
+
+
+def test_rooms_of_the_service_import_only_earlier_ones() -> None:
+    assert {path.name for path in SERVICE.iterdir() if any(path.glob("*.py"))} == {*ROOMS, "testing"}
+    earlier: set[str] = set()
+    for room, allowed in ROOMS.items():
+        assert allowed <= earlier, room
+        earlier.add(room)
+        for path in (SERVICE / room).rglob("*.py"):
+            assert rooms_of(path) <= allowed | {room}, path
+
+
+def test_modules_beside_the_rooms_import_none_of_them() -> None:
+    for path in SERVICE.glob("*.py"):
+        if path.stem not in COMPOSITION:
+            assert rooms_of(path) == set(), path
+
+
+def test_framework_alone_imports_agency_swarm_and_the_sdk() -> None:
+    for path in SERVICE.rglob("*.py"):
+        if path.relative_to(SERVICE).parts[0] not in ("framework", "testing"):
+            assert not imported(path) & {"agency_swarm", "agents"}, path
+
+
 def test_agents_is_a_source_root() -> None:
     assert not (ROOT / "agents" / "__init__.py").exists()
     assert not (ROOT / "tests" / "agents").exists()

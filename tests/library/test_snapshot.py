@@ -13,7 +13,8 @@ import pytest
 from agency_swarm import Agency, Agent
 from agents import AgentHooks, GuardrailFunctionOutput, input_guardrail
 
-from agency_lambda.framework import credentials, rehearsal
+from agency_lambda import credentials
+from agency_lambda.framework import rehearsal
 from agency_lambda.framework.offline_model import OfflineModel
 from agency_lambda.testing.aws import dynamodb_table, relay_before
 from agency_lambda.testing.vault import Vault, secrets_manager

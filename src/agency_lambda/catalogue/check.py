@@ -11,13 +11,13 @@ from pathlib import Path
 from types import FunctionType
 from typing import Any
 
-from agency_lambda import catalogue
+from agency_lambda import catalogue, credentials
 from agency_lambda.catalogue import missing_variables, name_conflicts, own_modules, source_roots
 from agency_lambda.catalogue.entries import Factory
 from agency_lambda.catalogue.module_files import misplaced
 from agency_lambda.catalogue.sandbox import sealed
 from agency_lambda.errors import AgencyMisconfigured
-from agency_lambda.framework import credentials, tool_files
+from agency_lambda.framework import tool_files
 from agency_lambda.framework.building import CreateAgency, LostTool, build
 
 _MOST_ATTEMPTS = 50  # at one agency that lacks variables

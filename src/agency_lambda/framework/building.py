@@ -9,8 +9,9 @@ from copy import copy, deepcopy
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Any
 
+from agency_lambda import credentials
 from agency_lambda.errors import AgencyMisconfigured, UnknownName
-from agency_lambda.framework import credentials, patches
+from agency_lambda.framework import patches
 from agency_lambda.framework.unsupported import refused_feature
 
 if TYPE_CHECKING:

@@ -33,7 +33,7 @@ PATCHES = (
         + _names("agents.tracing.processors", "BackendSpanExporter.api_key"),
         "openai 2.44, openai-agents 0.18",
         "Clients that were made before a run knew its key, or before the key was rotated, use the key as it is now.",
-        f"{_HERE}.credentials",
+        f"{_HERE}.openai_clients",
         f"{_TESTS}/test_credentials.py",
     ),
     Patch(

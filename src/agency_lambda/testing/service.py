@@ -8,8 +8,7 @@ from typing import Any, Literal
 
 import pytest
 
-from agency_lambda import secrets
-from agency_lambda.framework import credentials
+from agency_lambda import credentials, secrets
 from agency_lambda.settings import Settings, get_settings
 from agency_lambda.testing.events import Context, http_event
 from lambda_loop import EnvironmentLoop, InvocationReport

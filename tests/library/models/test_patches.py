@@ -17,7 +17,8 @@ BY_THE_SDK = {"agents.tracing.setup:_SHUTDOWN_HANDLER_REGISTERED"}  # it notes t
 _CHANGES = """
 import inspect, json, sys
 from importlib import import_module
-from agency_lambda.framework import credentials, patches
+from agency_lambda import credentials
+from agency_lambda.framework import patches
 
 credentials.prepare()
 for target in patches.targets():

@@ -15,12 +15,14 @@ from agents.models.default_models import get_default_model, get_default_model_se
 from agents.models.multi_provider import MultiProvider
 from openai import AsyncOpenAI
 
-from agency_lambda.framework import credentials, patches
+from agency_lambda import credentials
+from agency_lambda.framework import patches
 from agency_lambda.framework.models import offline, vendors
 from agency_lambda.framework.models.calls import AdaptSettings, ModelsOfRun, Resolve, RunProtocol
 from agency_lambda.framework.models.client import sort_failures
 from agency_lambda.framework.models.resolution import assign_run, find_outside_runs_with
 from agency_lambda.framework.models.wrapped import OneCallModel
+from agency_lambda.framework.openai_clients import keep_key
 from agency_lambda.refreshing_cache import RefreshingCache
 from agency_lambda.settings import Settings
 from agency_lambda.validators import bearer_key
@@ -63,7 +65,7 @@ class Models:
             self._key = await self._secret.get()
             if self._client and self._key and self._key != self._client.api_key:
                 renewed = self._client.with_options(api_key=self._key)  # on the same connections
-                self._client = credentials.keep_key(renewed)
+                self._client = keep_key(renewed)
         credentials.provide(self._key, self.settings.openai_base_url)
         for variable, secret in self._secrets.items():
             credentials.put(variable, await secret.get())
@@ -90,7 +92,7 @@ class Models:
             timeout=timeout,
             max_retries=_RETRIES,
         )
-        return credentials.keep_key(sort_failures(client))
+        return keep_key(sort_failures(client))
 
     async def aclose(self) -> None:
         """Close the connections. Runs after that get a new client, as after a SnapStart restore."""
