@@ -1,1 +1,1 @@
-"""Open Responses, as in OpenAI's Responses and Conversations APIs. It knows no agency and no store."""
+"""Open Responses, as in OpenAI's Responses and Conversations APIs."""

@@ -103,11 +103,7 @@ def encode_compaction(summary: str, last: Sequence[Item]) -> Item:
 
 
 def decode_compaction(item: Item, param: str, budget: InputBudget | None = None, level: int = 1) -> list[Item]:
-    """Return the summary as a message, and the last items, with compactions among them decoded too.
-
-    Raises:
-        InvalidRequest: it was not made by `encode_compaction`, or is over a bound.
-    """
+    """Return the summary as a message, and the last items. Raises InvalidRequest."""
     budget = budget or InputBudget()
     if level > bounds.COMPACTIONS:
         raise bounds.over_limit(param, "levels of compactions", bounds.COMPACTIONS)

@@ -108,7 +108,7 @@ def _resume_event(response: ResponseObject, root_path: str, last: int) -> Event:
 
 
 def _room(response: ResponseObject) -> float:
-    """Return the bytes that a stream may have: infinite if it is not buffered, or not stored and so not resumable."""
+    """Return the bytes that a stream may have; infinite unless it is buffered and resumable."""
     invocation = current_invocation.get()
     if invocation is None or not invocation.buffered or not response["store"]:
         return math.inf
