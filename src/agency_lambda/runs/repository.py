@@ -18,7 +18,7 @@ from agency_lambda.runs import model
 from agency_lambda.runs.leases import Leases
 from agency_lambda.runs.model import Lease, Run, response_partition
 from agency_lambda.runs.stored_responses import Responses
-from agency_lambda.runs.transitions import Event, NotAllowed, advance
+from agency_lambda.runs.transitions import Event, NotAllowed, State, advance, lease_state
 from agency_lambda.store import Change, Conflict, Store
 from lambda_loop import seconds_remaining
 
@@ -202,10 +202,11 @@ def _within(seconds: float) -> float:
     return seconds if left is None else min(seconds, left / 2)
 
 
-async def purge(store: Store, lease: Lease) -> None:
-    """Remove what is left of a run whose response was deleted, its lease last."""
-    await delete_partition(store, response_partition(lease.owner, lease.id))
-    await Leases(store).purged(lease)
+async def purge(store: Store, owner: str, run_id: str, lease: Lease | None) -> None:
+    """Remove every record of a run, the lease last, so that whoever finds that continues."""
+    await delete_partition(store, response_partition(owner, run_id))
+    if lease:
+        await Leases(store).purged(lease)
 
 
 async def delete_run(store: Store, owner: str, run_id: str) -> str | None:
@@ -219,14 +220,14 @@ async def delete_run(store: Store, owner: str, run_id: str) -> str | None:
     while True:
         run = await load_run(store, owner, run_id, await Leases(store).find(run_id))
         after, changes = advance(run, Event.DELETE)
-        if after.lease is None:  # final: the response is deleted last, so that whoever repeats this finds the rest
-            await delete_partition(store, response_partition(owner, run_id))
+        if lease_state(run.lease) in (State.FINAL, State.GIVEN_UP):
+            await purge(store, owner, run_id, run.lease)  # its response last, so that a repeated request finds the rest
             return None
         try:
             await store.write(*changes)
         except Conflict:
             continue
-        await purge(store, after.lease)
+        await purge(store, owner, run_id, after.lease)
         return _next_in_line(run, after)
 
 

@@ -135,7 +135,7 @@ class RunService:
         try:
             run = await load_run(self.store, lease.owner, run_id, lease)
         except NotFound:  # its response was deleted
-            await purge(self.store, lease)
+            await purge(self.store, lease.owner, run_id, lease)
             return None
         repository = RunRepository(self.store, run)
         if run.waits_for_turn and not lease.cancelled:

@@ -20,12 +20,12 @@ _TOMBSTONE = 14 * 24 * 3600  # seconds that SQS keeps a message at most
 
 
 class State(StrEnum):
-    NEW = "new"  # nothing of it is stored
+    ABSENT = "absent"  # nothing of it is stored
     FREE = "free"  # any worker may take it: it is queued, or between two attempts
     HELD = "held"  # an attempt works on it
     FINAL = "final"  # its response does not change any more
     GIVEN_UP = "given up"  # final; its lease stays until its message is among the dead letters
-    DELETED = "deleted"  # its response is gone, and its other records are being removed
+    DELETED = "deleted"  # its response is gone, its lease stays until all other records are removed
 
 
 class Event(StrEnum):
@@ -67,8 +67,8 @@ class Transition:
 S, E, T = State, Event, Transition
 TABLE: dict[tuple[State, Event], Transition] = {
     # in state, event                to           lease      response       turn
-    (S.NEW, E.CREATE): T(S.HELD, "hold", "in_progress", "claim"),
-    (S.NEW, E.ENQUEUE): T(S.FREE, "requeue", "queued", "claim"),
+    (S.ABSENT, E.CREATE): T(S.HELD, "hold", "in_progress", "claim"),
+    (S.ABSENT, E.ENQUEUE): T(S.FREE, "requeue", "queued", "claim"),
     (S.FREE, E.TAKE): T(S.HELD, "hold"),
     (S.HELD, E.TAKE): T(S.HELD, "hold", overdue=True),
     (S.HELD, E.START): T(S.HELD, "renew", "in_progress"),
@@ -85,9 +85,9 @@ TABLE: dict[tuple[State, Event], Transition] = {
     (S.HELD, E.GIVE_UP): T(S.GIVEN_UP, "bury", "failed", "release"),
     (S.FREE, E.DELETE): T(S.DELETED, "revoke", "gone", "release"),
     (S.HELD, E.DELETE): T(S.DELETED, "revoke", "gone", "release"),
-    (S.FINAL, E.DELETE): T(S.DELETED, "", "gone"),
-    (S.GIVEN_UP, E.DELETE): T(S.DELETED, "", "gone"),
-    (S.DELETED, E.PURGE): T(S.DELETED, "remove"),
+    (S.FINAL, E.DELETE): T(S.ABSENT, "", "gone"),
+    (S.GIVEN_UP, E.DELETE): T(S.ABSENT, "remove", "gone"),
+    (S.DELETED, E.PURGE): T(S.ABSENT, "remove"),
 }
 STOPS: dict[Stop, tuple[Event | None, Event | None]] = {
     # why an attempt stops: the event if another attempt can go on, the event if none can
@@ -164,7 +164,7 @@ def advance(
     response: the new one, if the row writes one. turn: to append, if the row appends one. events, pending: to store
     with it. lease: see `change_lease`.
     """
-    row = find(State.NEW if run.is_new else lease_state(run.lease), event, run.lease)
+    row = find(State.ABSENT if run.is_new else lease_state(run.lease), event, run.lease)
     changes: list[Change] = []
     for column in (_write_response, _write_lease, _write_turn):
         run, written = column(run, row, response=response, turn=turn, **lease)
