@@ -1,4 +1,4 @@
-"""Conversations: a log of turns with a head. One run at a time adds to it; those in the background wait their turn."""
+"""Conversations: a log of turns with a head. One run at a time has its turn; others wait."""
 
 import time
 from dataclasses import dataclass, field, replace
@@ -25,10 +25,9 @@ _HEAD = "head"  # behind every turn, whose sort is a number
 
 @dataclass(frozen=True)
 class Conversation:
-    """A head. run: whose turn it is; it is an unfinished run, so its lease says whether it is alive.
+    """The head of a conversation. run: whose turn it is.
 
-    items, size, parts: how many were added, their bytes as they are kept, and what is within them (see `Turn`); what
-    earlier versions added does not count.
+    items, size, parts: how much was added: see `Turn`.
     """
 
     id: str
@@ -45,12 +44,10 @@ class Conversation:
 
     @property
     def end(self) -> HistoryCursor:
-        """Return the cursor behind the last turn."""
         return HistoryCursor((Span(self.log, self.turns),))
 
     @property
     def resource(self) -> dict[str, Any]:
-        """Return the conversation object of the API."""
         return {
             "id": self.id,
             "object": "conversation",
@@ -59,71 +56,60 @@ class Conversation:
         }
 
     def claim_turn(self, run: str) -> Put:
-        """Return the change by which a run takes the turn, or gets in line for it."""
+        """Return the change by which a run takes the turn, or gets in line."""
         if self.run is None:
             return self._put(run=run)
         return self._put(waiting=[*self.waiting, run])
 
     def release_turn(self, run: str) -> Put:
-        """Return the change by which a run that adds nothing gives its turn to the next, or leaves the line."""
+        """Return the change by which a run gives its turn to the next, or leaves the line."""
         if self.run == run:
             return self._put(**self._next())
         return self._put(waiting=[each for each in self.waiting if each != run])
 
     def append_turn(self, turn: Turn) -> tuple[Put, Put]:
-        """Return the changes that append a turn, and give the turn to the next run in line. The head is the last."""
+        """Return the changes that append a turn, and give the turn to the next run."""
         items, size = self.items + len(turn.items), self.size + len(to_json_bytes([turn.items, turn.history]))
         put = self._put(turns=self.turns + 1, items=items, size=size, parts=self.parts + turn.parts, **self._next())
         return turn.put(self.end, None), put
 
     def set_metadata(self, metadata: dict[str, str]) -> Put:
-        """Return the change that replaces the metadata."""
         return self._put(metadata=metadata)
 
     def written(self, head: Put) -> "Conversation":
-        """Return the conversation as it is after that change of its head."""
         return replace(self, **head.body, version=head.version)
 
     def _next(self) -> dict[str, Any]:
         return {"run": self.waiting[0] if self.waiting else None, "waiting": self.waiting[1:]}
 
     def _put(self, **changed: Any) -> Put:
-        """Over this version of the head."""
         after = replace(self, **changed)
         body = {name: getattr(after, name) for name in _FIELDS}
         return Put(self.log, _HEAD, body, expected=self.version)
 
 
 class Conversations:
-    """The conversations of one owner."""
-
     def __init__(self, store: Store, owner: str) -> None:
         self._store, self._owner = store, owner
 
     async def create(self, metadata: dict[str, str], items: list[Item], history: list[Item]) -> Conversation:
-        """A new one, with what was said already."""
         conversation = self._new(new_id("conv"), metadata)
         changes = conversation.append_turn(Turn(items, history)) if items else (conversation.set_metadata(metadata),)
         await self._store.write(*changes)
         return conversation
 
     async def get(self, conversation_id: str, param: str | None = None) -> Conversation:
-        """One conversation.
-
-        Raises:
-            NotFound: it is not there, or another owner's, which is the same.
-        """
+        """Load a conversation. Raises NotFound."""
         found = await self._find(conversation_id) if is_valid_id(conversation_id) else None
         if found is None:
             raise NotFound(f"Conversation with id {conversation_id[:99]!r} not found.", param=param)
         return found
 
     async def items(self, conversation: Conversation) -> list[Item]:
-        """Everything in it, oldest first."""
+        """Return all items, oldest first."""
         return [item for turn in await load_turns(self._store, conversation.end) for item in turn.items]
 
     async def update(self, conversation_id: str, metadata: dict[str, str]) -> Conversation:
-        """Give it other metadata."""
         while True:
             conversation = await self.get(conversation_id)
             try:
@@ -133,11 +119,11 @@ class Conversations:
             return replace(conversation, metadata=metadata, version=head.version)
 
     async def append(self, conversation_id: str, turn: Turn) -> None:
-        """Add what a client says was said.
+        """Add a client's turn.
 
         Raises:
-            ConversationBusy: a run adds to it now.
-            InvalidRequest: it would have more than a run can be given.
+            ConversationBusy: a run has its turn.
+            InvalidRequest: it would be too long.
         """
         conversation = await self.load_to_extend(conversation_id)
         if conversation.run is not None:
@@ -150,16 +136,12 @@ class Conversations:
             raise conversation_busy() from None
 
     async def load_to_extend(self, conversation_id: str, *, create: bool = False) -> Conversation:
-        """One conversation, to add to; with `create` a new one where none is.
-
-        Raises:
-            NotFound: it is not there.
-        """
+        """Load a conversation, or begin one if `create`. Raises NotFound."""
         found = await self._find(conversation_id) if create else await self.get(conversation_id, "conversation")
         return found or self._new(conversation_id, {})
 
     async def delete(self, conversation_id: str) -> None:
-        """Forget it and everything in it; the head first, so that nobody finds half of it."""
+        """Delete a conversation, the head first."""
         conversation = await self.get(conversation_id)
         await self._store.write(Delete(conversation.log, _HEAD))
         await delete_partition(self._store, conversation.log)
@@ -179,7 +161,6 @@ class Conversations:
 
 
 def conversation_busy(run_id: str | None = None) -> ConversationBusy:
-    """Return the error of a conversation in which another run has its turn."""
     error = ConversationBusy("Another run is adding to this conversation. Try again when it is done.")
     error.run_id = run_id
     return error

@@ -1,7 +1,6 @@
 """One item of the agents' memory, reduced to what every provider accepts.
 
-Ids of items are left out: they live at the provider that made them, for as long as it likes. Reasoning, and what else
-only its maker can read, has an `origin`: the model and base URL that made it.
+Ids are left out, as providers forget them. Reasoning has an `origin`: the model and base URL that can read it.
 """
 
 import hashlib
@@ -31,7 +30,7 @@ _NAME = re.compile(r"[^a-zA-Z0-9_-]")
 
 
 def plain(item: Item) -> Item | None:
-    """Return the item in the form that every provider accepts, without metadata; None if nothing of it is left."""
+    """Return the item as every provider accepts it, without metadata; None if nothing is left."""
     kind = item.get("type") or "message"
     if kind == "message":
         return _message(item)
@@ -50,12 +49,12 @@ def plain(item: Item) -> Item | None:
 
 
 def is_empty(items: Iterable[Item]) -> bool:
-    """Return whether a model would be sent nothing of these items."""
+    """Return whether nothing of these items is sent to a model."""
     return all(plain(item) is None for item in items)
 
 
 def as_function(form: Item) -> Item:
-    """Return a call of another kind of tool, or its output, as that of a function: chat knows no other kind."""
+    """Return a call of another kind, or its output, as a function's: Chat knows no other."""
     kind = form["type"]
     if kind.startswith("function_call") or not (is_call(kind) or is_output(kind)):
         return form
@@ -78,14 +77,13 @@ def _told(output: Any) -> str:
 
 
 def _own_id(kind: str, item: Item) -> Item:
-    """Return the id that OpenAI wants of two kinds of calls, which it need not have made itself."""
+    """Return the id that OpenAI requires of two kinds of calls."""
     prefix = {"computer_call": "cu_", "local_shell_call": "lsh_"}.get(kind)
     digest = hashlib.sha256(str(item.get("call_id")).encode()).hexdigest()[:32]
     return {"id": f"{prefix}{digest}"} if prefix else {}
 
 
 def with_metadata(form: Item, item: Item) -> Item:
-    """Return the form of an item with what is noted beside the item."""
     for name in _METADATA:
         if name in item:
             form[name] = item[name]
@@ -93,12 +91,12 @@ def with_metadata(form: Item, item: Item) -> Item:
 
 
 def is_call(kind: str | None) -> bool:
-    """Return whether items of this type are calls that need an output item."""
+    """Return whether items of this type need an output."""
     return kind in _PAIRS
 
 
 def is_output(kind: str | None) -> bool:
-    """Return whether items of this type are outputs that need a call item."""
+    """Return whether items of this type need a call."""
     return kind in _OUTPUTS
 
 
@@ -125,7 +123,7 @@ def _message(item: Item) -> Item | None:
 
 
 def _spoken(content: Any) -> Iterable[Item]:
-    """Yield an assistant's words; a refusal is words too, for who knows no such part."""
+    """Yield an assistant's words; a refusal counts as words."""
     parts = [content] if isinstance(content, str) else content or ()
     for part in parts:
         text = part if isinstance(part, str) else part.get("text") or part.get("refusal") or ""
@@ -156,7 +154,7 @@ def _call(item: Item) -> Item:
 
 
 def _arguments(given: Any) -> str:
-    """Return arguments that are a JSON object: many a server parses them before it asks its model."""
+    """Return arguments that are a JSON object, as many servers parse them."""
     text = given if isinstance(given, str) else ""
     try:
         read = json.loads(text or "{}")
@@ -184,13 +182,13 @@ def _reasoning(item: Item) -> Item | None:
 
 
 def _bound(item: Item, *fields: str) -> Item | None:
-    """Return an item that only its maker can read; None where nobody knows who that was, or nothing is to be read."""
+    """Return an item that only its maker can read; None if that is unknown."""
     found = {name: item[name] for name in fields if item.get(name)}
     return {"type": item["type"], **found} if found and item.get("origin") else None
 
 
 def _hosted(kind: str, item: Item) -> Item | None:
-    """Return what a tool of the provider's did as words: the item itself means something only where it was made."""
+    """Return what a provider's tool did as words."""
     if not kind.endswith("_call"):
         return None
     told = {name: item[name] for name in sorted(_HOSTED) if item.get(name)}

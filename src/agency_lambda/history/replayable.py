@@ -12,10 +12,7 @@ from agency_lambda.history.items import Item, as_function, is_call, is_output, p
 
 
 def storable(items: Sequence[Item], awaited: Collection[str] = (), start: int = 0) -> list[Item]:
-    """Return the memory of all agents, from item `start` on, as it is stored.
-
-    awaited: ids of calls whose outputs the client has yet to send.
-    """
+    """Return the memory from item `start` on as it is stored. awaited: ids of calls that the client answers."""
     forms = _consistent(items, [_lasting(plain(item)) for item in items], awaited, None)
     return [with_metadata(form, item) for form, item in list(zip(forms, items, strict=True))[start:] if form]
 
@@ -28,11 +25,10 @@ def sendable(
     longest_id: int | None,
     unreadable: Collection[str] | None = (),
 ) -> list[Item]:
-    """Return what one agent remembers as its model is asked it.
+    """Return what a model is sent.
 
-    origin: who is asked; what others have encrypted or signed is left out.
-    chat: it is asked by Chat Completions. longest_id: characters that a call id may have.
-    unreadable: encrypted contents that it has refused; None: it is sent no reasoning at all.
+    origin: who is asked; what others have encrypted is left out. chat: by Chat Completions. longest_id: characters of a
+    call id. unreadable: encrypted contents it has refused; None for no reasoning.
     """
     forms = [_readable(plain(item), item.get("origin"), origin, unreadable) for item in items]
     sent = _ordered(_consistent(items, forms, (), longest_id), chat)
@@ -40,7 +36,6 @@ def sendable(
 
 
 def _lasting(form: Item | None) -> Item | None:
-    """Return what can be sent back in a later turn: of reasoning only what is encrypted."""
     thought = form is not None and form["type"] == "reasoning" and not form.get("encrypted_content")
     return None if thought else form
 
@@ -58,7 +53,7 @@ def _readable(form: Item | None, made_by: str | None, origin: str, unreadable: C
 def _consistent(
     items: Sequence[Item], forms: list[Item | None], awaited: Collection[str], longest_id: int | None
 ) -> list[Item | None]:
-    """Return the forms without what has no counterpart. The framework keeps all agents' memories in one list."""
+    """Return the forms without those that lack a counterpart."""
     threads: defaultdict[object, list[int]] = defaultdict(list)
     for number, item in enumerate(items):
         threads[_thread(item)].append(number)
@@ -70,13 +65,13 @@ def _consistent(
 
 
 def _thread(item: Item) -> object:
-    """Return who speaks with whom: None is the user with any agent, else two agents, whoever of them began."""
+    """Return who speaks with whom; None is the user."""
     caller = item.get("callerAgent")
     return None if caller is None else frozenset((caller, item.get("agent")))
 
 
 def _pair(forms: list[Item | None], numbers: list[int], awaited: Collection[str], longest_id: int | None) -> None:
-    """Keep calls with their outputs, under ids that no other call has."""
+    """Pair calls with outputs, under unique ids."""
     waiting: defaultdict[tuple[str, object], deque[int]] = defaultdict(deque)
     pairs: list[tuple[int, int | None]] = []
     for number in numbers:
@@ -112,7 +107,7 @@ def _rename(forms: list[Item | None], pairs: list[tuple[int, int | None]], longe
 
 
 def _unused(given: object, used: Collection[object], longest_id: int | None) -> object:
-    """Return the id, or one of our own in its place; the same memory has the same ids each time."""
+    """Return the id, or one of our own that is the same each time."""
     if given and given not in used and (longest_id is None or len(str(given)) <= longest_id):
         return given
     number = len(used)
@@ -122,7 +117,7 @@ def _unused(given: object, used: Collection[object], longest_id: int | None) -> 
 
 
 def _drop_reasoning(items: Sequence[Item], forms: list[Item | None], numbers: list[int]) -> None:
-    """Drop reasoning whose following item is not there any more, or not as the model had made it."""
+    """Drop reasoning whose following item is gone or changed."""
     follows = False
     for number in reversed(numbers):
         form = forms[number]
@@ -141,7 +136,7 @@ def _same(form: Item | None, item: Item, name: str) -> bool:
 
 
 def _ordered(forms: Sequence[Item | None], chat: bool) -> Iterator[Item]:
-    """Yield each output directly behind the calls of its answer. Chat has an answer's words before its calls."""
+    """Yield each output behind the calls of its answer; Chat has words before calls."""
     outputs = {form["call_id"]: form for form in forms if form and is_output(form["type"])}
     answer: list[Item] = []
     answered = False

@@ -1,7 +1,7 @@
-"""What was said, as turns that are only ever appended: a turn writes no more, however long the conversation is.
+"""History as turns that are only appended, in logs.
 
-Turns lie in logs. A response stands at a place: after so many turns of a log. Whoever continues from a place where the
-log has gone on already begins a log of its own (a branch), and stands at the end of two segments.
+A response stands at a cursor: after some turns of a log. Who continues where the log has gone on already begins a log
+of its own, and stands at the end of two spans.
 """
 
 import asyncio
@@ -22,13 +22,13 @@ _ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
 
 def is_valid_id(given: str) -> bool:
-    """Whether a text can be an id of ours; a store is not asked for what cannot."""
+    """Return whether a text can be an id of ours."""
     return _ID.fullmatch(given) is not None
 
 
 @dataclass(frozen=True)
 class Span:
-    """The first `turns` turns of a log; `log` is the partition that holds it."""
+    """The first `turns` turns of a log, which is a partition."""
 
     log: str
     turns: int
@@ -36,37 +36,31 @@ class Span:
 
 @dataclass(frozen=True)
 class HistoryCursor:
-    """Where a response stands: everything in these segments, in order, was said before."""
+    """A place in the history, behind all turns of its spans."""
 
     spans: tuple[Span, ...] = ()
 
     @classmethod
     def from_json(cls, stored: Sequence[Sequence[Any]]) -> "HistoryCursor":
-        """Return the cursor that `as_json` gave."""
         return cls(tuple(Span(log, turns) for log, turns in stored))
 
     @property
     def as_json(self) -> list[tuple[str, int]]:
-        """As JSON."""
         return [(span.log, span.turns) for span in self.spans]
 
     @property
     def next(self) -> "HistoryCursor":
-        """One turn on, in the same log."""
         *before, last = self.spans
         return HistoryCursor((*before, Span(last.log, last.turns + 1)))
 
     def branch(self, log: str) -> "HistoryCursor":
-        """The same place, to be continued in a log that is new."""
+        """Return the same place, to be continued in a new log."""
         return HistoryCursor((*(span for span in self.spans if span.turns), Span(log, 0)))
 
 
 @dataclass(frozen=True)
 class Turn:
-    """What one run, or one client, has added. items: as clients see it; history: as the agents remember it.
-
-    size: bytes of both as they are kept.
-    """
+    """What one run or client has added. items: as clients see it. history: as agents do. size: stored bytes."""
 
     items: list[Item]
     history: list[Item]
@@ -74,22 +68,18 @@ class Turn:
 
     @property
     def parts(self) -> int:
-        """How much is within what the agents remember: see `bounds.HISTORY_PARTS`."""
+        """Return how many nested parts the history has: see `bounds.HISTORY_PARTS`."""
         return sum(map(_objects, self.history)) - len(self.history) + sum(map(_in_arguments, self.history))
 
     def put(self, place: HistoryCursor, expires: int | None) -> Put:
-        """The change that appends this turn at a place, where nobody else has."""
+        """Return the change that appends this turn, where none is."""
         last = place.spans[-1]
         body = {"items": self.items, "history": self.history}
         return Put(last.log, f"{last.turns:09d}", body, expires, expected=ABSENT)
 
 
 async def load_turns(store: Store, place: HistoryCursor) -> list[Turn]:
-    """Every turn up to a place.
-
-    Raises:
-        NotFound: some of them have expired; a history with a hole in it is none.
-    """
+    """Return every turn up to a cursor. Raises NotFound if some have expired."""
     begun = [span for span in place.spans if span.turns]
     if len(begun) == 1:  # as nearly always; what is gathered costs a task each
         return await _load(store, begun[0])
@@ -98,12 +88,7 @@ async def load_turns(store: Store, place: HistoryCursor) -> list[Turn]:
 
 
 async def load_history(store: Store, place: HistoryCursor) -> list[Item]:
-    """What the agents are given of all turns up to a place, healed where an earlier version has kept it as it was.
-
-    Raises:
-        NotFound: see `load_turns`.
-        InvalidRequest: there is more of it than a run can be given.
-    """
+    """Return what the agents remember up to a cursor. Raises NotFound, or InvalidRequest if it is too long."""
     turns = await load_turns(store, place)
     check_history(sum(len(turn.items) for turn in turns), sum(turn.size for turn in turns), _parts(turns))
     awaited = {item["call_id"] for turn in turns for item in turn.items if item["type"] == "function_call"}
@@ -111,7 +96,7 @@ async def load_history(store: Store, place: HistoryCursor) -> list[Item]:
 
 
 def check_history(items: int, size: int, parts: int) -> None:
-    """Refuse a conversation that has become too long to go on with. size: bytes, as it is kept; parts: see `Turn`."""
+    """Raise InvalidRequest for a history that is too long to continue."""
     if items > bounds.HISTORY_ITEMS or size > bounds.HISTORY or parts > bounds.HISTORY_PARTS:
         raise InvalidRequest(
             f"What was said before has {items:,} items with {parts:,} parts, and {size:,} bytes: at most "
@@ -122,7 +107,6 @@ def check_history(items: int, size: int, parts: int) -> None:
 
 
 def _parts(turns: Sequence[Turn]) -> int:
-    """Return the parts of some turns; where there are too many, those up to there."""
     counts = accumulate(turn.parts for turn in turns)
     last = 0
     for last in counts:
@@ -150,7 +134,6 @@ async def _load(store: Store, span: Span) -> list[Turn]:
 
 
 async def delete_partition(store: Store, partition: str) -> None:
-    """Delete every record of a partition."""
     records = await store.query(partition)
     for start in range(0, len(records), _AT_ONCE):
         await store.write(*(Delete(each.partition, each.sort) for each in records[start : start + _AT_ONCE]))

@@ -1,4 +1,4 @@
-"""Ids that are unique within a run and what it continues: servers repeat them, as `call_0` in every answer."""
+"""Ids that are unique within a run and what it continues, as servers repeat them."""
 
 import hashlib
 from collections.abc import Iterable, Mapping
@@ -6,20 +6,14 @@ from typing import Any
 
 
 class UniqueIds:
-    """The ids of one run and of the memory that it continues.
-
-    field: which ones, "call_id" of calls or "id" of items.
-    """
+    """The ids of one run and its memory. field: "call_id" or "id"."""
 
     def __init__(self, memory: Iterable[Mapping[str, Any]] = (), field: str = "call_id") -> None:
         self.field = field
         self._used = {item[field] for item in memory if item.get(field)}
 
     def claim(self, given: str | None, place: str) -> str:
-        """Return the id that an item goes by: the given one, or one of our own where another item has that.
-
-        place: which item of which answer it is. One of our own is the same in every attempt at the run.
-        """
+        """Return the given id, or one of our own if it is taken. place: of the item; the same in every attempt."""
         if given and given not in self._used:
             claimed = given
         else:
@@ -29,5 +23,5 @@ class UniqueIds:
         return claimed
 
     def restore(self, items: Iterable[Mapping[str, Any]]) -> None:
-        """Note the ids of items that an earlier attempt at the run has been answered."""
+        """Note the ids of an earlier attempt."""
         self._used.update(item[self.field] for item in items if item.get(self.field))

@@ -1,1 +1,1 @@
-"""Runs: a request becomes a run of an agency, on the history that it continues."""
+"""A request becomes a run of an agency, on the history that it continues."""

@@ -1,4 +1,4 @@
-"""One attempt at a run: it drives the agents, and ends or hands over the run as the table of transitions says."""
+"""One attempt at a run: it drives the agents, and feeds what happens into the table of transitions."""
 
 import asyncio
 import logging
@@ -39,9 +39,8 @@ _TO_STOP = 10.0  # seconds that cancelled agents may take to end; those that lea
 class Attempt:
     """One attempt at a run.
 
-    repository: None for a run that is not stored. execution: None if the run cannot be executed: then it was `refused`,
-    or is `stopped` from the beginning. durable: another attempt takes the run up if this one has to stop.
-    patience: seconds that the client's gateway waits.
+    repository: None for a run that is not stored. execution: None if it is `refused`, or `stopped` from the beginning.
+    durable: another attempt goes on if this one stops. patience: seconds that the client's gateway waits.
     """
 
     def __init__(
@@ -73,9 +72,9 @@ class Attempt:
         """Run to the end; returns the response when it is stored.
 
         Raises:
-            ServiceError: the run failed; its response says so too, and stays so.
-            HandedOver: time is up, or the model is out of order: another attempt goes on.
-            OutcomeUncertain: another attempt may go on, as the store is away or another attempt has the lease.
+            ServiceError: the run failed, and stays so.
+            HandedOver: another attempt goes on.
+            OutcomeUncertain: the store is away, or another attempt has the lease.
         """
         started, heartbeat = time.monotonic(), None
         try:
@@ -97,7 +96,7 @@ class Attempt:
                 invocation.report.fields.update(self.log_fields)
 
     def follow(self, execution: Coroutine[Any, Any, ResponseObject]) -> AsyncGenerator[StreamEvent]:
-        """Begin to execute at once, and yield every event; the last one says how the run ended."""
+        """Begin to execute at once, and yield every event."""
         self._task = asyncio.create_task(execution)
         return self.log.follow()
 
@@ -111,7 +110,7 @@ class Attempt:
 
     @property
     def goes_on(self) -> bool:
-        """Return whether another attempt takes the run up if this one does not end it."""
+        """Return whether another attempt goes on if this one does not end the run."""
         return self.repository is not None and self._durable
 
     def last_stored(self) -> int:
@@ -119,22 +118,21 @@ class Attempt:
         return self.log.last_saved if self.goes_on else len(self.log.events) - 1
 
     def pending(self) -> frozenset[str]:
-        """Return the journal's keys of model calls that are under way."""
         return self.execution.pending if self.execution else frozenset()
 
     async def authorize(self) -> None:
         """Return if a model or a tool may be called for this attempt.
 
         Raises:
-            AttemptOver: it may not, as the attempt has ended or another one has the lease.
-            AnswerNotStored: nobody can say, as the store is away.
+            AttemptOver: it has ended, or lost its lease.
+            AnswerNotStored: the store is away.
         """
         await self._heartbeat.check_lease()
         if self.stopped or self.is_over:
             raise AttemptOver
 
     def stop(self, why: Stop) -> None:
-        """End the agents' work now. The first reason counts. Agents that swallow the cancellation are left behind."""
+        """End the agents' work now; the first reason counts."""
         if self.stopped is None and self._loop:
             patience = _TO_STOP if why == "cancelled" else min(_TO_STOP, self._heartbeat.margin / 2 or 1.0)
             self._loop.call_later(patience, _settle, self._abandoned)
@@ -174,7 +172,6 @@ class Attempt:
         return await self._conclude(agents.result)
 
     async def _conclude(self, result: "Callable[[], Answer]") -> ResponseObject:
-        """End with what the agents have returned or raised."""
         try:
             answer = result()
         except ServiceError as error:
@@ -192,7 +189,6 @@ class Attempt:
             return await self._fail(error)
 
     async def _end_failed(self, error: ServiceError) -> ResponseObject:
-        """Fail, or leave the run to another attempt if that may help."""
         if isinstance(error, StoreUnavailable) and self.goes_on:
             raise OutcomeUncertain from error
         if isinstance(error, StoreUnavailable):
@@ -202,7 +198,6 @@ class Attempt:
         return await self._fail(error)
 
     async def _end_stopped(self) -> ResponseObject:
-        """Write what the table says for the reason for which this attempt stops."""
         assert self.stopped
         event = STOPS[self.stopped][not self.goes_on]
         if event is None:
@@ -227,7 +222,6 @@ class Attempt:
         return self.lease.attempts if self.lease else 0
 
     async def _hand_over(self, after: float = 0.0, *, counts: bool = False) -> HandedOver:
-        """Store the events and release the lease; returns what to raise."""
         assert self.repository
         try:
             async with asyncio.timeout(_HANDING_OVER):
@@ -239,7 +233,6 @@ class Attempt:
         return HandedOver(self.response, after)
 
     async def _fail(self, error: ServiceError) -> ResponseObject:
-        """End as failed, and raise the error when that is stored."""
         await self._end(Event.GIVE_UP if isinstance(error, AttemptsExhausted) else Event.FAIL, error=error)
         try:
             raise error
@@ -249,7 +242,6 @@ class Attempt:
     async def _end(
         self, event: Event, answer: "Answer | None" = None, error: ServiceError | None = None
     ) -> ResponseObject:
-        """Store the final response, and emit its event when it is stored: a client may continue from it then."""
         self.is_over = True
         self.log.output.close()
         status = TABLE[State.HELD, event].status

@@ -34,10 +34,9 @@ _INSTRUCTIONS = (
 
 
 async def compact(models: Models, store: Store, request: CompactRequest, owner: str) -> dict[str, Any]:
-    """Return the compaction of a request's input and of what it continues, by the model of the addressed agent.
+    """Compact a request's input and what it continues, with the model of the addressed agent.
 
     Raises:
-        NotFound, UnknownName, InvalidRequest, UnsupportedParameter, StoreUnavailable, SecretUnavailable.
         UpstreamFailed: the model did not answer.
     """
     await models.refresh()
@@ -57,11 +56,10 @@ async def compact(models: Models, store: Store, request: CompactRequest, owner: 
 
 
 async def compacted(ask: Ask, items: Sequence[Item], instructions: str | None) -> dict[str, Any]:
-    """The items as a `response.compaction`: the model's summary of the older ones, and the last ones word for word.
+    """Return a `response.compaction`: a summary of the older items, and the last ones word for word.
 
     Raises:
         InvalidRequest: there is nothing to compact.
-        ModelUnavailable: the model did not answer.
     """
     if not items:
         raise InvalidRequest("There is nothing to compact: send 'input' or 'previous_response_id'.", param="input")
@@ -79,7 +77,6 @@ async def compacted(ask: Ask, items: Sequence[Item], instructions: str | None) -
 
 
 def _flat(items: Sequence[Item]) -> list[Item]:
-    """Return the items with those of a compaction in its place: its summary becomes a part of the next one."""
     return [
         each
         for item in items
@@ -88,9 +85,7 @@ def _flat(items: Sequence[Item]) -> list[Item]:
 
 
 def _parted(given: Sequence[Item]) -> tuple[str, list[Item]]:
-    """Return the transcript of what is summarised, and the items that are kept word for word: fewer than usual where
-    those could not be sent again.
-    """
+    """Return the transcript to summarise, and the items to keep, which must fit in a request."""
     items = [item for item in _flat(given) if item["type"] != "reasoning"]
     asked = [number for number, item in enumerate(items) if item.get("role") == "user"]
     starts = [asked[-_LAST] if len(asked) >= _LAST else 0, *asked[-_LAST + 1 :], len(items)]
@@ -112,7 +107,6 @@ def _instructions(client_instructions: str | None) -> str:
 
 
 def _transcript(items: list[Item]) -> str:
-    """One line an item, as `user: ...`."""
     return "\n".join(f"{_speaker(item)}: {_words(item)}" for item in items)
 
 

@@ -1,4 +1,4 @@
-"""The record of a new run: what can be refused is refused here, before anything is stored or asked."""
+"""The record of a new run."""
 
 import time
 
@@ -16,7 +16,7 @@ from agency_lambda.store import Store
 
 
 def refuse_contradictions(request: CreateResponse, *, has_key: bool, has_queue: bool) -> None:
-    """Raise InvalidRequest or UnsupportedParameter for parameters that cannot be used together, or here."""
+    """Raise InvalidRequest or UnsupportedParameter for parameters that contradict each other."""
     if has_key and not request.stored:
         raise InvalidRequest("An Idempotency-Key needs a response that is stored: 'store' is false.", param="store")
     if request.background and not request.stored:
@@ -28,11 +28,10 @@ def refuse_contradictions(request: CreateResponse, *, has_key: bool, has_queue: 
 async def new_run(store: Store, request: CreateResponse, owner: str, thread: str | None) -> Run:
     """Return a run that is not stored yet, with the place in the history that it continues.
 
-    thread: a conversation by a name of the caller's own, which is created if it does not exist.
+    thread: the caller's own name of a conversation, which is created if needed.
 
     Raises:
-        NotFound, InvalidRequest: the input or what it continues cannot be used.
-        ConversationBusy: another run has its turn in the conversation, and this one cannot wait.
+        NotFound, InvalidRequest, ConversationBusy.
     """
     responses, response_id = Responses(store, owner), new_id("resp")
     items = parse_items(await resolve_references(responses, request.input))
@@ -59,12 +58,7 @@ async def _conversation(conversations: Conversations, request: CreateResponse, t
 
 
 async def end_of(responses: Responses, response_id: str) -> HistoryCursor:
-    """Return the cursor behind the turn of a response.
-
-    Raises:
-        NotFound: there is no such response.
-        InvalidRequest: it has added no turn.
-    """
+    """Return the cursor behind a response's turn. Raises NotFound, or InvalidRequest if it has added none."""
     stored = await responses.get(response_id, "previous_response_id")
     if stored.cursor is None:
         said = f"Response {response_id!r} cannot be continued: it is {stored.response['status']}."

@@ -9,10 +9,7 @@ from agency_lambda.protocol.types import Event
 
 
 class EventLog:
-    """The output of a run and its events, which are numbered, handed to followers, and stored from time to time.
-
-    is_live: somebody wants the events; otherwise none is recorded.
-    """
+    """The output and the numbered events of a run. is_live: somebody wants the events."""
 
     def __init__(self, response_id: str, *, is_live: bool) -> None:
         self.is_live, self.events = is_live, list[Event]()
@@ -22,41 +19,36 @@ class EventLog:
         self._news = asyncio.Event()
 
     def emit(self, kind: str, **fields: Any) -> None:
-        """Append the next event."""
         if self.is_live:
             self.events.append(self.next(kind, **fields))
             self._notify()
 
     def next(self, kind: str, **fields: Any) -> Event:
-        """Return the next event without appending it."""
         return {"type": kind, "sequence_number": len(self.events), **fields}
 
     def restore(self, events: list[Event], item_ids: set[str]) -> None:
-        """Continue behind the stored events of an earlier attempt. item_ids: of the items that its journal has."""
+        """Continue behind the events of an earlier attempt. item_ids: of the items in its journal."""
         if self.is_live:
             self.events, self._saved = list(events), len(events)
             self.output.restore(events, item_ids)
 
     def end(self) -> None:
-        """Tell followers that no event follows."""
         self.ended = True
         self._notify()
 
     def unsaved(self) -> list[Event]:
-        """Return the events that are not stored yet."""
         return self.events[self._saved :]
 
     @property
     def last_saved(self) -> int:
-        """Return the number of the last event that is stored, -1 for none."""
+        """Return the number of the last stored event, -1 for none."""
         return self._saved - 1
 
     def mark_saved(self, count: int) -> None:
-        """Note that the next `count` events are stored."""
         self._saved += count
 
     async def follow(self) -> AsyncGenerator[Event]:
-        """Yield every event from the first on, until the end."""
+        """Yield every event from the first on."""
         number = 0
         while True:
             while number < len(self.events):

@@ -1,7 +1,4 @@
-"""Waiting for a run that is made elsewhere: each look reads what is new, and neither the response nor old events.
-
-A run that is not final has a lease, and its last write ends that together with all else that it writes.
-"""
+"""Follow a run that another process executes: each look reads only what is new."""
 
 import asyncio
 import math
@@ -20,7 +17,7 @@ _LEAVE = 1.0  # seconds before the end of an invocation, at which nobody should 
 
 
 async def until_over(store: Store, partition: str, run: str, seconds: float) -> None:
-    """Return when a run is final or its response was deleted; or after so long, or when the invocation ends."""
+    """Return when a run is final or deleted, after so many seconds, or when the invocation ends."""
     end = time.monotonic() + seconds
     while not await _is_over(store, partition, run):
         if time.monotonic() > end or seconds_to_wait() < 0:
@@ -29,9 +26,9 @@ async def until_over(store: Store, partition: str, run: str, seconds: float) -> 
 
 
 async def follow(store: Store, partition: str, run: str, after: int) -> AsyncGenerator[Any]:
-    """The events behind number `after`, and then each that is added, until the run is over or its response deleted.
+    """Yield the events behind number `after`, and each that is added, until the run is over or deleted.
 
-    They end before that when the store cannot be read, or when the invocation ends.
+    They end early when the store or the invocation does.
     """
     rows = _Rows(store, partition)
     while True:
@@ -50,10 +47,7 @@ async def follow(store: Store, partition: str, run: str, after: int) -> AsyncGen
 
 
 class _Rows:
-    """The rows of a run's events, each read once.
-
-    But the last may have been written again, longer: by a writer who was not told that it was there already.
-    """
+    """Reads each row of events once, and the last again, as its writer may have written it again, longer."""
 
     def __init__(self, store: Store, partition: str) -> None:
         self._store, self._partition = store, partition
@@ -61,7 +55,6 @@ class _Rows:
         self._next = 0  # the number of the event that follows
 
     async def new(self, *, again: bool) -> list[Any]:
-        """Return the events of the rows behind the last one; of that too if asked, or if some of it are lacking."""
         records = await self._read(again)
         if not again and self._last is not None and records and _number(records[0]) != self._next:
             records = await self._read(True)
@@ -76,7 +69,6 @@ class _Rows:
 
 
 def row(number: int) -> str:
-    """Return the sort under which the events that begin with this number lie."""
     return f"{ROWS}{number:09d}"
 
 
@@ -93,6 +85,6 @@ async def _is_over(store: Store, partition: str, run: str) -> bool:
 
 
 def seconds_to_wait() -> float:
-    """Return for how long a request may wait for something before its invocation ends; not positive: no more."""
+    """Return for how many seconds a request may still wait; none if it is not positive."""
     left = seconds_remaining()
     return math.inf if left is None else left - _LEAVE

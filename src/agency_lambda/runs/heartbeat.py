@@ -1,4 +1,4 @@
-"""Beside an attempt, while its agents work: store its events, renew its lease, and watch the clock."""
+"""Beside an attempt: store its events, renew its lease, watch the clock."""
 
 import asyncio
 import logging
@@ -21,10 +21,7 @@ RENEW = 3.0  # seconds between renewals of the lease, which is when a cancellati
 
 
 class Heartbeat:
-    """Stores the events of an attempt, renews its lease, and stops it when it has to end.
-
-    patience: seconds that the client's gateway waits for an answer.
-    """
+    """Stores events, renews the lease, and stops the attempt when it has to end."""
 
     def __init__(self, attempt: "Attempt", patience: float) -> None:
         self._attempt = attempt
@@ -35,7 +32,6 @@ class Heartbeat:
         self._patient_until = time.monotonic() + patience
 
     async def run(self) -> None:
-        """Store and renew until cancelled, or until the lease is lost."""
         attempt, renewed = self._attempt, time.monotonic()
         self._loop = asyncio.get_running_loop()
         while attempt.stopped != "lost":
@@ -52,7 +48,7 @@ class Heartbeat:
                 attempt.stop("handed over")
 
     async def save(self, repository: RunRepository) -> Lease:
-        """Renew the lease, and store the events that are not stored yet. Raises LeaseLost."""
+        """Renew the lease, and store new events. Raises LeaseLost."""
         async with self._saving:
             events = self._attempt.log.unsaved()
             lease = await repository.heartbeat(events, self._attempt.pending())
@@ -60,11 +56,7 @@ class Heartbeat:
             return lease
 
     async def check_lease(self) -> None:
-        """Look whether the attempt still has its lease, if it was not renewed lately: the process may have slept.
-
-        Raises:
-            AnswerNotStored: the store does not say.
-        """
+        """Check the lease if it was not renewed lately: the process may have slept. Raises AnswerNotStored."""
         repository = self._attempt.repository
         if self._attempt.stopped or repository is None or not repository.is_unheard_for(2 * RENEW):
             return

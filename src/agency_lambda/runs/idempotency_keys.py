@@ -1,4 +1,4 @@
-"""Idempotency keys: the same key and body give the same response, also when both arrive at once."""
+"""Idempotency keys: the same key and body give the same response."""
 
 import hashlib
 import time
@@ -10,17 +10,11 @@ _KEPT = 24 * 3600  # seconds
 
 
 class IdempotencyKeys:
-    """The idempotency keys of one owner."""
-
     def __init__(self, store: Store, owner: str) -> None:
         self._store, self._owner = store, owner
 
     async def find(self, key: str, body: bytes) -> str | None:
-        """The id of the response that was made with this key; None: nobody has used it yet.
-
-        Raises:
-            IdempotencyKeyReused: it was used with another body.
-        """
+        """Return the id of the response that was made with this key, if any. Raises IdempotencyKeyReused."""
         record = await self._store.get(self._partition(key), "claim")
         if record is None:
             return None
@@ -29,7 +23,7 @@ class IdempotencyKeys:
         return str(record.body["response"])
 
     def put(self, key: str, body: bytes, response_id: str) -> Put:
-        """The change that takes a key for a response, if nobody else has."""
+        """Return the change that takes an unused key for a response."""
         claim = {"body": _digest(body), "response": response_id}
         return Put(self._partition(key), "claim", claim, int(time.time()) + _KEPT, expected=ABSENT)
 

@@ -1,4 +1,4 @@
-"""Items of earlier answers that a request only refers to, as `{"type": "item_reference", "id"}` or `{"id"}`."""
+"""Items of earlier answers to which a request refers by id."""
 
 from collections.abc import Set
 from typing import Any
@@ -13,11 +13,10 @@ from agency_lambda.runs.stored_responses import Responses
 
 
 async def resolve_references(responses: Responses, given: str | list[Any]) -> str | list[Any]:
-    """Return the input with the items themselves in place of the references to them; each response is read once.
+    """Return the input with the items in place of references to them.
 
     Raises:
-        NotFound: one of them is not there, or another owner's.
-        InvalidRequest: there are too many of them, or they are too large together.
+        NotFound, InvalidRequest: an item does not exist, or they are too many or too large.
     """
     if isinstance(given, str) or not any(map(_is_reference, given)):
         return given
@@ -63,5 +62,4 @@ def _check_holders(names: Set[str]) -> None:
 
 
 async def _held(responses: Responses, holder: str, names: Set[str]) -> dict[str, tuple[Item, int]]:
-    """Return the items of a response that have these names, with their sizes in bytes."""
     return {item["id"]: (item, bounds.size(item)) for item in await responses.output(holder) if item["id"] in names}

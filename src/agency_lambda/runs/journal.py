@@ -1,17 +1,9 @@
-"""What a stored run has been answered: written before it is used, so that a run that is taken up again pays for no
-model call twice and repeats no tool call that has finished.
+"""The answers that a stored run was given: each is stored before it is used, so that another attempt pays for no model
+call twice and repeats no finished tool call.
 
-An answer is found again by who asked and what: the agent, the sha256 of the items and tools that its model was given,
-the call of a tool within which that was asked, and how often it was asked in there before. Instructions are no part of
-it: they may hold the time of day. A call of a tool is known by the answer that it is in, and its place there: the ids
-that servers give are labels, which they repeat.
-
-A call that was asked and has no answer is asked again: whether the provider has worked on it (and bills it) nobody
-can know from here. `asked_again` counts those that were noted: a call that takes long is, when the lease is renewed.
-
-A call of a model that failed is kept too, before anything that is answered after it: where its error went to another
-agent, or to a tool that asked again, the next attempt has to go the same way. The failure that ends an attempt is
-deleted, so that the next one asks again.
+An answer is found by agent, sha256 of items and tools, the tool call that asked, and the number of equal questions
+before. Tool calls are known by their place in an answer, as servers repeat ids. A failure that the run went on from is
+stored too.
 """
 
 import hashlib
@@ -36,17 +28,14 @@ from agency_lambda.store import ABSENT, Conflict, Delete, Put, Store
 
 @dataclass(frozen=True)
 class Entry:
-    """An answer that the run has. ids: under which its items were, or are to be, told."""
+    """A stored answer. ids: of its items in the output."""
 
     answered: ModelAnswer
     ids: dict[int, str]
 
 
 class Journal:
-    """The journal of one run. store: None for a run that is not kept; then it remembers nothing.
-
-    call_ids: those of what the run continues.
-    """
+    """The journal of one run. store: None if the run is not stored. call_ids: of what it continues."""
 
     def __init__(self, store: Store | None, owner: str, run_id: str, call_ids: UniqueIds | None = None) -> None:
         self.call_ids, self.item_ids = call_ids or UniqueIds(), UniqueIds(field="id")
@@ -67,7 +56,7 @@ class Journal:
         self.hits = self.asked_again = 0
 
     async def load(self) -> None:
-        """What an interrupted run has left."""
+        """Load what earlier attempts have stored."""
         if self._store:
             records = await self._store.query(self._partition, after="journal/", before="journal0")
             self._kept = {record.sort.removeprefix("journal/"): record.body for record in records}
@@ -81,15 +70,11 @@ class Journal:
 
     @property
     def ids(self) -> set[str]:
-        """Of every item that an answer in here is told by."""
+        """Return the ids of all output items in the journal."""
         return {item_id for body in self._kept.values() for item_id in body.get("ids", {}).values()}
 
     def question_key(self, agent: str, question: ModelRequest, within: str = "") -> str:
-        """Under which the answer to this question is kept, and which no other question of the run has.
-
-        within: the call of a tool that asks, "" for none. What was asked in a call that has finished is not asked
-        again, so questions are not numbered over all calls.
-        """
+        """Return the key of a question, which no other of the run has. within: the tool call that asks."""
         if self._store is None:
             return f"model/{next(self._numbers)}"
         tools = [(tool.name, getattr(tool, "params_json_schema", None)) for tool in question.tools]
@@ -104,14 +89,12 @@ class Journal:
         return f"model/{place}/{number:04d}"
 
     def release(self, key: str) -> None:
-        """Let the next of the same questions have this key: the call ended without an answer and without a failure,
-        because a tool no longer waited for it.
-        """
+        """Free a key, as the call ended without an answer or a failure."""
         place, _, number = key.removeprefix("model/").rpartition("/")
         self._taken[place].discard(int(number))
 
     def find(self, key: str) -> Entry | None:
-        """The answer, if the run has it; else it is asked for now."""
+        """Return the stored answer to a question, if any; else the question is pending."""
         if body := self._kept.get(key):
             self.hits += 1
             self._replayed.add(key)
@@ -121,7 +104,7 @@ class Journal:
         return None
 
     def find_failure(self, key: str) -> ModelUnavailable | None:
-        """Return the failure that this question has had in an earlier attempt, which went on with it."""
+        """Return the failure that a question had in an earlier attempt, which went on."""
         body = None if key in self._kept else self._kept.get(f"failed/{key}")
         if body is None:
             return None
@@ -131,7 +114,7 @@ class Journal:
         return error
 
     def note_failure(self, key: str, error: ModelUnavailable) -> None:
-        """Keep, before the next answer, that a question has failed."""
+        """Store a failure together with the next answer."""
         if self._store and key in self.pending:
             self._failures.append((error, key))
             self._unwritten[f"failed/{key}"] = error.record()
@@ -143,7 +126,7 @@ class Journal:
             await self._store.write(Delete(self._partition, f"journal/{key}"))
 
     async def save_answer(self, key: str, answered: ModelAnswer, ids: dict[int, str], within: str = "") -> Entry:
-        """The answer is the run's when this returns; or the one that another attempt has kept meanwhile is."""
+        """Store an answer; returns the stored one, which may be another attempt's."""
         if self._store is None:
             return Entry(answered, ids)
         body: dict[str, Any] = {**dump_answer(answered), "ids": ids}
@@ -154,7 +137,7 @@ class Journal:
         return Entry(answered, ids) if kept is body else _entry(kept)
 
     def note_usable(self, key: str, output: list[Any]) -> None:
-        """Note what the SDK goes on with of an answer: its calls are known by their places in it."""
+        """Note the calls in the output that the SDK goes on with."""
         self._given_out.append((output, key))
         if not self._by_call_ids:
             for number, item in enumerate(output):
@@ -162,7 +145,7 @@ class Journal:
                     self._calls[item.call_id] = f"{key}/{number}"
 
     def tool_call_key(self, agent: str, call_id: str) -> str:
-        """Return what a call of a tool is known by, in every attempt at the run. Nothing else is known by that."""
+        """Return the key of a tool call, which is the same in every attempt."""
         place = self._calls.get(call_id)
         if place is None:
             return f"{agent}/{call_id}/1"
@@ -170,17 +153,15 @@ class Journal:
         return f"{agent}/{place if self._store is None else _digest(place)[:32]}"
 
     def unused_answers(self) -> list[ModelAnswer]:
-        """Return, once, the answers of earlier attempts that this one had no use for: tools had asked for them, that
-        had finished and were not called again.
-        """
+        """Return, once, the stored answers that this attempt had no use for: they led to finished tool calls."""
         left = [key for key in self._kept if key.startswith("model/") and key not in self._replayed]
         self._replayed.update(left)
         return [_entry(self._kept[key]).answered for key in left]
 
     async def forget_answer(self, output: list[Any] | None) -> bool:
-        """Delete an answer that the SDK can make nothing of, so that the next attempt asks again.
+        """Delete an answer that the SDK could not use; returns False if calls of it have begun.
 
-        output: what the SDK was given of it. Returns False where calls of it have begun: those must not be made anew.
+        output: what the SDK was given.
         """
         key = next((key for given, key in self._given_out if given is output), None)
         if key is None or key in self._begun:
@@ -190,13 +171,13 @@ class Journal:
         return True
 
     def find_tool_output(self, call: str) -> tuple[bool, Any]:
-        """(whether this call has finished before, what it returned)."""
+        """Return (whether the call has finished before, its output)."""
         body = self._kept.get(f"tool/{call}")
         self.hits += body is not None
         return body is not None, body and restored(body)
 
     async def save_tool_output(self, call: str, output: Any) -> Any:
-        """A tool has finished; returns its output, or the one that another attempt has kept meanwhile."""
+        """Store a tool's output; returns the stored one."""
         if self._store is None:
             return output
         body = journaled(output)
@@ -204,10 +185,7 @@ class Journal:
         return output if kept is body else restored(kept)
 
     async def allow_call(self, call: str, most: float) -> bool:
-        """Return whether a call of a tool is among the first `most` of the run, which is decided once for all attempts.
-
-        Calls that run at the same time come in another order in each attempt.
-        """
+        """Return whether a tool call is among the first `most` of the run; all attempts decide alike."""
         if math.isinf(most) or call in self._allowed:
             return True
         if (decided := self._kept.get(f"allowed/{call}")) is None:
@@ -218,7 +196,7 @@ class Journal:
         return bool(decided["allowed"])
 
     async def _write(self, key: str, body: dict[str, Any]) -> dict[str, Any]:
-        """Returns what is kept then: an answer that is there is never written over."""
+        """Store a record; returns what is there then, as none is overwritten."""
         try:
             if self._store is None:
                 return body
@@ -242,7 +220,7 @@ class Journal:
 
 
 def _was_allowed(key: str, body: dict[str, Any]) -> bool:
-    """Earlier versions of this service kept no decision: what has finished was allowed."""
+    """Earlier versions stored no decision: finished calls were allowed."""
     return key.startswith("tool/") or (key.startswith("allowed/") and bool(body["allowed"]))
 
 

@@ -1,7 +1,4 @@
-"""The leases of all unfinished runs: at most one attempt works on a run, and none is forgotten.
-
-An attempt takes a lease by writing over the version that it has read, and renews it. An expired lease is anybody's.
-"""
+"""The leases of all unfinished runs: at most one attempt works on a run, and none is forgotten."""
 
 import asyncio
 from typing import Any
@@ -14,38 +11,36 @@ _OLD_PARTITION = "running"  # of version 0.1, whose runs may still be there; goe
 
 
 class Leases:
-    """The leases in a store, of all owners."""
-
     def __init__(self, store: Store) -> None:
         self._store = store
 
     async def find(self, run_id: str) -> Lease | None:
-        """Return the lease of a run; None if the run is final, or does not exist."""
+        """Return the lease of a run; None if it is final or unknown."""
         for partition in (lease_partition(run_id), _OLD_PARTITION):
             if record := await self._store.get(partition, run_id):
                 return Lease.from_record(record)
         return None
 
     async def all(self) -> list[Lease]:
-        """Return the lease of every unfinished run, oldest first."""
+        """Return every lease, oldest first."""
         found = await asyncio.gather(*(self._store.query(each) for each in (*LEASE_PARTITIONS, _OLD_PARTITION)))
         leases = [Lease.from_record(record) for records in found for record in records]
         return sorted(leases, key=lambda lease: lease.queued_at)
 
     async def take(self, run_id: str, holder: str) -> Lease | None:
-        """Begin an attempt; returns None if another one works on the run, or if the run is final."""
+        """Begin an attempt; returns None if another one works on the run, or if it is final."""
         return await self._apply(Event.TAKE, await self.find(run_id), holder=holder)
 
     async def requeued(self, lease: Lease) -> bool:
-        """Free an expired lease, so that the run can be queued again. Returns False if another process did it."""
+        """Free an expired lease. Returns False if another process did it."""
         return await self._apply(Event.REQUEUE, lease) is not None
 
     async def cancel(self, run_id: str) -> Lease | None:
-        """Note that a run is to end; returns None if it is final already."""
+        """Mark that a run is to end; returns None if it is final."""
         return await self._apply(Event.CANCEL, await self.find(run_id))
 
     async def purged(self, lease: Lease) -> None:
-        """Remove the lease of a run whose response was deleted. Does nothing if the lease has changed."""
+        """Remove the lease of a deleted run, if it has not changed."""
         row = find(State.DELETED, Event.PURGE, lease)
         try:
             await self._store.write(change_lease(lease, row.lease))
@@ -53,7 +48,7 @@ class Leases:
             return
 
     async def _apply(self, event: Event, lease: Lease | None, **details: Any) -> Lease | None:
-        """Write what the table says, after a conflict with the lease as it is then. Returns None if it says nothing."""
+        """Write what the table says, after a conflict for the lease as it is then."""
         while lease is not None:
             try:
                 change = change_lease(lease, find(lease_state(lease), event, lease).lease, **details)

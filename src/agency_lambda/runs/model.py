@@ -1,7 +1,4 @@
-"""The record of a run: its request, its response, its lease, and its place in a conversation.
-
-Each part lies in the store under the name that `response_partition`, `lease_partition` or `Conversation` gives it.
-"""
+"""The record of a run: its request, response and lease, and its place in a conversation."""
 
 import time
 import zlib
@@ -25,12 +22,12 @@ LEASE_PARTITIONS = [f"running#{number:02x}" for number in range(16)]
 
 
 def expiry() -> int:
-    """Return the Unix time at which a record that is written now expires."""
+    """Return the Unix time at which a new record expires."""
     return int(time.time()) + RETENTION
 
 
 def lease_partition(run_id: str) -> str:
-    """Return the partition of a run's lease. Leases are spread, as DynamoDB limits the writes to one partition."""
+    """Return the partition of a lease; there are several, as DynamoDB limits the writes to each."""
     return LEASE_PARTITIONS[zlib.crc32(run_id.encode()) % len(LEASE_PARTITIONS)]
 
 
@@ -40,7 +37,7 @@ def response_partition(owner: str, run_id: str) -> str:
 
 
 def event_row(number: int) -> str:
-    """Return the name of the row of events that begins with this number."""
+    """Return the name of the row that begins with this event."""
     return f"{EVENT_ROWS}{number:09d}"
 
 
@@ -48,9 +45,8 @@ def event_row(number: int) -> str:
 class Lease:
     """The lease of an unfinished run.
 
-    holder: the attempt that works on the run, "" for none. until: Unix seconds at which the lease expires.
-    attempts: how many were begun. lost: how many of them let their lease expire. cancelled: the run is to end.
-    dead: the run was given up, and its message has not yet reached the dead-letter queue.
+    holder: the attempt at work, "" for none. until: Unix seconds. attempts: begun so far. lost: of those, the ones that
+    expired. cancelled: the run is to end. dead: it was given up, and its message is not a dead letter yet.
     """
 
     id: str
@@ -71,36 +67,31 @@ class Lease:
 
     @classmethod
     def from_record(cls, record: Record) -> "Lease":
-        """Read a lease from the store."""
         return cls(id=record.sort, version=record.version, partition=record.partition, **record.body)
 
     def put(self, **changed: Any) -> Put:
-        """Return the change that writes the lease over this version."""
+        """Return the change that writes it over this version."""
         body = asdict(replace(self, **changed))
         del body["id"], body["version"], body["partition"]
         return Put(self.partition, self.id, body, expected=self.version)
 
     def delete(self) -> Delete:
-        """Return the change that removes this version of the lease."""
+        """Return the change that removes this version."""
         return Delete(self.partition, self.id, expected=self.version)
 
     def written(self, put: Put) -> "Lease":
-        """Return the lease as it is after that change."""
         return replace(self, **put.body, version=put.version)
 
     @property
     def is_overdue(self) -> bool:
-        """Return whether the lease has expired, or ends later than any lease can: then its writer's clock was wrong."""
+        """Return whether it has expired, or ends later than a correct clock could say."""
         now, longest = time.time(), LEASE_SECONDS if self.holder else LONGEST_PAUSE + GRACE
         return not self.dead and not now < self.until <= now + longest + CLOCK_SKEW
 
 
 @dataclass(frozen=True)
 class StoredRequest:
-    """The request of a run, from which a later attempt can begin again.
-
-    body: as JSON. input: its items. start: the cursor that it continues, as JSON.
-    """
+    """The request of a run. body: JSON. input: its items. start: the cursor it continues, as JSON."""
 
     body: dict[str, Any]
     input: list[Item]
@@ -110,7 +101,7 @@ class StoredRequest:
 
 @dataclass(frozen=True)
 class StoredResponse:
-    """The response of a run with its request. cursor: the end of its turn; None if it has added no turn."""
+    """The response of a run with its request. cursor: the end of its turn, if it has added one."""
 
     response: ResponseObject
     request: StoredRequest
@@ -119,14 +110,13 @@ class StoredResponse:
 
     @classmethod
     def from_record(cls, record: Record) -> "StoredResponse":
-        """Read a response from the store."""
         body = record.body
         request = StoredRequest(body["request"], body["input"], body["start"], body["thread"])
         cursor = HistoryCursor.from_json(body["place"]) if body["place"] else None
         return cls(body["response"], request, cursor, record.version)
 
     def put(self, owner: str) -> Put:
-        """Return the change that writes the response over this version."""
+        """Return the change that writes it over this version."""
         asked = self.request
         body = {
             "response": self.response,
@@ -141,7 +131,6 @@ class StoredResponse:
 
     @property
     def is_streamed(self) -> bool:
-        """Return whether the events of the run are stored."""
         return bool(self.request.body.get("stream"))
 
 
@@ -149,8 +138,7 @@ class StoredResponse:
 class Run:
     """A stored run, as one process knows it. Only transitions change it.
 
-    cursor: where its turn will stand. lease: None when the run is final.
-    conversation: the one that it has a turn in, or waits for; None if there is none, or it was deleted.
+    cursor: where its turn will stand. lease: None when it is final. conversation: in which it has its turn, or waits.
     """
 
     owner: str
@@ -166,24 +154,21 @@ class Run:
 
     @property
     def is_new(self) -> bool:
-        """Return whether nothing of the run is stored yet."""
         return self.stored.version == ABSENT
 
     @property
     def waits_for_turn(self) -> bool:
-        """Return whether another run has its turn in the conversation first."""
+        """Return whether another run has its turn first."""
         return self.conversation is not None and self.id in self.conversation.waiting
 
     @property
     def has_lost_conversation(self) -> bool:
-        """Return whether the conversation that it should add to was deleted."""
+        """Return whether its conversation was deleted."""
         return self.stored.request.conversation_id is not None and self.conversation is None
 
     def put_events(self, events: Sequence[Event]) -> Put:
-        """Return the change that stores a row of events, which follow on each other."""
         partition = response_partition(self.owner, self.id)
         return Put(partition, event_row(events[0]["sequence_number"]), list(events), expiry())
 
     def put_pending(self, keys: Collection[str]) -> Put:
-        """Return the change that stores which model calls are under way."""
         return Put(response_partition(self.owner, self.id), "journal/asked", sorted(keys), expiry())

@@ -1,4 +1,4 @@
-"""How an attempt can end: the final response, and when another attempt goes on instead."""
+"""How an attempt can end."""
 
 import time
 from typing import TYPE_CHECKING
@@ -20,7 +20,7 @@ BACKOFF = 2.0  # seconds before the second attempt after a failure of the model;
 
 
 class HandedOver(Exception):
-    """Another attempt goes on with the run in `after` seconds. response: as it is now."""
+    """Another attempt goes on in `after` seconds."""
 
     def __init__(self, response: ResponseObject, after: float = 0.0) -> None:
         self.response, self.after = response, after
@@ -34,11 +34,7 @@ def final_response(
     answer: "Answer | None" = None,
     error: ServiceError | None = None,
 ) -> ResponseObject:
-    """Return a response as it stays.
-
-    Raises:
-        AnswerTooLarge: the output of an answer has no room in it. A failed response has as much as fits.
-    """
+    """Return a response as it stays. Raises AnswerTooLarge if an answer has no room in it."""
     items = replace_surrogates(output.items)
     fitting = response_object.fit_output(response, items)
     if answer and len(fitting) < len(items):
@@ -56,10 +52,7 @@ def final_response(
 
 
 def seconds_to_retry(response: ResponseObject, attempts: int, error: ServiceError) -> float | None:
-    """Return after how many seconds a failed model is asked again; None if it is not: a client waits, or it is in vain.
-
-    attempts: the number of this attempt, 0 if the run is not stored.
-    """
+    """Return after how many seconds a failed model is asked again in another attempt; None for never."""
     if not (isinstance(error, UpstreamFailed) and error.transient and response["background"]):
         return None
     if not 0 < attempts < MOST_ATTEMPTS:
@@ -69,10 +62,7 @@ def seconds_to_retry(response: ResponseObject, attempts: int, error: ServiceErro
 
 
 def hidden_conflict(response: ResponseObject, attempts: int) -> EventLoopConflict | None:
-    """Return the conflict that the loop puts in place of this answer, in strict mode.
-
-    A worker's attempts share an invocation, which cannot tell whose the conflict is.
-    """
+    """Return the conflict that strict mode puts in place of this answer. A worker cannot tell whose it is."""
     invocation = current_invocation.get()
     if invocation is None or response["background"] or attempts > 1:
         return None
@@ -80,5 +70,4 @@ def hidden_conflict(response: ResponseObject, attempts: int) -> EventLoopConflic
 
 
 def out_of_time() -> OutOfTime:
-    """Return the failure of a run that no other attempt goes on with."""
     return OutOfTime("The run did not finish before the deadline of this invocation.")

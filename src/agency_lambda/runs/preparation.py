@@ -1,4 +1,4 @@
-"""Prepare the agents of a run on the history that it continues. The framework is imported when it is needed."""
+"""Prepare the agents of a run. The framework is imported when it is needed."""
 
 from collections.abc import Mapping
 from functools import cached_property
@@ -24,23 +24,19 @@ if TYPE_CHECKING:
 
 
 class RunPreparation:
-    """Prepares runs in one execution environment: they share the models, and never an agency."""
+    """Prepares the runs of one environment, which share the models and never an agency."""
 
     def __init__(self, settings: Settings, store: Store, secrets: Mapping[str, str] | None = None) -> None:
         self._settings, self._store, self._secrets = settings, store, secrets
 
     @cached_property
     def models(self) -> "Models":
-        """The models of this environment, made by the first run: polling and submitting import no framework."""
         from agency_lambda.framework.models import Models
 
         return Models(self._settings, self._secrets)
 
     async def prepare(self, run: Run, log: EventLog) -> "AgencyExecution | None":
-        """Return the agents of a run, ready to answer.
-
-        Returns None for a new run that a worker can prepare: importing its agency takes long, and nothing of it can
-        be refused.
+        """Return the agents of a run, ready to answer; None for a new run that a worker can prepare as well.
 
         Raises:
             NotFound, InvalidRequest, UnknownName: the run cannot be executed.
@@ -74,13 +70,11 @@ class RunPreparation:
         return await prepare_run(name, entry, self.models, run_input)
 
     async def compact(self, request: CompactRequest, owner: str) -> dict[str, Any]:
-        """Return older turns as one item: see `runs.compaction`."""
         from agency_lambda.runs.compaction import compact
 
         return await compact(self.models, self._store, request, owner)
 
     async def aclose(self) -> None:
-        """Close the connections to the models, if there are any."""
         if "models" in self.__dict__:
             await self.models.aclose()
 

@@ -1,4 +1,4 @@
-"""Load and save stored runs. What is written is decided by the table of transitions; here it meets the store."""
+"""Load and save stored runs as the table of transitions says."""
 
 import asyncio
 import time
@@ -29,18 +29,15 @@ _PAUSE = 0.3  # seconds before a last write is repeated that failed, or seems to
 
 
 class OutcomeUncertain(Exception):
-    """The end of the run is not known here, as the store cannot be read or written; another attempt may go on.
-
-    A client is answered with where to look, and never that the run has failed.
-    """
+    """The store is away, and another attempt may go on. Clients are told where to look."""
 
 
 class LeaseLost(OutcomeUncertain):
-    """Another attempt has the lease, or the run was deleted: this attempt writes nothing more."""
+    """Another attempt has the lease, or the run was deleted."""
 
 
 class RunRepository:
-    """The unit of work of one attempt at a stored run. run: as this attempt has read or written it last."""
+    """The unit of work of one attempt at a stored run."""
 
     def __init__(self, store: Store, run: Run) -> None:
         self._store, self.run = store, run
@@ -51,46 +48,43 @@ class RunRepository:
 
     @property
     def lease(self) -> Lease:
-        """Return the lease of this attempt, as it was written last."""
         assert self.run.lease
         return self.run.lease
 
     def is_unheard_for(self, seconds: float) -> bool:
-        """Return whether the lease was last renewed so long ago, or in a future that this clock does not know."""
+        """Return whether the last renewal is so many seconds ago, or in the future."""
         lease = self.run.lease
         return lease is not None and not 0 <= time.time() + model.LEASE_SECONDS - lease.until <= seconds
 
     async def is_held(self) -> bool:
-        """Return whether this attempt still has the lease."""
         lease = await self._leases.find(self.run.id)
         return lease is not None and lease.holder == self.lease.holder
 
     async def start(self) -> None:
-        """Store that the run is not queued any more. Raises LeaseLost."""
+        """Store that the run is in progress. Raises LeaseLost."""
         await self._apply(Event.START)
 
     async def heartbeat(self, events: list[StreamEvent], pending: Set[str]) -> Lease:
-        """Renew the lease, and store new events and which model calls are under way. Raises LeaseLost."""
+        """Renew the lease, and store events and pending model calls. Raises LeaseLost."""
         unknown = pending if pending - self._stored_pending else frozenset()
         await self._apply(Event.HEARTBEAT, events=events, pending=unknown)
         self._stored_pending = pending
         return self.lease
 
     async def release(self, *, after: float = 0.0, counts: bool = True) -> None:
-        """End this attempt, so that another one goes on: see `change_lease`. Raises LeaseLost."""
+        """End this attempt, so that another one goes on. Raises LeaseLost."""
         await self._apply(Event.RELEASE, after=after, counts=counts)
 
     async def end(
         self, event: Event, response: ResponseObject, history: list[Item] | None, events: list[StreamEvent]
     ) -> str | None:
-        """Write the end of the run, all of it or nothing. Returns the run whose turn in the conversation it is then.
+        """Write the end of the run, all of it or nothing. Returns the run whose turn it is then.
 
         history: what the agents remember; None if the run adds no turn.
 
         Raises:
-            LeaseLost: see there.
-            NotFound: the conversation to which the turn should be added was deleted.
-            OutcomeUncertain: the store failed, and may have written it all the same.
+            NotFound: its conversation was deleted.
+            OutcomeUncertain: it may be written.
         """
         asked = self.run.stored.request
         turn = None if history is None else Turn([*asked.input, *response["output"]], history)
@@ -107,7 +101,7 @@ class RunRepository:
                 await delete_partition(self._store, response_partition(self.run.owner, self.run.id))
 
     async def _apply(self, event: Event, *, is_last: bool = False, **details: Any) -> Run:
-        """Write what the table says of an event. Returns the run as it was before."""
+        """Write what the table says of an event. Returns the run before it."""
         async with self._writing:
             appends = details.get("turn") is not None
             for _ in range(_ATTEMPTS):
@@ -127,7 +121,7 @@ class RunRepository:
         raise LeaseLost
 
     async def _write_twice(self, changes: list[Change]) -> None:
-        """Write; where that failed once more, which does nothing if it was carried out all the same."""
+        """Write, and once more if that failed: a write that is repeated does nothing."""
         try:
             await self._store.write(*changes)
         except StoreUnavailable:
@@ -135,7 +129,7 @@ class RunRepository:
             await self._store.write(*changes)
 
     async def _rebase(self, *, appends: bool) -> Run:
-        """Reload lease, response and conversation after a conflict. A turn to append may need a log of its own then.
+        """Reload lease, response and conversation after a conflict.
 
         Raises:
             LeaseLost: another attempt has the lease, or the run was deleted.
@@ -154,7 +148,7 @@ class RunRepository:
 
 
 async def load_run(store: Store, owner: str, run_id: str, lease: Lease | None) -> Run:
-    """Load a run whose lease is known. Raises NotFound if its response was deleted."""
+    """Load a run whose lease is known. Raises NotFound."""
     stored = await Responses(store, owner).get(run_id)
     cursor, conversation = HistoryCursor.from_json(stored.request.start), None
     if conversation_id := stored.request.conversation_id:
@@ -169,8 +163,8 @@ async def save_new(store: Store, run: Run, more: list[Change]) -> Run:
     """Store a new run together with more changes, and return it as it is then.
 
     Raises:
-        Conflict: see `Store`.
-        StoreUnavailable: it is not stored, and will never be, however late that write arrives.
+        Conflict.
+        StoreUnavailable: it is not stored, and never will be.
         OutcomeUncertain: it may be stored.
     """
     is_queued = run.stored.response["background"]
@@ -185,7 +179,7 @@ async def save_new(store: Store, run: Run, more: list[Change]) -> Run:
 
 
 async def _void(store: Store, run: Run, failure: Exception) -> None:
-    """Keep a run from being stored whose first write has failed. Returns if it is stored already."""
+    """Keep a run from being stored whose first write has failed, unless it is there."""
     try:
         async with asyncio.timeout(_within(_TO_FIND_OUT)):
             await store.write(Responses(store, run.owner).void(run.id))
@@ -197,26 +191,19 @@ async def _void(store: Store, run: Run, failure: Exception) -> None:
 
 
 def _within(seconds: float) -> float:
-    """Return so many seconds, but at most half of what the invocation has left, so that it can still answer."""
     left = seconds_remaining()
     return seconds if left is None else min(seconds, left / 2)
 
 
 async def purge(store: Store, owner: str, run_id: str, lease: Lease | None) -> None:
-    """Remove every record of a run, the lease last, so that whoever finds that continues."""
+    """Remove every record of a run, the lease last."""
     await delete_partition(store, response_partition(owner, run_id))
     if lease:
         await Leases(store).purged(lease)
 
 
 async def delete_run(store: Store, owner: str, run_id: str) -> str | None:
-    """Delete a run with its events and journal. What it has added to a conversation stays there.
-
-    Returns the run whose turn in the conversation it is then, if the deleted one had it.
-
-    Raises:
-        NotFound: it does not exist.
-    """
+    """Delete a run; its turn in a conversation stays. Returns the run whose turn it is then. Raises NotFound."""
     while True:
         run = await load_run(store, owner, run_id, await Leases(store).find(run_id))
         after, changes = advance(run, Event.DELETE)
@@ -232,6 +219,5 @@ async def delete_run(store: Store, owner: str, run_id: str) -> str | None:
 
 
 def _next_in_line(before: Run, after: Run) -> str | None:
-    """Return the run whose turn it is now, if the run before had the turn."""
     had_turn = before.conversation is not None and before.conversation.run == before.id
     return after.conversation.run if had_turn and after.conversation else None

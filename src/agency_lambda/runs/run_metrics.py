@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def usage(meter: "Meter | None") -> dict[str, Any]:
-    """Return the usage of all model calls of all attempts, each counted once. meter: None if no model was asked."""
+    """Return the usage of all attempts, each model call counted once."""
     counts = defaultdict[str, int](int, meter.counts() if meter else {})
     return {
         "model_calls": counts["model_calls"],
@@ -22,7 +22,7 @@ def usage(meter: "Meter | None") -> dict[str, Any]:
 
 
 def log_fields(attempt: "Attempt", seconds: float) -> dict[str, Any]:
-    """Return the fields of an attempt for the log and the metrics. They say what this attempt alone has used."""
+    """Return the log fields of an attempt, which say what it alone has used."""
     execution, lease = attempt.execution, attempt.lease
     known: dict[str, Any] = {"response_id": attempt.response["id"], "run_duration_ms": round(1000 * seconds, 1)}
     known |= execution.meter.paid() if execution else {}

@@ -1,4 +1,4 @@
-"""The runs of one execution environment: create, resume, cancel, delete, and what happens at the end."""
+"""The runs of one environment: create, resume, cancel, delete, and what happens at the end."""
 
 import asyncio
 import logging
@@ -27,14 +27,14 @@ from agency_lambda.runs.event_log import EventLog
 from agency_lambda.runs.following import seconds_to_wait
 from agency_lambda.runs.idempotency_keys import IdempotencyKeys
 from agency_lambda.runs.leases import Leases
-from agency_lambda.runs.model import StoredResponse
+from agency_lambda.runs.model import Run, StoredResponse
 from agency_lambda.runs.outcome import MOST_ATTEMPTS, HandedOver
 from agency_lambda.runs.preparation import RunPreparation
 from agency_lambda.runs.repository import OutcomeUncertain, RunRepository, delete_run, load_run, purge, save_new
 from agency_lambda.runs.stored_responses import Responses
 from agency_lambda.runs.transitions import Stop
 from agency_lambda.settings import Settings
-from agency_lambda.store import Conflict, Store, open_store
+from agency_lambda.store import Change, Conflict, Store, open_store
 from lambda_loop import seconds_remaining
 
 logger = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ Announce = Callable[[ResponseObject | None], None]
 
 
 class RunService:
-    """Made once per environment: runs share the models, the store and the queue, and never an agency."""
+    """Made once per environment: runs share the models, the store and the queue."""
 
     def __init__(self, settings: Settings, *, secrets: Mapping[str, str] | None = None) -> None:
         self.store: Store = open_store(settings.store)
@@ -64,15 +64,13 @@ class RunService:
         thread: str | None = None,
         announce: Announce = lambda response: None,
     ) -> Attempt | StoredResponse:
-        """Create a run, and return the attempt to execute; or a response that is made elsewhere, in the background or
-        by the earlier request with this idempotency key.
+        """Create a run, and return the attempt to execute; or a response that is made elsewhere.
 
-        once: an idempotency key and the body that it was sent with. thread: see `new_run`. announce: is called with
-        the response before a run is stored that may go on without this request, and with None if it was not stored.
+        once: an idempotency key and its body. thread: see `new_run`. announce: is called with the response before a
+        run is stored that may outlive this request, and with None if it was not stored.
 
         Raises:
-            NotFound, UnknownName, InvalidRequest, UnsupportedParameter: refused, and nothing is stored.
-            ConversationBusy, IdempotencyKeyReused, StoreUnavailable, SecretUnavailable.
+            ServiceError: nothing is stored.
         """
         refuse_contradictions(request, has_key=once is not None, has_queue=self.queue.durable)
         keys = IdempotencyKeys(self.store, owner)
@@ -81,34 +79,38 @@ class RunService:
                 return await self._original(request, owner, original, announce)
             try:
                 run = await new_run(self.store, request, owner, thread)
-                log = EventLog(run.id, is_live=bool(request.stream))
-                execution = await self._preparation.prepare(run, log)
-                if request.stored:
-                    if self.queue.durable:
-                        announce(run.stored.response)
-                    run = await save_new(self.store, run, [keys.put(*once, run.id)] if once else [])
-                if request.background:
-                    await self._send(run.id)
-                    return run.stored
-                repository = RunRepository(self.store, run) if request.stored else None
-                patience = math.inf if request.stream else self._answer_seconds
-                return self._attempt(run.stored.response, log, repository, execution=execution, patience=patience)
+                return await self._start(run, announce, [keys.put(*once, run.id)] if once else [])
             except Conflict:
                 announce(None)  # somebody else began at the same moment: look again at what is there now
             except StoreUnavailable:
                 announce(None)
                 raise
-            except OutcomeUncertain:
-                return self._uncertain(run.stored.response)
             except ConversationBusy as busy:
                 await self._end_abandoned(busy)
                 if not (once and await keys.find(*once)):
                     raise  # else it is busy with this very request
 
+    async def _start(self, run: Run, announce: Announce, more: list[Change]) -> Attempt | StoredResponse:
+        """Prepare and store a new run, and queue it or return its attempt."""
+        response, log = run.stored.response, EventLog(run.id, is_live=run.stored.is_streamed)
+        execution = await self._preparation.prepare(run, log)
+        if response["store"]:
+            if self.queue.durable:
+                announce(response)
+            try:
+                run = await save_new(self.store, run, more)
+            except OutcomeUncertain:
+                return self._uncertain(response)
+        if response["background"]:
+            await self._send(run.id)
+            return run.stored
+        repository = RunRepository(self.store, run) if response["store"] else None
+        patience = math.inf if log.is_live else self._answer_seconds
+        return self._attempt(run.stored.response, log, repository, execution=execution, patience=patience)
+
     async def _original(
         self, request: CreateResponse, owner: str, response_id: str, announce: Announce
     ) -> Attempt | StoredResponse:
-        """Return the response that an earlier request with the same idempotency key began."""
         response = response_object.new_response(request, response_id, request.conversation_id)
         announce(response)
         try:
@@ -117,18 +119,18 @@ class RunService:
             return self._uncertain(response)
 
     def _uncertain(self, response: ResponseObject) -> Attempt:
-        """Return an attempt that does nothing but say where to look."""
+        """Return an attempt that only says where to look."""
         return self._attempt(response, EventLog(response["id"], is_live=False), stopped="uncertain")
 
     async def _end_abandoned(self, busy: ConversationBusy) -> None:
-        """End the run that keeps a conversation busy, if its process has died and no worker takes the run up."""
+        """End a run that died with its turn, where no worker takes it up."""
         if busy.run_id and not self.queue.durable and (attempt := await self.resume(busy.run_id)) is not None:
             attempt.stop("given up")
             with suppress(AttemptsExhausted):
                 await self.execute(attempt)
 
     async def resume(self, run_id: str) -> Attempt | None:
-        """Begin another attempt at a run; returns None if there is nothing to do here and now."""
+        """Begin another attempt; returns None if there is nothing to do now."""
         lease = await self._leases.take(run_id, uuid.uuid4().hex)
         if lease is None:
             return None
@@ -144,7 +146,6 @@ class RunService:
         return await self._resumed(repository)
 
     async def _resumed(self, repository: RunRepository) -> Attempt:
-        """Return an attempt that continues behind the events and the journal of the earlier ones."""
         run, lease = repository.run, repository.lease
         log = EventLog(run.id, is_live=run.stored.is_streamed)
         events = await repository.responses.stored_events(run.id)
@@ -173,11 +174,7 @@ class RunService:
         return Attempt(response, log, repository, durable=self.queue.durable, **options)
 
     async def execute(self, attempt: Attempt) -> ResponseObject:
-        """Execute an attempt, and send a message for the run that is next; returns the response as it is then.
-
-        Raises:
-            ServiceError: the run failed; its response says so too, and stays so.
-        """
+        """Execute an attempt, and send messages for what is next. Raises ServiceError if the run failed."""
         try:
             return await attempt.execute()
         except HandedOver as handed_over:
@@ -190,11 +187,7 @@ class RunService:
                 await self._send(attempt.next_in_line)
 
     async def _stored(self, attempt: Attempt) -> ResponseObject:
-        """Return the stored response of a run that this attempt did not end; or as it was, if the store is away.
-
-        Raises:
-            ServiceError: another attempt has ended it so; or it was deleted.
-        """
+        """Return the response of a run that this attempt did not end, as far as it is known."""
         if attempt.repository is None:
             return attempt.response
         try:
@@ -205,14 +198,11 @@ class RunService:
         return _as_ended(stored.response)
 
     async def cancel(self, owner: str, response_id: str) -> ResponseObject:
-        """End a run, wherever it runs; returns the response when it has ended, or as it stands after 10 seconds.
-
-        Whoever works on it notices within a few seconds. Where that process is paused or dead, or the store is away by
-        now, the run ends with its lease, and without this request.
+        """End a run, wherever it runs; returns the response when it has ended, or as it is after 10 seconds.
 
         Raises:
             NotFound: it does not exist.
-            StoreUnavailable: it could not be read or marked; cancelling again does no harm.
+            StoreUnavailable: cancelling again does no harm.
         """
         responses = Responses(self.store, owner)
         end = asyncio.get_running_loop().time() + min(_TO_CANCEL, seconds_to_wait())
@@ -232,45 +222,34 @@ class RunService:
         return stored.response
 
     async def _end_here(self, run_id: str) -> None:
-        """End a cancelled run in this process if nobody works on it."""
         if (attempt := await self.resume(run_id)) is not None:
             with suppress(ServiceError):  # the response says it
                 await self.execute(attempt)
 
     async def delete(self, owner: str, response_id: str) -> None:
-        """Delete a response with its events, and end its run. Its turn in a conversation stays there.
-
-        Raises:
-            NotFound: it does not exist.
-        """
+        """Delete a response, and end its run. Its turn in a conversation stays. Raises NotFound."""
         if (await Responses(self.store, owner).get(response_id)).response["status"] not in response_object.FINAL:
             await self.cancel(owner, response_id)
         if following := await delete_run(self.store, owner, response_id):
             await self._send(following)
 
     async def wait_until_final(self, owner: str, stored: StoredResponse) -> ResponseObject:
-        """Return the answer to the earlier request with this idempotency key, or how it stands when time is up.
-
-        Raises:
-            ServiceError: as it failed.
-        """
+        """Return what the earlier request is answered, or how it is when time is up. Raises ServiceError."""
         if not stored.response["background"]:
             with suppress(StoreUnavailable):  # then the response is returned as it was
                 stored = await Responses(self.store, owner).final(stored.response["id"], self._answer_seconds)
         return _as_ended(stored.response)
 
     async def compact(self, request: CompactRequest, owner: str) -> dict[str, Any]:
-        """Return older turns as one item: see `runs.compaction`."""
         return await self._preparation.compact(request, owner)
 
     async def aclose(self) -> None:
-        """Close the connections to the models, the store and the queue."""
         await self._preparation.aclose()
         await self.store.aclose()
         await self.queue.aclose()
 
     async def _send(self, run_id: str, after: float = 0.0) -> None:
-        """Send a message for a run. Nothing is lost where the queue is away: the run is queued again later."""
+        """Send a message; if it is lost, the run is queued again later."""
         left = seconds_remaining()
         try:
             async with asyncio.timeout(_TO_SEND if left is None else min(_TO_SEND, left / 2)):
@@ -280,7 +259,7 @@ class RunService:
 
 
 def _as_ended(response: ResponseObject) -> ResponseObject:
-    """Return a stored response. Raises ServiceError if its run has failed."""
+    """Return a response. Raises ServiceError if its run has failed."""
     if error := response["error"]:
         raise error_from_field(error)
     return response

@@ -1,6 +1,6 @@
 """The one table of how a run changes: (state, event) -> (state, what is written). Every write of a run is a row of it.
 
-An unfinished run has a lease, so its state is read from there, and no run is forgotten.
+An unfinished run has a lease, from which its state is read.
 """
 
 import time
@@ -52,10 +52,7 @@ Stop = Literal["cancelled", "given up", "handed over", "interrupted", "lost", "u
 
 @dataclass(frozen=True)
 class Transition:
-    """What an event writes. status: of the response that is written, "gone" if it is removed, "" if it is not written.
-
-    overdue: the event may come only when the lease has expired.
-    """
+    """What an event writes. status: of the response, "gone" to remove it. overdue: only if the lease has expired."""
 
     to: State
     lease: LeaseWrite
@@ -105,7 +102,7 @@ class NotAllowed(Exception):
 
 
 def lease_state(lease: Lease | None) -> State:
-    """Return the state of a run that is stored."""
+    """Return the state of a stored run."""
     if lease is None:
         return State.FINAL
     if lease.dead:
@@ -114,7 +111,7 @@ def lease_state(lease: Lease | None) -> State:
 
 
 def find(state: State, event: Event, lease: Lease | None) -> Transition:
-    """Return the row of the table. Raises NotAllowed if there is none, or if the lease has not expired yet."""
+    """Return the row of the table. Raises NotAllowed."""
     row = TABLE.get((state, event))
     if row is None or (row.overdue and not (lease and lease.is_overdue)):
         raise NotAllowed(f"{event} of a run that is {state}")
@@ -126,8 +123,7 @@ def change_lease(
 ) -> Put | Delete:
     """Return the change of a lease.
 
-    holder: the attempt that takes it. after: seconds until the next attempt (LONGEST_PAUSE at most).
-    counts: whether the attempt that releases it was one; not if it only had to stop.
+    holder: who takes it. after: seconds until the next attempt. counts: whether the released attempt was one.
     """
     now, lost = time.time(), lease.lost + bool(lease.holder)
     match how:
@@ -161,8 +157,7 @@ def advance(
 ) -> tuple[Run, list[Change]]:
     """Return the run after an event, and the changes to write together.
 
-    response: the new one, if the row writes one. turn: to append, if the row appends one. events, pending: to store
-    with it. lease: see `change_lease`.
+    response, turn, events, pending: what to store, where the row says so. lease: see `change_lease`.
     """
     row = find(State.ABSENT if run.is_new else lease_state(run.lease), event, run.lease)
     changes: list[Change] = []

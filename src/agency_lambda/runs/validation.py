@@ -1,4 +1,4 @@
-"""What does not fit together is refused before anything is kept or asked."""
+"""Refuse input that does not fit together."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -9,26 +9,15 @@ from agency_lambda.protocol.types import Item
 
 
 def refuse_empty(added: Sequence[Item]) -> None:
-    """Refuse input that adds nothing for the agents: blank messages, reasoning, calls that were cut off.
-
-    added: the input as the agents take it.
-
-    Raises:
-        InvalidRequest: names `input`.
-    """
+    """Refuse input that adds nothing for the agents. Raises InvalidRequest."""
     if is_empty(added):
         raise InvalidRequest("'input' must not be empty: nothing of it is for the agents.", param="input")
 
 
 def refuse_loose_ends(history: Sequence[Item], given: Sequence[Item], added: Sequence[Item]) -> None:
-    """Refuse calls of the client's functions without an output, outputs without a call, and second outputs.
+    """Refuse calls of the client's functions without an output, and outputs without a call.
 
-    A server may have given several calls the same id: then each of them may have an output.
-
-    given: the input as the client sent it. added: the same as the agents take it.
-
-    Raises:
-        InvalidRequest: names the parameter and the call.
+    given: the input as it was sent. added: as the agents take it. Raises InvalidRequest.
     """
     told = [item for item in [*history, *added] if item.get("callerAgent") is None]
     calls = Counter(item["call_id"] for item in told if item.get("type") == "function_call")

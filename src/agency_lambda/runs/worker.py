@@ -1,7 +1,4 @@
-"""Work on runs: one attempt at a time, on what the queue says and on what it did not say.
-
-`serve` is the worker of `make run`, beside the server; `receive` what `handler.worker` does with an event.
-"""
+"""Work on runs: `serve` beside the server of `make run`, `receive` in the Lambda worker."""
 
 import asyncio
 import json
@@ -23,11 +20,7 @@ _AT_ONCE = 8  # runs in one process
 
 
 async def work(runs: "RunService", run_id: str) -> None:
-    """One attempt at a run, if it needs one. How it ends is in the store.
-
-    Raises:
-        AttemptsExhausted: also when it is asked again, so that its message ends among the dead letters.
-    """
+    """Make one attempt at a run, if it needs one. Raises AttemptsExhausted each time, for the dead-letter queue."""
     attempt = await runs.resume(run_id)
     if attempt is None:
         lease = await Leases(runs.store).find(run_id)
@@ -45,7 +38,7 @@ async def work(runs: "RunService", run_id: str) -> None:
 
 
 async def reap_expired(runs: "RunService") -> int:
-    """Send for every run that nobody works on; returns how many."""
+    """Queue every run again whose lease has expired; returns how many."""
     leases = Leases(runs.store)
     overdue = [lease for lease in await leases.all() if lease.is_overdue]
     if expired := sum(bool(lease.holder) for lease in overdue):  # the others only wait
@@ -57,7 +50,7 @@ async def reap_expired(runs: "RunService") -> int:
 
 
 async def serve(runs: "RunService", queue: "LocalQueue") -> None:
-    """Work on what the queue says, and on what it did not say, until cancelled."""
+    """Work on the queue's runs until cancelled."""
     working: dict[str, asyncio.Task[None]] = {}
     reaper = asyncio.create_task(_reap_repeatedly(runs))
     places = asyncio.Semaphore(_AT_ONCE)
@@ -97,7 +90,7 @@ async def _attempt(runs: "RunService", run_id: str) -> None:
 
 
 async def receive(runs: "RunService", event: dict[str, Any]) -> dict[str, Any]:
-    """A batch of SQS messages, or a schedule's event: returns the messages that failed, for SQS to send again."""
+    """Work on a batch of SQS messages, and return those that failed; or reap, for a schedule."""
     if "Records" not in event:
         return {"swept": await reap_expired(runs)}
     records = event["Records"]
