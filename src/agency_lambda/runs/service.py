@@ -27,14 +27,14 @@ from agency_lambda.runs.event_log import EventLog
 from agency_lambda.runs.following import seconds_to_wait
 from agency_lambda.runs.idempotency_keys import IdempotencyKeys
 from agency_lambda.runs.leases import Leases
-from agency_lambda.runs.model import Run, StoredResponse
+from agency_lambda.runs.model import StoredResponse
 from agency_lambda.runs.outcome import MOST_ATTEMPTS, HandedOver
 from agency_lambda.runs.preparation import RunPreparation
 from agency_lambda.runs.repository import OutcomeUncertain, RunRepository, delete_run, load_run, purge, save_new
 from agency_lambda.runs.stored_responses import Responses
 from agency_lambda.runs.transitions import Stop
 from agency_lambda.settings import Settings
-from agency_lambda.store import Change, Conflict, Store, open_store
+from agency_lambda.store import Conflict, Store, open_store
 from lambda_loop import seconds_remaining
 
 logger = logging.getLogger(__name__)
@@ -44,6 +44,8 @@ _TO_CANCEL = 10.0  # seconds that a request waits for a run to end
 _LOOK = 1.0  # seconds between looks whether the lease of such a run has ended
 _NOT_YET = 5.0  # seconds until a worker looks again whether it is a run's turn; the run before it sends a message
 
+Once = tuple[str, bytes]
+"""An idempotency key, and the body that it was sent with."""
 Announce = Callable[[ResponseObject | None], None]
 
 
@@ -60,14 +62,14 @@ class RunService:
         self,
         request: CreateResponse,
         owner: str,
-        once: tuple[str, bytes] | None = None,
+        once: Once | None = None,
         thread: str | None = None,
         announce: Announce = lambda response: None,
     ) -> Attempt | StoredResponse:
         """Create a run, and return the attempt to execute; or a response that is made elsewhere.
 
-        once: an idempotency key and its body. thread: see `new_run`. announce: is called with the response before a
-        run is stored that may outlive this request, and with None if it was not stored.
+        thread: see `new_run`. announce: is called with the response before a run is stored that may outlive this
+        request, and with None if it was not stored.
 
         Raises:
             ServiceError: nothing is stored.
@@ -78,8 +80,7 @@ class RunService:
             if once and (original := await keys.find(*once)):
                 return await self._original(request, owner, original, announce)
             try:
-                run = await new_run(self.store, request, owner, thread)
-                return await self._start(run, announce, [keys.put(*once, run.id)] if once else [])
+                return await self._create(request, owner, once, thread, announce)
             except Conflict:
                 announce(None)  # somebody else began at the same moment: look again at what is there now
             except StoreUnavailable:
@@ -90,15 +91,20 @@ class RunService:
                 if not (once and await keys.find(*once)):
                     raise  # else it is busy with this very request
 
-    async def _start(self, run: Run, announce: Announce, more: list[Change]) -> Attempt | StoredResponse:
-        """Prepare and store a new run, and queue it or return its attempt."""
+    async def _create(
+        self, request: CreateResponse, owner: str, once: Once | None, thread: str | None, announce: Announce
+    ) -> Attempt | StoredResponse:
+        """Validate, load the history, store, and start."""
+        run = await new_run(self.store, request, owner, thread)
         response, log = run.stored.response, EventLog(run.id, is_live=run.stored.is_streamed)
         execution = await self._preparation.prepare(run, log)
         if response["store"]:
             if self.queue.durable:
                 announce(response)
             try:
-                run = await save_new(self.store, run, more)
+                run = await save_new(
+                    self.store, run, [IdempotencyKeys(self.store, owner).put(*once, run.id)] if once else []
+                )
             except OutcomeUncertain:
                 return self._uncertain(response)
         if response["background"]:
