@@ -1,5 +1,6 @@
 """Prepare the agents of a run. The framework is imported when it is needed."""
 
+import asyncio
 from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -44,6 +45,7 @@ class RunPreparation:
         if run.has_lost_conversation:
             raise NotFound("The conversation was deleted before this run had its turn.")
         asked, request = run.stored.request, CreateResponse.model_validate(run.stored.request.body)
+        await asyncio.sleep(0)  # parsing the largest input takes 200 ms, and so does what follows
         history, added = await load_history(self._store, run.cursor), to_agent_input(asked.input)
         refuse_empty(added)
         refuse_loose_ends(history, asked.input, added)
