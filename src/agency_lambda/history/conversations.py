@@ -1,4 +1,4 @@
-"""Conversations: a log of turns with a head. One run at a time has its turn; others wait."""
+"""Conversations: a log of turns with a head."""
 
 import time
 from dataclasses import dataclass, field, replace
@@ -56,19 +56,19 @@ class Conversation:
         }
 
     def claim_turn(self, run: str) -> Put:
-        """Return the change by which a run takes the turn, or gets in line."""
+        """Return the change that takes the turn, or a place in line."""
         if self.run is None:
             return self._put(run=run)
         return self._put(waiting=[*self.waiting, run])
 
     def release_turn(self, run: str) -> Put:
-        """Return the change by which a run gives its turn to the next, or leaves the line."""
+        """Return the change that leaves the turn, or the line."""
         if self.run == run:
             return self._put(**self._next())
         return self._put(waiting=[each for each in self.waiting if each != run])
 
     def append_turn(self, turn: Turn) -> tuple[Put, Put]:
-        """Return the changes that append a turn, and give the turn to the next run."""
+        """Return the changes that append a turn, the head's last."""
         items, size = self.items + len(turn.items), self.size + len(to_json_bytes([turn.items, turn.history]))
         put = self._put(turns=self.turns + 1, items=items, size=size, parts=self.parts + turn.parts, **self._next())
         return turn.put(self.end, None), put
@@ -119,12 +119,7 @@ class Conversations:
             return replace(conversation, metadata=metadata, version=head.version)
 
     async def append(self, conversation_id: str, turn: Turn) -> None:
-        """Add a client's turn.
-
-        Raises:
-            ConversationBusy: a run has its turn.
-            InvalidRequest: it would be too long.
-        """
+        """Add a client's turn. Raises ConversationBusy, InvalidRequest."""
         conversation = await self.load_to_extend(conversation_id)
         if conversation.run is not None:
             raise conversation_busy(conversation.run)

@@ -1,6 +1,6 @@
 """One item of the agents' memory, reduced to what every provider accepts.
 
-Ids are left out, as providers forget them. Reasoning has an `origin`: the model and base URL that can read it.
+`origin` names the model that can read reasoning.
 """
 
 import hashlib
@@ -30,7 +30,7 @@ _NAME = re.compile(r"[^a-zA-Z0-9_-]")
 
 
 def plain(item: Item) -> Item | None:
-    """Return the item as every provider accepts it, without metadata; None if nothing is left."""
+    """Return the item without metadata; None if nothing is left."""
     kind = item.get("type") or "message"
     if kind == "message":
         return _message(item)
@@ -49,12 +49,11 @@ def plain(item: Item) -> Item | None:
 
 
 def is_empty(items: Iterable[Item]) -> bool:
-    """Return whether nothing of these items is sent to a model."""
     return all(plain(item) is None for item in items)
 
 
 def as_function(form: Item) -> Item:
-    """Return a call of another kind, or its output, as a function's: Chat knows no other."""
+    """Return a call, or its output, as a function's."""
     kind = form["type"]
     if kind.startswith("function_call") or not (is_call(kind) or is_output(kind)):
         return form
@@ -77,7 +76,6 @@ def _told(output: Any) -> str:
 
 
 def _own_id(kind: str, item: Item) -> Item:
-    """Return the id that OpenAI requires of two kinds of calls."""
     prefix = {"computer_call": "cu_", "local_shell_call": "lsh_"}.get(kind)
     digest = hashlib.sha256(str(item.get("call_id")).encode()).hexdigest()[:32]
     return {"id": f"{prefix}{digest}"} if prefix else {}
@@ -123,7 +121,6 @@ def _message(item: Item) -> Item | None:
 
 
 def _spoken(content: Any) -> Iterable[Item]:
-    """Yield an assistant's words; a refusal counts as words."""
     parts = [content] if isinstance(content, str) else content or ()
     for part in parts:
         text = part if isinstance(part, str) else part.get("text") or part.get("refusal") or ""
@@ -154,7 +151,6 @@ def _call(item: Item) -> Item:
 
 
 def _arguments(given: Any) -> str:
-    """Return arguments that are a JSON object, as many servers parse them."""
     text = given if isinstance(given, str) else ""
     try:
         read = json.loads(text or "{}")
@@ -182,13 +178,11 @@ def _reasoning(item: Item) -> Item | None:
 
 
 def _bound(item: Item, *fields: str) -> Item | None:
-    """Return an item that only its maker can read; None if that is unknown."""
     found = {name: item[name] for name in fields if item.get(name)}
     return {"type": item["type"], **found} if found and item.get("origin") else None
 
 
 def _hosted(kind: str, item: Item) -> Item | None:
-    """Return what a provider's tool did as words."""
     if not kind.endswith("_call"):
         return None
     told = {name: item[name] for name in sorted(_HOSTED) if item.get(name)}

@@ -1,8 +1,4 @@
-"""A whole memory in a form that any provider accepts: `kept` for the store, `sendable` for one call of a model.
-
-Providers refuse a call without its output and an output without its call, two calls under one id, an empty message,
-reasoning that they did not make or whose following item is gone, and ids that they have forgotten.
-"""
+"""The agents' memory without what providers refuse: calls without outputs, equal call ids, foreign reasoning."""
 
 import hashlib
 from collections import defaultdict, deque
@@ -12,7 +8,7 @@ from agency_lambda.history.items import Item, as_function, is_call, is_output, p
 
 
 def storable(items: Sequence[Item], awaited: Collection[str] = (), start: int = 0) -> list[Item]:
-    """Return the memory from item `start` on as it is stored. awaited: ids of calls that the client answers."""
+    """Return the memory as it is stored. awaited: ids of calls that the client answers."""
     forms = _consistent(items, [_lasting(plain(item)) for item in items], awaited, None)
     return [with_metadata(form, item) for form, item in list(zip(forms, items, strict=True))[start:] if form]
 
@@ -27,8 +23,7 @@ def sendable(
 ) -> list[Item]:
     """Return what a model is sent.
 
-    origin: who is asked; what others have encrypted is left out. chat: by Chat Completions. longest_id: characters of a
-    call id. unreadable: encrypted contents it has refused; None for no reasoning.
+    origin: who is asked. longest_id: of a call. unreadable: encrypted contents it has refused; None for no reasoning.
     """
     forms = [_readable(plain(item), item.get("origin"), origin, unreadable) for item in items]
     sent = _ordered(_consistent(items, forms, (), longest_id), chat)
@@ -53,7 +48,6 @@ def _readable(form: Item | None, made_by: str | None, origin: str, unreadable: C
 def _consistent(
     items: Sequence[Item], forms: list[Item | None], awaited: Collection[str], longest_id: int | None
 ) -> list[Item | None]:
-    """Return the forms without those that lack a counterpart."""
     threads: defaultdict[object, list[int]] = defaultdict(list)
     for number, item in enumerate(items):
         threads[_thread(item)].append(number)
@@ -65,13 +59,11 @@ def _consistent(
 
 
 def _thread(item: Item) -> object:
-    """Return who speaks with whom; None is the user."""
     caller = item.get("callerAgent")
     return None if caller is None else frozenset((caller, item.get("agent")))
 
 
 def _pair(forms: list[Item | None], numbers: list[int], awaited: Collection[str], longest_id: int | None) -> None:
-    """Pair calls with outputs, under unique ids."""
     waiting: defaultdict[tuple[str, object], deque[int]] = defaultdict(deque)
     pairs: list[tuple[int, int | None]] = []
     for number in numbers:
@@ -107,7 +99,6 @@ def _rename(forms: list[Item | None], pairs: list[tuple[int, int | None]], longe
 
 
 def _unused(given: object, used: Collection[object], longest_id: int | None) -> object:
-    """Return the id, or one of our own that is the same each time."""
     if given and given not in used and (longest_id is None or len(str(given)) <= longest_id):
         return given
     number = len(used)
@@ -117,7 +108,6 @@ def _unused(given: object, used: Collection[object], longest_id: int | None) -> 
 
 
 def _drop_reasoning(items: Sequence[Item], forms: list[Item | None], numbers: list[int]) -> None:
-    """Drop reasoning whose following item is gone or changed."""
     follows = False
     for number in reversed(numbers):
         form = forms[number]
@@ -136,7 +126,7 @@ def _same(form: Item | None, item: Item, name: str) -> bool:
 
 
 def _ordered(forms: Sequence[Item | None], chat: bool) -> Iterator[Item]:
-    """Yield each output behind the calls of its answer; Chat has words before calls."""
+    """Yield each output behind the calls of its answer."""
     outputs = {form["call_id"]: form for form in forms if form and is_output(form["type"])}
     answer: list[Item] = []
     answered = False

@@ -1,7 +1,6 @@
 """History as turns that are only appended, in logs.
 
-A response stands at a cursor: after some turns of a log. Who continues where the log has gone on already begins a log
-of its own, and stands at the end of two spans.
+A response stands at a cursor. Who continues where the log has gone on begins a log of its own.
 """
 
 import asyncio
@@ -22,13 +21,12 @@ _ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
 
 def is_valid_id(given: str) -> bool:
-    """Return whether a text can be an id of ours."""
     return _ID.fullmatch(given) is not None
 
 
 @dataclass(frozen=True)
 class Span:
-    """The first `turns` turns of a log, which is a partition."""
+    """The first `turns` turns of a log."""
 
     log: str
     turns: int
@@ -36,7 +34,7 @@ class Span:
 
 @dataclass(frozen=True)
 class HistoryCursor:
-    """A place in the history, behind all turns of its spans."""
+    """A place behind all turns of its spans."""
 
     spans: tuple[Span, ...] = ()
 
@@ -54,13 +52,13 @@ class HistoryCursor:
         return HistoryCursor((*before, Span(last.log, last.turns + 1)))
 
     def branch(self, log: str) -> "HistoryCursor":
-        """Return the same place, to be continued in a new log."""
+        """Return the place, continued in a new log."""
         return HistoryCursor((*(span for span in self.spans if span.turns), Span(log, 0)))
 
 
 @dataclass(frozen=True)
 class Turn:
-    """What one run or client has added. items: as clients see it. history: as agents do. size: stored bytes."""
+    """What a run or client has added. items: as clients see it. history: as agents do."""
 
     items: list[Item]
     history: list[Item]
@@ -68,18 +66,16 @@ class Turn:
 
     @property
     def parts(self) -> int:
-        """Return how many nested parts the history has: see `bounds.HISTORY_PARTS`."""
         return sum(map(_objects, self.history)) - len(self.history) + sum(map(_in_arguments, self.history))
 
     def put(self, place: HistoryCursor, expires: int | None) -> Put:
-        """Return the change that appends this turn, where none is."""
         last = place.spans[-1]
         body = {"items": self.items, "history": self.history}
         return Put(last.log, f"{last.turns:09d}", body, expires, expected=ABSENT)
 
 
 async def load_turns(store: Store, place: HistoryCursor) -> list[Turn]:
-    """Return every turn up to a cursor. Raises NotFound if some have expired."""
+    """Return every turn. Raises NotFound if some have expired."""
     begun = [span for span in place.spans if span.turns]
     if len(begun) == 1:  # as nearly always; what is gathered costs a task each
         return await _load(store, begun[0])
@@ -88,7 +84,7 @@ async def load_turns(store: Store, place: HistoryCursor) -> list[Turn]:
 
 
 async def load_history(store: Store, place: HistoryCursor) -> list[Item]:
-    """Return what the agents remember up to a cursor. Raises NotFound, or InvalidRequest if it is too long."""
+    """Return what the agents remember. Raises InvalidRequest if it is too long."""
     turns = await load_turns(store, place)
     check_history(sum(len(turn.items) for turn in turns), sum(turn.size for turn in turns), _parts(turns))
     awaited = {item["call_id"] for turn in turns for item in turn.items if item["type"] == "function_call"}
@@ -96,7 +92,6 @@ async def load_history(store: Store, place: HistoryCursor) -> list[Item]:
 
 
 def check_history(items: int, size: int, parts: int) -> None:
-    """Raise InvalidRequest for a history that is too long to continue."""
     if items > bounds.HISTORY_ITEMS or size > bounds.HISTORY or parts > bounds.HISTORY_PARTS:
         raise InvalidRequest(
             f"What was said before has {items:,} items with {parts:,} parts, and {size:,} bytes: at most "

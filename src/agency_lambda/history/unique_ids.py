@@ -1,4 +1,4 @@
-"""Ids that are unique within a run and what it continues, as servers repeat them."""
+"""Ids that are unique in a run."""
 
 import hashlib
 from collections.abc import Iterable, Mapping
@@ -6,14 +6,12 @@ from typing import Any
 
 
 class UniqueIds:
-    """The ids of one run and its memory. field: "call_id" or "id"."""
-
     def __init__(self, memory: Iterable[Mapping[str, Any]] = (), field: str = "call_id") -> None:
         self.field = field
         self._used = {item[field] for item in memory if item.get(field)}
 
     def claim(self, given: str | None, place: str) -> str:
-        """Return the given id, or one of our own if it is taken. place: of the item; the same in every attempt."""
+        """Return the given id, or our own if it is taken."""
         if given and given not in self._used:
             claimed = given
         else:
@@ -23,5 +21,4 @@ class UniqueIds:
         return claimed
 
     def restore(self, items: Iterable[Mapping[str, Any]]) -> None:
-        """Note the ids of an earlier attempt."""
         self._used.update(item[self.field] for item in items if item.get(self.field))

@@ -1,4 +1,4 @@
-"""One attempt at a run: it drives the agents, and feeds what happens into the table of transitions."""
+"""One attempt at a run."""
 
 import asyncio
 import logging
@@ -101,7 +101,6 @@ class Attempt:
         return self.log.follow()
 
     async def leave(self) -> None:
-        """Wait for a stored run whose client has gone, and cancel any other."""
         assert self._task
         if self.repository is None:
             self._task.cancel()
@@ -110,11 +109,10 @@ class Attempt:
 
     @property
     def goes_on(self) -> bool:
-        """Return whether another attempt goes on if this one does not end the run."""
+        """Return whether another attempt goes on after this one."""
         return self.repository is not None and self._durable
 
     def last_stored(self) -> int:
-        """Return the number of the last event that a later attempt knows of."""
         return self.log.last_saved if self.goes_on else len(self.log.events) - 1
 
     def pending(self) -> frozenset[str]:

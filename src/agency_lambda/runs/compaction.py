@@ -85,7 +85,6 @@ def _flat(items: Sequence[Item]) -> list[Item]:
 
 
 def _parted(given: Sequence[Item]) -> tuple[str, list[Item]]:
-    """Return the transcript to summarise, and the items to keep, which must fit in a request."""
     items = [item for item in _flat(given) if item["type"] != "reasoning"]
     asked = [number for number, item in enumerate(items) if item.get("role") == "user"]
     starts = [asked[-_LAST] if len(asked) >= _LAST else 0, *asked[-_LAST + 1 :], len(items)]

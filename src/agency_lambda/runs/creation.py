@@ -16,7 +16,6 @@ from agency_lambda.store import Store
 
 
 def refuse_contradictions(request: CreateResponse, *, has_key: bool, has_queue: bool) -> None:
-    """Raise InvalidRequest or UnsupportedParameter for parameters that contradict each other."""
     if has_key and not request.stored:
         raise InvalidRequest("An Idempotency-Key needs a response that is stored: 'store' is false.", param="store")
     if request.background and not request.stored:
@@ -26,12 +25,9 @@ def refuse_contradictions(request: CreateResponse, *, has_key: bool, has_queue: 
 
 
 async def new_run(store: Store, request: CreateResponse, owner: str, thread: str | None) -> Run:
-    """Return a run that is not stored yet, with the place in the history that it continues.
+    """Return a run that is not stored yet.
 
     thread: the caller's own name of a conversation, which is created if needed.
-
-    Raises:
-        NotFound, InvalidRequest, ConversationBusy.
     """
     responses, response_id = Responses(store, owner), new_id("resp")
     items = parse_items(await resolve_references(responses, request.input))
@@ -58,7 +54,7 @@ async def _conversation(conversations: Conversations, request: CreateResponse, t
 
 
 async def end_of(responses: Responses, response_id: str) -> HistoryCursor:
-    """Return the cursor behind a response's turn. Raises NotFound, or InvalidRequest if it has added none."""
+    """Return the cursor behind a response's turn."""
     stored = await responses.get(response_id, "previous_response_id")
     if stored.cursor is None:
         said = f"Response {response_id!r} cannot be continued: it is {stored.response['status']}."

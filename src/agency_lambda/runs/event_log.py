@@ -1,4 +1,4 @@
-"""The numbered events of a run that is executed in this process."""
+"""The events of a run in this process."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -9,7 +9,7 @@ from agency_lambda.protocol.types import Event
 
 
 class EventLog:
-    """The output and the numbered events of a run. is_live: somebody wants the events."""
+    """The output and the events of a run. is_live: somebody wants them."""
 
     def __init__(self, response_id: str, *, is_live: bool) -> None:
         self.is_live, self.events = is_live, list[Event]()
@@ -27,7 +27,7 @@ class EventLog:
         return {"type": kind, "sequence_number": len(self.events), **fields}
 
     def restore(self, events: list[Event], item_ids: set[str]) -> None:
-        """Continue behind the events of an earlier attempt. item_ids: of the items in its journal."""
+        """Continue behind the events of an earlier attempt."""
         if self.is_live:
             self.events, self._saved = list(events), len(events)
             self.output.restore(events, item_ids)
@@ -41,14 +41,12 @@ class EventLog:
 
     @property
     def last_saved(self) -> int:
-        """Return the number of the last stored event, -1 for none."""
         return self._saved - 1
 
     def mark_saved(self, count: int) -> None:
         self._saved += count
 
     async def follow(self) -> AsyncGenerator[Event]:
-        """Yield every event from the first on."""
         number = 0
         while True:
             while number < len(self.events):

@@ -17,7 +17,7 @@ _LEAVE = 1.0  # seconds before the end of an invocation, at which nobody should 
 
 
 async def until_over(store: Store, partition: str, run: str, seconds: float) -> None:
-    """Return when a run is final or deleted, after so many seconds, or when the invocation ends."""
+    """Return when a run is final or deleted, or time is up."""
     end = time.monotonic() + seconds
     while not await _is_over(store, partition, run):
         if time.monotonic() > end or seconds_to_wait() < 0:
@@ -26,10 +26,7 @@ async def until_over(store: Store, partition: str, run: str, seconds: float) -> 
 
 
 async def follow(store: Store, partition: str, run: str, after: int) -> AsyncGenerator[Any]:
-    """Yield the events behind number `after`, and each that is added, until the run is over or deleted.
-
-    They end early when the store or the invocation does.
-    """
+    """Yield the events behind number `after` until the run is over, or the invocation ends."""
     rows = _Rows(store, partition)
     while True:
         try:
@@ -47,7 +44,7 @@ async def follow(store: Store, partition: str, run: str, after: int) -> AsyncGen
 
 
 class _Rows:
-    """Reads each row of events once, and the last again, as its writer may have written it again, longer."""
+    """Reads each row once, and the last again, which may have grown."""
 
     def __init__(self, store: Store, partition: str) -> None:
         self._store, self._partition = store, partition
@@ -85,6 +82,5 @@ async def _is_over(store: Store, partition: str, run: str) -> bool:
 
 
 def seconds_to_wait() -> float:
-    """Return for how many seconds a request may still wait; none if it is not positive."""
     left = seconds_remaining()
     return math.inf if left is None else left - _LEAVE

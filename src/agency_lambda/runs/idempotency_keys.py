@@ -1,4 +1,4 @@
-"""Idempotency keys: the same key and body give the same response."""
+"""Idempotency keys."""
 
 import hashlib
 import time
@@ -14,7 +14,7 @@ class IdempotencyKeys:
         self._store, self._owner = store, owner
 
     async def find(self, key: str, body: bytes) -> str | None:
-        """Return the id of the response that was made with this key, if any. Raises IdempotencyKeyReused."""
+        """Return the id of the key's response. Raises IdempotencyKeyReused."""
         record = await self._store.get(self._partition(key), "claim")
         if record is None:
             return None
@@ -23,7 +23,6 @@ class IdempotencyKeys:
         return str(record.body["response"])
 
     def put(self, key: str, body: bytes, response_id: str) -> Put:
-        """Return the change that takes an unused key for a response."""
         claim = {"body": _digest(body), "response": response_id}
         return Put(self._partition(key), "claim", claim, int(time.time()) + _KEPT, expected=ABSENT)
 

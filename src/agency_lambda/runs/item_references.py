@@ -13,11 +13,7 @@ from agency_lambda.runs.stored_responses import Responses
 
 
 async def resolve_references(responses: Responses, given: str | list[Any]) -> str | list[Any]:
-    """Return the input with the items in place of references to them.
-
-    Raises:
-        NotFound, InvalidRequest: an item does not exist, or they are too many or too large.
-    """
+    """Return the input with the items in place of references to them. Raises NotFound, InvalidRequest."""
     if isinstance(given, str) or not any(map(_is_reference, given)):
         return given
     if len(given) > bounds.ITEMS:

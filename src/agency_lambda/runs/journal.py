@@ -1,9 +1,7 @@
-"""The answers that a stored run was given: each is stored before it is used, so that another attempt pays for no model
-call twice and repeats no finished tool call.
+"""The answers that a stored run was given, each stored before it is used: another attempt pays for no model call twice,
+and repeats no finished tool call.
 
-An answer is found by agent, sha256 of items and tools, the tool call that asked, and the number of equal questions
-before. Tool calls are known by their place in an answer, as servers repeat ids. A failure that the run went on from is
-stored too.
+An answer is found by agent, sha256 of items and tools, and the number of equal questions before.
 """
 
 import hashlib
@@ -28,14 +26,12 @@ from agency_lambda.store import ABSENT, Conflict, Delete, Put, Store
 
 @dataclass(frozen=True)
 class Entry:
-    """A stored answer. ids: of its items in the output."""
-
     answered: ModelAnswer
     ids: dict[int, str]
 
 
 class Journal:
-    """The journal of one run. store: None if the run is not stored. call_ids: of what it continues."""
+    """The journal of one run. store: None if it is not stored."""
 
     def __init__(self, store: Store | None, owner: str, run_id: str, call_ids: UniqueIds | None = None) -> None:
         self.call_ids, self.item_ids = call_ids or UniqueIds(), UniqueIds(field="id")
@@ -56,7 +52,6 @@ class Journal:
         self.hits = self.asked_again = 0
 
     async def load(self) -> None:
-        """Load what earlier attempts have stored."""
         if self._store:
             records = await self._store.query(self._partition, after="journal/", before="journal0")
             self._kept = {record.sort.removeprefix("journal/"): record.body for record in records}
@@ -70,11 +65,10 @@ class Journal:
 
     @property
     def ids(self) -> set[str]:
-        """Return the ids of all output items in the journal."""
         return {item_id for body in self._kept.values() for item_id in body.get("ids", {}).values()}
 
     def question_key(self, agent: str, question: ModelRequest, within: str = "") -> str:
-        """Return the key of a question, which no other of the run has. within: the tool call that asks."""
+        """Return the key of a question. within: the tool call that asks."""
         if self._store is None:
             return f"model/{next(self._numbers)}"
         tools = [(tool.name, getattr(tool, "params_json_schema", None)) for tool in question.tools]
@@ -89,12 +83,12 @@ class Journal:
         return f"model/{place}/{number:04d}"
 
     def release(self, key: str) -> None:
-        """Free a key, as the call ended without an answer or a failure."""
+        """Free a key whose call has ended without an answer."""
         place, _, number = key.removeprefix("model/").rpartition("/")
         self._taken[place].discard(int(number))
 
     def find(self, key: str) -> Entry | None:
-        """Return the stored answer to a question, if any; else the question is pending."""
+        """Return the stored answer; without one the question is pending."""
         if body := self._kept.get(key):
             self.hits += 1
             self._replayed.add(key)
@@ -104,7 +98,7 @@ class Journal:
         return None
 
     def find_failure(self, key: str) -> ModelUnavailable | None:
-        """Return the failure that a question had in an earlier attempt, which went on."""
+        """Return the failure of an earlier attempt, which went on."""
         body = None if key in self._kept else self._kept.get(f"failed/{key}")
         if body is None:
             return None
@@ -114,19 +108,18 @@ class Journal:
         return error
 
     def note_failure(self, key: str, error: ModelUnavailable) -> None:
-        """Store a failure together with the next answer."""
         if self._store and key in self.pending:
             self._failures.append((error, key))
             self._unwritten[f"failed/{key}"] = error.record()
 
     async def forget_failure(self, error: ModelUnavailable) -> None:
-        """Delete the failure that ends this attempt, so that the next one asks again."""
+        """Delete the failure that ends this attempt."""
         key = next((f"failed/{key}" for failed, key in self._failures if failed is error), None)
         if key and self._unwritten.pop(key, None) is None and self._store:
             await self._store.write(Delete(self._partition, f"journal/{key}"))
 
     async def save_answer(self, key: str, answered: ModelAnswer, ids: dict[int, str], within: str = "") -> Entry:
-        """Store an answer; returns the stored one, which may be another attempt's."""
+        """Store an answer; returns the one that is stored."""
         if self._store is None:
             return Entry(answered, ids)
         body: dict[str, Any] = {**dump_answer(answered), "ids": ids}
@@ -137,7 +130,7 @@ class Journal:
         return Entry(answered, ids) if kept is body else _entry(kept)
 
     def note_usable(self, key: str, output: list[Any]) -> None:
-        """Note the calls in the output that the SDK goes on with."""
+        """Note the calls that the SDK goes on with."""
         self._given_out.append((output, key))
         if not self._by_call_ids:
             for number, item in enumerate(output):
@@ -145,7 +138,7 @@ class Journal:
                     self._calls[item.call_id] = f"{key}/{number}"
 
     def tool_call_key(self, agent: str, call_id: str) -> str:
-        """Return the key of a tool call, which is the same in every attempt."""
+        """Return a key that is the same in every attempt."""
         place = self._calls.get(call_id)
         if place is None:
             return f"{agent}/{call_id}/1"
@@ -153,16 +146,13 @@ class Journal:
         return f"{agent}/{place if self._store is None else _digest(place)[:32]}"
 
     def unused_answers(self) -> list[ModelAnswer]:
-        """Return, once, the stored answers that this attempt had no use for: they led to finished tool calls."""
+        """Return, once, the stored answers that only led to finished tool calls."""
         left = [key for key in self._kept if key.startswith("model/") and key not in self._replayed]
         self._replayed.update(left)
         return [_entry(self._kept[key]).answered for key in left]
 
     async def forget_answer(self, output: list[Any] | None) -> bool:
-        """Delete an answer that the SDK could not use; returns False if calls of it have begun.
-
-        output: what the SDK was given.
-        """
+        """Delete an unusable answer; returns False if its calls have begun."""
         key = next((key for given, key in self._given_out if given is output), None)
         if key is None or key in self._begun:
             return False
@@ -171,13 +161,11 @@ class Journal:
         return True
 
     def find_tool_output(self, call: str) -> tuple[bool, Any]:
-        """Return (whether the call has finished before, its output)."""
         body = self._kept.get(f"tool/{call}")
         self.hits += body is not None
         return body is not None, body and restored(body)
 
     async def save_tool_output(self, call: str, output: Any) -> Any:
-        """Store a tool's output; returns the stored one."""
         if self._store is None:
             return output
         body = journaled(output)
@@ -185,7 +173,7 @@ class Journal:
         return output if kept is body else restored(kept)
 
     async def allow_call(self, call: str, most: float) -> bool:
-        """Return whether a tool call is among the first `most` of the run; all attempts decide alike."""
+        """Return whether a tool call is among the first `most`; all attempts decide alike."""
         if math.isinf(most) or call in self._allowed:
             return True
         if (decided := self._kept.get(f"allowed/{call}")) is None:
@@ -196,7 +184,6 @@ class Journal:
         return bool(decided["allowed"])
 
     async def _write(self, key: str, body: dict[str, Any]) -> dict[str, Any]:
-        """Store a record; returns what is there then, as none is overwritten."""
         try:
             if self._store is None:
                 return body
@@ -220,7 +207,7 @@ class Journal:
 
 
 def _was_allowed(key: str, body: dict[str, Any]) -> bool:
-    """Earlier versions stored no decision: finished calls were allowed."""
+    """Earlier versions stored no decision."""
     return key.startswith("tool/") or (key.startswith("allowed/") and bool(body["allowed"]))
 
 

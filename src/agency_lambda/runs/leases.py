@@ -1,4 +1,4 @@
-"""The leases of all unfinished runs: at most one attempt works on a run, and none is forgotten."""
+"""The leases of all unfinished runs."""
 
 import asyncio
 from typing import Any
@@ -15,32 +15,29 @@ class Leases:
         self._store = store
 
     async def find(self, run_id: str) -> Lease | None:
-        """Return the lease of a run; None if it is final or unknown."""
         for partition in (lease_partition(run_id), _OLD_PARTITION):
             if record := await self._store.get(partition, run_id):
                 return Lease.from_record(record)
         return None
 
     async def all(self) -> list[Lease]:
-        """Return every lease, oldest first."""
         found = await asyncio.gather(*(self._store.query(each) for each in (*LEASE_PARTITIONS, _OLD_PARTITION)))
         leases = [Lease.from_record(record) for records in found for record in records]
         return sorted(leases, key=lambda lease: lease.queued_at)
 
     async def take(self, run_id: str, holder: str) -> Lease | None:
-        """Begin an attempt; returns None if another one works on the run, or if it is final."""
+        """Begin an attempt; None if another one works on the run."""
         return await self._apply(Event.TAKE, await self.find(run_id), holder=holder)
 
     async def requeued(self, lease: Lease) -> bool:
-        """Free an expired lease. Returns False if another process did it."""
+        """Free an expired lease; False if another process did."""
         return await self._apply(Event.REQUEUE, lease) is not None
 
     async def cancel(self, run_id: str) -> Lease | None:
-        """Mark that a run is to end; returns None if it is final."""
+        """Mark that a run is to end; None if it is final."""
         return await self._apply(Event.CANCEL, await self.find(run_id))
 
     async def purged(self, lease: Lease) -> None:
-        """Remove the lease of a deleted run, if it has not changed."""
         row = find(State.DELETED, Event.PURGE, lease)
         try:
             await self._store.write(change_lease(lease, row.lease))
@@ -48,7 +45,7 @@ class Leases:
             return
 
     async def _apply(self, event: Event, lease: Lease | None, **details: Any) -> Lease | None:
-        """Write what the table says, after a conflict for the lease as it is then."""
+        """Write what the table says of the lease as it is."""
         while lease is not None:
             try:
                 change = change_lease(lease, find(lease_state(lease), event, lease).lease, **details)

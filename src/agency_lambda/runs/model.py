@@ -1,4 +1,4 @@
-"""The record of a run: its request, response and lease, and its place in a conversation."""
+"""The record of a run."""
 
 import time
 import zlib
@@ -22,22 +22,19 @@ LEASE_PARTITIONS = [f"running#{number:02x}" for number in range(16)]
 
 
 def expiry() -> int:
-    """Return the Unix time at which a new record expires."""
     return int(time.time()) + RETENTION
 
 
 def lease_partition(run_id: str) -> str:
-    """Return the partition of a lease; there are several, as DynamoDB limits the writes to each."""
+    """Return one of 16 partitions, as DynamoDB limits the writes to each."""
     return LEASE_PARTITIONS[zlib.crc32(run_id.encode()) % len(LEASE_PARTITIONS)]
 
 
 def response_partition(owner: str, run_id: str) -> str:
-    """Return the partition of a run's response, events and journal."""
     return f"{owner}/response/{run_id}"
 
 
 def event_row(number: int) -> str:
-    """Return the name of the row that begins with this event."""
     return f"{EVENT_ROWS}{number:09d}"
 
 
@@ -45,8 +42,9 @@ def event_row(number: int) -> str:
 class Lease:
     """The lease of an unfinished run.
 
-    holder: the attempt at work, "" for none. until: Unix seconds. attempts: begun so far. lost: of those, the ones that
-    expired. cancelled: the run is to end. dead: it was given up, and its message is not a dead letter yet.
+    holder: the attempt at work, "" for none. until: Unix seconds. attempts: begun. lost: expired ones. cancelled: it is
+    to
+    end. dead: it was given up, and its message is no dead letter yet.
     """
 
     id: str
@@ -70,13 +68,11 @@ class Lease:
         return cls(id=record.sort, version=record.version, partition=record.partition, **record.body)
 
     def put(self, **changed: Any) -> Put:
-        """Return the change that writes it over this version."""
         body = asdict(replace(self, **changed))
         del body["id"], body["version"], body["partition"]
         return Put(self.partition, self.id, body, expected=self.version)
 
     def delete(self) -> Delete:
-        """Return the change that removes this version."""
         return Delete(self.partition, self.id, expected=self.version)
 
     def written(self, put: Put) -> "Lease":
@@ -84,14 +80,14 @@ class Lease:
 
     @property
     def is_overdue(self) -> bool:
-        """Return whether it has expired, or ends later than a correct clock could say."""
+        """Return whether it has expired, or was written by a wrong clock."""
         now, longest = time.time(), LEASE_SECONDS if self.holder else LONGEST_PAUSE + GRACE
         return not self.dead and not now < self.until <= now + longest + CLOCK_SKEW
 
 
 @dataclass(frozen=True)
 class StoredRequest:
-    """The request of a run. body: JSON. input: its items. start: the cursor it continues, as JSON."""
+    """A request. input: its items. start: the cursor it continues, as JSON."""
 
     body: dict[str, Any]
     input: list[Item]
@@ -101,7 +97,7 @@ class StoredRequest:
 
 @dataclass(frozen=True)
 class StoredResponse:
-    """The response of a run with its request. cursor: the end of its turn, if it has added one."""
+    """A response with its request. cursor: the end of its turn, if any."""
 
     response: ResponseObject
     request: StoredRequest
@@ -116,7 +112,6 @@ class StoredResponse:
         return cls(body["response"], request, cursor, record.version)
 
     def put(self, owner: str) -> Put:
-        """Return the change that writes it over this version."""
         asked = self.request
         body = {
             "response": self.response,
@@ -136,9 +131,9 @@ class StoredResponse:
 
 @dataclass(frozen=True)
 class Run:
-    """A stored run, as one process knows it. Only transitions change it.
+    """A stored run. Only transitions change it.
 
-    cursor: where its turn will stand. lease: None when it is final. conversation: in which it has its turn, or waits.
+    cursor: where its turn will stand. lease: None when it is final.
     """
 
     owner: str
@@ -158,12 +153,10 @@ class Run:
 
     @property
     def waits_for_turn(self) -> bool:
-        """Return whether another run has its turn first."""
         return self.conversation is not None and self.id in self.conversation.waiting
 
     @property
     def has_lost_conversation(self) -> bool:
-        """Return whether its conversation was deleted."""
         return self.stored.request.conversation_id is not None and self.conversation is None
 
     def put_events(self, events: Sequence[Event]) -> Put:

@@ -34,7 +34,7 @@ def final_response(
     answer: "Answer | None" = None,
     error: ServiceError | None = None,
 ) -> ResponseObject:
-    """Return a response as it stays. Raises AnswerTooLarge if an answer has no room in it."""
+    """Return a response as it stays. Raises AnswerTooLarge."""
     items = replace_surrogates(output.items)
     fitting = response_object.fit_output(response, items)
     if answer and len(fitting) < len(items):
@@ -52,7 +52,7 @@ def final_response(
 
 
 def seconds_to_retry(response: ResponseObject, attempts: int, error: ServiceError) -> float | None:
-    """Return after how many seconds a failed model is asked again in another attempt; None for never."""
+    """Return the pause before a failed model is asked again."""
     if not (isinstance(error, UpstreamFailed) and error.transient and response["background"]):
         return None
     if not 0 < attempts < MOST_ATTEMPTS:
@@ -62,7 +62,7 @@ def seconds_to_retry(response: ResponseObject, attempts: int, error: ServiceErro
 
 
 def hidden_conflict(response: ResponseObject, attempts: int) -> EventLoopConflict | None:
-    """Return the conflict that strict mode puts in place of this answer. A worker cannot tell whose it is."""
+    """Return the conflict that strict mode answers with."""
     invocation = current_invocation.get()
     if invocation is None or response["background"] or attempts > 1:
         return None

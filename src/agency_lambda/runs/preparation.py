@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class RunPreparation:
-    """Prepares the runs of one environment, which share the models and never an agency."""
+    """Prepares runs, which share the models and never an agency."""
 
     def __init__(self, settings: Settings, store: Store, secrets: Mapping[str, str] | None = None) -> None:
         self._settings, self._store, self._secrets = settings, store, secrets
@@ -82,7 +82,6 @@ class RunPreparation:
 
 
 def needs_no_agency(request: CreateResponse) -> bool:
-    """Return whether the request can be validated without importing the agency."""
     particular = (request.tools, request.text and request.text.format)
     known = "/" not in request.model or catalogue.knows_agents(request.model)
     return known and not any(particular) and not isinstance(request.tool_choice, BaseModel)

@@ -1,4 +1,4 @@
-"""Load and save stored runs as the table of transitions says."""
+"""Load and save stored runs."""
 
 import asyncio
 import time
@@ -29,7 +29,7 @@ _PAUSE = 0.3  # seconds before a last write is repeated that failed, or seems to
 
 
 class OutcomeUncertain(Exception):
-    """The store is away, and another attempt may go on. Clients are told where to look."""
+    """The store is away, and another attempt may go on."""
 
 
 class LeaseLost(OutcomeUncertain):
@@ -52,7 +52,6 @@ class RunRepository:
         return self.run.lease
 
     def is_unheard_for(self, seconds: float) -> bool:
-        """Return whether the last renewal is so many seconds ago, or in the future."""
         lease = self.run.lease
         return lease is not None and not 0 <= time.time() + model.LEASE_SECONDS - lease.until <= seconds
 
@@ -61,30 +60,28 @@ class RunRepository:
         return lease is not None and lease.holder == self.lease.holder
 
     async def start(self) -> None:
-        """Store that the run is in progress. Raises LeaseLost."""
         await self._apply(Event.START)
 
     async def heartbeat(self, events: list[StreamEvent], pending: Set[str]) -> Lease:
-        """Renew the lease, and store events and pending model calls. Raises LeaseLost."""
+        """Renew the lease, and store events and pending calls."""
         unknown = pending if pending - self._stored_pending else frozenset()
         await self._apply(Event.HEARTBEAT, events=events, pending=unknown)
         self._stored_pending = pending
         return self.lease
 
     async def release(self, *, after: float = 0.0, counts: bool = True) -> None:
-        """End this attempt, so that another one goes on. Raises LeaseLost."""
+        """End this attempt, so that another one goes on."""
         await self._apply(Event.RELEASE, after=after, counts=counts)
 
     async def end(
         self, event: Event, response: ResponseObject, history: list[Item] | None, events: list[StreamEvent]
     ) -> str | None:
-        """Write the end of the run, all of it or nothing. Returns the run whose turn it is then.
+        """Write the end of the run. Returns the run whose turn it is then.
 
-        history: what the agents remember; None if the run adds no turn.
+        history: what the agents remember; None if it adds no turn.
 
         Raises:
             NotFound: its conversation was deleted.
-            OutcomeUncertain: it may be written.
         """
         asked = self.run.stored.request
         turn = None if history is None else Turn([*asked.input, *response["output"]], history)
@@ -95,13 +92,11 @@ class RunRepository:
         return _next_in_line(before, self.run)
 
     async def purge_if_deleted(self) -> None:
-        """Remove what this attempt has written after its run was deleted."""
         with suppress(StoreUnavailable):  # what is left expires
             if await self._store.get(response_partition(self.run.owner, self.run.id), "response") is None:
                 await delete_partition(self._store, response_partition(self.run.owner, self.run.id))
 
     async def _apply(self, event: Event, *, is_last: bool = False, **details: Any) -> Run:
-        """Write what the table says of an event. Returns the run before it."""
         async with self._writing:
             appends = details.get("turn") is not None
             for _ in range(_ATTEMPTS):
@@ -121,7 +116,7 @@ class RunRepository:
         raise LeaseLost
 
     async def _write_twice(self, changes: list[Change]) -> None:
-        """Write, and once more if that failed: a write that is repeated does nothing."""
+        """Write, and once more if that failed."""
         try:
             await self._store.write(*changes)
         except StoreUnavailable:
@@ -129,11 +124,7 @@ class RunRepository:
             await self._store.write(*changes)
 
     async def _rebase(self, *, appends: bool) -> Run:
-        """Reload lease, response and conversation after a conflict.
-
-        Raises:
-            LeaseLost: another attempt has the lease, or the run was deleted.
-        """
+        """Reload the run after a conflict. Raises LeaseLost if another attempt has it."""
         lease = await self._leases.find(self.run.id)
         if lease is None or lease.holder != self.lease.holder:
             raise LeaseLost
@@ -148,7 +139,6 @@ class RunRepository:
 
 
 async def load_run(store: Store, owner: str, run_id: str, lease: Lease | None) -> Run:
-    """Load a run whose lease is known. Raises NotFound."""
     stored = await Responses(store, owner).get(run_id)
     cursor, conversation = HistoryCursor.from_json(stored.request.start), None
     if conversation_id := stored.request.conversation_id:
@@ -160,10 +150,9 @@ async def load_run(store: Store, owner: str, run_id: str, lease: Lease | None) -
 
 
 async def save_new(store: Store, run: Run, more: list[Change]) -> Run:
-    """Store a new run together with more changes, and return it as it is then.
+    """Store a new run with more changes.
 
     Raises:
-        Conflict.
         StoreUnavailable: it is not stored, and never will be.
         OutcomeUncertain: it may be stored.
     """
@@ -179,7 +168,7 @@ async def save_new(store: Store, run: Run, more: list[Change]) -> Run:
 
 
 async def _void(store: Store, run: Run, failure: Exception) -> None:
-    """Keep a run from being stored whose first write has failed, unless it is there."""
+    """Keep a run from being stored whose first write has failed."""
     try:
         async with asyncio.timeout(_within(_TO_FIND_OUT)):
             await store.write(Responses(store, run.owner).void(run.id))
@@ -196,14 +185,13 @@ def _within(seconds: float) -> float:
 
 
 async def purge(store: Store, owner: str, run_id: str, lease: Lease | None) -> None:
-    """Remove every record of a run, the lease last."""
     await delete_partition(store, response_partition(owner, run_id))
     if lease:
         await Leases(store).purged(lease)
 
 
 async def delete_run(store: Store, owner: str, run_id: str) -> str | None:
-    """Delete a run; its turn in a conversation stays. Returns the run whose turn it is then. Raises NotFound."""
+    """Delete a run but not its turn. Returns the run whose turn it is then."""
     while True:
         run = await load_run(store, owner, run_id, await Leases(store).find(run_id))
         after, changes = advance(run, Event.DELETE)

@@ -1,4 +1,4 @@
-"""What a run has used, for its response and for the log."""
+"""What a run has used."""
 
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def usage(meter: "Meter | None") -> dict[str, Any]:
-    """Return the usage of all attempts, each model call counted once."""
+    """Return what all attempts used."""
     counts = defaultdict[str, int](int, meter.counts() if meter else {})
     return {
         "model_calls": counts["model_calls"],
@@ -22,7 +22,7 @@ def usage(meter: "Meter | None") -> dict[str, Any]:
 
 
 def log_fields(attempt: "Attempt", seconds: float) -> dict[str, Any]:
-    """Return the log fields of an attempt, which say what it alone has used."""
+    """Return what this attempt used, for the log."""
     execution, lease = attempt.execution, attempt.lease
     known: dict[str, Any] = {"response_id": attempt.response["id"], "run_duration_ms": round(1000 * seconds, 1)}
     known |= execution.meter.paid() if execution else {}

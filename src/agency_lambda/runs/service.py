@@ -1,4 +1,4 @@
-"""The runs of one environment: create, resume, cancel, delete, and what happens at the end."""
+"""The runs of one environment."""
 
 import asyncio
 import logging
@@ -50,7 +50,7 @@ Announce = Callable[[ResponseObject | None], None]
 
 
 class RunService:
-    """Made once per environment: runs share the models, the store and the queue."""
+    """Shares the models, the store and the queue among runs."""
 
     def __init__(self, settings: Settings, *, secrets: Mapping[str, str] | None = None) -> None:
         self.store: Store = open_store(settings.store)
@@ -66,13 +66,11 @@ class RunService:
         thread: str | None = None,
         announce: Announce = lambda response: None,
     ) -> Attempt | StoredResponse:
-        """Create a run, and return the attempt to execute; or a response that is made elsewhere.
+        """Create a run; returns the attempt to execute, or a response that is made elsewhere.
 
-        thread: see `new_run`. announce: is called with the response before a run is stored that may outlive this
-        request, and with None if it was not stored.
-
-        Raises:
-            ServiceError: nothing is stored.
+        announce: is called with the response before a run is stored that may outlive this request, and with None if it
+        was
+        not. thread: see `new_run`.
         """
         refuse_contradictions(request, has_key=once is not None, has_queue=self.queue.durable)
         keys = IdempotencyKeys(self.store, owner)
@@ -94,7 +92,6 @@ class RunService:
     async def _create(
         self, request: CreateResponse, owner: str, once: Once | None, thread: str | None, announce: Announce
     ) -> Attempt | StoredResponse:
-        """Validate, load the history, store, and start."""
         run = await new_run(self.store, request, owner, thread)
         response, log = run.stored.response, EventLog(run.id, is_live=run.stored.is_streamed)
         execution = await self._preparation.prepare(run, log)
@@ -125,18 +122,17 @@ class RunService:
             return self._uncertain(response)
 
     def _uncertain(self, response: ResponseObject) -> Attempt:
-        """Return an attempt that only says where to look."""
         return self._attempt(response, EventLog(response["id"], is_live=False), stopped="uncertain")
 
     async def _end_abandoned(self, busy: ConversationBusy) -> None:
-        """End a run that died with its turn, where no worker takes it up."""
+        """End a run that died with its turn."""
         if busy.run_id and not self.queue.durable and (attempt := await self.resume(busy.run_id)) is not None:
             attempt.stop("given up")
             with suppress(AttemptsExhausted):
                 await self.execute(attempt)
 
     async def resume(self, run_id: str) -> Attempt | None:
-        """Begin another attempt; returns None if there is nothing to do now."""
+        """Begin another attempt, if there is anything to do."""
         lease = await self._leases.take(run_id, uuid.uuid4().hex)
         if lease is None:
             return None
@@ -180,7 +176,7 @@ class RunService:
         return Attempt(response, log, repository, durable=self.queue.durable, **options)
 
     async def execute(self, attempt: Attempt) -> ResponseObject:
-        """Execute an attempt, and send messages for what is next. Raises ServiceError if the run failed."""
+        """Execute an attempt. Raises ServiceError if the run failed."""
         try:
             return await attempt.execute()
         except HandedOver as handed_over:
@@ -193,7 +189,6 @@ class RunService:
                 await self._send(attempt.next_in_line)
 
     async def _stored(self, attempt: Attempt) -> ResponseObject:
-        """Return the response of a run that this attempt did not end, as far as it is known."""
         if attempt.repository is None:
             return attempt.response
         try:
@@ -204,10 +199,9 @@ class RunService:
         return _as_ended(stored.response)
 
     async def cancel(self, owner: str, response_id: str) -> ResponseObject:
-        """End a run, wherever it runs; returns the response when it has ended, or as it is after 10 seconds.
+        """End a run, wherever it runs; returns the response as it is after at most 10 seconds.
 
         Raises:
-            NotFound: it does not exist.
             StoreUnavailable: cancelling again does no harm.
         """
         responses = Responses(self.store, owner)
@@ -233,14 +227,14 @@ class RunService:
                 await self.execute(attempt)
 
     async def delete(self, owner: str, response_id: str) -> None:
-        """Delete a response, and end its run. Its turn in a conversation stays. Raises NotFound."""
+        """Delete a response, and end its run; its turn stays."""
         if (await Responses(self.store, owner).get(response_id)).response["status"] not in response_object.FINAL:
             await self.cancel(owner, response_id)
         if following := await delete_run(self.store, owner, response_id):
             await self._send(following)
 
     async def wait_until_final(self, owner: str, stored: StoredResponse) -> ResponseObject:
-        """Return what the earlier request is answered, or how it is when time is up. Raises ServiceError."""
+        """Return what the earlier request is answered, within its time."""
         if not stored.response["background"]:
             with suppress(StoreUnavailable):  # then the response is returned as it was
                 stored = await Responses(self.store, owner).final(stored.response["id"], self._answer_seconds)
@@ -255,7 +249,6 @@ class RunService:
         await self.queue.aclose()
 
     async def _send(self, run_id: str, after: float = 0.0) -> None:
-        """Send a message; if it is lost, the run is queued again later."""
         left = seconds_remaining()
         try:
             async with asyncio.timeout(_TO_SEND if left is None else min(_TO_SEND, left / 2)):
@@ -265,7 +258,6 @@ class RunService:
 
 
 def _as_ended(response: ResponseObject) -> ResponseObject:
-    """Return a response. Raises ServiceError if its run has failed."""
     if error := response["error"]:
         raise error_from_field(error)
     return response

@@ -1,4 +1,4 @@
-"""The stored responses of one owner, with their requests and events."""
+"""The stored responses of one owner."""
 
 import math
 from collections.abc import AsyncGenerator
@@ -13,26 +13,21 @@ from agency_lambda.store import ABSENT, Put, Store
 
 
 class Responses:
-    """Reads the responses of one owner; others' are not found."""
-
     def __init__(self, store: Store, owner: str) -> None:
         self._store, self._owner = store, owner
 
     def log(self, response_id: str) -> str:
-        """Return the log that begins with this response."""
         return f"{self._owner}/log/{response_id}"
 
     def continued(self, cursor: HistoryCursor, response_id: str) -> HistoryCursor:
-        """Return where a response adds its turn: to the log it continues, or to its own."""
+        """Return where a response adds its turn: to the log it continues, or its own."""
         is_log = cursor.spans[-1].log.startswith(self.log(""))
         return cursor if is_log else cursor.branch(self.log(response_id))
 
     def void(self, response_id: str) -> Put:
-        """Return the change that keeps a response from being created."""
         return Put(self.partition(response_id), "response", None, expiry(), expected=ABSENT)
 
     async def get(self, response_id: str, param: str | None = None) -> StoredResponse:
-        """Load a response. Raises NotFound."""
         record = await self._store.get(self.partition(response_id), "response") if is_valid_id(response_id) else None
         if record is None or record.body is None:
             code = "previous_response_not_found" if param else None
@@ -40,7 +35,6 @@ class Responses:
         return StoredResponse.from_record(record)
 
     async def output(self, response_id: str) -> list[Item]:
-        """Return the output items of a response, none if it is not found."""
         try:
             items: list[Item] = (await self.get(response_id)).response["output"]
         except NotFound:
@@ -48,18 +42,17 @@ class Responses:
         return items
 
     async def final(self, response_id: str, seconds: float = math.inf) -> StoredResponse:
-        """Return a response when its run is final, or as it is when time is up."""
+        """Return a response when its run is final or time is up."""
         await until_over(self._store, self.partition(response_id), response_id, seconds)
         return await self.get(response_id)
 
     async def stored_events(self, response_id: str) -> list[Any]:
-        """Return the stored events up to the first that is missing."""
+        """Return the stored events without a gap."""
         records = await self._store.query(self.partition(response_id), after=EVENT_ROWS, before=BEHIND_EVENT_ROWS)
         events = [event for record in records for event in record.body]
         return [event for number, event in enumerate(events) if event["sequence_number"] == number]
 
     def events(self, response_id: str, after: int = -1) -> AsyncGenerator[Any]:
-        """Follow the events behind number `after`."""
         return follow(self._store, self.partition(response_id), response_id, after)
 
     def partition(self, response_id: str) -> str:

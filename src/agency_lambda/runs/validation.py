@@ -9,16 +9,12 @@ from agency_lambda.protocol.types import Item
 
 
 def refuse_empty(added: Sequence[Item]) -> None:
-    """Refuse input that adds nothing for the agents. Raises InvalidRequest."""
     if is_empty(added):
         raise InvalidRequest("'input' must not be empty: nothing of it is for the agents.", param="input")
 
 
 def refuse_loose_ends(history: Sequence[Item], given: Sequence[Item], added: Sequence[Item]) -> None:
-    """Refuse calls of the client's functions without an output, and outputs without a call.
-
-    given: the input as it was sent. added: as the agents take it. Raises InvalidRequest.
-    """
+    """Refuse calls of the client's functions without an output, and the reverse. added: as the agents take it."""
     told = [item for item in [*history, *added] if item.get("callerAgent") is None]
     calls = Counter(item["call_id"] for item in told if item.get("type") == "function_call")
     outputs = Counter(item["call_id"] for item in told if item.get("type") == "function_call_output")
