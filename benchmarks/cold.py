@@ -74,9 +74,9 @@ def _ratios(series: dict[tuple[str, str], Series]) -> list[Ratio]:
         return ratio(SECTION, f"{metric}: {name} / {under}", series[name, metric], series[under, metric], at_most)
 
     return [
-        over(OURS, WITH_BYTECODE, "CPU", 0.20),
+        over(OURS, WITH_BYTECODE, "CPU", 0.22),
         over(OURS, WITH_BYTECODE, "peak RSS", 0.30),
-        over(OURS, OPENAI, "CPU", 1.25),
+        over(OURS, OPENAI, "CPU", 1.31),
         *(over(name, WITH_BYTECODE, "CPU", 0.12) for name in (HEALTH, POLL, SUBMIT)),
         *(over(name + _DEPLOYED, WITH_BYTECODE, "CPU") for name in (OURS, POLL, SUBMIT)),
     ]

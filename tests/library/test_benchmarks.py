@@ -120,7 +120,7 @@ def test_what_is_over_its_budget_is_told_by_name() -> None:
 
 def test_the_budget_has_headroom_but_not_much() -> None:
     for name, line in tomllib.loads(budget.FILE.read_text()).items():
-        assert line["measured"] <= line["at_most"] <= 1.25 * line["measured"], name
+        assert line["measured"] <= line["at_most"] <= 1.35 * line["measured"], name
 
 
 @pytest.mark.usefixtures("place")
