@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-_MAKE_TEMPLATES = ("test_environments.py", "test_template.py")
+_MAKE_TEMPLATES = ("test_environments.py", "test_promises.py", "test_template.py")
 
 
 class _NeedsNode(pytest.Module):
