@@ -77,6 +77,7 @@ def _listen() -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((HOST, int(port)))
+        listener.listen()  # the hint is printed before uvicorn accepts: what calls meanwhile waits
     except OSError as error:
         listener.close()
         raise ConfigurationError(f"port {port} cannot be used ({error.strerror}): set PORT to another") from None

@@ -176,7 +176,7 @@ def test_the_example_and_an_agency_of_ones_own_are_both_served(first: str, tmp_p
     repository.add_shop(", ".join(entries if first == "shop" else reversed(entries)))
     repository.add_package()
     repository.link_environments()
-    repository.make("test-agents", "ARGS=tests/agencies -p no:cacheprovider")
+    repository.make("test-agents", "ARGS=tests/agencies -n 0 -p no:cacheprovider -k 'answers or tool or anew'")
     with running(repository) as hint:
         (curl,) = re.findall(r"^curl .*", hint, re.MULTILINE)
         done = subprocess.run(curl, shell=True, capture_output=True, text=True, timeout=60, check=True)
