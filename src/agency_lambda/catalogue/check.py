@@ -147,7 +147,7 @@ def _lost_tool(create_agency: CreateAgency, finding: Finding) -> str | None:
 
 
 def _counts(error: BaseException, finding: Finding) -> bool:
-    """With a placeholder for a value, only what no value could heal says something about the agency."""
+    """Return whether an error is the agency's. With placeholders, only one that no value could prevent is."""
     return not finding.variables or _is_certain(error)
 
 
@@ -158,7 +158,7 @@ def _is_certain(error: BaseException) -> bool:
 
 
 def _cause(error: BaseException) -> BaseException:
-    """What was raised first: under "cannot be built" and "tool cannot be loaded"."""
+    """Return the exception that was raised first, below the two that wrap it."""
     while isinstance(error, AgencyMisconfigured | LostTool) and error.__cause__:
         error = error.__cause__
     return error

@@ -73,7 +73,7 @@ def _of_all(nodes: Iterable[ast.AST]) -> Iterator[str]:
 
 
 def _taken(folder: Path, name: str) -> str | None:
-    """Who else has a name. A folder without `__init__.py` gives way to a package that is installed, as in Python."""
+    """Return who else has a name, or None. A folder without `__init__.py` gives way to an installed package."""
     if name in sys.builtin_module_names or name in sys.stdlib_module_names:
         return "a module of the standard library" if _is_module(folder, name) else None
     spec = PathFinder.find_spec(name)

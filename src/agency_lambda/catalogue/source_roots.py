@@ -48,7 +48,7 @@ def all_folders() -> list[Path]:
 
 
 def modules_in(folder: Path) -> dict[str, Path]:
-    """What can be imported from a folder by a name alone: name -> its file or folder."""
+    """Return what can be imported from a folder by its name: name -> its file or folder."""
     found = {path.name: path for path in folder.iterdir() if path.is_dir() and path.name.isidentifier()}
     return found | {path.stem: path for path in folder.glob("*.py") if path.stem != "__init__"}
 

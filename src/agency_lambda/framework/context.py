@@ -73,7 +73,7 @@ class RunContext:
         return [*self._options.tools] if agent is self._entry and self.is_outside_tools else []
 
     def adjust(self, agent: str, asked: ModelRequest) -> ModelRequest:
-        """See `RunProtocol`: apply the client's options."""
+        """Return the request with the client's options: see `RunProtocol`."""
         asked = self._options.apply_to_all(asked)
         return self._options.apply(asked) if agent == self._entry.name and asked.for_user else asked
 

@@ -90,7 +90,7 @@ def install() -> None:
 
 
 def _new(cls: "type[Agency]", *args: Any, **named: Any) -> "Agency":
-    """Here and not in `__init__`, whose caller's folder the framework looks for."""
+    """Mark a new agency. A wrapped `__init__` would hide its caller's folder from the framework."""
     made = object.__new__(cls)
     if run := current_run():
         vars(made)[_OWN] = ref(run)
@@ -126,7 +126,7 @@ def _of_run(agency: "Agency", run: RunContext) -> "Agency":
 def _on_own_agent(function: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(function)
     def called(self: "Agent", message: Any, *args: Any, **named: Any) -> Any:
-        """Without an agency's context the agent stands alone, and could be anybody's."""
+        """Call a copy of an agent that is called without an agency: other runs may share it."""
         run = current_run()
         if run is not None and not args and named.get("agency_context") is None:
             self = _copied(self)

@@ -35,6 +35,7 @@ from agency_lambda.framework.tool_arguments import arguments_fault, message_faul
 from agency_lambda.framework.tool_output import usable
 
 _UNUSABLE = "Error: Invalid arguments for tool {tool}: {fault}. The tool was not called."
+_WITH_METADATA = "_invoke_function_tool_with_metadata"
 _NO_MORE = "This tool was not called: the response's max_tool_calls is used up."
 
 
@@ -58,8 +59,8 @@ def install() -> None:
     if hasattr(tool_execution, "invoke_function_tool"):
         vars(tool_execution)["invoke_function_tool"] = _invoke_function_tool
     else:  # openai-agents 0.24
-        with_metadata = vars(tool_execution)["_invoke_function_tool_with_metadata"]
-        vars(tool_execution)["_invoke_function_tool_with_metadata"] = partial(_invoke_with_metadata, with_metadata)
+        with_metadata: Any = getattr(tool_execution, _WITH_METADATA)
+        vars(tool_execution)[_WITH_METADATA] = partial(_invoke_with_metadata, with_metadata)
     turn_resolution.check_for_final_output_from_tools = _final_output
     guardrails.run_single_output_guardrail = _output_guardrail
     turn_resolution.execute_handoffs = _execute_handoffs

@@ -129,7 +129,7 @@ def _names(tools: Any) -> frozenset[str]:
 
 
 def _refused_server(server: Any) -> str | None:
-    """Of a server of the agent's own: it is asked for its tools in a run, so its settings are read."""
+    """Return why an MCP server of the agent's own cannot be used, by its settings, or None."""
     actual = getattr(server, "_server", server)  # Agency Swarm's proxy holds the server
     if _asks_to_log_in(actual):
         instead = "Give it a token in the headers of a server without OAuth, or a storage that holds its tokens."

@@ -20,7 +20,7 @@ _BROKEN_SCHEMA = (ArithmeticError, AttributeError, LookupError, RecursionError, 
 
 
 def possible_calls(agent: str, turn: Turn) -> Iterator[PlannedCall]:
-    """Every tool once, every colleague once."""
+    """Yield a call of every tool, and one of every colleague."""
     text, asked_by = _without_trail(turn.message)
     for tool, schema in turn.tools.items():
         recipients = schema.get("properties", {}).get("recipient_agent", {}).get("enum")
@@ -35,7 +35,7 @@ def possible_calls(agent: str, turn: Turn) -> Iterator[PlannedCall]:
 
 
 def client_call(turn: Turn, tool: str) -> PlannedCall:
-    """Whatever schema a client sends, its own function is all that can suffer from it."""
+    """Return a call of a client's function, without arguments where its schema cannot be used."""
     try:
         arguments = example(turn.client_tools[tool], _without_trail(turn.message)[0], trusted=False)
     except _BROKEN_SCHEMA:

@@ -2,9 +2,10 @@
 
 from collections.abc import AsyncIterator
 from functools import wraps
+from traceback import walk_tb
 from typing import Any
 
-from agents import Model
+from agents import Model, ModelBehaviorError
 from agents.models.openai_chatcompletions import OpenAIChatCompletionsModel
 from agents.models.openai_responses import OpenAIResponsesModel
 from httpx import RemoteProtocolError
@@ -29,7 +30,11 @@ def listen(model: type[Model]) -> None:
 def _noting(fetch: Any) -> Any:
     @wraps(fetch)
     async def noting(*args: Any, **kwargs: Any) -> Any:
-        fetched = await fetch(*args, **kwargs)
+        try:
+            fetched = await fetch(*args, **kwargs)
+        except ModelBehaviorError as error:
+            if (fetched := _refused_response(error)) is None:
+                raise
         ending = current_ending.get()
         if ending is None:
             return fetched
@@ -44,6 +49,15 @@ def _noting(fetch: Any) -> Any:
 
     noting.notes_ending = True  # type: ignore[attr-defined]
     return noting
+
+
+def _refused_response(error: ModelBehaviorError) -> Any:
+    """Return the response for which openai-agents 0.24 raises: one that was broken off, which 0.18 returned."""
+    for frame, _ in walk_tb(error.__traceback__):
+        response = frame.f_locals.get("response")
+        if frame.f_code.co_name == "_fetch_response" and getattr(response, "status", None) == "incomplete":
+            return response
+    return None
 
 
 class _Chunks:

@@ -66,7 +66,7 @@ _OTHERS = (ModelUnavailable, RunLimit, EventLoopError, AgentsException)
 
 @contextmanager
 def provider_failures() -> Iterator[None]:
-    """Around one call of a model, and nothing else: httpx errors of a tool are not the model's."""
+    """Raise `ModelUnavailable` for what one call of a model raises. Wrap nothing else in it."""
     try:
         yield
     except Exception as error:
@@ -90,7 +90,7 @@ def is_upstream_failure(failure: BaseException) -> bool:
 
 
 def caused_by(failure: BaseException, *kinds: type[BaseException]) -> bool:
-    """Whether an exception, or what it was raised from, is one of `kinds`: the framework wraps what agents raise."""
+    """Return whether an exception, or what it was raised from, is one of `kinds`."""
     return cause(failure, *kinds) is not None
 
 

@@ -29,7 +29,7 @@ from openai.types.responses.response_reasoning_summary_part_done_event import Pa
 
 
 def item_events(item: ResponseOutputItem, index: int) -> Iterator[ResponseStreamEvent]:
-    """From `output_item.added` to `output_item.done`; none for an item of a kind that is never made here."""
+    """Yield the events from `output_item.added` to `output_item.done`; none for an item of an unknown kind."""
     empty, inner = _parts(item, {"output_index": index, "item_id": getattr(item, "id", None), "sequence_number": 0})
     if not empty:
         return
@@ -44,7 +44,7 @@ def item_events(item: ResponseOutputItem, index: int) -> Iterator[ResponseStream
 
 
 def _parts(item: ResponseOutputItem, at: dict[str, Any]) -> tuple[dict[str, Any], Iterator[ResponseStreamEvent]]:
-    """What an item has not when it begins, and the events that bring it."""
+    """Return the fields that are empty when an item begins, and the events that fill them."""
     match item:
         case ResponseReasoningItem():
             return {"summary": []}, _summary(item, at)

@@ -77,7 +77,7 @@ class _Provider(DefaultTraceProvider):
 
     @property
     def is_heard(self) -> bool:
-        """Whether there is a processor, of all runs or of the one that goes on here."""
+        """Return whether a processor is registered, for all runs or for the current one."""
         return bool(self._multi_processor._processors)
 
 
