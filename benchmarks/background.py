@@ -59,7 +59,7 @@ def _ratios(blocks: list[Block], paced: Block, model: float) -> list[Ratio]:
 
 
 def _api() -> Callable[[Any], Any]:
-    """do(number): so many runs are queued; returns their ids. do("unfinished"): how many are not final."""
+    # do(number): so many runs are queued; returns their ids. do("unfinished"): how many are not final.
     import asyncio
     import json
 
@@ -84,7 +84,7 @@ def _api() -> Callable[[Any], Any]:
 
 
 def _worker() -> Callable[[list[str], float], Block]:
-    """do(runs, seconds): work on these, with a model that takes so long."""
+    # do(runs, seconds): work on these, with a model that takes so long.
     import json
     import time
 

@@ -62,7 +62,7 @@ def _measured() -> dict[str, float]:
 
 
 def _cpu_over_floor(scratch: Path) -> float:
-    """Each round's own ratio: what slows the machine for a while slows both."""
+    # Each round's own ratio: what slows the machine for a while slows both.
     floor = subjects.floors()[-1]
     ratios = []
     for _ in range(_ROUNDS):

@@ -57,7 +57,7 @@ def _ours(folder: Path, queue: Variables, deployed: Variables) -> list[Case]:
 
 
 def _polling(folder: Path, polled: list[tuple[Variables, str]]) -> list[Case]:
-    """Each where another process has stored the response before."""
+    # Each where another process has stored the response before.
     return [
         ours(folder, subjects.polling(response_id), name, **place)
         for name, (place, response_id) in zip((POLL, POLL + _DEPLOYED), polled, strict=True)

@@ -112,7 +112,7 @@ type Environment = tuple[Invoke, Callable[[], int]]  # the second finds the proc
 
 @contextmanager
 def _emulated(subject: Subject, log: TextIO) -> Iterator[Environment]:
-    """Start AWS's runtime emulator, which starts the process when the first event comes."""
+    # Start AWS's runtime emulator, which starts the process when the first event comes.
     emulator = binary()
     assert emulator
     emulator.chmod(0o755)
@@ -164,14 +164,14 @@ def _children(pid: int) -> list[int]:
 
 
 def _child(pid: int) -> int:
-    """Raises WrongAnswer where there is none: it did not live to its answer."""
+    # Raises WrongAnswer where there is none: it did not live to its answer.
     for child in _children(pid):
         return child
     raise WrongAnswer("the process has ended")
 
 
 def _usage(pid: int) -> tuple[float, float]:
-    """CPU seconds so far and peak memory in MB; without /proc the memory of now, which is close to it after a start."""
+    # CPU seconds so far and peak memory in MB; without /proc the memory of now, which is close to it after a start.
     if sys.platform != "linux":
         told = subprocess.run(["ps", "-o", "time=,rss=", "-p", str(pid)], capture_output=True, text=True, check=True)
         clock, kilobytes = told.stdout.split()

@@ -43,7 +43,7 @@ def measure(*, quick: bool) -> Measured:
 
 
 def _take_turns(children: dict[str, Child], quick: bool) -> dict[tuple[str, int], list[Turn]]:
-    """(subject, turn) -> that turn and the next ones."""
+    # (subject, turn) -> that turn and the next ones.
     turns: dict[tuple[str, int], list[Turn]] = {}
     for turn in (5, 50, 500):
         subjects = [subject for subject in children if turn in _TURNS[subject]]
@@ -121,7 +121,7 @@ def _service() -> Callable[[str, int], list[Turn]]:
 
 
 def _direct() -> Callable[[str, int], list[Turn]]:
-    """The same, with the history in the process's own memory."""
+    # The same, with the history in the process's own memory.
     import asyncio
 
     from bench_agency import FACTORIES
@@ -146,7 +146,7 @@ def _direct() -> Callable[[str, int], list[Turn]]:
 
 
 def _growing(turn: Callable[[], Turn], add: Callable[[], None]) -> Callable[[str, int], list[Turn]]:
-    """do(how, until): the turns up to that one, each a run ("run"), or said by a client ("add"); returns the runs'."""
+    # do(how, until): the turns up to that one, each a run ("run"), or said by a client ("add"); returns the runs'.
     number = 0
 
     def do(how: str, until: int) -> list[Turn]:

@@ -45,7 +45,7 @@ def _environment(mode: str) -> Invoke:
 
 
 def _fastapi() -> Invoke:
-    """The app as a server would run it: one loop, one request after the other."""
+    # The app as a server would run it: one loop, one request after the other.
     import httpx
 
     loop = asyncio.new_event_loop()
@@ -82,7 +82,7 @@ def _start(environment: str) -> Invoke:
 
 
 def _observe(invoke: Invoke, name: str) -> Outcome:
-    """The pattern, then an innocent request in the same process."""
+    # The pattern, then an innocent request in the same process.
     outcome: Outcome = {"pattern": name}
     try:
         before = len(os.listdir("/proc/self/fd"))
@@ -95,7 +95,7 @@ def _observe(invoke: Invoke, name: str) -> Outcome:
 
 
 def _forked(environment: str, name: str) -> Outcome:
-    """The same in a process of its own; {"hangs": true} when no answer comes."""
+    # The same in a process of its own; {"hangs": true} when no answer comes.
     read, write = os.pipe()
     child = os.fork()
     if child == 0:

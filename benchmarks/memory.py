@@ -35,7 +35,7 @@ def measure(*, quick: bool) -> Measured:
 
 
 def _environment() -> Callable[[int], dict[str, float]]:
-    """Return do(times), which makes so many requests more, of every kind in turn."""
+    # Return do(times), which makes so many requests more, of every kind in turn.
     import logging
 
     from benchmarks.vitals import vitals

@@ -48,7 +48,7 @@ def number(value: float) -> str:
 
 
 def _numbers(series: Sequence[Series]) -> list[list[str]]:
-    """A row a subject, a column a metric; in the order in which they first come."""
+    # A row a subject, a column a metric; in the order in which they first come.
     metrics = dict.fromkeys((each.metric, each.unit) for each in series)
     cells = {(each.subject, each.metric, each.unit): _cell(each.values) for each in series}
     header = ["", *(f"{metric}, {unit}" if unit else metric for metric, unit in metrics)]

@@ -50,7 +50,7 @@ def _zipped(folder: Path) -> float:
 
 
 def _modules() -> list[Series]:
-    """Counts in the same order as the cold starts."""
+    # Counts in the same order as the cold starts.
     with TemporaryDirectory() as folder:
         cases = [
             subjects.with_bytecode(),

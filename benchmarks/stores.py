@@ -46,7 +46,7 @@ def _take_turns(children: dict[str, Child], rounds: int, block: int) -> dict[tup
 
 
 def _store() -> Callable[[str, int], Any]:
-    """do(operation, times)."""
+    # do(operation, times).
     import asyncio
     import itertools
 
@@ -73,10 +73,7 @@ def _store() -> Callable[[str, int], Any]:
         "query of 20": lambda: store.query("many", limit=20),
     }
 
-    async def use(operation: str) -> None:
-        await operations[operation]()
-
-    return lambda operation, times: timed(lambda: loop.run_until_complete(use(operation)), times)
+    return lambda operation, times: timed(lambda: loop.run_until_complete(operations[operation]()), times)
 
 
 if __name__ == "__main__":

@@ -69,7 +69,7 @@ def _series(subject: str, blocks: list[list[tuple[float, float]]]) -> list[Serie
 
 
 def _block(ask: Callable[[], Seen], stamps: Path, times: int) -> list[tuple[float, float]]:
-    """Milliseconds: (token to event, request to first event)."""
+    # Milliseconds: (token to event, request to first event).
     took = []
     for _ in range(times):
         start = time.monotonic()
@@ -81,7 +81,7 @@ def _block(ask: Callable[[], Seen], stamps: Path, times: int) -> list[tuple[floa
 
 @contextmanager
 def _process(module: str, folder: Path, stamps: Path, **more: str) -> Iterator[Path]:
-    """Yield the log of a process."""
+    # Yield the log of a process.
     stamped = {"STORE": f"sqlite:///{folder}/agency.db", "BENCH_STAMPS": str(stamps), **more}
     environment = variables(**stamped)
     environment["PYTHONPATH"] = f"{ROOT}/benchmarks/stamped:{environment['PYTHONPATH']}"
@@ -98,7 +98,7 @@ def _process(module: str, folder: Path, stamps: Path, **more: str) -> Iterator[P
 
 @contextmanager
 def _runtime(folder: Path, stamps: Path) -> Iterator[Callable[[], Seen]]:
-    """Start it as Lambda does, before a Runtime API that notes when each chunk comes."""
+    # Start it as Lambda does, before a Runtime API that notes when each chunk comes.
     with RuntimeApi() as api:
         told = {"AWS_LAMBDA_RUNTIME_API": api.address, "_HANDLER": "handler.stream.handler"}
         with _process("lambda_loop.runtime", folder, stamps, **told):
@@ -116,7 +116,7 @@ def _runtime(folder: Path, stamps: Path) -> Iterator[Callable[[], Seen]]:
 
 @contextmanager
 def _uvicorn(folder: Path, stamps: Path) -> Iterator[Callable[[], Seen]]:
-    """Serve it as `make run` does."""
+    # Serve it as `make run` does.
     with _process("handler.local", folder, stamps, PORT="0") as log:
         connection = _connect(log)
 
@@ -136,7 +136,7 @@ def _uvicorn(folder: Path, stamps: Path) -> Iterator[Callable[[], Seen]]:
 
 
 def _connect(log: Path) -> http.client.HTTPConnection:
-    """Wait until it listens, which is a moment after it has printed its port."""
+    # Wait until it listens, which is a moment after it has printed its port.
     deadline = time.monotonic() + _PATIENCE
     while time.monotonic() < deadline:
         with suppress(ConnectionRefusedError):

@@ -57,7 +57,7 @@ def _ours_in_every_root() -> list[Path]:
 
 
 def _made(name: str, make: Callable[[Path], None], *inputs: Path) -> Path:
-    """The stamp comes last: who is interrupted begins again."""
+    # The stamp comes last: who is interrupted begins again.
     folder, stamp = FOLDER / name, FOLDER / f"{name}.digest"
     digest = hashlib.sha256(sys.version.encode() + b"".join(path.read_bytes() for path in inputs)).hexdigest()
     if not stamp.exists() or stamp.read_text() != digest or not folder.is_dir():
@@ -100,7 +100,7 @@ def _copy_runtime(folder: Path) -> None:
 
 
 def _install(folder: Path, requirements: str) -> None:
-    """Raises CalledProcessError, after uv has said why."""
+    # Raises CalledProcessError, after uv has said why.
     uv = shutil.which("uv") or str(Path(sys.executable).parent / "uv")
     options = ["-q", "--no-deps", "--require-hashes", "-r", "-", "--only-binary", ":all:", "--python", sys.executable]
     certificates = {"UV_SYSTEM_CERTS": "1", "UV_NATIVE_TLS": "1"}  # the system's, as scripts/setup
@@ -120,7 +120,7 @@ def _add_ours(folder: Path, *names: str) -> None:
 
 
 def _compile(folder: Path, *options: str) -> None:
-    """Compile as the bundle does: never checked against the source."""
+    # Compile as the bundle does: never checked against the source.
     command = [python(), "-S", "-P", "-m", "compileall", "-qq", "--invalidation-mode", "unchecked-hash"]
     subprocess.run([*command, "-j", "0", *options, str(folder)], capture_output=True, check=False)
 

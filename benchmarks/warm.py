@@ -58,7 +58,7 @@ def measure(*, quick: bool) -> Measured:
 
 
 def _take_turns(children: dict[str, Child], rounds: int, turns: int) -> dict[Case, list[Took]]:
-    """A block for each round: of several turns, in which all are asked one after the other."""
+    # A block for each round: of several turns, in which all are asked one after the other.
     took: dict[Case, list[Took]] = {case: [] for case in _cases()}
     for case in took:
         children[case.subject].ask(case.agency, case.kind, _AT_ONCE)  # what is made by the first invocations
@@ -73,7 +73,7 @@ def _take_turns(children: dict[str, Child], rounds: int, turns: int) -> dict[Cas
 
 
 def _cases() -> list[Case]:
-    """Neighbours are compared."""
+    # Neighbours are compared.
     order = [
         *((DIRECT, "plain"), (PATCH, "unstored"), (STRICT, "unstored"), (PEER, "plain"), (PATCH, "completion")),
         *((PATCH, "stored"), (MEMORY, "stored"), (MEMORY, "unstored")),
@@ -102,7 +102,7 @@ def _ratios(cpu: dict[Case, Series]) -> list[Ratio]:
 
 
 def _waiting(child: Child) -> tuple[list[Series], Ratio]:
-    """Count how often a run asks its store, and for how many of these it waits."""
+    # Count how often a run asks its store, and for how many of these it waits.
     asked = {agency: child.ask(agency, "waiting", 1) for agency in CALLS}
     series = [
         Series(SECTION, f"a stored run, {CALLS[agency]}", what, "calls", (value,))
@@ -118,7 +118,7 @@ def _waiting(child: Child) -> tuple[list[Series], Ratio]:
 
 
 def _service() -> Callable[..., Any]:
-    """do(agency, kind, times) through the Lambda entry."""
+    # do(agency, kind, times) through the Lambda entry.
     from agency_lambda.testing.events import Context, rest_event
     from handler.api import handler
 
@@ -138,7 +138,7 @@ def _service() -> Callable[..., Any]:
 
 
 def _watched() -> Callable[..., Any]:
-    """The same on a store that costs nothing, and what a run asks it: do(agency, "waiting", times)."""
+    # The same on a store that costs nothing, and what a run asks it: do(agency, "waiting", times).
     from benchmarks.slow_model import is_at_work, slow_down
     from benchmarks.watched_store import MemoryStore, WatchedStore, use
 
@@ -163,7 +163,7 @@ def _watched() -> Callable[..., Any]:
 
 
 def _calls(agency: str) -> int:
-    """Return how many answers of models and tools a run stores; a colleague's is that of its model."""
+    # Return how many answers of models and tools a run stores; a colleague's is that of its model.
     import asyncio
 
     from bench_agency import FACTORIES
@@ -180,7 +180,7 @@ def _calls(agency: str) -> int:
 
 
 def _direct() -> Callable[..., Any]:
-    """do(agency, "plain", times): a fresh agency on one loop, and nothing of ours."""
+    # do(agency, "plain", times): a fresh agency on one loop, and nothing of ours.
     import asyncio
 
     from bench_agency import FACTORIES
@@ -194,7 +194,7 @@ def _direct() -> Callable[..., Any]:
 
 
 def _peer() -> Callable[..., Any]:
-    """do(agency, "plain", times) through Agency Swarm's own app."""
+    # do(agency, "plain", times) through Agency Swarm's own app.
     import asyncio
 
     from agency_swarm.integrations.fastapi import run_fastapi

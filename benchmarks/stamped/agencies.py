@@ -22,7 +22,7 @@ _stamps = os.open(os.environ["BENCH_STAMPS"], os.O_WRONLY | os.O_CREAT | os.O_AP
 
 
 async def _stamped(self: InstantModel, *args: Any, **kwargs: Any) -> AsyncIterator[Any]:
-    """A line for each answer: time.monotonic_ns(), a clock that all processes share."""
+    # A line for each answer: time.monotonic_ns(), a clock that all processes share.
     first = True
     async for event in _unstamped(self, *args, **kwargs):
         token = isinstance(event, ResponseTextDeltaEvent)

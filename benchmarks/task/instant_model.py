@@ -111,7 +111,7 @@ def _response(item: Any) -> Response:
 
 
 def _message_events(item: ResponseOutputMessage) -> Iterator[Any]:
-    """Word by word."""
+    # Word by word.
     part = item.content[0]
     assert isinstance(part, ResponseOutputText)
     place: dict[str, Any] = {"item_id": item.id, "output_index": 0, "content_index": 0, "sequence_number": 0}
