@@ -13,7 +13,7 @@ _AROUND = 1_000  # bytes of a page around its items: two of their ids
 
 @dataclass(frozen=True)
 class PageRequest:
-    """Select a part of a list; the newest items come first unless `order` is "asc"."""
+    """Select a part of a list, by default newest first."""
 
     limit: int
     order: Literal["asc", "desc"]

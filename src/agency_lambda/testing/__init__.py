@@ -1,8 +1,4 @@
-"""Tests for whoever writes agencies. Nothing here is imported by the service or shipped to Lambda.
-
-`agencies` holds what is promised of every agency in `agents/`; `service` the service in this process; `events` what
-Lambda sends; `aws` and `vault` DynamoDB and Secrets Manager on loopback.
-"""
+"""Test agencies: `agencies` has promises about each in `agents/`. Nothing here is shipped to Lambda."""
 
 from importlib.util import find_spec
 from pathlib import Path

@@ -1,7 +1,4 @@
-"""What is promised of every agency in `agents/`, offline: `from agency_lambda.testing.agencies import *`.
-
-No model is asked but the offline one, and no tool is run: each returns a fixed text.
-"""
+"""Promises about every agency in `agents/`, offline: the offline model answers, and no tool is run."""
 
 import json
 import os
@@ -61,7 +58,7 @@ def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service
 
 @pytest.fixture
 def calls(agency: str, monkeypatch: pytest.MonkeyPatch) -> Calls:
-    """What the runs of a test call. Skips agencies that cannot run offline, and says why."""
+    """Record what runs call; skip an agency that cannot run offline, and say why."""
     if reason := _needs_more(agency):
         pytest.skip(reason)
     return record(monkeypatch)
