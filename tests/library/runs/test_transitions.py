@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any, get_args
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
@@ -442,7 +442,8 @@ class Transitions(RuleBasedStateMachine):
 
 TestTransitions = Transitions.TestCase
 TestTransitions.settings = settings(
-    max_examples=50,
+    max_examples=40,
+    phases=(Phase.generate,),  # shrinking a walk takes minutes
     stateful_step_count=30,
     deadline=None,
     suppress_health_check=list(HealthCheck),
