@@ -83,7 +83,7 @@ TABLE: dict[tuple[State, Event], Transition] = {
     (S.FREE, E.DELETE): T(S.DELETED, "revoke", "gone", "release"),
     (S.HELD, E.DELETE): T(S.DELETED, "revoke", "gone", "release"),
     (S.FINAL, E.DELETE): T(S.ABSENT, "", "gone"),
-    (S.GIVEN_UP, E.DELETE): T(S.ABSENT, "remove", "gone"),
+    (S.GIVEN_UP, E.DELETE): T(S.DELETED, "", "gone"),
     (S.DELETED, E.PURGE): T(S.ABSENT, "remove"),
 }
 STOPS: dict[Stop, tuple[Event | None, Event | None]] = {

@@ -141,7 +141,7 @@ async def cause(store: Store, run_id: str, attempt: RunRepository | None, event:
         case Event.CANCEL:
             assert await Leases(store).cancel(run_id)
         case Event.DELETE:
-            is_final = (await stored(store, run_id))[0] in (State.FINAL, State.GIVEN_UP)
+            is_final = (await stored(store, run_id))[0] == State.FINAL
             with suppress(Crash):  # before the rest of an unfinished run is removed
                 await delete_run(Faulty(store, [] if is_final else ["crash after"]), OWNER, run_id)
         case Event.TAKE | Event.PURGE:
