@@ -18,7 +18,7 @@ from agency_lambda.catalogue.module_files import misplaced
 from agency_lambda.catalogue.sandbox import sealed
 from agency_lambda.errors import AgencyMisconfigured
 from agency_lambda.framework import tool_files
-from agency_lambda.framework.building import CreateAgency, LostTool, build
+from agency_lambda.framework.building import CreateAgency, ToolNotLoaded, build
 
 _MOST_ATTEMPTS = 50  # at one agency that lacks variables
 _PLACEHOLDERS = ("1", "http://127.0.0.1:9")  # for a text or a number, for an address
@@ -159,7 +159,7 @@ def _is_certain(error: BaseException) -> bool:
 
 def _cause(error: BaseException) -> BaseException:
     """Return the exception that was raised first, below the two that wrap it."""
-    while isinstance(error, AgencyMisconfigured | LostTool) and error.__cause__:
+    while isinstance(error, AgencyMisconfigured | ToolNotLoaded) and error.__cause__:
         error = error.__cause__
     return error
 
@@ -169,7 +169,7 @@ def reason(error: BaseException, create_agency: CreateAgency | None = None) -> s
     cause = _cause(error)
     if isinstance(cause, AgencyMisconfigured):
         return f"{cause}{_defined(create_agency)}"
-    if isinstance(cause, LostTool):
+    if isinstance(cause, ToolNotLoaded):
         return str(cause)
     return f"{type(cause).__name__}: {cause} ({place(error)})"
 

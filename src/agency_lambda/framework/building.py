@@ -30,7 +30,7 @@ _SERVERS = ("copilot_demo", "run_fastapi", "terminal_demo", "tui")
 _building: ContextVar[bool] = ContextVar("building", default=False)
 
 
-class LostTool(RuntimeError):
+class ToolNotLoaded(RuntimeError):
     """A tool of the agency cannot be loaded. The text names its file; `__cause__` is why."""
 
 
@@ -58,12 +58,12 @@ def build(create_agency: CreateAgency) -> "Agency":
         _building.reset(token)
     if defect := _defect(agency):
         raise AgencyMisconfigured(defect)
-    built = renewed(agency)
+    built = copy_agency(agency)
     built._trace_processors = processors
     return built
 
 
-def renewed(agency: "Agency") -> "Agency":
+def copy_agency(agency: "Agency") -> "Agency":
     """Return a copy of an agency with a history, hooks and a user context of its own, on the same agents.
 
     Agency Swarm 1.11 keeps those on the agency, where two runs would read each other's. `isolation` copies the agents.
@@ -144,7 +144,7 @@ def _error(own: Any, message: Any, *args: Any, **named: Any) -> None:
         own(message, *args, **named)
         return
     cause = args[-1] if args and isinstance(args[-1], Exception) else None
-    raise LostTool(str(message) % args if args else str(message)) from cause
+    raise ToolNotLoaded(str(message) % args if args else str(message)) from cause
 
 
 def _defect(agency: Any) -> str | None:

@@ -13,7 +13,7 @@ from agency_lambda.protocol.request import CreateResponse
 if TYPE_CHECKING:
     from agency_swarm import Agency
 
-HANDED_OVER = "The client runs this function; its output comes with the next request."
+OUTPUT_PENDING = "The client runs this function; its output comes with the next request."
 
 
 class ClientTool(FunctionTool):
@@ -30,7 +30,7 @@ class ClientTool(FunctionTool):
 
 
 async def _hand_over(context: ToolContext[Any], arguments: str) -> str:
-    return HANDED_OVER
+    return OUTPUT_PENDING
 
 
 def refuse_clashes(agency: "Agency", agent: str, request: CreateResponse) -> None:

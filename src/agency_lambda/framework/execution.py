@@ -22,7 +22,7 @@ from agency_lambda.errors import (
     UpstreamFailed,
 )
 from agency_lambda.framework import conversation_starters, unknown_tools
-from agency_lambda.framework.client_tools import HANDED_OVER
+from agency_lambda.framework.client_tools import OUTPUT_PENDING
 from agency_lambda.framework.context import RunContext
 from agency_lambda.framework.interruptions import AnswerNotStored
 from agency_lambda.framework.models import (
@@ -40,7 +40,7 @@ from agency_lambda.framework.models import (
 )
 from agency_lambda.framework.output_type import misses_output_type
 from agency_lambda.framework.tool_output import text_of
-from agency_lambda.framework.unsupported import unapproved
+from agency_lambda.framework.unsupported import unapproved_tool
 from agency_lambda.history import storable
 from agency_lambda.protocol.items import parse_items, to_agent_input
 from agency_lambda.protocol.items import text_of as words_of
@@ -148,14 +148,14 @@ class AgencyExecution:
 
     def _final_answer(self, result: "RunResult") -> Answer:
         if result.interruptions:  # it was asked for after the agency had been checked
-            raise AgencyMisconfigured(unapproved(result.interruptions[0]))
+            raise AgencyMisconfigured(unapproved_tool(result.interruptions[0]))
         builder = self._run.builder
         passed = bool(result.raw_responses)  # else it is what a guardrail says in the agent's place
         text = "" if self._run.client_calls_tool and passed else text_of(result.final_output)
         if passed:
             builder.release()
         if text and (not builder.has_spoken or builder.withholds(result.last_agent.name)):
-            builder.say(text, result.last_agent.name)
+            builder.add_message(text, result.last_agent.name)
         return Answer(self._new(), builder.incomplete)
 
     async def _broken_off(self, error: Exception) -> Answer:
@@ -174,7 +174,7 @@ class AgencyExecution:
             raise unavailable.failure() from error
         if malformed := cause(error, ModelBehaviorError):
             failed = UpstreamFailed(NO_ANSWER)
-            failed.transient = await self._run.journal.forget_answer(vars(malformed).get("given"))
+            failed.transient = await self._run.journal.forget_answer(vars(malformed).get("model_output"))
             raise failed from error
         raise error
 
@@ -194,8 +194,8 @@ class AgencyExecution:
         """Return what the agents add to their memory, without stand-ins for outputs that the client will send."""
         messages = self._agency.thread_manager.get_all_messages()
         added = messages[self._before :]
-        known = [message for message in added if message.get("output") != HANDED_OVER]
-        awaited = {message["call_id"] for message in added if message.get("output") == HANDED_OVER}
+        known = [message for message in added if message.get("output") != OUTPUT_PENDING]
+        awaited = {message["call_id"] for message in added if message.get("output") == OUTPUT_PENDING}
         answered = {message["call_id"] for message in known if message.get("type") == "function_call_output"}
         asked = [each for each in messages[: self._before] if each.get("call_id") in answered and "output" not in each]
         return list(replace_surrogates(storable([*asked, *known], awaited, len(asked))))

@@ -12,7 +12,7 @@ from agents.run_internal import tool_actions
 from pydantic_core import to_jsonable_python
 
 from agency_lambda.framework.context import current_run
-from agency_lambda.framework.interruptions import contained
+from agency_lambda.framework.interruptions import contain_exits
 
 ACTIONS = ("CustomToolAction", "LocalShellAction", "ShellAction", "ApplyPatchAction", "ComputerAction")
 
@@ -35,7 +35,7 @@ def _journaled(execute: Callable[..., Any]) -> Callable[..., Any]:
         finished, kept = run.journal.find_tool_output(call)
         if not finished:
             await run.authorize()
-            with contained():
+            with contain_exits():
                 item = await execute(agent=agent, **more)
             if not isinstance(item, ToolCallOutputItem):  # it waits for an approval
                 return item

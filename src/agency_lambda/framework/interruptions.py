@@ -24,7 +24,7 @@ _OURS = (asyncio.CancelledError, DeadlineExceeded, Interruption)
 
 
 @contextmanager
-def contained() -> Iterator[None]:
+def contain_exits() -> Iterator[None]:
     """Raise `ProcessExitRaised` for what the agency's code raises that is no Exception and no interruption of ours.
 
     SystemExit in a task would stop the event loop, and with it all other requests. Of a group of exceptions that holds

@@ -12,14 +12,14 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
-from agency_lambda.framework.building import renewed
+from agency_lambda.framework.building import copy_agency
 from agency_lambda.framework.context import RunContext, current_run
 
 if TYPE_CHECKING:
     from agency_swarm import Agency, Agent
 
 _LISTS = ("tools", "handoffs", "mcp_servers", "input_guardrails", "output_guardrails")
-_OWN = "_agency_lambda_own"  # on agents and agencies: a reference to the run that they belong to
+_RUN = "_agency_lambda_own"  # on agents and agencies: a reference to the run that they belong to
 
 
 def isolate(agency: "Agency") -> None:
@@ -71,9 +71,9 @@ def _to_copy(handoff: Any, copies: "dict[int, Agent]") -> Any:
     return made
 
 
-def own(agency: "Agency", run: RunContext) -> None:
+def assign_run(agency: "Agency", run: RunContext) -> None:
     """Mark an agency as a run's, and tell its tools who called."""
-    vars(agency)[_OWN] = ref(run)
+    vars(agency)[_RUN] = ref(run)
     agency.user_context = {**agency.user_context, **run.caller}
 
 
@@ -93,7 +93,7 @@ def _new(cls: "type[Agency]", *args: Any, **named: Any) -> "Agency":
     """Mark a new agency. A wrapped `__init__` would hide its caller's folder from the framework."""
     made = object.__new__(cls)
     if run := current_run():
-        vars(made)[_OWN] = ref(run)
+        vars(made)[_RUN] = ref(run)
     return made
 
 
@@ -110,15 +110,15 @@ def _in_own_agency(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _of_run(agency: "Agency", run: RunContext) -> "Agency":
     """The agency itself if it was made within the run, else the run's copy of it, which begins without a history."""
-    of = vars(agency).get(_OWN)
+    of = vars(agency).get(_RUN)
     if of is not None and of() is run:
         if not run.caller.items() <= agency.user_context.items():
-            own(agency, run)
+            assign_run(agency, run)
         return agency
     if id(agency) not in run.copies:
-        made = renewed(agency)
+        made = copy_agency(agency)
         isolate(made)
-        own(made, run)
+        assign_run(made, run)
         run.copies[id(agency)] = (agency, made)
     return run.copies[id(agency)][1]
 

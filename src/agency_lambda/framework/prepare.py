@@ -14,7 +14,7 @@ from agency_lambda.framework.client_options import ClientOptions
 from agency_lambda.framework.client_tools import refuse_clashes
 from agency_lambda.framework.context import RunContext
 from agency_lambda.framework.execution import AgencyExecution
-from agency_lambda.framework.isolation import isolate, own
+from agency_lambda.framework.isolation import assign_run, isolate
 from agency_lambda.framework.models import Limits, Meter, Models
 from agency_lambda.framework.models.offline import agency_script
 from agency_lambda.framework.response_builder import ResponseBuilder
@@ -88,7 +88,7 @@ async def prepare_run(name: str, entry: AgencyEntry, models: Models, run: RunInp
         caller=_caller(run.response, run.owner),
         live=bool(request.stream),
     )
-    own(agency, context)
+    assign_run(agency, context)
     models.attach(agency, context)
     starters = _starters_folder(name, agency.agents[agent], run, options)
     return AgencyExecution(agency, agent, context, history=run.history, added=run.added, starters=starters)

@@ -97,11 +97,11 @@ class ResponseBuilder:
         self._withheld = [item for item in public if item and item["type"] != "message"]
 
     def release(self) -> None:
-        """Add the withheld items, which have passed. The message of them is added by `say`."""
+        """Add the withheld items, which have passed. The message of them is added by `add_message`."""
         for number, item in enumerate(self._withheld):
             self._output.add(item, item_id(item["type"], self._response_id, "held", str(number)))
 
-    def say(self, text: str, agent: str) -> None:
+    def add_message(self, text: str, agent: str) -> None:
         """Add a message that no model's answer has added: a guardrail's guidance, or withheld words."""
         self._output.add(public_items.text_message(text, agent), item_id("message", self._response_id, "said"))
 

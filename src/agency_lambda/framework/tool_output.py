@@ -18,19 +18,19 @@ _DEEPEST = 50  # levels of lists and objects that are kept as such
 _INTEGERS = 2**63  # JSON has them all; not every reader of it has
 
 
-class KeptOutput(str):
+class JournaledOutput(str):
     """The text of an output that JSON cannot hold. final: what a run answers that ends with this output."""
 
     __slots__ = ("final",)
     final: str
 
-    def __new__(cls, text: str, final: str) -> "KeptOutput":
+    def __new__(cls, text: str, final: str) -> "JournaledOutput":
         kept = super().__new__(cls, text)
         kept.final = final
         return kept
 
 
-def usable(output: Any) -> Any:
+def to_sendable(output: Any) -> Any:
     """Return an output as it is, or what stands for it where it has no text, or none that can be sent."""
     if type(output) is str:
         return replace_surrogates(output)
@@ -45,8 +45,8 @@ def usable(output: Any) -> Any:
     return output if _is_sendable(text) else replace_surrogates(text)
 
 
-def journaled(output: Any) -> dict[str, Any]:
-    """Return the journal's body for an output that `usable` returned."""
+def to_journal_body(output: Any) -> dict[str, Any]:
+    """Return the journal's body for an output that `to_sendable` returned."""
     if _is_plain(output):
         return {"output": output}
     if structured := _structured(output):
@@ -54,14 +54,14 @@ def journaled(output: Any) -> dict[str, Any]:
     return {"output": str(output), "final": text_of(output)}
 
 
-def restored(body: dict[str, Any]) -> Any:
+def from_journal_body(body: dict[str, Any]) -> Any:
     """Return the output, or its stand-in, from the journal's body."""
-    return KeptOutput(body["output"], body["final"]) if "final" in body else body["output"]
+    return JournaledOutput(body["output"], body["final"]) if "final" in body else body["output"]
 
 
 def text_of(output: Any) -> str:
     """Return the text of a run's final output: a text as it is, anything else as JSON, or else as `str()` has it."""
-    if isinstance(output, KeptOutput):
+    if isinstance(output, JournaledOutput):
         return output.final
     if output is None or isinstance(output, str | Iterator):  # JSON would use an iterator up
         return str(replace_surrogates("" if output is None else str(output)))

@@ -30,9 +30,9 @@ from agency_lambda import idempotency
 from agency_lambda.framework import handoffs, mcp_servers, unsaved_items
 from agency_lambda.framework.client_tools import ClientTool
 from agency_lambda.framework.context import RunContext, current_run
-from agency_lambda.framework.interruptions import ProcessExitRaised, contained
+from agency_lambda.framework.interruptions import ProcessExitRaised, contain_exits
 from agency_lambda.framework.tool_arguments import arguments_fault, message_fault
-from agency_lambda.framework.tool_output import usable
+from agency_lambda.framework.tool_output import to_sendable
 
 _UNUSABLE = "Error: Invalid arguments for tool {tool}: {fault}. The tool was not called."
 _WITH_METADATA = "_invoke_function_tool_with_metadata"
@@ -122,7 +122,7 @@ async def _invoke(
             return call.output
         token = idempotency.current.set(f"{run.response_id}/{call.key}")
         try:
-            output = usable(await _output(tool, context, arguments))
+            output = to_sendable(await _output(tool, context, arguments))
         finally:
             idempotency.current.reset(token)
         returned(output)  # before it is stored: a tool beside this one may fail meanwhile, which cancels this one
@@ -138,7 +138,7 @@ async def _output(tool: FunctionTool, context: Any, arguments: str) -> Any:
     if isinstance(tool, SendMessage) and (fault := message_fault(arguments)):
         return _UNUSABLE.format(tool=tool.name, fault=fault)
     try:
-        with contained():
+        with contain_exits():
             return await _sdk().invoke(function_tool=tool, context=context, arguments=arguments)
     except Exception as error:
         if (fault := arguments_fault(arguments)) is not None:
@@ -178,9 +178,9 @@ async def _execute_handoffs(**step: Any) -> Any:
 
 
 async def _single_step(**step: Any) -> Any:
-    """Go on with a model's answer; an error that says that nothing can be made of it, has it as `given`."""
+    """Go on with a model's answer; an error that says that nothing can be made of it, has it as `model_output`."""
     try:
         return await _sdk().single_step(**step)
     except ModelBehaviorError as error:
-        vars(error).setdefault("given", step["new_response"].output)
+        vars(error).setdefault("model_output", step["new_response"].output)
         raise

@@ -49,7 +49,7 @@ def refused_by_chat(agency: "Agency") -> str | None:
     return None
 
 
-def unapproved(interruption: Any) -> str:
+def unapproved_tool(interruption: Any) -> str:
     """Return what to say of a call that waits for an approval, which the check at start has not seen."""
     said = _APPROVAL.format(setting="needs_approval", instead="Remove needs_approval.")
     return f"Agent {interruption.agent.name!r}: the tool {interruption.tool_name or interruption.name!r} {said}"

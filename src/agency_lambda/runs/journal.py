@@ -18,7 +18,7 @@ from agency_lambda.errors import StoreUnavailable
 from agency_lambda.framework.interruptions import AnswerNotStored
 from agency_lambda.framework.models import ModelAnswer, ModelRequest, ModelUnavailable
 from agency_lambda.framework.models.serialized_answer import dump_answer, load_answer
-from agency_lambda.framework.tool_output import journaled, restored
+from agency_lambda.framework.tool_output import from_journal_body, to_journal_body
 from agency_lambda.history import UniqueIds, is_call
 from agency_lambda.runs.model import expiry, response_partition
 from agency_lambda.store import ABSENT, Conflict, Delete, Put, Store
@@ -163,14 +163,14 @@ class Journal:
     def find_tool_output(self, call: str) -> tuple[bool, Any]:
         body = self._kept.get(f"tool/{call}")
         self.hits += body is not None
-        return body is not None, body and restored(body)
+        return body is not None, body and from_journal_body(body)
 
     async def save_tool_output(self, call: str, output: Any) -> Any:
         if self._store is None:
             return output
-        body = journaled(output)
+        body = to_journal_body(output)
         kept = await self._write(f"tool/{call}", body)
-        return output if kept is body else restored(kept)
+        return output if kept is body else from_journal_body(kept)
 
     async def allow_call(self, call: str, most: float) -> bool:
         """Return whether a tool call is among the first `most`; all attempts decide alike."""

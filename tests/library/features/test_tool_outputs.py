@@ -21,7 +21,7 @@ from openai.types.responses import ResponseFunctionToolCall
 from pydantic import BaseModel
 
 from agency_lambda import catalogue
-from agency_lambda.framework.tool_output import journaled, restored, text_of, usable
+from agency_lambda.framework.tool_output import from_journal_body, text_of, to_journal_body, to_sendable
 from agency_lambda.store.encoding import decode_body, encode_body
 from tests.library.conftest import Service
 from tests.library.features.rows import holds
@@ -127,11 +127,11 @@ def sent(output: Any) -> Any:
 
 
 def after_a_crash(output: Any) -> Any:
-    return restored(decode_body(encode_body(journaled(output)))[0])
+    return from_journal_body(decode_body(encode_body(to_journal_body(output)))[0])
 
 
 def check(value: Any) -> None:
-    live = usable(value)
+    live = to_sendable(value)
     replayed = after_a_crash(live)
     assert sent(replayed) == sent(live)
     assert text_of(replayed) == text_of(live)
@@ -147,7 +147,7 @@ def test_every_kind_is_the_same_live_and_after_a_crash(kind: str) -> None:
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if "cut" not in kind and "without" not in kind])
 def test_what_has_a_text_stays_what_it_is_while_nothing_crashes(kind: str) -> None:
     if kind != "no_text":
-        assert usable(KINDS[kind]) is KINDS[kind]
+        assert to_sendable(KINDS[kind]) is KINDS[kind]
 
 
 @pytest.mark.parametrize("kind", ["number", "none", "list", "dict", "output_as_dict", "many"])
@@ -157,8 +157,8 @@ def test_what_json_can_hold_is_itself_after_a_crash(kind: str) -> None:
 
 
 def test_what_has_no_text_tells_the_model_so_and_nothing_else() -> None:
-    assert "its result has no text (RuntimeError)" in usable(Mute())
-    assert "its result has no text (ValueError)" in usable(10**5000)
+    assert "its result has no text (RuntimeError)" in to_sendable(Mute())
+    assert "its result has no text (ValueError)" in to_sendable(10**5000)
 
 
 LEAVES = (
@@ -215,4 +215,4 @@ def test_a_run_that_is_taken_up_again_sends_the_same_and_calls_nothing_again(
             [item["output"] for item in request.items if item["type"] == "function_call_output"]
             for request in server.requests[1:]
         ]
-    assert before == after == [sent(usable(KINDS[kind])) for kind in kinds]
+    assert before == after == [sent(to_sendable(KINDS[kind])) for kind in kinds]
