@@ -39,6 +39,7 @@ class ServiceStack(Stack):
         # Own resources go here (what must outlive the service goes into the data stack), e.g.
         #     prices = Table(self, "Prices", environment=environment)
         #     functions.worker.allow("dynamodb:GetItem", on=prices.table_arn)
+        # and own alarms: monitoring.add_alarm("Orders", metric, threshold=1, meaning="orders fail")
 
         self._print(data, api, monitoring)
 

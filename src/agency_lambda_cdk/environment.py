@@ -76,7 +76,7 @@ class Environment:
     tokens_per_hour: int = 1_000_000  # more is an alarm
     monthly_budget: int = 0  # USD, of the whole account; 0: no budget
 
-    variables: Mapping[str, str] = field(default_factory=dict)  # README's settings, e.g. {"MODEL": "gpt-5"}
+    variables: Mapping[str, str] = field(default_factory=dict)  # docs/settings.md, e.g. {"MODEL": "gpt-5"}
     secrets: Mapping[str, str] = field(default_factory=dict)  # variable: ARN of a secret that agents may read
 
     @property

@@ -66,25 +66,27 @@ class Monitoring(Construct):
     def _of_functions(self, functions: Functions) -> Iterator[cloudwatch.Alarm]:
         for each in functions.every:
             errors = each.function.metric_errors(period=_FIVE_MINUTES)
-            yield self._alarm(f"{each.name}Errors", errors, 1, f"{each.name}: it died or ran out of time: see its log")
+            yield self.add_alarm(
+                f"{each.name}Errors", errors, 1, f"{each.name}: it died or ran out of time: see its log"
+            )
             throttles = each.function.metric_throttles(period=_FIVE_MINUTES)
-            yield self._alarm(f"{each.name}Throttles", throttles, 1, f"{each.name}: Lambda's concurrency is used up")
+            yield self.add_alarm(f"{each.name}Throttles", throttles, 1, f"{each.name}: Lambda's concurrency is used up")
 
     def _of_answers(self, functions: Functions) -> Iterator[cloudwatch.Alarm]:
         p95 = functions.api.function.metric_duration(statistic="p95", period=_FIVE_MINUTES)  # streams may take long
         limit = 900 * self._environment.answer_seconds  # nine tenths, in ms
-        yield self._alarm("Slow", p95, limit, "answers are handed over, or nearly", times=3)
+        yield self.add_alarm("Slow", p95, limit, "answers are handed over, or nearly", times=3)
 
     def _of_the_queue(self, queue: RunQueue) -> Iterator[cloudwatch.Alarm]:
         dead = queue.dead_letters.metric_approximate_number_of_messages_visible(statistic="max")
-        yield self._alarm("DeadLetters", dead, 1, "runs or messages that nobody could work on: docs/deploy.md")
+        yield self.add_alarm("DeadLetters", dead, 1, "runs or messages that nobody could work on: docs/deploy.md")
 
     def _of_own_metrics(self) -> Iterator[cloudwatch.Alarm]:
         for name, (threshold, meaning) in _OWN.items():
-            yield self._alarm(name, self._own(name), threshold, meaning)
+            yield self.add_alarm(name, self._own(name), threshold, meaning)
         tokens = self._own("TotalTokens", Duration.hours(1))
         most = self._environment.tokens_per_hour
-        yield self._alarm("Tokens", tokens, most, "more tokens in an hour than tokens_per_hour")
+        yield self.add_alarm("Tokens", tokens, most, "more tokens in an hour than tokens_per_hour")
 
     def _let_publish(self, service: str) -> None:
         # The topic's policy takes the place of the default one, which would let the whole account.
@@ -106,9 +108,10 @@ class Monitoring(Construct):
             period=period,
         )
 
-    def _alarm(
+    def add_alarm(
         self, construct_id: str, metric: cloudwatch.IMetric, threshold: int, meaning: str, times: int = 1
     ) -> cloudwatch.Alarm:
+        """Add an alarm that notifies the topic. times: periods in a row with at least `threshold`."""
         alarm = cloudwatch.Alarm(
             self,
             construct_id,
