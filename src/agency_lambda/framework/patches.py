@@ -4,20 +4,31 @@
 framework. tests/library/models/test_patches.py walks the table, and fails where something is changed that is not in it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import import_module
+from importlib.metadata import version
 from typing import NamedTuple
 
 _HERE = "agency_lambda.framework"
 _TESTS = "tests/library"
 
 
+_OPENAI = {"openai": ("2.44.0", "3.57.0")}
+_SDK = {"openai-agents": ("0.18.1", "0.24.0")}
+_SDK_0_18 = {"openai-agents": ("0.18.1",)}
+_SDK_0_24 = {"openai-agents": ("0.24.0",)}
+_SWARM = {"agency-swarm": ("1.11.0",)}
+
+READ_VERSIONS = _OPENAI | _SDK | _SWARM
+"""The versions whose source was read, by package: a test fails with any other, which is to be read first."""
+
+
 class Patch(NamedTuple):
     """One change. installer: the module whose `install()` makes it. test: notices a version that needs another one."""
 
     targets: tuple[str, ...]  # "module:name" or "module:Class.name"
-    versions: str
+    versions: Mapping[str, tuple[str, ...]]
     why: str
     installer: str
     test: str
@@ -31,14 +42,14 @@ PATCHES = (
     Patch(
         _names("openai", "OpenAI._prepare_options", "AsyncOpenAI._prepare_options")
         + _names("agents.tracing.processors", "BackendSpanExporter.api_key"),
-        "openai 2.44, openai-agents 0.18",
+        _OPENAI | _SDK,
         "Clients that were made before a run knew its key, or before the key was rotated, use the key as it is now.",
         f"{_HERE}.openai_clients",
         f"{_TESTS}/test_credentials.py",
     ),
     Patch(
         _names("agency_swarm.utils.files", "Path"),
-        "agency-swarm 1.11",
+        _SWARM,
         "Building an agency resolves the path of every stack frame, each time: half of what a fresh agency costs.",
         f"{_HERE}.caller_folder",
         f"{_TESTS}/test_caller_folder.py",
@@ -46,7 +57,7 @@ PATCHES = (
     Patch(
         _names("agency_swarm", "Agency._schedule_starter_cache_warmup", "Agent._conversation_starters_cache")
         + _names("agency_swarm.agent.conversation_starters_cache", "_get_cache_dir"),
-        "agency-swarm 1.11",
+        _SWARM,
         "Building an agency asks the model for every conversation starter, and gives one owner's answers to all.",
         f"{_HERE}.conversation_starters",
         f"{_TESTS}/features/test_starters.py",
@@ -54,14 +65,14 @@ PATCHES = (
     Patch(
         _names("agency_swarm.agent.file_manager", "AgentFileManager.parse_files_folder_for_vs_id")
         + _names("agency_swarm.agency.setup", "_apply_shared_files"),
-        "agency-swarm 1.11",
+        _SWARM,
         "Building an agency uploads its files and renames their folder.",
         f"{_HERE}.files",
         f"{_TESTS}/features/test_files.py",
     ),
     Patch(
         _names("agency_swarm.agent.core", "convert_mcp_servers_to_tools"),
-        "agency-swarm 1.11",
+        _SWARM,
         "Building an agency connects to its MCP servers and holds the event loop.",
         f"{_HERE}.mcp_servers",
         f"{_TESTS}/features/test_hosted.py",
@@ -71,7 +82,7 @@ PATCHES = (
         + _names("agency_swarm.tools.tool_factory_utils.file_loader", "logger.error")
         + _names("agency_swarm.agent.tools", "logger.error")
         + _names("agency_swarm.agency.setup", "logger.error"),
-        "agency-swarm 1.11",
+        _SWARM,
         "A module that serves when it is imported would block the build; a tool that cannot be loaded is only logged.",
         f"{_HERE}.building",
         f"{_TESTS}/catalogue/test_check.py",
@@ -79,7 +90,7 @@ PATCHES = (
     Patch(
         _names("agency_swarm.agency.responses", "get_response", "get_response_stream")
         + _names("agency_swarm", "Agent.get_response", "Agent.get_response_stream", "Agency.__new__"),
-        "agency-swarm 1.11",
+        _SWARM,
         "Agencies and agents that tools call, made before the run, would share their state between runs.",
         f"{_HERE}.isolation",
         f"{_TESTS}/runs/test_isolation.py",
@@ -87,28 +98,57 @@ PATCHES = (
     Patch(
         _names("agency_swarm.agent.execution", "run_with_guardrails")
         + _names("agency_swarm.agent.execution_helpers", "perform_single_run"),
-        "agency-swarm 1.11",
+        _SWARM,
         "What an agent has done is stored only when its run ends well.",
         f"{_HERE}.unsaved_items",
         f"{_TESTS}/history/test_unsaved.py",
     ),
     Patch(
         _names("agency_swarm.agent.execution", "RunConfig"),
-        "agency-swarm 1.11",
+        _SWARM,
         "A model that calls an unknown tool is told so, where it would end the run; colleagues get no caller's config.",
         f"{_HERE}.unknown_tools",
         f"{_TESTS}/models/test_sdk_patches.py",
     ),
     Patch(
         _names("agents.run_internal.run_loop", "get_all_tools", "get_single_step_result_from_response")
-        + _names("agents.run", "get_all_tools")
-        + _names("agents.run_internal.tool_execution", "invoke_function_tool")
         + _names("agents.run_internal.turn_resolution", "check_for_final_output_from_tools", "execute_handoffs")
         + _names("agents.run_internal.guardrails", "run_single_output_guardrail"),
-        "openai-agents 0.18",
+        _SDK,
         "Every tool call of a run goes through its journal; the client's functions are tools of the addressed agent.",
         f"{_HERE}.tools",
         f"{_TESTS}/runs/test_tools.py",
+    ),
+    Patch(
+        _names("agents.run", "get_all_tools") + _names("agents.run_internal.tool_execution", "invoke_function_tool"),
+        _SDK_0_18,
+        "Every tool call of a run goes through its journal, which this version alone makes there.",
+        f"{_HERE}.tools",
+        f"{_TESTS}/runs/test_tools.py",
+    ),
+    Patch(
+        _names("agents.run_internal.tool_execution", "_invoke_function_tool_with_metadata"),
+        _SDK_0_24,
+        "Every tool call of a run goes through its journal, which this version alone makes there.",
+        f"{_HERE}.tools",
+        f"{_TESTS}/runs/test_tools.py",
+    ),
+    Patch(
+        _names("agents._tool_invocation", "_normalize_arguments"),
+        _SDK_0_24,
+        "Arguments that are nested too deeply would end the run: this version reads them to tell calls apart.",
+        f"{_HERE}.tool_arguments",
+        f"{_TESTS}/runs/test_arguments.py",
+    ),
+    Patch(
+        _names("agents.tool", "maybe_invoke_function_tool_failure_error_function")
+        + _names("agents.run_internal.tool_execution", "maybe_invoke_function_tool_failure_error_function")
+        + _names("agency_swarm.tools.mcp_converter", "default_tool_error_function")
+        + _names("agency_swarm.tools.tool_factory_utils.base_tool_adapter", "default_tool_error_function"),
+        _SDK_0_24,
+        "A model could not correct a call that failed: this version withholds the error's text.",
+        f"{_HERE}.tool_error_text",
+        f"{_TESTS}/runs/test_tool_error_text.py",
     ),
     Patch(
         _names(
@@ -116,7 +156,7 @@ PATCHES = (
             *("CustomToolAction.execute", "LocalShellAction.execute", "ShellAction.execute"),
             *("ApplyPatchAction.execute", "ComputerAction.execute"),
         ),
-        "openai-agents 0.18",
+        _SDK,
         "Tools that are no functions are in the journal too.",
         f"{_HERE}.hosted_tools",
         f"{_TESTS}/features/test_hosted_results.py",
@@ -124,7 +164,7 @@ PATCHES = (
     Patch(
         _names("agents.run_internal.turn_preparation", "get_model")
         + _names("agents.run_internal.run_loop", "get_model"),
-        "openai-agents 0.18",
+        _SDK,
         "Every model call of a run is answered, counted and recorded by the run.",
         f"{_HERE}.models.resolution",
         f"{_TESTS}/models/test_callers.py",
@@ -132,14 +172,14 @@ PATCHES = (
     Patch(
         _names("agents.models.openai_responses", "OpenAIResponsesModel._fetch_response")
         + _names("agents.models.openai_chatcompletions", "OpenAIChatCompletionsModel._fetch_response"),
-        "openai-agents 0.18",
+        _SDK,
         "`get_response` drops the status of an answer, and chat its `finish_reason`.",
         f"{_HERE}.models.ending_listener",
         f"{_TESTS}/models/test_sdk_patches.py",
     ),
     Patch(
         _names("agents.tracing.setup", "GLOBAL_TRACE_PROVIDER"),
-        "openai-agents 0.18",
+        _SDK,
         "Traces, prompts included, would be posted to OpenAI from a thread that an environment freezes.",
         f"{_HERE}.models.tracing",
         f"{_TESTS}/features/test_tracing.py",
@@ -148,7 +188,7 @@ PATCHES = (
         _names("openai._utils", "async_maybe_transform")
         + _names("openai.resources.responses.responses", "async_maybe_transform")
         + _names("openai.resources.chat.completions.completions", "async_maybe_transform"),
-        "openai 2.44",
+        _OPENAI,
         "Comparing each value of a request with its type holds the loop for a second with 2,000 items.",
         f"{_HERE}.models.request_body",
         f"{_TESTS}/models/test_sdk_patches.py",
@@ -164,7 +204,12 @@ def install() -> None:
         import_module(installer).install()
 
 
+def is_for_installed(patch: Patch) -> bool:
+    """Return whether a row is for the versions of its packages that are installed."""
+    return all(version(package) in versions for package, versions in patch.versions.items())
+
+
 def targets() -> Iterator[str]:
-    """Yield every name that is changed."""
-    for patch in PATCHES:
+    """Yield every name that is changed in the installed versions."""
+    for patch in filter(is_for_installed, PATCHES):
         yield from patch.targets

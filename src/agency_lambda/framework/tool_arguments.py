@@ -1,9 +1,26 @@
 """What is wrong with the arguments that a model calls a tool with."""
 
 import json
+from contextlib import suppress
+from functools import partial
+from importlib import import_module
 from typing import Any
 
 _MESSAGE = ("recipient_agent", "message", "additional_instructions")  # the texts that `SendMessage` reads
+
+
+def install() -> None:
+    """Have openai-agents 0.24, which identifies a call by its arguments, take what is nested too deeply as a text."""
+    with suppress(ModuleNotFoundError):  # openai-agents 0.18 reads no arguments before a tool does
+        sdk: Any = import_module("agents._tool_invocation")
+        sdk._normalize_arguments = partial(_normalized, sdk._normalize_arguments)
+
+
+def _normalized(normalize: Any, arguments: Any) -> Any:
+    try:
+        return normalize(arguments)
+    except RecursionError:
+        return arguments
 
 
 def arguments_fault(arguments: str) -> str | None:

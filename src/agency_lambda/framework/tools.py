@@ -1,6 +1,6 @@
 """The tools of an agent, as a run sees them called; and the functions that the client declared.
 
-`install` changes openai-agents 0.18.1 in six places, because agents and tools are the user's objects, which many runs
+`install` changes openai-agents in six places, because agents and tools are the user's objects, which many runs
 may share: they stay as they are, and whoever reads their attributes finds what was written there. Outside of a run the
 SDK does what it did.
 """
@@ -22,9 +22,9 @@ from agents import (
     ToolsToFinalOutputResult,
 )
 from agents import run as sdk_run
+from agents import tool as sdk_tool
 from agents.run_internal import guardrails, run_loop, tool_execution, turn_preparation, turn_resolution
 from agents.tool import invoke_function_tool
-from agents.tool import maybe_invoke_function_tool_failure_error_function as failure_text
 
 from agency_lambda import idempotency
 from agency_lambda.framework import handoffs, mcp_servers, unsaved_items
@@ -145,7 +145,9 @@ async def _output(tool: FunctionTool, context: Any, arguments: str) -> Any:
             return _UNUSABLE.format(tool=tool.name, fault=fault)
         if not isinstance(error, ProcessExitRaised):
             raise
-        text = await failure_text(function_tool=tool, context=context, error=error)
+        text = await sdk_tool.maybe_invoke_function_tool_failure_error_function(
+            function_tool=tool, context=context, error=error
+        )
         if text is None:
             raise
         return text

@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Iterator
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -166,7 +165,3 @@ def test_a_provider_of_ones_own_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     own.set_disabled(True)
     play(solo)
     assert setup.GLOBAL_TRACE_PROVIDER is own
-
-
-def test_it_was_written_for_this_version() -> None:
-    assert version("openai-agents") == "0.18.1"

@@ -3,11 +3,12 @@
 import json
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
-from agency_lambda.framework.patches import PATCHES, Patch, targets
+from agency_lambda.framework.patches import PATCHES, READ_VERSIONS, Patch, is_for_installed, targets
 
 ROOT = Path(__file__).parents[3]
 
@@ -73,7 +74,21 @@ def test_table_names_exactly_what_is_changed() -> None:
 def test_row_says_why_for_which_versions_and_has_a_test(patch: Patch) -> None:
     assert patch.why.endswith(".")
     assert patch.versions
+    assert all(set(READ_VERSIONS[name]) >= {*them} for name, them in patch.versions.items())
     assert (ROOT / patch.test).is_file()
+
+
+def test_versions_are_those_that_were_read() -> None:
+    installed = {package: version(package) for package in READ_VERSIONS}
+    assert {package: its in READ_VERSIONS[package] for package, its in installed.items()} == dict.fromkeys(
+        READ_VERSIONS, True
+    ), installed
+
+
+def test_row_that_is_for_one_version_alone_is_left_out_with_the_other() -> None:
+    left_out = [patch for patch in PATCHES if not is_for_installed(patch)]
+    assert left_out
+    assert {name for patch in left_out for name in patch.targets}.isdisjoint(targets())
 
 
 def test_no_name_is_changed_twice() -> None:
