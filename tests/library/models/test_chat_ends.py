@@ -1,4 +1,7 @@
-"""How a chat's stream ends: only a stream that says so is an answer, whose calls are made."""
+"""How a chat's stream ends: only a stream that says so is an answer, whose calls are made.
+
+Of an OpenAI-compatible server: from OpenAI itself, openai-agents 0.24 takes no `[DONE]` without a `finish_reason`.
+"""
 
 import json
 from typing import Any
@@ -36,7 +39,9 @@ def played(body: str) -> tuple[Told, int]:
         return httpx.Response(200, headers={"content-type": "text/event-stream"}, text=text)
 
     transport = httpx.AsyncClient(transport=httpx.MockTransport(answer))
-    model = OpenAIChatCompletionsModel("m", AsyncOpenAI(api_key="x", http_client=transport, max_retries=0))
+    model = OpenAIChatCompletionsModel(
+        "m", AsyncOpenAI(api_key="x", base_url="http://compatible.test/v1", http_client=transport, max_retries=0)
+    )
     return play(lambda: Agency(Agent(name="Solo", instructions=".", model=model, tools=[act]))), len(acts)
 
 

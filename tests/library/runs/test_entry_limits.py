@@ -10,6 +10,7 @@ from agency_swarm import Agency, Agent
 from agency_swarm.agent.constants import FRAMEWORK_DEFAULT_MODEL
 from agents import Agent as SdkAgent
 from agents import Runner, function_tool
+from agents.models import get_default_model
 
 from tests.library.conftest import Service
 from tests.library.model_server import ModelRequest, ModelServer
@@ -88,7 +89,7 @@ def test_limit_of_an_entry_holds_offline_too(limited: Callable[..., Service], ag
         ("limited", "", {"Boss": "of-the-entry", "Judge": "of-the-entry"}),
         ("limited", "of-the-setting", {"Boss": "of-the-entry", "Judge": "of-the-entry"}),
         ("free", "of-the-setting", {"Boss": "of-the-setting", "Judge": "of-the-setting"}),
-        ("free", "", {"Boss": FRAMEWORK_DEFAULT_MODEL, "Judge": "gpt-5.4-mini"}),
+        ("free", "", {"Boss": FRAMEWORK_DEFAULT_MODEL, "Judge": get_default_model()}),
         ("limited/Named", "", {"Named": "gpt-4.1"}),
     ],
 )
