@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from agency_lambda.app import create_app
-    from agency_lambda.idempotency import idempotency_key
     from agency_lambda.lambda_handlers import Worker, lambda_handler
     from agency_lambda.local import serve
     from agency_lambda.routes.dependencies import Owner
+    from agency_lambda.tool_idempotency import idempotency_key
 
 __all__ = ["Owner", "Worker", "__version__", "create_app", "idempotency_key", "lambda_handler", "serve"]
 __version__ = "0.1.0"
@@ -23,7 +23,7 @@ _MODULES = {
     "Worker": "lambda_handlers",
     "lambda_handler": "lambda_handlers",
     "create_app": "app",
-    "idempotency_key": "idempotency",
+    "idempotency_key": "tool_idempotency",
     "serve": "local",
 }
 

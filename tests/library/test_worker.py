@@ -344,7 +344,7 @@ def test_a_run_that_dies_again_and_again_is_given_up_and_stays_a_failure(
     (sent,) = worker.queue.messages()
     deaths = 0
     with monkeypatch.context() as dying:
-        dying.setattr("agency_lambda.framework.execution.AgencyExecution.answer", dies)
+        dying.setattr("agency_lambda.framework.execution.AgencyExecution.run", dies)
         for _ in range(MOST_ATTEMPTS + 3):
             with monkeypatch.context() as dead:
                 for name in ("end", "release", "heartbeat"):

@@ -82,7 +82,7 @@ class RunContext:
         parent = _parent_call.get()
         recording = self.builder.model_call(agent, asked.for_user)
         is_colleague = asked.identity == agent and not (asked.for_user and self.is_outside_tools)
-        key = self.journal.question_key(agent, asked, parent)
+        key = self.journal.model_call_key(agent, asked, parent)
         return ModelCall(
             key, parent, recording, self.journal, self.meter, authorize=self.authorize, is_colleague=is_colleague
         )

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Answer:
+class AgencyResult:
     """history: what the agents remember of it. incomplete: why it ended before it was done."""
 
     history: list[Item]
@@ -70,43 +70,43 @@ class AgencyExecution:
         self,
         agency: "Agency",
         agent: str,
-        run: RunContext,
+        run_context: RunContext,
         *,
         history: list[Item],
         added: Sequence[Item],
         starters: Path | None,
     ) -> None:
-        self._agency, self._agent, self._run, self._starters = agency, agent, run, starters
+        self._agency, self._agent, self._run_context, self._starters = agency, agent, run_context, starters
         self._added, self._before = list(added), len(history)
         agency.thread_manager.replace_messages(history)
 
     @property
     def meter(self) -> Meter:
         """Return what the run has used so far."""
-        return self._run.meter
+        return self._run_context.meter
 
     @property
     def pending(self) -> frozenset[str]:
         """Return the journal's keys of model calls that are under way."""
-        return frozenset(self._run.journal.pending)
+        return frozenset(self._run_context.journal.pending)
 
     @property
     def item_ids(self) -> set[str]:
         """Return the ids of the output items that earlier attempts have in the journal."""
-        return self._run.journal.ids
+        return self._run_context.journal.ids
 
     @property
     def journal_hits(self) -> int:
         """Return the number of answers that were found in the journal."""
-        return self._run.journal.hits
+        return self._run_context.journal.hits
 
     def count_unused_answers(self) -> None:
         """Count what was paid for within tools that had finished in an earlier attempt."""
-        for answer in self._run.journal.unused_answers():
-            self._run.meter.model_calls += 1
-            self._run.meter.replay(answer.response.usage)
+        for answer in self._run_context.journal.unused_answers():
+            self._run_context.meter.model_calls += 1
+            self._run_context.meter.replay(answer.response.usage)
 
-    async def answer(self, authorize: Callable[[], Awaitable[None]]) -> Answer:
+    async def run(self, authorize: Callable[[], Awaitable[None]]) -> AgencyResult:
         """Run the agents. authorize: is awaited before each call of a model or a tool, and raises if it may not begin.
 
         Raises:
@@ -117,8 +117,8 @@ class AgencyExecution:
             RunLimitExceeded: the agents went on and on.
             StoreUnavailable: what the model or a tool answered could not be kept.
         """
-        self._run.authorize = authorize
-        token = active_run.set(self._run)
+        self._run_context.authorize = authorize
+        token = active_run.set(self._run_context)
         conversation_starters.folder.set(self._starters)
         tracing.of_run.set(self._agency._trace_processors)
         try:
@@ -126,14 +126,14 @@ class AgencyExecution:
         except (InputGuardrailTripwireTriggered, OutputGuardrailTripwireTriggered) as error:
             raise GuardrailTriggered("A guardrail of the agency refused this run.") from error
         except AnswerIncomplete as error:
-            return Answer(self._new_with_messages(), error.reason)
+            return AgencyResult(self._new_with_messages(), error.reason)
         except AnswerNotStored as error:
             raise StoreUnavailable("The store could not be written.") from error
         except Exception as error:  # noqa: BLE001 - sorted and raised again there
             return await self._broken_off(error)
         finally:
             active_run.reset(token)
-        return self._final_answer(result)
+        return self._final_result(result)
 
     async def _run_agents(self) -> "RunResult":
         name = self._agency.name or "Unnamed Agency"
@@ -146,35 +146,35 @@ class AgencyExecution:
         await tracing.flush()
         return result
 
-    def _final_answer(self, result: "RunResult") -> Answer:
+    def _final_result(self, result: "RunResult") -> AgencyResult:
         if result.interruptions:  # it was asked for after the agency had been checked
             raise AgencyMisconfigured(unapproved_tool(result.interruptions[0]))
-        builder = self._run.builder
+        builder = self._run_context.builder
         passed = bool(result.raw_responses)  # else it is what a guardrail says in the agent's place
-        text = "" if self._run.client_calls_tool and passed else text_of(result.final_output)
+        text = "" if self._run_context.client_calls_tool and passed else text_of(result.final_output)
         if passed:
             builder.release()
         if text and (not builder.has_spoken or builder.withholds(result.last_agent.name)):
             builder.add_message(text, result.last_agent.name)
-        return Answer(self._new(), builder.incomplete)
+        return AgencyResult(self._new(), builder.incomplete)
 
-    async def _broken_off(self, error: Exception) -> Answer:
+    async def _broken_off(self, error: Exception) -> AgencyResult:
         """Return an answer for a refusal or an exhausted token limit; raise the failure of anything else."""
         if caused_by(error, ModelRefusalError):
-            return Answer(self._new_with_messages())
-        if caused_by(error, OutputTokenLimit) or self._run.builder.incomplete:
-            return Answer(self._new_with_messages(), self._run.builder.incomplete or "max_output_tokens")
+            return AgencyResult(self._new_with_messages())
+        if caused_by(error, OutputTokenLimit) or self._run_context.builder.incomplete:
+            return AgencyResult(self._new_with_messages(), self._run_context.builder.incomplete or "max_output_tokens")
         if caused_by(error, ModelCallLimit):
-            calls = self._run.meter.limits.model_calls
+            calls = self._run_context.meter.limits.model_calls
             raise RunLimitExceeded(f"The run was stopped after {calls:.0f} model calls.") from error
         if misses_output_type(error):
             raise InvalidOutput("The agent's answer does not have the form of its output_type.") from error
         if unavailable := cause(error, ModelUnavailable):
-            await self._run.journal.forget_failure(unavailable)
+            await self._run_context.journal.forget_failure(unavailable)
             raise unavailable.failure() from error
         if malformed := cause(error, ModelBehaviorError):
             failed = UpstreamFailed(NO_ANSWER)
-            failed.transient = await self._run.journal.forget_answer(vars(malformed).get("model_output"))
+            failed.transient = await self._run_context.journal.forget_answer(vars(malformed).get("model_output"))
             raise failed from error
         raise error
 
@@ -186,7 +186,7 @@ class AgencyExecution:
             for item in new
             if item.get("role") == "assistant" and item.get("callerAgent") is None
         ]
-        messages = [{"role": "assistant", "content": item["content"]} for item in self._run.builder.messages]
+        messages = [{"role": "assistant", "content": item["content"]} for item in self._run_context.builder.messages]
         unknown = parse_items([item for item in messages if words_of(item["content"]) not in known])
         return [*new, *({**item, **metadata} for item in to_agent_input(unknown))]
 

@@ -26,7 +26,7 @@ from agents import tool as sdk_tool
 from agents.run_internal import guardrails, run_loop, tool_execution, turn_preparation, turn_resolution
 from agents.tool import invoke_function_tool
 
-from agency_lambda import idempotency
+from agency_lambda import tool_idempotency
 from agency_lambda.framework import handoffs, mcp_servers, unsaved_items
 from agency_lambda.framework.client_tools import ClientTool
 from agency_lambda.framework.context import RunContext, current_run
@@ -120,11 +120,11 @@ async def _invoke(
         if call.finished:
             run.meter.replay_tool_call()
             return call.output
-        token = idempotency.current.set(f"{run.response_id}/{call.key}")
+        token = tool_idempotency.current.set(f"{run.response_id}/{call.key}")
         try:
             output = to_sendable(await _output(tool, context, arguments))
         finally:
-            idempotency.current.reset(token)
+            tool_idempotency.current.reset(token)
         returned(output)  # before it is stored: a tool beside this one may fail meanwhile, which cancels this one
         return await call.save(output)
 

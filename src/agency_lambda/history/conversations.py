@@ -1,4 +1,4 @@
-"""Conversations: a log of turns with a head."""
+"""Conversations: each is a log of turns, and one record that counts them and locks the log."""
 
 import time
 from dataclasses import dataclass, field, replace
@@ -19,15 +19,17 @@ from agency_lambda.protocol.surrogates import to_json_bytes
 from agency_lambda.protocol.types import Item
 from agency_lambda.store import ABSENT, Conflict, Delete, Put, Store
 
-_FIELDS = ("created_at", "metadata", "turns", "items", "size", "parts", "run", "waiting")
-_HEAD = "head"  # behind every turn, whose sort is a number
+_HEAD = "head"  # sort key of the record of a conversation; it sorts behind every turn, whose key is a number
+_STORED_NAMES = {name: name for name in ("created_at", "metadata", "turns", "items", "size", "parts")}
+_STORED_NAMES |= {"active_run_id": "run", "waiting_run_ids": "waiting"}
 
 
 @dataclass(frozen=True)
 class Conversation:
-    """The head of a conversation. run: whose turn it is.
+    """The record of a conversation, which locks it: one run at a time works on it.
 
-    items, size, parts: how much was added: see `Turn`.
+    turns, items, parts: numbers, of what was added. size: in bytes. active_run_id: holds the lock. waiting_run_ids: get
+    the lock in this order.
     """
 
     id: str
@@ -38,8 +40,8 @@ class Conversation:
     items: int = 0
     size: int = 0
     parts: int = 0
-    run: str | None = None
-    waiting: list[str] = field(default_factory=list)
+    active_run_id: str | None = None
+    waiting_run_ids: list[str] = field(default_factory=list)
     version: str = ABSENT
 
     @property
@@ -55,20 +57,20 @@ class Conversation:
             "metadata": self.metadata,
         }
 
-    def claim_turn(self, run: str) -> Put:
-        """Return the change that takes the turn, or a place in line."""
-        if self.run is None:
-            return self._put(run=run)
-        return self._put(waiting=[*self.waiting, run])
+    def acquire(self, run_id: str) -> Put:
+        """Return the change that gives a run the lock, or lets it wait behind others."""
+        if self.active_run_id is None:
+            return self._put(active_run_id=run_id)
+        return self._put(waiting_run_ids=[*self.waiting_run_ids, run_id])
 
-    def release_turn(self, run: str) -> Put:
-        """Return the change that leaves the turn, or the line."""
-        if self.run == run:
+    def release(self, run_id: str) -> Put:
+        """Return the change that passes a run's lock to the next run, or removes a run that waits."""
+        if self.active_run_id == run_id:
             return self._put(**self._next())
-        return self._put(waiting=[each for each in self.waiting if each != run])
+        return self._put(waiting_run_ids=[each for each in self.waiting_run_ids if each != run_id])
 
     def append_turn(self, turn: Turn) -> tuple[Put, Put]:
-        """Return the changes that append a turn, the head's last."""
+        """Return the changes that append a turn and pass the lock on; that of the conversation's record is last."""
         items, size = self.items + len(turn.items), self.size + len(to_json_bytes([turn.items, turn.history]))
         put = self._put(turns=self.turns + 1, items=items, size=size, parts=self.parts + turn.parts, **self._next())
         return turn.put(self.end, None), put
@@ -76,15 +78,16 @@ class Conversation:
     def set_metadata(self, metadata: dict[str, str]) -> Put:
         return self._put(metadata=metadata)
 
-    def written(self, head: Put) -> "Conversation":
-        return replace(self, **head.body, version=head.version)
+    def written(self, put: Put) -> "Conversation":
+        return replace(self, **_from_body(put.body), version=put.version)
 
     def _next(self) -> dict[str, Any]:
-        return {"run": self.waiting[0] if self.waiting else None, "waiting": self.waiting[1:]}
+        first = self.waiting_run_ids[0] if self.waiting_run_ids else None
+        return {"active_run_id": first, "waiting_run_ids": self.waiting_run_ids[1:]}
 
     def _put(self, **changed: Any) -> Put:
         after = replace(self, **changed)
-        body = {name: getattr(after, name) for name in _FIELDS}
+        body = {stored: getattr(after, name) for name, stored in _STORED_NAMES.items()}
         return Put(self.log, _HEAD, body, expected=self.version)
 
 
@@ -113,20 +116,20 @@ class Conversations:
         while True:
             conversation = await self.get(conversation_id)
             try:
-                await self._store.write(head := conversation.set_metadata(metadata))
+                await self._store.write(put := conversation.set_metadata(metadata))
             except Conflict:
                 continue
-            return replace(conversation, metadata=metadata, version=head.version)
+            return replace(conversation, metadata=metadata, version=put.version)
 
     async def append(self, conversation_id: str, turn: Turn) -> None:
         """Add a client's turn. Raises ConversationBusy, InvalidRequest."""
         conversation = await self.load_to_extend(conversation_id)
-        if conversation.run is not None:
-            raise conversation_busy(conversation.run)
-        added, head = conversation.append_turn(turn)
-        check_history(head.body["items"], head.body["size"], head.body["parts"])
+        if conversation.active_run_id is not None:
+            raise conversation_busy(conversation.active_run_id)
+        put_turn, put = conversation.append_turn(turn)
+        check_history(put.body["items"], put.body["size"], put.body["parts"])
         try:
-            await self._store.write(added, head)
+            await self._store.write(put_turn, put)
         except Conflict:
             raise conversation_busy() from None
 
@@ -136,7 +139,7 @@ class Conversations:
         return found or self._new(conversation_id, {})
 
     async def delete(self, conversation_id: str) -> None:
-        """Delete a conversation, the head first."""
+        """Delete a conversation: its record first, so that nothing is added meanwhile."""
         conversation = await self.get(conversation_id)
         await self._store.write(Delete(conversation.log, _HEAD))
         await delete_partition(self._store, conversation.log)
@@ -145,7 +148,7 @@ class Conversations:
         record = await self._store.get(self._log(conversation_id), _HEAD)
         if record is None:
             return None
-        return Conversation(id=conversation_id, log=record.partition, version=record.version, **record.body)
+        return Conversation(id=conversation_id, log=record.partition, version=record.version, **_from_body(record.body))
 
     def _new(self, conversation_id: str, metadata: dict[str, str]) -> Conversation:
         log = self._log(conversation_id)
@@ -153,6 +156,11 @@ class Conversations:
 
     def _log(self, conversation_id: str) -> str:
         return f"{self._owner}/conversation/{conversation_id}"
+
+
+def _from_body(body: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of a `Conversation` that a stored body has; older ones have fewer."""
+    return {name: body[stored] for name, stored in _STORED_NAMES.items() if stored in body}
 
 
 def conversation_busy(run_id: str | None = None) -> ConversationBusy:

@@ -11,7 +11,7 @@ from agency_lambda.protocol.ids import new_id
 from agency_lambda.protocol.items import text_of
 from agency_lambda.protocol.request import CreateResponse
 from agency_lambda.protocol.response_object import FINAL, ResponseObject, json_response
-from agency_lambda.routes.dependencies import Caller, IdempotencyKey, keyed_request
+from agency_lambda.routes.dependencies import Caller, IdempotencyKey, idempotent_request
 from agency_lambda.routes.strict import StrictRoute
 from agency_lambda.runs.model import StoredResponse
 
@@ -76,17 +76,25 @@ async def completion(body: Completion, caller: Caller, key: IdempotencyKey = Non
     """Run an agency and answer when it is done."""
     name, _ = catalogue.find(body.agency)
     model = name if body.agent is None else f"{name}/{body.agent}"
-    thread = f"{name}/{body.thread_id or new_id('thread')}"
+    conversation_name = f"{name}/{body.thread_id or new_id('thread')}"
     request, runs = CreateResponse(model=model, input=body.message), caller.runs
 
     def unfinished(response: ResponseObject) -> Response:
-        payload = {"run_id": response["id"], "thread_id": thread.removeprefix(f"{name}/"), "status": response["status"]}
+        payload = {
+            "run_id": response["id"],
+            "thread_id": conversation_name.removeprefix(f"{name}/"),
+            "status": response["status"],
+        }
         return json_response(response, caller.root_path, payload)
 
-    late = partial(caller.answer_late, answer=unfinished)
-    begun = await runs.create(request, caller.owner, keyed_request(key, body), thread, late)
+    on_deadline = partial(caller.set_deadline_response, answer=unfinished)
+    attempt_or_response = await runs.create(
+        request, caller.owner, idempotent_request(key, body), conversation_name, on_deadline
+    )
     response = await (
-        runs.wait_until_final(caller.owner, begun) if isinstance(begun, StoredResponse) else runs.execute(begun)
+        runs.wait_until_final(caller.owner, attempt_or_response)
+        if isinstance(attempt_or_response, StoredResponse)
+        else runs.execute(attempt_or_response)
     )
     return _answer(response, name) if response["status"] in FINAL else unfinished(response)
 

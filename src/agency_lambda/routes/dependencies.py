@@ -34,7 +34,9 @@ class _Caller:
         """Return the prefix of the paths, such as the stage of an API Gateway."""
         return str(self._request.scope.get("root_path", ""))
 
-    def answer_late(self, response: ResponseObject | None, answer: Callable[[ResponseObject], Response]) -> None:
+    def set_deadline_response(
+        self, response: ResponseObject | None, answer: Callable[[ResponseObject], Response]
+    ) -> None:
         """Set the answer for an invocation that ends before its run does; None removes it."""
         invocation = current_invocation.get()
         if invocation is None:
@@ -74,6 +76,6 @@ IdempotencyKey = Annotated[
 ]
 
 
-def keyed_request(key: str | None, body: BaseModel) -> tuple[str, bytes] | None:
+def idempotent_request(key: str | None, body: BaseModel) -> tuple[str, bytes] | None:
     """Return an idempotency key with its request as JSON."""
     return None if key is None else (key, body.model_dump_json(exclude_unset=True).encode())

@@ -9,7 +9,7 @@ from agency_lambda.exception_handlers import V1_RESPONSES
 from agency_lambda.protocol.request import CompactRequest, CreateResponse
 from agency_lambda.protocol.response_object import json_response
 from agency_lambda.protocol.stream import EventStreamResponse, resumable_events
-from agency_lambda.routes.dependencies import Caller, IdempotencyKey, keyed_request
+from agency_lambda.routes.dependencies import Caller, IdempotencyKey, idempotent_request
 from agency_lambda.routes.pages import Page, paginate
 from agency_lambda.routes.strict import StrictRoute
 from agency_lambda.runs.model import StoredResponse
@@ -26,20 +26,23 @@ _STREAM: dict[int | str, dict[str, Any]] = {
 async def create(body: CreateResponse, caller: Caller, key: IdempotencyKey = None) -> Response:
     """Run an agency. `model` is its name, or "agency/Agent"; `stream` asks for server-sent events."""
     runs, root = caller.runs, caller.root_path
-    late = partial(caller.answer_late, answer=partial(json_response, root_path=root))
-    begun = await runs.create(body, caller.owner, keyed_request(key, body), announce=late)
-    if isinstance(begun, StoredResponse):
+    on_deadline = partial(caller.set_deadline_response, answer=partial(json_response, root_path=root))
+    attempt_or_response = await runs.create(
+        body, caller.owner, idempotent_request(key, body), on_deadline_response=on_deadline
+    )
+    if isinstance(attempt_or_response, StoredResponse):
         if body.stream:
-            kept = caller.responses.events(begun.response["id"])
-            return EventStreamResponse(resumable_events(kept, begun.response, root), _no_cleanup)
-        response = await runs.wait_until_final(caller.owner, begun)
+            stored = caller.responses.events(attempt_or_response.response["id"])
+            return EventStreamResponse(resumable_events(stored, attempt_or_response.response, root), _no_cleanup)
+        response = await runs.wait_until_final(caller.owner, attempt_or_response)
         return JSONResponse(response) if response["background"] else json_response(response, root)
     if body.stream:
-        events = begun.follow(runs.execute(begun))
+        events = attempt_or_response.follow(runs.execute(attempt_or_response))
         return EventStreamResponse(
-            resumable_events(events, begun.response, root, last_stored=begun.last_stored), begun.leave
+            resumable_events(events, attempt_or_response.response, root, last_stored=attempt_or_response.last_stored),
+            attempt_or_response.leave,
         )
-    return json_response(await runs.execute(begun), root)
+    return json_response(await runs.execute(attempt_or_response), root)
 
 
 @router.post("/compact", response_model=None)
@@ -62,15 +65,16 @@ async def retrieve(
     if starting_after is not None and not stream:
         raise InvalidRequest("'starting_after' needs 'stream=true'.", param="starting_after")
     responses = caller.responses
-    kept = await responses.get(response_id)
+    stored = await responses.get(response_id)
     if stream:
-        if not kept.is_streamed:
+        if not stored.is_streamed:
             raise InvalidRequest("This response was not streamed, so it has no events.", param="stream")
         after = -1 if starting_after is None else starting_after
         return EventStreamResponse(
-            resumable_events(responses.events(response_id, after), kept.response, caller.root_path, after), _no_cleanup
+            resumable_events(responses.events(response_id, after), stored.response, caller.root_path, after),
+            _no_cleanup,
         )
-    return kept.response
+    return stored.response
 
 
 @router.delete("/{response_id}", response_model=None)
@@ -83,8 +87,8 @@ async def delete(response_id: str, caller: Caller) -> dict[str, Any]:
 @router.get("/{response_id}/input_items", response_model=None)
 async def input_items(response_id: str, caller: Caller, requested: Page) -> dict[str, Any]:
     """List the items that the response was created with."""
-    kept = await caller.responses.get(response_id)
-    return paginate(kept.request.input, requested)
+    stored = await caller.responses.get(response_id)
+    return paginate(stored.request.input, requested)
 
 
 @router.post("/{response_id}/cancel", response_model=None)

@@ -19,17 +19,17 @@ from agency_lambda.errors import (
 )
 from agency_lambda.framework.interruptions import AttemptOver
 from agency_lambda.protocol.response_object import ResponseObject
-from agency_lambda.protocol.types import Event as StreamEvent
+from agency_lambda.protocol.types import Event
 from agency_lambda.runs import run_metrics
 from agency_lambda.runs.event_log import EventLog
 from agency_lambda.runs.heartbeat import Heartbeat
 from agency_lambda.runs.outcome import HandedOver, final_response, hidden_conflict, out_of_time, seconds_to_retry
 from agency_lambda.runs.repository import LeaseLost, OutcomeUncertain, RunRepository
-from agency_lambda.runs.transitions import STOPS, TABLE, Event, State, Stop
+from agency_lambda.runs.transitions import STOPS, TABLE, RunEvent, State, Stop
 from lambda_loop import DeadlineExceeded, current_invocation
 
 if TYPE_CHECKING:
-    from agency_lambda.framework.execution import AgencyExecution, Answer
+    from agency_lambda.framework.execution import AgencyExecution, AgencyResult
 
 logger = logging.getLogger(__name__)
 _HANDING_OVER = 10.0  # seconds for the writes that hand a run over
@@ -57,12 +57,12 @@ class Attempt:
     ) -> None:
         self.response, self.log, self.repository = response, log, repository
         self.execution, self.stopped, self.is_over = execution, stopped, False
-        self.next_in_line: str | None = None  # the run whose turn in the conversation it is after this one
+        self.next_run_id: str | None = None  # the run whose turn in the conversation it is after this one
         self._durable, self._refused = durable, refused
         self.log_fields: dict[str, Any] = {}  # for the log, when it has ended
         self._heartbeat = Heartbeat(self, patience)
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._agents: asyncio.Task[Answer] | None = None
+        self._agents: asyncio.Task[AgencyResult] | None = None
         self._task: asyncio.Task[ResponseObject] | None = None
         self.lease = repository.lease if repository else None  # as this attempt has taken it
         queued = self.lease.queued_at if self.lease else time.time()
@@ -80,7 +80,7 @@ class Attempt:
         try:
             await self._start()
             heartbeat = asyncio.create_task(self._heartbeat.run())
-            return await self._answer()
+            return await self._execute_agents()
         except LeaseLost:
             self.stopped = "lost"
             if self.repository:
@@ -95,7 +95,7 @@ class Attempt:
             if invocation := current_invocation.get():
                 invocation.report.fields.update(self.log_fields)
 
-    def follow(self, execution: Coroutine[Any, Any, ResponseObject]) -> AsyncGenerator[StreamEvent]:
+    def follow(self, execution: Coroutine[Any, Any, ResponseObject]) -> AsyncGenerator[Event]:
         """Begin to execute at once, and yield every event."""
         self._task = asyncio.create_task(execution)
         return self.log.follow()
@@ -108,12 +108,12 @@ class Attempt:
             await self._task
 
     @property
-    def goes_on(self) -> bool:
+    def is_resumable(self) -> bool:
         """Return whether another attempt goes on after this one."""
         return self.repository is not None and self._durable
 
     def last_stored(self) -> int:
-        return self.log.last_saved if self.goes_on else len(self.log.events) - 1
+        return self.log.last_saved if self.is_resumable else len(self.log.events) - 1
 
     def pending(self) -> frozenset[str]:
         return self.execution.pending if self.execution else frozenset()
@@ -152,13 +152,13 @@ class Attempt:
             if kind not in known and self.stopped != "uncertain":
                 self.log.emit(kind, response=dict(self.response))
 
-    async def _answer(self) -> ResponseObject:
+    async def _execute_agents(self) -> ResponseObject:
         if self._refused:
             return await self._fail(self._refused)
         if self.stopped:
             return await self._end_stopped()
         assert self.execution
-        self._agents = asyncio.create_task(self.execution.answer(self.authorize))
+        self._agents = asyncio.create_task(self.execution.run(self.authorize))
         try:
             await asyncio.wait({self._agents, self._abandoned}, return_when=asyncio.FIRST_COMPLETED)
         except BaseException:  # noqa: BLE001 - cancelled from outside, or the deadline; raised again in the end
@@ -169,7 +169,7 @@ class Attempt:
         agents, self._agents = self._agents, None
         return await self._conclude(agents.result)
 
-    async def _conclude(self, result: "Callable[[], Answer]") -> ResponseObject:
+    async def _conclude(self, result: "Callable[[], AgencyResult]") -> ResponseObject:
         try:
             answer = result()
         except ServiceError as error:
@@ -182,12 +182,12 @@ class Attempt:
         try:
             if conflict := hidden_conflict(self.response, self._attempts):
                 raise LoopMisused(str(conflict))
-            return await self._end(Event.CUT_SHORT if answer.incomplete else Event.COMPLETE, answer)
+            return await self._end(RunEvent.CUT_SHORT if answer.incomplete else RunEvent.COMPLETE, answer)
         except ServiceError as error:  # its conversation is not there any more
             return await self._fail(error)
 
     async def _end_failed(self, error: ServiceError) -> ResponseObject:
-        if isinstance(error, StoreUnavailable) and self.goes_on:
+        if isinstance(error, StoreUnavailable) and self.is_resumable:
             raise OutcomeUncertain from error
         if isinstance(error, StoreUnavailable):
             return await self._fail(OutcomeUnknown(str(error)))
@@ -197,14 +197,14 @@ class Attempt:
 
     async def _end_stopped(self) -> ResponseObject:
         assert self.stopped
-        event = STOPS[self.stopped][not self.goes_on]
+        event = STOPS[self.stopped][not self.is_resumable]
         if event is None:
             raise LeaseLost if self.stopped == "lost" else OutcomeUncertain
-        if event == Event.END_CANCELLED:
+        if event == RunEvent.END_CANCELLED:
             return await self._end(event)
-        if event == Event.GIVE_UP:
+        if event == RunEvent.GIVE_UP:
             return await self._fail(AttemptsExhausted("The run was interrupted too often, and is given up."))
-        if event == Event.RELEASE:
+        if event == RunEvent.RELEASE:
             handed_over = await self._hand_over()
             if self.stopped == "handed over":
                 raise handed_over
@@ -231,14 +231,14 @@ class Attempt:
         return HandedOver(self.response, after)
 
     async def _fail(self, error: ServiceError) -> ResponseObject:
-        await self._end(Event.GIVE_UP if isinstance(error, AttemptsExhausted) else Event.FAIL, error=error)
+        await self._end(RunEvent.GIVE_UP if isinstance(error, AttemptsExhausted) else RunEvent.FAIL, error=error)
         try:
             raise error
         finally:  # its traceback would hold it, and with it what the agents have left open
             del error
 
     async def _end(
-        self, event: Event, answer: "Answer | None" = None, error: ServiceError | None = None
+        self, event: RunEvent, answer: "AgencyResult | None" = None, error: ServiceError | None = None
     ) -> ResponseObject:
         self.is_over = True
         self.log.output.close()
@@ -246,15 +246,15 @@ class Attempt:
         final = final_response(self.response, status, self.log.output, self.execution, answer, error)
         if self.repository:
             last = self.log.next(f"response.{status}", response=final)
-            events = [*self.log.unsaved(), last] if self.log.is_live else []
-            self.next_in_line = await self.repository.end(event, final, answer.history if answer else None, events)
+            events = [*self.log.unsaved(), last] if self.log.records_events else []
+            self.next_run_id = await self.repository.end(event, final, answer.history if answer else None, events)
             self.log.mark_saved(len(events))
         self.response = final
         self.log.emit(f"response.{status}", response=dict(final))
         return final
 
 
-def _has_answered(agents: "asyncio.Task[Answer]") -> bool:
+def _has_answered(agents: "asyncio.Task[AgencyResult]") -> bool:
     return agents.done() and not agents.cancelled() and agents.exception() is None
 
 

@@ -16,7 +16,7 @@ from agency_lambda.protocol.ids import new_id
 from agency_lambda.protocol.items import decode_compaction, encode_compaction, parse_items, text_of
 from agency_lambda.protocol.request import CompactRequest
 from agency_lambda.protocol.types import Item
-from agency_lambda.runs.creation import end_of
+from agency_lambda.runs.creation import cursor_after
 from agency_lambda.runs.item_references import resolve_references
 from agency_lambda.runs.run_metrics import usage
 from agency_lambda.runs.stored_responses import Responses
@@ -46,7 +46,7 @@ async def compact(models: Models, store: Store, request: CompactRequest, owner: 
     responses = Responses(store, owner)
     items = parse_items(await resolve_references(responses, request.input)) if request.input else []
     if request.previous_response_id:
-        cursor = await end_of(responses, request.previous_response_id)
+        cursor = await cursor_after(responses, request.previous_response_id)
         items = [*(item for turn in await load_turns(store, cursor) for item in turn.items), *items]
     model = models.for_summaries(agency.agents[agent], entry.model)
     try:

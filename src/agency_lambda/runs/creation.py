@@ -24,39 +24,41 @@ def refuse_contradictions(request: CreateResponse, *, has_key: bool, has_queue: 
         raise UnsupportedParameter("'background' needs a queue: QUEUE is not set.", param="background")
 
 
-async def new_run(store: Store, request: CreateResponse, owner: str, thread: str | None) -> Run:
+async def new_run(store: Store, request: CreateResponse, owner: str, conversation_name: str | None) -> Run:
     """Return a run that is not stored yet.
 
-    thread: the caller's own name of a conversation, which is created if needed.
+    conversation_name: the caller's own name of a conversation, which is created if needed.
     """
     responses, response_id = Responses(store, owner), new_id("resp")
     items = parse_items(await resolve_references(responses, request.input))
     cursor, conversation = HistoryCursor().branch(responses.log(response_id)), None
-    if thread or request.conversation_id:
-        conversation = await _conversation(Conversations(store, owner), request, thread)
+    if conversation_name or request.conversation_id:
+        conversation = await _conversation(Conversations(store, owner), request, conversation_name)
         cursor = conversation.end
     elif request.previous_response_id:
-        cursor = responses.continued(await end_of(responses, request.previous_response_id), response_id)
+        cursor = responses.append_cursor(await cursor_after(responses, request.previous_response_id), response_id)
     conversation_id = conversation.id if conversation else None
     response = response_object.new_response(request, response_id, conversation_id)
     body = request.model_dump(mode="json", exclude_unset=True, by_alias=True)
-    asked = StoredRequest(body, items, cursor.as_json, conversation_id)
+    stored_request = StoredRequest(body, items, cursor.as_json, conversation_id)
     lease = Lease(response_id, owner, holder="", until=0.0, attempts=0, queued_at=time.time())
-    return Run(owner, StoredResponse(response, asked), cursor, lease, conversation)
+    return Run(owner, StoredResponse(response, stored_request), cursor, lease, conversation)
 
 
-async def _conversation(conversations: Conversations, request: CreateResponse, thread: str | None) -> Conversation:
-    wanted = thread or request.conversation_id or ""
-    conversation = await conversations.load_to_extend(wanted, create=thread is not None)
-    if conversation.run is not None and not request.background:
-        raise conversation_busy(conversation.run)
+async def _conversation(
+    conversations: Conversations, request: CreateResponse, conversation_name: str | None
+) -> Conversation:
+    conversation_id = conversation_name or request.conversation_id or ""
+    conversation = await conversations.load_to_extend(conversation_id, create=conversation_name is not None)
+    if conversation.active_run_id is not None and not request.background:
+        raise conversation_busy(conversation.active_run_id)
     return conversation
 
 
-async def end_of(responses: Responses, response_id: str) -> HistoryCursor:
+async def cursor_after(responses: Responses, response_id: str) -> HistoryCursor:
     """Return the cursor behind a response's turn."""
     stored = await responses.get(response_id, "previous_response_id")
     if stored.cursor is None:
-        said = f"Response {response_id!r} cannot be continued: it is {stored.response['status']}."
-        raise InvalidRequest(said, param="previous_response_id")
+        message = f"Response {response_id!r} cannot be continued: it is {stored.response['status']}."
+        raise InvalidRequest(message, param="previous_response_id")
     return stored.cursor

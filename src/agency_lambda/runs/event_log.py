@@ -9,17 +9,17 @@ from agency_lambda.protocol.types import Event
 
 
 class EventLog:
-    """The output and the events of a run. is_live: somebody wants them."""
+    """The output and the events of a run. records_events: somebody wants them."""
 
-    def __init__(self, response_id: str, *, is_live: bool) -> None:
-        self.is_live, self.events = is_live, list[Event]()
+    def __init__(self, response_id: str, *, records_events: bool) -> None:
+        self.records_events, self.events = records_events, list[Event]()
         self.output = OutputBuilder(self.emit, response_id)
         self.ended = False
         self._saved = 0
         self._news = asyncio.Event()
 
     def emit(self, kind: str, **fields: Any) -> None:
-        if self.is_live:
+        if self.records_events:
             self.events.append(self.next(kind, **fields))
             self._notify()
 
@@ -28,7 +28,7 @@ class EventLog:
 
     def restore(self, events: list[Event], item_ids: set[str]) -> None:
         """Continue behind the events of an earlier attempt."""
-        if self.is_live:
+        if self.records_events:
             self.events, self._saved = list(events), len(events)
             self.output.restore(events, item_ids)
 

@@ -67,8 +67,8 @@ class Journal:
     def ids(self) -> set[str]:
         return {item_id for body in self._kept.values() for item_id in body.get("ids", {}).values()}
 
-    def question_key(self, agent: str, question: ModelRequest, within: str = "") -> str:
-        """Return the key of a question. within: the tool call that asks."""
+    def model_call_key(self, agent: str, question: ModelRequest, parent_call_key: str = "") -> str:
+        """Return the key of a question. parent_call_key: of the tool call that asks."""
         if self._store is None:
             return f"model/{next(self._numbers)}"
         tools = [(tool.name, getattr(tool, "params_json_schema", None)) for tool in question.tools]
@@ -76,8 +76,8 @@ class Journal:
             [question.identity or agent, question.items, tools], sort_keys=True, default=to_jsonable_python
         )
         place = _digest(asked)
-        if within and not self._by_call_ids:
-            place = f"{place}/{_digest(within)[:16]}"
+        if parent_call_key and not self._by_call_ids:
+            place = f"{place}/{_digest(parent_call_key)[:16]}"
         number = next(number for number in count(1) if number not in self._taken[place])
         self._taken[place].add(number)
         return f"model/{place}/{number:04d}"
@@ -118,13 +118,15 @@ class Journal:
         if key and self._unwritten.pop(key, None) is None and self._store:
             await self._store.write(Delete(self._partition, f"journal/{key}"))
 
-    async def save_answer(self, key: str, answered: ModelAnswer, ids: dict[int, str], within: str = "") -> Entry:
+    async def save_answer(
+        self, key: str, answered: ModelAnswer, ids: dict[int, str], parent_call_key: str = ""
+    ) -> Entry:
         """Store an answer; returns the one that is stored."""
         if self._store is None:
             return Entry(answered, ids)
         body: dict[str, Any] = {**dump_answer(answered), "ids": ids}
         if not self._by_call_ids:
-            body["within"] = within
+            body["within"] = parent_call_key
         kept = await self._write(key, body)
         self.pending.discard(key)
         return Entry(answered, ids) if kept is body else _entry(kept)

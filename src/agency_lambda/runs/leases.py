@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 from agency_lambda.runs.model import LEASE_PARTITIONS, Lease, lease_partition
-from agency_lambda.runs.transitions import Event, NotAllowed, State, change_lease, find, lease_state
+from agency_lambda.runs.transitions import NotAllowed, RunEvent, State, change_lease, find, lease_state
 from agency_lambda.store import Conflict, Put, Store
 
 _OLD_PARTITION = "running"  # of version 0.1, whose runs may still be there; goes with the next release
@@ -27,24 +27,24 @@ class Leases:
 
     async def take(self, run_id: str, holder: str) -> Lease | None:
         """Begin an attempt; None if another one works on the run."""
-        return await self._apply(Event.TAKE, await self.find(run_id), holder=holder)
+        return await self._apply(RunEvent.TAKE, await self.find(run_id), holder=holder)
 
     async def requeued(self, lease: Lease) -> bool:
         """Free an expired lease; False if another process did."""
-        return await self._apply(Event.REQUEUE, lease) is not None
+        return await self._apply(RunEvent.REQUEUE, lease) is not None
 
     async def cancel(self, run_id: str) -> Lease | None:
         """Mark that a run is to end; None if it is final."""
-        return await self._apply(Event.CANCEL, await self.find(run_id))
+        return await self._apply(RunEvent.CANCEL, await self.find(run_id))
 
     async def purged(self, lease: Lease) -> None:
-        row = find(State.DELETED, Event.PURGE, lease)
+        row = find(State.DELETED, RunEvent.PURGE, lease)
         try:
             await self._store.write(change_lease(lease, row.lease))
         except Conflict:
             return
 
-    async def _apply(self, event: Event, lease: Lease | None, **details: Any) -> Lease | None:
+    async def _apply(self, event: RunEvent, lease: Lease | None, **details: Any) -> Lease | None:
         """Write what the table says of the lease as it is."""
         while lease is not None:
             try:

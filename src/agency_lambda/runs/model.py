@@ -152,8 +152,8 @@ class Run:
         return self.stored.version == ABSENT
 
     @property
-    def waits_for_turn(self) -> bool:
-        return self.conversation is not None and self.id in self.conversation.waiting
+    def waits_for_conversation(self) -> bool:
+        return self.conversation is not None and self.id in self.conversation.waiting_run_ids
 
     @property
     def has_lost_conversation(self) -> bool:

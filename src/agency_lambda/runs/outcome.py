@@ -12,7 +12,7 @@ from agency_lambda.runs import run_metrics
 from lambda_loop import EventLoopConflict, current_invocation
 
 if TYPE_CHECKING:
-    from agency_lambda.framework.execution import AgencyExecution, Answer
+    from agency_lambda.framework.execution import AgencyExecution, AgencyResult
 
 MOST_ATTEMPTS = 5
 LONGEST_WAIT = 300.0  # seconds that a provider may ask to wait
@@ -31,7 +31,7 @@ def final_response(
     status: str,
     output: OutputBuilder,
     execution: "AgencyExecution | None",
-    answer: "Answer | None" = None,
+    answer: "AgencyResult | None" = None,
     error: ServiceError | None = None,
 ) -> ResponseObject:
     """Return a response as it stays. Raises AnswerTooLarge."""

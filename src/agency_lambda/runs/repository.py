@@ -12,13 +12,12 @@ from agency_lambda.errors import NotFound, StoreUnavailable
 from agency_lambda.history.conversations import Conversations
 from agency_lambda.history.turns import HistoryCursor, Turn, delete_partition
 from agency_lambda.protocol.response_object import ResponseObject
-from agency_lambda.protocol.types import Event as StreamEvent
-from agency_lambda.protocol.types import Item
+from agency_lambda.protocol.types import Event, Item
 from agency_lambda.runs import model
 from agency_lambda.runs.leases import Leases
 from agency_lambda.runs.model import Lease, Run, response_partition
 from agency_lambda.runs.stored_responses import Responses
-from agency_lambda.runs.transitions import Event, NotAllowed, State, advance, lease_state
+from agency_lambda.runs.transitions import NotAllowed, RunEvent, State, advance, lease_state
 from agency_lambda.store import Change, Conflict, Store
 from lambda_loop import seconds_remaining
 
@@ -60,21 +59,21 @@ class RunRepository:
         return lease is not None and lease.holder == self.lease.holder
 
     async def start(self) -> None:
-        await self._apply(Event.START)
+        await self._apply(RunEvent.START)
 
-    async def heartbeat(self, events: list[StreamEvent], pending: Set[str]) -> Lease:
+    async def heartbeat(self, events: list[Event], pending: Set[str]) -> Lease:
         """Renew the lease, and store events and pending calls."""
         unknown = pending if pending - self._stored_pending else frozenset()
-        await self._apply(Event.HEARTBEAT, events=events, pending=unknown)
+        await self._apply(RunEvent.HEARTBEAT, events=events, pending=unknown)
         self._stored_pending = pending
         return self.lease
 
     async def release(self, *, after: float = 0.0, counts: bool = True) -> None:
         """End this attempt, so that another one goes on."""
-        await self._apply(Event.RELEASE, after=after, counts=counts)
+        await self._apply(RunEvent.RELEASE, after=after, counts=counts)
 
     async def end(
-        self, event: Event, response: ResponseObject, history: list[Item] | None, events: list[StreamEvent]
+        self, event: RunEvent, response: ResponseObject, history: list[Item] | None, events: list[Event]
     ) -> str | None:
         """Write the end of the run. Returns the run whose turn it is then.
 
@@ -89,14 +88,14 @@ class RunRepository:
             before = await self._apply(event, is_last=True, response=response, turn=turn, events=events)
         except StoreUnavailable as error:
             raise OutcomeUncertain from error
-        return _next_in_line(before, self.run)
+        return _next_run_id(before, self.run)
 
     async def purge_if_deleted(self) -> None:
         with suppress(StoreUnavailable):  # what is left expires
             if await self._store.get(response_partition(self.run.owner, self.run.id), "response") is None:
                 await delete_partition(self._store, response_partition(self.run.owner, self.run.id))
 
-    async def _apply(self, event: Event, *, is_last: bool = False, **details: Any) -> Run:
+    async def _apply(self, event: RunEvent, *, is_last: bool = False, **details: Any) -> Run:
         async with self._writing:
             appends = details.get("turn") is not None
             for _ in range(_ATTEMPTS):
@@ -144,7 +143,7 @@ async def load_run(store: Store, owner: str, run_id: str, lease: Lease | None) -
     if conversation_id := stored.request.conversation_id:
         conversation = await Conversations(store, owner).load_to_extend(conversation_id, create=True)
         cursor = conversation.end
-        if run_id not in (conversation.run, *conversation.waiting):
+        if run_id not in (conversation.active_run_id, *conversation.waiting_run_ids):
             conversation = None  # it was deleted
     return Run(owner, stored, cursor, lease, conversation)
 
@@ -157,7 +156,7 @@ async def save_new(store: Store, run: Run, more: list[Change]) -> Run:
         OutcomeUncertain: it may be stored.
     """
     is_queued = run.stored.response["background"]
-    event, holder = (Event.ENQUEUE, "") if is_queued else (Event.CREATE, uuid.uuid4().hex)
+    event, holder = (RunEvent.ENQUEUE, "") if is_queued else (RunEvent.CREATE, uuid.uuid4().hex)
     after, changes = advance(run, event, holder=holder)
     try:
         async with asyncio.timeout(_within(_TO_WRITE)):
@@ -194,7 +193,7 @@ async def delete_run(store: Store, owner: str, run_id: str) -> str | None:
     """Delete a run but not its turn. Returns the run whose turn it is then."""
     while True:
         run = await load_run(store, owner, run_id, await Leases(store).find(run_id))
-        after, changes = advance(run, Event.DELETE)
+        after, changes = advance(run, RunEvent.DELETE)
         if lease_state(run.lease) in (State.FINAL, State.GIVEN_UP):
             await purge(store, owner, run_id, run.lease)  # its response last, so that a repeated request finds the rest
             return None
@@ -203,9 +202,9 @@ async def delete_run(store: Store, owner: str, run_id: str) -> str | None:
         except Conflict:
             continue
         await purge(store, owner, run_id, after.lease)
-        return _next_in_line(run, after)
+        return _next_run_id(run, after)
 
 
-def _next_in_line(before: Run, after: Run) -> str | None:
-    had_turn = before.conversation is not None and before.conversation.run == before.id
-    return after.conversation.run if had_turn and after.conversation else None
+def _next_run_id(before: Run, after: Run) -> str | None:
+    had_turn = before.conversation is not None and before.conversation.active_run_id == before.id
+    return after.conversation.active_run_id if had_turn and after.conversation else None

@@ -44,9 +44,9 @@ _TO_CANCEL = 10.0  # seconds that a request waits for a run to end
 _LOOK = 1.0  # seconds between looks whether the lease of such a run has ended
 _NOT_YET = 5.0  # seconds until a worker looks again whether it is a run's turn; the run before it sends a message
 
-Once = tuple[str, bytes]
-"""An idempotency key, and the body that it was sent with."""
-Announce = Callable[[ResponseObject | None], None]
+IdempotentRequest = tuple[str, bytes]
+"""An Idempotency-Key header, and the body of its request as JSON."""
+OnDeadlineResponse = Callable[[ResponseObject | None], None]
 
 
 class RunService:
@@ -62,45 +62,51 @@ class RunService:
         self,
         request: CreateResponse,
         owner: str,
-        once: Once | None = None,
-        thread: str | None = None,
-        announce: Announce = lambda response: None,
+        idempotent_request: IdempotentRequest | None = None,
+        conversation_name: str | None = None,
+        on_deadline_response: OnDeadlineResponse = lambda response: None,
     ) -> Attempt | StoredResponse:
         """Create a run; returns the attempt to execute, or a response that is made elsewhere.
 
-        announce: is called with the response before a run is stored that may outlive this request, and with None if it
-        was
-        not. thread: see `new_run`.
+        conversation_name: see `new_run`. on_deadline_response: sets what the invocation answers if it ends before the
+        run does. Called with the response before a run is stored that another process may end, with None if it was not.
         """
-        refuse_contradictions(request, has_key=once is not None, has_queue=self.queue.durable)
+        refuse_contradictions(request, has_key=idempotent_request is not None, has_queue=self.queue.durable)
         keys = IdempotencyKeys(self.store, owner)
         while True:
-            if once and (original := await keys.find(*once)):
-                return await self._original(request, owner, original, announce)
+            if idempotent_request and (original_id := await keys.find(*idempotent_request)):
+                return await self._replay_idempotent(request, owner, original_id, on_deadline_response)
             try:
-                return await self._create(request, owner, once, thread, announce)
+                return await self._create(request, owner, idempotent_request, conversation_name, on_deadline_response)
             except Conflict:
-                announce(None)  # somebody else began at the same moment: look again at what is there now
+                on_deadline_response(None)  # somebody else began at the same moment: look again at what is there now
             except StoreUnavailable:
-                announce(None)
+                on_deadline_response(None)
                 raise
             except ConversationBusy as busy:
                 await self._end_abandoned(busy)
-                if not (once and await keys.find(*once)):
+                if not (idempotent_request and await keys.find(*idempotent_request)):
                     raise  # else it is busy with this very request
 
     async def _create(
-        self, request: CreateResponse, owner: str, once: Once | None, thread: str | None, announce: Announce
+        self,
+        request: CreateResponse,
+        owner: str,
+        idempotent_request: IdempotentRequest | None,
+        conversation_name: str | None,
+        on_deadline_response: OnDeadlineResponse,
     ) -> Attempt | StoredResponse:
-        run = await new_run(self.store, request, owner, thread)
-        response, log = run.stored.response, EventLog(run.id, is_live=run.stored.is_streamed)
+        run = await new_run(self.store, request, owner, conversation_name)
+        response, log = run.stored.response, EventLog(run.id, records_events=run.stored.is_streamed)
         execution = await self._preparation.prepare(run, log)
         if response["store"]:
             if self.queue.durable:
-                announce(response)
+                on_deadline_response(response)
             try:
                 run = await save_new(
-                    self.store, run, [IdempotencyKeys(self.store, owner).put(*once, run.id)] if once else []
+                    self.store,
+                    run,
+                    [IdempotencyKeys(self.store, owner).put(*idempotent_request, run.id)] if idempotent_request else [],
                 )
             except OutcomeUncertain:
                 return self._uncertain(response)
@@ -108,21 +114,21 @@ class RunService:
             await self._send(run.id)
             return run.stored
         repository = RunRepository(self.store, run) if response["store"] else None
-        patience = math.inf if log.is_live else self._answer_seconds
+        patience = math.inf if log.records_events else self._answer_seconds
         return self._attempt(run.stored.response, log, repository, execution=execution, patience=patience)
 
-    async def _original(
-        self, request: CreateResponse, owner: str, response_id: str, announce: Announce
+    async def _replay_idempotent(
+        self, request: CreateResponse, owner: str, response_id: str, on_deadline_response: OnDeadlineResponse
     ) -> Attempt | StoredResponse:
         response = response_object.new_response(request, response_id, request.conversation_id)
-        announce(response)
+        on_deadline_response(response)
         try:
             return await Responses(self.store, owner).get(response_id)
         except StoreUnavailable:
             return self._uncertain(response)
 
     def _uncertain(self, response: ResponseObject) -> Attempt:
-        return self._attempt(response, EventLog(response["id"], is_live=False), stopped="uncertain")
+        return self._attempt(response, EventLog(response["id"], records_events=False), stopped="uncertain")
 
     async def _end_abandoned(self, busy: ConversationBusy) -> None:
         """End a run that died with its turn."""
@@ -142,14 +148,14 @@ class RunService:
             await purge(self.store, lease.owner, run_id, lease)
             return None
         repository = RunRepository(self.store, run)
-        if run.waits_for_turn and not lease.cancelled:
+        if run.waits_for_conversation and not lease.cancelled:
             await repository.release(after=_NOT_YET, counts=False)
             return None
         return await self._resumed(repository)
 
     async def _resumed(self, repository: RunRepository) -> Attempt:
         run, lease = repository.run, repository.lease
-        log = EventLog(run.id, is_live=run.stored.is_streamed)
+        log = EventLog(run.id, records_events=run.stored.is_streamed)
         events = await repository.responses.stored_events(run.id)
         stopped: Stop | None = (
             "cancelled" if lease.cancelled else "given up" if lease.attempts > MOST_ATTEMPTS else None
@@ -185,8 +191,8 @@ class RunService:
         except OutcomeUncertain:
             return await self._stored(attempt)
         finally:
-            if attempt.next_in_line:
-                await self._send(attempt.next_in_line)
+            if attempt.next_run_id:
+                await self._send(attempt.next_run_id)
 
     async def _stored(self, attempt: Attempt) -> ResponseObject:
         if attempt.repository is None:

@@ -19,7 +19,7 @@ class Responses:
     def log(self, response_id: str) -> str:
         return f"{self._owner}/log/{response_id}"
 
-    def continued(self, cursor: HistoryCursor, response_id: str) -> HistoryCursor:
+    def append_cursor(self, cursor: HistoryCursor, response_id: str) -> HistoryCursor:
         """Return where a response adds its turn: to the log it continues, or its own."""
         is_log = cursor.spans[-1].log.startswith(self.log(""))
         return cursor if is_log else cursor.branch(self.log(response_id))

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from agency_lambda.history.turns import Turn
 from agency_lambda.protocol.response_object import ResponseObject
-from agency_lambda.protocol.types import Event as StreamEvent
+from agency_lambda.protocol.types import Event
 from agency_lambda.runs import model
 from agency_lambda.runs.model import Lease, Run
 from agency_lambda.store import Change, Delete, Put
@@ -28,7 +28,7 @@ class State(StrEnum):
     DELETED = "deleted"  # its response is gone, its lease stays until all other records are removed
 
 
-class Event(StrEnum):
+class RunEvent(StrEnum):
     CREATE = "create"
     ENQUEUE = "enqueue"
     TAKE = "take"
@@ -57,15 +57,15 @@ class Transition:
     to: State
     lease: LeaseWrite
     status: str = ""
-    turn: Literal["", "claim", "append", "release"] = ""
+    conversation: Literal["", "acquire", "append", "release"] = ""
     overdue: bool = False
 
 
-S, E, T = State, Event, Transition
-TABLE: dict[tuple[State, Event], Transition] = {
-    # in state, event                to           lease      response       turn
-    (S.ABSENT, E.CREATE): T(S.HELD, "hold", "in_progress", "claim"),
-    (S.ABSENT, E.ENQUEUE): T(S.FREE, "requeue", "queued", "claim"),
+S, E, T = State, RunEvent, Transition
+TABLE: dict[tuple[State, RunEvent], Transition] = {
+    # in state, event                to           lease      response       conversation
+    (S.ABSENT, E.CREATE): T(S.HELD, "hold", "in_progress", "acquire"),
+    (S.ABSENT, E.ENQUEUE): T(S.FREE, "requeue", "queued", "acquire"),
     (S.FREE, E.TAKE): T(S.HELD, "hold"),
     (S.HELD, E.TAKE): T(S.HELD, "hold", overdue=True),
     (S.HELD, E.START): T(S.HELD, "renew", "in_progress"),
@@ -86,7 +86,7 @@ TABLE: dict[tuple[State, Event], Transition] = {
     (S.GIVEN_UP, E.DELETE): T(S.DELETED, "", "gone"),
     (S.DELETED, E.PURGE): T(S.ABSENT, "remove"),
 }
-STOPS: dict[Stop, tuple[Event | None, Event | None]] = {
+STOPS: dict[Stop, tuple[RunEvent | None, RunEvent | None]] = {
     # why an attempt stops: the event if another attempt can go on, the event if none can
     "cancelled": (E.END_CANCELLED, E.END_CANCELLED),
     "given up": (E.GIVE_UP, E.GIVE_UP),
@@ -110,7 +110,7 @@ def lease_state(lease: Lease | None) -> State:
     return State.HELD if lease.holder else State.FREE
 
 
-def find(state: State, event: Event, lease: Lease | None) -> Transition:
+def find(state: State, event: RunEvent, lease: Lease | None) -> Transition:
     """Return the row of the table. Raises NotAllowed."""
     row = TABLE.get((state, event))
     if row is None or (row.overdue and not (lease and lease.is_overdue)):
@@ -147,11 +147,11 @@ def change_lease(
 
 def advance(
     run: Run,
-    event: Event,
+    event: RunEvent,
     *,
     response: ResponseObject | None = None,
     turn: Turn | None = None,
-    events: Sequence[StreamEvent] = (),
+    events: Sequence[Event] = (),
     pending: Collection[str] = (),
     **lease: Any,
 ) -> tuple[Run, list[Change]]:
@@ -181,7 +181,7 @@ def _write_response(run: Run, row: Transition, *, response: ResponseObject | Non
     if not row.status:
         return run, []
     response = {**(response or run.stored.response), "status": row.status}
-    stored = replace(run.stored, response=response, cursor=run.cursor.next if row.turn == "append" else None)
+    stored = replace(run.stored, response=response, cursor=run.cursor.next if row.conversation == "append" else None)
     put = stored.put(run.owner)
     return replace(run, stored=replace(stored, version=put.version)), [put]
 
@@ -196,14 +196,14 @@ def _write_lease(run: Run, row: Transition, *, response: object, turn: object, *
 
 def _write_turn(run: Run, row: Transition, *, turn: Turn | None, **_: Any) -> Written:
     conversation = run.conversation
-    if not row.turn or (conversation is None and row.turn != "append"):
+    if not row.conversation or (conversation is None and row.conversation != "append"):
         return run, []
     if conversation is None:
         assert turn
         return run, [turn.put(run.cursor, model.expiry())]
-    if row.turn == "append":
+    if row.conversation == "append":
         assert turn
         changes = [*conversation.append_turn(turn)]
     else:
-        changes = [conversation.claim_turn(run.id) if row.turn == "claim" else conversation.release_turn(run.id)]
+        changes = [conversation.acquire(run.id) if row.conversation == "acquire" else conversation.release(run.id)]
     return replace(run, conversation=conversation.written(changes[-1])), [*changes]

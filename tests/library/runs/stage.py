@@ -83,7 +83,7 @@ async def begin(runs: RunService, **fields: Any) -> Attempt:
 
 async def told(run: Attempt) -> Told:
     """The run to its end, good or bad."""
-    if run.log.is_live:
+    if run.log.records_events:
         events = [event async for event in run.follow(run.execute())]
         await run.leave()
         return Told(events, run.response)

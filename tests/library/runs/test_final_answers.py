@@ -137,7 +137,7 @@ class World:
         await self.execute(process, begun)
 
     async def execute(self, process: Process, run: Attempt) -> None:
-        if run.log.is_live:
+        if run.log.records_events:
             events = [event async for event in run.follow(process.runs.execute(run))]
             await run.leave()
             if events and events[-1]["type"].removeprefix("response.") in FINAL:

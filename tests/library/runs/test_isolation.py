@@ -184,7 +184,7 @@ def test_user_context_has_the_conversation_and_what_the_agency_put_there(stored:
             known = []
             for thread in ("one", "two"):
                 request = CreateResponse.model_validate({"model": "desk", "input": f"I am {OWNERS[0]}"})
-                run = await runs.create(request, OWNERS[0], thread=thread)
+                run = await runs.create(request, OWNERS[0], conversation_name=thread)
                 assert isinstance(run, Attempt)
                 (text,) = (await told(run)).words
                 answers = json.loads(text.removeprefix("offline model: "))

@@ -97,11 +97,11 @@ def test_a_call_that_takes_long_is_noted_once_and_the_next_attempt_knows_of_it(s
             running = asyncio.create_task(run.execute())
             await model.asked.wait()
             await many.wait()
-            (key,) = run.execution._run.journal.pending
+            (key,) = run.execution._run_context.journal.pending
             again = Journal(runs.store, "owner", run.response["id"])
             await again.load()
             assert (again.find(key), again.asked_again) == (None, 1)
-            assert (again.find(again.question_key("Solo", asked)), again.asked_again) == (
+            assert (again.find(again.model_call_key("Solo", asked)), again.asked_again) == (
                 None,
                 1,
             )  # of that one nobody knows
@@ -155,12 +155,12 @@ def test_run_that_an_earlier_version_has_begun_knows_its_calls_by_their_ids(serv
         for earlier in (True, False):
             before = Journal(runs.store, "owner", f"resp_{earlier}")
             before._by_call_ids = earlier
-            await before.save_answer(before.question_key("Solo", question), ModelAnswer(answer), {})
+            await before.save_answer(before.model_call_key("Solo", question), ModelAnswer(answer), {})
             after = Journal(runs.store, "owner", f"resp_{earlier}")
             await after.load()
-            after.note_usable(after.question_key("Solo", question), answer.output)
+            after.note_usable(after.model_call_key("Solo", question), answer.output)
             found.append(
-                (after.tool_call_key("Solo", "call_0"), after.question_key("Solo", question, "Solo/x").count("/"))
+                (after.tool_call_key("Solo", "call_0"), after.model_call_key("Solo", question, "Solo/x").count("/"))
             )
         await runs.aclose()
         return found

@@ -37,11 +37,11 @@ from agency_lambda.runs.repository import (
     purge,
     save_new,
 )
-from agency_lambda.runs.transitions import STOPS, TABLE, Event, NotAllowed, State, Stop, find, lease_state
+from agency_lambda.runs.transitions import STOPS, TABLE, NotAllowed, RunEvent, State, Stop, find, lease_state
 from agency_lambda.store import ABSENT, Conflict, Put, Store, open_store
 
 OWNER, CONVERSATION = "owner", "conv_1"
-ENDS = (Event.COMPLETE, Event.CUT_SHORT, Event.FAIL, Event.END_CANCELLED, Event.GIVE_UP)
+ENDS = (RunEvent.COMPLETE, RunEvent.CUT_SHORT, RunEvent.FAIL, RunEvent.END_CANCELLED, RunEvent.GIVE_UP)
 
 
 class Crash(BaseException):
@@ -91,22 +91,22 @@ async def take(store: Store, run_id: str, holder: str) -> RunRepository | None:
         await purge(store, OWNER, run_id, lease)
         return None
     repository = RunRepository(store, run)
-    if run.waits_for_turn and not lease.cancelled:
+    if run.waits_for_conversation and not lease.cancelled:
         await repository.release(counts=False)
         return None
     return repository
 
 
-async def end(attempt: RunRepository, event: Event) -> None:
+async def end(attempt: RunRepository, event: RunEvent) -> None:
     """What `Attempt` does at its end."""
-    appends = TABLE[State.HELD, event].turn == "append"
-    if appends and attempt.run.waits_for_turn:  # only a cancelled run is taken before its turn
-        event, appends = Event.END_CANCELLED, False
+    appends = TABLE[State.HELD, event].conversation == "append"
+    if appends and attempt.run.waits_for_conversation:  # only a cancelled run is taken before its turn
+        event, appends = RunEvent.END_CANCELLED, False
     response = {**attempt.run.stored.response, "output": []}
     try:
         await attempt.end(event, response, [{"id": attempt.run.id}] if appends else None, [])
     except NotFound:
-        await attempt.end(Event.FAIL, response, None, [])
+        await attempt.end(RunEvent.FAIL, response, None, [])
 
 
 # Every row
@@ -117,41 +117,41 @@ async def bring(store: Store, state: State) -> tuple[str, RunRepository | None]:
     run = await save_new(store, await new(store, background=state == State.FREE), [])
     attempt = RunRepository(store, run)
     if state == State.FINAL:
-        await end(attempt, Event.COMPLETE)
+        await end(attempt, RunEvent.COMPLETE)
     if state == State.GIVEN_UP:
-        await end(attempt, Event.GIVE_UP)
+        await end(attempt, RunEvent.GIVE_UP)
     if state == State.DELETED:
         with pytest.raises(Crash):
             await delete_run(Faulty(store, ["crash after"]), OWNER, run.id)
     return run.id, attempt
 
 
-async def cause(store: Store, run_id: str, attempt: RunRepository | None, event: Event) -> None:
+async def cause(store: Store, run_id: str, attempt: RunRepository | None, event: RunEvent) -> None:
     assert attempt
     match event:
-        case Event.START:
+        case RunEvent.START:
             await attempt.start()
-        case Event.HEARTBEAT:
+        case RunEvent.HEARTBEAT:
             await attempt.heartbeat([], frozenset())
-        case Event.RELEASE:
+        case RunEvent.RELEASE:
             await attempt.release()
-        case Event.REQUEUE:
+        case RunEvent.REQUEUE:
             (lease,) = await Leases(store).all()
             assert await Leases(store).requeued(lease)
-        case Event.CANCEL:
+        case RunEvent.CANCEL:
             assert await Leases(store).cancel(run_id)
-        case Event.DELETE:
+        case RunEvent.DELETE:
             is_final = (await stored(store, run_id))[0] == State.FINAL
             with suppress(Crash):  # before the rest of an unfinished run is removed
                 await delete_run(Faulty(store, [] if is_final else ["crash after"]), OWNER, run_id)
-        case Event.TAKE | Event.PURGE:
+        case RunEvent.TAKE | RunEvent.PURGE:
             await take(store, run_id, "other")
         case _:
             await end(attempt, event)
 
 
 @pytest.mark.parametrize(("state", "event"), [key for key in TABLE if key[0] != State.ABSENT])
-def test_row_of_the_table_is_what_is_stored(state: State, event: Event) -> None:
+def test_row_of_the_table_is_what_is_stored(state: State, event: RunEvent) -> None:
     async def play(store: Store) -> None:
         run_id, attempt = await bring(store, state)
         row = TABLE[state, event]
@@ -174,7 +174,7 @@ def test_row_of_the_table_is_what_is_stored(state: State, event: Event) -> None:
 def test_new_run_is_free_or_held(background: bool) -> None:
     async def play(store: Store) -> None:
         run = await save_new(store, await new(store, background=background), [])
-        row = TABLE[State.ABSENT, Event.ENQUEUE if background else Event.CREATE]
+        row = TABLE[State.ABSENT, RunEvent.ENQUEUE if background else RunEvent.CREATE]
         state, response, _ = await stored(store, run.id)
         assert response
         assert (state, response["status"]) == (row.to, row.status)
@@ -191,7 +191,7 @@ def test_every_reason_to_stop_is_in_the_table() -> None:
 def test_attempt_that_stops_writes_what_the_table_says(reason: Stop, durable: bool) -> None:
     async def play(store: Store) -> None:
         run = await save_new(store, await new(store, background=False), [])
-        log, repository = EventLog(run.id, is_live=False), RunRepository(store, run)
+        log, repository = EventLog(run.id, records_events=False), RunRepository(store, run)
         attempt = Attempt(run.stored.response, log, repository, durable=durable, stopped=reason)
         with suppress(ServiceError, OutcomeUncertain, HandedOver, asyncio.CancelledError):
             await attempt.execute()
@@ -310,7 +310,7 @@ class Transitions(RuleBasedStateMachine):
     def create(self, background: bool, talks: bool, faults: list[str], which: int) -> None:
         async def create(store: Store) -> None:
             run = await new(store, background=background, conversation_id=CONVERSATION if talks else None)
-            if talks and not background and run.conversation and run.conversation.run:
+            if talks and not background and run.conversation and run.conversation.active_run_id:
                 return
             self.runs.append(run.id)
             self.talking |= {run.id} if talks else set()
@@ -332,7 +332,7 @@ class Transitions(RuleBasedStateMachine):
         self.do(work, faults, which)
 
     @rule(which=WHICH, late=st.booleans(), event=st.sampled_from(ENDS), faults=FAULTS)
-    def work(self, which: int, late: bool, event: Event, faults: list[str]) -> None:
+    def work(self, which: int, late: bool, event: RunEvent, faults: list[str]) -> None:
         """A whole attempt: with faults at its last write, or at the one before."""
 
         async def whole(store: Store) -> None:
@@ -346,8 +346,10 @@ class Transitions(RuleBasedStateMachine):
 
         self.do(whole, faults, which)
 
-    @rule(which=WHICH, event=st.sampled_from([Event.START, Event.HEARTBEAT, Event.RELEASE, *ENDS]), faults=FAULTS)
-    def go_on(self, which: int, event: Event, faults: list[str]) -> None:
+    @rule(
+        which=WHICH, event=st.sampled_from([RunEvent.START, RunEvent.HEARTBEAT, RunEvent.RELEASE, *ENDS]), faults=FAULTS
+    )
+    def go_on(self, which: int, event: RunEvent, faults: list[str]) -> None:
         if not self.attempts:
             return
         attempt = self.attempts[-1 - which % len(self.attempts)]
@@ -407,7 +409,7 @@ class Transitions(RuleBasedStateMachine):
         turns = Counter(item["id"] for turn in await load_turns(self.store, conversation.end) for item in turn.items)
         answered = {run for run, final in self.finals.items() if final["status"] in ("completed", "incomplete")}
         assert turns == dict.fromkeys(answered & self.talking, 1)
-        for run_id in (conversation.run, *conversation.waiting):
+        for run_id in (conversation.active_run_id, *conversation.waiting_run_ids):
             assert run_id is None or (await stored(self.store, run_id))[0] in (State.FREE, State.HELD), run_id
 
     def teardown(self) -> None:
@@ -429,10 +431,10 @@ class Transitions(RuleBasedStateMachine):
             for lease in await Leases(self.store).all():
                 await expire(self.store, lease.id)
                 if attempt := await take(self.store, lease.id, "the last"):
-                    await end(attempt, Event.COMPLETE)
+                    await end(attempt, RunEvent.COMPLETE)
         await self.check()
         assert [lease for lease in await Leases(self.store).all() if not lease.dead] == []
-        assert (await Conversations(self.store, OWNER).get(CONVERSATION)).run is None
+        assert (await Conversations(self.store, OWNER).get(CONVERSATION)).active_run_id is None
         for run_id in self.runs:
             state, _, lease = await stored(self.store, run_id)
             if state == State.ABSENT and run_id in self.deleted:

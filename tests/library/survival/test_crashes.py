@@ -362,7 +362,7 @@ def test_who_wakes_up_beside_the_thief_has_lost(stage: Stage, number: int) -> No
     assert stage.wait(*thief).stopped
     os.kill(sleeper[0], signal.SIGCONT)
     assert stage.wait(*sleeper).outcome == "lost"
-    assert stage.head(conversation).run == queued.run
+    assert stage.head(conversation).active_run_id == queued.run
     assert stage.response(queued.run)["status"] == "in_progress"
     os.kill(thief[0], signal.SIGCONT)
     assert stage.wait(*thief).outcome == "completed"
@@ -396,7 +396,7 @@ def test_attempts_that_always_die_are_not_made_for_ever(stage: Stage) -> None:
     assert stage.attempt(run=queued.run).outcome == "nothing"
     assert stage.unfinished() == [waiting.run]
     assert last.sent == [waiting.run]
-    assert stage.head(conversation).run == waiting.run
+    assert stage.head(conversation).active_run_id == waiting.run
     assert stage.attempt(run=waiting.run).outcome == "completed"
     assert stage.attempt(request={**JOB, "input": "a third", "conversation": conversation}).outcome == "completed"
     assert [said for said in stage.said(conversation) if "two" not in said] == ["another job", "a third"]
@@ -409,20 +409,20 @@ def test_who_waits_for_a_conversation_waits_in_line(stage: Stage) -> None:
         for job in ("one", "two", "three", "four")
     ]
     head = stage.head(conversation)
-    assert [head.run, *head.waiting] == line
+    assert [head.active_run_id, *head.waiting_run_ids] == line
     for early in (line[3], line[1]):
         assert stage.attempt(run=early).outcome == "nothing"
     assert stage.attempt(request={**JOB, "conversation": conversation}).outcome == "conversation_busy"
     assert stage.attempt(cancel=line[1]).outcome == "cancelled"
     head = stage.head(conversation)
-    assert [head.run, *head.waiting] == [line[0], line[2], line[3]]
+    assert [head.active_run_id, *head.waiting_run_ids] == [line[0], line[2], line[3]]
     for number in (0, 2, 3):
         stage.expire(line[number])
         done = stage.attempt(run=line[number])
         assert done.outcome == "completed"
         assert done.sent == ([line[number + 1 or number]] if number == 2 else [line[2]] if number == 0 else [])
     assert stage.said(conversation)[::2] == ["one", "three", "four"]
-    assert stage.head(conversation).run is None
+    assert stage.head(conversation).active_run_id is None
     assert stage.unfinished() == []
 
 

@@ -82,7 +82,7 @@ def test_a_failed_run_leaves_the_conversation_as_it_was(service: Service, monkey
     name = new(service)
     service.respond("one", conversation=name)
     with monkeypatch.context() as broken:
-        broken.setattr("agency_lambda.framework.execution.AgencyExecution._final_answer", None)
+        broken.setattr("agency_lambda.framework.execution.AgencyExecution._final_result", None)
         assert service.post("/v1/responses", {**ASK, "conversation": name})[0] == 500
     assert len(texts(service, name)) == 2
     assert service.respond("two", conversation=name)["status"] == "completed"
@@ -92,7 +92,7 @@ async def other_process(name: str, *, takes: bool = True) -> None:
     """Another process runs in the conversation, or no longer does."""
     store = open_store(get_settings().store)
     conversation = await Conversations(store, "local").load_to_extend(name, create=True)
-    await store.write(conversation.claim_turn("resp_other") if takes else conversation.release_turn("resp_other"))
+    await store.write(conversation.acquire("resp_other") if takes else conversation.release("resp_other"))
     await store.aclose()
 
 

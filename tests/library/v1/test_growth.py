@@ -83,11 +83,11 @@ async def write(url, conversation, name):
         run = f"resp_{name}{done}"
         try:
             free = await conversations.load_to_extend(conversation)
-            if free.run is not None:
+            if free.active_run_id is not None:
                 raise conversation_busy()
-            await store.write(free.claim_turn(run))
+            await store.write(free.acquire(run))
             held = await conversations.get(conversation)
-            assert held.run == run
+            assert held.active_run_id == run
             said = {"type": "message", "id": run, "n": held.turns}
             await store.write(*held.append_turn(Turn([said, said], [said, said])))
             done += 1
@@ -133,14 +133,14 @@ def test_a_conversation_that_was_lost_is_not_written_to(url: str) -> None:
         store = open_store(url)
         conversations = Conversations(store, "ann")
         made = await conversations.create({}, [], [])
-        await store.write((await conversations.load_to_extend(made.id)).claim_turn("resp_a"))
+        await store.write((await conversations.load_to_extend(made.id)).acquire("resp_a"))
         lost = await conversations.get(made.id)
-        await store.write(lost.release_turn("resp_a"))  # it was given up by somebody else
-        await store.write((await conversations.load_to_extend(made.id)).claim_turn("resp_b"))
+        await store.write(lost.release("resp_a"))  # it was given up by somebody else
+        await store.write((await conversations.load_to_extend(made.id)).acquire("resp_b"))
         with pytest.raises(Conflict):
             await store.write(*lost.append_turn(Turn([{"id": "msg_1"}], [{"id": "msg_1"}])))
         after = await conversations.get(made.id)
-        assert (after.run, await conversations.items(after)) == ("resp_b", [])
+        assert (after.active_run_id, await conversations.items(after)) == ("resp_b", [])
         await store.aclose()
 
     asyncio.run(use())
@@ -152,17 +152,17 @@ def test_who_waits_for_a_conversation_has_it_in_turn(url: str) -> None:
         conversations = Conversations(store, "ann")
         made = (await conversations.create({}, [], [])).id
         for run in "abcd":
-            await store.write((await conversations.load_to_extend(made)).claim_turn(run))
+            await store.write((await conversations.load_to_extend(made)).acquire(run))
         head = await conversations.get(made)
-        assert (head.run, head.waiting) == ("a", ["b", "c", "d"])
-        await store.write(head.release_turn("c"))  # out of line
+        assert (head.active_run_id, head.waiting_run_ids) == ("a", ["b", "c", "d"])
+        await store.write(head.release("c"))  # out of line
         await store.write(*(await conversations.get(made)).append_turn(Turn([{"id": "msg_1"}], [{"id": "msg_1"}])))
         head = await conversations.get(made)
-        assert (head.run, head.waiting, head.turns) == ("b", ["d"], 1)
+        assert (head.active_run_id, head.waiting_run_ids, head.turns) == ("b", ["d"], 1)
         for left in "bd":
-            await store.write((await conversations.get(made)).release_turn(left))
+            await store.write((await conversations.get(made)).release(left))
         head = await conversations.get(made)
-        assert (head.run, head.waiting, head.turns) == (None, [], 1)
+        assert (head.active_run_id, head.waiting_run_ids, head.turns) == (None, [], 1)
         await store.aclose()
 
     asyncio.run(use())

@@ -55,7 +55,7 @@ def test_what_failed_fails_again_the_same_way(service: Service, monkeypatch: pyt
         raise UpstreamFailed("The model did not answer.")
 
     with monkeypatch.context() as broken:
-        broken.setattr("agency_lambda.framework.execution.AgencyExecution.answer", fails)
+        broken.setattr("agency_lambda.framework.execution.AgencyExecution.run", fails)
         first = service.post("/v1/responses", ASK, **KEY)
     assert first[0] == 502
     assert service.post("/v1/responses", ASK, **KEY) == first
