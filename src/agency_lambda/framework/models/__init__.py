@@ -1,4 +1,4 @@
-"""Models of a run: which one answers for each agent, what all of them used, and how they fail."""
+"""Which model answers for each agent of a run, its usage and its failures."""
 
 from agency_lambda.framework.models.ask_once import ask_once
 from agency_lambda.framework.models.calls import (

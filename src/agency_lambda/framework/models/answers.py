@@ -1,5 +1,3 @@
-"""Answers of models between the SDK's form and the stream's: checked, converted and replayed."""
-
 from collections.abc import AsyncGenerator
 from typing import Any
 
@@ -14,10 +12,10 @@ from agency_lambda.framework.models.failures import ModelUnavailable
 
 
 def checked_answer(response: ModelResponse, ending: Ending) -> ModelAnswer:
-    """Return a response with the reason why it was broken off, if it was.
+    """Return a response with the reason if the provider broke it off.
 
     Raises:
-        ModelUnavailable: it failed, or is no answer: `openai` parses any JSON as one.
+        ModelUnavailable: the provider failed, or the output holds no valid items.
     """
     if ending.failed:
         raise ModelUnavailable(kind=kind_of_code(ending.failed))
@@ -31,12 +29,11 @@ def checked_answer(response: ModelResponse, ending: Ending) -> ModelAnswer:
 
 
 def model_response(ended: Response) -> ModelResponse:
-    """Return the response of a stream's last event in the SDK's form."""
     return ModelResponse(output=ended.output, usage=_usage(ended.usage), response_id=ended.id)
 
 
 async def replayed_events(answer: ModelAnswer) -> AsyncGenerator[ResponseStreamEvent]:
-    """Yield an answer that the run has already as the events of a stream."""
+    """Yield a recorded answer as stream events."""
     response = answer.response
     usage, status = response.usage, "completed" if answer.complete else "incomplete"
     whole = Response.model_construct(
@@ -62,7 +59,7 @@ async def replayed_events(answer: ModelAnswer) -> AsyncGenerator[ResponseStreamE
 
 
 def _is_item(item: Any) -> bool:
-    """Return whether an item has the fields of its kind that the SDK reads without checking."""
+    # `openai` parses any JSON as an answer; the SDK reads these fields without checking.
     kind = getattr(item, "type", None)
     if kind == "message" or isinstance(item, ResponseOutputMessage):  # which `openai` makes of a type it does not know
         return kind == "message" and isinstance(getattr(item, "content", None), list)

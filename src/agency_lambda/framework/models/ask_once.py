@@ -1,5 +1,3 @@
-"""Asks a model once, without tools, history or a run."""
-
 from typing import Any
 
 from agents import Model, ModelSettings, ModelTracing
@@ -11,7 +9,7 @@ from agency_lambda.protocol.items import text_of
 
 
 async def ask_once(model: Model, instructions: str, text: str, meter: Meter) -> str:
-    """Return a model's answer to one text; `meter` counts it.
+    """Return a model's answer to one text, without tools or history. `meter` counts the call.
 
     Raises:
         ModelUnavailable: the model did not answer.
@@ -24,7 +22,7 @@ async def ask_once(model: Model, instructions: str, text: str, meter: Meter) -> 
         )
     meter.add(answer.usage)
     messages = [item for item in answer.output if isinstance(item, ResponseOutputMessage)]
-    said = "".join(text_of([part.model_dump() for part in message.content]) for message in messages)
-    if not said:
+    answer_text = "".join(text_of([part.model_dump() for part in message.content]) for message in messages)
+    if not answer_text:
         raise ModelUnavailable
-    return said
+    return answer_text

@@ -1,4 +1,4 @@
-"""The interface between models and a run: what is asked, what was answered, and what a run does around each call."""
+"""The interface between models and a run."""
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -18,7 +18,7 @@ Resolve = Callable[[Any, RunConfig], tuple[Model, AdaptSettings | None]]
 
 
 class ModelsOfRun(NamedTuple):
-    """longest_silence: seconds after which a model has failed that says nothing."""
+    """longest_silence: seconds without an event until a call fails."""
 
     longest_silence: float
     resolve: Resolve
@@ -26,10 +26,8 @@ class ModelsOfRun(NamedTuple):
 
 @dataclass(frozen=True)
 class ModelRequest:
-    """What a model is asked, in the SDK's terms.
-
-    for_user: the answer is for the user, and not for a tool, a guardrail, a hook or another agent.
-    identity: who asks, the same in every attempt at the run; several agents may have one name.
+    """for_user: the user reads the answer; False for tools, guardrails, hooks and other agents.
+    identity: who asks, stable across attempts; several agents may share a name.
     """
 
     instructions: str | None
@@ -43,36 +41,30 @@ class ModelRequest:
 
 @dataclass(frozen=True)
 class ModelAnswer:
-    """What a model has answered. incomplete: why the provider broke it off."""
+    """incomplete: why the provider broke the answer off."""
 
     response: ModelResponse
     incomplete: Reason | None = None
 
     @property
     def complete(self) -> bool:
-        """Return whether the provider did not break the answer off."""
         return self.incomplete is None
 
 
 class ModelCallProtocol(Protocol):
-    """One model call of a run. recorded: the answer that the run has already; then the model is not asked."""
+    """recorded: an earlier attempt's answer, which replaces the call."""
 
     recorded: ModelAnswer | None
 
-    def record_event(self, event: ResponseStreamEvent) -> None:
-        """Take one event of the provider's stream."""
-        ...
+    def record_event(self, event: ResponseStreamEvent) -> None: ...
 
     async def record_answer(self, answer: ModelAnswer) -> ModelAnswer:
-        """Store the whole answer. Returns the one that counts; of one that was broken off, only what can be used."""
+        """Store the answer. Returns it without items that cannot be used."""
         ...
 
 
 class RunProtocol(Protocol):
-    """The run that models are asked for.
-
-    live: it takes every event of an answer as it comes. longest_silence: see `ModelsOfRun`.
-    """
+    """live: the run takes each event of an answer as it arrives."""
 
     meter: Meter
     live: bool
@@ -81,15 +73,13 @@ class RunProtocol(Protocol):
 
     @property
     def is_outside_tools(self) -> bool:
-        """Return whether this code runs outside of tools, where an agent's answer is for the user."""
+        # In a tool, an agent's answer is not for the user.
         ...
 
-    def adjust(self, agent: str, asked: ModelRequest) -> ModelRequest:
-        """Return the request with the run's own changes."""
-        ...
+    def adjust(self, agent: str, request: ModelRequest) -> ModelRequest: ...
 
-    def model_call(self, agent: str, asked: ModelRequest) -> AbstractAsyncContextManager[ModelCallProtocol]:
-        """Return the context manager around one call. An exception that leaves it has broken the answer off."""
+    def model_call(self, agent: str, request: ModelRequest) -> AbstractAsyncContextManager[ModelCallProtocol]:
+        """Return the context manager of one call; an exception in it marks the answer as broken off."""
         ...
 
 

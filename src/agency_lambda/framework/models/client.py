@@ -1,5 +1,3 @@
-"""The HTTP client of the service's own model client: which failures it repeats by itself."""
-
 import httpx
 from openai import APIStatusError, AsyncOpenAI
 
@@ -9,17 +7,14 @@ _LONGEST_WAIT = 10.0  # seconds within a call; a longer one is for whoever asked
 
 
 def sort_failures(client: AsyncOpenAI) -> AsyncOpenAI:
-    """Have a client not repeat what stays as it is, nor what it would have to wait long for.
-
-    By itself it repeats every 429, that of a used up account too, and asks again sooner than `Retry-After` says if that
-    is more than a minute. Its HTTP client is its own (openai 2.44.0): one that it is given is not closed with it.
-    """
+    """Make a client repeat only transient failures, and wait at most 10 seconds before it does."""
+    # By itself it repeats every 429, and asks sooner than `Retry-After` if that is over a minute.
     client._client.event_hooks = {"response": [_mark]}
     return client
 
 
 async def _mark(response: httpx.Response) -> None:
-    """Set the header that `AsyncOpenAI` reads before it decides."""
+    # `AsyncOpenAI` reads `x-should-retry` before it decides.
     if response.status_code < 400:
         return
     await response.aread()

@@ -1,4 +1,4 @@
-"""When encrypted reasoning is asked for, and how a provider refuses that."""
+"""Encrypted reasoning: when to request it, and whether a provider refused it."""
 
 import re
 from dataclasses import replace
@@ -22,19 +22,17 @@ _REASONING = re.compile(r"encrypt|\brs_|\breasoning\b(?!\.|['\"]? (?:effort|summ
 
 
 def reasons(model: Model, settings: ModelSettings) -> bool:
-    """Return whether a model reasons, by its name or by what its agent asks for."""
     if _REASONING_MODEL.match(str(getattr(model, "model", ""))):
         return True
     return settings.reasoning is not None and settings.reasoning.effort != "none"
 
 
 def asks(settings: ModelSettings) -> bool:
-    """Return whether the settings ask for encrypted reasoning."""
     return _ENCRYPTED in (settings.response_include or ())
 
 
 def including(settings: ModelSettings, encrypted: bool) -> ModelSettings:
-    """Return the settings with or without the question for encrypted reasoning."""
+    """Return the settings with or without the request for encrypted reasoning."""
     if asks(settings) == encrypted:
         return settings
     others = [each for each in settings.response_include or () if each != _ENCRYPTED]
@@ -42,18 +40,17 @@ def including(settings: ModelSettings, encrypted: bool) -> ModelSettings:
 
 
 def may_be_about_include(error: APIStatusError) -> bool:
-    """Return whether a provider may have refused the question for encrypted reasoning; not all of them say what."""
+    # Not every provider says what it refuses.
     named = error.param is None or str(error.param).startswith("include")
     return error.status_code != 404 and named and _may_be_put_otherwise(error)
 
 
 def names_include(error: APIStatusError) -> bool:
-    """Return whether a refusal says that it is about the question for encrypted reasoning."""
     return str(error.param).startswith("include") or _INCLUDE.search(_message(error)) is not None
 
 
 def is_about_reasoning(error: APIStatusError) -> bool:
-    """Return whether a provider may have refused the reasoning that it was sent."""
+    """Return whether a provider may have refused the reasoning in its input."""
     message = _message(error)
     named = error.param is None or str(error.param).startswith("input")
     about = named and "include" not in message and _REASONING.search(message) is not None
@@ -68,5 +65,5 @@ def _may_be_put_otherwise(error: APIStatusError) -> bool:
 
 def _message(error: APIStatusError) -> str:
     body: Any = error.body
-    said = body.get("message") if isinstance(body, dict) else None
-    return f"{error.code or ''} {said or body}".lower()
+    text = body.get("message") if isinstance(body, dict) else None
+    return f"{error.code or ''} {text or body}".lower()

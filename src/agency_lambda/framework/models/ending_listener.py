@@ -1,4 +1,4 @@
-"""Notes in `current_ending` how each answer of the SDK's models ended."""
+"""Record in `current_ending` how each answer of the SDK's models ended."""
 
 from collections.abc import AsyncIterator
 from functools import wraps
@@ -14,7 +14,7 @@ from agency_lambda.framework.models.endings import Ending, current_ending
 
 
 def install() -> None:
-    """Listen to the SDK's models for OpenAI."""
+    """Listen to the SDK's OpenAI models."""
     for kind in (OpenAIResponsesModel, OpenAIChatCompletionsModel):
         listen(kind)
 
@@ -52,7 +52,7 @@ def _noting(fetch: Any) -> Any:
 
 
 def _refused_response(error: ModelBehaviorError) -> Any:
-    """Return the response for which openai-agents 0.24 raises: one that was broken off, which 0.18 returned."""
+    # openai-agents 0.24 raises for an answer that was broken off, which 0.18 returned.
     for frame, _ in walk_tb(error.__traceback__):
         response = frame.f_locals.get("response")
         if frame.f_code.co_name == "_fetch_response" and getattr(response, "status", None) == "incomplete":
@@ -61,8 +61,7 @@ def _refused_response(error: ModelBehaviorError) -> Any:
 
 
 class _Chunks:
-    """The chunks of a chat's answer, on their way to the SDK, which takes any end of a connection for the answer's."""
-
+    # The SDK takes any end of a connection for the end of a chat's answer.
     def __init__(self, chunks: Any, ending: Ending) -> None:
         self._chunks, self._ending = chunks, ending
         self._lines = getattr(chunks, "_iter_events", None)  # openai's; streams of others have an end of their own

@@ -1,5 +1,3 @@
-"""How a provider says that an answer ended: `get_response` of the SDK drops that."""
-
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -11,9 +9,8 @@ _LENGTHS = ("length", "max_tokens", "max_output_tokens")
 
 @dataclass
 class Ending:
-    """incomplete: why the answer was broken off. failed: the provider's code for a failure.
-
-    finished: a chat's model had no more to say. ended: a chat's stream has a `finish_reason`, or its `[DONE]`.
+    """incomplete: why the answer was broken off. failed: the provider's error code.
+    finished: the chat model stopped by itself. ended: the stream had `finish_reason` or `[DONE]`.
     """
 
     incomplete: Reason | None = None
@@ -22,7 +19,6 @@ class Ending:
     ended: bool = False
 
     def note_response(self, response: Any) -> None:
-        """Read a response of the Responses API."""
         status = getattr(response, "status", None) or "completed"
         if status == "incomplete":
             self.incomplete = _reason(getattr(response.incomplete_details, "reason", None))
@@ -30,7 +26,7 @@ class Ending:
             self.failed = str(getattr(response.error, "code", None) or status)
 
     def note_choices(self, choices: Any) -> None:
-        """Read the choices of a chat completion, or of a chunk of one. The SDK uses the first alone."""
+        # The SDK uses the first choice alone.
         for choice in choices or ():
             finished = "" if getattr(choice, "index", 0) else str(getattr(choice, "finish_reason", None)).lower()
             if finished.endswith(_LENGTHS) or _is_filter(finished):
@@ -46,7 +42,6 @@ current_ending: ContextVar[Ending | None] = ContextVar("current_ending", default
 
 
 def _reason(word: object) -> Reason:
-    """Return a provider's reason in OpenAI's words."""
     return "content_filter" if _is_filter(str(word).lower()) else "max_output_tokens"
 
 

@@ -1,4 +1,4 @@
-"""A finished answer in the shapes of OpenAI's Responses API: the object, and the events that stream it."""
+"""An answer as the object and the stream events of OpenAI's Responses API."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -56,7 +56,7 @@ def call_item(tool: str, arguments: str) -> ResponseFunctionToolCall:
 
 
 def response(model: str, output: list[ResponseOutputItem], read: int, written: int) -> Response:
-    """A Response, incomplete if an item is; `read` and `written` are in characters, counted as 4 a token."""
+    """Return a Response, incomplete if an item is. read, written: characters, counted as 4 a token."""
     cut = any(item.type == "message" and item.status == "incomplete" for item in output)
     return Response(
         id=_new_id("resp"),
@@ -74,7 +74,7 @@ def response(model: str, output: list[ResponseOutputItem], read: int, written: i
 
 
 def stream_events(answer: Response) -> Iterator[ResponseStreamEvent]:
-    """The events of one streamed answer, in OpenAI's order, numbered from 0."""
+    """Yield the events of an answer in OpenAI's order, numbered from 0."""
     for number, event in enumerate(_events(answer)):
         event.sequence_number = number
         yield event
@@ -94,17 +94,17 @@ def _events(answer: Response) -> Iterator[ResponseStreamEvent]:
 
 
 def within(text: str, tokens: int) -> str:
-    """The longest beginning that counts as that many tokens."""
+    """Return the longest beginning of at most `tokens` tokens."""
     return text[: tokens * _TOKEN - 1]
 
 
 def _new_id(kind: str) -> str:
-    """Random: the framework drops a message whose id it has seen, and words may well be repeated."""
+    # Random: the framework drops a message whose id it has seen, and texts may be repeated.
     return f"{kind}_{uuid4().hex}"
 
 
 def required_counts(details: type[BaseModel]) -> dict[str, int]:
-    """Return zero for each count that a class of usage details requires: openai 3.57 has more than 2.44."""
+    """Return zero for each required count of a usage class: openai 3.57 requires more than 2.44."""
     return {name: 0 for name, field in details.model_fields.items() if field.is_required()}
 
 

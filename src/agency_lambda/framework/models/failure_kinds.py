@@ -1,7 +1,4 @@
-"""What kind a provider's failure is, whoever's library raises it: one that passes, or one that stays as it is.
-
-Providers name kinds by HTTP status, by codes of their own, or only in words; litellm and others by their exceptions.
-"""
+"""Classify a provider's failure by HTTP status, code, words or exception."""
 
 import re
 from collections.abc import Iterator
@@ -68,7 +65,7 @@ _WORDS_OF_CONNECTIONS = ("connect", "network", "unavailable", "overloaded")
 
 
 def kind_of(error: BaseException) -> Kind:
-    """Return what kind of failure a model's error is; `UpstreamFailed` where it is none in particular."""
+    """Return the kind of a model's error; `UpstreamFailed` if none is known."""
     status, codes = status_of(error), frozenset(_codes(error))
     kind = next((kind for kind, known in _CODES.items() if codes & known), None)
     if kind is not None:
@@ -86,15 +83,11 @@ def kind_of(error: BaseException) -> Kind:
 
 
 def kind_of_code(code: str | None) -> Kind:
-    """Return what kind of failure an answer has that ended with this code."""
     return kind_of(APIError("", httpx.Request("POST", "http://model"), body={"code": code}))
 
 
 def is_transient(error: BaseException) -> bool:
-    """Return whether the same question may be answered later.
-
-    An error that nobody knows is code's own, and stays. What fails where an answer is read is a page that is none.
-    """
+    """Return whether the same request may succeed later. Unknown errors are the code's own and permanent."""
     kind = kind_of(error)
     if kind is not UpstreamFailed:
         return kind.transient
@@ -104,7 +97,7 @@ def is_transient(error: BaseException) -> bool:
 
 
 def status_of(error: BaseException) -> int | None:
-    """Return the HTTP status that an error was made of, as the libraries of vendors have it."""
+    """Return the HTTP status of an error, wherever its library keeps it."""
     response = getattr(error, "response", None)
     aws = response.get("ResponseMetadata", {}).get("HTTPStatusCode") if isinstance(response, dict) else None
     places = (getattr(error, name, None) for name in ("status_code", "http_status", "status", "code"))
@@ -113,29 +106,29 @@ def status_of(error: BaseException) -> int | None:
 
 
 def retry_after(error: BaseException) -> float:
-    """Return the seconds that a provider asks to wait, 0 where it does not say."""
+    """Return the seconds that a provider asks to wait; 0 without such a header."""
     headers = getattr(getattr(error, "response", None), "headers", None) or {}
     if (milliseconds := _number(headers.get("retry-after-ms"))) is not None:
         return max(0.0, milliseconds / 1000)
-    said = headers.get("retry-after")
-    if (seconds := _number(said)) is None:
+    value = headers.get("retry-after")
+    if (seconds := _number(value)) is None:
         try:
-            seconds = parsedate_to_datetime(str(said)).timestamp() - time()
+            seconds = parsedate_to_datetime(str(value)).timestamp() - time()
         except (ValueError, OverflowError):  # a year of many digits
             return 0.0
     return max(0.0, seconds)
 
 
-def _number(said: object) -> float | None:
+def _number(value: object) -> float | None:
     try:
-        number = float(str(said))
+        number = float(str(value))
     except ValueError:
         return None
     return number if 0 <= number < 1e9 else 0.0
 
 
 def _codes(error: BaseException) -> Iterator[str]:
-    """Yield every code and type that an error names, and its classes, in lower case."""
+    # Codes and types that an error names, then its classes, in lower case.
     body: Any = getattr(error, "body", None)
     response: Any = getattr(error, "response", None)
     inner = body.get("error") if isinstance(body, dict) else None

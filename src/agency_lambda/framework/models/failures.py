@@ -1,5 +1,3 @@
-"""When the model does not answer: one exception, known again under whatever the framework wraps around it."""
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Self
@@ -13,47 +11,39 @@ from lambda_loop import EventLoopError
 
 
 class RunLimit(RuntimeError):
-    """The run has used up what a run may use."""
+    pass
 
 
 class ModelUnavailable(RuntimeError):
-    """The model refused, broke off or could not be reached. `__cause__` is what the provider said.
+    """The model refused, broke off or could not be reached. `__cause__` is the provider's error."""
 
-    The text is fixed. The provider's own may name keys and accounts, and the framework hands the text of an
-    error to other agents (as a tool's output) and to clients (as a stream's error event).
-    """
-
+    # Fixed: the provider's own text may name keys, and the framework shows an error's text to agents and clients.
     TEXT = "The model is unavailable."
 
     def __init__(self, *, transient: bool | None = None, retry_after: float = 0.0, kind: Kind = UpstreamFailed) -> None:
-        """passing: the same question may be answered later. retry_after: seconds that the provider asks for."""
+        """transient: the same request may succeed later. retry_after: seconds."""
         super().__init__(self.TEXT)
         self.kind, self.transient = kind, kind.transient if transient is None else transient
         self.retry_after = retry_after
 
     def record(self) -> dict[str, Any]:
-        """Return it in a form that JSON holds; `from_record` reads it."""
         return {"kind": self.kind.__name__, "passing": self.transient, "retry_after": self.retry_after}
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> Self:
-        """Return the failure that `record` has written. A kind that this version does not know is `UpstreamFailed`."""
+        # A kind that this version does not know becomes UpstreamFailed.
         kinds: list[Kind] = UpstreamFailed.__subclasses__()
         kind = next((kind for kind in kinds if kind.__name__ == record["kind"]), UpstreamFailed)
         return cls(kind=kind, transient=record["passing"], retry_after=record["retry_after"])
 
     def failure(self) -> UpstreamFailed:
-        """Return what a client is told."""
         failed = self.kind(self.kind.public_message)
         failed.transient, failed.retry_after = self.transient, self.retry_after
         return failed
 
 
 class AnswerIncomplete(Interruption):
-    """A model's answer was broken off before it said anything that can be used: the run ends with that.
-
-    As a text, the calling agent would act on half an answer.
-    """
+    """A model's answer was broken off before any usable item, which ends the run."""
 
     def __init__(self, reason: Reason) -> None:
         super().__init__(reason)
@@ -66,7 +56,7 @@ _OTHERS = (ModelUnavailable, RunLimit, EventLoopError, AgentsException)
 
 @contextmanager
 def provider_failures() -> Iterator[None]:
-    """Raise `ModelUnavailable` for what one call of a model raises. Wrap nothing else in it."""
+    """Raise `ModelUnavailable` for an exception of one model call. Wrap nothing else in it."""
     try:
         yield
     except Exception as error:
@@ -79,21 +69,20 @@ def provider_failures() -> Iterator[None]:
 
 
 def _is_defect(error: Exception) -> bool:
-    """Return whether it is the code of a model that failed. Attributes are missing on a page that is no answer."""
+    # Attributes are missing on a page that is no answer; other builtin errors are the code's own.
     return type(error).__module__ == "builtins" and not isinstance(error, OSError | AttributeError)
 
 
 def is_upstream_failure(failure: BaseException) -> bool:
-    """Was it the model that failed, and not the agency's code? The framework may have wrapped the exception."""
+    """Return whether the model failed, and not the agency's code."""
     # ModelBehaviorError: the model answered, but called a tool that is not there or broke the output's type.
     return caused_by(failure, ModelUnavailable, ModelBehaviorError)
 
 
 def caused_by(failure: BaseException, *kinds: type[BaseException]) -> bool:
-    """Return whether an exception, or what it was raised from, is one of `kinds`."""
     return cause(failure, *kinds) is not None
 
 
 def cause[Kind: BaseException](failure: BaseException, *kinds: type[Kind]) -> Kind | None:
-    """Return the first of an exception and what it was raised from that is one of `kinds`."""
+    """Return the first of an exception and its causes that is of `kinds`."""
     return next((link for link in exception_chain(failure) if isinstance(link, kinds)), None)

@@ -1,4 +1,4 @@
-"""The events that stream one item of an answer. Their numbers are left 0 for the stream to fill in."""
+"""The stream events of one output item, with sequence numbers of 0 that the stream replaces."""
 
 import re
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ from openai.types.responses.response_reasoning_summary_part_done_event import Pa
 
 
 def item_events(item: ResponseOutputItem, index: int) -> Iterator[ResponseStreamEvent]:
-    """Yield the events from `output_item.added` to `output_item.done`; none for an item of an unknown kind."""
+    """Yield the events from `output_item.added` to `output_item.done`; none for an unknown kind."""
     empty, inner = _parts(item, {"output_index": index, "item_id": getattr(item, "id", None), "sequence_number": 0})
     if not empty:
         return
@@ -44,7 +44,7 @@ def item_events(item: ResponseOutputItem, index: int) -> Iterator[ResponseStream
 
 
 def _parts(item: ResponseOutputItem, at: dict[str, Any]) -> tuple[dict[str, Any], Iterator[ResponseStreamEvent]]:
-    """Return the fields that are empty when an item begins, and the events that fill them."""
+    # Returns the fields that are empty when an item begins, and the events that fill them.
     match item:
         case ResponseReasoningItem():
             return {"summary": []}, _summary(item, at)
@@ -90,6 +90,6 @@ def _arguments(item: ResponseFunctionToolCall, at: dict[str, Any]) -> Iterator[R
 
 
 def _pieces(text: str) -> list[str]:
-    """About three words at a time; more of a long text, because nothing else runs while it is told."""
+    # About three words each; more of a long text, because nothing else runs meanwhile.
     words = max(3, len(text) // 2_000)
     return re.findall(rf"(?:\s*\S+){{1,{words}}}\s*|\s+", text)

@@ -1,5 +1,3 @@
-"""What a run uses of its models and tools, and how much it may."""
-
 import math
 from collections import Counter
 from collections.abc import Iterator
@@ -18,16 +16,16 @@ _COUNTED = (
 
 
 class ModelCallLimit(RunLimit):
-    """The run asked a model more often than a run may."""
+    pass
 
 
 class OutputTokenLimit(RunLimit):
-    """The run's models have written as many tokens as they may."""
+    pass
 
 
 @dataclass(frozen=True)
 class Limits:
-    """How much one run may use. client_output_tokens: as output_tokens, and the provider is told of it too."""
+    """client_output_tokens: also sent to the provider."""
 
     model_calls: float = 50.0
     output_tokens: float = math.inf
@@ -37,10 +35,7 @@ class Limits:
 
 @dataclass
 class Meter:
-    """What one run used, over all its agents and attempts. A call that failed counts as a call.
-
-    Answers that an earlier attempt has paid for belong to the run, but `paid` does not count them again.
-    """
+    """Usage of one run over all agents and attempts, failed calls included."""
 
     limits: Limits = Limits()
     model_calls: int = 0
@@ -55,7 +50,7 @@ class Meter:
     replayed: Counter[str] = field(default_factory=Counter, repr=False, compare=False)
 
     def begin_call(self, settings: ModelSettings) -> ModelSettings:
-        """Count a call before it is made. Returns the settings to make it with.
+        """Count a call before it is made. Returns its settings.
 
         Raises:
             ModelCallLimit, OutputTokenLimit: the call would exceed a limit.
@@ -73,7 +68,7 @@ class Meter:
 
     @contextmanager
     def failures(self) -> Iterator[None]:
-        """Count one call as failed if the model does not answer within this context."""
+        """Count a call as failed if ModelUnavailable leaves this context."""
         try:
             yield
         except ModelUnavailable:
@@ -81,31 +76,30 @@ class Meter:
             raise
 
     def replay(self, usage: Usage | ResponseUsage | None) -> None:
-        """Count the usage of an answer that an earlier attempt has paid for. Its call is counted already."""
+        """Count the usage of an answer that an earlier attempt paid for."""
         before = self.counts()
         self.add(usage)
         self.replayed.update({name: value - before[name] for name, value in self.counts().items()})
         self.replayed["model_calls"] += 1
 
     def replay_failure(self) -> None:
-        """Count a call that has failed in an earlier attempt and is not made again. The call is counted already."""
+        # The call that failed in an earlier attempt is counted already.
         self.model_failures += 1
         self.replayed.update(("model_calls", "model_failures"))
 
     def replay_tool_call(self) -> None:
-        """Note that a tool call, which is counted already, had finished in an earlier attempt."""
+        # The call that finished in an earlier attempt is counted already.
         self.replayed["tool_calls"] += 1
 
     def counts(self) -> dict[str, int]:
-        """Return all counts by name."""
         return {name: getattr(self, name) for name in _COUNTED}
 
     def paid(self) -> dict[str, int]:
-        """Return what this attempt has used by itself, by name."""
+        """Return the counts of this attempt alone."""
         return {name: value - self.replayed[name] for name, value in self.counts().items()}
 
     def add(self, usage: Usage | ResponseUsage | None) -> None:
-        """Add the tokens of one answer. None: the server does not report them."""
+        """Add the tokens of one answer; None if the server reports none."""
         if usage is not None:
             self.input_tokens += usage.input_tokens
             self.output_tokens += usage.output_tokens

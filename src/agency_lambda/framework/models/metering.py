@@ -1,4 +1,4 @@
-"""A model around another one: every call is counted, recorded by the run, and fails with one exception."""
+"""Meter, record and normalise the failures of every model call."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -34,11 +34,9 @@ _Terminal = ResponseCompletedEvent | ResponseFailedEvent | ResponseIncompleteEve
 
 
 class MeteredModel(WrappedModel):
-    """Counts every call and token, lets the run record every answer, and raises `ModelUnavailable` for any failure.
+    """Counts calls and tokens, lets the run record answers, and raises `ModelUnavailable` for any failure.
 
-    An answer without items counts as a failure: the chat model makes one of a web page, or of a stream cut short.
-
-    adapt: changes the agent's settings before the run adds its own. for_user, identity: see `ModelRequest`.
+    adapt: changes the agent's settings before the run does. for_user, identity: see `ModelRequest`.
     """
 
     def __init__(
@@ -69,12 +67,12 @@ class MeteredModel(WrappedModel):
         unsaved = self._unsaved()
         if unsaved is not None:  # also where the call is refused: at a limit
             unsaved.note_input(input)
-        asked = self._begin(system_instructions, input, model_settings, tools, output_schema)
+        request = self._begin(system_instructions, input, model_settings, tools, output_schema)
         meter = self.run.meter
-        async with self.run.model_call(self.agent, asked) as call:
+        async with self.run.model_call(self.agent, request) as call:
             with meter.failures():
                 with provider_failures():
-                    answer = call.recorded or await self._ask(call, asked, *args, **kwargs)
+                    answer = call.recorded or await self._ask(call, request, *args, **kwargs)
                 (meter.replay if call.recorded else meter.add)(answer.response.usage)
                 _check(answer)
             response = self._usable(await call.record_answer(answer)).response
@@ -83,7 +81,7 @@ class MeteredModel(WrappedModel):
         return response
 
     def _unsaved(self) -> UnsavedItems | None:
-        """Return the record of the framework's run of this agent; None for judges, agents as tools and the like."""
+        # None for judges, agents as tools and the like.
         unsaved = current_unsaved.get()
         is_its_own = unsaved is not None and self.identity == self.agent and self.for_user == unsaved.for_user
         return unsaved if is_its_own else None
@@ -96,36 +94,35 @@ class MeteredModel(WrappedModel):
         tools: list[Tool],
         output_schema: AgentOutputSchemaBase | None,
     ) -> ModelRequest:
-        """Count the call, and return the request with the run's changes."""
+        # Counts the call, and adds the run's changes to its request.
         settings = self.run.meter.begin_call(self.adapt(settings) if self.adapt else settings)
-        asked = ModelRequest(instructions, items, settings, tools, output_schema, self.for_user, self.identity)
-        return self.run.adjust(self.agent, asked)
+        request = ModelRequest(instructions, items, settings, tools, output_schema, self.for_user, self.identity)
+        return self.run.adjust(self.agent, request)
 
     def _usable(self, answer: ModelAnswer) -> ModelAnswer:
-        """Raise for an answer of which nothing can be used. A judge that is cut off does not end the run."""
+        # A judge that is cut off does not end the run.
         if answer.incomplete and not answer.response.output:
             if self.for_user or self.identity == self.agent:
                 raise AnswerIncomplete(answer.incomplete)
             raise ModelUnavailable(transient=False)
         return answer
 
-    async def _ask(self, call: ModelCallProtocol, asked: ModelRequest, *args: Any, **kwargs: Any) -> ModelAnswer:
-        """Ask the provider. A model of the agency's own reports only in a stream that the client's limit cut it off."""
+    async def _ask(self, call: ModelCallProtocol, request: ModelRequest, *args: Any, **kwargs: Any) -> ModelAnswer:
+        # In a stream even a model of the agency's own reports that the client's limit cut it off.
         ending = Ending()
         current_ending.set(ending)
         if self.run.live or self.run.meter.limits.client_output_tokens is not None:
-            response = await self._streamed(call, ending, asked, *args, **kwargs)
+            response = await self._streamed(call, ending, request, *args, **kwargs)
         else:
             async with asyncio.timeout(self.run.longest_silence):
-                response = await self._provider.get_response(*_positional(asked), *args, **kwargs)
+                response = await self._provider.get_response(*_positional(request), *args, **kwargs)
         return checked_answer(response, ending)
 
     async def _streamed(
-        self, call: ModelCallProtocol, ending: Ending, asked: ModelRequest, *args: Any, **kwargs: Any
+        self, call: ModelCallProtocol, ending: Ending, request: ModelRequest, *args: Any, **kwargs: Any
     ) -> ModelResponse:
-        """Return the same answer, recorded event by event. A broken stream is a failure."""
-        asked = replace(asked, settings=replace(asked.settings, include_usage=True))
-        stream: Any = self._provider.stream_response(*_positional(asked), *args, **kwargs)
+        request = replace(request, settings=replace(request.settings, include_usage=True))
+        stream: Any = self._provider.stream_response(*_positional(request), *args, **kwargs)
         ended: Response | None = None
         try:
             async with aclosing(stream):
@@ -153,12 +150,12 @@ class MeteredModel(WrappedModel):
         *args: Any,
         **kwargs: Any,
     ) -> AsyncIterator[ResponseStreamEvent]:
-        """Do the same for code that streams an agent by itself; the run itself calls `get_response`."""
-        asked = self._begin(system_instructions, input, model_settings, tools, output_schema)
-        async with self.run.model_call(self.agent, asked) as call:
+        """Stream for code that streams an agent by itself; the run calls `get_response`."""
+        request = self._begin(system_instructions, input, model_settings, tools, output_schema)
+        async with self.run.model_call(self.agent, request) as call:
             with self.run.meter.failures():
                 if call.recorded is None:
-                    events = self._live(call, asked, *args, **kwargs)
+                    events = self._live(call, request, *args, **kwargs)
                 else:
                     self.run.meter.replay(call.recorded.response.usage)
                     events = replayed_events(self._usable(await call.record_answer(call.recorded)))
@@ -167,12 +164,12 @@ class MeteredModel(WrappedModel):
                         yield event
 
     async def _live(
-        self, call: ModelCallProtocol, asked: ModelRequest, *args: Any, **kwargs: Any
+        self, call: ModelCallProtocol, request: ModelRequest, *args: Any, **kwargs: Any
     ) -> AsyncGenerator[ResponseStreamEvent]:
-        """Yield the provider's events; the last one when the answer is recorded."""
+        """Yield the provider's events, the last one after the answer is recorded."""
         ending = Ending()
         current_ending.set(ending)
-        stream: Any = self._provider.stream_response(*_positional(asked), *args, **kwargs)
+        stream: Any = self._provider.stream_response(*_positional(request), *args, **kwargs)
         has_ended = False
         with provider_failures():
             async with aclosing(stream):
@@ -185,7 +182,7 @@ class MeteredModel(WrappedModel):
             raise ModelUnavailable
 
     async def _record(self, call: ModelCallProtocol, ending: Ending, ended: Response) -> list[Any]:
-        """Record the answer of a stream. Returns the items that the agent goes on with."""
+        """Record a stream's answer. Returns the items that the agent continues with."""
         ending.note_response(ended)
         self.run.meter.add(ended.usage)
         answer = checked_answer(model_response(ended), ending)
@@ -199,7 +196,7 @@ def _check(answer: ModelAnswer) -> None:
 
 
 async def _with_timeout(stream: Any, seconds: float) -> AsyncGenerator[Any]:
-    """Yield the events of a stream; raises TimeoutError when none comes for so long, whatever keeps the line open."""
+    # Whatever keeps the connection open, TimeoutError ends a silence of so many seconds.
     events = aiter(stream)
     while True:
         try:
@@ -210,5 +207,5 @@ async def _with_timeout(stream: Any, seconds: float) -> AsyncGenerator[Any]:
         yield event
 
 
-def _positional(asked: ModelRequest) -> tuple[Any, ...]:
-    return asked.instructions, asked.items, asked.settings, asked.tools, asked.output_schema
+def _positional(request: ModelRequest) -> tuple[Any, ...]:
+    return request.instructions, request.items, request.settings, request.tools, request.output_schema

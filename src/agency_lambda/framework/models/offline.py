@@ -1,4 +1,4 @@
-"""The offline model, where there is no key: the package `agency_lambda.offline`, which a deployment may leave out."""
+"""Access to the package `agency_lambda.offline`, which a deployment may leave out."""
 
 import importlib.util
 import sys
@@ -31,21 +31,15 @@ def model(agent: str, script: "Script | None") -> Model:
 
 
 def is_available() -> bool:
-    """Return whether this deployment has the offline model."""
     return importlib.util.find_spec(_PACKAGE) is not None
 
 
 def is_offline(candidate: Model) -> bool:
-    """Return whether a model is the offline model."""
     return getattr(candidate, "is_offline", False) is True
 
 
 def summary_script() -> "Script":
-    """Return the script that summarizes a conversation.
-
-    Raises:
-        AgencyMisconfigured: the deployment has no offline model.
-    """
+    """Return the script that summarizes a conversation. Raises as `model` does."""
     _require_package()
     from agency_lambda.offline import digest
 
@@ -53,9 +47,9 @@ def summary_script() -> "Script":
 
 
 def agency_script(create_agency: Callable[..., object]) -> "Mapping[str, Script]":
-    """Return SCRIPT of the module `offline` beside the agency's own module, or {} where there is no such module.
+    """Return SCRIPT of the module `offline` beside the agency's; {} without one.
 
-    Raises whatever importing it raises, and AttributeError where it has no SCRIPT.
+    Raises AttributeError if it has no SCRIPT.
     """
     package = sys.modules[create_agency.__module__].__package__
     return _script(f"{package}.offline") if package else {}

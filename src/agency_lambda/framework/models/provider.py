@@ -1,8 +1,4 @@
-"""What a provider is asked: a memory that it accepts, and encrypted reasoning where the model reasons.
-
-OpenAI forgets the ids of its items, and knows none where it is told `store: false`. So its reasoning comes back to it
-encrypted, or not at all. What is encrypted means something only to the model and the base URL that made it.
-"""
+"""Send a provider a history that it accepts, and request encrypted reasoning where the model reasons."""
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import aclosing
@@ -28,6 +24,7 @@ from agency_lambda.framework.models.encryption import (
 from agency_lambda.framework.models.ending_listener import listen
 from agency_lambda.history import is_call, sendable
 
+# OpenAI forgets its item ids, and with `store: false` knows none: reasoning returns encrypted or not at all.
 _LONGEST_CALL_ID = ((OpenAIResponsesModel, 64), (OpenAIChatCompletionsModel, 40))  # characters that OpenAI takes
 _MOST_UNREADABLE = 10_000
 
@@ -41,10 +38,8 @@ _unreadable: set[str] = set()  # encrypted contents that a provider has refused
 
 @dataclass(frozen=True)
 class _Form:
-    """One way to put a question.
-
-    reasoning: some is sent. If this form is accepted, another was refused for what it lacks:
-    unreadable are encrypted contents, include is the question for encrypted reasoning.
+    """reasoning: some is sent. Where this form is accepted, an earlier one was refused because of
+    unreadable: encrypted contents, or include: the request for encrypted reasoning.
     """
 
     input: str | list[TResponseInputItem]
@@ -55,9 +50,9 @@ class _Form:
 
 
 class Provider:
-    """Asks a model in a form that its provider accepts, and once more where that was refused.
+    """Calls a model, and again in another form after a refusal.
 
-    What only this model can read of its answers is marked with its origin.
+    Marks items of an answer that only this model can read with its origin.
     """
 
     def __init__(self, model: Model) -> None:
@@ -74,12 +69,11 @@ class Provider:
         *args: Any,
         **kwargs: Any,
     ) -> ModelResponse:
-        """See `Model.get_response`."""
         form = self._first_form(input, model_settings)
         while True:
-            asked = (system_instructions, form.input, form.settings)
+            arguments = (system_instructions, form.input, form.settings)
             try:
-                response = await self._model.get_response(*asked, *args, **kwargs)
+                response = await self._model.get_response(*arguments, *args, **kwargs)
             except APIStatusError as error:
                 form = self._next_form(form, input, error)
                 continue
@@ -94,11 +88,10 @@ class Provider:
         *args: Any,
         **kwargs: Any,
     ) -> AsyncIterator[ResponseStreamEvent]:
-        """See `Model.stream_response`."""
         form, begun = self._first_form(input, model_settings), False
         while True:
-            asked = (system_instructions, form.input, form.settings)
-            stream: Any = self._model.stream_response(*asked, *args, **kwargs)
+            arguments = (system_instructions, form.input, form.settings)
+            stream: Any = self._model.stream_response(*arguments, *args, **kwargs)
             try:
                 async with aclosing(stream):
                     async for event in stream:
@@ -115,9 +108,9 @@ class Provider:
                 form = self._next_form(form, input, error)
 
     def _first_form(self, input: str | list[TResponseInputItem], settings: ModelSettings) -> _Form:
-        wanted = self._responses and (asks(settings) or reasons(self._model, settings))
+        include = self._responses and (asks(settings) or reasons(self._model, settings))
         encrypts = _encrypts.get(self._origin, True)
-        return self._form(input, including(settings, wanted and encrypts), _unreadable if encrypts else None)
+        return self._form(input, including(settings, include and encrypts), _unreadable if encrypts else None)
 
     def _form(
         self, input: str | list[TResponseInputItem], settings: ModelSettings, unreadable: set[str] | None
@@ -125,15 +118,13 @@ class Provider:
         if isinstance(input, str):
             return _Form(input, settings, False)
         dialect: dict[str, Any] = {"chat": not self._responses, "longest_id": self._longest}
-        given: Any = input
-        items: Any = sendable(given, self._origin, unreadable=unreadable, **dialect) or [_NO_INPUT]
+        history: Any = input
+        items: Any = sendable(history, self._origin, unreadable=unreadable, **dialect) or [_NO_INPUT]
         return _Form(items, settings, any(item["type"] == "reasoning" for item in items))
 
     def _next_form(self, form: _Form, input: str | list[TResponseInputItem], error: APIStatusError) -> _Form:
-        """Return another way to put a question that was refused, or raise the refusal.
-
-        What was left out is remembered in `_accept`: a refusal that stays was about something else.
-        """
+        # Raises the refusal where no form is left. `_accept` remembers what was left out: a refusal that stays
+        # was about something else.
         if form.reasoning and is_about_reasoning(error):
             return replace(self._form(input, form.settings, None), unreadable=_encrypted(form.input))
         if not asks(form.settings) or not may_be_about_include(error):
@@ -155,12 +146,10 @@ class Provider:
 
 
 def _without_blanks(output: list[Any]) -> list[Any]:
-    """Return a streamed chat's answer as a whole one is: of an empty text before its calls the SDK makes a message.
-
-    That would part reasoning from the call that it led to, and then it does not go back with it.
-    """
-    said = [item for item in output if item.type != "message" or any(_words(part) for part in item.content)]
-    return said if any(is_call(item.type) for item in said) else output
+    # In streams the SDK makes a message of an empty text before the calls of a chat,
+    # which would part reasoning from the call that it led to.
+    nonblank = [item for item in output if item.type != "message" or any(_words(part) for part in item.content)]
+    return nonblank if any(is_call(item.type) for item in nonblank) else output
 
 
 def _words(part: Any) -> str | None:
@@ -168,7 +157,7 @@ def _words(part: Any) -> str | None:
 
 
 def origin_of(model: Model) -> str:
-    """Return who makes the answers of a model, as a short digest: its base URL and its name."""
+    """Return a digest of a model's base URL and name."""
     url = getattr(getattr(model, "_client", None), "base_url", None) or getattr(model, "base_url", None)
     name = getattr(model, "model", None) or type(model).__name__
     return sha256(f"{url}|{name}".encode()).hexdigest()[:12]

@@ -1,8 +1,4 @@
-"""Request bodies of responses and chats as JSON, without openai's comparison of each value with its type.
-
-`async_maybe_transform` renames keys and formats dates by the types of a body. The types of responses and chats need
-neither, and for 2,000 items the comparison held the loop for a second.
-"""
+"""Make openai convert request bodies without comparing each value with its type."""
 
 import sys
 from collections.abc import Iterable, Mapping
@@ -13,19 +9,20 @@ from openai import _utils
 from openai._utils import is_given
 from pydantic import BaseModel
 
+# For 2,000 items the comparison held the loop for a second; these types need no renamed keys and no formatted dates.
 _PLAIN_TYPES = ("openai.types.responses.response_create_params", "openai.types.chat.completion_create_params")
 _RESOURCES = ("openai.resources.responses.responses", "openai.resources.chat.completions.completions")
 
 
 def install() -> None:
-    """Replace the function for resources that are imported later, and in those that have been imported by now."""
+    """Replace `async_maybe_transform` in imported and later modules."""
     transform = _transforming(_utils.async_maybe_transform)
     for module in (_utils, *filter(None, map(sys.modules.get, _RESOURCES))):
         vars(module)["async_maybe_transform"] = transform
 
 
 def plain_body(value: Any) -> Any:
-    """Return a request's body as JSON has it, without what was not given."""
+    """Return a request's body as JSON, without omitted parameters."""
     if value is None or isinstance(value, str | int | float | bytes):
         return value
     if isinstance(value, Mapping):

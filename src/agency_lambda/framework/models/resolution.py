@@ -1,10 +1,3 @@
-"""Finds the model of every call in a run, whoever makes it.
-
-Whoever calls a model through the SDK (an agent, a guardrail's judge, an agent as a tool, a nested agency, `Runner.run`
-in a tool, a hook or instructions) calls `get_model(agent, run_config)` of openai-agents right before. `install`
-replaces that function, so that agents keep the `model` that their code gave them.
-"""
-
 import hashlib
 from collections.abc import Callable
 from typing import Any
@@ -16,31 +9,30 @@ from agency_lambda.framework.models.calls import RunProtocol, active_run
 from agency_lambda.framework.models.metering import MeteredModel
 
 FindModel = Callable[[Any, RunConfig], Model]
+# Agents, judges, agents as tools, nested agencies and `Runner.run` in tools all call `get_model(agent, run_config)`.
 _RUN = "_agency_lambda_run"  # attribute of a run's own agents: code may call them from a thread without context
 _outside_runs: list[FindModel] = []
 
 
 class UserRunConfig(RunConfig):
-    """The configuration of the SDK's run in which agents speak with the user. Runs within it have another."""
+    """The SDK configuration of runs in which agents speak with the user."""
 
 
 def install() -> None:
-    """Replace `get_model` under both of its names: run_loop has imported it by name."""
+    """Replace the SDK's `get_model` under both of its names."""
     vars(turn_preparation)["get_model"] = vars(run_loop)["get_model"] = _get_model
 
 
 def find_outside_runs_with(find_model: FindModel) -> None:
-    """Set the function that finds the model of a call that belongs to no run."""
+    """Set how the model of a call outside any run is found."""
     _outside_runs[:] = [find_model]
 
 
 def assign_run(agent: Any, run: RunProtocol) -> None:
-    """Mark an agent as one of this run's own."""
     vars(agent)[_RUN] = run
 
 
 def run_of(agent: Any) -> RunProtocol | None:
-    """Return the run that an agent is called in, if any."""
     found: RunProtocol | None = active_run.get(None) or vars(agent).get(_RUN)
     return found
 
@@ -64,7 +56,7 @@ def _metered(run: RunProtocol, agent: Any, run_config: RunConfig) -> Model:
 
 
 def _identity(agent: Any) -> str:
-    """Return what tells agents of one name apart that are none of the agency: two judges may be called "Judge"."""
+    # Tells agents outside the agency apart that share a name: two judges may be called "Judge".
     instructions = agent.instructions
     if callable(instructions):  # what it returns may hold the time of day
         instructions = f"{getattr(instructions, '__module__', '')}.{getattr(instructions, '__qualname__', '')}"

@@ -1,5 +1,3 @@
-"""Which model answers for each agent of an agency."""
-
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
@@ -35,13 +33,13 @@ _RETRIES = 2  # by the client, of what may pass: connection errors, 408, 409, 42
 
 
 class Models:
-    """The models of one execution environment, on one client and so on one connection pool.
+    """The models of one execution environment, on one client and connection pool.
 
-    The key goes to OPENAI_BASE_URL, or to OpenAI when that is not set, and nowhere else.
+    The key goes to OPENAI_BASE_URL, or to OpenAI if that is not set, and nowhere else.
     """
 
     def __init__(self, settings: Settings, secrets: Mapping[str, str] | None = None) -> None:
-        """secrets: variables of the agencies' code and their secrets' ARNs; None: as the environment names them."""
+        """secrets: variable -> ARN of the agencies' secrets; None: as the environment names them."""
         self.settings = settings
         self._client: AsyncOpenAI | None = None
         self._loop: asyncio.AbstractEventLoop | None = None  # that the client's connections assign_run to
@@ -54,12 +52,10 @@ class Models:
         find_outside_runs_with(lambda agent, run_config: self.resolver()(agent, run_config)[0])
 
     async def refresh(self) -> None:
-        """Read the key as it is now, and put it where the agencies' own clients look. Before an agency is imported.
-
-        A run that has begun goes on with the key that it began with.
+        """Read the keys and set them for the agencies' own clients, before an agency is imported.
 
         Raises:
-            SecretUnavailable: see there.
+            SecretUnavailable: a secret cannot be read.
         """
         if self._secret is not None:
             self._key = await self._secret.get()
@@ -72,12 +68,10 @@ class Models:
 
     @property
     def offline(self) -> bool:
-        """Return whether there is no key, so that the deterministic offline model answers."""
         return self._key is None
 
     @property
     def client(self) -> AsyncOpenAI:
-        """Return the shared client, made when it is first used. Offline there is none."""
         if self._client is None:
             self._client = self._new_client()
         return self._client
@@ -95,7 +89,7 @@ class Models:
         return keep_key(sort_failures(client))
 
     async def aclose(self) -> None:
-        """Close the connections. Runs after that get a new client, as after a SnapStart restore."""
+        """Close the connections. Later runs get a new client."""
         for secret in self._secrets.values():
             secret.clear()
         if self._secret:
@@ -106,23 +100,18 @@ class Models:
             await client.close()
 
     def of_run(self, script: "Mapping[str, Script] | None" = None, model: str | None = None) -> ModelsOfRun:
-        """Return the models of one run. script, model: see `resolver`."""
         return ModelsOfRun(self.settings.model_first_byte_seconds, self.resolver(script, model))
 
     def resolver(self, script: "Mapping[str, Script] | None" = None, model: str | None = None) -> Resolve:
-        """Return the function that finds the model of an agent.
+        """Return the function that finds the model of an agent. script: agent -> offline script.
 
-        An agent's own Model instance stays, also offline. A name is looked up on our client (`litellm/...` where the
-        SDK would). What names no model, or has the framework's default, gets `model`, or MODEL where that is None.
-        script: agent name -> its offline script.
+        An agent's own Model instance stays, also offline. A name is looked up on our client (`litellm/...` by the SDK).
+        No name or the framework's default becomes `model`, or MODEL if that is None.
         """
         return partial(self._resolve, script=script or {}, default=model or self.settings.model)
 
     def attach(self, agency: Agency, run: RunProtocol) -> None:
-        """Have every model call of an agency's agents counted and recorded by a run.
-
-        Raises whatever the SDK raises for the name of an unknown provider.
-        """
+        """Have a run meter an agency's model calls. Raises the SDK's error for an unknown provider."""
         for agent in agency.agents.values():
             assign_run(agent, run)
             if "/" in str(agent.model):
@@ -144,12 +133,12 @@ class Models:
         return self._named(chosen), None
 
     def for_summaries(self, agent: Agent, model: str | None = None) -> Model:
-        """Return the model of an agent, neither counted nor recorded, which offline summarizes what it is sent."""
+        """Return an agent's model, not metered; offline it summarizes."""
         script = {agent.name: offline.summary_script()} if self.offline else {}
         return self.resolver(script, model)(agent, RunConfig())[0]
 
     def is_free(self, agency: Agency, model: str | None) -> bool:
-        """Return whether no agent of an agency asks anybody; model: of those that name none."""
+        """Return whether all agents are offline. model: for agents that name none."""
         resolve = self.resolver(model=model)
         return self.offline and all(
             offline.is_offline(resolve(agent, RunConfig())[0]) for agent in agency.agents.values()
@@ -162,7 +151,7 @@ class Models:
         return own is None or credentials.is_ours(own.api_key)
 
     def _named(self, name: str | None) -> Model:
-        """Return the model of a name, on the shared client; on another event loop, on a client of its own."""
+        # On another event loop than the shared client's, a model has a client of its own.
         if (own := get_default_openai_client()) is not None:  # the agency's code has set it
             return MultiProvider(openai_client=own, unknown_prefix_mode="model_id").get_model(name)
         if self.offline:  # another vendor's, who has a key
@@ -175,7 +164,7 @@ class Models:
         return OneCallModel(self._provider(client).get_model(name), client)
 
     def _provider(self, client: AsyncOpenAI) -> MultiProvider:
-        """Return the SDK's provider. At OpenAI a slash ends a provider's prefix, elsewhere it is part of the name."""
+        # At OpenAI a slash ends a provider's prefix, elsewhere it is part of the name.
         own = self.settings.openai_base_url is not None
         return MultiProvider(
             openai_client=client,
@@ -192,24 +181,24 @@ def _secret(name: str, parse: Callable[[str], str]) -> "RefreshingCache[str | No
 
 
 def is_own(provider: ModelProvider) -> bool:
-    """Return whether code of the agency has chosen a provider; a RunConfig without one has a MultiProvider."""
+    """Return whether the agency's code has chosen a provider; the default is a MultiProvider."""
     if type(provider) is not MultiProvider:
         return True
     openai = provider.openai_provider
-    given = (openai._client, getattr(openai, "_stored_api_key", None), getattr(openai, "_stored_base_url", None))
-    return provider.provider_map is not None or any(given)
+    custom = (openai._client, getattr(openai, "_stored_api_key", None), getattr(openai, "_stored_base_url", None))
+    return provider.provider_map is not None or any(custom)
 
 
 def _adapted(before: str, after: str, current: ModelSettings) -> ModelSettings:
-    """Replace settings that the agent has only as defaults of the model that another one stands in for."""
-    given, defaults = _differences(before, after)
-    inherited = {name: defaults[name] for name in given if getattr(current, name) == given[name]}
+    # Replaces settings that the agent has only as defaults of the model that another one replaces.
+    replaced, defaults = _differences(before, after)
+    inherited = {name: defaults[name] for name in replaced if getattr(current, name) == replaced[name]}
     return replace(current, **inherited) if inherited else current
 
 
 @cache
 def _differences(before: str, after: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the settings that two models' defaults differ in: {name: value} of the one, and of the other."""
+    # Two models' defaults where they differ: {name: value} of each.
     one, other = get_default_model_settings(before), get_default_model_settings(after)
     names = [
         field.name

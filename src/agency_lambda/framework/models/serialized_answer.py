@@ -1,5 +1,3 @@
-"""Model answers as JSON, as the journal stores them."""
-
 from dataclasses import replace
 from typing import Any
 
@@ -16,20 +14,20 @@ _RESPONSE = TypeAdapter(ModelResponse)
 
 
 def dump_answer(answer: ModelAnswer) -> dict[str, Any]:
-    """Return an answer as JSON. Unset fields are left out: they would change the replayed history and its digest."""
+    """Return an answer as JSON. Unset fields, left out, would change the replayed history's digest."""
     response = _RESPONSE.dump_python(answer.response, mode="json", exclude_unset=True, warnings=False)
     return {"response": response, "incomplete": answer.incomplete}
 
 
 def load_answer(body: dict[str, Any]) -> ModelAnswer:
-    """Return the answer that `dump_answer` made a body of. Earlier versions wrote `complete` for `incomplete`."""
+    """Read the JSON of this or an earlier version, which wrote `complete`."""
     was_cut = body.get("complete") is False
     incomplete: Reason | None = "max_output_tokens" if was_cut else body.get("incomplete")
     return ModelAnswer(_response(body["response"]), incomplete)
 
 
 def _response(body: dict[str, Any]) -> ModelResponse:
-    """Read a response as leniently as `openai` does: servers leave fields out, which was no hindrance before."""
+    # As lenient as `openai`: servers leave fields out.
     body = {**body, "usage": _with_all_counts(body.get("usage"))}
     try:
         return _RESPONSE.validate_python(body)
@@ -39,7 +37,7 @@ def _response(body: dict[str, Any]) -> ModelResponse:
 
 
 def _with_all_counts(usage: Any) -> Any:
-    """Add the counts that this version of openai requires, and an earlier one or a server did not know."""
+    # Counts that this version of openai requires, and an earlier one or a server did not know.
     if not isinstance(usage, dict):
         return usage
     details: dict[str, type[BaseModel]] = {

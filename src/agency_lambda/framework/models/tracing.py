@@ -1,11 +1,7 @@
-"""Traces of the Agents SDK, for the agency's own processors only.
+"""Send the SDK's traces to the agency's own processors only.
 
-The SDK posts every trace, prompts included, to OpenAI from a thread of its own, which an execution environment freezes.
-Here a trace goes to those who asked for it with `add_trace_processor` or `set_trace_processors`: at a module's top for
-all runs of the environment, in `create_agency` for the run that the agency was built for. Where nobody asked, none is
-made. Whoever wants the export to OpenAI adds the SDK's `default_processor()`.
-
-Written for openai-agents 0.18.1.
+The SDK would post traces, prompts included, to OpenAI from a thread that Lambda freezes.
+Processors that a module adds serve all runs; those of `create_agency`, that agency's run.
 """
 
 import asyncio
@@ -35,54 +31,50 @@ _FLUSH = 2.0  # seconds that a run waits for its processors at its end
 
 
 class _Processors(SynchronousMultiTracingProcessor):
-    """Those of all runs, and those of the run that goes on here."""
-
-    _everybodys: tuple[TracingProcessor, ...] = ()
+    _of_all_runs: tuple[TracingProcessor, ...] = ()
 
     @property
     def _processors(self) -> tuple[TracingProcessor, ...]:
-        return (*self._everybodys, *of_run.get())
+        return (*self._of_all_runs, *of_run.get())
 
     @_processors.setter
     def _processors(self, processors: Processors) -> None:
-        self._everybodys = tuple(processors)
+        self._of_all_runs = tuple(processors)
 
     def add_tracing_processor(self, tracing_processor: TracingProcessor) -> None:
         added = _added_while_built()
         if added is None:
-            self._everybodys = (*self._everybodys, tracing_processor)
+            self._of_all_runs = (*self._of_all_runs, tracing_processor)
         else:
             added.append(tracing_processor)
 
     def set_processors(self, processors: list[TracingProcessor]) -> None:
         added = _added_while_built()
         if added is None:
-            self._everybodys = tuple(processors)
+            self._of_all_runs = tuple(processors)
         else:
             added[:] = processors
 
 
 class _Provider(DefaultTraceProvider):
-    """Makes traces and spans only while somebody listens."""
-
+    # Makes traces and spans only while a processor is registered.
     def __init__(self) -> None:
         super().__init__()
         self._multi_processor = _Processors()  # type: ignore[no-untyped-call]
 
     def create_trace(self, *args: Any, **kwargs: Any) -> Any:
-        return super().create_trace(*args, **kwargs) if self.is_heard else NoOpTrace()  # type: ignore[no-untyped-call]
+        return super().create_trace(*args, **kwargs) if self.has_listeners else NoOpTrace()  # type: ignore[no-untyped-call]
 
     def create_span(self, span_data: Any, *args: Any, **kwargs: Any) -> Any:
-        return super().create_span(span_data, *args, **kwargs) if self.is_heard else NoOpSpan(span_data)
+        return super().create_span(span_data, *args, **kwargs) if self.has_listeners else NoOpSpan(span_data)
 
     @property
-    def is_heard(self) -> bool:
-        """Return whether a processor is registered, for all runs or for the current one."""
+    def has_listeners(self) -> bool:
         return bool(self._multi_processor._processors)
 
 
 def install() -> None:
-    """Be the SDK's provider of traces. What modules have added before stays; a provider of the agency's own too."""
+    """Become the SDK's trace provider. Keeps earlier processors, and a provider of the agency's own."""
     before = setup.GLOBAL_TRACE_PROVIDER
     if before is not None and type(before) is not DefaultTraceProvider:
         return
@@ -97,7 +89,7 @@ def install() -> None:
 
 
 def collected[T](create: Callable[[], T]) -> tuple[T, Processors]:
-    """Build an agency; return it, and the processors that it added, which are for its run alone."""
+    """Build an agency. Returns it and the processors that it added."""
     added: list[TracingProcessor] = []
     token = _added.set(added)
     try:
@@ -107,9 +99,9 @@ def collected[T](create: Callable[[], T]) -> tuple[T, Processors]:
 
 
 async def flush() -> None:
-    """Have the processors send what they hold: after the answer an environment may be frozen. Waits 2 seconds."""
+    """Have the processors send what they hold, within 2 seconds."""
     provider = setup.GLOBAL_TRACE_PROVIDER
-    if not isinstance(provider, _Provider) or not provider.is_heard:
+    if not isinstance(provider, _Provider) or not provider.has_listeners:
         return
     try:
         await asyncio.wait_for(asyncio.to_thread(provider.force_flush), _FLUSH)
@@ -118,7 +110,7 @@ async def flush() -> None:
 
 
 def _added_while_built() -> list[TracingProcessor] | None:
-    """Return the list of the agency that is being built; None outside, and in a module that is imported meanwhile."""
+    # None outside of `collected`, and in a module that is imported meanwhile.
     added, frame = _added.get(), sys._getframe(2)
     if added is None:
         return None

@@ -1,5 +1,3 @@
-"""Models of other vendors, which litellm asks: `litellm/VENDOR/MODEL`. Their keys are variables of the environment."""
-
 import os
 
 # The variables of which one is needed, where it is not VENDOR_API_KEY; none: no key is needed.
@@ -14,7 +12,7 @@ _VARIABLES = {
 
 
 def has_key(name: str | None) -> bool:
-    """Return whether a model of another vendor can be asked; OpenAI's own are none of these."""
+    """Return whether the environment has a key for a model `litellm/VENDOR/MODEL`; False for OpenAI's."""
     prefix, _, rest = (name or "").partition("/")
     if prefix not in ("litellm", "any-llm"):
         return False

@@ -1,5 +1,3 @@
-"""A model around another one, which nobody can tell from the one inside."""
-
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any
@@ -11,11 +9,9 @@ from openai.types.responses import ResponseStreamEvent
 
 
 class WrappedModel(Model):
-    """Looks in every way like the model inside it; a subclass overrides what it adds to a call.
+    """Delegates to an inner model and looks like it; subclasses override what they add to a call."""
 
-    The framework asks a model for its class and for private attributes (client, prompt cache, usage name).
-    """
-
+    # The framework reads a model's class and private attributes (client, prompt cache, usage name).
     def __init__(self, inner: Model) -> None:
         self.inner = inner
 
@@ -45,10 +41,9 @@ class WrappedModel(Model):
 
 
 class OneCallModel(WrappedModel):
-    """Closes its client after a call. For code that runs an event loop of its own, on a thread: connections of the
-    shared client belong to another loop, and each request on them would be paid again and again.
-    """
+    """Closes its client after one call, for code with an event loop of its own."""
 
+    # Connections of the shared client belong to another loop: requests on them would be paid again and again.
     def __init__(self, inner: Model, client: AsyncOpenAI) -> None:
         super().__init__(inner)
         self.client = client
