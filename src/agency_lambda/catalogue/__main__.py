@@ -1,8 +1,7 @@
-"""`python -m agency_lambda.catalogue FILE`: check every agency and write the findings into FILE, for the bundle.
+"""Check every agency for the bundle, and write the findings to a file.
 
-Shape: {"manifest": see src/agency_lambda/catalogue/manifest.py; "problems": agency -> sentence; "doubts": sentences;
-"unset": agency -> variables that it looked for in vain; "files": the user's files that were imported; "roots": the
-folders in which they find one another by name}.
+{"manifest": see manifest.py; "problems": agency -> sentence; "doubts": sentences; "unset": agency -> variables;
+"files": imported user files; "roots": source folders}
 """
 
 import json
@@ -15,13 +14,12 @@ from agency_lambda.errors import AgencyMisconfigured
 
 
 def main(target: Path) -> None:
-    """Write the file."""
     try:
         found = survey(fill=True)
     except AgencyMisconfigured as error:
         target.write_text(json.dumps({"manifest": {}, "problems": {"": str(error)}}))
         return
-    said = {
+    report = {
         "manifest": {each.name: {"variables": list(each.variables), "description": each.description} for each in found},
         "problems": {each.name: each.problem for each in found if each.problem},
         "doubts": [f"agency {each.name!r} could not be checked further: {each.doubt}" for each in found if each.doubt],
@@ -29,7 +27,7 @@ def main(target: Path) -> None:
         "files": sorted(map(str, name_conflicts.loaded(_agents()))),
         "roots": [str(_agents()), *map(str, source_roots.all_folders())],
     }
-    target.write_text(json.dumps(said))
+    target.write_text(json.dumps(report))
 
 
 def _agents() -> Path:

@@ -1,7 +1,4 @@
-"""The check at start: every agency is built, and what cannot work is refused by file, line and reason.
-
-It asks no model, runs no tool and opens no connection to another machine.
-"""
+"""Build every agency at start, and name the file, line and reason of what cannot work."""
 
 import os
 import sys
@@ -27,11 +24,9 @@ _NOT_THE_USERS = (sys.prefix, sys.base_prefix, str(Path(__file__).parents[2]), "
 
 @dataclass
 class Finding:
-    """What the check found out about one agency.
-
-    problem: why it cannot run, or None. variables: the environment variables that it lacks: name -> where it reads it.
-    doubt: what was raised with placeholders for them, so that nobody knows what comes behind it.
-    unset: the variables that it looked for in vain. description: see `describe`; None where it could not be built.
+    """problem: why the agency cannot run. variables: missing environment variable -> where it is read.
+    doubt: an error with placeholders for them, which may hide others. unset: all variables looked up in vain.
+    description: see `describe`; None if it could not be built.
     """
 
     name: str
@@ -43,7 +38,6 @@ class Finding:
 
     @property
     def lacks(self) -> list[str]:
-        """One sentence for each variable."""
         return [f"agency {self.name!r} lacks the variable {name} ({place})" for name, place in self.variables.items()]
 
 
@@ -51,7 +45,7 @@ def check() -> None:
     """Build every agency.
 
     Raises:
-        AgencyMisconfigured: one line a problem, with agency, reason and place. For the terminal, not for a client.
+        AgencyMisconfigured: one line for each problem, for the terminal.
     """
     found = [line for finding in survey() for line in ([finding.problem] if finding.problem else finding.lacks)]
     if found:
@@ -59,10 +53,9 @@ def check() -> None:
 
 
 def survey(*, fill: bool = False) -> list[Finding]:
-    """Build every agency and return what was found.
+    """Build every agency and return the findings.
 
-    fill: as for a bundle: put a placeholder where an environment variable is missing and go on, to find the others too,
-        and write no files, as on Lambda.
+    fill: as for a bundle, put placeholders for missing variables to find the next ones, and write no files.
     """
     own_modules.import_all()
     credentials.prepare()
@@ -100,7 +93,7 @@ def _finding(name: str, create_agency: CreateAgency, owners: dict[str, Path], *,
 
 
 def _attempts(finding: Finding, create_agency: CreateAgency, *, fill: bool) -> Exception | SystemExit | None:
-    """Build it, where `fill` says so with each kind of placeholder in turn; returns what was raised in the end."""
+    # With `fill`, tries each kind of placeholder in turn. Returns the last error.
     error = _attempt(finding, create_agency)
     for placeholder in _PLACEHOLDERS:
         filled = dict[str, str]()
@@ -122,7 +115,7 @@ def _attempts(finding: Finding, create_agency: CreateAgency, *, fill: bool) -> E
 
 
 def _attempt(finding: Finding, create_agency: CreateAgency) -> Exception | SystemExit | None:
-    """Build it twice, as the second run will; returns what was raised."""
+    # Builds it twice, as a second run will.
     from agency_lambda.framework.models.offline import agency_script
 
     try:
@@ -135,7 +128,7 @@ def _attempt(finding: Finding, create_agency: CreateAgency) -> Exception | Syste
 
 
 def _lost_tool(create_agency: CreateAgency, finding: Finding) -> str | None:
-    """A tool that the framework passes over: the agency would run without it."""
+    # The framework passes such a tool over: the agency would run without it.
     described = finding.description or {"agents": []}
     names = {tool for agent in described["agents"] for tool in agent["tools"]}
     packages = source_roots.packages(create_agency.__module__) if isinstance(create_agency, Factory) else []
@@ -147,7 +140,7 @@ def _lost_tool(create_agency: CreateAgency, finding: Finding) -> str | None:
 
 
 def _counts(error: BaseException, finding: Finding) -> bool:
-    """Return whether an error is the agency's. With placeholders, only one that no value could prevent is."""
+    # With placeholders, only an error that no value could prevent is the agency's.
     return not finding.variables or _is_certain(error)
 
 
@@ -158,14 +151,13 @@ def _is_certain(error: BaseException) -> bool:
 
 
 def _cause(error: BaseException) -> BaseException:
-    """Return the exception that was raised first, below the two that wrap it."""
     while isinstance(error, AgencyMisconfigured | ToolNotLoaded) and error.__cause__:
         error = error.__cause__
     return error
 
 
 def reason(error: BaseException, create_agency: CreateAgency | None = None) -> str:
-    """Return what went wrong and where: the type and text of what was raised, and the nearest line of the user's."""
+    """Return type, text and place of an error."""
     cause = _cause(error)
     if isinstance(cause, AgencyMisconfigured):
         return f"{cause}{_defined(create_agency)}"
@@ -175,7 +167,7 @@ def reason(error: BaseException, create_agency: CreateAgency | None = None) -> s
 
 
 def place(error: BaseException) -> str:
-    """Return "file:line" of the user's code that is nearest to where an error was raised."""
+    """Return "file:line" of the user's code nearest to where an error was raised."""
     cause = _cause(error)
     if isinstance(cause, SyntaxError) and cause.filename:
         return f"{_relative(cause.filename)}:{cause.lineno}"

@@ -1,4 +1,4 @@
-"""The table AGENCIES of `agents/agencies.py`: what it may hold, and how an entry becomes a function that builds."""
+"""The entries of AGENCIES in `agents/agencies.py`."""
 
 import inspect
 import logging
@@ -24,7 +24,7 @@ ImportString = Annotated[str, StringConstraints(pattern=r"\A[\w-]+(\.[\w-]+)*:\w
 
 
 class Entry(BaseModel):
-    """One agency. A limit that is None is the service's own: MAX_MODEL_CALLS, MAX_OUTPUT_TOKENS, MODEL."""
+    """One agency. None: the setting MAX_MODEL_CALLS, MAX_OUTPUT_TOKENS or MODEL applies."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -35,19 +35,18 @@ class Entry(BaseModel):
 
     @property
     def factory(self) -> CreateAgency:
-        """The function that builds this agency."""
         return Factory(self.create_agency) if isinstance(self.create_agency, str) else self.create_agency
 
 
 def read(agencies: object) -> dict[str, Entry]:
-    """The entries of AGENCIES by name, in their order.
+    """Return the entries of AGENCIES by name, in their order.
 
     Raises:
-        AgencyMisconfigured: names the entry and what is wrong with it.
+        AgencyMisconfigured: an entry is invalid.
     """
     if not isinstance(agencies, Mapping) or not agencies:
         raise AgencyMisconfigured(f'{WHERE} names no agency. Write {{"name": "folder.module:create_agency"}}.')
-    return {_checked_name(name): _entry(name, given) for name, given in agencies.items()}
+    return {_checked_name(name): _entry(name, value) for name, value in agencies.items()}
 
 
 def _checked_name(name: object) -> str:
@@ -56,10 +55,10 @@ def _checked_name(name: object) -> str:
     return name
 
 
-def _entry(name: str, given: object) -> Entry:
-    if callable(given):
+def _entry(name: str, value: object) -> Entry:
+    if callable(value):
         _warn(name)
-    fields = given if isinstance(given, Mapping) else {"create_agency": given}
+    fields = value if isinstance(value, Mapping) else {"create_agency": value}
     try:
         return Entry.model_validate(dict(fields))
     except ValidationError as error:
@@ -68,8 +67,10 @@ def _entry(name: str, given: object) -> Entry:
 
 @cache
 def _warn(name: str) -> None:
-    said = '%s: %r is a function, which the next release does not take: write the text "folder.module:create_agency".'
-    logger.warning(said, WHERE, name)
+    message = (
+        '%s: %r is a function, which the next release does not take: write the text "folder.module:create_agency".'
+    )
+    logger.warning(message, WHERE, name)
 
 
 def _sentence(error: ValidationError) -> str:
@@ -83,7 +84,7 @@ def _sentence(error: ValidationError) -> str:
 
 @dataclass(frozen=True)
 class Factory:
-    """Builds the agency that an import string names. Its module is imported by the first call."""
+    """Builds the agency that an import string names. Its first call imports the module."""
 
     target: str
 
@@ -97,10 +98,10 @@ class Factory:
             return _called(named, self.target) if callable(named) else named
 
     def named(self) -> Any:
-        """Return what the import string names: a function, or an agency that a module has made.
+        """Return the function or the agency that the import string names.
 
         Raises:
-            AgencyMisconfigured: the module has no such name, or it is neither.
+            AgencyMisconfigured: there is neither.
         """
         module, _, names = self.target.partition(":")
         value: Any = import_module(module)
@@ -116,7 +117,7 @@ class Factory:
 
 
 def _called(create_agency: Callable[..., Any], target: str) -> Any:
-    """Call it; a callback that it insists on is None, as conversations are kept by the service."""
+    # A required callback is None: the service keeps conversations.
     required = [
         parameter.name
         for parameter in inspect.signature(create_agency).parameters.values()

@@ -1,5 +1,3 @@
-"""Which environment variable an exception says is missing."""
-
 import os
 import traceback
 from collections.abc import Iterator, Mapping
@@ -15,13 +13,13 @@ _LOOK_UP = os._Environ.__getitem__
 
 
 def is_set(variable: str, environment: Mapping[str, str]) -> bool:
-    """Return whether a variable has a value, or a secret that gives it one. "A|B" is a variable of two names."""
+    """Return whether a variable has a value or a secret. "A|B" has two names."""
     return any({name, f"{name}_SECRET"} & environment.keys() for name in variable.split("|"))
 
 
 @contextmanager
 def looked_up_in_vain() -> Iterator[dict[str, None]]:
-    """Collect the names that are asked for and not set, also by `os.getenv`, which raises nothing."""
+    """Collect the names that are looked up and not set, by `os.getenv` too."""
     missing: dict[str, None] = {}
 
     def look_up(environment: Any, name: Any) -> Any:
@@ -40,10 +38,7 @@ def looked_up_in_vain() -> Iterator[dict[str, None]]:
 
 
 def lacking(error: BaseException) -> dict[str, BaseException]:
-    """Return the variables whose absence raised an error, by `os.environ[...]` or as a field of a settings class.
-
-    Shape: name -> the error that says so, which may be a cause of the given one.
-    """
+    """Return name -> error for each variable missing from `os.environ` or a settings class."""
     for each in exception_chain(error):
         if isinstance(each, KeyError) and any(
             frame.f_code is _LOOK_UP.__code__ for frame, _ in traceback.walk_tb(each.__traceback__)
@@ -59,7 +54,7 @@ def lacking(error: BaseException) -> dict[str, BaseException]:
 
 
 def _settings(error: ValidationError) -> type[BaseSettings] | None:
-    """The settings class that was being made, from the frame of its `__init__`."""
+    # The class is that of the frame of its `__init__`.
     for frame, _ in traceback.walk_tb(error.__traceback__):
         for value in frame.f_locals.values():
             if isinstance(value, BaseSettings) and type(value).__name__ == error.title:
@@ -68,7 +63,7 @@ def _settings(error: ValidationError) -> type[BaseSettings] | None:
 
 
 def _variable(settings: type[BaseSettings], location: str) -> str:
-    """pydantic names a field that has an alias by the alias, and that is the variable; of several by the first."""
+    # pydantic names a field by its alias, of several by the first.
     for field in settings.model_fields.values():
         if isinstance(field.validation_alias, AliasChoices) and field.validation_alias.choices[0] == location:
             return "|".join(str(choice) for choice in field.validation_alias.choices)

@@ -1,5 +1,3 @@
-"""Where the module of an import string lies, and what is wrong with that."""
-
 import sys
 from importlib.machinery import PathFinder
 from pathlib import Path
@@ -8,7 +6,7 @@ from agency_lambda.catalogue.entries import WHERE, Factory
 
 
 def misplaced(factory: Factory) -> str | None:
-    """Return why the module of an import string cannot be in `agents/`, or None. Imports nothing."""
+    """Return why an import string's module cannot be in `agents/`, or None. Imports nothing."""
     agents = Path(str(sys.modules["agencies"].__file__)).absolute().parent
     top, _, rest = factory.__module__.partition(".")
     there = (agents / top).is_dir() or (agents / f"{top}.py").is_file()

@@ -1,5 +1,3 @@
-"""Which top-level names an agency's code imports from its own folder, and who else has them."""
-
 import ast
 import sys
 import traceback
@@ -14,9 +12,9 @@ _PROJECT = Path(__file__).parents[3]
 
 
 def conflict(claims: dict[Path, set[str]], owners: dict[str, Path]) -> str | None:
-    """Return what is wrong with the names that an agency's folders claim: another folder's, or somebody else's already.
+    """Return why a claimed name conflicts, or None.
 
-    owners: name -> the folder that has claimed it; names that nothing is wrong with are added.
+    owners: name -> the folder that claimed it first; this function adds to it.
     """
     for folder, names in claims.items():
         for name in sorted(names):
@@ -28,7 +26,7 @@ def conflict(claims: dict[Path, set[str]], owners: dict[str, Path]) -> str | Non
 
 
 def of_agency(module: str, raised: BaseException | None = None) -> dict[Path, set[str]]:
-    """Return folder -> names that its loaded files import, of the folders of an agency that was built, or failed."""
+    """Return folder -> own names that its loaded files import, for an agency that was built or raised."""
     found: dict[Path, set[str]] = {}
     nearer: set[str] = set()
     for folder in (each for package in source_roots.packages(module) for each in source_roots.folders(package)):
@@ -39,7 +37,7 @@ def of_agency(module: str, raised: BaseException | None = None) -> dict[Path, se
 
 
 def loaded(folder: Path, raised: BaseException | None = None) -> set[Path]:
-    """Return the files below a folder that were imported, those included in which an error was raised."""
+    """Return the imported files below a folder, and those in the traceback of `raised`."""
     files = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
     for error in exception_chain(raised) if raised else ():
         files |= {frame.f_code.co_filename for frame, _ in traceback.walk_tb(error.__traceback__)}
@@ -47,7 +45,7 @@ def loaded(folder: Path, raised: BaseException | None = None) -> set[Path]:
 
 
 def imported(file: Path) -> set[str]:
-    """Return the top-level names that a Python file imports absolutely, but for those that type checkers read."""
+    """Return the top-level names that a file imports absolutely, outside TYPE_CHECKING."""
     if file.suffix != ".py" or not file.is_file():
         return set()
     try:
@@ -73,7 +71,7 @@ def _of_all(nodes: Iterable[ast.AST]) -> Iterator[str]:
 
 
 def _taken(folder: Path, name: str) -> str | None:
-    """Return who else has a name, or None. A folder without `__init__.py` gives way to an installed package."""
+    # A folder without `__init__.py` gives way to an installed package.
     if name in sys.builtin_module_names or name in sys.stdlib_module_names:
         return "a module of the standard library" if _is_module(folder, name) else None
     spec = PathFinder.find_spec(name)
@@ -90,7 +88,6 @@ def _taken(folder: Path, name: str) -> str | None:
 
 
 def _place(spec: ModuleSpec) -> Path:
-    """The file of a module, or the folder of a package."""
     if spec.submodule_search_locations:
         return Path(next(iter(spec.submodule_search_locations))).absolute()
     return Path(spec.origin or "").absolute()

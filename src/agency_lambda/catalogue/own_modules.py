@@ -1,5 +1,3 @@
-"""The service's own modules, imported all at once: a broken import among them stops the start, and not a run."""
-
 import pkgutil
 from importlib import import_module
 
@@ -7,7 +5,7 @@ import agency_lambda
 
 
 def import_all() -> None:
-    """Import every module of `agency_lambda` but the programs. Raises what importing one raises."""
+    """Import every module of `agency_lambda` but `__main__`."""
     for module in pkgutil.walk_packages(agency_lambda.__path__, "agency_lambda."):
         if not module.name.endswith(".__main__"):
             import_module(module.name)

@@ -1,8 +1,4 @@
-"""What agencies may not do while they are checked: connect to anybody, and (for a bundle) write what Lambda cannot.
-
-An audit hook sees it wherever it comes from, the user's code or a library. It cannot be removed, so it does nothing but
-while something is sealed. What it refuses raises as it would there, so code that is prepared for that goes on.
-"""
+"""Refuse connections, and optionally writes, while agencies are checked."""
 
 import errno
 import os
@@ -22,7 +18,7 @@ _refused: frozenset[str] = frozenset()
 
 @contextmanager
 def sealed(*, read_only: bool) -> Iterator[None]:
-    """Refuse connections, and with read_only files outside of the folder for temporary ones."""
+    """Refuse connections; with read_only, also files outside the temporary folder."""
     global _refused
     _install()
     tempfile.gettempdir()  # it looks for the folder by writing there, under a lock that `_write` would wait for
@@ -38,9 +34,9 @@ def _install() -> None:
     sys.addaudithook(_audit)
 
 
-def _audit(event: str, given: tuple[Any, ...]) -> None:
+def _audit(event: str, arguments: tuple[Any, ...]) -> None:
     if event in _refused:
-        _RULES[event](*given)
+        _RULES[event](*arguments)
 
 
 def _connect(connecting: Any, address: Any) -> None:

@@ -1,7 +1,6 @@
-"""An agency's folder is a source root of its own: `from example_agent import ...` finds the folder beside `agency.py`.
+"""Make an agency's folder a source root: `from example_agent import ...` finds the folder beside `agency.py`.
 
-A module there has one name, the one below `agents/` (`starter.example_agent`); what is imported without the folder's
-name is the same module under a second entry in `sys.modules`. Installed packages and the standard library come first.
+That module also has its full name (`starter.example_agent`). Installed packages come first.
 """
 
 import sys
@@ -22,7 +21,7 @@ _building: ContextVar[str | None] = ContextVar("building", default=None)
 
 @contextmanager
 def of_agency(module: str) -> Iterator[None]:
-    """While an agency is imported and built: names are looked up in the folders of `module` first."""
+    """Look up names in the folders of `module` first, while its agency is imported and built."""
     _register(module)
     token = _building.set(module)
     try:
@@ -32,23 +31,21 @@ def of_agency(module: str) -> Iterator[None]:
 
 
 def packages(module: str) -> list[str]:
-    """The packages that are roots for an agency's module, the nearest first: of "a.b.agency" they are a.b and a."""
+    """Return the packages that are roots of a module, the nearest first: a.b and a for "a.b.agency"."""
     parts = module.split(".")[:-1]
     return [".".join(parts[:length]) for length in range(len(parts), 0, -1)]
 
 
 def folders(package: str) -> tuple[Path, ...]:
-    """The folders of a root; () if there is no such package."""
     return _roots.get(package, ())
 
 
 def all_folders() -> list[Path]:
-    """Return the folders of every root that was registered."""
     return [folder for found in _roots.values() for folder in found]
 
 
 def modules_in(folder: Path) -> dict[str, Path]:
-    """Return what can be imported from a folder by its name: name -> its file or folder."""
+    """Return name -> file or folder of what can be imported from a folder."""
     found = {path.name: path for path in folder.iterdir() if path.is_dir() and path.name.isidentifier()}
     return found | {path.stem: path for path in folder.glob("*.py") if path.stem != "__init__"}
 
@@ -63,8 +60,7 @@ def _register(module: str) -> None:
 
 
 class _Siblings:
-    """Finds a top-level name that nobody else has in the folder of the agency that is built, else in any agency's."""
-
+    # Prefers the agency that is being built.
     @staticmethod
     def find_spec(name: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> ModuleSpec | None:
         if path is not None or "." in name:
@@ -83,8 +79,7 @@ class _Siblings:
 
 
 class _Parts:
-    """Finds what is below such a name: `example_agent.tools` is `starter.example_agent.tools`."""
-
+    # `example_agent.tools` is `starter.example_agent.tools`.
     @staticmethod
     def find_spec(name: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> ModuleSpec | None:
         return _alias(name) if path is not None and name.partition(".")[0] in _aliases else None
@@ -102,8 +97,6 @@ def _alias(name: str) -> ModuleSpec | None:
 
 
 class _SameModule(Loader):
-    """Loads a module that has another name already: the very same one."""
-
     def __init__(self, module: str) -> None:
         self._module = module
 

@@ -1,4 +1,4 @@
-"""`make files`: upload every `files_folder` and `shared_files_folder` of the agencies, each once."""
+"""Upload each `files_folder` and `shared_files_folder` of the agencies once."""
 
 import sys
 from pathlib import Path
@@ -14,7 +14,6 @@ from agency_lambda.settings import ConfigurationError, Settings, get_settings
 
 
 def main() -> None:
-    """Upload what has changed. What cannot be uploaded is told in a sentence, and ends the program with 1."""
     try:
         settings = get_settings()  # before the agencies, which find a stand-in for a missing key
         folders = [folder for folder in files_folders() if record.files(folder)]
@@ -29,7 +28,7 @@ def main() -> None:
 
 
 def files_folders() -> list[Path]:
-    """Return the folders of all agencies that this service has to upload, each once.
+    """Return the folders that this service has to upload, each once.
 
     Raises:
         AgencyMisconfigured: an agency cannot be built.

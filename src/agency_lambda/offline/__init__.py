@@ -1,4 +1,4 @@
-"""The offline model: no key, no network, the same words each time; it really calls tools and colleagues."""
+"""The offline model: deterministic, without key or network; it really calls tools and colleagues."""
 
 from agency_lambda.offline.digest import digest
 from agency_lambda.offline.plan import Plan, Script, decide

@@ -1,4 +1,4 @@
-"""A script for the offline model that summarises a conversation: OfflineModel("...", script=digest)."""
+"""A script for the offline model that summarizes a conversation."""
 
 import re
 
@@ -11,16 +11,13 @@ _MOST = 1800  # of all together
 
 
 def digest(turn: Turn) -> str:
-    """The beginnings of the messages of a transcript with lines `user: ...` and `assistant: ...`, the latest for sure.
-
-    Lines that begin otherwise belong to the message above them.
-    """
+    """Return the beginnings of a transcript's latest messages. Lines begin with `user: ` or `assistant: `."""
     _, *spoken = _SPOKEN.split(turn.message)
     lines = [f"{role}: {_beginning(text)}" for role, text in zip(spoken[::2], spoken[1::2], strict=True)]
-    kept = _latest(lines)
+    latest = _latest(lines)
     head = f"{MARK} Summary of {len(lines)} earlier messages:"
-    left_out = [f"(the first {len(lines) - len(kept)} are left out)"] if len(kept) < len(lines) else []
-    return "\n".join([head, *left_out, *kept])
+    left_out = [f"(the first {len(lines) - len(latest)} are left out)"] if len(latest) < len(lines) else []
+    return "\n".join([head, *left_out, *latest])
 
 
 def _beginning(text: str) -> str:

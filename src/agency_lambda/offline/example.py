@@ -1,5 +1,3 @@
-"""A value that a JSON schema accepts, with a given text where free text may stand."""
-
 import math
 import re
 import sys
@@ -27,12 +25,13 @@ _FORMATS = {
 
 
 def example(schema: Schema, text: str, *, trusted: bool = True) -> Any:
-    """Best effort: `not`, `if` and contradictory schemas are not solved. Optional properties are left out.
+    """Return a value that a JSON schema accepts, with `text` as free text. Optional properties are omitted.
 
-    trusted: the schema is the agency's own. Of a stranger's no pattern is tried: there are some that take for ever.
+    Best effort: `not`, `if` and contradictions are not solved. trusted: the schema is the agency's own;
+    of others no pattern is tried, as some take forever.
 
     Raises:
-        ValueError: an example would be too large.
+        ValueError: the value would be too large.
     """
     return _Maker(schema, text, trusted, [_MOST]).value(schema, 0)
 
@@ -42,7 +41,7 @@ class _Maker:
         self.root, self.text, self.trusted, self.left = root, text, trusted, left
 
     def _spend(self, size: float) -> None:
-        """A few words of a schema can ask for more than any memory holds."""
+        # A short schema can ask for more than any memory holds.
         if size > self.left[0]:
             raise ValueError("the schema asks for a value that is too large")
         self.left[0] -= int(size)
@@ -50,9 +49,9 @@ class _Maker:
     def value(self, schema: Schema | bool, depth: int) -> Any:
         self._spend(1)
         schema = self._resolved({} if isinstance(schema, bool) else schema, depth)
-        for given in ("const", "default"):
-            if given in schema:
-                return schema[given]
+        for keyword in ("const", "default"):
+            if keyword in schema:
+                return schema[keyword]
         if schema.get("enum"):
             return next((value for value in schema["enum"] if value is not None), None)
         kinds = schema.get("type", "object" if "properties" in schema else "string")
@@ -77,11 +76,11 @@ class _Maker:
     def _object(self, schema: Schema, depth: int) -> dict[str, Any]:
         properties = schema.get("properties", {})
         names = [*schema.get("required", [])]
-        wanted = schema.get("minProperties", 0)
-        self._spend(max(wanted, 0))
+        least = schema.get("minProperties", 0)
+        self._spend(max(least, 0))
         required = set(names)
-        names += [name for name in properties if name not in required][: max(0, wanted - len(names))]
-        names += [f"key{number}" for number in range(wanted - len(names))]
+        names += [name for name in properties if name not in required][: max(0, least - len(names))]
+        names += [f"key{number}" for number in range(least - len(names))]
         others = schema.get("additionalProperties", True)
         return {name: self.value(properties.get(name, others), depth + 1) for name in names}
 
@@ -96,7 +95,7 @@ class _Maker:
         return [self._another(kind, number, depth) for number, kind in enumerate(kinds)]
 
     def _another(self, kind: Schema, number: int, depth: int) -> Any:
-        """The number-th value of one kind, for arrays whose items must differ."""
+        # The number-th of several different values.
         kind = self._resolved(kind, depth)
         if "enum" in kind:
             return kind["enum"][number % len(kind["enum"])]
@@ -105,7 +104,7 @@ class _Maker:
         return _Maker(self.root, f"{number + 1} {self.text}", self.trusted, self.left).value(kind, depth + 1)
 
     def _resolved(self, schema: Schema, depth: int) -> Schema:
-        """Follows $ref, merges allOf and picks one of anyOf / oneOf."""
+        # Follows $ref, merges allOf and picks one of anyOf or oneOf.
         if "$ref" in schema:
             rest = {key: value for key, value in schema.items() if key != "$ref"}
             return self._resolved(self._target(schema["$ref"]) | rest, depth)
@@ -146,7 +145,7 @@ def _merged(one: Schema, other: Schema) -> Schema:
 
 
 def _numbers(schema: Schema, whole: bool) -> Iterator[float]:
-    """Candidates in the order of preference; the first that fits is taken."""
+    # In the order of preference.
     step = schema.get("multipleOf", 1)
     low: Any = schema.get("minimum", schema.get("exclusiveMinimum", -math.inf))
     high: Any = schema.get("maximum", schema.get("exclusiveMaximum", math.inf))

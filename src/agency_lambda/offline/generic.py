@@ -1,4 +1,4 @@
-"""What every agent can do without a script: call what there is to call, then say what came back."""
+"""The behaviour of an agent without a script: call every tool, then report the outputs."""
 
 import json
 import re
@@ -20,7 +20,7 @@ _BROKEN_SCHEMA = (ArithmeticError, AttributeError, LookupError, RecursionError, 
 
 
 def possible_calls(agent: str, turn: Turn) -> Iterator[PlannedCall]:
-    """Yield a call of every tool, and one of every colleague."""
+    """Yield a call of every tool and every colleague."""
     text, asked_by = _without_trail(turn.message)
     for tool, schema in turn.tools.items():
         recipients = schema.get("properties", {}).get("recipient_agent", {}).get("enum")
@@ -29,13 +29,13 @@ def possible_calls(agent: str, turn: Turn) -> Iterator[PlannedCall]:
         elif len(asked_by) < _FARTHEST:
             message = f"{text}\n[asked by {' > '.join([*asked_by, agent])}]"
             for name in (name for name in recipients if name not in asked_by):
-                told = {"recipient_agent": name, "message": message, "additional_instructions": ""}
-                known = {key: value for key, value in told.items() if key in schema["properties"]}
+                call = {"recipient_agent": name, "message": message, "additional_instructions": ""}
+                known = {key: value for key, value in call.items() if key in schema["properties"]}
                 yield tool, example(schema, text) | known
 
 
 def client_call(turn: Turn, tool: str) -> PlannedCall:
-    """Return a call of a client's function, without arguments where its schema cannot be used."""
+    # A schema that cannot be used gets no arguments.
     try:
         arguments = example(turn.client_tools[tool], _without_trail(turn.message)[0], trusted=False)
     except _BROKEN_SCHEMA:
@@ -44,7 +44,7 @@ def client_call(turn: Turn, tool: str) -> PlannedCall:
 
 
 def report(agent: str, turn: Turn, unused: tuple[str, ...]) -> str:
-    lines = [f"{MARK} {agent} was asked: {_asked(turn)}"]
+    lines = [f"{MARK} {agent} was asked: {_question(turn)}"]
     lines += [answer_line(call.arguments.get("recipient_agent", call.tool), call.output) for call in turn.calls]
     if unused:
         lines.append(f"Not called offline: {', '.join(unused)}.")
@@ -52,7 +52,7 @@ def report(agent: str, turn: Turn, unused: tuple[str, ...]) -> str:
 
 
 def structured(turn: Turn, schema: Mapping[str, Any], *, trusted: bool = True) -> str:
-    """JSON of a schema; of a stranger's that makes no sense, an empty object."""
+    """Return JSON of a schema; {} for a stranger's invalid one."""
     text = f"{MARK} {_without_trail(turn.message)[0]}"
     try:
         return json.dumps(example({**schema}, text, trusted=trusted), ensure_ascii=False)
@@ -63,10 +63,10 @@ def structured(turn: Turn, schema: Mapping[str, Any], *, trusted: bool = True) -
 
 
 def thought(agent: str, turn: Turn, calls: Iterable[PlannedCall]) -> str:
-    """The summary of a reasoning that did not take place."""
+    """Return the summary of a reasoning item."""
     tools = ", ".join(dict.fromkeys(tool for tool, _ in calls))
     following = f"calls {tools}" if tools else "answers"
-    return f"{MARK} {agent} has no model to reason with.\nIt was asked: {_asked(turn)}\nNext: {following}."
+    return f"{MARK} {agent} has no model to reason with.\nIt was asked: {_question(turn)}\nNext: {following}."
 
 
 def answer_line(name: str, output: str) -> str:
@@ -74,13 +74,13 @@ def answer_line(name: str, output: str) -> str:
 
 
 def _without_trail(message: str) -> tuple[str, list[str]]:
-    """The trail of who asked whom travels in the message itself: nothing else reaches the colleague."""
+    # Who asked whom is in the message itself: nothing else reaches the colleague.
     trail = _ASKED_BY.search(message)
     text = message[: trail.start()] if trail else message
     return text or "(no text)", trail[1].split(" > ") if trail else []
 
 
-def _asked(turn: Turn) -> str:
+def _question(turn: Turn) -> str:
     text = _clipped(_without_trail(turn.message)[0])
     return f"{text} (with {turn.attached})" if turn.attached else text
 

@@ -1,5 +1,3 @@
-"""A short text that a regular expression accepts."""
-
 import re
 import string
 from collections.abc import Iterable
@@ -19,9 +17,9 @@ _ALPHABET = string.ascii_letters + string.digits + string.punctuation + " "
 
 
 def matching(pattern: str, repeat: int) -> str:
-    """Best effort: look-around and back-references count as empty.
+    """Return a short text for a regular expression. Look-around and back-references count as empty.
 
-    repeat: how often to write what may be repeated, within its own bounds.
+    repeat: how often to write repeated parts, within their own bounds.
     """
     return _write(_PARSER.parse(pattern), repeat)
 
@@ -51,7 +49,7 @@ def _piece(kind: str, value: Any, repeat: int) -> str:
 
 
 def _member(choices: list[tuple[Any, Any]]) -> str:
-    """One character of a class such as [A-Z\\d_] or [^/]."""
+    # Of a class such as [A-Z\d_] or [^/].
     negated = str(choices[0][0]) == "NEGATE"
     ends = "".join(chr(value[0]) for kind, value in choices if str(kind) == "RANGE")
     literals = "".join(chr(value) for kind, value in choices if str(kind) == "LITERAL")

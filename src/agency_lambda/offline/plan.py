@@ -1,5 +1,3 @@
-"""What an agent does next when there is no model to ask: its own script, or the generic behaviour."""
-
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -33,19 +31,15 @@ def decide(
     tool_choice: str | None = None,
     parallel: bool = True,
 ) -> Plan:
-    """One step of one agent. The same arguments always give the same plan.
+    """Return an agent's next step. Equal arguments give equal plans.
 
-    The client's functions come first, each once for one message; what they answered is added to the final text.
-
-    output_schema: the final text must be JSON of this schema.
-    unused: what the offline model cannot call (hosted tools, handoffs); a generic answer mentions them.
-    tool_choice: as in the API; "required" or a tool's name has its way once for one message.
-    parallel: whether the client's functions may be called all at once.
-    A script's text is kept as written; only where it nowhere says "offline model" the mark is put before it.
+    The client's functions come first, each once a message; their outputs end the final text.
+    output_schema: JSON schema of the final text. unused: tools that cannot be called offline, named in the report.
+    tool_choice: as in the API, once a message. parallel: whether to call all the client's functions at once.
 
     Raises:
         RuntimeError: the script calls tools without end.
-        TypeError: the script returned neither a text nor tool calls.
+        TypeError: the script returned neither text nor calls.
     """
     if tool_choice == "none":
         turn = replace(turn, tools={}, client_tools={})
@@ -97,7 +91,7 @@ def _checked(agent: str, plan: Any, made: int) -> Plan:
 
 
 def _demanded(agent: str, turn: Turn, plan: Plan, choice: str | None) -> list[PlannedCall]:
-    """The call that `choice` insists on, unless it was made already or is in the plan."""
+    # Unless it was made already or is in the plan.
     called = _made(turn) | (set() if isinstance(plan, str) else {tool for tool, _ in plan})
     if choice in called or (choice == "required" and called):
         return []

@@ -1,5 +1,3 @@
-"""What one agent is answering now, read from the model's input items (Responses format)."""
-
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -8,8 +6,6 @@ from typing import Any
 
 @dataclass(frozen=True)
 class FinishedCall:
-    """A tool call that was made, and what came back."""
-
     tool: str
     arguments: dict[str, Any]
     output: str
@@ -17,16 +13,10 @@ class FinishedCall:
 
 @dataclass(frozen=True)
 class Turn:
-    """All that a script may look at.
-
-    message: the latest user-role text, from the user or from the colleague that called this agent.
-    calls:   the tool calls made since that message, in order.
-    tools:   tool name -> JSON schema of its parameters (`send_message` included, hosted tools not);
-             empty when the request forbids tools (`tool_choice="none"`).
-    earlier: the user-role texts before that message, oldest first.
-    attached: what came with the message and cannot be read here, such as "1 image, 2 files".
-    client_tools, client_calls: `tools` and `calls` of the functions that the client declared and runs itself.
-             They are called before the script is asked, and their outputs are added to its text.
+    """message: the latest user-role text, of the user or a calling agent. earlier: those before, oldest first.
+    calls: the tool calls since `message`. tools: name -> JSON schema, without hosted tools; {} if forbidden.
+    attached: unreadable parts of the message, such as "1 image, 2 files".
+    client_tools, client_calls: the same for functions that the client declares and runs.
     """
 
     message: str
@@ -39,7 +29,7 @@ class Turn:
 
 
 def read_turn(items: str | Iterable[Any], tools: Mapping[str, dict[str, Any]]) -> Turn:
-    """Items of kinds it does not know (reasoning, hosted calls, system messages) are passed over."""
+    # Unknown kinds of items (reasoning, hosted calls, system messages) are passed over.
     messages: list[object] = []
     called: list[Mapping[str, Any]] = []
     outputs: dict[str, str] = {}
@@ -59,14 +49,14 @@ def read_turn(items: str | Iterable[Any], tools: Mapping[str, dict[str, Any]]) -
 
 
 def without_client(turn: Turn, declared: Mapping[str, dict[str, Any]]) -> Turn:
-    """The client's part set aside. What the agent itself does not have was the client's, declared again or not."""
+    """Move calls that are none of the agent's to the client's part."""
     own = [call for call in turn.calls if call.tool in turn.tools]
     others = [call for call in turn.calls if call.tool not in turn.tools]
     return replace(turn, calls=own, client_tools=dict(declared), client_calls=others)
 
 
 def text_of(content: object) -> str:
-    """The text of a string or of content parts; images and files have none."""
+    """Return the text of a string or of content parts."""
     if isinstance(content, str):
         return content
     return "\n".join(str(part["text"]) for part in _parts(content) if "text" in part)
