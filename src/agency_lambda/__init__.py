@@ -1,8 +1,6 @@
-"""An Agency Swarm agency as an HTTPS service on AWS Lambda, and the same service on a laptop.
+"""An Agency Swarm agency as an HTTPS service on AWS Lambda or a laptop.
 
-    from agency_lambda import create_app, idempotency_key
-
-Each name is imported when it is first read: a tool that asks for its idempotency key loads no web framework.
+Each name is imported when it is first read.
 """
 
 from importlib import import_module

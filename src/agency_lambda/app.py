@@ -15,7 +15,6 @@ from agency_lambda.settings import Settings, get_settings
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """Close the environment's shared clients at the end."""
     yield
     await close_run_service()
 
@@ -34,7 +33,6 @@ class App(FastAPI):
         return self.in_outermost(exception_handlers.error_app(status, kind, message))
 
     def in_outermost(self, app: ASGIApp) -> ASGIApp:
-        """Wrap an ASGI app in `Outermost`."""
         return Outermost(app, self.router.routes, self.origins, finds_base_path=self.finds_base_path)
 
 
@@ -59,7 +57,7 @@ def create_app() -> App:
 
 
 def _guard(app: FastAPI, settings: Settings) -> None:
-    """Add middleware, the inner first: no body is read without a key."""
+    # The inner first: no body is read without a key.
     app.add_middleware(AnswerLimit)
     app.add_middleware(BodyLimit)
     open_paths = {path for path in ("/health", app.docs_url, app.openapi_url) if path}

@@ -1,14 +1,8 @@
-"""Puts credentials into the environment, where `OpenAI()` and litellm in the agencies' code look for them.
+"""Set credentials in the environment for `OpenAI()` and litellm in the agencies' code."""
 
-Clients that are made without a key take OPENAI_API_KEY and OPENAI_BASE_URL from the environment. A run puts there what
-the service itself uses, before an agency is imported. Where there is no key a placeholder takes its place, and an
-address of this machine that nobody listens at: then such a client can be made, and each of its requests fails with an
-error that names the setting. A client takes what is in the environment at each request, so one that was made before the
-key was known (at the top of a module, before a snapshot) works as soon as it is, and follows when the key is rotated.
-
-The same holds for other secrets: where X_SECRET is the ARN of a secret, X is its value in a run.
-A variable that the deployment itself sets is never changed.
-"""
+# OpenAI clients read the environment at each request: one made at the top of a module, or before a snapshot, works as
+# soon as the key is known, and follows its rotation. The placeholder address is of this machine, where nobody listens:
+# such a client fails with an error that names the setting. A variable that the deployment sets is never changed.
 
 import os
 import re
@@ -23,26 +17,20 @@ _keys = {NO_KEY}  # every key that was put there; clients hold on to them
 
 
 def prepare() -> None:
-    """Put a placeholder where there is no key, so that clients can be made.
-
-    Call it before an agency is imported or built. It opens no connection, and reads no secret.
-    """
+    """Set placeholders where there is no key, before an agency is imported. Reads no secret."""
     if not os.environ.get("OPENAI_API_KEY"):
         provide(None)
 
 
 def provide(key: str | None, base_url: str | None = None) -> None:
-    """Put the model's key and address into the environment, or their placeholders where key is None."""
+    """Set the model's key and address; placeholders if key is None."""
     if put("OPENAI_API_KEY", key or NO_KEY):
         _keys.add(key or NO_KEY)
         put("OPENAI_BASE_URL", base_url if key else NOWHERE)
 
 
 def put(variable: str, value: str | None) -> bool:
-    """Set a variable for the agencies' code, or take back what was put if value is None.
-
-    Returns False, and changes nothing, where the variable has a value that the deployment has set.
-    """
+    """Set a variable, or remove it if value is None. Returns False for one that the deployment has set."""
     if os.environ.get(variable, "") not in ("", _put.get(variable), NO_KEY, NOWHERE):
         return False
     if value is None:
@@ -54,26 +42,21 @@ def put(variable: str, value: str | None) -> bool:
 
 
 def is_put(variable: str, value: Any) -> bool:
-    """Return whether a variable's value was put there by this module, or by that of a parent process."""
     return value in (NO_KEY, NOWHERE) or (value is not None and _put.get(variable) == value)
 
 
 def is_ours(key: str) -> bool:
-    """Return whether a client's key is one that was put into the environment, or stands in for one."""
+    """Return whether a client's key was put here, or is the placeholder."""
     return key in _keys
 
 
 def named_secrets() -> dict[str, str]:
-    """Return the secrets that the agencies' code reads as variables: X -> ARN, where X_SECRET holds an ARN.
-
-    Those of the service itself are not among them.
-    """
+    """Return X -> ARN for each X_SECRET that is not the service's own."""
     named = {name.removesuffix("_SECRET"): value for name, value in os.environ.items() if name.endswith("_SECRET")}
     return {name: arn for name, arn in named.items() if name not in _OF_THE_SERVICE and _ARN.match(arn)}
 
 
 def withdraw() -> None:
-    """Take everything out of the environment that was put there, and forget it."""
     for variable in [*_put]:
         put(variable, None)
     _keys.clear()
@@ -81,6 +64,6 @@ def withdraw() -> None:
 
 
 def current_key() -> str | None:
-    """Return the key that is in the environment now, or None where a placeholder stands for it."""
+    """Return the key in the environment, or None for a placeholder."""
     key = os.environ.get("OPENAI_API_KEY") or None
     return None if key == NO_KEY else key

@@ -1,5 +1,3 @@
-"""Lambda handlers for HTTP events and for the queue, on an `EnvironmentLoop`."""
-
 import json
 from collections.abc import Callable
 from typing import Any
@@ -31,13 +29,9 @@ class Worker:
         snap_start.register(self.environment)
 
     def __call__(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
-        """Work on a batch of SQS messages, or requeue abandoned runs when a schedule asks for it.
+        """Work on a batch of SQS messages, or requeue abandoned runs for a schedule.
 
-        Returns:
-            `{"batchItemFailures": [...]}` or `{"swept": N}`.
-
-        Raises:
-            RuntimeError: the batch failed as a whole.
+        Returns `{"batchItemFailures": [...]}` or `{"swept": N}`. Raises RuntimeError if the whole batch failed.
         """
         answer = self.environment(_request(event), context)
         if answer["statusCode"] != 200:

@@ -14,7 +14,7 @@ _PROJECT = Path(__file__).parents[3]
 def conflict(claims: dict[Path, set[str]], owners: dict[str, Path]) -> str | None:
     """Return why a claimed name conflicts, or None.
 
-    owners: name -> the folder that claimed it first; this function adds to it.
+    owners: name -> the folder that claimed it first; extended here.
     """
     for folder, names in claims.items():
         for name in sorted(names):

@@ -31,7 +31,7 @@ def of_agency(module: str) -> Iterator[None]:
 
 
 def packages(module: str) -> list[str]:
-    """Return the packages that are roots of a module, the nearest first: a.b and a for "a.b.agency"."""
+    """Return a module's root packages, the nearest first: a.b and a for "a.b.agency"."""
     parts = module.split(".")[:-1]
     return [".".join(parts[:length]) for length in range(len(parts), 0, -1)]
 

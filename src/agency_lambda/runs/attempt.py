@@ -20,26 +20,25 @@ from agency_lambda.errors import (
 from agency_lambda.framework.interruptions import AttemptOver
 from agency_lambda.protocol.response_object import ResponseObject
 from agency_lambda.protocol.types import Event
-from agency_lambda.runs import run_metrics
+from agency_lambda.runs import outcome, run_metrics
 from agency_lambda.runs.event_log import EventLog
 from agency_lambda.runs.heartbeat import Heartbeat
-from agency_lambda.runs.outcome import HandedOver, final_response, hidden_conflict, out_of_time, seconds_to_retry
+from agency_lambda.runs.outcome import HandedOver
 from agency_lambda.runs.repository import LeaseLost, OutcomeUncertain, RunRepository
 from agency_lambda.runs.transitions import STOPS, TABLE, RunEvent, State, Stop
-from lambda_loop import DeadlineExceeded, current_invocation
+from lambda_loop import DeadlineExceeded
 
 if TYPE_CHECKING:
     from agency_lambda.framework.execution import AgencyExecution, AgencyResult
 
 logger = logging.getLogger(__name__)
-_HANDING_OVER = 10.0  # seconds for the writes that hand a run over
-_TO_STOP = 10.0  # seconds that cancelled agents may take to end; those that leave for another attempt take less
+_RELEASE_TIMEOUT = 10.0  # seconds for the writes that hand a run over
+_STOP_TIMEOUT = 10.0  # seconds that cancelled agents may take to end; those that leave for another attempt take less
 
 
 class Attempt:
-    """One attempt at a run.
-
-    repository: None for a run that is not stored. execution: None if it is `refused`, or `stopped` from the beginning.
+    """repository: None for a run that is not stored.
+    execution: None if it is `refused`, or `stopped` from the beginning.
     durable: another attempt goes on if this one stops. patience: seconds that the client's gateway waits.
     """
 
@@ -65,8 +64,7 @@ class Attempt:
         self._agents: asyncio.Task[AgencyResult] | None = None
         self._task: asyncio.Task[ResponseObject] | None = None
         self.lease = repository.lease if repository else None  # as this attempt has taken it
-        queued = self.lease.queued_at if self.lease else time.time()
-        self.waited = round(1000 * max(time.time() - queued, 0.0), 1)  # milliseconds since the run was created
+        self.begun_at = time.time()
 
     async def execute(self) -> ResponseObject:
         """Run to the end; returns the response when it is stored.
@@ -91,9 +89,7 @@ class Attempt:
             if heartbeat:
                 heartbeat.cancel()
             self.log.end()
-            self.log_fields = run_metrics.log_fields(self, time.monotonic() - started)
-            if invocation := current_invocation.get():
-                invocation.report.fields.update(self.log_fields)
+            self.log_fields = run_metrics.report(self, time.monotonic() - started)
 
     def follow(self, execution: Coroutine[Any, Any, ResponseObject]) -> AsyncGenerator[Event]:
         """Begin to execute at once, and yield every event."""
@@ -109,7 +105,6 @@ class Attempt:
 
     @property
     def is_resumable(self) -> bool:
-        """Return whether another attempt goes on after this one."""
         return self.repository is not None and self._durable
 
     def last_stored(self) -> int:
@@ -132,8 +127,8 @@ class Attempt:
     def stop(self, why: Stop) -> None:
         """End the agents' work now; the first reason counts."""
         if self.stopped is None and self._loop:
-            patience = _TO_STOP if why == "cancelled" else min(_TO_STOP, self._heartbeat.margin / 2 or 1.0)
-            self._loop.call_later(patience, _settle, self._abandoned)
+            patience = _STOP_TIMEOUT if why == "cancelled" else min(_STOP_TIMEOUT, self._heartbeat.margin / 2 or 1.0)
+            self._loop.call_later(patience, self._abandoned.cancel)
         self.stopped = self.stopped or why
         if self._agents:
             self._agents.cancel()
@@ -147,10 +142,8 @@ class Attempt:
             except StoreUnavailable as error:
                 raise OutcomeUncertain from error
             self.response = self.repository.run.stored.response
-        known = {event["type"] for event in self.log.events[:3]}
-        for kind in ("response.created", "response.in_progress"):
-            if kind not in known and self.stopped != "uncertain":
-                self.log.emit(kind, response=dict(self.response))
+        if self.stopped != "uncertain":
+            self.log.emit_start(self.response)
 
     async def _execute_agents(self) -> ResponseObject:
         if self._refused:
@@ -164,7 +157,7 @@ class Attempt:
         except BaseException:  # noqa: BLE001 - cancelled from outside, or the deadline; raised again in the end
             self.stop("interrupted")
             return await self._end_stopped()
-        if self.stopped and not _has_answered(self._agents):
+        if self.stopped and not outcome.has_answered(self._agents):
             return await self._end_stopped()
         agents, self._agents = self._agents, None
         return await self._conclude(agents.result)
@@ -175,12 +168,12 @@ class Attempt:
         except ServiceError as error:
             return await self._end_failed(error)
         except DeadlineExceeded:  # raised in code that has blocked the loop until then
-            return await self._fail(out_of_time())
+            return await self._fail(outcome.out_of_time())
         except BaseException:  # what their own code has raised, or cancelled
             logger.exception("run %s failed", self.response["id"])
             return await self._fail(ServiceError(INTERNAL))
         try:
-            if conflict := hidden_conflict(self.response, self._attempts):
+            if conflict := outcome.hidden_conflict(self.response, self._attempts):
                 raise LoopMisused(str(conflict))
             return await self._end(RunEvent.CUT_SHORT if answer.incomplete else RunEvent.COMPLETE, answer)
         except ServiceError as error:  # its conversation is not there any more
@@ -191,7 +184,7 @@ class Attempt:
             raise OutcomeUncertain from error
         if isinstance(error, StoreUnavailable):
             return await self._fail(OutcomeUnknown(str(error)))
-        if (after := seconds_to_retry(self.response, self._attempts, error)) is not None:
+        if (after := outcome.seconds_to_retry(self.response, self._attempts, error)) is not None:
             raise await self._hand_over(after, counts=True) from error
         return await self._fail(error)
 
@@ -209,7 +202,7 @@ class Attempt:
             if self.stopped == "handed over":
                 raise handed_over
         elif self.stopped == "handed over":
-            return await self._fail(out_of_time())
+            return await self._fail(outcome.out_of_time())
         else:
             with suppress(ServiceError):
                 await self._fail(Interrupted("The run was interrupted."))
@@ -222,7 +215,7 @@ class Attempt:
     async def _hand_over(self, after: float = 0.0, *, counts: bool = False) -> HandedOver:
         assert self.repository
         try:
-            async with asyncio.timeout(_HANDING_OVER):
+            async with asyncio.timeout(_RELEASE_TIMEOUT):
                 await self._heartbeat.save(self.repository)
                 self.is_over = True
                 await self.repository.release(after=after, counts=counts)
@@ -243,7 +236,7 @@ class Attempt:
         self.is_over = True
         self.log.output.close()
         status = TABLE[State.HELD, event].status
-        final = final_response(self.response, status, self.log.output, self.execution, answer, error)
+        final = outcome.final_response(self.response, status, self.log.output, self.execution, answer, error)
         if self.repository:
             last = self.log.next(f"response.{status}", response=final)
             events = [*self.log.unsaved(), last] if self.log.records_events else []
@@ -252,12 +245,3 @@ class Attempt:
         self.response = final
         self.log.emit(f"response.{status}", response=dict(final))
         return final
-
-
-def _has_answered(agents: "asyncio.Task[AgencyResult]") -> bool:
-    return agents.done() and not agents.cancelled() and agents.exception() is None
-
-
-def _settle(abandoned: asyncio.Future[None]) -> None:
-    if not abandoned.done():
-        abandoned.set_result(None)

@@ -63,7 +63,7 @@ async def compacted(ask: Ask, items: Sequence[Item], instructions: str | None) -
     """
     if not items:
         raise InvalidRequest("There is nothing to compact: send 'input' or 'previous_response_id'.", param="input")
-    older, last = await asyncio.to_thread(_parted, items)  # which packs, unpacks and joins what may be megabytes
+    older, last = await asyncio.to_thread(_split, items)  # which packs, unpacks and joins what may be megabytes
     meter = Meter()
     summary = await ask(_instructions(instructions), older, meter) if older else "Nothing was said before."
     compaction = await asyncio.to_thread(encode_compaction, summary, last)
@@ -84,10 +84,10 @@ def _flat(items: Sequence[Item]) -> list[Item]:
     ]
 
 
-def _parted(given: Sequence[Item]) -> tuple[str, list[Item]]:
-    items = [item for item in _flat(given) if item["type"] != "reasoning"]
-    asked = [number for number, item in enumerate(items) if item.get("role") == "user"]
-    starts = [asked[-_LAST] if len(asked) >= _LAST else 0, *asked[-_LAST + 1 :], len(items)]
+def _split(all_items: Sequence[Item]) -> tuple[str, list[Item]]:
+    items = [item for item in _flat(all_items) if item["type"] != "reasoning"]
+    users = [number for number, item in enumerate(items) if item.get("role") == "user"]
+    starts = [users[-_LAST] if len(users) >= _LAST else 0, *users[-_LAST + 1 :], len(items)]
     start = next(start for start in starts if _can_be_sent(items[start:]))
     return _transcript(items[:start]), items[start:]
 

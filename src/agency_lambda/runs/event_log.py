@@ -1,7 +1,5 @@
-"""The events of a run in this process."""
-
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
 from agency_lambda.protocol.output import OutputBuilder
@@ -9,7 +7,7 @@ from agency_lambda.protocol.types import Event
 
 
 class EventLog:
-    """The output and the events of a run. records_events: somebody wants them."""
+    """The output and events of a run in this process. records_events: somebody follows them."""
 
     def __init__(self, response_id: str, *, records_events: bool) -> None:
         self.records_events, self.events = records_events, list[Event]()
@@ -22,6 +20,13 @@ class EventLog:
         if self.records_events:
             self.events.append(self.next(kind, **fields))
             self._notify()
+
+    def emit_start(self, response: Mapping[str, Any]) -> None:
+        """Emit the two first events, where an earlier attempt has not."""
+        known = {event["type"] for event in self.events[:3]}
+        for kind in ("response.created", "response.in_progress"):
+            if kind not in known:
+                self.emit(kind, response=dict(response))
 
     def next(self, kind: str, **fields: Any) -> Event:
         return {"type": kind, "sequence_number": len(self.events), **fields}

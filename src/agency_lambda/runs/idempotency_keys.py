@@ -1,5 +1,3 @@
-"""Idempotency keys."""
-
 import hashlib
 import time
 

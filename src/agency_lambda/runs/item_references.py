@@ -12,16 +12,16 @@ from agency_lambda.protocol.types import Item
 from agency_lambda.runs.stored_responses import Responses
 
 
-async def resolve_references(responses: Responses, given: str | list[Any]) -> str | list[Any]:
+async def resolve_references(responses: Responses, items: str | list[Any]) -> str | list[Any]:
     """Return the input with the items in place of references to them. Raises NotFound, InvalidRequest."""
-    if isinstance(given, str) or not any(map(_is_reference, given)):
-        return given
-    if len(given) > bounds.ITEMS:
+    if isinstance(items, str) or not any(map(_is_reference, items)):
+        return items
+    if len(items) > bounds.ITEMS:
         raise bounds.over_limit("input", "items", bounds.ITEMS)
-    names = {_name(item, number) for number, item in enumerate(given) if _is_reference(item)}
+    names = {_name(item, number) for number, item in enumerate(items) if _is_reference(item)}
     _check_holders(names)
     found, read, left, resolved = dict[str, Any](), set[str](), bounds.BODY, list[Any]()
-    for number, item in enumerate(given):
+    for number, item in enumerate(items):
         if _is_reference(item):
             name = _name(item, number)
             refuse_unknown(item, {"type", "id"}, f"input[{number}]")
@@ -33,8 +33,8 @@ async def resolve_references(responses: Responses, given: str | list[Any]) -> st
             item, taken = found[name]
             left -= taken
             if left < 0:
-                said = f"The items that 'input' refers to have more than {bounds.BODY:,} bytes together."
-                raise InvalidRequest(said, param=f"input[{number}]")
+                message = f"The items that 'input' refers to have more than {bounds.BODY:,} bytes together."
+                raise InvalidRequest(message, param=f"input[{number}]")
         resolved.append(item)
     return resolved
 

@@ -1,5 +1,4 @@
-"""The answers that a stored run was given, each stored before it is used: another attempt pays for no model call twice,
-and repeats no finished tool call.
+"""The answers of a stored run, each stored before it is used, so that no attempt repeats a model or tool call.
 
 An answer is found by agent, sha256 of items and tools, and the number of equal questions before.
 """
@@ -31,18 +30,18 @@ class Entry:
 
 
 class Journal:
-    """The journal of one run. store: None if it is not stored."""
+    """store: None if the run is not stored."""
 
     def __init__(self, store: Store | None, owner: str, run_id: str, call_ids: UniqueIds | None = None) -> None:
         self.call_ids, self.item_ids = call_ids or UniqueIds(), UniqueIds(field="id")
         self._numbers = count()
         self._calls: dict[str, str] = {}  # a call's id, which is unique in the run -> the answer's key and its place
         self._begun: set[str] = set()  # keys of answers whose calls have begun
-        self._given_out: list[tuple[Any, str]] = []  # outputs that the SDK goes on with, and the keys of their answers
+        self._usable: list[tuple[Any, str]] = []  # outputs that the SDK continues with -> their answers' keys
         self._by_call_ids = False  # an earlier version of this service has begun the run
         self._store, self._partition = store, response_partition(owner, run_id)
-        self._kept: dict[str, Any] = {}
-        self._noted: frozenset[str] = frozenset()
+        self._records: dict[str, Any] = {}
+        self._earlier_pending: frozenset[str] = frozenset()
         self._taken: defaultdict[str, set[int]] = defaultdict(set)  # numbers of a place's questions
         self._failures: list[tuple[ModelUnavailable, str]] = []  # and the keys of their questions
         self._unwritten: dict[str, dict[str, Any]] = {}  # failures that no answer has followed yet
@@ -54,10 +53,10 @@ class Journal:
     async def load(self) -> None:
         if self._store:
             records = await self._store.query(self._partition, after="journal/", before="journal0")
-            self._kept = {record.sort.removeprefix("journal/"): record.body for record in records}
-            self._noted = frozenset(self._kept.pop("asked", ()))
-            self._allowed = {key.partition("/")[2] for key, body in self._kept.items() if _was_allowed(key, body)}
-            bodies = [body for key, body in self._kept.items() if key.startswith("model/")]
+            self._records = {record.sort.removeprefix("journal/"): record.body for record in records}
+            self._earlier_pending = frozenset(self._records.pop("asked", ()))
+            self._allowed = {key.partition("/")[2] for key, body in self._records.items() if _was_allowed(key, body)}
+            bodies = [body for key, body in self._records.items() if key.startswith("model/")]
             self._by_call_ids = any("within" not in body for body in bodies)
             answers = [body["response"]["output"] for body in bodies]
             for ids in (self.call_ids, self.item_ids):
@@ -65,17 +64,15 @@ class Journal:
 
     @property
     def ids(self) -> set[str]:
-        return {item_id for body in self._kept.values() for item_id in body.get("ids", {}).values()}
+        return {item_id for body in self._records.values() for item_id in body.get("ids", {}).values()}
 
     def model_call_key(self, agent: str, question: ModelRequest, parent_call_key: str = "") -> str:
         """Return the key of a question. parent_call_key: of the tool call that asks."""
         if self._store is None:
             return f"model/{next(self._numbers)}"
         tools = [(tool.name, getattr(tool, "params_json_schema", None)) for tool in question.tools]
-        asked = json.dumps(
-            [question.identity or agent, question.items, tools], sort_keys=True, default=to_jsonable_python
-        )
-        place = _digest(asked)
+        identity = [question.identity or agent, question.items, tools]
+        place = _digest(json.dumps(identity, sort_keys=True, default=to_jsonable_python))
         if parent_call_key and not self._by_call_ids:
             place = f"{place}/{_digest(parent_call_key)[:16]}"
         number = next(number for number in count(1) if number not in self._taken[place])
@@ -89,17 +86,17 @@ class Journal:
 
     def find(self, key: str) -> Entry | None:
         """Return the stored answer; without one the question is pending."""
-        if body := self._kept.get(key):
+        if body := self._records.get(key):
             self.hits += 1
             self._replayed.add(key)
             return _entry(body)
-        self.asked_again += key in self._noted
+        self.asked_again += key in self._earlier_pending
         self.pending.add(key)
         return None
 
     def find_failure(self, key: str) -> ModelUnavailable | None:
         """Return the failure of an earlier attempt, which went on."""
-        body = None if key in self._kept else self._kept.get(f"failed/{key}")
+        body = None if key in self._records else self._records.get(f"failed/{key}")
         if body is None:
             return None
         self.hits += 1
@@ -127,13 +124,13 @@ class Journal:
         body: dict[str, Any] = {**dump_answer(answered), "ids": ids}
         if not self._by_call_ids:
             body["within"] = parent_call_key
-        kept = await self._write(key, body)
+        stored = await self._write(key, body)
         self.pending.discard(key)
-        return Entry(answered, ids) if kept is body else _entry(kept)
+        return Entry(answered, ids) if stored is body else _entry(stored)
 
     def note_usable(self, key: str, output: list[Any]) -> None:
         """Note the calls that the SDK goes on with."""
-        self._given_out.append((output, key))
+        self._usable.append((output, key))
         if not self._by_call_ids:
             for number, item in enumerate(output):
                 if is_call(item.type):
@@ -149,13 +146,13 @@ class Journal:
 
     def unused_answers(self) -> list[ModelAnswer]:
         """Return, once, the stored answers that only led to finished tool calls."""
-        left = [key for key in self._kept if key.startswith("model/") and key not in self._replayed]
+        left = [key for key in self._records if key.startswith("model/") and key not in self._replayed]
         self._replayed.update(left)
-        return [_entry(self._kept[key]).answered for key in left]
+        return [_entry(self._records[key]).answered for key in left]
 
     async def forget_answer(self, output: list[Any] | None) -> bool:
         """Delete an unusable answer; returns False if its calls have begun."""
-        key = next((key for given, key in self._given_out if given is output), None)
+        key = next((key for usable, key in self._usable if usable is output), None)
         if key is None or key in self._begun:
             return False
         if self._store:
@@ -163,7 +160,7 @@ class Journal:
         return True
 
     def find_tool_output(self, call: str) -> tuple[bool, Any]:
-        body = self._kept.get(f"tool/{call}")
+        body = self._records.get(f"tool/{call}")
         self.hits += body is not None
         return body is not None, body and from_journal_body(body)
 
@@ -171,14 +168,14 @@ class Journal:
         if self._store is None:
             return output
         body = to_journal_body(output)
-        kept = await self._write(f"tool/{call}", body)
-        return output if kept is body else from_journal_body(kept)
+        stored = await self._write(f"tool/{call}", body)
+        return output if stored is body else from_journal_body(stored)
 
     async def allow_call(self, call: str, most: float) -> bool:
         """Return whether a tool call is among the first `most`; all attempts decide alike."""
         if math.isinf(most) or call in self._allowed:
             return True
-        if (decided := self._kept.get(f"allowed/{call}")) is None:
+        if (decided := self._records.get(f"allowed/{call}")) is None:
             allowed = len(self._allowed) < most
             if allowed:
                 self._allowed.add(call)
@@ -209,7 +206,7 @@ class Journal:
 
 
 def _was_allowed(key: str, body: dict[str, Any]) -> bool:
-    """Earlier versions stored no decision."""
+    # Earlier versions stored no decision.
     return key.startswith("tool/") or (key.startswith("allowed/") and bool(body["allowed"]))
 
 

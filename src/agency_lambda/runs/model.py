@@ -42,9 +42,8 @@ def event_row(number: int) -> str:
 class Lease:
     """The lease of an unfinished run.
 
-    holder: the attempt at work, "" for none. until: Unix seconds. attempts: begun. lost: expired ones. cancelled: it is
-    to
-    end. dead: it was given up, and its message is no dead letter yet.
+    holder: the attempt at work, "" for none. until: Unix seconds. attempts: begun. lost: expired ones.
+    cancelled: it is to end. dead: the run was given up, and its message is no dead letter yet.
     """
 
     id: str
@@ -112,13 +111,12 @@ class StoredResponse:
         return cls(body["response"], request, cursor, record.version)
 
     def put(self, owner: str) -> Put:
-        asked = self.request
         body = {
             "response": self.response,
-            "request": asked.body,
-            "input": asked.input,
-            "start": asked.start,
-            "thread": asked.conversation_id,
+            "request": self.request.body,
+            "input": self.request.input,
+            "start": self.request.start,
+            "thread": self.request.conversation_id,
             "place": self.cursor and self.cursor.as_json,
         }
         partition = response_partition(owner, self.response["id"])

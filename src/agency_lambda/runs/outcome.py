@@ -1,9 +1,10 @@
 """How an attempt can end."""
 
+import asyncio
 import time
 from typing import TYPE_CHECKING
 
-from agency_lambda.errors import AnswerTooLarge, OutOfTime, ServiceError, UpstreamFailed, error_field
+from agency_lambda.errors import AnswerTooLarge, OutOfTime, ServiceError, UpstreamFailed, error_field, error_from_field
 from agency_lambda.protocol import bounds, response_object
 from agency_lambda.protocol.output import OutputBuilder
 from agency_lambda.protocol.response_object import ResponseObject
@@ -67,6 +68,17 @@ def hidden_conflict(response: ResponseObject, attempts: int) -> EventLoopConflic
     if invocation is None or response["background"] or attempts > 1:
         return None
     return invocation.report.hidden_conflict()
+
+
+def raise_failed(response: ResponseObject) -> ResponseObject:
+    """Return a response, or raise the ServiceError that it failed with."""
+    if error := response["error"]:
+        raise error_from_field(error)
+    return response
+
+
+def has_answered(agents: "asyncio.Task[AgencyResult]") -> bool:
+    return agents.done() and not agents.cancelled() and agents.exception() is None
 
 
 def out_of_time() -> OutOfTime:

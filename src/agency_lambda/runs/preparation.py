@@ -13,6 +13,7 @@ from agency_lambda.history import UniqueIds
 from agency_lambda.history.turns import load_history
 from agency_lambda.protocol.items import to_agent_input
 from agency_lambda.protocol.request import CompactRequest, CreateResponse
+from agency_lambda.protocol.types import Item
 from agency_lambda.runs.event_log import EventLog
 from agency_lambda.runs.model import Run
 from agency_lambda.runs.validation import refuse_empty, refuse_loose_ends
@@ -37,21 +38,26 @@ class RunPreparation:
         return Models(self._settings, self._secrets)
 
     async def prepare(self, run: Run, log: EventLog) -> "AgencyExecution | None":
-        """Return the agents of a run, ready to answer; None for a new run that a worker can prepare as well.
+        """Return the agents of a run; None for a new run that a worker prepares.
 
         Raises:
             NotFound, InvalidRequest, UnknownName: the run cannot be executed.
         """
         if run.has_lost_conversation:
             raise NotFound("The conversation was deleted before this run had its turn.")
-        asked, request = run.stored.request, CreateResponse.model_validate(run.stored.request.body)
+        request, items = CreateResponse.model_validate(run.stored.request.body), run.stored.request.input
         await asyncio.sleep(0)  # parsing the largest input takes 200 ms, and so does what follows
-        history, added = await load_history(self._store, run.cursor), to_agent_input(asked.input)
+        history, added = await load_history(self._store, run.cursor), to_agent_input(items)
         refuse_empty(added)
-        refuse_loose_ends(history, asked.input, added)
+        refuse_loose_ends(history, items, added)
         if run.is_new and request.background and needs_no_agency(request):
             catalogue.check_model(request.model)
             return None
+        return await self._prepare_agents(run, request, history, added, log)
+
+    async def _prepare_agents(
+        self, run: Run, request: CreateResponse, history: list[Item], added: list[Item], log: EventLog
+    ) -> "AgencyExecution":
         from agency_lambda.framework.prepare import RunInput, prepare_run
         from agency_lambda.runs.journal import Journal
 

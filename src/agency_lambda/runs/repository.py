@@ -82,8 +82,7 @@ class RunRepository:
         Raises:
             NotFound: its conversation was deleted.
         """
-        asked = self.run.stored.request
-        turn = None if history is None else Turn([*asked.input, *response["output"]], history)
+        turn = None if history is None else Turn([*self.run.stored.request.input, *response["output"]], history)
         try:
             before = await self._apply(event, is_last=True, response=response, turn=turn, events=events)
         except StoreUnavailable as error:

@@ -1,7 +1,7 @@
-"""What a run has used."""
-
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
+
+from lambda_loop import current_invocation
 
 if TYPE_CHECKING:
     from agency_lambda.framework.models import Meter
@@ -21,13 +21,16 @@ def usage(meter: "Meter | None") -> dict[str, Any]:
     }
 
 
-def log_fields(attempt: "Attempt", seconds: float) -> dict[str, Any]:
-    """Return what this attempt used, for the log."""
+def report(attempt: "Attempt", seconds: float) -> dict[str, Any]:
+    """Return what this attempt used, for the log, and add it to the invocation's report."""
     execution, lease = attempt.execution, attempt.lease
     known: dict[str, Any] = {"response_id": attempt.response["id"], "run_duration_ms": round(1000 * seconds, 1)}
     known |= execution.meter.paid() if execution else {}
     if lease:
-        known |= {"attempts": lease.attempts, "lease_steals": lease.lost, "queue_age_ms": attempt.waited}
+        queue_age_ms = round(1000 * max(attempt.begun_at - lease.queued_at, 0.0), 1)
+        known |= {"attempts": lease.attempts, "lease_steals": lease.lost, "queue_age_ms": queue_age_ms}
         known |= {"journal_hits": execution.journal_hits if execution else 0}
         known |= {"handovers": int(attempt.stopped == "handed over")}
+    if invocation := current_invocation.get():
+        invocation.report.fields.update(known)
     return known

@@ -1,5 +1,3 @@
-"""The runs of one environment."""
-
 import asyncio
 import logging
 import math
@@ -15,7 +13,6 @@ from agency_lambda.errors import (
     SecretUnavailable,
     ServiceError,
     StoreUnavailable,
-    error_from_field,
 )
 from agency_lambda.protocol import response_object
 from agency_lambda.protocol.request import CompactRequest, CreateResponse
@@ -28,20 +25,19 @@ from agency_lambda.runs.following import seconds_to_wait
 from agency_lambda.runs.idempotency_keys import IdempotencyKeys
 from agency_lambda.runs.leases import Leases
 from agency_lambda.runs.model import StoredResponse
-from agency_lambda.runs.outcome import MOST_ATTEMPTS, HandedOver
+from agency_lambda.runs.outcome import MOST_ATTEMPTS, HandedOver, raise_failed
 from agency_lambda.runs.preparation import RunPreparation
 from agency_lambda.runs.repository import OutcomeUncertain, RunRepository, delete_run, load_run, purge, save_new
 from agency_lambda.runs.stored_responses import Responses
 from agency_lambda.runs.transitions import Stop
 from agency_lambda.settings import Settings
-from agency_lambda.store import Conflict, Store, open_store
+from agency_lambda.store import Change, Conflict, Store, open_store
 from lambda_loop import seconds_remaining
 
 logger = logging.getLogger(__name__)
-_TO_SEND = 3.0  # seconds for the queue to take a message
-_TO_FIND_OUT = 3.0  # seconds to read how a run stands
-_TO_CANCEL = 10.0  # seconds that a request waits for a run to end
-_LOOK = 1.0  # seconds between looks whether the lease of such a run has ended
+_CALL_TIMEOUT = 3.0  # seconds for the queue to take a message, or to read a run's state
+_CANCEL_TIMEOUT = 10.0  # seconds that a request waits for a run to end
+_POLL_INTERVAL = 1.0  # seconds between looks at the lease of such a run
 _NOT_YET = 5.0  # seconds until a worker looks again whether it is a run's turn; the run before it sends a message
 
 IdempotentRequest = tuple[str, bytes]
@@ -102,12 +98,10 @@ class RunService:
         if response["store"]:
             if self.queue.durable:
                 on_deadline_response(response)
+            keys = IdempotencyKeys(self.store, owner)
+            puts: list[Change] = [keys.put(*idempotent_request, run.id)] if idempotent_request else []
             try:
-                run = await save_new(
-                    self.store,
-                    run,
-                    [IdempotencyKeys(self.store, owner).put(*idempotent_request, run.id)] if idempotent_request else [],
-                )
+                run = await save_new(self.store, run, puts)
             except OutcomeUncertain:
                 return self._uncertain(response)
         if response["background"]:
@@ -131,7 +125,6 @@ class RunService:
         return self._attempt(response, EventLog(response["id"], records_events=False), stopped="uncertain")
 
     async def _end_abandoned(self, busy: ConversationBusy) -> None:
-        """End a run that died with its turn."""
         if busy.run_id and not self.queue.durable and (attempt := await self.resume(busy.run_id)) is not None:
             attempt.stop("given up")
             with suppress(AttemptsExhausted):
@@ -157,9 +150,8 @@ class RunService:
         run, lease = repository.run, repository.lease
         log = EventLog(run.id, records_events=run.stored.is_streamed)
         events = await repository.responses.stored_events(run.id)
-        stopped: Stop | None = (
-            "cancelled" if lease.cancelled else "given up" if lease.attempts > MOST_ATTEMPTS else None
-        )
+        given_up: Stop | None = "given up" if lease.attempts > MOST_ATTEMPTS else None
+        stopped = "cancelled" if lease.cancelled else given_up
         execution, refused = None, None
         if not stopped:
             try:
@@ -173,11 +165,7 @@ class RunService:
         return self._attempt(run.stored.response, log, repository, **options)
 
     def _attempt(
-        self,
-        response: ResponseObject,
-        log: EventLog,
-        repository: RunRepository | None = None,
-        **options: Any,
+        self, response: ResponseObject, log: EventLog, repository: RunRepository | None = None, **options: Any
     ) -> Attempt:
         return Attempt(response, log, repository, durable=self.queue.durable, **options)
 
@@ -198,20 +186,19 @@ class RunService:
         if attempt.repository is None:
             return attempt.response
         try:
-            async with asyncio.timeout(_TO_FIND_OUT):
+            async with asyncio.timeout(_CALL_TIMEOUT):
                 stored = await attempt.repository.responses.get(attempt.response["id"])
         except (StoreUnavailable, TimeoutError):
             return attempt.response
-        return _as_ended(stored.response)
+        return raise_failed(stored.response)
 
     async def cancel(self, owner: str, response_id: str) -> ResponseObject:
         """End a run, wherever it runs; returns the response as it is after at most 10 seconds.
 
-        Raises:
-            StoreUnavailable: cancelling again does no harm.
+        Raises StoreUnavailable; cancelling again does no harm.
         """
         responses = Responses(self.store, owner)
-        end = asyncio.get_running_loop().time() + min(_TO_CANCEL, seconds_to_wait())
+        end = asyncio.get_running_loop().time() + min(_CANCEL_TIMEOUT, seconds_to_wait())
         try:
             async with asyncio.timeout_at(end):
                 stored = await responses.get(response_id)
@@ -224,7 +211,7 @@ class RunService:
             async with asyncio.timeout_at(end):
                 while stored.response["status"] not in response_object.FINAL:
                     await self._end_here(response_id)
-                    stored = await responses.final(response_id, _LOOK)
+                    stored = await responses.final(response_id, _POLL_INTERVAL)
         return stored.response
 
     async def _end_here(self, run_id: str) -> None:
@@ -244,7 +231,7 @@ class RunService:
         if not stored.response["background"]:
             with suppress(StoreUnavailable):  # then the response is returned as it was
                 stored = await Responses(self.store, owner).final(stored.response["id"], self._answer_seconds)
-        return _as_ended(stored.response)
+        return raise_failed(stored.response)
 
     async def compact(self, request: CompactRequest, owner: str) -> dict[str, Any]:
         return await self._preparation.compact(request, owner)
@@ -257,13 +244,7 @@ class RunService:
     async def _send(self, run_id: str, after: float = 0.0) -> None:
         left = seconds_remaining()
         try:
-            async with asyncio.timeout(_TO_SEND if left is None else min(_TO_SEND, left / 2)):
+            async with asyncio.timeout(_CALL_TIMEOUT if left is None else min(_CALL_TIMEOUT, left / 2)):
                 await self.queue.send(run_id, after)
         except Exception:
             logger.exception("run %s: the queue did not take its message", run_id)
-
-
-def _as_ended(response: ResponseObject) -> ResponseObject:
-    if error := response["error"]:
-        raise error_from_field(error)
-    return response

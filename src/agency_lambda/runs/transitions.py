@@ -52,7 +52,7 @@ Stop = Literal["cancelled", "given up", "handed over", "interrupted", "lost", "u
 
 @dataclass(frozen=True)
 class Transition:
-    """What an event writes. status: of the response, "gone" to remove it. overdue: only if the lease has expired."""
+    """What an event writes. status: of the response, "deleted" to remove it. overdue: only if the lease has expired."""
 
     to: State
     lease: LeaseWrite
@@ -80,10 +80,10 @@ TABLE: dict[tuple[State, RunEvent], Transition] = {
     (S.HELD, E.FAIL): T(S.FINAL, "remove", "failed", "release"),
     (S.HELD, E.END_CANCELLED): T(S.FINAL, "remove", "cancelled", "release"),
     (S.HELD, E.GIVE_UP): T(S.GIVEN_UP, "bury", "failed", "release"),
-    (S.FREE, E.DELETE): T(S.DELETED, "revoke", "gone", "release"),
-    (S.HELD, E.DELETE): T(S.DELETED, "revoke", "gone", "release"),
-    (S.FINAL, E.DELETE): T(S.ABSENT, "", "gone"),
-    (S.GIVEN_UP, E.DELETE): T(S.DELETED, "", "gone"),
+    (S.FREE, E.DELETE): T(S.DELETED, "revoke", "deleted", "release"),
+    (S.HELD, E.DELETE): T(S.DELETED, "revoke", "deleted", "release"),
+    (S.FINAL, E.DELETE): T(S.ABSENT, "", "deleted"),
+    (S.GIVEN_UP, E.DELETE): T(S.DELETED, "", "deleted"),
     (S.DELETED, E.PURGE): T(S.ABSENT, "remove"),
 }
 STOPS: dict[Stop, tuple[RunEvent | None, RunEvent | None]] = {
@@ -175,7 +175,7 @@ Written = tuple[Run, list[Change]]
 
 
 def _write_response(run: Run, row: Transition, *, response: ResponseObject | None, **_: Any) -> Written:
-    if row.status == "gone":
+    if row.status == "deleted":
         partition = model.response_partition(run.owner, run.id)
         return run, [Delete(partition, "response", expected=run.stored.version)]
     if not row.status:

@@ -13,16 +13,16 @@ def refuse_empty(added: Sequence[Item]) -> None:
         raise InvalidRequest("'input' must not be empty: nothing of it is for the agents.", param="input")
 
 
-def refuse_loose_ends(history: Sequence[Item], given: Sequence[Item], added: Sequence[Item]) -> None:
+def refuse_loose_ends(history: Sequence[Item], items: Sequence[Item], added: Sequence[Item]) -> None:
     """Refuse calls of the client's functions without an output, and the reverse. added: as the agents take it."""
-    told = [item for item in [*history, *added] if item.get("callerAgent") is None]
-    calls = Counter(item["call_id"] for item in told if item.get("type") == "function_call")
-    outputs = Counter(item["call_id"] for item in told if item.get("type") == "function_call_output")
-    for number, item in enumerate(given):
+    top_level = [item for item in [*history, *added] if item.get("callerAgent") is None]
+    calls = Counter(item["call_id"] for item in top_level if item.get("type") == "function_call")
+    outputs = Counter(item["call_id"] for item in top_level if item.get("type") == "function_call_output")
+    for number, item in enumerate(items):
         if item["type"] == "function_call_output" and outputs[item["call_id"]] > calls[item["call_id"]]:
-            said = f"No function call with call_id {item['call_id']!r} was found for this output."
+            message = f"No function call with call_id {item['call_id']!r} was found for this output."
             if item["call_id"] in calls:
-                said = f"The function call with call_id {item['call_id']!r} has more than one output."
-            raise InvalidRequest(said, param=f"input[{number}].call_id")
+                message = f"The function call with call_id {item['call_id']!r} has more than one output."
+            raise InvalidRequest(message, param=f"input[{number}].call_id")
     if missing := sorted(calls.keys() - outputs.keys()):
         raise InvalidRequest(f"No output was sent for the function call {missing[0]!r}.", param="input")

@@ -43,7 +43,6 @@ SHORTEST_LINE = 20  # characters of an instruction that are looked for; shorter 
 
 @pytest.fixture(params=list(catalogue.factories()), scope="module")
 def agency(request: pytest.FixtureRequest) -> str:
-    """Each name in AGENCIES."""
     return str(request.param)
 
 
@@ -113,7 +112,7 @@ def test_it_resumes_after_a_crash_without_asking_twice(service: Service, agency:
 
 
 def test_it_tells_no_prompt(service: Service, agency: str, calls: Calls) -> None:
-    told = [
+    answers = [
         json.dumps(service.respond(agency, QUESTION), ensure_ascii=False),
         json.dumps(service.respond(agency, QUESTION, stream=True), ensure_ascii=False),
         *(json.dumps(service.get(path), ensure_ascii=False) for path in ("/agencies", "/v1/models")),
@@ -121,7 +120,7 @@ def test_it_tells_no_prompt(service: Service, agency: str, calls: Calls) -> None
     assert calls.instructions
     for line in (line.strip() for text in calls.instructions for line in text.splitlines()):
         if len(line) >= SHORTEST_LINE:
-            assert not any(json.dumps(line, ensure_ascii=False)[1:-1] in text for text in told), line
+            assert not any(json.dumps(line, ensure_ascii=False)[1:-1] in text for text in answers), line
 
 
 def test_it_refuses_nonsense(service: Service, agency: str) -> None:
@@ -166,7 +165,6 @@ def _crash(run: str, calls: int) -> None:
 
 
 async def _expire(run: str) -> None:
-    """Let the lease of the process that died run out."""
     store = get_run_service().store
     lease = await Leases(store).find(run)
     assert lease is not None

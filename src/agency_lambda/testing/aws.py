@@ -1,4 +1,4 @@
-"""Stores to test on: a DynamoDB table on loopback, and a relay that breaks what lies behind it."""
+"""Stores to test on: DynamoDB on loopback, and a relay that fails on demand."""
 
 import http.client
 import json
@@ -19,7 +19,7 @@ import pytest
 
 @contextmanager
 def dynamodb_here(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, dict[str, str]]]:
-    """(STORE, its environment) of a new table that this process finds, too."""
+    """Yield (STORE, environment) of a new table, set in this process too."""
     monkeypatch.delenv("AWS_PROFILE", raising=False)
     with dynamodb_table() as (name, environment):
         for variable, value in environment.items():
@@ -29,10 +29,7 @@ def dynamodb_here(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, dict[s
 
 @contextmanager
 def dynamodb_table() -> Iterator[tuple[str, dict[str, str]]]:
-    """(name, the environment in which boto3 finds it) of a new, empty table.
-
-    It is moto's, unless AGENCY_TEST_DYNAMODB_URL names another DynamoDB.
-    """
+    """Yield (name, boto3's environment) of a new table of moto, or of AGENCY_TEST_DYNAMODB_URL."""
     with _endpoint() as url:
         environment = {
             "AWS_ENDPOINT_URL_DYNAMODB": url,
@@ -43,18 +40,7 @@ def dynamodb_table() -> Iterator[tuple[str, dict[str, str]]]:
         }
         client = dynamodb_client(url)
         name = f"test-{uuid.uuid4().hex}"
-        client.create_table(
-            TableName=name,
-            KeySchema=[
-                {"AttributeName": "partition", "KeyType": "HASH"},
-                {"AttributeName": "sort", "KeyType": "RANGE"},
-            ],
-            AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in ("partition", "sort")],
-            BillingMode="PAY_PER_REQUEST",
-        )
-        client.get_waiter("table_exists").wait(TableName=name, WaiterConfig={"Delay": 1})
-        time_to_live = {"Enabled": True, "AttributeName": "expires"}
-        client.update_time_to_live(TableName=name, TimeToLiveSpecification=time_to_live)
+        _create_table(client, name)
         try:
             yield name, environment
         finally:
@@ -62,8 +48,22 @@ def dynamodb_table() -> Iterator[tuple[str, dict[str, str]]]:
             client.close()
 
 
+def _create_table(client: Any, name: str) -> None:
+    client.create_table(
+        TableName=name,
+        KeySchema=[
+            {"AttributeName": "partition", "KeyType": "HASH"},
+            {"AttributeName": "sort", "KeyType": "RANGE"},
+        ],
+        AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in ("partition", "sort")],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    client.get_waiter("table_exists").wait(TableName=name, WaiterConfig={"Delay": 1})
+    time_to_live = {"Enabled": True, "AttributeName": "expires"}
+    client.update_time_to_live(TableName=name, TimeToLiveSpecification=time_to_live)
+
+
 def dynamodb_client(url: str) -> Any:
-    """A client of our own, to look at what the store has done."""
     return boto3.session.Session().client(
         "dynamodb",
         endpoint_url=url,
@@ -118,10 +118,10 @@ def serving(server: Any) -> Iterator[None]:
 
 
 class Relay:
-    """Passes requests on to a DynamoDB. What is in its way is set by the test.
+    """Passes requests on to a DynamoDB.
 
-    `seen` are the (operation, request) that came; `fault(operation, request)` may return the answer to give instead of
-    passing it on, as (status, body), or LOST: it is carried out, but never answered.
+    seen: (operation, request) pairs. fault(operation, request): None, or the answer (status, body) instead;
+    LOST carries the request out and never answers.
     """
 
     LOST = (0, b"")
@@ -133,7 +133,7 @@ class Relay:
         self.fault: Callable[[str, dict[str, Any]], tuple[int, bytes] | None] = lambda operation, request: None
 
     def faults_once(self, operation: str, *answers: tuple[int, bytes]) -> None:
-        """Give these answers, one each, to the next requests of this operation."""
+        """Answer the next requests of an operation with these, one each."""
         left = list(answers)
         self.fault = lambda name, request: left.pop(0) if name == operation and left else None
 
@@ -157,7 +157,7 @@ class Relay:
 
 
 def refusal(code: str, *reasons: str) -> tuple[int, bytes]:
-    """DynamoDB's answer for what it refuses; with reasons: of a transaction."""
+    """Return DynamoDB's refusal; reasons: of a transaction."""
     body: dict[str, Any] = {"__type": f"com.amazonaws.dynamodb.v20120810#{code}", "message": "secret words of AWS"}
     if reasons:
         body["CancellationReasons"] = [{"Code": reason} for reason in reasons]

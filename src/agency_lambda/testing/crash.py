@@ -14,8 +14,8 @@ EXIT_CODE = 9
 
 
 def main(run: str, calls: int) -> None:
-    def die(asked: int) -> None:
-        if asked == calls:
+    def die(count: int) -> None:
+        if count == calls:
             os._exit(EXIT_CODE)
 
     with pytest.MonkeyPatch.context() as patch:

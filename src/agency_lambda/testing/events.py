@@ -1,4 +1,4 @@
-"""Lambda events and contexts, made by functions: what API Gateway, a function URL and a load balancer send."""
+"""Functions for Lambda events and contexts of API Gateway, function URLs and load balancers."""
 
 import json
 import time
@@ -21,7 +21,7 @@ def _text(body: Any) -> str | None:
 
 
 def rest_event(method: str = "GET", path: str = "/", body: Any = None, **headers: str) -> dict[str, Any]:
-    """API Gateway REST API, payload 1.0."""
+    """Return an event of an API Gateway REST API, payload 1.0."""
     headers = {"content-type": "application/json", "host": "localhost", **headers}
     return {
         "resource": "/{proxy+}",
@@ -47,7 +47,7 @@ def rest_event(method: str = "GET", path: str = "/", body: Any = None, **headers
 
 
 def http_event(method: str = "GET", path: str = "/", body: Any = None, **headers: str) -> dict[str, Any]:
-    """API Gateway HTTP API, payload 2.0; the path may have a query."""
+    """Return an event of an HTTP API, payload 2.0; the path may have a query."""
     path, _, query = path.partition("?")
     return {
         "version": "2.0",
@@ -66,14 +66,13 @@ def http_event(method: str = "GET", path: str = "/", body: Any = None, **headers
 
 
 def function_url_event(method: str = "GET", path: str = "/", body: Any = None, **headers: str) -> dict[str, Any]:
-    """Lambda function URL: payload 2.0 from another host."""
+    """Return an event of a function URL, payload 2.0."""
     event = http_event(method, path, body, host="abc.lambda-url.eu-central-1.on.aws", **headers)
     event["requestContext"]["domainName"] = event["headers"]["host"]
     return event
 
 
 def alb_event(method: str = "GET", path: str = "/", body: Any = None, **headers: str) -> dict[str, Any]:
-    """Application Load Balancer."""
     return {
         "requestContext": {"elb": {"targetGroupArn": "arn:aws:elasticloadbalancing:eu-central-1:1:targetgroup/a/1"}},
         "httpMethod": method,

@@ -1,4 +1,4 @@
-"""Runs of an agency without its tools' effects: the offline model answers, and every tool returns a fixed text."""
+"""Run an agency without its tools' effects."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,17 +11,17 @@ TOOL_OUTPUT = "ok"
 
 @dataclass
 class Calls:
-    """What a run has called: the agents whose model was asked, their instructions, and (agent, tool)."""
+    """The agents whose model was called, their instructions, and (agent, tool)."""
 
     models: list[str] = field(default_factory=list)
     instructions: set[str] = field(default_factory=set)
     tools: list[tuple[str, str]] = field(default_factory=list)
 
 
-def record(monkeypatch: pytest.MonkeyPatch, before_model: Callable[[int], None] = lambda asked: None) -> Calls:
-    """Replace the tools and watch the offline model.
+def record(monkeypatch: pytest.MonkeyPatch, before_model: Callable[[int], None] = lambda count: None) -> Calls:
+    """Replace tools by fixed texts, and record the offline model's calls.
 
-    before_model: called with the number of model calls so far, before each of them.
+    before_model: called before each with the number of earlier ones.
     """
     from agency_swarm.tools.send_message import SendMessage
 
@@ -36,11 +36,11 @@ def record(monkeypatch: pytest.MonkeyPatch, before_model: Callable[[int], None] 
         calls.tools.append((context.agent.name, tool.name))
         return TOOL_OUTPUT
 
-    def _answer(model: OfflineModel, instructions: str | None, *given: Any) -> Any:
+    def _answer(model: OfflineModel, instructions: str | None, *arguments: Any) -> Any:
         before_model(len(calls.models))
         calls.models.append(model.agent)
         calls.instructions.add(instructions or "")
-        return answer(model, instructions, *given)
+        return answer(model, instructions, *arguments)
 
     monkeypatch.setattr(tools, "_output", _output)
     monkeypatch.setattr(OfflineModel, "_answer", _answer)

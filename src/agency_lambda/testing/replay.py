@@ -17,9 +17,9 @@ _WORDS = {  # of a part's kind, in the names of its events
 
 
 def replayed(events: Iterable[dict[str, Any]], whole: bool = True) -> list[dict[str, Any]]:
-    """The items. Fails on an event that no official type knows, or that comes too early, too late or twice.
+    """Return the items of a stream. Fails on an event that is unknown, early, late or repeated.
 
-    whole: and on an item that is not closed at the end.
+    whole: also on an item without an end.
     """
     client = _Client()
     for number, event in enumerate(events):
@@ -37,7 +37,7 @@ class _Client:
         self.items: list[Any] = []
         self.open: dict[str, int] = {}  # item id -> index
         self.part: dict[str, dict[str, Any]] = {}  # item id -> its open part
-        self.told: set[str] = set()  # texts and arguments that are done, and their part or item not yet
+        self.finished: set[str] = set()  # texts and arguments that are done, and their part or item not yet
 
     def take(self, event: dict[str, Any]) -> None:
         match event["type"].removeprefix("response.").rsplit(".", 1):
@@ -69,8 +69,8 @@ class _Client:
     def _done(self, index: int, item: dict[str, Any]) -> None:
         assert self.open.pop(item["id"]) == index
         assert item["id"] not in self.part, "closed before its part"
-        assert (item["type"] == "function_call") == (item["id"] in self.told)
-        self.told.discard(item["id"])
+        assert (item["type"] == "function_call") == (item["id"] in self.finished)
+        self.finished.discard(item["id"])
         if item["type"] == "image_generation_call":  # it comes at once
             assert self.items[index]["result"] is None
             assert item["status"] == ("completed" if item["result"] else "failed")
@@ -84,11 +84,11 @@ class _Client:
         self.items[index]["status"] = item["status"]
 
     def _arguments(self, what: str, item: dict[str, Any], event: dict[str, Any]) -> None:
-        assert item["id"] not in self.told
+        assert item["id"] not in self.finished
         if what == "delta":
             item["arguments"] += event["delta"]
             return
-        self.told.add(item["id"])
+        self.finished.add(item["id"])
         assert event["name"] == item["name"]
         item["arguments"] = event["arguments"]
 
@@ -109,14 +109,14 @@ class _Client:
         text, key = _TEXT[part["type"]], f"{item['id']}/{event[index]}"
         match (name == outer, name == inner, what):
             case (False, True, "delta"):
-                assert key not in self.told
+                assert key not in self.finished
                 part[text] += event["delta"]
             case (False, True, "done"):
-                assert key not in self.told
-                self.told.add(key)
+                assert key not in self.finished
+                self.finished.add(key)
                 part[text] = event[text]
             case (True, False, "done"):
-                self.told.remove(key)
+                self.finished.remove(key)
                 assert event["part"][text] == part[text]
                 part |= event["part"]
                 del self.part[item["id"]]

@@ -67,13 +67,12 @@ class Service:
 
     @property
     def report(self) -> InvocationReport:
-        """The report of the last invocation."""
         return self.reports[-1]
 
 
 @contextmanager
 def default_settings(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Iterator[pytest.MonkeyPatch]:
-    """Take the developer's settings away, and keep in the folder what is stored."""
+    """Remove the developer's settings, and store in a temporary folder."""
     for name in SETTINGS:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("STORE", f"sqlite:///{folder}/agency.db")

@@ -11,13 +11,13 @@ from agency_lambda.testing.aws import Relay, moto, relay_before, serving
 
 
 class Vault:
-    """environment: in which boto3 finds it. `relay.operations()` says what was asked of it."""
+    """environment: boto3's. `relay.operations()`: the requests that it got."""
 
     def __init__(self, client: Any, relay: Relay, environment: dict[str, str]) -> None:
         self.client, self.relay, self.environment = client, relay, environment
 
     def create(self, text: str | None = None) -> str:
-        """A new secret; returns its ARN."""
+        """Create a secret. Returns its ARN."""
         value = {} if text is None else {"SecretString": text}
         return str(self.client.create_secret(Name=f"test-{uuid4().hex}", **value)["ARN"])
 

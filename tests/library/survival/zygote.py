@@ -101,7 +101,7 @@ class Attempt:
 
         async def _load(journal: Journal) -> None:
             await load(journal)
-            self.note(loaded=[*journal._kept])
+            self.note(loaded=[*journal._records])
 
         async def _write(journal: Journal, key: str, body: dict[str, Any]) -> dict[str, Any]:
             if "asked" in body:
