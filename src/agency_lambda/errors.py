@@ -104,7 +104,7 @@ class PayloadTooLarge(ServiceError):
 
 class ConversationBusy(ServiceError):
     status, kind = 409, "conversation_busy"
-    run_id: str | None = None  # the run that has its turn
+    run_id: str | None = None  # the run that holds the lock of the conversation
 
 
 class IdempotencyKeyReused(ServiceError):

@@ -11,7 +11,9 @@ if TYPE_CHECKING:
 
 @cache
 def get_run_service() -> "RunService":
-    from agency_lambda.runs.service import RunService  # imports the framework, the longest part of a start
+    from agency_lambda.runs.service import (
+        RunService,
+    )  # imported by the first request that needs runs
 
     return RunService(get_settings())
 

@@ -1,6 +1,7 @@
-"""History as turns that are only appended, in logs.
+"""The history that a run continues: turns in logs, to which turns are only appended.
 
-A response stands at a cursor. Who continues where the log has gone on begins a log of its own.
+A stored response has a cursor, which names the turns up to its own. A run that continues a response behind which other
+turns were appended begins a log of its own (a branch).
 """
 
 import asyncio
@@ -20,8 +21,8 @@ _AT_ONCE = 25  # changes in one write
 _ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
 
-def is_valid_id(given: str) -> bool:
-    return _ID.fullmatch(given) is not None
+def is_valid_id(text: str) -> bool:
+    return _ID.fullmatch(text) is not None
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Span:
 
 @dataclass(frozen=True)
 class HistoryCursor:
-    """A place behind all turns of its spans."""
+    """Names a history: the turns of all its spans, in order. A turn is appended to the log of the last span."""
 
     spans: tuple[Span, ...] = ()
 
@@ -52,13 +53,13 @@ class HistoryCursor:
         return HistoryCursor((*before, Span(last.log, last.turns + 1)))
 
     def branch(self, log: str) -> "HistoryCursor":
-        """Return the place, continued in a new log."""
+        """Return a cursor with the same turns, whose next turn begins the given log."""
         return HistoryCursor((*(span for span in self.spans if span.turns), Span(log, 0)))
 
 
 @dataclass(frozen=True)
 class Turn:
-    """What a run or client has added. items: as clients see it. history: as agents do."""
+    """Items that one run, or one request of a client, added: `items` as clients see them, `history` as agents do."""
 
     items: list[Item]
     history: list[Item]
@@ -68,24 +69,24 @@ class Turn:
     def parts(self) -> int:
         return sum(map(_objects, self.history)) - len(self.history) + sum(map(_in_arguments, self.history))
 
-    def put(self, place: HistoryCursor, expires: int | None) -> Put:
-        last = place.spans[-1]
+    def put(self, cursor: HistoryCursor, expires: int | None) -> Put:
+        last = cursor.spans[-1]
         body = {"items": self.items, "history": self.history}
         return Put(last.log, f"{last.turns:09d}", body, expires, expected=ABSENT)
 
 
-async def load_turns(store: Store, place: HistoryCursor) -> list[Turn]:
+async def load_turns(store: Store, cursor: HistoryCursor) -> list[Turn]:
     """Return every turn. Raises NotFound if some have expired."""
-    begun = [span for span in place.spans if span.turns]
-    if len(begun) == 1:  # as nearly always; what is gathered costs a task each
-        return await _load(store, begun[0])
-    loaded = await asyncio.gather(*(_load(store, span) for span in begun))
+    spans = [span for span in cursor.spans if span.turns]
+    if len(spans) == 1:  # as nearly always; `gather` would cost a task
+        return await _load(store, spans[0])
+    loaded = await asyncio.gather(*(_load(store, span) for span in spans))
     return [turn for turns in loaded for turn in turns]
 
 
-async def load_history(store: Store, place: HistoryCursor) -> list[Item]:
+async def load_history(store: Store, cursor: HistoryCursor) -> list[Item]:
     """Return what the agents remember. Raises InvalidRequest if it is too long."""
-    turns = await load_turns(store, place)
+    turns = await load_turns(store, cursor)
     check_history(sum(len(turn.items) for turn in turns), sum(turn.size for turn in turns), _parts(turns))
     awaited = {item["call_id"] for turn in turns for item in turn.items if item["type"] == "function_call"}
     return storable([item for turn in turns for item in turn.history], awaited)

@@ -9,7 +9,7 @@ from typing import Protocol
 class Queue(Protocol):
     durable: bool  # whether a message outlives this process
 
-    async def send(self, run: str, delay: float = 0.0) -> None:
+    async def send(self, run_id: str, delay: float = 0.0) -> None:
         """Queue a run for a worker, `delay` seconds from now."""
         ...
 

@@ -11,11 +11,11 @@ class LocalQueue:
     def __init__(self) -> None:
         self._waiting: asyncio.Queue[str] = asyncio.Queue()
 
-    async def send(self, run: str, delay: float = 0.0) -> None:
+    async def send(self, run_id: str, delay: float = 0.0) -> None:
         if delay:
-            asyncio.get_running_loop().call_later(delay, self._waiting.put_nowait, run)
+            asyncio.get_running_loop().call_later(delay, self._waiting.put_nowait, run_id)
         else:
-            self._waiting.put_nowait(run)
+            self._waiting.put_nowait(run_id)
 
     async def receive(self) -> str:
         return await self._waiting.get()

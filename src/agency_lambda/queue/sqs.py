@@ -22,8 +22,8 @@ class SQSQueue:
         self._url = url
         self._client: Any = None
 
-    async def send(self, run: str, delay: float = 0.0) -> None:
-        await asyncio.to_thread(self._send, run, min(round(delay), _MAX_DELAY))
+    async def send(self, run_id: str, delay: float = 0.0) -> None:
+        await asyncio.to_thread(self._send, run_id, min(round(delay), _MAX_DELAY))
 
     async def retry_soon(self, receipt: str) -> None:
         try:
@@ -37,8 +37,8 @@ class SQSQueue:
             self._client = boto3.session.Session().client("sqs", config=_CONFIG)
         return self._client
 
-    def _send(self, run: str, delay: int) -> None:
-        self._sqs.send_message(QueueUrl=self._url, MessageBody=json.dumps({"run": run}), DelaySeconds=delay)
+    def _send(self, run_id: str, delay: int) -> None:
+        self._sqs.send_message(QueueUrl=self._url, MessageBody=json.dumps({"run": run_id}), DelaySeconds=delay)
 
     def _make_visible(self, receipt: str) -> None:
         self._sqs.change_message_visibility(QueueUrl=self._url, ReceiptHandle=receipt, VisibilityTimeout=_RETRY_DELAY)

@@ -87,7 +87,7 @@ async def completion(body: Completion, caller: Caller, key: IdempotencyKey = Non
         }
         return json_response(response, caller.root_path, payload)
 
-    on_deadline = partial(caller.set_deadline_response, answer=unfinished)
+    on_deadline = partial(caller.set_deadline_response, render=unfinished)
     attempt_or_response = await runs.create(
         request, caller.owner, idempotent_request(key, body), conversation_name, on_deadline
     )

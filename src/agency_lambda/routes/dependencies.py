@@ -35,14 +35,14 @@ class _Caller:
         return str(self._request.scope.get("root_path", ""))
 
     def set_deadline_response(
-        self, response: ResponseObject | None, answer: Callable[[ResponseObject], Response]
+        self, response: ResponseObject | None, render: Callable[[ResponseObject], Response]
     ) -> None:
-        """Set the answer for an invocation that ends before its run does; None removes it."""
+        """Set what an invocation answers that ends before its run does: `render(response)`; None removes it."""
         invocation = current_invocation.get()
         if invocation is None:
             return
-        wrapped = self._request.app.in_outermost  # it is sent from outside of the app
-        invocation.deadline_response = None if response is None else lambda: wrapped(answer(response))
+        wrapped = self._request.app.in_outermost  # it does not pass the app's middleware
+        invocation.deadline_response = None if response is None else lambda: wrapped(render(response))
 
     @property
     def responses(self) -> "Responses":
@@ -77,5 +77,5 @@ IdempotencyKey = Annotated[
 
 
 def idempotent_request(key: str | None, body: BaseModel) -> tuple[str, bytes] | None:
-    """Return an idempotency key with its request as JSON."""
+    """Return an Idempotency-Key header with the body of its request as JSON."""
     return None if key is None else (key, body.model_dump_json(exclude_unset=True).encode())

@@ -26,23 +26,29 @@ _STREAM: dict[int | str, dict[str, Any]] = {
 async def create(body: CreateResponse, caller: Caller, key: IdempotencyKey = None) -> Response:
     """Run an agency. `model` is its name, or "agency/Agent"; `stream` asks for server-sent events."""
     runs, root = caller.runs, caller.root_path
-    on_deadline = partial(caller.set_deadline_response, answer=partial(json_response, root_path=root))
+    on_deadline = partial(caller.set_deadline_response, render=partial(json_response, root_path=root))
     attempt_or_response = await runs.create(
         body, caller.owner, idempotent_request(key, body), on_deadline_response=on_deadline
     )
     if isinstance(attempt_or_response, StoredResponse):
-        if body.stream:
-            stored = caller.responses.events(attempt_or_response.response["id"])
-            return EventStreamResponse(resumable_events(stored, attempt_or_response.response, root), _no_cleanup)
-        response = await runs.wait_until_final(caller.owner, attempt_or_response)
-        return JSONResponse(response) if response["background"] else json_response(response, root)
+        return await _follow_stored(attempt_or_response, caller, stream=bool(body.stream))
+    attempt = attempt_or_response
     if body.stream:
-        events = attempt_or_response.follow(runs.execute(attempt_or_response))
+        events = attempt.follow(runs.execute(attempt))
         return EventStreamResponse(
-            resumable_events(events, attempt_or_response.response, root, last_stored=attempt_or_response.last_stored),
-            attempt_or_response.leave,
+            resumable_events(events, attempt.response, root, last_stored=attempt.last_stored), attempt.leave
         )
-    return json_response(await runs.execute(attempt_or_response), root)
+    return json_response(await runs.execute(attempt), root)
+
+
+async def _follow_stored(stored: StoredResponse, caller: Caller, *, stream: bool) -> Response:
+    """Answer with a response that another process makes, or an earlier request with the same key."""
+    root = caller.root_path
+    if stream:
+        events = caller.responses.events(stored.response["id"])
+        return EventStreamResponse(resumable_events(events, stored.response, root), _no_cleanup)
+    response = await caller.runs.wait_until_final(caller.owner, stored)
+    return JSONResponse(response) if response["background"] else json_response(response, root)
 
 
 @router.post("/compact", response_model=None)

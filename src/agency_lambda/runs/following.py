@@ -1,4 +1,4 @@
-"""Follow a run that another process executes: each look reads only what is new."""
+"""Follow a run that another process executes, by polling the store for new events."""
 
 import asyncio
 import math
@@ -8,43 +8,43 @@ from typing import Any
 
 from agency_lambda.errors import StoreUnavailable
 from agency_lambda.runs.leases import Leases
+from agency_lambda.runs.model import BEHIND_EVENT_ROWS, EVENT_ROWS, event_row
 from agency_lambda.store import Record, Store
 from lambda_loop import seconds_remaining
 
-ROWS, BEHIND_ROWS = "event/", "event0"  # some events each; what follows is the number of the first
 _POLL = 0.25  # seconds between looks
-_LEAVE = 1.0  # seconds before the end of an invocation, at which nobody should wait any more
+_RESERVED = 1.0  # seconds before the end of an invocation, in which nothing waits any more
 
 
-async def until_over(store: Store, partition: str, run: str, seconds: float) -> None:
+async def until_over(store: Store, partition: str, run_id: str, seconds: float) -> None:
     """Return when a run is final or deleted, or time is up."""
     end = time.monotonic() + seconds
-    while not await _is_over(store, partition, run):
+    while not await _is_over(store, partition, run_id):
         if time.monotonic() > end or seconds_to_wait() < 0:
             return
         await asyncio.sleep(_POLL)
 
 
-async def follow(store: Store, partition: str, run: str, after: int) -> AsyncGenerator[Any]:
+async def follow(store: Store, partition: str, run_id: str, after: int) -> AsyncGenerator[Any]:
     """Yield the events behind number `after` until the run is over, or the invocation ends."""
-    rows = _Rows(store, partition)
+    reader = _EventReader(store, partition)
     while True:
         try:
-            over = await _is_over(store, partition, run)  # first: what it has written at its end is there then
-            found = await rows.new(again=over)
+            is_over = await _is_over(store, partition, run_id)  # first: what it has written at its end is there then
+            new_events = await reader.new(again=is_over)
         except StoreUnavailable:
             return
-        for event in found:
+        for event in new_events:
             if event["sequence_number"] > after:
                 after = event["sequence_number"]
                 yield event
-        if over or seconds_to_wait() < 0:
+        if is_over or seconds_to_wait() < 0:
             return
         await asyncio.sleep(_POLL)
 
 
-class _Rows:
-    """Reads each row once, and the last again, which may have grown."""
+class _EventReader:
+    """Reads each row of events once, and the last again, which may have grown."""
 
     def __init__(self, store: Store, partition: str) -> None:
         self._store, self._partition = store, partition
@@ -61,26 +61,22 @@ class _Rows:
         return events
 
     async def _read(self, again: bool) -> list[Record]:
-        start = ROWS if self._last is None else row(self._last - 1 if again else self._last)
-        return await self._store.query(self._partition, after=start, before=BEHIND_ROWS)
-
-
-def row(number: int) -> str:
-    return f"{ROWS}{number:09d}"
+        start = EVENT_ROWS if self._last is None else event_row(self._last - 1 if again else self._last)
+        return await self._store.query(self._partition, after=start, before=BEHIND_EVENT_ROWS)
 
 
 def _number(record: Record) -> int:
-    return int(record.sort.removeprefix(ROWS))
+    return int(record.sort.removeprefix(EVENT_ROWS))
 
 
-async def _is_over(store: Store, partition: str, run: str) -> bool:
-    lease = await Leases(store).find(run)
+async def _is_over(store: Store, partition: str, run_id: str) -> bool:
+    lease = await Leases(store).find(run_id)
     if lease is None or lease.dead:
         return True
-    # Whoever deletes the response of a run has it cancelled before.
+    # A run is cancelled before its response is deleted.
     return lease.cancelled and await store.get(partition, "response") is None
 
 
 def seconds_to_wait() -> float:
     left = seconds_remaining()
-    return math.inf if left is None else left - _LEAVE
+    return math.inf if left is None else left - _RESERVED

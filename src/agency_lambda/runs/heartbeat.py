@@ -1,4 +1,4 @@
-"""Beside an attempt: store its events, renew its lease, watch the clock."""
+"""A task beside an attempt that stores its events, renews its lease, and hands it over near the deadline."""
 
 import asyncio
 import logging
@@ -21,15 +21,15 @@ RENEW = 3.0  # seconds between renewals of the lease, which is when a cancellati
 
 
 class Heartbeat:
-    """Stores events, renews the lease, and stops the attempt when it has to end."""
+    """client_timeout: seconds that the client's gateway waits for the response."""
 
-    def __init__(self, attempt: "Attempt", patience: float) -> None:
+    def __init__(self, attempt: "Attempt", client_timeout: float) -> None:
         self._attempt = attempt
         self._saving = asyncio.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         left = seconds_remaining()
-        self.margin = 0.0 if left is None else min(2.5, 0.25 * left)  # seconds that handing the run over may take
-        self._patient_until = time.monotonic() + patience
+        self.margin = 0.0 if left is None else min(2.5, 0.25 * left)  # that handing over takes at most
+        self._client_deadline = time.monotonic() + client_timeout
 
     async def run(self) -> None:
         attempt, renewed = self._attempt, time.monotonic()
@@ -44,7 +44,7 @@ class Heartbeat:
                     await self._renew(attempt.repository)
                 except StoreUnavailable:
                     logger.exception("run %s: its events could not be stored yet", attempt.repository.run.id)
-            if self._is_late():
+            if self._must_hand_over():
                 attempt.stop("handed over")
 
     async def save(self, repository: RunRepository) -> Lease:
@@ -77,6 +77,6 @@ class Heartbeat:
         if lease.cancelled:
             self._attempt.stop("cancelled")
 
-    def _is_late(self) -> bool:
+    def _must_hand_over(self) -> bool:
         left = seconds_remaining()
-        return time.monotonic() > self._patient_until or (left is not None and left < self.margin)
+        return time.monotonic() > self._client_deadline or (left is not None and left < self.margin)
