@@ -1,1 +1,1 @@
-"""The only package that imports Agency Swarm and the Agents SDK: it prepares agencies for runs and executes them."""
+"""The only package that imports Agency Swarm and the Agents SDK."""

@@ -1,5 +1,3 @@
-"""Builds agencies: a fresh one for each run, or the reason why it cannot run here."""
-
 import inspect
 import logging
 import re
@@ -19,7 +17,7 @@ if TYPE_CHECKING:
 
 CreateAgency = Callable[[], "Agency"]
 
-#: modules of agency_swarm 1.11 that load tools, log what cannot be loaded, and go on without it
+#: modules of agency_swarm 1.11 that only log a tool that cannot be loaded
 _LOADERS = (
     "agency_swarm.tools.tool_factory_utils.file_loader",
     "agency_swarm.agent.tools",
@@ -31,19 +29,18 @@ _building: ContextVar[bool] = ContextVar("building", default=False)
 
 
 class ToolNotLoaded(RuntimeError):
-    """A tool of the agency cannot be loaded. The text names its file; `__cause__` is why."""
+    """A tool cannot be loaded. The text names its file."""
 
 
 def is_building() -> bool:
-    """Return whether an agency is being built in this context."""
     return _building.get()
 
 
 def build(create_agency: CreateAgency) -> "Agency":
-    """Build an agency for one run. What the factory returns stays untouched: it may be one object for all runs.
+    """Build an agency for one run. The factory may return one object for all runs: it is not changed.
 
     Raises:
-        AgencyMisconfigured: the factory raised, a tool was lost, or what was made cannot run here. `__cause__` is why.
+        AgencyMisconfigured: it cannot be built, or cannot run here.
     """
     credentials.prepare()  # the factory may make clients of openai
     patches.install()
@@ -64,23 +61,21 @@ def build(create_agency: CreateAgency) -> "Agency":
 
 
 def copy_agency(agency: "Agency") -> "Agency":
-    """Return a copy of an agency with a history, hooks and a user context of its own, on the same agents.
-
-    Agency Swarm 1.11 keeps those on the agency, where two runs would read each other's. `isolation` copies the agents.
-    """
+    """Return an agency with its own history, hooks and user context, on the same agents."""
+    # Two runs on one agency would read each other's. `isolation` copies the agents.
     from agency_swarm.streaming.utils import EventStreamMerger
     from agency_swarm.utils.thread import ThreadManager
 
-    made = copy(agency)
-    made.thread_manager = ThreadManager(agency._load_threads_callback, agency._save_threads_callback)
-    made.event_stream_merger = EventStreamMerger()
-    made._default_run_hooks = [*agency._default_run_hooks]
-    made.user_context = {name: _copied(value) for name, value in agency.user_context.items()}
-    return made
+    copied = copy(agency)
+    copied.thread_manager = ThreadManager(agency._load_threads_callback, agency._save_threads_callback)
+    copied.event_stream_merger = EventStreamMerger()
+    copied._default_run_hooks = [*agency._default_run_hooks]
+    copied.user_context = {name: _copy_value(value) for name, value in agency.user_context.items()}
+    return copied
 
 
-def _copied(value: Any) -> Any:
-    """Return a value of the user context for one run. What cannot be copied (a client, a lock) is shared."""
+def _copy_value(value: Any) -> Any:
+    # A value that cannot be copied (a client, a lock) is shared between runs.
     try:
         return deepcopy(value)
     except Exception:  # noqa: BLE001 - by whatever its class raises
@@ -88,24 +83,18 @@ def _copied(value: Any) -> Any:
 
 
 def addressed_agent(agency: "Agency", name: str, agent: str) -> str:
-    """Return the name of the agent that a request addresses: `agent`, or the entry point where that is "".
-
-    Raises:
-        UnknownName: the agency has no such agent.
-    """
+    """Return the name of `agent`, or of the first entry point if it is "". Raises UnknownName."""
     if agent and agent not in agency.agents:
         raise unknown_agent(name, agent)
     return agent or agency.entry_points[0].name
 
 
 def unknown_agent(agency: str, agent: str) -> UnknownName:
-    """Return the error for an agent that an agency does not have."""
     text = f"The agency {agency!r} has no agent {agent[:99]!r}. GET /agencies lists them."
     return UnknownName(text, param="model", code="model_not_found")
 
 
 def is_agency(value: object) -> bool:
-    """Return whether a value is an Agency of Agency Swarm."""
     from agency_swarm import Agency
 
     return isinstance(value, Agency)
@@ -118,30 +107,30 @@ def _with_trace_processors(create_agency: CreateAgency) -> tuple[Any, Any]:
 
 
 def install() -> None:
-    """Raise for what the framework only logs while an agency is built, and for code that would serve."""
+    """Make tools that cannot be loaded, and servers, raise while an agency is built."""
     for name in _LOADERS:
         logger = logging.getLogger(name)
-        logger.error = partial(_error, logger.error)  # type: ignore[method-assign]
+        logger.error = partial(_raise_if_building, logger.error)  # type: ignore[method-assign]
     from agency_swarm import Agency
 
     for name in _SERVERS:
-        setattr(Agency, name, _not_while_building(name, getattr(Agency, name)))
+        setattr(Agency, name, _refuse_while_building(name, getattr(Agency, name)))
 
 
-def _not_while_building(name: str, own: Any) -> Any:
-    @wraps(own)
-    def called(*args: Any, **named: Any) -> Any:
+def _refuse_while_building(name: str, serve: Any) -> Any:
+    @wraps(serve)
+    def checked(*args: Any, **named: Any) -> Any:
         if _building.get():
             raise RuntimeError(f"{name}() serves until it is stopped: call it below `if __name__ == '__main__':`")
-        return own(*args, **named)
+        return serve(*args, **named)
 
-    return called
+    return checked
 
 
-def _error(own: Any, message: Any, *args: Any, **named: Any) -> None:
-    """Replace a logger's `error`, whose last argument is the exception that the framework has caught."""
+def _raise_if_building(log_error: Any, message: Any, *args: Any, **named: Any) -> None:
+    # The last argument is the exception that the framework has caught.
     if not _building.get():
-        own(message, *args, **named)
+        log_error(message, *args, **named)
         return
     cause = args[-1] if args and isinstance(args[-1], Exception) else None
     raise ToolNotLoaded(str(message) % args if args else str(message)) from cause

@@ -1,5 +1,3 @@
-"""What the framework asks of a run's journal: answers and tool outputs that are stored before they are used."""
-
 from typing import Any, Protocol
 
 from agency_lambda.framework.models import ModelAnswer, ModelRequest, ModelUnavailable
@@ -7,7 +5,7 @@ from agency_lambda.history import UniqueIds
 
 
 class JournalEntry(Protocol):
-    """An answer that the run has. ids: the ids of its items in the response, by their number in the answer."""
+    """A stored answer. ids: maps an item's index to its id in the response."""
 
     @property
     def answered(self) -> ModelAnswer: ...
@@ -17,7 +15,7 @@ class JournalEntry(Protocol):
 
 
 class CallJournal(Protocol):
-    """See `agency_lambda.runs.journal.Journal`, which documents each method."""
+    """The interface of `agency_lambda.runs.journal.Journal`."""
 
     call_ids: UniqueIds
     item_ids: UniqueIds

@@ -1,5 +1,3 @@
-"""What a client asks for beside an answer: instructions, settings, an output format and functions of its own."""
-
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -16,10 +14,7 @@ _NO_SETTINGS = ModelSettings()  # comparing with it is cheaper than making anoth
 
 
 class ClientOptions:
-    """The options of one request, for the agent that it addresses.
-
-    chat: whether models are asked by Chat Completions, which spells some options differently.
-    """
+    """A request's options. chat: use the spelling of Chat Completions."""
 
     def __init__(self, request: CreateResponse, *, chat: bool) -> None:
         self.tools: Sequence[ClientTool] = [ClientTool(tool) for tool in request.function_tools]
@@ -29,28 +24,25 @@ class ClientOptions:
         self._changes = bool(self._instructions or self._schema or self._settings is not _NO_SETTINGS)
         self.any = bool(self._changes or self.tools or request.max_output_tokens is not None)
 
-    def apply_to_all(self, asked: ModelRequest) -> ModelRequest:
-        """Return the model request of any agent of the run with the options that hold for all of them."""
+    def apply_to_all(self, request: ModelRequest) -> ModelRequest:
         if self._settings_of_all is _NO_SETTINGS:
-            return asked
-        return replace(asked, settings=asked.settings.resolve(self._settings_of_all))
+            return request
+        return replace(request, settings=request.settings.resolve(self._settings_of_all))
 
-    def apply(self, asked: ModelRequest) -> ModelRequest:
-        """Return the addressed agent's model request with the client's options in place of the agent's own.
-
-        A `tool_choice` holds for the first call only: the agent would call tools for ever.
-        """
+    def apply(self, request: ModelRequest) -> ModelRequest:
+        """Return the addressed agent's request with the client's options."""
         if not self._changes:
-            return asked
-        settings = asked.settings.resolve(self._settings)
+            return request
+        settings = request.settings.resolve(self._settings)
         if self._settings.tool_choice:
+            # It holds for the first call only: the agent would call tools for ever.
             self._settings = replace(self._settings, tool_choice=None)
-        instructions = "\n\n".join(text for text in (asked.instructions, self._instructions) if text)
+        instructions = "\n\n".join(text for text in (request.instructions, self._instructions) if text)
         return replace(
-            asked,
+            request,
             instructions=instructions or None,
             settings=settings,
-            output_schema=self._schema or asked.output_schema,
+            output_schema=self._schema or request.output_schema,
         )
 
 
@@ -73,14 +65,14 @@ def _settings(request: CreateResponse, chat: bool) -> ModelSettings:
 
 
 def _settings_of_all_agents(request: CreateResponse) -> ModelSettings:
-    """Return what holds for every agent. The service stores; a provider does unless the client refuses that."""
+    # A provider stores by default; `store: false` forbids it.
     if request.store is not False and request.truncation is None:
         return _NO_SETTINGS
     return ModelSettings(store=False if request.store is False else None, truncation=request.truncation)
 
 
 def _json_object(request: CreateResponse, chat: bool) -> dict[str, Any] | None:
-    """Return the body that asks for a JSON object without a schema, for which the SDK has no setting."""
+    # The SDK has no setting for a JSON object without a schema.
     text = request.text
     if text is None or not isinstance(text.format, ResponseFormatJSONObject):
         return None
@@ -95,7 +87,7 @@ def _output_schema(request: CreateResponse) -> AgentOutputSchemaBase | None:
 
 
 class _ClientSchema(AgentOutputSchemaBase):
-    """The client's schema is sent to the model; the answer stays text, which the client reads itself."""
+    """A schema for the model. The answer stays text: the client parses it."""
 
     def __init__(self, config: ResponseFormatTextJSONSchemaConfig) -> None:
         self._config = config

@@ -1,5 +1,3 @@
-"""Functions that a client declares in its request: the agent may call them, the client runs them."""
-
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
@@ -17,28 +15,24 @@ OUTPUT_PENDING = "The client runs this function; its output comes with the next 
 
 
 class ClientTool(FunctionTool):
-    """A declared function as a tool of the addressed agent. A call of it ends the run: the client answers it."""
+    """A client's function as a tool. A call of it ends the run."""
 
     def __init__(self, declared: DeclaredTool) -> None:
         super().__init__(
             name=declared.name,
             description=declared.description or "",
             params_json_schema=deepcopy(declared.parameters or {}) or {"type": "object", "properties": {}},
-            on_invoke_tool=_hand_over,
+            on_invoke_tool=_return_placeholder,
             strict_json_schema=bool(declared.strict),
         )
 
 
-async def _hand_over(context: ToolContext[Any], arguments: str) -> str:
+async def _return_placeholder(context: ToolContext[Any], arguments: str) -> str:
     return OUTPUT_PENDING
 
 
 def refuse_clashes(agency: "Agency", agent: str, request: CreateResponse) -> None:
-    """Refuse what the client declares where the addressed agent has its own.
-
-    Raises:
-        InvalidRequest: names the parameter.
-    """
+    """Raise InvalidRequest if the request clashes with the agent's own tools or output type."""
     output_format = request.text.format.type if request.text and request.text.format else "text"
     if output_format != "text" and agency.agents[agent].output_type not in (None, str):
         raise InvalidRequest(f"{agent} has an output type of its own.", param="text.format")
@@ -53,7 +47,7 @@ def refuse_clashes(agency: "Agency", agent: str, request: CreateResponse) -> Non
 
 
 def _refuse_schema(tool: DeclaredTool, param: str) -> None:
-    """Refuse a schema that the SDK cannot make strict; it raises exceptions of several kinds."""
+    # The SDK raises exceptions of several kinds for a schema that it cannot make strict.
     try:
         ClientTool(tool)
     except Exception as error:

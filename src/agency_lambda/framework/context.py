@@ -1,4 +1,4 @@
-"""The context of one run: what its agents' models and tools find of it, wherever they are called."""
+"""The context of one run, for its models and tools."""
 
 import math
 from collections.abc import Awaitable, Callable
@@ -23,7 +23,6 @@ _parent_call: ContextVar[str] = ContextVar("parent_call", default="")  # key of 
 
 
 def current_run() -> "RunContext | None":
-    """Return the run that this code runs in."""
     run = active_run.get(None)
     return run if isinstance(run, RunContext) else None
 
@@ -33,13 +32,11 @@ async def _not_executed() -> None:
 
 
 class RunContext:
-    """One run, as the models and tools of its agents use it. It implements `RunProtocol`.
+    """Implements `RunProtocol`.
 
-    options: what the client asked for; it holds for `entry`, the agent that the client addresses, as it speaks with
-        the user, and not for its colleagues.
-    caller: what tools find in `MasterContext.user_context`.
-    authorize: raises `AttemptOver` where this attempt may not call models and tools any more; set when it begins.
-    live: whether the client wants events while the models answer.
+    options: the client's, for `entry`, the addressed agent. live: stream events.
+    caller: merged into `MasterContext.user_context`.
+    authorize: raises `AttemptOver` once this attempt may call nothing; set when it begins.
     """
 
     def __init__(
@@ -59,36 +56,33 @@ class RunContext:
         self.longest_silence, self.resolve = models
         self.caller, self.live = caller, live
         self.authorize: Callable[[], Awaitable[None]] = _not_executed
-        self.copies: dict[int, tuple[Agency, Agency]] = {}  # id of an agency made before the run -> it, the run's copy
+        self.copies: dict[int, tuple[Agency, Agency]] = {}  # id -> agency made before the run, the run's copy
         self.client_calls_tool = False  # the run has ended with calls that the client has to answer
         self._entry, self._options = entry, options
 
     @property
     def is_outside_tools(self) -> bool:
-        """See `RunProtocol`."""
         return self.builder.is_outside_tools
 
     def client_tools(self, agent: object) -> list[ClientTool]:
-        """Return the client's functions that an agent may call: the addressed agent itself, outside of tools."""
+        """Return the client's functions for the addressed agent, outside of tools."""
         return [*self._options.tools] if agent is self._entry and self.is_outside_tools else []
 
-    def adjust(self, agent: str, asked: ModelRequest) -> ModelRequest:
-        """Return the request with the client's options: see `RunProtocol`."""
-        asked = self._options.apply_to_all(asked)
-        return self._options.apply(asked) if agent == self._entry.name and asked.for_user else asked
+    def adjust(self, agent: str, request: ModelRequest) -> ModelRequest:
+        request = self._options.apply_to_all(request)
+        return self._options.apply(request) if agent == self._entry.name and request.for_user else request
 
-    def model_call(self, agent: str, asked: ModelRequest) -> ModelCall:
-        """See `RunProtocol`."""
+    def model_call(self, agent: str, request: ModelRequest) -> ModelCall:
         parent = _parent_call.get()
-        recording = self.builder.model_call(agent, asked.for_user)
-        is_colleague = asked.identity == agent and not (asked.for_user and self.is_outside_tools)
-        key = self.journal.model_call_key(agent, asked, parent)
+        recording = self.builder.model_call(agent, request.for_user)
+        is_colleague = request.identity == agent and not (request.for_user and self.is_outside_tools)
+        key = self.journal.model_call_key(agent, request, parent)
         return ModelCall(
             key, parent, recording, self.journal, self.meter, authorize=self.authorize, is_colleague=is_colleague
         )
 
     async def allows_call(self, agent: str, call_id: str) -> bool:
-        """Count a tool call before it is made. Returns False where the client's `max_tool_calls` is used up."""
+        """Count a tool call; return False if `max_tool_calls` is used up."""
         self.meter.tool_calls += 1
         if math.isinf(self.meter.limits.tool_calls):
             return True
@@ -96,11 +90,8 @@ class RunContext:
         return await self.journal.allow_call(self.journal.tool_call_key(agent, call_id), self.meter.limits.tool_calls)
 
     def tool_call(self, agent: str, tool: FunctionTool, arguments: str, call_id: str) -> ToolCall:
-        """Return the context manager around one call of a tool. call_id: unique in the run.
-
-        Messages to colleagues have no journal: a resumed run sends them again, so that the colleague remembers them,
-        and finds its model's answers in the journal.
-        """
+        """Return a context manager. call_id: unique in the run."""
+        # A resumed run sends messages to colleagues again, so that they remember them; their answers are journaled.
         key = self.journal.tool_call_key(agent, call_id)
         journal = None if isinstance(tool, SendMessage) else self.journal
         recording = self.builder.tool_call(agent, tool.name, arguments, key)

@@ -1,5 +1,3 @@
-"""What a caller may know of an agency."""
-
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -7,7 +5,7 @@ if TYPE_CHECKING:
 
 
 def describe(name: str, agency: "Agency") -> dict[str, Any]:
-    """Return an agency's names, flows, tools and what to begin with; never instructions."""
+    """Return what callers may know of an agency; never instructions."""
     return {
         "name": name,
         "entry_points": [agent.name for agent in agency.entry_points],

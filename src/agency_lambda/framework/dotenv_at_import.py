@@ -1,8 +1,4 @@
-"""agency_swarm and litellm read a `.env` when they are imported, over the variables that are set. Not here.
-
-The file that they find lies above site-packages, so it is whoever's; and settings were read before. A `load_dotenv()`
-in the user's own code works as it is written.
-"""
+"""Keeps agency_swarm and litellm from reading a `.env` when they are imported; `load_dotenv()` works."""
 
 import os
 import sys
@@ -16,7 +12,7 @@ _DISABLED = "PYTHON_DOTENV_DISABLED"  # python-dotenv's own switch
 
 
 def disable() -> None:
-    """Disable it for the modules that are not imported yet. Call it when every other finder is in place."""
+    """Install the import hook, after all other finders."""
     if _Finder not in sys.meta_path:
         sys.meta_path.insert(0, _Finder)
 
@@ -34,13 +30,13 @@ class _Finder:
 
 
 def _wrap(loader: Any) -> None:
-    own = loader.exec_module
+    execute = loader.exec_module
 
     def exec_module(module: ModuleType) -> None:
         before = os.environ.get(_DISABLED)
         os.environ[_DISABLED] = "1"
         try:
-            own(module)
+            execute(module)
         finally:
             if before is None:
                 del os.environ[_DISABLED]

@@ -1,5 +1,3 @@
-"""Executes an agency once, on its history and the client's input."""
-
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,7 +51,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class AgencyResult:
-    """history: what the agents remember of it. incomplete: why it ended before it was done."""
+    """The result of a run. history: new items of the agents' memory. incomplete: the reason, if any."""
 
     history: list[Item]
     incomplete: Reason | None = None
@@ -62,8 +60,7 @@ class AgencyResult:
 class AgencyExecution:
     """An agency that is ready to answer once.
 
-    agent: the name of the addressed agent. history: what the agency's agents remember. added: the client's input as
-    they take it. starters: the folder with the owner's cached answers to conversation starters, if this run may use it.
+    history: the agents' memory. added: the client's input in the agents' format. starters: the owner's cache folder.
     """
 
     def __init__(
@@ -77,45 +74,43 @@ class AgencyExecution:
         starters: Path | None,
     ) -> None:
         self._agency, self._agent, self._run_context, self._starters = agency, agent, run_context, starters
-        self._added, self._before = list(added), len(history)
+        self._added, self._history_length = list(added), len(history)
         agency.thread_manager.replace_messages(history)
 
     @property
     def meter(self) -> Meter:
-        """Return what the run has used so far."""
         return self._run_context.meter
 
     @property
     def pending(self) -> frozenset[str]:
-        """Return the journal's keys of model calls that are under way."""
+        """Return the journal keys of open model calls."""
         return frozenset(self._run_context.journal.pending)
 
     @property
     def item_ids(self) -> set[str]:
-        """Return the ids of the output items that earlier attempts have in the journal."""
+        """Return the ids of journaled output items."""
         return self._run_context.journal.ids
 
     @property
     def journal_hits(self) -> int:
-        """Return the number of answers that were found in the journal."""
         return self._run_context.journal.hits
 
     def count_unused_answers(self) -> None:
-        """Count what was paid for within tools that had finished in an earlier attempt."""
+        """Count model calls within tools that an earlier attempt finished."""
         for answer in self._run_context.journal.unused_answers():
             self._run_context.meter.model_calls += 1
             self._run_context.meter.replay(answer.response.usage)
 
     async def run(self, authorize: Callable[[], Awaitable[None]]) -> AgencyResult:
-        """Run the agents. authorize: is awaited before each call of a model or a tool, and raises if it may not begin.
+        """Run the agents. authorize: awaited before each model or tool call; raises to refuse it.
 
         Raises:
-            AgencyMisconfigured: a tool asked for a person's approval.
-            GuardrailTriggered: a guardrail of the agency refused.
-            InvalidOutput: the last words have not the form of the agent's output_type.
-            UpstreamFailed: the model did not answer, or not as it should.
-            RunLimitExceeded: the agents went on and on.
-            StoreUnavailable: what the model or a tool answered could not be kept.
+            AgencyMisconfigured: a tool needs a person's approval.
+            GuardrailTriggered: a guardrail refused.
+            InvalidOutput: the final output does not match output_type.
+            UpstreamFailed: the model gave no usable answer.
+            RunLimitExceeded: max_model_calls was reached.
+            StoreUnavailable: an answer could not be stored.
         """
         self._run_context.authorize = authorize
         token = active_run.set(self._run_context)
@@ -126,11 +121,11 @@ class AgencyExecution:
         except (InputGuardrailTripwireTriggered, OutputGuardrailTripwireTriggered) as error:
             raise GuardrailTriggered("A guardrail of the agency refused this run.") from error
         except AnswerIncomplete as error:
-            return AgencyResult(self._new_with_messages(), error.reason)
+            return AgencyResult(self._new_items_with_messages(), error.reason)
         except AnswerNotStored as error:
             raise StoreUnavailable("The store could not be written.") from error
-        except Exception as error:  # noqa: BLE001 - sorted and raised again there
-            return await self._broken_off(error)
+        except Exception as error:  # noqa: BLE001 - mapped to a failure of ours, or raised again
+            return await self._answer_after(error)
         finally:
             active_run.reset(token)
         return self._final_result(result)
@@ -147,23 +142,25 @@ class AgencyExecution:
         return result
 
     def _final_result(self, result: "RunResult") -> AgencyResult:
-        if result.interruptions:  # it was asked for after the agency had been checked
+        if result.interruptions:  # the check before the run cannot see them all
             raise AgencyMisconfigured(unapproved_tool(result.interruptions[0]))
         builder = self._run_context.builder
-        passed = bool(result.raw_responses)  # else it is what a guardrail says in the agent's place
+        passed = bool(result.raw_responses)  # without a model call it is a guardrail's text
         text = "" if self._run_context.client_calls_tool and passed else text_of(result.final_output)
         if passed:
             builder.release()
         if text and (not builder.has_spoken or builder.withholds(result.last_agent.name)):
             builder.add_message(text, result.last_agent.name)
-        return AgencyResult(self._new(), builder.incomplete)
+        return AgencyResult(self._new_items(), builder.incomplete)
 
-    async def _broken_off(self, error: Exception) -> AgencyResult:
-        """Return an answer for a refusal or an exhausted token limit; raise the failure of anything else."""
+    async def _answer_after(self, error: Exception) -> AgencyResult:
+        # A refusal and an exhausted token limit end with an answer, everything else with a failure.
         if caused_by(error, ModelRefusalError):
-            return AgencyResult(self._new_with_messages())
+            return AgencyResult(self._new_items_with_messages())
         if caused_by(error, OutputTokenLimit) or self._run_context.builder.incomplete:
-            return AgencyResult(self._new_with_messages(), self._run_context.builder.incomplete or "max_output_tokens")
+            return AgencyResult(
+                self._new_items_with_messages(), self._run_context.builder.incomplete or "max_output_tokens"
+            )
         if caused_by(error, ModelCallLimit):
             calls = self._run_context.meter.limits.model_calls
             raise RunLimitExceeded(f"The run was stopped after {calls:.0f} model calls.") from error
@@ -173,14 +170,14 @@ class AgencyExecution:
             await self._run_context.journal.forget_failure(unavailable)
             raise unavailable.failure() from error
         if malformed := cause(error, ModelBehaviorError):
-            failed = UpstreamFailed(NO_ANSWER)
-            failed.transient = await self._run_context.journal.forget_answer(vars(malformed).get("model_output"))
-            raise failed from error
+            failure = UpstreamFailed(NO_ANSWER)
+            failure.transient = await self._run_context.journal.forget_answer(vars(malformed).get("model_output"))
+            raise failure from error
         raise error
 
-    def _new_with_messages(self) -> list[Item]:
-        """Return what the agents add to their memory, with the messages to the user that are not in it."""
-        metadata, new = {"agent": self._agent, "callerAgent": None}, self._new()
+    def _new_items_with_messages(self) -> list[Item]:
+        # The agents' memory lacks messages of a run that was broken off.
+        metadata, new = {"agent": self._agent, "callerAgent": None}, self._new_items()
         known = [
             words_of(item["content"])
             for item in new
@@ -190,12 +187,13 @@ class AgencyExecution:
         unknown = parse_items([item for item in messages if words_of(item["content"]) not in known])
         return [*new, *({**item, **metadata} for item in to_agent_input(unknown))]
 
-    def _new(self) -> list[Item]:
-        """Return what the agents add to their memory, without stand-ins for outputs that the client will send."""
+    def _new_items(self) -> list[Item]:
+        # Placeholders for the client's outputs are left out.
         messages = self._agency.thread_manager.get_all_messages()
-        added = messages[self._before :]
+        added = messages[self._history_length :]
         known = [message for message in added if message.get("output") != OUTPUT_PENDING]
         awaited = {message["call_id"] for message in added if message.get("output") == OUTPUT_PENDING}
         answered = {message["call_id"] for message in known if message.get("type") == "function_call_output"}
-        asked = [each for each in messages[: self._before] if each.get("call_id") in answered and "output" not in each]
-        return list(replace_surrogates(storable([*asked, *known], awaited, len(asked))))
+        earlier = messages[: self._history_length]
+        calls = [each for each in earlier if each.get("call_id") in answered and "output" not in each]
+        return list(replace_surrogates(storable([*calls, *known], awaited, len(calls))))

@@ -1,8 +1,4 @@
-"""Tools that are no functions (custom tools, shells, patches, computers), journaled as functions are.
-
-`install` changes openai-agents 0.18.1: what a call of such a tool has returned is kept, so that a run that is taken up
-again after a crash does nothing twice. Outside of a run the SDK does what it did.
-"""
+"""Journals calls of tools that are no functions."""
 
 from collections.abc import Callable
 from typing import Any
@@ -18,36 +14,34 @@ ACTIONS = ("CustomToolAction", "LocalShellAction", "ShellAction", "ApplyPatchAct
 
 
 def install() -> None:
-    """Have the calls of these tools go through the run that makes them. Imports the SDK."""
     for name in ACTIONS:
         action = getattr(tool_actions, name)
-        action.execute = _journaled(action.execute)
+        action.execute = _with_journal(action.execute)
 
 
-def _journaled(execute: Callable[..., Any]) -> Callable[..., Any]:
-    """execute: bound to its class; takes the agent, and the call as `call` or `action`."""
-
-    async def executed(*, agent: Any, **more: Any) -> Any:
+def _with_journal(execute: Callable[..., Any]) -> Callable[..., Any]:
+    # `execute` is bound to its class; it takes the agent, and the call as `call` or `action`.
+    async def execute_once(*, agent: Any, **arguments: Any) -> Any:
         run = current_run()
         if run is None:
-            return await execute(agent=agent, **more)
-        call = run.journal.tool_call_key(agent.name, _call_id(more))
-        finished, kept = run.journal.find_tool_output(call)
+            return await execute(agent=agent, **arguments)
+        call = run.journal.tool_call_key(agent.name, _call_id(arguments))
+        finished, output = run.journal.find_tool_output(call)
         if not finished:
             await run.authorize()
             with contain_exits():
-                item = await execute(agent=agent, **more)
-            if not isinstance(item, ToolCallOutputItem):  # it waits for an approval
+                item = await execute(agent=agent, **arguments)
+            if not isinstance(item, ToolCallOutputItem):  # it waits for approval
                 return item
-            ours = {"raw_item": to_jsonable_python(item.raw_item), "output": str(item.output)}
-            kept = await run.journal.save_tool_output(call, ours)
-            if kept is ours:
+            made = {"raw_item": to_jsonable_python(item.raw_item), "output": str(item.output)}
+            output = await run.journal.save_tool_output(call, made)
+            if output is made:
                 return item
-        return ToolCallOutputItem(agent=agent, raw_item=kept["raw_item"], output=kept["output"])
+        return ToolCallOutputItem(agent=agent, raw_item=output["raw_item"], output=output["output"])
 
-    return executed
+    return execute_once
 
 
-def _call_id(more: dict[str, Any]) -> str:
-    call = (more.get("call") or more["action"]).tool_call
+def _call_id(arguments: dict[str, Any]) -> str:
+    call = (arguments.get("call") or arguments["action"]).tool_call
     return str(call["call_id"] if isinstance(call, dict) else call.call_id)

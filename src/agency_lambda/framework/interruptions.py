@@ -1,4 +1,4 @@
-"""What ends a run, or a part of it, past every `except Exception` on the way: the framework makes texts of those."""
+"""Interruptions of a run, which no `except Exception` of the framework catches."""
 
 import asyncio
 from collections.abc import Iterator
@@ -9,41 +9,37 @@ from lambda_loop import DeadlineExceeded
 
 
 class AnswerNotStored(Interruption):
-    """What was answered could not be stored, so it cannot be used."""
+    """An answer could not be stored."""
 
 
 class AttemptOver(Interruption):
-    """This attempt at the run has ended, or is another's by now: no model is asked for it, and no tool is called."""
+    """The attempt has ended or lost its lease."""
 
 
 class ProcessExitRaised(Exception):
-    """Code of the agency raised what would end the process: SystemExit, KeyboardInterrupt, GeneratorExit or a group."""
+    """The agency's code raised a BaseException such as SystemExit."""
 
 
-_OURS = (asyncio.CancelledError, DeadlineExceeded, Interruption)
+_INTERRUPTIONS = (asyncio.CancelledError, DeadlineExceeded, Interruption)
 
 
 @contextmanager
 def contain_exits() -> Iterator[None]:
-    """Raise `ProcessExitRaised` for what the agency's code raises that is no Exception and no interruption of ours.
-
-    SystemExit in a task would stop the event loop, and with it all other requests. Of a group of exceptions that holds
-    an interruption, that one is raised.
-    """
+    """Raise ProcessExitRaised for a BaseException of the agency, or the interruption in its group."""
+    # SystemExit in a task would stop the event loop and all other requests.
     task = asyncio.current_task()
     try:
         yield
     except BaseException as error:
         is_closing = isinstance(error, GeneratorExit) and asyncio.current_task() is not task
-        if isinstance(error, (Exception, *_OURS)) or is_closing:
+        if isinstance(error, (Exception, *_INTERRUPTIONS)) or is_closing:
             raise
-        if ours := _within(error):
-            raise ours from error
+        if interruption := _find_interruption(error):
+            raise interruption from error
         raise ProcessExitRaised(f"{type(error).__name__} was raised by the agency's own code") from error
 
 
-def _within(error: BaseException) -> BaseException | None:
-    """Return an interruption of ours that a group of exceptions holds."""
+def _find_interruption(error: BaseException) -> BaseException | None:
     if not isinstance(error, BaseExceptionGroup):
-        return error if isinstance(error, _OURS) else None
-    return next((found for each in error.exceptions if (found := _within(each))), None)
+        return error if isinstance(error, _INTERRUPTIONS) else None
+    return next((found for each in error.exceptions if (found := _find_interruption(each))), None)

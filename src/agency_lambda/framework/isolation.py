@@ -1,9 +1,6 @@
-"""What keeps runs apart that use the same agents: those at the top of a module, which every `create_agency()` takes.
+"""Copies agencies and agents for each run, as the framework writes a run's instructions, tools and history onto them.
 
-Agency Swarm 1.11.0 writes what one run needs onto agents and agencies: instructions, handoffs, settings, tools, whom an
-agent is waiting for, and the history. So a run works on copies of its agents, wired by the framework's own functions.
-Agencies and agents that its tools call, and that were made before the run, are copied when they are called, an agency
-once a run. What was made within the run is its own already.
+Those that tools call are copied at the call, unless they were made within the run.
 """
 
 from collections.abc import Callable
@@ -19,16 +16,16 @@ if TYPE_CHECKING:
     from agency_swarm import Agency, Agent
 
 _LISTS = ("tools", "handoffs", "mcp_servers", "input_guardrails", "output_guardrails")
-_RUN = "_agency_lambda_own"  # on agents and agencies: a reference to the run that they belong to
+_RUN = "_agency_lambda_run"  # attribute of an agency: a weak reference to the run that it belongs to
 
 
 def isolate(agency: "Agency") -> None:
-    """Replace the agents of a fresh agency by copies, so that nobody else has them."""
+    """Replace the agents of an agency by copies and wire them."""
     from agency_swarm.agency import setup
 
-    copies = {id(agent): _copied(agent) for agent in agency.agents.values()}
+    copies = {id(agent): _copy_agent(agent) for agent in agency.agents.values()}
     for each in copies.values():
-        each.handoffs = [_to_copy(handoff, copies) for handoff in each.handoffs]
+        each.handoffs = [_redirect(handoff, copies) for handoff in each.handoffs]
     agency.agents = {name: copies[id(agent)] for name, agent in agency.agents.items()}
     agency.entry_points = [copies[id(agent)] for agent in agency.entry_points]
     flows = [(copies[id(one)], copies[id(other)]) for one, other in agency._derived_communication_flows]
@@ -39,22 +36,21 @@ def isolate(agency: "Agency") -> None:
     agency._configure_oauth_support()
 
 
-def _copied(agent: "Agent") -> "Agent":
+def _copy_agent(agent: "Agent") -> "Agent":
     from agency_swarm.agent import Execution, setup_file_manager
     from agency_swarm.tools.concurrency import ToolConcurrencyManager
 
-    made = copy(agent)
+    copied = copy(agent)
     for name in _LISTS:
-        setattr(made, name, [*getattr(made, name)])
-    made.model_settings = copy(made.model_settings)
-    made._execution = Execution(made)
-    made._tool_concurrency_manager = ToolConcurrencyManager()
-    setup_file_manager(made)
-    return made
+        setattr(copied, name, [*getattr(copied, name)])
+    copied.model_settings = copy(copied.model_settings)
+    copied._execution = Execution(copied)
+    copied._tool_concurrency_manager = ToolConcurrencyManager()
+    setup_file_manager(copied)
+    return copied
 
 
-def _to_copy(handoff: Any, copies: "dict[int, Agent]") -> Any:
-    """Lead a handoff that the agency's code has made to the copy of its agent."""
+def _redirect(handoff: Any, copies: "dict[int, Agent]") -> Any:
     if id(handoff) in copies:
         return copies[id(handoff)]
     reference = getattr(handoff, "_agent_ref", None)
@@ -63,73 +59,72 @@ def _to_copy(handoff: Any, copies: "dict[int, Agent]") -> Any:
         return handoff
 
     async def on_invoke_handoff(*args: Any) -> Any:
-        await handoff.on_invoke_handoff(*args)  # the user's own callback is called in there
+        await handoff.on_invoke_handoff(*args)  # calls the user's `on_handoff`
         return target
 
-    made = copy(handoff)
-    made.on_invoke_handoff, made._agent_ref = on_invoke_handoff, ref(target)
-    return made
+    redirected = copy(handoff)
+    redirected.on_invoke_handoff, redirected._agent_ref = on_invoke_handoff, ref(target)
+    return redirected
 
 
 def assign_run(agency: "Agency", run: RunContext) -> None:
-    """Mark an agency as a run's, and tell its tools who called."""
+    """Mark an agency as a run's and add the caller to its user context."""
     vars(agency)[_RUN] = ref(run)
     agency.user_context = {**agency.user_context, **run.caller}
 
 
 def install() -> None:
-    """Have agencies and agents that are called within a run, but were made before, work on copies."""
     from agency_swarm import Agency, Agent
     from agency_swarm.agency import responses
 
-    vars(responses)["get_response"] = _in_own_agency(responses.get_response)
-    vars(responses)["get_response_stream"] = _in_own_agency(responses.get_response_stream)
-    Agent.get_response = _on_own_agent(Agent.get_response)
-    Agent.get_response_stream = _on_own_agent(Agent.get_response_stream)
-    Agency.__new__ = _new
+    vars(responses)["get_response"] = _with_agency_of_run(responses.get_response)
+    vars(responses)["get_response_stream"] = _with_agency_of_run(responses.get_response_stream)
+    Agent.get_response = _with_copied_agent(Agent.get_response)
+    Agent.get_response_stream = _with_copied_agent(Agent.get_response_stream)
+    Agency.__new__ = _new_agency
 
 
-def _new(cls: "type[Agency]", *args: Any, **named: Any) -> "Agency":
-    """Mark a new agency. A wrapped `__init__` would hide its caller's folder from the framework."""
-    made = object.__new__(cls)
+def _new_agency(cls: "type[Agency]", *args: Any, **named: Any) -> "Agency":
+    # Not in `__init__`: a wrapper of it would hide its caller's folder from the framework.
+    agency = object.__new__(cls)
     if run := current_run():
-        vars(made)[_RUN] = ref(run)
-    return made
+        vars(agency)[_RUN] = ref(run)
+    return agency
 
 
-def _in_own_agency(function: Callable[..., Any]) -> Callable[..., Any]:
+def _with_agency_of_run(function: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(function)
     def called(agency: "Agency", message: Any, recipient_agent: Any = None, *args: Any, **named: Any) -> Any:
         if run := current_run():
-            agency = _of_run(agency, run)
+            agency = _agency_of_run(agency, run)
             recipient_agent = getattr(recipient_agent, "name", recipient_agent)
         return function(agency, message, recipient_agent, *args, **named)
 
     return called
 
 
-def _of_run(agency: "Agency", run: RunContext) -> "Agency":
-    """The agency itself if it was made within the run, else the run's copy of it, which begins without a history."""
-    of = vars(agency).get(_RUN)
-    if of is not None and of() is run:
+def _agency_of_run(agency: "Agency", run: RunContext) -> "Agency":
+    # An agency that was made before the run is copied once for it, without its history.
+    marked = vars(agency).get(_RUN)
+    if marked is not None and marked() is run:
         if not run.caller.items() <= agency.user_context.items():
             assign_run(agency, run)
         return agency
     if id(agency) not in run.copies:
-        made = copy_agency(agency)
-        isolate(made)
-        assign_run(made, run)
-        run.copies[id(agency)] = (agency, made)
+        copied = copy_agency(agency)
+        isolate(copied)
+        assign_run(copied, run)
+        run.copies[id(agency)] = (agency, copied)
     return run.copies[id(agency)][1]
 
 
-def _on_own_agent(function: Callable[..., Any]) -> Callable[..., Any]:
+def _with_copied_agent(function: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(function)
     def called(self: "Agent", message: Any, *args: Any, **named: Any) -> Any:
-        """Call a copy of an agent that is called without an agency: other runs may share it."""
+        # Other runs may share an agent that is called without an agency.
         run = current_run()
         if run is not None and not args and named.get("agency_context") is None:
-            self = _copied(self)
+            self = _copy_agent(self)
             named["context_override"] = {**(named.get("context_override") or {}), **run.caller}
         return function(self, message, *args, **named)
 

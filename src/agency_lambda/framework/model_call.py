@@ -1,4 +1,4 @@
-"""One model call of a run: recorded in the response as it comes, and in the journal before it is used."""
+"""One model call of a run, journaled before its answer is used."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
@@ -17,10 +17,9 @@ from agency_lambda.history import is_call
 
 # A class, as an asynchronous generator is closed with its request while others still wait in it.
 class ModelCall:
-    """The context manager around one call. It implements `ModelCallProtocol`.
+    """Implements `ModelCallProtocol`. key: the request's, in the journal. parent: the enclosing tool call's, or "".
 
-    key: identifies the request in the journal. parent: the key of the tool call that asks, or "".
-    is_colleague: the answer goes to another agent, which would act on half an answer.
+    is_colleague: another agent reads the answer.
     """
 
     def __init__(
@@ -57,16 +56,15 @@ class ModelCall:
             self._journal.release(self._key)
 
     def record_event(self, event: ResponseStreamEvent) -> None:
-        """See `ModelCallProtocol`. Tool calls are given the ids that they will have in the answer."""
         if event.type == "response.output_item.added" and is_call(event.item.type):
             item: Any = event.item
+            # The call gets the id that it will have in the answer.
             if event.output_index not in self._announced:
                 self._announced[event.output_index] = item.call_id, self._claim(item.call_id, len(self._announced))
             item.call_id = self._announced[event.output_index][1]
         self._recorder.record_event(event)
 
     async def record_answer(self, answer: ModelAnswer) -> ModelAnswer:
-        """See `ModelCallProtocol`."""
         entry = self._entry
         if entry is None:
             answer = replace(answer, response=self._with_own_ids(answer.response))
@@ -75,7 +73,7 @@ class ModelCall:
             self._is_answered = True
         self._recorder.ids = entry.ids
         self._recorder.record_answer(entry.answered.response.output, entry.answered.incomplete)
-        usable = entry.answered if entry.answered.complete else self._text_of(entry.answered)
+        usable = entry.answered if entry.answered.complete else self._text_only(entry.answered)
         self._journal.note_usable(self._key, usable.response.output)
         return usable
 
@@ -83,19 +81,17 @@ class ModelCall:
         return self._journal.call_ids.claim(call_id, f"{self._key}/{number}")
 
     def _with_own_ids(self, response: ModelResponse) -> ModelResponse:
-        """Return a copy of an answer whose item and call ids are unique in the run.
-
-        The SDK keeps only the last of several items with one id, and the model may return its objects again.
-        """
+        # Item and call ids become unique in the run.
+        # The SDK drops all but the last item of an id, and a model may return its objects again.
         announced, output = [*self._announced.values()], list[Any]()
         items: list[Any] = response.output
         for number, item in enumerate(items):
             item = self._with_own_id(item, number)
             if is_call(item.type):
-                same = [ids for ids in announced if item.call_id in ids] or [ids for ids in announced if not ids[0]]
-                if same:
-                    announced.remove(same[0])
-                claimed = same[0][1] if same else self._claim(item.call_id, len(self._announced) + number)
+                known = [ids for ids in announced if item.call_id in ids] or [ids for ids in announced if not ids[0]]
+                if known:
+                    announced.remove(known[0])
+                claimed = known[0][1] if known else self._claim(item.call_id, len(self._announced) + number)
                 item = item if claimed == item.call_id else item.model_copy(update={"call_id": claimed})
             output.append(item)
         return replace(response, output=output)
@@ -107,8 +103,8 @@ class ModelCall:
         own = self._journal.item_ids.claim(item_id, f"{self._key}/{number}")
         return item if own == item_id else item.model_copy(update={"id": own})
 
-    def _text_of(self, answer: ModelAnswer) -> ModelAnswer:
-        """Return an incomplete answer with its text only, and for a colleague without that."""
+    def _text_only(self, answer: ModelAnswer) -> ModelAnswer:
+        # Nothing but text is used of an incomplete answer, and for a colleague not even that.
         items = [] if self._is_colleague else answer.response.output
         output: list[Any] = [item for item in items if item.type == "message" and _text(item.content)]
         return replace(answer, response=replace(answer.response, output=output))

@@ -1,5 +1,3 @@
-"""Records one model call in the response, event by event and then as a whole."""
-
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -22,28 +20,25 @@ _DELTAS = {  # event -> the field with its part's number, and the part's type
 
 
 class ModelCallRecorder:
-    """for_user: the agent speaks with the user, not with a colleague.
-
-    ids: the ids of the answer's items in the response, by their number in the answer.
-    """
+    """Adds a model's events and answer to the response. ids: maps an item's index to its id in the response."""
 
     def __init__(self, builder: "ResponseBuilder", agent: str, *, for_user: bool) -> None:
         self._builder, self._agent, self.for_user = builder, agent, for_user
         self._streams = for_user and not builder.withholds(agent)
         self._open: dict[int, ItemBuilder] = {}
-        self._wordless: dict[int, Any] = {}  # messages without a word yet; some servers send one before each call
+        self._empty: dict[int, Any] = {}  # messages without text yet; some servers send one before each call
         self.ids: dict[int, str] = {}
 
     def record_event(self, event: ResponseStreamEvent) -> None:
-        """Add one event of the provider's stream. Items are closed by `record_answer`, when the answer is certain."""
+        """Add one event of the stream. `record_answer` closes the items."""
         if not self._streams:
             return
         if event.type == "response.output_item.added":
             self._add(event.output_index, event.item)
             return
         index = getattr(event, "output_index", -1)
-        if index in self._wordless and isinstance(event, _TEXT_DELTAS) and event.delta:
-            self._begin(index, self._wordless.pop(index))
+        if index in self._empty and isinstance(event, _TEXT_DELTAS) and event.delta:
+            self._begin(index, self._empty.pop(index))
         opened = self._open.get(index)
         if opened is None:
             return
@@ -55,18 +50,18 @@ class ModelCallRecorder:
 
     def _add(self, index: int, item: Any) -> None:
         if index in self._open:
-            return  # a chat server that refuses says so twice
+            return  # some chat servers announce a refusal twice
         if item.type == "message":
-            self._wordless[index] = item
+            self._empty[index] = item
         elif item.type != "function_call" or item.name in self._builder.client_functions:
-            self._begin(index, item)  # of a handoff the recipient is not known yet
+            self._begin(index, item)  # a handoff's recipient is not known yet
 
     def _begin(self, index: int, item: Any) -> None:
         if public := self._public(item):
             self._open[index] = self._builder.open(public, None)
 
     def assign_ids(self, items: Sequence[Any]) -> None:
-        """Settle the ids of an answer's items: those of items that were begun, and new ones."""
+        """Set `ids`, reusing those of streamed items."""
         begun = [self._open[index].item for index in sorted(self._open)]
         for number, item in enumerate(items):
             if not is_empty(item) and (public := self._public(item)):
@@ -74,7 +69,7 @@ class ModelCallRecorder:
                 self.ids[number] = before["id"] if before else self._builder.new_id(public["type"])
 
     def record_answer(self, items: Sequence[Any], incomplete: Reason | None) -> None:
-        """Add the whole answer under `ids`. incomplete: why it was broken off; then no call in it is to be made."""
+        """Add the whole answer. incomplete: why it ended early."""
         if not self.ids:
             self.assign_ids(items)
         for number, item in enumerate(items):
@@ -89,7 +84,7 @@ class ModelCallRecorder:
                 self._builder.withhold(items, self._agent)
 
     def end(self) -> None:
-        """Close the items that were begun and not finished, as incomplete."""
+        """Close unfinished items as incomplete."""
         for opened in self._open.values():
             opened.close(status="incomplete")
 

@@ -1,4 +1,4 @@
-"""A model of the SDK that asks nobody: `agency_lambda.offline` decides what it answers."""
+"""A model of the SDK without a provider."""
 
 import json
 from collections.abc import AsyncIterator
@@ -27,10 +27,7 @@ from agency_lambda.offline.turn import Turn, read_turn, without_client
 
 
 class OfflineModel(Model):
-    """Answers for one agent, by its script or generically; never waits, never asks anyone.
-
-    Texts and tool arguments depend on the input alone; ids are random.
-    """
+    """Answers for one agent. Texts and arguments are deterministic; ids are random."""
 
     model = "offline"  # the framework reads a model's name here
     is_offline = True
@@ -128,5 +125,5 @@ def output_items(plan: Plan, complete: bool = True) -> list[ResponseOutputItem]:
 
 
 def _wants_summary(settings: ModelSettings) -> bool:
-    asked = settings.reasoning
-    return asked is not None and (asked.summary or asked.generate_summary) is not None
+    reasoning = settings.reasoning
+    return reasoning is not None and (reasoning.summary or reasoning.generate_summary) is not None

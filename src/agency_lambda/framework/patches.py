@@ -1,7 +1,6 @@
-"""The one table of what is changed in foreign code: agency-swarm, openai-agents, openai.
+"""The one table of changes to foreign code: agency-swarm, openai-agents, openai.
 
-`install` makes all changes at once, before the first agency is imported or built, and not at start: it imports the
-framework. tests/library/models/test_patches.py walks the table, and fails where something is changed that is not in it.
+tests/library/models/test_patches.py fails on a change that is not in it.
 """
 
 from collections.abc import Iterator, Mapping
@@ -25,7 +24,7 @@ READ_VERSIONS = _OPENAI | _SDK | _SWARM
 
 
 class Patch(NamedTuple):
-    """One change. installer: the module whose `install()` makes it. test: notices a version that needs another one."""
+    """installer: module whose `install()` makes the change. test: fails on versions that need another one."""
 
     targets: tuple[str, ...]  # "module:name" or "module:Class.name"
     versions: Mapping[str, tuple[str, ...]]
@@ -58,7 +57,8 @@ PATCHES = (
         _names("agency_swarm", "Agency._schedule_starter_cache_warmup", "Agent._conversation_starters_cache")
         + _names("agency_swarm.agent.conversation_starters_cache", "_get_cache_dir"),
         _SWARM,
-        "Building an agency asks the model for every conversation starter, and gives one owner's answers to all.",
+        "Building an agency asks the model for every conversation starter, and caches one owner's answers for all, "
+        "in the agent and in the working directory, which Lambda cannot write.",
         f"{_HERE}.conversation_starters",
         f"{_TESTS}/features/test_starters.py",
     ),
@@ -66,14 +66,15 @@ PATCHES = (
         _names("agency_swarm.agent.file_manager", "AgentFileManager.parse_files_folder_for_vs_id")
         + _names("agency_swarm.agency.setup", "_apply_shared_files"),
         _SWARM,
-        "Building an agency uploads its files and renames their folder.",
+        "Building an agency makes a vector store, uploads its files and renames their folder.",
         f"{_HERE}.files",
         f"{_TESTS}/features/test_files.py",
     ),
     Patch(
         _names("agency_swarm.agent.core", "convert_mcp_servers_to_tools"),
         _SWARM,
-        "Building an agency connects to its MCP servers and holds the event loop.",
+        "Building an agency connects to its MCP servers and holds the event loop for up to 20 s; a server that failed "
+        "once is never tried again.",
         f"{_HERE}.mcp_servers",
         f"{_TESTS}/features/test_hosted.py",
     ),
@@ -99,14 +100,14 @@ PATCHES = (
         _names("agency_swarm.agent.execution", "run_with_guardrails")
         + _names("agency_swarm.agent.execution_helpers", "perform_single_run"),
         _SWARM,
-        "What an agent has done is stored only when its run ends well.",
+        "An agent's answers and tool outputs are stored only if its run ends well: an exception would lose them.",
         f"{_HERE}.unsaved_items",
         f"{_TESTS}/history/test_unsaved.py",
     ),
     Patch(
         _names("agency_swarm.agent.execution", "RunConfig"),
         _SWARM,
-        "A model that calls an unknown tool is told so, where it would end the run; colleagues get no caller's config.",
+        "An unknown tool ends the run instead of returning an error to the model; colleagues get no caller's config.",
         f"{_HERE}.unknown_tools",
         f"{_TESTS}/models/test_sdk_patches.py",
     ),
@@ -157,7 +158,7 @@ PATCHES = (
             *("ApplyPatchAction.execute", "ComputerAction.execute"),
         ),
         _SDK,
-        "Tools that are no functions are in the journal too.",
+        "Calls of tools that are no functions would be repeated when a run resumes.",
         f"{_HERE}.hosted_tools",
         f"{_TESTS}/features/test_hosted_results.py",
     ),
@@ -194,12 +195,12 @@ PATCHES = (
         f"{_TESTS}/models/test_sdk_patches.py",
     ),
 )
-"""`dotenv_at_import` is not among them: it changes how modules are found, before any of these is imported."""
+# `dotenv_at_import` is not in it: it changes how modules are found, before any of these is imported.
 
 
 @cache
 def install() -> None:
-    """Make every change of the table, once."""
+    """Make every change once, before the first agency is imported. Imports the framework."""
     for installer in dict.fromkeys(patch.installer for patch in PATCHES):
         import_module(installer).install()
 

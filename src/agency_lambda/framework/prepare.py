@@ -1,5 +1,3 @@
-"""Prepares a run: a fresh agency on its history, with its models, its tools and the builder of its response."""
-
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -32,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class AgencyEntry(Protocol):
-    """What AGENCIES says of an agency. A limit that is None is the service's own."""
+    """An entry of AGENCIES. A limit of None is the service's default."""
 
     @property
     def factory(self) -> CreateAgency: ...
@@ -49,10 +47,7 @@ class AgencyEntry(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class RunInput:
-    """What a run answers, for whom, and where it writes.
-
-    history: what the agents remember. added: the client's input as they take it.
-    """
+    """A run's input. history: the agents' memory. added: the client's input in their format."""
 
     request: CreateResponse
     response: ResponseObject
@@ -64,12 +59,12 @@ class RunInput:
 
 
 async def prepare_run(name: str, entry: AgencyEntry, models: Models, run: RunInput) -> AgencyExecution:
-    """Build the agency of a request, and return it ready to answer. name: the agency's, in AGENCIES.
+    """Build the agency of a request and return it ready to answer. name: the agency's, in AGENCIES.
 
     Raises:
         UnknownName: the agency has no such agent.
-        AgencyMisconfigured: the agency cannot be built, or cannot run here.
-        InvalidRequest: the client's options clash with what is the agent's own.
+        AgencyMisconfigured: the agency cannot be built or run here.
+        InvalidRequest: the request clashes with the agent.
         UpstreamFailed: an MCP server could not be reached.
     """
     request, chat = run.request, models.settings.model_api == "chat"
@@ -95,10 +90,7 @@ async def prepare_run(name: str, entry: AgencyEntry, models: Models, run: RunInp
 
 
 async def build_addressed(name: str, entry: AgencyEntry, model: str, *, chat: bool) -> tuple["Agency", str]:
-    """Return a fresh agency that shares nothing with other runs, and the agent that "agency/agent" addresses.
-
-    Raises: see `prepare_run`.
-    """
+    """Return a fresh agency and its addressed agent. Raises as `prepare_run`."""
     agency = build(entry.factory)
     agent = addressed_agent(agency, name, model.partition("/")[2])
     if chat and (reason := refused_by_chat(agency)):
@@ -109,15 +101,14 @@ async def build_addressed(name: str, entry: AgencyEntry, model: str, *, chat: bo
 
 
 def _limits(request: CreateResponse, entry: AgencyEntry, settings: Settings, *, is_free: bool) -> Limits:
-    """Return the limits of a run. Where calls cost nothing, the settings' defaults do not count."""
-
-    def general(setting: str) -> float:
-        counts = setting in settings.model_fields_set or not is_free
-        return float(getattr(settings, setting)) if counts else math.inf
+    # The settings' defaults do not limit runs whose calls cost nothing.
+    def from_settings(setting: str) -> float:
+        applies = setting in settings.model_fields_set or not is_free
+        return float(getattr(settings, setting)) if applies else math.inf
 
     return Limits(
-        model_calls=entry.max_model_calls or general("max_model_calls"),
-        output_tokens=entry.max_output_tokens or general("max_output_tokens"),
+        model_calls=entry.max_model_calls or from_settings("max_model_calls"),
+        output_tokens=entry.max_output_tokens or from_settings("max_output_tokens"),
         tool_calls=request.max_tool_calls or math.inf,
         client_output_tokens=request.max_output_tokens,
     )
@@ -140,7 +131,7 @@ def _offline_script(entry: AgencyEntry, models: Models) -> "Mapping[str, Script]
 
 
 def _caller(response: ResponseObject, owner: str) -> dict[str, Any]:
-    """Return what the tools of a run may know of who called it."""
+    # Tools find it in `MasterContext.user_context`.
     conversation = response.get("conversation") or {}
     return {
         "owner": owner,
@@ -151,12 +142,12 @@ def _caller(response: ResponseObject, owner: str) -> dict[str, Any]:
 
 
 def _starters_folder(name: str, agent: "Agent", run: RunInput, options: ClientOptions) -> Path | None:
-    """Return the folder of cached answers for a run that asks nothing special of an agent that caches answers."""
+    # Only a request without options of its own may use cached answers.
     caches = agent.quick_replies or (agent.cache_conversation_starters and agent.conversation_starters)
     is_plain = run.request.stored and not options.any and not run.request.metadata
     return conversation_starters.folder_of(run.owner, name) if caches and is_plain else None
 
 
 def _is_checked_at_end(agent: "Agent") -> bool:
-    """Return whether guardrails or an output type read an agent's last words before they are shown."""
+    # Guardrails or an output type check the final output before it may be shown.
     return bool(agent.input_guardrails or agent.output_guardrails) or agent.output_type not in (None, str)

@@ -1,5 +1,3 @@
-"""What is known of an agency before it is run once for a snapshot."""
-
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -10,14 +8,14 @@ if TYPE_CHECKING:
 
 
 def import_vendors(agency: "Agency", *defaults: str | None) -> None:
-    """Import litellm if a model of the agency, or a default one, needs it: a rehearsal has no key and asks nobody."""
+    """Import litellm, before a snapshot, if a model needs it."""
     models = [*defaults, *(agent.model for agent in agency.agents.values())]
     if any(str(model).startswith("litellm/") for model in models):
         import_module("agents.extensions.models.litellm_model")
 
 
 def runs_no_foreign_code(agency: "Agency") -> bool:
-    """Return whether a run without tools executes no code of the user's and reaches nobody."""
+    """Return whether a run without tools runs no user code and opens no connection."""
     manager = agency.thread_manager
     if manager._load_threads_callback or manager._save_threads_callback:
         return False

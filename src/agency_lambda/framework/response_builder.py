@@ -1,13 +1,8 @@
-"""Builds what a client sees of a run: the items of its response, from an allowlist.
+"""Builds the items of a response that a client sees, from an allowlist.
 
-The agent that speaks with the user is shown as it speaks: its messages, its calls of the client's functions, images
-that the provider makes, and summaries of its reasoning if the client asked for them. Everything else that agents do
-(tools, colleagues, handoffs) is an activity: who, which tool, whether it is done; never arguments, outputs,
-instructions or others' words.
-
-An activity is an item of type `reasoning`, which every client knows and none acts on: it would run a `function_call`.
-Beside its `summary` it has `agent`, `tool`, for a colleague `recipient`, and `parent`, the id of the activity within
-which it happens.
+The addressed agent's messages, client calls, images and requested reasoning summaries are shown. Tools, colleagues and
+handoffs are activities: agent, tool and status, never arguments or outputs. An activity is a `reasoning` item, as
+clients would run a `function_call`; its `parent` is the id of the enclosing activity.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -31,10 +26,9 @@ _IMAGE_TOO_LARGE = (
 
 
 class ResponseBuilder:
-    """Adds what agents do to the output of one response.
+    """Adds items to one response.
 
-    client_functions: names of the functions that the client runs. reasoning: the client asked for summaries.
-    withholds: returns whether an agent's words wait for its guardrails; then only its last words are shown.
+    reasoning: include reasoning summaries. withholds: returns whether an agent's messages wait for its guardrails.
     """
 
     def __init__(
@@ -55,12 +49,11 @@ class ResponseBuilder:
 
     @property
     def is_outside_tools(self) -> bool:
-        """Return whether this code runs for the agent that speaks with the user, and not within a tool."""
         return _activity_id.get() is None
 
     @contextmanager
     def model_call(self, agent: str, for_user: bool = True) -> Iterator[ModelCallRecorder]:
-        """Record one call of an agent's model. for_user: outside of tools, its answer is for the user."""
+        """Record one model call. for_user: outside of tools, its answer is for the user."""
         recorder = ModelCallRecorder(self, agent, for_user=for_user and self.is_outside_tools)
         try:
             yield recorder
@@ -69,7 +62,7 @@ class ResponseBuilder:
 
     @contextmanager
     def tool_call(self, agent: str, tool: str, arguments: str, key: str) -> Iterator[None]:
-        """Record one call of a tool, with what happens in it as its parts. key: the call's, in every attempt."""
+        """Record one tool call and nest activities in it. key: the same in every attempt."""
         opened = self.open(self._activity(agent, tool, arguments), item_id("reasoning", self._response_id, agent, key))
         token = _activity_id.set(opened.item["id"])
         try:
@@ -83,30 +76,28 @@ class ResponseBuilder:
 
     @property
     def messages(self) -> list[Item]:
-        """Return the messages to the user so far."""
         return [item for item in self._output.items if item["type"] == "message" and item["content"]]
 
     @property
     def has_spoken(self) -> bool:
-        """Return whether the response has a message, or a call for the client."""
         return any(item["type"] in ("message", "function_call") for item in self._output.items)
 
     def withhold(self, items: Sequence[Any], agent: str) -> None:
-        """Replace the withheld items: those of an agent whose output guardrails have not run yet."""
+        """Buffer the items of an agent whose output guardrails have not run yet."""
         public = [self.public(item, agent) for item in items]
         self._withheld = [item for item in public if item and item["type"] != "message"]
 
     def release(self) -> None:
-        """Add the withheld items, which have passed. The message of them is added by `add_message`."""
+        """Add the buffered items except their message."""
         for number, item in enumerate(self._withheld):
             self._output.add(item, item_id(item["type"], self._response_id, "held", str(number)))
 
     def add_message(self, text: str, agent: str) -> None:
-        """Add a message that no model's answer has added: a guardrail's guidance, or withheld words."""
+        """Add a guardrail's guidance or a withheld message."""
         self._output.add(public_items.text_message(text, agent), item_id("message", self._response_id, "said"))
 
     def public(self, item: Any, agent: str) -> Item | None:
-        """Return what may be shown of an item of the agent that speaks with the user, or None."""
+        """Return the public form of an addressed agent's item, or None."""
         if item.type == "message":
             return public_items.message(item, agent)
         if item.type == "function_call" and item.name in self.client_functions:
@@ -118,7 +109,6 @@ class ResponseBuilder:
         return None
 
     def activity(self, item: Any, agent: str) -> Item | None:
-        """Return the activity of an item for which the run calls no tool: a handoff, or a tool of the provider's."""
         if item.type == "function_call":
             is_handoff = item.name.startswith("transfer_to_") and item.name not in self.client_functions
             return self._activity(agent, item.name, item.arguments) if is_handoff else None
@@ -128,11 +118,9 @@ class ResponseBuilder:
         return None
 
     def new_id(self, kind: str) -> str:
-        """Return an id for an item that is not in the response yet."""
         return item_id(kind, self._response_id)
 
     def open(self, item: Item, given_id: str | None) -> ItemBuilder:
-        """Add an item that may grow until it is closed."""
         return self._output.open(item if "tool" in item else without_content(item), given_id)
 
     def _image(self, result: str | None) -> Item:

@@ -1,5 +1,3 @@
-"""What is wrong with the arguments that a model calls a tool with."""
-
 import json
 from contextlib import suppress
 from functools import partial
@@ -24,23 +22,23 @@ def _normalized(normalize: Any, arguments: Any) -> Any:
 
 
 def arguments_fault(arguments: str) -> str | None:
-    """Return why a tool cannot use these arguments, in words for the model; None if they are a JSON object."""
-    return _read(arguments)[1]
+    """Return why arguments are no JSON object, or None."""
+    return _parse(arguments)[1]
 
 
 def message_fault(arguments: str) -> str | None:
-    """Return why `SendMessage` cannot use these arguments; None if it can, or says itself what is missing."""
-    read, fault = _read(arguments)
+    """Return why `SendMessage` would raise on these arguments, or None."""
+    parsed, fault = _parse(arguments)
     for name in _MESSAGE if fault is None else ():
-        if not isinstance(read.get(name), str | None):
+        if not isinstance(parsed.get(name), str | None):
             return f"{name!r} must be a string"
-    message = read.get("message")
+    message = parsed.get("message")
     return "'message' must not be blank" if message and not message.strip() else fault
 
 
-def _read(arguments: str) -> tuple[dict[str, Any], str | None]:
+def _parse(arguments: str) -> tuple[dict[str, Any], str | None]:
     try:
-        read = json.loads(arguments or "{}")
+        parsed = json.loads(arguments or "{}")
     except (ValueError, RecursionError):
         return {}, "they are no valid JSON"
-    return (read, None) if isinstance(read, dict) else ({}, "they must be a JSON object")
+    return (parsed, None) if isinstance(parsed, dict) else ({}, "they must be a JSON object")

@@ -1,5 +1,3 @@
-"""One call of a tool within a run: found in the journal if it has finished before, else stored there."""
-
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
@@ -9,10 +7,7 @@ from agency_lambda.framework.call_journal import CallJournal
 
 
 class ToolCall:
-    """The context manager around one call.
-
-    key: identifies the call in every attempt at the run. journal: None for a call that is made again by each attempt.
-    """
+    """One tool call. key: the same in every attempt. journal: None if each attempt repeats it."""
 
     def __init__(
         self,
@@ -40,5 +35,5 @@ class ToolCall:
         self._recording.__exit__(*failure)
 
     async def save(self, output: Any) -> Any:
-        """Store the output before it is used. Returns the one that counts: another attempt may have stored its own."""
+        """Store the output and return the stored one, maybe another attempt's."""
         return await self._journal.save_tool_output(self.key, output) if self._journal else output

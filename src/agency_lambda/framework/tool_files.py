@@ -1,5 +1,3 @@
-"""Files of a tools folder that Agency Swarm reads and finds no tool in."""
-
 import inspect
 import sys
 from collections.abc import Iterator
@@ -11,7 +9,7 @@ _PREFIX = "_agency_swarm_tools_"
 
 
 def without_tool() -> Iterator[tuple[str, int, str]]:
-    """Yield (file, line, class) of each tool class that was not found: it is not named like its file."""
+    """Yield (file, line, class) of each tool class that is not named like its file."""
     for name, module in list(sys.modules.items()):
         if name.startswith(_PREFIX) and "." in name and not _has_tool(module):
             for each in _tools(module):
@@ -27,7 +25,7 @@ def _has_tool(module: ModuleType) -> bool:
 
 
 def _tools(module: ModuleType) -> list[type[Any]]:
-    """The tools that a module defines itself: what is derived from is no tool, nor what cannot run."""
+    # Base classes and abstract classes are no tools.
     from agency_swarm.tools import BaseTool
 
     return [

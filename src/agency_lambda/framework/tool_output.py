@@ -1,9 +1,4 @@
-"""What a tool returns, in a form that the journal can hold.
-
-The Agents SDK takes anything that `str()` takes. The agent gets what the tool returned; an attempt that takes the run
-up after a crash gets a stand-in from the journal, of which the model is sent the same text, and of which the same
-final answer is made.
-"""
+"""Converts tool outputs to JSON for the journal and back, with the same text for the model."""
 
 import math
 from collections.abc import Iterator
@@ -14,24 +9,24 @@ from pydantic_core import to_json
 
 from agency_lambda.protocol.surrogates import replace_surrogates
 
-_DEEPEST = 50  # levels of lists and objects that are kept as such
-_INTEGERS = 2**63  # JSON has them all; not every reader of it has
+_MAX_DEPTH = 50  # levels of lists and objects that are stored as JSON
+_MAX_INTEGER = 2**63  # many JSON readers have 64 bits
 
 
 class JournaledOutput(str):
-    """The text of an output that JSON cannot hold. final: what a run answers that ends with this output."""
+    """The text of an output that is no JSON. final: its text as final output."""
 
     __slots__ = ("final",)
     final: str
 
     def __new__(cls, text: str, final: str) -> "JournaledOutput":
-        kept = super().__new__(cls, text)
-        kept.final = final
-        return kept
+        output = super().__new__(cls, text)
+        output.final = final
+        return output
 
 
 def to_sendable(output: Any) -> Any:
-    """Return an output as it is, or what stands for it where it has no text, or none that can be sent."""
+    """Return an output, or a replacement if its text cannot be sent."""
     if type(output) is str:
         return replace_surrogates(output)
     if _is_plain(output):
@@ -46,7 +41,6 @@ def to_sendable(output: Any) -> Any:
 
 
 def to_journal_body(output: Any) -> dict[str, Any]:
-    """Return the journal's body for an output that `to_sendable` returned."""
     if _is_plain(output):
         return {"output": output}
     if structured := _structured(output):
@@ -55,12 +49,11 @@ def to_journal_body(output: Any) -> dict[str, Any]:
 
 
 def from_journal_body(body: dict[str, Any]) -> Any:
-    """Return the output, or its stand-in, from the journal's body."""
     return JournaledOutput(body["output"], body["final"]) if "final" in body else body["output"]
 
 
 def text_of(output: Any) -> str:
-    """Return the text of a run's final output: a text as it is, anything else as JSON, or else as `str()` has it."""
+    """Return the text of a final output: a string, JSON, or its `str()`."""
     if isinstance(output, JournaledOutput):
         return output.final
     if output is None or isinstance(output, str | Iterator):  # JSON would use an iterator up
@@ -75,15 +68,15 @@ def _is_sendable(value: Any) -> bool:
     return (isinstance(value, str) and value.isascii()) or replace_surrogates(value) is value
 
 
-def _is_plain(value: Any, levels: int = _DEEPEST) -> bool:
-    """Return whether JSON gives a value back as it is, so that its `str()` is the same text."""
+def _is_plain(value: Any, levels: int = _MAX_DEPTH) -> bool:
+    """Return whether a value survives JSON with the same `str()`."""
     kind = type(value)  # a subclass may have another text
     if value is None or kind is bool:
         return True
     if kind is str:
         return _is_sendable(value)
     if kind is int:
-        return -_INTEGERS <= int(value) < _INTEGERS
+        return -_MAX_INTEGER <= int(value) < _MAX_INTEGER
     if kind is float:
         return math.isfinite(value)
     if not levels:
@@ -96,7 +89,7 @@ def _is_plain(value: Any, levels: int = _DEEPEST) -> bool:
 
 
 def _structured(output: Any) -> Any:
-    """Return texts, images and files of the SDK as the dicts that the SDK takes for them; None for anything else."""
+    # None for anything that is no text, image or file of the SDK.
     if isinstance(output, list | tuple):
         parts = [_part(each) for each in output]
         return parts if parts and all(parts) else None

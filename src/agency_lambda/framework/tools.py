@@ -1,8 +1,6 @@
-"""The tools of an agent, as a run sees them called; and the functions that the client declared.
+"""Sends tool calls of a run through its journal, and adds the client's functions.
 
-`install` changes openai-agents in six places, because agents and tools are the user's objects, which many runs
-may share: they stay as they are, and whoever reads their attributes finds what was written there. Outside of a run the
-SDK does what it did.
+The SDK's functions are replaced because runs may share agents and tools. Outside of a run they work unchanged.
 """
 
 from collections.abc import Callable, Sequence
@@ -36,12 +34,10 @@ from agency_lambda.framework.tool_output import to_sendable
 
 _UNUSABLE = "Error: Invalid arguments for tool {tool}: {fault}. The tool was not called."
 _WITH_METADATA = "_invoke_function_tool_with_metadata"
-_NO_MORE = "This tool was not called: the response's max_tool_calls is used up."
+_LIMIT_REACHED = "This tool was not called: the response's max_tool_calls is used up."
 
 
-class _Sdk(NamedTuple):
-    """What the SDK does by itself."""
-
+class _SdkFunctions(NamedTuple):
     get_all_tools: Any
     invoke: Any
     final_output: Any
@@ -51,7 +47,6 @@ class _Sdk(NamedTuple):
 
 
 def install() -> None:
-    """Have every tool call of a run go through the run, whichever agent makes it."""
     _sdk()
     for module in (sdk_run, run_loop):  # openai-agents 0.24 has it in run_loop alone
         if hasattr(module, "get_all_tools"):
@@ -61,16 +56,16 @@ def install() -> None:
     else:  # openai-agents 0.24
         with_metadata: Any = getattr(tool_execution, _WITH_METADATA)
         vars(tool_execution)[_WITH_METADATA] = partial(_invoke_with_metadata, with_metadata)
-    turn_resolution.check_for_final_output_from_tools = _final_output
-    guardrails.run_single_output_guardrail = _output_guardrail
+    turn_resolution.check_for_final_output_from_tools = _check_final_output
+    guardrails.run_single_output_guardrail = _run_output_guardrail
     turn_resolution.execute_handoffs = _execute_handoffs
-    run_loop.get_single_step_result_from_response = _single_step
+    run_loop.get_single_step_result_from_response = _get_single_step
 
 
 @cache
-def _sdk() -> _Sdk:
-    """Return the SDK's own functions; called first before they are replaced."""
-    return _Sdk(
+def _sdk() -> _SdkFunctions:
+    # Must be called once before they are replaced.
+    return _SdkFunctions(
         turn_preparation.get_all_tools,
         invoke_function_tool,
         turn_resolution.check_for_final_output_from_tools,
@@ -81,16 +76,15 @@ def _sdk() -> _Sdk:
 
 
 async def _get_all_tools(agent: Any, context_wrapper: RunContextWrapper[Any]) -> Sequence[Tool]:
-    """Return the agent's tools, and for the agent that the client speaks with the client's functions."""
     run = current_run()
     if run is not None:
-        await mcp_servers.connect([agent])  # of an agent that only a tool knows
+        await mcp_servers.connect([agent])  # an agent inside a tool is not prepared with the run
     tools = await _sdk().get_all_tools(agent, context_wrapper)
     return tools if run is None else [*tools, *run.client_tools(agent)]
 
 
 async def _invoke_function_tool(*, function_tool: FunctionTool, context: Any, arguments: str) -> Any:
-    """Call a tool, or return what it returned to an attempt that was interrupted."""
+    # An output that an earlier attempt stored is returned without a call.
     run = current_run()
     if run is None:
         return await _sdk().invoke(function_tool=function_tool, context=context, arguments=arguments)
@@ -98,24 +92,24 @@ async def _invoke_function_tool(*, function_tool: FunctionTool, context: Any, ar
         if isinstance(function_tool, ClientTool):
             output = await _sdk().invoke(function_tool=function_tool, context=context, arguments=arguments)
         else:
-            returned = partial(calling.note_output, context.tool_call_id)
-            output = await _invoke(function_tool, run, context, arguments, returned)
+            note_output = partial(calling.note_output, context.tool_call_id)
+            output = await _invoke(function_tool, run, context, arguments, note_output)
     calling.note_output(context.tool_call_id, output)
     return output
 
 
 async def _invoke_with_metadata(sdk_function: Any, **call: Any) -> Any:
-    """Do the same for openai-agents 0.24, whose results also say whether the SDK made them of an error."""
+    # openai-agents 0.24 also returns whether the SDK made the output of an error.
     if current_run() is None:
         return await sdk_function(**call)
     return SimpleNamespace(output=await _invoke_function_tool(**call), is_sdk_generated_error=False)
 
 
 async def _invoke(
-    tool: FunctionTool, run: RunContext, context: Any, arguments: str, returned: Callable[[Any], None]
+    tool: FunctionTool, run: RunContext, context: Any, arguments: str, note_output: Callable[[Any], None]
 ) -> Any:
     if not await run.allows_call(context.agent.name, context.tool_call_id):
-        return _NO_MORE
+        return _LIMIT_REACHED
     async with run.tool_call(context.agent.name, tool, arguments, context.tool_call_id) as call:
         if call.finished:
             run.meter.replay_tool_call()
@@ -125,16 +119,13 @@ async def _invoke(
             output = to_sendable(await _output(tool, context, arguments))
         finally:
             tool_idempotency.current.reset(token)
-        returned(output)  # before it is stored: a tool beside this one may fail meanwhile, which cancels this one
+        note_output(output)  # before it is stored: a parallel tool's failure may cancel this one meanwhile
         return await call.save(output)
 
 
 async def _output(tool: FunctionTool, context: Any, arguments: str) -> Any:
-    """Return what a tool returns, or a sentence for the model where it is the arguments that no tool can use.
-
-    `SendMessage` of Agency Swarm 1.11.0 fails outside of its own `try` on JSON that is no object, and on a recipient
-    that is no text. Other tools tell the model themselves; what one of them raises instead is told here.
-    """
+    # Malformed arguments return an error text to the model.
+    # SendMessage of Agency Swarm 1.11 raises on them outside of its own `try`.
     if isinstance(tool, SendMessage) and (fault := message_fault(arguments)):
         return _UNUSABLE.format(tool=tool.name, fault=fault)
     try:
@@ -153,10 +144,10 @@ async def _output(tool: FunctionTool, context: Any, arguments: str) -> Any:
         return text
 
 
-async def _final_output(
+async def _check_final_output(
     agent: Any, tool_results: list[FunctionToolResult], context_wrapper: RunContextWrapper[Any]
 ) -> ToolsToFinalOutputResult:
-    """A function of the client's ends the run; else what the agent itself says holds."""
+    # A call that the client has to answer ends the run.
     run = current_run()
     if run is not None and any(isinstance(result.tool, ClientTool) for result in tool_results):
         run.client_calls_tool = True
@@ -164,8 +155,8 @@ async def _final_output(
     return await _sdk().final_output(agent, tool_results, context_wrapper)  # type: ignore[no-any-return]
 
 
-async def _output_guardrail(guardrail: Any, agent: Any, agent_output: Any, context: Any) -> OutputGuardrailResult:
-    """A run that hands over to the client has no last words to check."""
+async def _run_output_guardrail(guardrail: Any, agent: Any, agent_output: Any, context: Any) -> OutputGuardrailResult:
+    # A run that ends with a client's call has no final output to check.
     run = current_run()
     if run is not None and run.client_calls_tool:
         passed = GuardrailFunctionOutput(output_info=None, tripwire_triggered=False)
@@ -174,13 +165,12 @@ async def _output_guardrail(guardrail: Any, agent: Any, agent_output: Any, conte
 
 
 async def _execute_handoffs(**step: Any) -> Any:
-    """Make a handoff; in a run the model is told what is wrong with its input."""
     execute = _sdk().handoffs
     return await (execute(**step) if current_run() is None else handoffs.execute(execute, step))
 
 
-async def _single_step(**step: Any) -> Any:
-    """Go on with a model's answer; an error that says that nothing can be made of it, has it as `model_output`."""
+async def _get_single_step(**step: Any) -> Any:
+    # An error gets the items of the unusable answer as `model_output`.
     try:
         return await _sdk().single_step(**step)
     except ModelBehaviorError as error:

@@ -1,4 +1,4 @@
-"""Tells a model that it has called a tool that is not there, where the SDK would end the run."""
+"""Returns an error to a model that calls an unknown tool."""
 
 from functools import partial
 from typing import Any
@@ -10,5 +10,5 @@ SETTING: dict[str, Any] = {"tool_not_found_behavior": "return_error_to_model"}
 
 
 def install() -> None:
-    """Give the framework this default for the runs of colleagues, to which it passes no caller's configuration."""
+    # The framework passes the caller's configuration to no colleague.
     execution.RunConfig = partial(RunConfig, **SETTING)

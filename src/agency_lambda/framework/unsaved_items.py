@@ -1,8 +1,4 @@
-"""Stores what an agent has done where an exception ends its run.
-
-Agency Swarm 1.11 stores an agent's answers and its tools' outputs when the SDK's run of that agent has ended well. An
-exception would lose them, and the next turn would do again what tools have done.
-"""
+"""Stores the answers and tool outputs of a run that an exception ends."""
 
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -21,10 +17,7 @@ Run = Callable[..., Awaitable[Any]]
 
 
 class UnsavedItems:
-    """The answers and outputs of one agent in one run of the SDK.
-
-    for_user: see `ModelRequest`. Models that others ask in the same context are not this agent's.
-    """
+    """Answers and outputs of one agent. for_user: as in `ModelRequest`."""
 
     def __init__(self, for_user: bool) -> None:
         self.for_user = for_user
@@ -33,30 +26,27 @@ class UnsavedItems:
         self._outputs: dict[str, Any] = {}
 
     def note_input(self, items: Any) -> None:
-        """Note the items that a model is asked: they hold the outputs of every kind of tool and of handoffs."""
+        """Note a model's input, which holds earlier outputs."""
         self._input = items
 
     def note_answer(self, agent: str, response: ModelResponse) -> None:
-        """Note an answer that the agent goes on with."""
         self._answers.append((agent, response))
 
     def note_output(self, call_id: str, output: Any) -> None:
-        """Note what a function has returned, which no model may have been asked with yet."""
+        """Note an output that no model's input may have yet."""
         self._outputs[call_id] = output
 
     def items(self) -> list[tuple[str, dict[str, Any]]]:
-        """Return (agent, item) of every answer that has calls, each followed by the outputs that are there.
-
-        An answer without calls is the last one: its words are kept by who knows whether they may be.
-        """
+        """Return (agent, item) of answers with calls and of their outputs."""
+        # An answer without calls is the final one, which the execution stores.
         seen = () if isinstance(self._input, str) else self._input
         known = {item["call_id"]: item for item in seen if is_output(item.get("type")) and item.get("call_id")}
         found = []
         for agent, response in self._answers:
             calls = [item for item in response.output if is_call(item.type)]
             outputs = [known.get(call.call_id) or self._output(call) for call in calls]  # type: ignore[union-attr]
-            made = [*map(_as_input, response.output), *outputs] if calls else []
-            found += [(agent, item) for item in made if item]
+            items = [*map(_as_input, response.output), *outputs] if calls else []
+            found += [(agent, item) for item in items if item]
         return found
 
     def _output(self, call: Any) -> Any:
@@ -66,13 +56,13 @@ class UnsavedItems:
 
 
 current_unsaved: ContextVar[UnsavedItems | None] = ContextVar("unsaved", default=None)
-"""The record of the agent that runs in this context; None within a tool, where others run."""
+# of the agent that runs in this context; None within a tool
 _execution: ContextVar[dict[str, Any]] = ContextVar("execution")
 
 
 @contextmanager
 def within_tool() -> Iterator[UnsavedItems]:
-    """Enter a call of a tool. Yields the record of the agent that calls it, or an empty one outside of a run."""
+    # Yields the items of the calling agent.
     calling = current_unsaved.get()
     token = current_unsaved.set(None)
     try:
@@ -86,7 +76,6 @@ def _as_input(item: Any) -> Any:
 
 
 def install() -> None:
-    """Wrap the framework's functions that run an agent, and run it once."""
     vars(execution)["run_with_guardrails"] = _noting_execution(execution_helpers.run_with_guardrails)
     vars(execution_helpers)["perform_single_run"] = _storing_unsaved(execution_helpers.perform_single_run)
 

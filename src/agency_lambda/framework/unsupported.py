@@ -1,7 +1,4 @@
-"""The features of Agency Swarm that cannot work in this service, found in an agency before it runs.
-
-`docs/agency-swarm.md` lists every feature; those that say "refused at start" are refused here.
-"""
+"""Finds features that `docs/agency-swarm.md` calls "refused at start"."""
 
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -19,11 +16,7 @@ _OAUTH = (
 
 
 def refused_feature(agency: "Agency") -> str | None:
-    """Return why an agency cannot run here, or None.
-
-    The sentence names the agent, its tool or server, the setting, and what to write instead. Reads the agency only:
-    asks no model, calls no tool and opens no connection.
-    """
+    """Return why an agency cannot run here and what to write instead, or None."""
     for agent in _agents(agency.agents.values()):
         for tool in agent.tools:
             if reason := _refused_tool(tool):
@@ -35,7 +28,7 @@ def refused_feature(agency: "Agency") -> str | None:
 
 
 def refused_by_chat(agency: "Agency") -> str | None:
-    """Return why an agency cannot run with MODEL_API=chat, or None: Chat Completions knows functions only."""
+    """Return why an agency cannot run with MODEL_API=chat, or None."""
     from agents import FunctionTool
 
     for agent in agency.agents.values():
@@ -50,13 +43,13 @@ def refused_by_chat(agency: "Agency") -> str | None:
 
 
 def unapproved_tool(interruption: Any) -> str:
-    """Return what to say of a call that waits for an approval, which the check at start has not seen."""
-    said = _APPROVAL.format(setting="needs_approval", instead="Remove needs_approval.")
-    return f"Agent {interruption.agent.name!r}: the tool {interruption.tool_name or interruption.name!r} {said}"
+    """Return why a call for which `refused_feature` found no reason cannot go on."""
+    reason = _APPROVAL.format(setting="needs_approval", instead="Remove needs_approval.")
+    return f"Agent {interruption.agent.name!r}: the tool {interruption.tool_name or interruption.name!r} {reason}"
 
 
 def _agents(agents: Any) -> Iterator[Any]:
-    """Yield agents, and those that they hand over to or have as tools, each once."""
+    # Yields agents, and those that they hand over to or have as tools, each once.
     found: dict[int, Any] = {}
     waiting = list(agents)
     while waiting:
@@ -70,7 +63,7 @@ def _agents(agents: Any) -> Iterator[Any]:
 
 
 def _handed_to(handoff: Any) -> Any:
-    """Return the agent of a handoff, which is the agent itself or holds a weak reference to it."""
+    # A handoff is the agent itself or holds a weak reference to it.
     reference = getattr(handoff, "_agent_ref", None)
     return reference() if reference else handoff
 
@@ -101,24 +94,24 @@ def _refused_hosted_server(tool: Any) -> str | None:
     config: Mapping[str, Any] = tool.tool_config
     if getattr(tool, "_agency_swarm_enable_hosted_mcp_oauth", False) and not config.get("authorization"):
         return f"of {config.get('server_label')!r} {_OAUTH.format(instead='Write its token into authorization.')}"
-    if tool.on_approval_request or _never_asks(config):
+    if tool.on_approval_request or _needs_no_approval(config):
         return None
-    said = _APPROVAL.format(
+    reason = _APPROVAL.format(
         setting=f"require_approval={config.get('require_approval', 'always')!r}",
         instead="Set require_approval to 'never', or decide in code with on_approval_request.",
     )
-    return f"of {config.get('server_label')!r} {said}"
+    return f"of {config.get('server_label')!r} {reason}"
 
 
-def _never_asks(config: Mapping[str, Any]) -> bool:
-    """Return whether the provider never asks for approval. It asks for what is not named; unset means 'always'."""
-    asked = config.get("require_approval")
-    if asked == "never":
+def _needs_no_approval(config: Mapping[str, Any]) -> bool:
+    # The provider asks for every tool that is not listed under 'never'; no setting means 'always'.
+    policy = config.get("require_approval")
+    if policy == "never":
         return True
-    if not isinstance(asked, Mapping) or asked.get("always"):
+    if not isinstance(policy, Mapping) or policy.get("always"):
         return False
     return bool(_names(config.get("allowed_tools"))) and _names(config.get("allowed_tools")) <= _names(
-        asked.get("never")
+        policy.get("never")
     )
 
 
@@ -129,9 +122,8 @@ def _names(tools: Any) -> frozenset[str]:
 
 
 def _refused_server(server: Any) -> str | None:
-    """Return why an MCP server of the agent's own cannot be used, by its settings, or None."""
     actual = getattr(server, "_server", server)  # Agency Swarm's proxy holds the server
-    if _asks_to_log_in(actual):
+    if _needs_login(actual):
         instead = "Give it a token in the headers of a server without OAuth, or a storage that holds its tokens."
         return _OAUTH.format(instead=instead)
     policy = getattr(actual, "_needs_approval_policy", False)
@@ -140,8 +132,8 @@ def _refused_server(server: Any) -> str | None:
     return None
 
 
-def _asks_to_log_in(server: Any) -> bool:
-    """Return whether a server's OAuth has neither tokens in a storage nor handlers of its own to get some."""
+def _needs_login(server: Any) -> bool:
+    # OAuth works with stored tokens or with handlers of the agency's own.
     config = getattr(server, "oauth_config", server)
     if not hasattr(config, "redirect_handler"):
         return False

@@ -1,8 +1,6 @@
-"""The files of an agency: uploaded once, by `make files`, and only named by a run.
+"""Gives agents the files that `make files` has uploaded, and refuses folders that it has not.
 
-Agency Swarm 1.11.0 makes a vector store at OpenAI, uploads a `files_folder` into it and renames the folder, whenever an
-agent is built and finds no store's name in the folder's; here an agent is built for every run. `install` has it use
-what `make files` has uploaded, or refuse the agency: building one opens no connection and writes no file.
+Building an agency opens no connection and writes no file.
 """
 
 import sys
@@ -14,12 +12,11 @@ from typing import Any
 from agency_lambda.errors import AgencyMisconfigured
 from agency_lambda.framework.files.record import Uploaded, find
 
-#: called with each folder in place of using it, while `make files` looks for them
+#: receives each folder while `make files` looks for them
 collect: ContextVar[Callable[[Path], None] | None] = ContextVar("collect_files_folders", default=None)
 
 
 def install() -> None:
-    """Replace the functions of the framework."""
     from agency_swarm.agency import setup
     from agency_swarm.agent.file_manager import AgentFileManager
 
@@ -28,8 +25,7 @@ def install() -> None:
 
 
 def _use_files_folder(manager: Any) -> None:
-    """Give an agent the tools for its `files_folder`, which the framework has resolved before."""
-    agent = manager.agent
+    agent = manager.agent  # the framework has resolved its `files_folder` before
     folder, agent.files_folder_path = agent.files_folder_path, None
     if folder and (uploaded := _uploaded(folder, f"files_folder of agent {agent.name!r}")):
         _give_tools(agent, uploaded)
@@ -63,7 +59,7 @@ def _uploaded(folder: Path, whose: str) -> Uploaded | None:
 
 
 def _callers_folder() -> Path:
-    """Return the folder of the nearest caller that is neither the framework nor this module."""
+    # The nearest caller outside of the framework and this module.
     import agency_swarm
 
     framework, frame = str(Path(agency_swarm.__file__).parent), sys._getframe(1)

@@ -1,4 +1,4 @@
-"""Uploads folders of files to the provider, each once: searched ones into a vector store, the others for programs."""
+"""Uploads folders to the provider: files to search into a vector store, the others for the code interpreter."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -14,19 +14,18 @@ _POLL = 0.5
 
 
 class UploadError(RuntimeError):
-    """A folder cannot be uploaded. The text says which file, and why."""
+    """A file cannot be uploaded. No record is written."""
 
 
 def upload(client: OpenAI, folder: Path, say: Callable[[str], None]) -> Uploaded:
-    """Upload a folder if it has changed, or if its vector store is not there any more; write the record beside it.
-
-    Neither the folder nor its files are changed. What was uploaded before stays: something deployed may use it.
+    """Upload a changed folder, or one whose vector store is gone, and write its record. say: prints a line.
 
     Raises:
-        UploadError: see there; nothing is written then.
+        UploadError: a file cannot be uploaded.
     """
+    # Earlier uploads stay: a deployment may use them.
     before, digest = record.read(folder), record.digest(folder)
-    if before and before.sha256 == digest and _is_there(client, before):
+    if before and before.sha256 == digest and _exists(client, before):
         say(f"{folder}: unchanged, {before.vector_store_id or 'no vector store'}")
         return before
     uploaded = _uploaded(client, folder, digest)
@@ -37,7 +36,7 @@ def upload(client: OpenAI, folder: Path, say: Callable[[str], None]) -> Uploaded
     return uploaded
 
 
-def _is_there(client: OpenAI, uploaded: Uploaded) -> bool:
+def _exists(client: OpenAI, uploaded: Uploaded) -> bool:
     if not uploaded.vector_store_id:
         return True
     try:
@@ -48,23 +47,23 @@ def _is_there(client: OpenAI, uploaded: Uploaded) -> bool:
 
 
 def _uploaded(client: OpenAI, folder: Path, digest: str) -> Uploaded:
-    searched, run = _sorted(folder)
-    programs = tuple(_file_id(client, path) for path in run)
+    searched, code_files = _split_by_use(folder)
+    code_ids = tuple(_file_id(client, path) for path in code_files)
     if not searched:
-        return Uploaded(digest, "", programs)
+        return Uploaded(digest, "", code_ids)
     store = client.vector_stores.create(name=folder.name, metadata={"sha256": digest})
     ids = [_file_id(client, path) for path in searched]
     for file_id in ids:
         client.vector_stores.files.create(store.id, file_id=file_id)
     _wait(client, store.id, dict(zip(ids, searched, strict=True)))
-    return Uploaded(digest, store.id, programs)
+    return Uploaded(digest, store.id, code_ids)
 
 
-def _sorted(folder: Path) -> tuple[Sequence[Path], Sequence[Path]]:
-    """The files to search, and those for the code interpreter, as the framework tells them apart."""
+def _split_by_use(folder: Path) -> tuple[Sequence[Path], Sequence[Path]]:
+    # Files to search, and files for the code interpreter.
     from agency_swarm.agent import file_manager
 
-    searched, run = [], []
+    searched, code_files = [], []
     for path in record.files(folder):
         if path.suffix.lower() in file_manager.FILE_SEARCH_FILE_EXTENSIONS:
             searched.append(path)
@@ -72,10 +71,10 @@ def _sorted(folder: Path) -> tuple[Sequence[Path], Sequence[Path]]:
             *file_manager.CODE_INTERPRETER_FILE_EXTENSIONS,
             *file_manager.IMAGE_FILE_EXTENSIONS,
         ):
-            run.append(path)
+            code_files.append(path)
         else:
             raise UploadError(f"{path}: Agency Swarm takes no files of type {path.suffix!r}")
-    return searched, run
+    return searched, code_files
 
 
 def _file_id(client: OpenAI, path: Path) -> str:
