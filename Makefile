@@ -23,7 +23,7 @@ help: ## print this list
 
 run: ## serve the agencies on 127.0.0.1 (PORT=8000), embedded store, offline model unless OPENAI_API_KEY is set
 	@scripts/setup run
-	@PORT=$(PORT) $(BIN)/python -m handler.local
+	@PORT=$(PORT) exec $(BIN)/python -m handler.local
 
 upstream: ## run the library's tests on the newest openai, openai-agents, fastapi, mangum and nest-asyncio
 	@scripts/setup dev
@@ -60,7 +60,7 @@ budget: ## hold what benchmarks/budget.toml allows: imports, CPU and size of the
 
 quick: ## the part of `make check` that takes seconds: format, lint and version; what pre-commit runs
 	@scripts/setup dev
-	@$(BIN)/ruff format --check $(GATED)
+	@$(BIN)/ruff format --check $(GATED) || { echo "\`make format\` writes it"; exit 1; }
 	@$(BIN)/ruff check .
 	@$(BIN)/python scripts/check_version.py
 
@@ -129,21 +129,21 @@ node_modules: package.json package-lock.json
 
 lock: NO_PACKAGES = \# No packages yet: write them into requirements.in beside this file, and run \`make lock\`.
 lock: ## compile agents/requirements.in and requirements*.in to hashed .txt, and package.json to package-lock.json
-	@scripts/setup dev
+	@scripts/setup uv
 	$(UV) pip compile -q requirements.in -o requirements.txt --python-version 3.13 --universal --generate-hashes --no-header
 	$(UV) pip compile -q requirements-dev.in -o requirements-dev.txt --override requirements-overrides.in --python-version 3.13 --universal --generate-hashes --no-header
 	$(UV) pip compile -q requirements-emulator.in -o requirements-emulator.txt --python-version 3.13 --universal --generate-hashes --no-header
 	for each in uv sam; do $(UV) pip compile -q requirements-$$each.in -o requirements-$$each.txt --no-deps --python-version 3.13 --universal --generate-hashes --no-header; done
 	$(UV) pip compile -q agents/requirements.in -o agents/requirements.txt -c requirements.txt -c requirements-dev.txt --python-version 3.13 --universal --generate-hashes --no-header
 	@[ -s agents/requirements.txt ] || echo "$(NO_PACKAGES)" > agents/requirements.txt
-	npm install --package-lock-only --silent
+	@if command -v npm > /dev/null; then npm install --package-lock-only --silent; else echo "npm is not here: package-lock.json stays"; fi
 
 wheel: ## build a wheel of each package in src/ into build/wheels
 	@scripts/setup dev
 	@$(BIN)/python scripts/wheels.py
 
 upgrade: ## take release TO=v1.2.0 of the template (FROM=its URL, the first time), merged with your changes
-	@scripts/setup run
+	@scripts/setup uv
 	@$(BIN)/python scripts/upgrade.py "$$TO" "$$FROM"
 
 .PHONY: help run quick upgrade wheel files key test test-agents e2e check budget format loop-table bench bundle synth sam bootstrap deploy model-key ask stream logs destroy lock

@@ -49,6 +49,10 @@ class Upgrade:
 
     def _library(self, path: str) -> File | None:
         ours, base, theirs = self._three(path)
+        if base is None and ours and theirs and ours != theirs:
+            self.conflicts.append(path)
+            self.notes.append(f"{path} is yours, and the release brings a file of the library's there: move yours")
+            return ours
         if ours not in (base, theirs):
             self.notes.append(f"{path} is the library's, so your change of it is undone: git diff --cached {path}")
         return theirs
@@ -142,7 +146,10 @@ def stage(upgrade: Upgrade) -> None:
         git("read-tree", "HEAD", index=index)
         git("update-index", "-z", "--index-info", stdin=_entries(upgrade.changes, "0"), index=index)
         tree = git("write-tree", index=index)
-    git("read-tree", "-m", "-u", "HEAD", tree)
+    try:
+        git("read-tree", "-m", "-u", "HEAD", tree)
+    except UpgradeError as error:
+        raise UpgradeError(f"{error}\nNothing was changed. Move or commit such files, then again.") from None
     for path in upgrade.conflicts:
         stages = {"1": upgrade.base, "2": upgrade.ours, "3": upgrade.theirs}
         versions = b"".join(_entries({path: tree[path]}, number) for number, tree in stages.items() if tree.get(path))
@@ -177,7 +184,9 @@ def read_record(source: str) -> tuple[str, str]:
 def check_repository() -> None:
     """Raise UpgradeError where something could be lost."""
     top = subprocess.run(["git", "rev-parse", "--show-toplevel"], capture_output=True, text=True)
-    if top.returncode or Path(top.stdout.strip()).resolve() != Path.cwd().resolve():
+    if not top.returncode and Path(top.stdout.strip()).resolve() != Path.cwd().resolve():
+        raise UpgradeError(f"the repository begins at {top.stdout.strip()}: the template must be its top folder")
+    if top.returncode:
         raise UpgradeError("this folder is no git repository: git init, git add -A, git commit; then again")
     if git("status", "--porcelain", "--untracked-files=no"):
         raise UpgradeError(
@@ -189,8 +198,10 @@ def check_repository() -> None:
 def main(release: str, source: str) -> int:
     """Upgrade the repository in this folder. Returns 1 where there are conflicts."""
     check_repository()
+    if not release:
+        raise UpgradeError("say a release: TO=v1.2.0")
     last, source = read_record(source)
-    if release in ("", last):
+    if release == last:
         raise UpgradeError(f"this is {last}: say another release, TO=v1.2.0")
     refs = [fetch(source, each) for each in (last, release)]
     tables = [read_owners(git("show", f"{ref}:{TABLE}")) for ref in refs]

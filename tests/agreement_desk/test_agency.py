@@ -35,7 +35,7 @@ def recipients(agency: Agency, name: str) -> list[str]:
 
 
 def test_the_agency_is_offered_under_its_name() -> None:
-    assert AGENCIES == {"agreement-desk": "agreement_desk.agency:create_agency"}
+    assert AGENCIES["agreement-desk"] == "agreement_desk.agency:create_agency"
 
 
 def test_every_agent_has_exactly_its_tools_in_a_fixed_order() -> None:

@@ -1,6 +1,7 @@
 """`scripts/setup`: a new environment, a half-made one, and what a machine may lack. No registry: `uv` is a stand-in."""
 
 import hashlib
+import re
 import shutil
 import subprocess
 import sys
@@ -149,3 +150,12 @@ def _wheel(folder: Path) -> Path:
             archive.writestr(entry, text)
         archive.writestr("uv-0.0.1.dist-info/RECORD", "".join(f"{name},,\n" for name in files))
     return path
+
+
+def test_what_repairs_the_locks_does_not_need_them() -> None:
+    """A release may bring other pins than agents/requirements.txt, and until `make lock` both cannot be installed."""
+    for target in ("lock", "upgrade"):
+        command = ["make", "-n", target]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+        assert re.findall(r"scripts/setup (\w+)", done.stdout) == ["uv"]
+    assert '  uv) files="requirements-uv.txt" ;;' in (ROOT / "scripts" / "setup").read_text()

@@ -212,12 +212,30 @@ def test_file_that_git_does_not_know_is_not_overwritten(
     done = upgrade()
     assert done.returncode == 1
     assert "src/lambda_loop/new.py" in done.stderr
+    assert "Nothing was changed" in done.stderr
     assert (adopter / "src/lambda_loop/new.py").read_text() == "mine"
     assert git(adopter, "status", "--porcelain", "--untracked-files=no") == ""
 
 
+def test_file_of_the_adopters_where_the_release_brings_one_is_a_conflict(
+    upgrade: Callable[..., subprocess.CompletedProcess[str]], adopter: Path
+) -> None:
+    (adopter / "src/lambda_loop/new.py").write_text("mine")
+    commit(adopter)
+    done = upgrade()
+    assert done.returncode == 1
+    assert "src/lambda_loop/new.py is yours, and the release brings a file of the library's there" in done.stdout
+    assert git(adopter, "diff", "--name-only", "--diff-filter=U") == "src/lambda_loop/new.py"
+    assert (adopter / "src/lambda_loop/new.py").read_text() == "mine"
+
+
 def no_repository(folder: Path) -> None:
     shutil.rmtree(folder / ".git")
+
+
+def within_another(folder: Path) -> None:
+    no_repository(folder)
+    git(folder.parent, "init", "-q")
 
 
 def no_record(folder: Path) -> None:
@@ -229,11 +247,12 @@ def no_record(folder: Path) -> None:
     ("prepare", "arguments", "message"),
     [
         (None, {"to": "v98.0.0"}, "v98.0.0 cannot be fetched from"),
-        (None, {"to": ""}, f"this is {LAST}"),
+        (None, {"to": "", "source": ""}, "say a release: TO="),
         (None, {"to": LAST}, f"this is {LAST}"),
         (None, {"source": ""}, "FROM=https://"),
         (no_record, {}, ".agency-lambda-version is missing"),
         (no_repository, {}, "no git repository"),
+        (within_another, {}, "must be its top folder"),
         (lambda folder: (folder / "README.md").write_text("new"), {}, "not committed"),
     ],
 )
