@@ -5,12 +5,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from agents.items import ItemHelpers
+from openai.types.responses import ResponseFunctionToolCall
 from pydantic_core import to_json
 
 from agency_lambda.protocol.surrogates import replace_surrogates
 
 _MAX_DEPTH = 50  # levels of lists and objects that are stored as JSON
 _MAX_INTEGER = 2**63  # many JSON readers have 64 bits
+_CALL = ResponseFunctionToolCall(arguments="{}", call_id="", name="", type="function_call")
 
 
 class JournaledOutput(str):
@@ -23,6 +25,10 @@ class JournaledOutput(str):
         output = super().__new__(cls, text)
         output.final = final
         return output
+
+    def __reduce__(self) -> tuple[type, tuple[str, str]]:
+        """Return what a copy is made of: openai-agents 0.24 copies the items of a run."""
+        return JournaledOutput, (str(self), self.final)
 
 
 def to_sendable(output: Any) -> Any:
@@ -45,7 +51,7 @@ def to_journal_body(output: Any) -> dict[str, Any]:
         return {"output": output}
     if structured := _structured(output):
         return {"output": structured}
-    return {"output": str(output), "final": text_of(output)}
+    return {"output": _sent_text(output), "final": text_of(output)}
 
 
 def from_journal_body(body: dict[str, Any]) -> Any:
@@ -62,6 +68,11 @@ def text_of(output: Any) -> str:
         return to_json(output).decode()
     except (ValueError, RecursionError):
         return str(replace_surrogates(str(output)))
+
+
+def _sent_text(output: Any) -> str:
+    """Return the text that a model is sent: openai-agents 0.24 takes a `str` for its letters, 0.18 asks `__str__`."""
+    return str.__str__(ItemHelpers.tool_call_output_item(_CALL, output)["output"])
 
 
 def _is_sendable(value: Any) -> bool:
