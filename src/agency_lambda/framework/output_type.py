@@ -1,6 +1,8 @@
 from traceback import walk_tb
 
-from agents import AgentOutputSchemaBase
+from agents import AgentOutputSchemaBase, ModelBehaviorError
+
+_REDACTED = "Invalid JSON when parsing model output"  # all that openai-agents 0.24 keeps where model data is not logged
 
 
 def misses_output_type(failure: BaseException) -> bool:
@@ -13,5 +15,7 @@ def misses_output_type(failure: BaseException) -> bool:
                 frame.f_locals.get("self"), AgentOutputSchemaBase
             ):
                 return True
+        if isinstance(link, ModelBehaviorError) and link.message == _REDACTED:
+            return True
         link = link.__cause__
     return False
