@@ -1,5 +1,6 @@
 """Makes openai's clients use the current key."""
 
+import logging
 import os
 from typing import Any
 from weakref import WeakSet
@@ -10,6 +11,7 @@ from openai import APIConnectionError, AsyncOpenAI, OpenAI
 
 from agency_lambda.credentials import NOWHERE, current_key, is_ours
 
+_logger = logging.getLogger(__name__)
 _OPENAI = "https://api.openai.com/v1"
 _UNSET = (
     "OPENAI_API_KEY is not set, and OPENAI_API_KEY_SECRET names no secret with a value: "
@@ -52,6 +54,7 @@ def renew(client: Any) -> None:
         return
     key = _renewed_key(client.api_key)
     if key is None:
+        _logger.error(_UNSET)  # the SDK redacts what it logs of this failure
         raise APIConnectionError(message=_UNSET, request=httpx.Request("POST", NOWHERE))
     client.api_key = key
     if str(client.base_url).startswith(NOWHERE):
