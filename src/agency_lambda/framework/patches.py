@@ -179,6 +179,13 @@ PATCHES = (
         f"{_TESTS}/models/test_sdk_patches.py",
     ),
     Patch(
+        _names("agents.models.chatcmpl_converter", "Converter.items_to_messages"),
+        _SDK_0_24,
+        "A history whose messages have no ids could not be sent to a chat model.",
+        f"{_HERE}.models.chat_input",
+        f"{_TESTS}/v1/test_responses.py",
+    ),
+    Patch(
         _names("agents.tracing.setup", "GLOBAL_TRACE_PROVIDER"),
         _SDK,
         "Traces, prompts included, would be posted to OpenAI from a thread that an environment freezes.",
