@@ -126,7 +126,10 @@ class ResponseBuilder:
     def _image(self, result: str | None) -> Item:
         images = [item["result"] or "" for item in self._output.items if item["type"] == "image_generation_call"]
         if result and len(result) + sum(map(len, images)) > _IMAGES:
-            return {"result": None, "error": _IMAGE_TOO_LARGE}
+            return {
+                "result": None,
+                "error": {"type": "server_error", "code": "image_too_large", "message": _IMAGE_TOO_LARGE},
+            }
         return {"result": result}
 
     def _activity(self, agent: str, tool: str, arguments: str) -> Item:

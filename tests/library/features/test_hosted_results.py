@@ -91,7 +91,7 @@ def test_images_that_no_answer_can_hold_say_so(stream: bool) -> None:
     first, second, _ = shown.items
     assert (len(first["result"]), first["status"]) == (2_500_000, "completed")
     assert (second["result"], second["status"]) == (None, "failed")
-    assert "smaller" in second["error"]
+    assert "smaller" in second["error"]["message"]
 
 
 @holds("citations")
