@@ -39,7 +39,7 @@ _STOP_TIMEOUT = 10.0  # seconds that cancelled agents may take to end; those tha
 class Attempt:
     """repository: None for a run that is not stored.
     execution: None if it is `refused`, or `stopped` from the beginning.
-    durable: another attempt goes on if this one stops. patience: seconds that the client's gateway waits.
+    durable: another attempt goes on if this one stops. client_timeout: seconds that the client's gateway waits.
     """
 
     def __init__(
@@ -50,16 +50,16 @@ class Attempt:
         *,
         durable: bool,
         execution: "AgencyExecution | None" = None,
-        patience: float = math.inf,
+        client_timeout: float = math.inf,
         stopped: Stop | None = None,
         refused: ServiceError | None = None,
     ) -> None:
         self.response, self.log, self.repository = response, log, repository
         self.execution, self.stopped, self.is_over = execution, stopped, False
-        self.next_run_id: str | None = None  # the run whose turn in the conversation it is after this one
+        self.next_run_id: str | None = None  # it gets the lock of the conversation after this run
         self._durable, self._refused = durable, refused
         self.log_fields: dict[str, Any] = {}  # for the log, when it has ended
-        self._heartbeat = Heartbeat(self, patience)
+        self._heartbeat = Heartbeat(self, client_timeout)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._agents: asyncio.Task[AgencyResult] | None = None
         self._task: asyncio.Task[ResponseObject] | None = None
@@ -127,15 +127,16 @@ class Attempt:
     def stop(self, why: Stop) -> None:
         """End the agents' work now; the first reason counts."""
         if self.stopped is None and self._loop:
-            patience = _STOP_TIMEOUT if why == "cancelled" else min(_STOP_TIMEOUT, self._heartbeat.margin / 2 or 1.0)
-            self._loop.call_later(patience, self._abandoned.cancel)
+            settle_seconds = self._heartbeat.handover_seconds / 2 or 1.0
+            settle_seconds = _STOP_TIMEOUT if why == "cancelled" else min(_STOP_TIMEOUT, settle_seconds)
+            self._loop.call_later(settle_seconds, self._settle_timeout.cancel)
         self.stopped = self.stopped or why
         if self._agents:
             self._agents.cancel()
 
     async def _start(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._abandoned = self._loop.create_future()
+        self._settle_timeout = self._loop.create_future()
         if self.response["status"] == "queued" and self.repository and not self.stopped:
             try:
                 await self.repository.start()
@@ -153,7 +154,7 @@ class Attempt:
         assert self.execution
         self._agents = asyncio.create_task(self.execution.run(self.authorize))
         try:
-            await asyncio.wait({self._agents, self._abandoned}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({self._agents, self._settle_timeout}, return_when=asyncio.FIRST_COMPLETED)
         except BaseException:  # noqa: BLE001 - cancelled from outside, or the deadline; raised again in the end
             self.stop("interrupted")
             return await self._end_stopped()
@@ -162,21 +163,21 @@ class Attempt:
         agents, self._agents = self._agents, None
         return await self._conclude(agents.result)
 
-    async def _conclude(self, result: "Callable[[], AgencyResult]") -> ResponseObject:
+    async def _conclude(self, get_result: "Callable[[], AgencyResult]") -> ResponseObject:
         try:
-            answer = result()
+            result = get_result()
         except ServiceError as error:
             return await self._end_failed(error)
         except DeadlineExceeded:  # raised in code that has blocked the loop until then
             return await self._fail(outcome.out_of_time())
-        except BaseException:  # what their own code has raised, or cancelled
+        except BaseException:  # whatever the agents' code raised
             logger.exception("run %s failed", self.response["id"])
             return await self._fail(ServiceError(INTERNAL))
         try:
             if conflict := outcome.hidden_conflict(self.response, self._attempts):
                 raise LoopMisused(str(conflict))
-            return await self._end(RunEvent.CUT_SHORT if answer.incomplete else RunEvent.COMPLETE, answer)
-        except ServiceError as error:  # its conversation is not there any more
+            return await self._end(RunEvent.CUT_SHORT if result.incomplete else RunEvent.COMPLETE, result)
+        except ServiceError as error:  # such as a conversation that was deleted
             return await self._fail(error)
 
     async def _end_failed(self, error: ServiceError) -> ResponseObject:
@@ -185,7 +186,7 @@ class Attempt:
         if isinstance(error, StoreUnavailable):
             return await self._fail(OutcomeUnknown(str(error)))
         if (after := outcome.seconds_to_retry(self.response, self._attempts, error)) is not None:
-            raise await self._hand_over(after, counts=True) from error
+            raise await self._hand_over(after, counts_as_attempt=True) from error
         return await self._fail(error)
 
     async def _end_stopped(self) -> ResponseObject:
@@ -212,13 +213,13 @@ class Attempt:
     def _attempts(self) -> int:
         return self.lease.attempts if self.lease else 0
 
-    async def _hand_over(self, after: float = 0.0, *, counts: bool = False) -> HandedOver:
+    async def _hand_over(self, after: float = 0.0, *, counts_as_attempt: bool = False) -> HandedOver:
         assert self.repository
         try:
             async with asyncio.timeout(_RELEASE_TIMEOUT):
                 await self._heartbeat.save(self.repository)
                 self.is_over = True
-                await self.repository.release(after=after, counts=counts)
+                await self.repository.release(after=after, counts_as_attempt=counts_as_attempt)
         except (StoreUnavailable, TimeoutError) as failure:
             raise OutcomeUncertain from failure
         return HandedOver(self.response, after)
@@ -231,16 +232,16 @@ class Attempt:
             del error
 
     async def _end(
-        self, event: RunEvent, answer: "AgencyResult | None" = None, error: ServiceError | None = None
+        self, event: RunEvent, result: "AgencyResult | None" = None, error: ServiceError | None = None
     ) -> ResponseObject:
         self.is_over = True
         self.log.output.close()
         status = TABLE[State.HELD, event].status
-        final = outcome.final_response(self.response, status, self.log.output, self.execution, answer, error)
+        final = outcome.final_response(self.response, status, self.log.output, self.execution, result, error)
         if self.repository:
             last = self.log.next(f"response.{status}", response=final)
             events = [*self.log.unsaved(), last] if self.log.records_events else []
-            self.next_run_id = await self.repository.end(event, final, answer.history if answer else None, events)
+            self.next_run_id = await self.repository.end(event, final, result.history if result else None, events)
             self.log.mark_saved(len(events))
         self.response = final
         self.log.emit(f"response.{status}", response=dict(final))

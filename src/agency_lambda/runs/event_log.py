@@ -7,7 +7,7 @@ from agency_lambda.protocol.types import Event
 
 
 class EventLog:
-    """The output and events of a run in this process. records_events: somebody follows them."""
+    """The output and events of a run in this process. records_events: False if no client asked for a stream."""
 
     def __init__(self, response_id: str, *, records_events: bool) -> None:
         self.records_events, self.events = records_events, list[Event]()

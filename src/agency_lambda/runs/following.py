@@ -80,3 +80,9 @@ async def _is_over(store: Store, partition: str, run_id: str) -> bool:
 def seconds_to_wait() -> float:
     left = seconds_remaining()
     return math.inf if left is None else left - _RESERVED
+
+
+def limited_to_invocation(seconds: float) -> float:
+    """Return a timeout of `seconds`, but at most half of what is left of the invocation."""
+    left = seconds_remaining()
+    return seconds if left is None else min(seconds, left / 2)

@@ -28,7 +28,7 @@ class Heartbeat:
         self._saving = asyncio.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         left = seconds_remaining()
-        self.margin = 0.0 if left is None else min(2.5, 0.25 * left)  # that handing over takes at most
+        self.handover_seconds = 0.0 if left is None else min(2.5, 0.25 * left)  # that handing over takes at most
         self._client_deadline = time.monotonic() + client_timeout
 
     async def run(self) -> None:
@@ -79,4 +79,4 @@ class Heartbeat:
 
     def _must_hand_over(self) -> bool:
         left = seconds_remaining()
-        return time.monotonic() > self._client_deadline or (left is not None and left < self.margin)
+        return time.monotonic() > self._client_deadline or (left is not None and left < self.handover_seconds)

@@ -1,6 +1,6 @@
 """The answers of a stored run, each stored before it is used, so that no attempt repeats a model or tool call.
 
-An answer is found by agent, sha256 of items and tools, and the number of equal questions before.
+The key of a model call is its agent, the sha256 of its items and tools, and its number among equal calls of the run.
 """
 
 import hashlib
@@ -41,20 +41,19 @@ class Journal:
         self._by_call_ids = False  # an earlier version of this service has begun the run
         self._store, self._partition = store, response_partition(owner, run_id)
         self._records: dict[str, Any] = {}
-        self._earlier_pending: frozenset[str] = frozenset()
-        self._taken: defaultdict[str, set[int]] = defaultdict(set)  # numbers of a place's questions
-        self._failures: list[tuple[ModelUnavailable, str]] = []  # and the keys of their questions
+        self._taken: defaultdict[str, set[int]] = defaultdict(set)  # digest of a model call -> numbers in use
+        self._failures: list[tuple[ModelUnavailable, str]] = []  # and the keys of their model calls
         self._unwritten: dict[str, dict[str, Any]] = {}  # failures that no answer has followed yet
         self._allowed: set[str] = set()  # calls of tools that the run's max_tool_calls has allowed
-        self.pending: set[str] = set()  # and not answered yet; to be noted by whoever renews the lease
+        self.pending: set[str] = set()  # keys of model calls without an answer yet, which the heartbeat stores
         self._replayed: set[str] = set()
-        self.hits = self.asked_again = 0
+        self.hits = 0
 
     async def load(self) -> None:
         if self._store:
             records = await self._store.query(self._partition, after="journal/", before="journal0")
             self._records = {record.sort.removeprefix("journal/"): record.body for record in records}
-            self._earlier_pending = frozenset(self._records.pop("asked", ()))
+            self._records.pop("asked", None)  # calls that were pending at a heartbeat
             self._allowed = {key.partition("/")[2] for key, body in self._records.items() if _was_allowed(key, body)}
             bodies = [body for key, body in self._records.items() if key.startswith("model/")]
             self._by_call_ids = any("within" not in body for body in bodies)
@@ -66,12 +65,12 @@ class Journal:
     def ids(self) -> set[str]:
         return {item_id for body in self._records.values() for item_id in body.get("ids", {}).values()}
 
-    def model_call_key(self, agent: str, question: ModelRequest, parent_call_key: str = "") -> str:
-        """Return the key of a question. parent_call_key: of the tool call that asks."""
+    def model_call_key(self, agent: str, request: ModelRequest, parent_call_key: str = "") -> str:
+        """Return the key of a model call. parent_call_key: of the tool call within which it is made."""
         if self._store is None:
             return f"model/{next(self._numbers)}"
-        tools = [(tool.name, getattr(tool, "params_json_schema", None)) for tool in question.tools]
-        identity = [question.identity or agent, question.items, tools]
+        tools = [(tool.name, getattr(tool, "params_json_schema", None)) for tool in request.tools]
+        identity = [request.identity or agent, request.items, tools]
         place = _digest(json.dumps(identity, sort_keys=True, default=to_jsonable_python))
         if parent_call_key and not self._by_call_ids:
             place = f"{place}/{_digest(parent_call_key)[:16]}"
@@ -85,12 +84,11 @@ class Journal:
         self._taken[place].discard(int(number))
 
     def find(self, key: str) -> Entry | None:
-        """Return the stored answer; without one the question is pending."""
+        """Return the stored answer; without one the call is pending."""
         if body := self._records.get(key):
             self.hits += 1
             self._replayed.add(key)
             return _entry(body)
-        self.asked_again += key in self._earlier_pending
         self.pending.add(key)
         return None
 
@@ -187,13 +185,13 @@ class Journal:
             if self._store is None:
                 return body
             for failed, record in [*self._unwritten.items()]:
-                await self._settle(self._store, failed, record)
+                await self._put_once(self._store, failed, record)
                 self._unwritten.pop(failed, None)
-            return await self._settle(self._store, key, body)
+            return await self._put_once(self._store, key, body)
         except StoreUnavailable as error:
             raise AnswerNotStored from error
 
-    async def _settle(self, store: Store, key: str, body: dict[str, Any]) -> dict[str, Any]:
+    async def _put_once(self, store: Store, key: str, body: dict[str, Any]) -> dict[str, Any]:
         put = Put(self._partition, f"journal/{key}", body, expiry(), expected=ABSENT)
         while True:
             try:

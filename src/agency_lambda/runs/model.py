@@ -129,9 +129,9 @@ class StoredResponse:
 
 @dataclass(frozen=True)
 class Run:
-    """A stored run. Only transitions change it.
+    """A run, stored or new (`creation.new_run`). Only transitions change it.
 
-    cursor: where its turn will stand. lease: None when it is final.
+    cursor: to which its turn is appended. lease: None when it is final.
     """
 
     owner: str

@@ -32,13 +32,13 @@ def final_response(
     status: str,
     output: OutputBuilder,
     execution: "AgencyExecution | None",
-    answer: "AgencyResult | None" = None,
+    result: "AgencyResult | None" = None,
     error: ServiceError | None = None,
 ) -> ResponseObject:
-    """Return a response as it stays. Raises AnswerTooLarge."""
+    """Return the response with its final status, output and usage. Raises AnswerTooLarge."""
     items = replace_surrogates(output.items)
     fitting = response_object.fit_output(response, items)
-    if answer and len(fitting) < len(items):
+    if result and len(fitting) < len(items):
         raise AnswerTooLarge(f"The output of this run has more than {bounds.RESOURCE:,} bytes.")
     if execution:
         execution.count_unused_answers()
@@ -48,12 +48,12 @@ def final_response(
         "usage": run_metrics.usage(execution.meter if execution else None),
         "completed_at": int(time.time()) if status == "completed" else None,
         "error": error_field(error) if error else None,
-        "incomplete_details": {"reason": answer.incomplete} if answer and answer.incomplete else None,
+        "incomplete_details": {"reason": result.incomplete} if result and result.incomplete else None,
     }
 
 
 def seconds_to_retry(response: ResponseObject, attempts: int, error: ServiceError) -> float | None:
-    """Return the pause before a failed model is asked again."""
+    """Return seconds until the next attempt after a transient failure of the model; None if there is none."""
     if not (isinstance(error, UpstreamFailed) and error.transient and response["background"]):
         return None
     if not 0 < attempts < MOST_ATTEMPTS:
@@ -63,7 +63,7 @@ def seconds_to_retry(response: ResponseObject, attempts: int, error: ServiceErro
 
 
 def hidden_conflict(response: ResponseObject, attempts: int) -> EventLoopConflict | None:
-    """Return the conflict that strict mode answers with."""
+    """Return a conflict that its caller did not catch, with which strict mode fails a foreground run."""
     invocation = current_invocation.get()
     if invocation is None or response["background"] or attempts > 1:
         return None

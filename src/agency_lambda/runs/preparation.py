@@ -47,21 +47,21 @@ class RunPreparation:
             raise NotFound("The conversation was deleted before this run had its turn.")
         request, items = CreateResponse.model_validate(run.stored.request.body), run.stored.request.input
         await asyncio.sleep(0)  # parsing the largest input takes 200 ms, and so does what follows
-        history, added = await load_history(self._store, run.cursor), to_agent_input(items)
-        refuse_empty(added)
-        refuse_loose_ends(history, items, added)
+        history, new_input = await load_history(self._store, run.cursor), to_agent_input(items)
+        refuse_empty(new_input)
+        refuse_loose_ends(history, items, new_input)
         if run.is_new and request.background and needs_no_agency(request):
             catalogue.check_model(request.model)
             return None
-        return await self._prepare_agents(run, request, history, added, log)
+        return await self._prepare_agents(run, request, history, new_input, log)
 
     async def _prepare_agents(
-        self, run: Run, request: CreateResponse, history: list[Item], added: list[Item], log: EventLog
+        self, run: Run, request: CreateResponse, history: list[Item], new_input: list[Item], log: EventLog
     ) -> "AgencyExecution":
         from agency_lambda.framework.prepare import RunInput, prepare_run
         from agency_lambda.runs.journal import Journal
 
-        journal = Journal(self._store if request.stored else None, run.owner, run.id, UniqueIds([*history, *added]))
+        journal = Journal(self._store if request.stored else None, run.owner, run.id, UniqueIds([*history, *new_input]))
         if not run.is_new:
             await journal.load()
         await self.models.refresh()
@@ -71,7 +71,7 @@ class RunPreparation:
             response=run.stored.response,
             owner=run.owner,
             history=history,
-            added=added,
+            added=new_input,
             output=log.output,
             journal=journal,
         )

@@ -14,17 +14,17 @@ from agency_lambda.history.turns import HistoryCursor, Turn, delete_partition
 from agency_lambda.protocol.response_object import ResponseObject
 from agency_lambda.protocol.types import Event, Item
 from agency_lambda.runs import model
+from agency_lambda.runs.following import limited_to_invocation
 from agency_lambda.runs.leases import Leases
 from agency_lambda.runs.model import Lease, Run, response_partition
 from agency_lambda.runs.stored_responses import Responses
-from agency_lambda.runs.transitions import NotAllowed, RunEvent, State, advance, lease_state
+from agency_lambda.runs.transitions import NotAllowed, RunEvent, advance, find, lease_state
 from agency_lambda.store import Change, Conflict, Store
-from lambda_loop import seconds_remaining
 
-_ATTEMPTS = 8  # at one write, against others who write to the same records
-_TO_WRITE = 10.0  # seconds for the first write of a run
-_TO_FIND_OUT = 3.0  # seconds to ask the store what became of a write that has failed
-_PAUSE = 0.3  # seconds before a last write is repeated that failed, or seems to have failed
+_WRITE_RETRIES = 8  # after conflicts with others who write to the same records
+_CREATE_TIMEOUT = 10.0  # seconds for the first write of a run
+_VOID_TIMEOUT = 3.0  # seconds for the write that voids a first write which failed
+_RETRY_PAUSE = 0.3  # seconds before the last write of a run is repeated, if it failed
 
 
 class OutcomeUncertain(Exception):
@@ -63,19 +63,19 @@ class RunRepository:
 
     async def heartbeat(self, events: list[Event], pending: Set[str]) -> Lease:
         """Renew the lease, and store events and pending calls."""
-        unknown = pending if pending - self._stored_pending else frozenset()
-        await self._apply(RunEvent.HEARTBEAT, events=events, pending=unknown)
+        new_pending = pending if pending - self._stored_pending else frozenset()
+        await self._apply(RunEvent.HEARTBEAT, events=events, pending=new_pending)
         self._stored_pending = pending
         return self.lease
 
-    async def release(self, *, after: float = 0.0, counts: bool = True) -> None:
+    async def release(self, *, after: float = 0.0, counts_as_attempt: bool = True) -> None:
         """End this attempt, so that another one goes on."""
-        await self._apply(RunEvent.RELEASE, after=after, counts=counts)
+        await self._apply(RunEvent.RELEASE, after=after, counts_as_attempt=counts_as_attempt)
 
     async def end(
         self, event: RunEvent, response: ResponseObject, history: list[Item] | None, events: list[Event]
     ) -> str | None:
-        """Write the end of the run. Returns the run whose turn it is then.
+        """Write the end of the run. Returns the id of the run that gets its conversation's lock, if any.
 
         history: what the agents remember; None if it adds no turn.
 
@@ -97,7 +97,7 @@ class RunRepository:
     async def _apply(self, event: RunEvent, *, is_last: bool = False, **details: Any) -> Run:
         async with self._writing:
             appends = details.get("turn") is not None
-            for _ in range(_ATTEMPTS):
+            for _ in range(_WRITE_RETRIES):
                 if appends and self.run.has_lost_conversation:
                     raise NotFound("The conversation was deleted while this run worked on it.")
                 before = self.run
@@ -118,7 +118,7 @@ class RunRepository:
         try:
             await self._store.write(*changes)
         except StoreUnavailable:
-            await asyncio.sleep(_PAUSE)
+            await asyncio.sleep(_RETRY_PAUSE)
             await self._store.write(*changes)
 
     async def _rebase(self, *, appends: bool) -> Run:
@@ -158,7 +158,7 @@ async def save_new(store: Store, run: Run, more: list[Change]) -> Run:
     event, holder = (RunEvent.ENQUEUE, "") if is_queued else (RunEvent.CREATE, uuid.uuid4().hex)
     after, changes = advance(run, event, holder=holder)
     try:
-        async with asyncio.timeout(_within(_TO_WRITE)):
+        async with asyncio.timeout(limited_to_invocation(_CREATE_TIMEOUT)):
             await store.write(*changes, *more)
     except (StoreUnavailable, TimeoutError) as failure:
         await _void(store, run, failure)
@@ -166,20 +166,15 @@ async def save_new(store: Store, run: Run, more: list[Change]) -> Run:
 
 
 async def _void(store: Store, run: Run, failure: Exception) -> None:
-    """Keep a run from being stored whose first write has failed."""
+    """Write a void response after a failed first write, with which that write conflicts if it comes late."""
     try:
-        async with asyncio.timeout(_within(_TO_FIND_OUT)):
+        async with asyncio.timeout(limited_to_invocation(_VOID_TIMEOUT)):
             await store.write(Responses(store, run.owner).void(run.id))
     except Conflict:  # with our own response, which is there
         return
     except (StoreUnavailable, TimeoutError):
         raise OutcomeUncertain from failure
     raise StoreUnavailable("The store could not be written. Nothing has begun.") from failure
-
-
-def _within(seconds: float) -> float:
-    left = seconds_remaining()
-    return seconds if left is None else min(seconds, left / 2)
 
 
 async def purge(store: Store, owner: str, run_id: str, lease: Lease | None) -> None:
@@ -189,13 +184,13 @@ async def purge(store: Store, owner: str, run_id: str, lease: Lease | None) -> N
 
 
 async def delete_run(store: Store, owner: str, run_id: str) -> str | None:
-    """Delete a run but not its turn. Returns the run whose turn it is then."""
+    """Delete a run but not its turn. Returns the id of the run that gets its conversation's lock, if any."""
     while True:
         run = await load_run(store, owner, run_id, await Leases(store).find(run_id))
-        after, changes = advance(run, RunEvent.DELETE)
-        if lease_state(run.lease) in (State.FINAL, State.GIVEN_UP):
-            await purge(store, owner, run_id, run.lease)  # its response last, so that a repeated request finds the rest
+        if find(lease_state(run.lease), RunEvent.DELETE, run.lease).status == "purged":
+            await purge(store, owner, run_id, run.lease)
             return None
+        after, changes = advance(run, RunEvent.DELETE)
         try:
             await store.write(*changes)
         except Conflict:
@@ -205,5 +200,5 @@ async def delete_run(store: Store, owner: str, run_id: str) -> str | None:
 
 
 def _next_run_id(before: Run, after: Run) -> str | None:
-    had_turn = before.conversation is not None and before.conversation.active_run_id == before.id
-    return after.conversation.active_run_id if had_turn and after.conversation else None
+    had_lock = before.conversation is not None and before.conversation.active_run_id == before.id
+    return after.conversation.active_run_id if had_lock and after.conversation else None

@@ -21,7 +21,7 @@ from agency_lambda.queue import Queue, open_queue
 from agency_lambda.runs.attempt import Attempt
 from agency_lambda.runs.creation import new_run, refuse_contradictions
 from agency_lambda.runs.event_log import EventLog
-from agency_lambda.runs.following import seconds_to_wait
+from agency_lambda.runs.following import limited_to_invocation, seconds_to_wait
 from agency_lambda.runs.idempotency_keys import IdempotencyKeys
 from agency_lambda.runs.leases import Leases
 from agency_lambda.runs.model import StoredResponse
@@ -32,13 +32,12 @@ from agency_lambda.runs.stored_responses import Responses
 from agency_lambda.runs.transitions import Stop
 from agency_lambda.settings import Settings
 from agency_lambda.store import Change, Conflict, Store, open_store
-from lambda_loop import seconds_remaining
 
 logger = logging.getLogger(__name__)
 _CALL_TIMEOUT = 3.0  # seconds for the queue to take a message, or to read a run's state
 _CANCEL_TIMEOUT = 10.0  # seconds that a request waits for a run to end
 _POLL_INTERVAL = 1.0  # seconds between looks at the lease of such a run
-_NOT_YET = 5.0  # seconds until a worker looks again whether it is a run's turn; the run before it sends a message
+_LOCKED_PAUSE = 5.0  # seconds until a run that waits for its conversation is tried again, without a message
 
 IdempotentRequest = tuple[str, bytes]
 """An Idempotency-Key header, and the body of its request as JSON."""
@@ -75,12 +74,12 @@ class RunService:
             try:
                 return await self._create(request, owner, idempotent_request, conversation_name, on_deadline_response)
             except Conflict:
-                on_deadline_response(None)  # somebody else began at the same moment: look again at what is there now
+                on_deadline_response(None)  # another request wrote one of its records first: read them again
             except StoreUnavailable:
                 on_deadline_response(None)
                 raise
             except ConversationBusy as busy:
-                await self._end_abandoned(busy)
+                await self._fail_orphan(busy)
                 if not (idempotent_request and await keys.find(*idempotent_request)):
                     raise  # else it is busy with this very request
 
@@ -108,8 +107,8 @@ class RunService:
             await self._send(run.id)
             return run.stored
         repository = RunRepository(self.store, run) if response["store"] else None
-        patience = math.inf if log.records_events else self._answer_seconds
-        return self._attempt(run.stored.response, log, repository, execution=execution, patience=patience)
+        client_timeout = math.inf if log.records_events else self._answer_seconds
+        return self._attempt(run.stored.response, log, repository, execution=execution, client_timeout=client_timeout)
 
     async def _replay_idempotent(
         self, request: CreateResponse, owner: str, response_id: str, on_deadline_response: OnDeadlineResponse
@@ -122,16 +121,18 @@ class RunService:
             return self._uncertain(response)
 
     def _uncertain(self, response: ResponseObject) -> Attempt:
+        """Return an attempt that executes nothing, as the run may be stored: it ends with the response as it is."""
         return self._attempt(response, EventLog(response["id"], records_events=False), stopped="uncertain")
 
-    async def _end_abandoned(self, busy: ConversationBusy) -> None:
+    async def _fail_orphan(self, busy: ConversationBusy) -> None:
+        """Fail the run that locks a conversation if its lease expired and no queue resumes it."""
         if busy.run_id and not self.queue.durable and (attempt := await self.resume(busy.run_id)) is not None:
             attempt.stop("given up")
             with suppress(AttemptsExhausted):
                 await self.execute(attempt)
 
     async def resume(self, run_id: str) -> Attempt | None:
-        """Begin another attempt, if there is anything to do."""
+        """Take the lease of a run, and return the next attempt; None if the run is final, held, waiting or deleted."""
         lease = await self._leases.take(run_id, uuid.uuid4().hex)
         if lease is None:
             return None
@@ -142,7 +143,7 @@ class RunService:
             return None
         repository = RunRepository(self.store, run)
         if run.waits_for_conversation and not lease.cancelled:
-            await repository.release(after=_NOT_YET, counts=False)
+            await repository.release(after=_LOCKED_PAUSE, counts_as_attempt=False)
             return None
         return await self._resumed(repository)
 
@@ -156,9 +157,9 @@ class RunService:
         if not stopped:
             try:
                 execution = await self._preparation.prepare(run, log)
-            except (StoreUnavailable, SecretUnavailable):  # another attempt may find it there
+            except (StoreUnavailable, SecretUnavailable):  # another attempt may succeed
                 raise
-            except ServiceError as error:  # what it was asked, or what it continues, is not there any more
+            except ServiceError as error:  # such as a conversation that was deleted
                 refused = error
         log.restore(events, execution.item_ids if execution else set())
         options = {"execution": execution, "stopped": stopped, "refused": refused}
@@ -210,24 +211,24 @@ class RunService:
         with suppress(StoreUnavailable, TimeoutError):
             async with asyncio.timeout_at(end):
                 while stored.response["status"] not in response_object.FINAL:
-                    await self._end_here(response_id)
+                    await self._execute_if_free(response_id)
                     stored = await responses.final(response_id, _POLL_INTERVAL)
         return stored.response
 
-    async def _end_here(self, run_id: str) -> None:
+    async def _execute_if_free(self, run_id: str) -> None:
         if (attempt := await self.resume(run_id)) is not None:
-            with suppress(ServiceError):  # the response says it
+            with suppress(ServiceError):  # it is stored in the response
                 await self.execute(attempt)
 
     async def delete(self, owner: str, response_id: str) -> None:
-        """Delete a response, and end its run; its turn stays."""
+        """Cancel a run and delete its response; the history keeps its turn."""
         if (await Responses(self.store, owner).get(response_id)).response["status"] not in response_object.FINAL:
             await self.cancel(owner, response_id)
-        if following := await delete_run(self.store, owner, response_id):
-            await self._send(following)
+        if next_run_id := await delete_run(self.store, owner, response_id):
+            await self._send(next_run_id)
 
     async def wait_until_final(self, owner: str, stored: StoredResponse) -> ResponseObject:
-        """Return what the earlier request is answered, within its time."""
+        """Wait for a foreground run of another request, at most `answer_seconds`. Raises ServiceError if it failed."""
         if not stored.response["background"]:
             with suppress(StoreUnavailable):  # then the response is returned as it was
                 stored = await Responses(self.store, owner).final(stored.response["id"], self._answer_seconds)
@@ -242,9 +243,8 @@ class RunService:
         await self.queue.aclose()
 
     async def _send(self, run_id: str, after: float = 0.0) -> None:
-        left = seconds_remaining()
         try:
-            async with asyncio.timeout(_CALL_TIMEOUT if left is None else min(_CALL_TIMEOUT, left / 2)):
+            async with asyncio.timeout(limited_to_invocation(_CALL_TIMEOUT)):
                 await self.queue.send(run_id, after)
         except Exception:
             logger.exception("run %s: the queue did not take its message", run_id)

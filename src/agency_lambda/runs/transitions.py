@@ -1,4 +1,5 @@
-"""The one table of how a run changes: (state, event) -> (state, what is written). Every write of a run is a row of it.
+"""The one table of how a run changes: (state, event) -> (state, what is written). Every change of a run's state
+is a row of it.
 
 An unfinished run has a lease, from which its state is read.
 """
@@ -52,7 +53,12 @@ Stop = Literal["cancelled", "given up", "handed over", "interrupted", "lost", "u
 
 @dataclass(frozen=True)
 class Transition:
-    """What an event writes. status: of the response, "deleted" to remove it. overdue: only if the lease has expired."""
+    """What an event writes.
+
+    status: of the response; "deleted" to remove it before the run's other records, "purged" to remove it after them, so
+    that a repeated request finds the rest. conversation: what happens to its lock; "append" adds the turn, to a log if
+    there is no conversation, and releases. overdue: only if the lease has expired.
+    """
 
     to: State
     lease: LeaseWrite
@@ -82,8 +88,8 @@ TABLE: dict[tuple[State, RunEvent], Transition] = {
     (S.HELD, E.GIVE_UP): T(S.GIVEN_UP, "bury", "failed", "release"),
     (S.FREE, E.DELETE): T(S.DELETED, "revoke", "deleted", "release"),
     (S.HELD, E.DELETE): T(S.DELETED, "revoke", "deleted", "release"),
-    (S.FINAL, E.DELETE): T(S.ABSENT, "", "deleted"),
-    (S.GIVEN_UP, E.DELETE): T(S.DELETED, "", "deleted"),
+    (S.FINAL, E.DELETE): T(S.ABSENT, "", "purged"),
+    (S.GIVEN_UP, E.DELETE): T(S.DELETED, "", "purged"),
     (S.DELETED, E.PURGE): T(S.ABSENT, "remove"),
 }
 STOPS: dict[Stop, tuple[RunEvent | None, RunEvent | None]] = {
@@ -119,11 +125,11 @@ def find(state: State, event: RunEvent, lease: Lease | None) -> Transition:
 
 
 def change_lease(
-    lease: Lease, how: LeaseWrite, *, holder: str = "", after: float = 0.0, counts: bool = True
+    lease: Lease, how: LeaseWrite, *, holder: str = "", after: float = 0.0, counts_as_attempt: bool = True
 ) -> Put | Delete:
     """Return the change of a lease.
 
-    holder: who takes it. after: seconds until the next attempt. counts: whether the released attempt was one.
+    holder: who takes it. after: seconds until the next attempt. counts_as_attempt: False for one that executed nothing.
     """
     now, lost = time.time(), lease.lost + bool(lease.holder)
     match how:
@@ -135,7 +141,7 @@ def change_lease(
             return lease.put(holder="", until=now + model.GRACE, lost=lost)
         case "free":
             until = now + min(after, model.LONGEST_PAUSE) + model.GRACE
-            return lease.put(holder="", until=until, attempts=lease.attempts - (not counts))
+            return lease.put(holder="", until=until, attempts=lease.attempts - (not counts_as_attempt))
         case "mark":
             return lease.put(cancelled=True)
         case "revoke":

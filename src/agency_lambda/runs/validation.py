@@ -8,14 +8,14 @@ from agency_lambda.history import is_empty
 from agency_lambda.protocol.types import Item
 
 
-def refuse_empty(added: Sequence[Item]) -> None:
-    if is_empty(added):
+def refuse_empty(new_input: Sequence[Item]) -> None:
+    if is_empty(new_input):
         raise InvalidRequest("'input' must not be empty: nothing of it is for the agents.", param="input")
 
 
-def refuse_loose_ends(history: Sequence[Item], items: Sequence[Item], added: Sequence[Item]) -> None:
-    """Refuse calls of the client's functions without an output, and the reverse. added: as the agents take it."""
-    top_level = [item for item in [*history, *added] if item.get("callerAgent") is None]
+def refuse_loose_ends(history: Sequence[Item], items: Sequence[Item], new_input: Sequence[Item]) -> None:
+    """Refuse calls of the client's functions without an output, and the reverse. new_input: as the agents take it."""
+    top_level = [item for item in [*history, *new_input] if item.get("callerAgent") is None]
     calls = Counter(item["call_id"] for item in top_level if item.get("type") == "function_call")
     outputs = Counter(item["call_id"] for item in top_level if item.get("type") == "function_call_output")
     for number, item in enumerate(items):

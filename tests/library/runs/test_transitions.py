@@ -92,7 +92,7 @@ async def take(store: Store, run_id: str, holder: str) -> RunRepository | None:
         return None
     repository = RunRepository(store, run)
     if run.waits_for_conversation and not lease.cancelled:
-        await repository.release(counts=False)
+        await repository.release(counts_as_attempt=False)
         return None
     return repository
 
