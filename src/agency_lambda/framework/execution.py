@@ -60,7 +60,7 @@ class AgencyResult:
 class AgencyExecution:
     """An agency that is ready to answer once.
 
-    history: the agents' memory. added: the client's input in the agents' format. starters: the owner's cache folder.
+    history: the agents' memory. new_input: the client's in the agents' format. starters: the owner's cache folder.
     """
 
     def __init__(
@@ -70,11 +70,11 @@ class AgencyExecution:
         run_context: RunContext,
         *,
         history: list[Item],
-        added: Sequence[Item],
+        new_input: Sequence[Item],
         starters: Path | None,
     ) -> None:
         self._agency, self._agent, self._run_context, self._starters = agency, agent, run_context, starters
-        self._added, self._history_length = list(added), len(history)
+        self._new_input, self._history_length = list(new_input), len(history)
         agency.thread_manager.replace_messages(history)
 
     @property
@@ -134,7 +134,7 @@ class AgencyExecution:
         name = self._agency.name or "Unnamed Agency"
         config = UserRunConfig(workflow_name=name, **unknown_tools.SETTING)
         try:
-            result = await self._agency.get_response(self._added, recipient_agent=self._agent, run_config=config)
+            result = await self._agency.get_response(self._new_input, recipient_agent=self._agent, run_config=config)
         except (Exception, AnswerIncomplete):
             await tracing.flush()
             raise

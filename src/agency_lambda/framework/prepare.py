@@ -47,18 +47,18 @@ class AgencyEntry(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class RunInput:
-    """A run's input. history: the agents' memory. added: the client's input in their format."""
+    """A run's input. history: the agents' memory. new_input: the client's input in their format."""
 
     request: CreateResponse
     response: ResponseObject
     owner: str
     history: list[Item]
-    added: list[Item]
+    new_input: list[Item]
     output: OutputBuilder
     journal: CallJournal
 
 
-async def prepare_run(name: str, entry: AgencyEntry, models: Models, run: RunInput) -> AgencyExecution:
+async def prepare_run(name: str, entry: AgencyEntry, models: Models, run_input: RunInput) -> AgencyExecution:
     """Build the agency of a request and return it ready to answer. name: the agency's, in AGENCIES.
 
     Raises:
@@ -67,7 +67,7 @@ async def prepare_run(name: str, entry: AgencyEntry, models: Models, run: RunInp
         InvalidRequest: the request clashes with the agent.
         UpstreamFailed: an MCP server could not be reached.
     """
-    request, chat = run.request, models.settings.model_api == "chat"
+    request, chat = run_input.request, models.settings.model_api == "chat"
     agency, agent = await build_addressed(name, entry, request.model, chat=chat)
     refuse_clashes(agency, agent, request)
     options = ClientOptions(request, chat=chat)
@@ -75,18 +75,20 @@ async def prepare_run(name: str, entry: AgencyEntry, models: Models, run: RunInp
     context = RunContext(
         agency.agents[agent],
         options,
-        response_id=run.response["id"],
+        response_id=run_input.response["id"],
         meter=Meter(_limits(request, entry, models.settings, is_free=is_free)),
-        builder=_response_builder(run, agency),
-        journal=run.journal,
+        builder=_response_builder(run_input, agency),
+        journal=run_input.journal,
         models=models.of_run(_offline_script(entry, models), entry.model),
-        caller=_caller(run.response, run.owner),
+        caller=_caller(run_input.response, run_input.owner),
         live=bool(request.stream),
     )
     assign_run(agency, context)
     models.attach(agency, context)
-    starters = _starters_folder(name, agency.agents[agent], run, options)
-    return AgencyExecution(agency, agent, context, history=run.history, added=run.added, starters=starters)
+    starters = _starters_folder(name, agency.agents[agent], run_input, options)
+    return AgencyExecution(
+        agency, agent, context, history=run_input.history, new_input=run_input.new_input, starters=starters
+    )
 
 
 async def build_addressed(name: str, entry: AgencyEntry, model: str, *, chat: bool) -> tuple["Agency", str]:
@@ -114,11 +116,11 @@ def _limits(request: CreateResponse, entry: AgencyEntry, settings: Settings, *, 
     )
 
 
-def _response_builder(run: RunInput, agency: "Agency") -> ResponseBuilder:
-    request = run.request
+def _response_builder(run_input: RunInput, agency: "Agency") -> ResponseBuilder:
+    request = run_input.request
     return ResponseBuilder(
-        run.output,
-        response_id=run.response["id"],
+        run_input.output,
+        response_id=run_input.response["id"],
         agents=frozenset(agency.agents),
         client_functions=frozenset(tool.name for tool in request.function_tools),
         reasoning=request.reasoning is not None and request.reasoning.summary is not None,
@@ -141,11 +143,11 @@ def _caller(response: ResponseObject, owner: str) -> dict[str, Any]:
     }
 
 
-def _starters_folder(name: str, agent: "Agent", run: RunInput, options: ClientOptions) -> Path | None:
+def _starters_folder(name: str, agent: "Agent", run_input: RunInput, options: ClientOptions) -> Path | None:
     # Only a request without options of its own may use cached answers.
     caches = agent.quick_replies or (agent.cache_conversation_starters and agent.conversation_starters)
-    is_plain = run.request.stored and not options.any and not run.request.metadata
-    return conversation_starters.folder_of(run.owner, name) if caches and is_plain else None
+    is_plain = run_input.request.stored and not options.any and not run_input.request.metadata
+    return conversation_starters.folder_of(run_input.owner, name) if caches and is_plain else None
 
 
 def _is_checked_at_end(agent: "Agent") -> bool:

@@ -71,7 +71,7 @@ class RunPreparation:
             response=run.stored.response,
             owner=run.owner,
             history=history,
-            added=new_input,
+            new_input=new_input,
             output=log.output,
             journal=journal,
         )
