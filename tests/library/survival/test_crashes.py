@@ -345,7 +345,7 @@ def test_who_wakes_up_without_a_lease_has_lost(stage: Stage) -> None:
         assert all(sort.startswith("journal/") for sort in set(after[0]) - set(before[0]))
         assert before[1:] == after[1:]
         assert before[1].turns == 1
-        assert before[1].run is None
+        assert before[1].active_run_id is None
         check_events(after[0])
         assert stage.unfinished() == []
 

@@ -96,7 +96,7 @@ class Attempt:
                 into_file(store, changes)
 
         SQLiteStore._write = _into_file  # type: ignore[method-assign]
-        load, write, asked = Journal.load, Journal._write, MeteredModel._asked
+        load, write, asked = Journal.load, Journal._write, MeteredModel._ask
         end, send = RunRepository.end, LocalQueue.send
 
         async def _load(journal: Journal) -> None:
@@ -129,7 +129,7 @@ class Attempt:
             self.note(sent=sent)
             await send(queue, sent, after)
 
-        Journal.load, Journal._write, MeteredModel._asked = _load, _write, _asked  # type: ignore[method-assign]
+        Journal.load, Journal._write, MeteredModel._ask = _load, _write, _asked  # type: ignore[method-assign]
         RunRepository.end, LocalQueue.send = _end, _send  # type: ignore[method-assign]
         desk.point = self.point
 
