@@ -1,5 +1,6 @@
 """What a tool may return: anything that has a text, and the model is sent the same text live and after a crash."""
 
+import copy
 import enum
 import math
 import operator
@@ -137,6 +138,7 @@ def check(value: Any) -> None:
     assert text_of(replayed) == text_of(live)
     str(sent(live)).encode()
     assert after_a_crash(replayed) == replayed
+    assert text_of(copy.deepcopy(replayed)) == text_of(live)  # openai-agents 0.24 copies items
 
 
 @pytest.mark.parametrize("kind", KINDS)
