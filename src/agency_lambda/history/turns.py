@@ -1,8 +1,4 @@
-"""The history that a run continues: turns in logs, to which turns are only appended.
-
-A stored response has a cursor, which names the turns up to its own. A run that continues a response behind which other
-turns were appended begins a log of its own (a branch).
-"""
+"""The history that a run continues: turns in logs, to which turns are only appended."""
 
 import asyncio
 import re
@@ -53,7 +49,7 @@ class HistoryCursor:
         return HistoryCursor((*before, Span(last.log, last.turns + 1)))
 
     def branch(self, log: str) -> "HistoryCursor":
-        """Return a cursor with the same turns, whose next turn begins the given log."""
+        # Other turns were appended behind these: the next one begins a log of its own.
         return HistoryCursor((*(span for span in self.spans if span.turns), Span(log, 0)))
 
 

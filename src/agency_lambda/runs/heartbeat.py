@@ -1,4 +1,4 @@
-"""A task beside an attempt that stores its events, renews its lease, and hands it over near the deadline."""
+"""A task beside an attempt: stores its events, renews its lease, hands it over near the deadline."""
 
 import asyncio
 import logging

@@ -1,7 +1,4 @@
-"""The answers of a stored run, each stored before it is used, so that no attempt repeats a model or tool call.
-
-The key of a model call is its agent, the sha256 of its items and tools, and its number among equal calls of the run.
-"""
+"""The answers of a stored run, each stored before it is used, so that no attempt repeats a call."""
 
 import hashlib
 import json
@@ -66,7 +63,7 @@ class Journal:
         return {item_id for body in self._records.values() for item_id in body.get("ids", {}).values()}
 
     def model_call_key(self, agent: str, request: ModelRequest, parent_call_key: str = "") -> str:
-        """Return the key of a model call. parent_call_key: of the tool call within which it is made."""
+        """Return the key: sha256 of agent, items and tools, and the number among equal calls of the run."""
         if self._store is None:
             return f"model/{next(self._numbers)}"
         tools = [(tool.name, getattr(tool, "params_json_schema", None)) for tool in request.tools]

@@ -166,7 +166,7 @@ async def save_new(store: Store, run: Run, more: list[Change]) -> Run:
 
 
 async def _void(store: Store, run: Run, failure: Exception) -> None:
-    """Write a void response after a failed first write, with which that write conflicts if it comes late."""
+    # The failed write may still arrive: it conflicts with a void response then.
     try:
         async with asyncio.timeout(limited_to_invocation(_VOID_TIMEOUT)):
             await store.write(Responses(store, run.owner).void(run.id))

@@ -41,6 +41,7 @@ _LOCKED_PAUSE = 5.0  # seconds until a run that waits for its conversation is tr
 
 IdempotentRequest = tuple[str, bytes]
 """An Idempotency-Key header, and the body of its request as JSON."""
+# Sets what the invocation answers if it ends before the run. None: it was not stored, so nothing ends it later.
 OnDeadlineResponse = Callable[[ResponseObject | None], None]
 
 
@@ -63,8 +64,7 @@ class RunService:
     ) -> Attempt | StoredResponse:
         """Create a run; returns the attempt to execute, or a response that is made elsewhere.
 
-        conversation_name: see `new_run`. on_deadline_response: sets what the invocation answers if it ends before the
-        run does. Called with the response before a run is stored that another process may end, with None if it was not.
+        conversation_name: see `new_run`.
         """
         refuse_contradictions(request, has_key=idempotent_request is not None, has_queue=self.queue.durable)
         keys = IdempotencyKeys(self.store, owner)
@@ -121,11 +121,11 @@ class RunService:
             return self._uncertain(response)
 
     def _uncertain(self, response: ResponseObject) -> Attempt:
-        """Return an attempt that executes nothing, as the run may be stored: it ends with the response as it is."""
+        # The run may be stored or not: this attempt executes nothing, and returns the response as it is.
         return self._attempt(response, EventLog(response["id"], records_events=False), stopped="uncertain")
 
     async def _fail_orphan(self, busy: ConversationBusy) -> None:
-        """Fail the run that locks a conversation if its lease expired and no queue resumes it."""
+        # Without a queue nobody resumes the run that holds the lock, if its process died.
         if busy.run_id and not self.queue.durable and (attempt := await self.resume(busy.run_id)) is not None:
             attempt.stop("given up")
             with suppress(AttemptsExhausted):

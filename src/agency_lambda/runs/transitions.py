@@ -1,5 +1,4 @@
-"""The one table of how a run changes: (state, event) -> (state, what is written). Every change of a run's state
-is a row of it.
+"""The one table of a run's states: (state, event) -> (state, what is written). Every change of state is a row of it.
 
 An unfinished run has a lease, from which its state is read.
 """
@@ -53,18 +52,14 @@ Stop = Literal["cancelled", "given up", "handed over", "interrupted", "lost", "u
 
 @dataclass(frozen=True)
 class Transition:
-    """What an event writes.
-
-    status: of the response; "deleted" to remove it before the run's other records, "purged" to remove it after them, so
-    that a repeated request finds the rest. conversation: what happens to its lock; "append" adds the turn, to a log if
-    there is no conversation, and releases. overdue: only if the lease has expired.
-    """
-
     to: State
     lease: LeaseWrite
+    # The response's status, or "deleted": removed before the run's other records. "purged": removed after them, so that
+    # a repeated request finds the rest.
     status: str = ""
+    # Of the conversation's lock. "append" adds a turn and releases; without a conversation it adds it to a log.
     conversation: Literal["", "acquire", "append", "release"] = ""
-    overdue: bool = False
+    overdue: bool = False  # only if the lease has expired
 
 
 S, E, T = State, RunEvent, Transition
