@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from agency_lambda.history.conversations import Conversations
+from agency_lambda.history.conversations import Conversation, Conversations
 from agency_lambda.history.turns import Turn
 from agency_lambda.store import Change, Conflict, Put, Store, open_store
 from agency_lambda.testing.aws import dynamodb_here
@@ -178,3 +178,11 @@ def test_the_whole_service_runs_on_either_store(start: Any, url: str, size: int)
     _, listed = service.get(f"/v1/responses/{first['id']}/input_items")
     assert len(listed["data"][0]["content"][0]["text"]) == size
     assert service.delete(f"/v1/responses/{first['id']}")[0] == 200
+
+
+def test_lock_of_a_conversation_is_stored_under_the_names_that_deployments_have() -> None:
+    conversation = Conversation("conv_1", "log", 0, {}, 0)
+    conversation = conversation.written(conversation.acquire("a"))
+    put = conversation.acquire("b")
+    assert (put.body["run"], put.body["waiting"]) == ("a", ["b"])
+    assert conversation.written(put).waiting_run_ids == ["b"]
