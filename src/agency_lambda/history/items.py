@@ -23,7 +23,7 @@ _HOSTED = frozenset(
         *("server_label", "name", "arguments", "output", "error"),
     }
 )
-"""What may be told of a hosted tool's call; its id, and images, are not."""
+"""Fields of a hosted tool's call that another provider is sent; its id, and images, are not."""
 _LONGEST = 20_000  # characters of a hosted tool's call as text
 _NO_OUTPUT = "(no output)"
 _NAME = re.compile(r"[^a-zA-Z0-9_-]")
@@ -59,7 +59,7 @@ def as_function(form: Item) -> Item:
         return form
     rest = {key: value for key, value in form.items() if key not in ("type", "call_id", "id", "status", "name")}
     if is_output(kind):
-        return {"type": "function_call_output", "call_id": form["call_id"], "output": _told(rest.get("output"))}
+        return {"type": "function_call_output", "call_id": form["call_id"], "output": _output_text(rest.get("output"))}
     name = form.get("name") or kind.removesuffix("_call")
     return {
         "type": "function_call",
@@ -69,7 +69,7 @@ def as_function(form: Item) -> Item:
     }
 
 
-def _told(output: Any) -> str:
+def _output_text(output: Any) -> str:
     if isinstance(output, dict):  # a screenshot
         return _NO_OUTPUT
     return output if isinstance(output, str) else json.dumps(output, default=str)[:_LONGEST]
@@ -185,8 +185,8 @@ def _bound(item: Item, *fields: str) -> Item | None:
 def _hosted(kind: str, item: Item) -> Item | None:
     if not kind.endswith("_call"):
         return None
-    told = {name: item[name] for name in sorted(_HOSTED) if item.get(name)}
-    text = f"[{kind.removesuffix('_call')}: {json.dumps(told, ensure_ascii=False, default=str)[:_LONGEST]}]"
+    fields = {name: item[name] for name in sorted(_HOSTED) if item.get(name)}
+    text = f"[{kind.removesuffix('_call')}: {json.dumps(fields, ensure_ascii=False, default=str)[:_LONGEST]}]"
     return {
         "type": "message",
         "role": "assistant",

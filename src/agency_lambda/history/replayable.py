@@ -89,20 +89,20 @@ def _pair(forms: list[Item | None], numbers: list[int], awaited: Collection[str]
 def _rename(forms: list[Item | None], pairs: list[tuple[int, int | None]], longest_id: int | None) -> None:
     used: set[object] = set()
     for call, output in sorted(pairs, key=lambda pair: (pair[1] is not None, pair[0])):  # the client knows the awaited
-        given = (forms[call] or {}).get("call_id")
-        wanted = _unused(given, used, longest_id)
-        used.add(wanted)
-        if wanted != given:
+        call_id = (forms[call] or {}).get("call_id")
+        unique_id = _unused(call_id, used, longest_id)
+        used.add(unique_id)
+        if unique_id != call_id:
             for number in (call, output):
                 if number is not None:
-                    forms[number] = {**(forms[number] or {}), "call_id": wanted}
+                    forms[number] = {**(forms[number] or {}), "call_id": unique_id}
 
 
-def _unused(given: object, used: Collection[object], longest_id: int | None) -> object:
-    if given and given not in used and (longest_id is None or len(str(given)) <= longest_id):
-        return given
+def _unused(call_id: object, used: Collection[object], longest_id: int | None) -> object:
+    if call_id and call_id not in used and (longest_id is None or len(str(call_id)) <= longest_id):
+        return call_id
     number = len(used)
-    while (own := f"call_{hashlib.sha256(f'{given}/{number}'.encode()).hexdigest()[:24]}") in used:
+    while (own := f"call_{hashlib.sha256(f'{call_id}/{number}'.encode()).hexdigest()[:24]}") in used:
         number += 1
     return own
 
