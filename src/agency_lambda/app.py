@@ -24,6 +24,14 @@ class App(FastAPI):
 
     origins: tuple[str, ...] = ()
     finds_base_path = True
+    own_routes = 0  # how many of its routes, the first, are the service's
+
+    def refuse_conflicts(self) -> None:
+        """Raise ConfigurationError for an added route whose requests a route of the service answers."""
+        if len(self.router.routes) > self.own_routes:
+            from agency_lambda import route_conflicts
+
+            route_conflicts.refuse(self.router.routes[: self.own_routes], self.router.routes[self.own_routes :])
 
     def build_middleware_stack(self) -> ASGIApp:
         return self.in_outermost(super().build_middleware_stack())
@@ -49,6 +57,7 @@ def create_app() -> App:
         redirect_slashes=False,
         **docs,
     )
+    app.own_routes = len(app.router.routes)
     app.state.runs, settings = get_run_service, get_settings()
     app.origins, app.finds_base_path = settings.cors_origins, settings.auth != "iam"
     _guard(app, settings)

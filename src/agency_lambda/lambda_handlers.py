@@ -14,7 +14,15 @@ from lambda_loop import EnvironmentLoop, InvocationReport
 
 
 def lambda_handler(app: ASGIApp) -> EnvironmentLoop:
-    """Return a handler for events of API Gateway, function URLs and ALBs."""
+    """Return a handler for events of API Gateway, function URLs and ALBs.
+
+    Raises:
+        ConfigurationError: a route that was added to the app is one of the service's.
+    """
+    from agency_lambda.app import App  # which the worker does not need
+
+    if isinstance(app, App):
+        app.refuse_conflicts()
     environment = EnvironmentLoop(app, get_settings().event_loop, on_report=telemetry.log_report)
     telemetry.log_not_configured(manifest.not_configured())
     snap_start.register(environment)

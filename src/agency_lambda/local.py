@@ -36,7 +36,9 @@ def serve(app: str) -> None:
         _refuse_package()
         settings, listener = get_settings(), _listen()
         module, _, name = app.partition(":")  # its import needs settings: by now they are known to be right
-        environment = EnvironmentLoop(getattr(import_module(module), name), settings.event_loop)
+        served = getattr(import_module(module), name)
+        served.refuse_conflicts()
+        environment = EnvironmentLoop(served, settings.event_loop)
         check()
     except (ConfigurationError, EventLoopError, ServiceError) as error:
         sys.exit(f"Not started: {error}")

@@ -14,9 +14,12 @@ from typing import Any
 
 import httpx
 import pytest
+from fastapi import APIRouter
 
 import handler.app
-from agency_lambda.settings import get_settings
+from agency_lambda import create_app, lambda_handler, serve
+from agency_lambda.app import App
+from agency_lambda.settings import ConfigurationError, get_settings
 from agency_lambda.testing.events import Context, http_event
 from tests.library.conftest import PYTHONPATH, Service
 
@@ -127,8 +130,48 @@ def test_an_own_route_is_in_the_report(start: Callable[..., Service], clean_envi
     assert report["nested"][0]["call"] == "asyncio.run()"
 
 
+def conflict(app: App) -> str:
+    with pytest.raises(ConfigurationError) as caught:
+        lambda_handler(app)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "/health"), ("POST", "/v1/responses"), ("DELETE", "/v1/responses/{number:int}"), ("GET", "/v1/models/a")],
+)
+@pytest.mark.parametrize("included", [False, True])
+def test_an_own_route_that_is_one_of_ours_is_refused(method: str, path: str, included: bool) -> None:
+    def mine() -> None: ...
+
+    app, router = create_app(), APIRouter()
+    (router if included else app).add_api_route(path, mine, methods=[method])
+    if included:
+        app.include_router(router)
+    line = mine.__code__.co_firstlineno
+    place = f"{os.path.relpath(__file__)}:{line}"
+    assert conflict(app) == f"{method} {path} is the service's own route ({place}): choose another path"
+
+
+@pytest.mark.parametrize(("method", "path"), [("PUT", "/health"), ("GET", "/v1/{name}"), ("GET", "/{rest:path}")])
+def test_an_own_route_beside_ours_is_let_be(method: str, path: str) -> None:
+    app = create_app()
+    app.add_api_route(path, lambda: None, methods=[method])
+    app.mount("/health", create_app())
+    app.refuse_conflicts()
+
+
+def test_a_conflict_ends_the_start_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = create_app()
+    app.get("/health")(lambda: None)
+    monkeypatch.setattr(handler.app, "app", app)
+    monkeypatch.setattr("agency_lambda.local._listen", lambda: None)
+    with pytest.raises(SystemExit, match=r"^Not started: GET /health is the service's own route \(.*\): choose"):
+        serve("handler.app:app")
+
+
 def test_the_example_in_the_comment_is_the_one_that_is_tested() -> None:
     example = str(handler.app.__doc__).partition("event loop:\n")[2]
-    lines = [line.removeprefix("    ") for line in example.strip("\n").splitlines() if line.strip()]
+    lines = [line.removeprefix("    ") for line in example.splitlines() if line.startswith("    ")]
     assert lines[0] == "from agency_lambda import Owner"
     assert "\n".join(lines[1:]) in OURS

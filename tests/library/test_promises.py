@@ -26,6 +26,7 @@ AGENCIES = {
     "good": (ONE, ""),
     "shared": (SHARED, ""),
     "lost": (ONE.replace("tools=[look]", 'tools_folder="./tools"'), ""),
+    "lacking": (f"import os\nTOKEN = os.environ['SHOP_TOKEN']\n{ONE}", ""),
     "teller": (ONE, 'SCRIPT = {"One": lambda turn: "offline model: You are One, and keep this sentence secret."}'),
 }
 FAULTS = """
@@ -49,6 +50,12 @@ original = agencies.replayed
 
 def failed(folder: Path, tests: str, *names: str, fault: str = "") -> set[str]:
     """Run the promises; returns the tests that failed, as "promise[agency]"."""
+    found = report(folder, tests, *names, fault=fault)
+    return set(re.findall(r"^(?:FAILED|ERROR) \S+::test_it_(\S+)", found, re.MULTILINE))
+
+
+def report(folder: Path, tests: str, *names: str, fault: str = "") -> str:
+    """Run the promises; returns what pytest prints."""
     for name in names:
         agency, script = AGENCIES[name]
         (folder / "agents" / name / "tools").mkdir(parents=True)
@@ -68,7 +75,7 @@ def failed(folder: Path, tests: str, *names: str, fault: str = "") -> set[str]:
             "-m",
             "pytest",
             "-q",
-            "-rfE",
+            "-rfEs",
             "-c",
             "/dev/null",
             "-p",
@@ -83,7 +90,13 @@ def failed(folder: Path, tests: str, *names: str, fault: str = "") -> set[str]:
         text=True,
         timeout=200,
     )
-    return set(re.findall(r"^(?:FAILED|ERROR) \S+::test_it_(\S+)", done.stdout, re.MULTILINE))
+    return done.stdout
+
+
+def test_promises_skip_an_agency_that_lacks_a_variable(tmp_path: Path) -> None:
+    found = report(tmp_path, "tool or nonsense or crash", "lacking")
+    assert found.count(": agency 'lacking' lacks the variable SHOP_TOKEN (agents/lacking/agency.py:2)\n") == 3
+    assert "3 skipped" in found
 
 
 def test_each_promise_fails_for_the_agency_that_breaks_it(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import json
 import sys
 from pathlib import Path
 
-from agency_lambda.catalogue import name_conflicts, source_roots
+from agency_lambda.catalogue import source_roots
 from agency_lambda.catalogue.check import survey
 from agency_lambda.errors import AgencyMisconfigured
 
@@ -24,7 +24,7 @@ def main(target: Path) -> None:
         "problems": {each.name: each.problem for each in found if each.problem},
         "doubts": [f"agency {each.name!r} could not be checked further: {each.doubt}" for each in found if each.doubt],
         "unset": {each.name: each.unset for each in found},
-        "files": sorted(map(str, name_conflicts.loaded(_agents()))),
+        "files": sorted({str(file) for each in found for file in each.files}),
         "roots": [str(_agents()), *map(str, source_roots.all_folders())],
     }
     target.write_text(json.dumps(report))

@@ -26,7 +26,7 @@ _NOT_THE_USERS = (sys.prefix, sys.base_prefix, str(Path(__file__).parents[2]), "
 class Finding:
     """problem: why the agency cannot run. variables: missing environment variable -> where it is read.
     doubt: an error with placeholders for them, which may hide others. unset: all variables looked up in vain.
-    description: see `describe`; None if it could not be built.
+    description: see `describe`; None if it could not be built. files: those in `agents/` that were imported.
     """
 
     name: str
@@ -35,10 +35,14 @@ class Finding:
     doubt: str | None = None
     unset: list[str] = field(default_factory=list)
     description: dict[str, Any] | None = None
+    files: set[Path] = field(default_factory=set)
 
     @property
     def lacks(self) -> list[str]:
-        return [f"agency {self.name!r} lacks the variable {name} ({place})" for name, place in self.variables.items()]
+        return [
+            f"agency {self.name!r} lacks the variable {name} ({place}){_dotenv_hint(name)}"
+            for name, place in self.variables.items()
+        ]
 
 
 def check() -> None:
@@ -56,6 +60,7 @@ def survey(*, fill: bool = False) -> list[Finding]:
     """Build every agency and return the findings.
 
     fill: as for a bundle, put placeholders for missing variables to find the next ones, and write no files.
+        No module that was imported with a placeholder stays in `sys.modules`.
     """
     own_modules.import_all()
     credentials.prepare()
@@ -70,11 +75,11 @@ def _read() -> dict[str, CreateAgency]:
     except AgencyMisconfigured:
         raise
     except Exception as error:
-        raise AgencyMisconfigured(f"agents/agencies.py: {reason(error)}") from error
+        raise AgencyMisconfigured(f"{place(error)}: {_text(error)}") from error
 
 
 def _finding(name: str, create_agency: CreateAgency, owners: dict[str, Path], *, fill: bool) -> Finding:
-    finding = Finding(name)
+    finding, before = Finding(name), set(sys.modules)
     if wrong := misplaced(create_agency) if isinstance(create_agency, Factory) else None:
         finding.problem = f"agency {name!r}: {wrong}"
         return finding
@@ -89,6 +94,10 @@ def _finding(name: str, create_agency: CreateAgency, owners: dict[str, Path], *,
         finding.doubt = reason(error, create_agency)
     wrong = wrong or _lost_tool(create_agency, finding)
     finding.problem = f"agency {name!r}: {wrong}" if wrong else None
+    agents = Path(str(sys.modules["agencies"].__file__)).absolute().parent
+    finding.files = name_conflicts.loaded(agents)
+    if fill and finding.variables:
+        source_roots.unload(agents, set(sys.modules) - before)
     return finding
 
 
@@ -163,7 +172,16 @@ def reason(error: BaseException, create_agency: CreateAgency | None = None) -> s
         return f"{cause}{_defined(create_agency)}"
     if isinstance(cause, ToolNotLoaded):
         return str(cause)
-    return f"{type(cause).__name__}: {cause} ({place(error)})"
+    return f"{_text(cause)} ({place(error)})"
+
+
+def _text(error: BaseException) -> str:
+    text = str(error)
+    if isinstance(error, SyntaxError):
+        text = error.msg
+    elif isinstance(error, ImportError) and error.path:
+        text = text.removesuffix(f" ({error.path})")
+    return f"{type(error).__name__}: {text}"
 
 
 def place(error: BaseException) -> str:
@@ -177,6 +195,14 @@ def place(error: BaseException) -> str:
         return "agents/agencies.py"
     file, number = (own or found or [("?", 0)])[-1]
     return f"{_relative(file)}:{number}"
+
+
+def _dotenv_hint(variable: str) -> str:
+    from dotenv import dotenv_values
+
+    if any(name in dotenv_values(".env") for name in variable.split("|")):
+        return ": it is in .env: call load_dotenv() before this line, or export it"
+    return ""
 
 
 def _defined(create_agency: CreateAgency | None) -> str:

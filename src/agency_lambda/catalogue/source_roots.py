@@ -4,7 +4,7 @@ That module also has its full name (`starter.example_agent`). Installed packages
 """
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from importlib import import_module
@@ -48,6 +48,18 @@ def modules_in(folder: Path) -> dict[str, Path]:
     """Return name -> file or folder of what can be imported from a folder."""
     found = {path.name: path for path in folder.iterdir() if path.is_dir() and path.name.isidentifier()}
     return found | {path.stem: path for path in folder.glob("*.py") if path.stem != "__init__"}
+
+
+def unload(folder: Path, names: Iterable[str]) -> None:
+    """Remove those of the named modules from `sys.modules` that lie in a folder; `agencies` stays."""
+    for name in names:
+        module = sys.modules[name]
+        places = [getattr(module, "__file__", None), *(getattr(module, "__path__", None) or ())]
+        if name != "agencies" and any(place and Path(place).is_relative_to(folder) for place in places):
+            del sys.modules[name]
+            package, _, attribute = name.rpartition(".")
+            if package in sys.modules:  # `from package import module` would find the attribute
+                vars(sys.modules[package]).pop(attribute, None)
 
 
 def _register(module: str) -> None:

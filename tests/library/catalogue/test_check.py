@@ -61,6 +61,11 @@ def refusal() -> str:
             "ModuleNotFoundError: No module named 'nowhere' (agents/one/agency.py:2)",
         ),
         ({"one/agency": "def f(:\n    pass"}, "(agents/one/agency.py:1)"),
+        ({"one/agency": "x = 1\ndef f()\n    pass"}, "'one': SyntaxError: expected ':' (agents/one/agency.py:2)"),
+        (
+            {"one/agency": "from one.price import Nobody", "one/price": ""},
+            "ImportError: cannot import name 'Nobody' from 'one.price' (agents/one/agency.py:1)",
+        ),
         ({"one/agency": "import json\n\njson.loads('')"}, "JSONDecodeError: "),
         ({"one/agency": "import json\n\njson.loads('')"}, "(agents/one/agency.py:3)"),
         (
@@ -220,6 +225,34 @@ def test_a_variable_of_a_tool_is_named_and_its_agency_described(agents: Agents) 
     assert found.variables == {"SHOP_TOKEN": "agents/one/tools/Price.py:2"}
     assert found.description
     assert [agent["tools"] for agent in found.description["agents"]] == [["Price"]]
+
+
+def test_what_is_built_with_placeholders_leaves_no_module(agents: Agents) -> None:
+    """Else the next agency, or the next run, has a placeholder for a secret."""
+    table = {name: f"{name}.agency:create_agency" for name in ("free", "one", "two")}
+    needs = f"from free import price, free_price\nimport own\n{AGENCY}"
+    agents(table, **{"one/agency": needs, "two/agency": needs, "free/agency": AGENCY, "free/free_price": ""})
+    agents(table, **{"free/__init__": "", "one/own": "", "two/own": "", "free/price": "import os\nos.environ['TOKEN']"})
+    for filled in (survey(fill=True), survey(fill=True)):
+        assert [list(each.variables) for each in filled] == [[], ["TOKEN"], ["TOKEN"]]
+    assert "free.agency" in sys.modules
+    assert not {"free.price", "one.agency", "own", "two.agency"} & {*sys.modules}
+    assert "price" not in vars(sys.modules["free"])
+
+
+def test_a_variable_that_dotenv_names_says_so(agents: Agents) -> None:
+    folder = agents(ONE, **{"one/agency": f"import os\nT = os.environ['SHOP_TOKEN']\n{AGENCY}"})
+    (folder.parent / ".env").write_text("OTHER=1\n")
+    assert refusal().endswith("lacks the variable SHOP_TOKEN (agents/one/agency.py:2)")
+    (folder.parent / ".env").write_text("SHOP_TOKEN=t\n")
+    hint = "it is in .env: call load_dotenv() before this line, or export it"
+    assert refusal().endswith(f"lacks the variable SHOP_TOKEN (agents/one/agency.py:2): {hint}")
+
+
+def test_an_error_in_agencies_py_itself_is_refused_with_its_line(agents: Agents) -> None:
+    folder = agents({})
+    (folder / "agencies.py").write_text("AGENCIES = {\n    'a': 'a:a'\n    'b': 'b:b',\n}\n")
+    assert refusal().startswith("agents/agencies.py:3: SyntaxError: invalid syntax")
 
 
 @pytest.mark.parametrize("code", ["{}['x']", "raise KeyError('PATH_X')", "import os\nos.environ.get('X')[0]"])

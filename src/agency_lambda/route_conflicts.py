@@ -1,0 +1,37 @@
+"""Refuse a route of the adopter's that the service's own routes hide."""
+
+import inspect
+import os
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi.routing import iter_route_contexts
+from starlette.routing import BaseRoute, Match
+
+from agency_lambda.settings import ConfigurationError
+
+
+def refuse(ours: Sequence[BaseRoute], added: Sequence[BaseRoute]) -> None:
+    """Compare the routes of the adopter with those of the service, which come first.
+
+    Raises:
+        ConfigurationError: one has a method and a path that the service answers.
+    """
+    for route in iter_route_contexts(added):
+        for method in sorted(route.methods or ()):
+            if route.path and _answers(ours, method, route.path):
+                taken = f"{method} {route.path} is the service's own route{_place(route.endpoint)}"
+                raise ConfigurationError(f"{taken}: choose another path")
+
+
+def _answers(routes: Sequence[BaseRoute], method: str, path: str) -> bool:
+    # A parameter stands for one segment, and of the type `path` for two.
+    example = re.sub(r"\{\w+(:\w+)?\}", lambda found: "a/b" if found[1] == ":path" else "a", path)
+    scope = {"type": "http", "method": method, "path": example, "root_path": "", "headers": []}
+    return any(route.matches(scope)[0] is Match.FULL for route in routes)
+
+
+def _place(endpoint: Any) -> str:
+    code = getattr(inspect.unwrap(endpoint), "__code__", None) if callable(endpoint) else None
+    return f" ({os.path.relpath(code.co_filename)}:{code.co_firstlineno})" if code else ""
