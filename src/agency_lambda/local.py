@@ -13,6 +13,7 @@ from pathlib import Path
 import uvicorn
 
 from agency_lambda import catalogue
+from agency_lambda.app import App
 from agency_lambda.catalogue.check import check
 from agency_lambda.errors import ServiceError
 from agency_lambda.queue.local import LocalQueue
@@ -37,7 +38,8 @@ def serve(app: str) -> None:
         settings, listener = get_settings(), _listen()
         module, _, name = app.partition(":")  # its import needs settings: by now they are known to be right
         served = getattr(import_module(module), name)
-        served.refuse_conflicts()
+        if isinstance(served, App):  # and not another ASGI app around it
+            served.refuse_conflicts()
         environment = EnvironmentLoop(served, settings.event_loop)
         check()
     except (ConfigurationError, EventLoopError, ServiceError) as error:
