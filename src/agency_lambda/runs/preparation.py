@@ -37,15 +37,17 @@ class RunPreparation:
 
         return Models(self._settings, self._secrets)
 
-    async def prepare(self, run: Run, log: EventLog) -> "AgencyExecution | None":
+    async def prepare(self, run: Run, log: EventLog, request: CreateResponse | None = None) -> "AgencyExecution | None":
         """Return the agents of a run; None for a new run that a worker prepares.
+
+        request: that of the run, where it is parsed already.
 
         Raises:
             NotFound, InvalidRequest, UnknownName: the run cannot be executed.
         """
         if run.has_lost_conversation:
             raise NotFound("The conversation was deleted before this run had its turn.")
-        request, items = CreateResponse.model_validate(run.stored.request.body), run.stored.request.input
+        request, items = request or CreateResponse.model_validate(run.stored.request.body), run.stored.request.input
         await asyncio.sleep(0)  # parsing the largest input takes 200 ms, and so does what follows
         history, new_input = await load_history(self._store, run.cursor), to_agent_input(items)
         refuse_empty(new_input)

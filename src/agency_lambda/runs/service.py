@@ -93,7 +93,7 @@ class RunService:
     ) -> Attempt | StoredResponse:
         run = await new_run(self.store, request, owner, conversation_name)
         response, log = run.stored.response, EventLog(run.id, records_events=run.stored.is_streamed)
-        execution = await self._preparation.prepare(run, log)
+        execution = await self._preparation.prepare(run, log, request)
         if response["store"]:
             if self.queue.durable:
                 on_deadline_response(response)
