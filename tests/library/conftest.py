@@ -11,6 +11,7 @@ import pytest
 import agencies
 from agency_lambda import credentials
 from agency_lambda.testing import service
+from agency_lambda.testing.aws import dynamodb_here
 from tests.library.paths import AGENTS, PYTHONPATH, ROOT
 
 __all__ = ["AGENTS", "PYTHONPATH", "ROOT"]
@@ -80,3 +81,13 @@ def start(clean_environment: pytest.MonkeyPatch) -> Iterator[Callable[..., Servi
 @pytest.fixture(name="service")
 def a_service(start: Callable[..., Service]) -> Service:
     return start()
+
+
+@pytest.fixture(params=["sqlite", "dynamodb"])
+def url(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The URL of an empty store, once for each backend."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/agency.db"
+        return
+    with dynamodb_here(monkeypatch) as (url, _):
+        yield url

@@ -5,9 +5,8 @@ import math
 import time
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,16 +26,6 @@ from agency_lambda.runs.model import (
 )
 from agency_lambda.runs.repository import LeaseLost, RunRepository, load_run
 from agency_lambda.store import Put, Store, open_store
-from agency_lambda.testing.aws import dynamodb_here
-
-
-@pytest.fixture(params=["sqlite", "dynamodb"])
-def url(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path}/leases.db"
-        return
-    with dynamodb_here(monkeypatch) as (url, _):
-        yield url
 
 
 def on(url: str, work: Callable[[Store], Awaitable[Any]]) -> Any:

@@ -105,17 +105,22 @@ def test_clones_answer_at_once_and_share_nothing(vault: Vault, tmp_path: Path) -
         assert not [name for name in clone["imported"] if not name.startswith(("botocore", "encodings"))]
 
 
+def with_real_model(vault: Vault, folder: Path, server: ModelServer, **variables: str) -> Prepared:
+    return Prepared(
+        folder,
+        **vault.environment,
+        STORE=f"sqlite:///{folder}/agency.db",
+        LETTERS_FOLDER=f"{folder}/letters",
+        API_KEYS_SECRET=keys(vault),
+        OPENAI_API_KEY_SECRET=vault.create("sk-real"),
+        OPENAI_BASE_URL=server.base_url,
+        **variables,
+    )
+
+
 def test_a_clones_first_question_to_a_real_model_imports_nothing_of_its_client(vault: Vault, tmp_path: Path) -> None:
     with ModelServer() as server:
-        prepared = Prepared(
-            tmp_path,
-            **vault.environment,
-            STORE=f"sqlite:///{tmp_path}/agency.db",
-            LETTERS_FOLDER=f"{tmp_path}/letters",
-            API_KEYS_SECRET=keys(vault),
-            OPENAI_API_KEY_SECRET=vault.create("sk-real"),
-            OPENAI_BASE_URL=server.base_url,
-        )
+        prepared = with_real_model(vault, tmp_path, server)
         assert server.requests == []  # the rehearsal asks the offline model
         assert prepared.before["key"] == credentials.NO_KEY
         (clone,) = prepared.clone(ASK)
@@ -130,16 +135,7 @@ def test_without_the_offline_model_no_run_is_rehearsed_and_none_is_missed(
     vault: Vault, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with ModelServer() as server:
-        prepared = Prepared(
-            tmp_path,
-            **vault.environment,
-            STORE=f"sqlite:///{tmp_path}/agency.db",
-            LETTERS_FOLDER=f"{tmp_path}/letters",
-            API_KEYS_SECRET=keys(vault),
-            OPENAI_API_KEY_SECRET=vault.create("sk-real"),
-            OPENAI_BASE_URL=server.base_url,
-            WITHOUT_OFFLINE_MODEL="1",
-        )
+        prepared = with_real_model(vault, tmp_path, server, WITHOUT_OFFLINE_MODEL="1")
         (clone,) = prepared.clone(ASK)
         assert clone["status"] == 200, clone
     assert "could not be run before the snapshot" not in capfd.readouterr().err

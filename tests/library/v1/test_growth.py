@@ -4,7 +4,6 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +12,9 @@ import pytest
 from agency_lambda.history.conversations import Conversation, Conversations
 from agency_lambda.history.turns import Turn
 from agency_lambda.store import Change, Conflict, Put, Store, open_store
-from agency_lambda.testing.aws import dynamodb_here
 from tests.library.conftest import PYTHONPATH, Service
 
 ROOT = Path(__file__).parents[3]
-
-
-@pytest.fixture(params=["sqlite", "dynamodb"])
-def url(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path}/agency.db"
-        return
-    with dynamodb_here(monkeypatch) as (url, _):
-        yield url
 
 
 class Weighed:
