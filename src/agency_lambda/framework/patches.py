@@ -193,6 +193,14 @@ PATCHES = (
         f"{_TESTS}/features/test_tracing.py",
     ),
     Patch(
+        _names("agents.util._json", "_to_dump_compatible_internal")
+        + _names("agents.run_state", "_clone_original_input"),
+        _SDK,
+        "Each model call copies the history three times, each run once more: a fifth of the CPU of turn 100.",
+        f"{_HERE}.item_copies",
+        f"{_TESTS}/models/test_item_copies.py",
+    ),
+    Patch(
         _names("openai._utils", "async_maybe_transform")
         + _names("openai.resources.responses.responses", "async_maybe_transform")
         + _names("openai.resources.chat.completions.completions", "async_maybe_transform"),
