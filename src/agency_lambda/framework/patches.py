@@ -18,6 +18,7 @@ _SDK = {"openai-agents": ("0.18.1", "0.24.0")}
 _SDK_0_18 = {"openai-agents": ("0.18.1",)}
 _SDK_0_24 = {"openai-agents": ("0.24.0",)}
 _SWARM = {"agency-swarm": ("1.11.0",)}
+_TRANSFORMS = ("maybe_transform", "async_maybe_transform")
 
 READ_VERSIONS = _OPENAI | _SDK | _SWARM
 """The versions whose source was read, by package: a test fails with any other, which is to be read first."""
@@ -201,13 +202,13 @@ PATCHES = (
         f"{_TESTS}/models/test_item_copies.py",
     ),
     Patch(
-        _names("openai._utils", "async_maybe_transform")
-        + _names("openai.resources.responses.responses", "async_maybe_transform")
-        + _names("openai.resources.chat.completions.completions", "async_maybe_transform"),
+        _names("openai._utils", *_TRANSFORMS)
+        + _names("openai.resources.responses.responses", *_TRANSFORMS)
+        + _names("openai.resources.chat.completions.completions", *_TRANSFORMS),
         _OPENAI,
         "Comparing each value of a request with its type holds the loop for a second with 2,000 items.",
         f"{_HERE}.models.request_body",
-        f"{_TESTS}/models/test_sdk_patches.py",
+        f"{_TESTS}/models/test_request_bodies.py",
     ),
 )
 # `dotenv_at_import` is not in it: it changes how modules are found, before any of these is imported.
