@@ -33,9 +33,9 @@ files: ## upload the files_folder of every agent to OPENAI_API_KEY's account, ea
 	@scripts/setup run
 	@$(BIN)/python -m agency_lambda.catalogue.upload_files
 
-key: ## make an API key for OWNER=name, and what to put into API_KEYS; SECRET=id puts it into that secret
+key: ## make an API key for OWNER=name (ROLE=operator: sees all runs) for API_KEYS; SECRET=id puts it into that secret
 	@scripts/setup run
-	@$(BIN)/python -m agency_lambda.auth "$$OWNER" $(if $(SECRET),--secret "$(SECRET)")
+	@$(BIN)/python -m agency_lambda.auth "$$OWNER" $(if $(ROLE),--role "$(ROLE)") $(if $(SECRET),--secret "$(SECRET)")
 
 test: ## run every test that needs no AWS: the library's, then those of your agencies
 	@scripts/setup dev

@@ -8,6 +8,7 @@
 #  │   ├─ InvalidCredentials 401   an unknown key, or a token that is not valid here
 #  │   └─ SignatureMissing 401     no AWS principal has signed the request
 #  ├─ HostNotAllowed 403           AUTH=none, and the caller is not on this machine
+#  ├─ OperatorRequired 403         the caller is no operator
 #  ├─ NotFound 404                 also what belongs to another owner
 #  │   └─ UnknownName 404          no agency or agent has this name
 #  ├─ PayloadTooLarge 413
@@ -88,6 +89,10 @@ class SignatureMissing(Unauthenticated):
 
 class HostNotAllowed(ServiceError):
     status, kind = 403, "host_not_allowed"
+
+
+class OperatorRequired(ServiceError):
+    status, kind = 403, "operator_required"
 
 
 class NotFound(ServiceError):

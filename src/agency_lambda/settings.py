@@ -58,7 +58,7 @@ class Settings(BaseSettings):
     model_first_byte_seconds: float = Field(default=120.0, gt=0)
     store: Annotated[str, AfterValidator(validators.store_url)] = Field(default_factory=_default_store)
     queue: Annotated[str, AfterValidator(validators.queue_url)] = "local"
-    api_keys: Annotated[tuple[tuple[str, bytes], ...], NoDecode, BeforeValidator(validators.api_keys)] = Field(
+    api_keys: Annotated[tuple[validators.ApiKey, ...], NoDecode, BeforeValidator(validators.api_keys)] = Field(
         default=(), repr=False
     )
     api_keys_secret: str | None = None
@@ -69,6 +69,8 @@ class Settings(BaseSettings):
     )
     jwt_issuer: Annotated[str, AfterValidator(validators.private_url)] | None = None
     jwt_audience: str | None = None
+    jwt_operator_claim: Annotated[str, AfterValidator(validators.claim)] | None = None
+    operators: Annotated[tuple[str, ...], NoDecode, BeforeValidator(validators.owners)] = ()
     cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(validators.origins)] = ()
     answer_seconds: float = Field(default=math.inf, gt=0)
     max_model_calls: int = Field(default=50, ge=1)
@@ -95,6 +97,10 @@ class Settings(BaseSettings):
         for name in _ISSUER:
             if (self.auth == "jwt") != (getattr(self, name) is not None):
                 raise ValueError(f"{name.upper()} is needed with AUTH=jwt, and means nothing without it")
+        if self.jwt_operator_claim and self.auth != "jwt":
+            raise ValueError("JWT_OPERATOR_CLAIM means nothing without AUTH=jwt")
+        if self.operators and self.auth != "iam":
+            raise ValueError("OPERATORS means nothing without AUTH=iam: a key has its role in API_KEYS")
         return self
 
     @model_validator(mode="after")

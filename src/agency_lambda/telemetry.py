@@ -58,6 +58,12 @@ def log_run(fields: dict[str, Any]) -> None:
     print(json.dumps({**_without_nulls(fields), **_metrics(*_run_metrics(fields))}), flush=True)
 
 
+def log_operator(operator: str, action: str, owner: str | None, response_id: str | None) -> None:
+    """Print who does what in the role of an operator. owner: whose data; None for all owners'."""
+    fields = {"operator": operator, "action": action, "owner": owner, "response_id": response_id}
+    print(json.dumps(fields), flush=True)
+
+
 def log_expired(expired: int) -> None:
     """Print the number of leases that had expired."""
     print(json.dumps(_metrics({"ExpiredLeases": expired})), flush=True)

@@ -6,10 +6,16 @@ from typing import Any
 from urllib.parse import urlsplit
 
 OWNER = re.compile(r"[A-Za-z0-9_.@-]{1,64}")
+OPERATOR = "operator"  # the role in a key of API_KEYS
 _DIGEST = re.compile(r"[0-9A-Fa-f]{64}")
 _ORIGIN = re.compile(r"https?://(\[[0-9a-f:]+\]|[a-z0-9._-]+)(:[0-9]{1,5})?")
 _STORE = re.compile(r"sqlite:///.+|dynamodb://[a-zA-Z0-9_.-]{3,255}")
+_CLAIM = re.compile(r"[^\s=]+(=\S+)?")
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+type ApiKey = tuple[str, bytes, bool]
+"""Owner, SHA-256, and whether it is an operator's."""
 
 
 def http_url(value: str) -> str:
@@ -41,20 +47,43 @@ def store_url(value: str) -> str:
 
 
 def api_keys(value: Any) -> Any:
-    """Parse pairs of `owner:sha256hex` to ((owner, digest), ...)."""
+    """Parse `owner:sha256hex` and `owner:sha256hex:operator` to ((owner, digest, is_operator), ...)."""
     # Errors name a pair by its position, as it may hold a secret.
     if not isinstance(value, str):
         return value
-    keys: dict[bytes, str] = {}
+    keys: dict[bytes, ApiKey] = {}
     for number, pair in enumerate(re.split(r"[\s,]+", value.strip(" ,\t\r\n")), start=1):
-        owner, _, digest = pair.partition(":")
+        owner, _, rest = pair.partition(":")
+        digest, _, role = rest.partition(":")
         if not OWNER.fullmatch(owner):
             raise ValueError(f"pair {number}: write owner:sha256hex, the owner as 1 to 64 of a-z A-Z 0-9 _ . @ -")
         if not _DIGEST.fullmatch(digest):
             raise ValueError(f"pair {number}: write owner:sha256hex, the key's SHA-256 as 64 hexadecimal digits")
-        if keys.setdefault(bytes.fromhex(digest), owner) != owner:
-            raise ValueError(f"pair {number}: another owner has this key already")
-    return tuple((owner, digest) for digest, owner in keys.items())
+        if ":" in rest and role != OPERATOR:
+            raise ValueError(f"pair {number}: behind the 64 hexadecimal digits only :{OPERATOR} may follow")
+        key = (owner, bytes.fromhex(digest), role == OPERATOR)
+        if keys.setdefault(key[1], key) != key:
+            raise ValueError(f"pair {number}: another owner has this key already, or the same one in another role")
+    return tuple(keys.values())
+
+
+def owners(value: Any) -> Any:
+    """Parse names of owners, separated by commas."""
+    if not isinstance(value, str):
+        return value
+    names = tuple(re.split(r"[\s,]+", value.strip(" ,\t\r\n")))
+    for name in names:
+        if not OWNER.fullmatch(name):
+            raise ValueError(
+                f"has {name!r}: write names of owners (1 to 64 of a-z A-Z 0-9 _ . @ -), with commas between"
+            )
+    return names
+
+
+def claim(value: str) -> str:
+    if not _CLAIM.fullmatch(value):
+        raise ValueError("must be NAME, a claim that is true, or NAME=VALUE")
+    return value
 
 
 def bearer_key(value: str) -> str:

@@ -358,7 +358,18 @@ def test_a_made_key_opens_with_the_pair_beside_it(whoami: Callable[..., Any]) ->
     assert make_key("carol").stdout != make_key("carol").stdout
 
 
-@pytest.mark.parametrize("arguments", [(), ("",), ("a b",), ("a:b",), ("x" * 65,), ("a", "b")])
+def test_key_of_an_operator_is_marked_in_its_pair(whoami: Callable[..., Any]) -> None:
+    done = make_key("carol", "--role", "operator")
+    (key,) = re.findall(r"al_[A-Za-z0-9_-]{43}", done.stdout)
+    (pair,) = re.findall(r"carol:[0-9a-f]{64}:operator", done.stdout)
+    (whose, digest_, role) = Settings(api_keys=pair).api_keys[0]  # type: ignore[arg-type]
+    assert (whose, digest_.hex(), role) == ("carol", digest(key), True)
+    assert ask(whoami(API_KEYS=pair), "/whoami", bearer(key)).body == "carol"
+
+
+@pytest.mark.parametrize(
+    "arguments", [("a", "--role", "admin"), ("a", "--role"), (), ("",), ("a b",), ("a:b",), ("x" * 65,), ("a", "b")]
+)
 def test_a_key_for_nobody_is_refused_in_a_sentence(arguments: tuple[str, ...]) -> None:
     done = make_key(*arguments)
     assert (done.returncode, done.stdout) == (1, "")

@@ -72,6 +72,21 @@ def test_a_principal_is_its_owner(kind: str, arn: str, owner: str) -> None:
     assert who(EVENTS[kind](arn)) == owner
 
 
+def test_operators_are_those_that_the_setting_names(clean_environment: pytest.MonkeyPatch) -> None:
+    roles: list[tuple[str, bool]] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        roles.append((scope["state"]["owner"], scope["state"]["is_operator"]))
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    clean_environment.setenv("OPERATORS", f"{ACCOUNT}.role.admin, {ACCOUNT}.user.root")
+    get_settings.cache_clear()
+    guarded = Authentication(app, authenticator(get_settings()), {"/health"})
+    for name in ("assumed-role/admin/s", "assumed-role/admins/s", "assumed-role/admi/n"):
+        ask(guarded, "/whoami", **{"aws.event": rest(f"arn:aws:sts::{ACCOUNT}:{name}")})
+    assert [operator for _, operator in roles] == [True, False, False]
+
+
 def test_no_two_principals_share_an_owner() -> None:
     other = "210987654321"
     arns = [

@@ -13,7 +13,7 @@ from typing import Any
 
 import jwt
 import pytest
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 
 from agency_lambda.auth import Authentication, authenticator
 from agency_lambda.routes.dependencies import Caller
@@ -110,6 +110,41 @@ def test_a_token_for_others_of_others_or_of_another_time(issuer: Issuer, whoami:
     now = datetime.now(UTC)  # of the test, not of its collection
     when = {name: int((now + value).timestamp()) for name, value in claims.items() if isinstance(value, timedelta)}
     assert refused(call(whoami, issuer.token(**{**claims, **when})))
+
+
+@pytest.mark.parametrize(
+    ("setting", "claims", "is_operator"),
+    [
+        (None, {"operator": True}, False),
+        ("operator", {"operator": True}, True),
+        *(("operator", {"operator": value}, False) for value in (False, "true", 1, ["x"], None)),
+        ("operator", {}, False),
+        ("cognito:groups=ops", {"cognito:groups": ["users", "ops"]}, True),
+        ("cognito:groups=ops", {"cognito:groups": ["users", "ops2"]}, False),
+        ("cognito:groups=ops", {"cognito:groups": "users ops"}, False),
+        ("role=ops", {"role": "ops"}, True),
+        ("role=ops", {"role": "ops2"}, False),
+        ("scope=ops", {"scope": "openid ops"}, True),
+        ("scope=ops", {"scope": "openid ops2"}, False),
+        ("https://example.com/roles=ops", {"https://example.com/roles": ["ops"]}, True),
+    ],
+    ids=str,
+)
+def test_operator_is_whose_token_claims_it(
+    issuer: Issuer, clean_environment: pytest.MonkeyPatch, setting: str | None, claims: Any, is_operator: bool
+) -> None:
+    variables = {"AUTH": "jwt", "JWT_ISSUER": issuer.url, "JWT_AUDIENCE": "agency", "JWT_OPERATOR_CLAIM": setting or ""}
+    for name, value in variables.items():
+        clean_environment.setenv(name, value)
+    get_settings.cache_clear()
+    inner = FastAPI()
+
+    @inner.get("/whoami")
+    async def who(request: Request) -> bool:
+        return bool(request.state.is_operator)
+
+    app = Authentication(inner, authenticator(get_settings()), {"/health"})
+    assert call(app, issuer.token(**claims)).body is is_operator
 
 
 def test_two_clocks_may_differ_a_little(issuer: Issuer, whoami: Any) -> None:

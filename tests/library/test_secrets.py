@@ -115,7 +115,7 @@ def test_requests_at_once_read_once_and_nothing_waits_for_them(vault: Vault, cle
         while not reading.done():
             await asyncio.sleep(0.01)
             steps += 1
-        assert {owner for known in await reading for owner, _ in known or ()} == {"alice"}
+        assert {owner for known in await reading for owner, *_ in known or ()} == {"alice"}
         return steps
 
     assert asyncio.run(many()) > 5
@@ -332,7 +332,7 @@ def test_a_made_key_is_added_to_those_of_the_secret(vault: Vault, app: Callable[
         assert (done.returncode, done.stderr) == (0, "")
         (made[owner],) = (word for word in done.stdout.split() if word.startswith("al_"))
         assert f"{owner}:" not in done.stdout  # the pair is where it belongs
-    assert [owner for owner, _ in api_keys(vault.get(secret))] == ["alice", "bob"]
+    assert [owner for owner, *_ in api_keys(vault.get(secret))] == ["alice", "bob"]
     service = app(secret)
     assert [call(service, key).status for key in made.values()] == [404, 404]
 

@@ -84,7 +84,7 @@ def test_keys_are_pairs_and_an_owner_may_have_several(clean_environment: pytest.
     pairs = f" alice:{HASH},\n alice:{OTHER}\tb.o_b-1@x:{'2c' * 32},"
     clean_environment.setenv("API_KEYS", pairs)
     digests = [bytes.fromhex(text) for text in (HASH, OTHER, "2c" * 32)]
-    assert get_settings().api_keys == tuple(zip(("alice", "alice", "b.o_b-1@x"), digests, strict=True))
+    assert get_settings().api_keys == tuple(zip(("alice", "alice", "b.o_b-1@x"), digests, [False] * 3, strict=True))
     assert get_settings().auth == "keys"
 
 
@@ -98,9 +98,13 @@ def test_keys_are_pairs_and_an_owner_may_have_several(clean_environment: pytest.
         (f"bob:{OTHER}0", "64 hexadecimal digits"),
         (f"bob:{OTHER[:-1]}", "64 hexadecimal digits"),
         (f"{OTHER}:bob", "64 hexadecimal digits"),
-        (f"bob:{OTHER}:{OTHER}", "64 hexadecimal digits"),
+        (f"bob:{OTHER}:{OTHER}", "only :operator may follow"),
         ("bob:al_0123456789abcdef", "64 hexadecimal digits"),
         (f"bob:{HASH}", "another owner has this key"),
+        (f"alice:{HASH}:operator", "another role"),
+        (f"bob:{OTHER}:", "only :operator may follow"),
+        (f"bob:{OTHER}:admin", "only :operator may follow"),
+        (f"bob:{OTHER}:operator:x", "only :operator may follow"),
     ],
 )
 def test_a_wrong_pair_is_named_by_its_place_and_not_shown(

@@ -1,10 +1,10 @@
-"""Make a key: `make key OWNER=name`, and with `SECRET=id` put it where the service reads it."""
+"""Make a key: `make key OWNER=name`, with `ROLE=operator` an operator's, and with `SECRET=id` put it into a secret."""
 
 import hashlib
 import secrets
 import sys
 
-from agency_lambda.validators import OWNER, api_keys
+from agency_lambda.validators import OPERATOR, OWNER, api_keys
 
 _REPORT = """\
 The key, shown only this once:
@@ -18,6 +18,10 @@ Add this pair to API_KEYS (pairs are separated by commas, and an owner may have 
     {pair}
 
 Call with it: curl -H "Authorization: Bearer $KEY" localhost:8000/agencies"""
+_NOT_MADE = (
+    "No key made: write `make key OWNER=name`, the name as 1 to 64 of a-z A-Z 0-9 _ . @ - "
+    f"(and ROLE={OPERATOR} for whom all runs are to be open)"
+)
 _ADDED_TO_SECRET = """\
 Its SHA-256 is in the secret {secret}, and it opens within a minute.
 
@@ -27,15 +31,19 @@ Call with it: make ask URL=https://... KEY=... MESSAGE=..."""
 def main() -> None:
     match sys.argv[1:]:
         case [owner]:
+            role, secret = "", ""
+        case [owner, "--role", role]:
             secret = ""
         case [owner, "--secret", secret] if secret:
+            role = ""
+        case [owner, "--role", role, "--secret", secret] if secret:
             pass
         case _:
-            owner, secret = "", ""
-    if not OWNER.fullmatch(owner):
-        sys.exit("No key made: write `make key OWNER=name`, the name as 1 to 64 of a-z A-Z 0-9 _ . @ -")
+            owner, role, secret = "", "", ""
+    if not OWNER.fullmatch(owner) or role not in ("", OPERATOR):
+        sys.exit(_NOT_MADE)
     key = f"al_{secrets.token_urlsafe(32)}"
-    pair = f"{owner}:{hashlib.sha256(key.encode()).hexdigest()}"
+    pair = f"{owner}:{hashlib.sha256(key.encode()).hexdigest()}{f':{role}' if role else ''}"
     if secret:
         _add_to_secret(secret, pair)
     where = _ADDED_TO_SECRET.format(secret=secret) if secret else _ADD_IT_TO_API_KEYS.format(pair=pair)

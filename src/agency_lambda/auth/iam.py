@@ -1,11 +1,13 @@
 """AUTH=iam: AWS has verified the signature (SigV4), and the event names its principal."""
 
 import re
+from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 
 from starlette.types import Scope
 
 from agency_lambda.auth.owners import owner_name
+from agency_lambda.auth.principal import Principal
 from agency_lambda.errors import SignatureMissing
 
 _ARN = re.compile(r"arn:[a-z-]+:(?:iam|sts)::(?P<account>\d{12}):(?P<kind>[a-z-]+)(?:/(?P<name>\S+))?")
@@ -13,7 +15,17 @@ _REST_API = ("identity", "userArn")
 _HTTP_API_OR_FUNCTION_URL = ("authorizer", "iam", "userArn")
 
 
-async def authenticate_signature(scope: Scope) -> str:
+def signature_authenticator(operators: Collection[str]) -> Callable[[Scope], Awaitable[Principal]]:
+    """Return an authenticator. operators: names of owners."""
+
+    async def authenticate(scope: Scope) -> Principal:
+        owner = _owner(scope)
+        return Principal(owner, owner in operators)
+
+    return authenticate
+
+
+def _owner(scope: Scope) -> str:
     """Return ACCOUNT.user.NAME, or ACCOUNT.role.NAME for whoever has assumed the role."""
     arn = _ARN.fullmatch(_user_arn(scope.get("aws.event")))
     if arn is None:

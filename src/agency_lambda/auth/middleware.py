@@ -7,16 +7,17 @@ from fastapi import Request, Security
 from starlette._utils import get_route_path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from agency_lambda.auth.principal import Principal
 from agency_lambda.errors import ServiceError, Unauthenticated
 from agency_lambda.exception_handlers import error_response, has_document
 from agency_lambda.settings import Settings
 
-type Authenticator = Callable[[Scope], Awaitable[str]]
-"""Returns the owner who has sent a request. Raises Unauthenticated, or another ServiceError if it cannot be checked."""
+type Authenticator = Callable[[Scope], Awaitable[Principal]]
+"""Returns who has sent a request. Raises Unauthenticated, or another ServiceError if it cannot be checked."""
 
 
 class Authentication:
-    """Set ``scope["state"]["owner"]``, or answer 401. Anybody may GET the `open_paths`."""
+    """Set `owner` and `is_operator` of ``scope["state"]``, or answer 401. Anybody may GET the `open_paths`."""
 
     def __init__(self, app: ASGIApp, authenticate: Authenticator, open_paths: Collection[str]) -> None:
         self._app, self._authenticate, self._open_paths = app, authenticate, open_paths
@@ -25,13 +26,14 @@ class Authentication:
         if scope["type"] != "http" or self._is_open(scope):
             return await self._app(scope, receive, send)
         try:
-            owner = await self._authenticate(scope)
+            principal = await self._authenticate(scope)
         except Unauthenticated as error:
             response = error_response(scope, error, {"www-authenticate": error.challenge})
         except ServiceError as error:
             response = error_response(scope, error)
         else:  # a copy: all requests share the app's own `state`
-            return await self._app({**scope, "state": {**scope.get("state", {}), "owner": owner}}, receive, send)
+            state = {"owner": principal.owner, "is_operator": principal.is_operator}
+            return await self._app({**scope, "state": scope.get("state", {}) | state}, receive, send)
         await response(scope, receive, send)
 
     def _is_open(self, scope: Scope) -> bool:
@@ -49,9 +51,9 @@ def authenticator(settings: Settings) -> Authenticator:
 
         return TokenAuthenticator(settings)
     if settings.auth == "iam":
-        from agency_lambda.auth.iam import authenticate_signature
+        from agency_lambda.auth.iam import signature_authenticator
 
-        return authenticate_signature
+        return signature_authenticator(settings.operators)
     from agency_lambda.auth.localhost import authenticate_localhost
 
     return authenticate_localhost

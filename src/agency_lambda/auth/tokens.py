@@ -8,6 +8,7 @@ from starlette.types import Scope
 from agency_lambda.auth.bearer import bearer_credentials
 from agency_lambda.auth.issuer import ALGORITHMS, Issuer
 from agency_lambda.auth.owners import owner_name
+from agency_lambda.auth.principal import Principal
 from agency_lambda.errors import InvalidCredentials, Unauthenticated
 from agency_lambda.settings import ConfigurationError, Settings
 
@@ -22,8 +23,9 @@ class TokenAuthenticator:
         if settings.jwt_issuer is None or settings.jwt_audience is None:
             raise ConfigurationError("JWT_ISSUER and JWT_AUDIENCE are needed with AUTH=jwt")
         self._issuer, self._audience = Issuer(settings.jwt_issuer), settings.jwt_audience
+        self._operator_claim = settings.jwt_operator_claim
 
-    async def __call__(self, scope: Scope) -> str:
+    async def __call__(self, scope: Scope) -> Principal:
         token = bearer_credentials(scope)
         if not token:
             raise Unauthenticated("A token is needed: send the header `Authorization: Bearer TOKEN`.")
@@ -31,12 +33,12 @@ class TokenAuthenticator:
             raise InvalidCredentials("This token is not valid here.")
         try:
             key = await self._issuer.key(jwt.get_unverified_header(token).get("kid"))
-            subject = self._verified_claims(token, key)["sub"] if key else ""
+            claims = self._verified_claims(token, key) if key else {}
         except jwt.PyJWTError:
-            subject = ""
-        if not subject:
+            claims = {}
+        if not claims.get("sub"):
             raise InvalidCredentials("This token is not valid here.")
-        return owner_name(subject)
+        return Principal(owner_name(claims["sub"]), _is_operator(claims, self._operator_claim))
 
     def _verified_claims(self, token: bytes, key: jwt.PyJWK) -> dict[str, Any]:
         return jwt.decode(
@@ -48,3 +50,16 @@ class TokenAuthenticator:
             leeway=_LEEWAY,
             options={"require": ["exp", "iss", "aud", "sub"]},
         )
+
+
+def _is_operator(claims: dict[str, Any], operator_claim: str | None) -> bool:
+    """Return whether the claim NAME is true, or NAME=VALUE is the claim's value or one of its list's."""
+    if operator_claim is None:
+        return False
+    name, has_value, value = operator_claim.partition("=")
+    claim = claims.get(name)
+    if not has_value:
+        return claim is True
+    if isinstance(claim, list):
+        return value in claim
+    return isinstance(claim, str) and value in (claim.split(" ") if name == "scope" else [claim])

@@ -2,7 +2,7 @@
 
 from starlette.routing import BaseRoute
 
-from agency_lambda.routes import agencies, completion, conversations, health, models, responses
+from agency_lambda.routes import admin, agencies, completion, conversations, health, models, responses
 
-SUBJECTS = (completion, agencies, health, responses, conversations, models)
+SUBJECTS = (completion, agencies, health, responses, conversations, models, admin)
 ROUTES: list[BaseRoute] = [route for subject in SUBJECTS for route in subject.router.routes]

@@ -1,13 +1,16 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
-from fastapi import Depends, Header, Request, Response
+from fastapi import Depends, Header, Query, Request, Response
 from pydantic import BaseModel
 
 from agency_lambda.auth import with_security_scheme
+from agency_lambda.errors import InvalidRequest, NotFound, OperatorRequired
 from agency_lambda.history.conversations import Conversations
 from agency_lambda.protocol.response_object import ResponseObject
+from agency_lambda.runs.owners import find_owner
 from agency_lambda.runs.stored_responses import Responses
+from agency_lambda.validators import OWNER
 from lambda_loop import current_invocation
 
 if TYPE_CHECKING:
@@ -53,6 +56,39 @@ class _Caller:
         return Conversations(self.runs.store, self.owner)
 
 
+class _Operator(_Caller):
+    """An operator, and whose data the request is about: `owner` is "" for that of every owner."""
+
+    def __init__(self, request: Request, owner: str) -> None:
+        super().__init__(request)
+        self._owner = owner
+
+    @property
+    def owner(self) -> str:
+        return self._owner
+
+
+async def _operator(request: Request) -> _Operator:
+    """Return the operator, when what they ask for is in the log. Raises OperatorRequired, InvalidRequest, NotFound."""
+    if not request.state.is_operator:
+        raise OperatorRequired("Only operators may do this: their key, token or role is marked as one.")
+    given = request.path_params.get("owner") or request.query_params.get("owner", "")
+    if given and not OWNER.fullmatch(given):
+        raise InvalidRequest(f"{given[:99]!r} is no owner's name.", param="owner")
+    response_id, runs = request.path_params.get("response_id"), request.app.state.runs()
+    owner = given
+    if response_id and not given:
+        owner = await find_owner(runs.store, response_id) or ""
+    from agency_lambda import telemetry  # imports Powertools
+
+    telemetry.log_operator(
+        request.state.owner, request.scope["route"].name, owner or None, response_id and response_id[:99]
+    )
+    if response_id and not owner:
+        raise NotFound(f"Response with id {response_id[:99]!r} not found.")
+    return _Operator(request, owner)
+
+
 async def _caller(request: Request) -> _Caller:
     return _Caller(request)
 
@@ -64,6 +100,10 @@ async def _owner(request: Request) -> str:
 Caller = Annotated[_Caller, Depends(with_security_scheme(_caller))]
 Owner = Annotated[str, Depends(with_security_scheme(_owner))]
 """The owner of the key that a request came with: whose data it may see."""
+
+Operator = Annotated[_Operator, Depends(with_security_scheme(_operator))]
+"""For routes of operators only. The log says who asked for which route, whose data, and for which `response_id`."""
+OwnerFilter = Annotated[str | None, Query(alias="owner", description="of one owner only")]
 
 IdempotencyKey = Annotated[
     str | None,

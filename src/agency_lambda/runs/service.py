@@ -26,6 +26,7 @@ from agency_lambda.runs.idempotency_keys import IdempotencyKeys
 from agency_lambda.runs.leases import Leases
 from agency_lambda.runs.model import StoredResponse
 from agency_lambda.runs.outcome import MOST_ATTEMPTS, HandedOver, raise_failed
+from agency_lambda.runs.owners import Owners
 from agency_lambda.runs.preparation import RunPreparation
 from agency_lambda.runs.repository import OutcomeUncertain, RunRepository, delete_run, load_run, purge, save_new
 from agency_lambda.runs.stored_responses import Responses
@@ -53,6 +54,7 @@ class RunService:
         self.queue: Queue = open_queue(settings.queue)
         self._preparation = RunPreparation(settings, self.store, secrets)
         self._leases, self._answer_seconds = Leases(self.store), settings.answer_seconds
+        self._owners = Owners()
 
     async def create(
         self,
@@ -99,10 +101,12 @@ class RunService:
                 on_deadline_response(response)
             keys = IdempotencyKeys(self.store, owner)
             puts: list[Change] = [keys.put(*idempotent_request, run.id)] if idempotent_request else []
+            puts += self._owners.put_if_new(owner)
             try:
                 run = await save_new(self.store, run, puts)
             except OutcomeUncertain:
                 return self._uncertain(response)
+            self._owners.mark_written(owner)
         if response["background"]:
             await self._send(run.id)
             return run.stored

@@ -1,0 +1,58 @@
+"""The owners who have stored runs: operators look at the runs of each."""
+
+import asyncio
+import time
+from itertools import batched
+
+from agency_lambda.history.turns import is_valid_id
+from agency_lambda.runs.leases import Leases
+from agency_lambda.runs.model import RETENTION, response_partition
+from agency_lambda.store import Put, Store
+
+_PARTITION = "owners"
+_EXPIRY = 2 * RETENTION  # seconds after an owner's last day with runs
+_RENEW = 24 * 3600.0  # seconds until a process writes an owner again
+_REMEMBERED = 10_000  # owners
+_AT_ONCE = 16  # owners that are asked at the same time
+
+
+class Owners:
+    """Remembers which owners this process has written."""
+
+    def __init__(self) -> None:
+        self._written_at: dict[str, float] = {}
+
+    def put_if_new(self, owner: str) -> list[Put]:
+        """Return the change that makes an owner known, for the write of a run; [] if it was written lately."""
+        if not self._is_due(owner):
+            return []
+        return [Put(_PARTITION, owner, {}, int(time.time()) + _EXPIRY)]
+
+    def mark_written(self, owner: str) -> None:
+        if len(self._written_at) > _REMEMBERED:
+            self._written_at.clear()
+        if self._is_due(owner):
+            self._written_at[owner] = time.time()
+
+    def _is_due(self, owner: str) -> bool:
+        return time.time() - self._written_at.get(owner, 0.0) > _RENEW
+
+
+async def known_owners(store: Store) -> list[str]:
+    return [record.sort for record in await store.query(_PARTITION)]
+
+
+async def find_owner(store: Store, response_id: str) -> str | None:
+    """Return whose response this is, or None."""
+    if not is_valid_id(response_id):
+        return None
+    if (lease := await Leases(store).find(response_id)) is not None:
+        return lease.owner
+    for owners in batched(await known_owners(store), _AT_ONCE, strict=False):
+        records = await asyncio.gather(
+            *(store.get(response_partition(each, response_id), "response") for each in owners)
+        )
+        for owner, record in zip(owners, records, strict=True):
+            if record and record.body:
+                return owner
+    return None
