@@ -72,7 +72,7 @@ loop-table: ## measure the table in docs/event-loop.md again
 	@scripts/setup dev
 	@$(BIN)/python -m benchmarks.loop_patterns
 
-bench: ## measure against what people run instead, into build/bench.json and docs/; QUICK=1: under 3 minutes, not docs/
+bench: ## measure against what people run instead, into build/bench.json and docs/; QUICK=1: under 4 minutes, not docs/
 	@scripts/setup dev
 	@$(BIN)/python -m benchmarks $(if $(QUICK),--quick)
 

@@ -13,7 +13,6 @@ from benchmarks import (
     background,
     chart,
     cold,
-    first_call,
     growth,
     machine,
     memory,
@@ -23,13 +22,14 @@ from benchmarks import (
     stream,
     warm,
 )
+from benchmarks.beside import measure as beside
 from benchmarks.environment import WrongAnswer
 from benchmarks.results import Measure, Measured
 
 MEASUREMENTS: tuple[Measure, ...] = (
     sizes.measure,
     cold.measure,
-    first_call.measure,
+    beside.measure,
     warm.measure,
     stream.measure,
     growth.measure,

@@ -1,4 +1,4 @@
-"""A server on loopback that answers every POST with JSON: it stands for Amazon SQS and for OpenAI."""
+"""A server on loopback that answers every POST with JSON: it stands for Amazon SQS."""
 
 import json
 import threading
@@ -44,26 +44,3 @@ def serving(answer: Answer) -> Iterator[str]:
 def taken(asked: dict[str, Any]) -> dict[str, Any]:
     """SQS: the message is in the queue."""
     return {"MessageId": "1", "MD5OfMessageBody": md5(asked["MessageBody"].encode(), usedforsecurity=False).hexdigest()}
-
-
-def said(asked: dict[str, Any]) -> dict[str, Any]:
-    """OpenAI's Responses API: a text."""
-    text = {"type": "output_text", "text": "Dear Nordwind, the crew comes on Monday at eight.", "annotations": []}
-    message = {"id": "msg_1", "type": "message", "role": "assistant", "status": "completed", "content": [text]}
-    used = {
-        "input_tokens": 100,
-        "input_tokens_details": {"cached_tokens": 0},
-        "output_tokens": 10,
-        "output_tokens_details": {"reasoning_tokens": 0},
-        "total_tokens": 110,
-    }
-    fixed = {"object": "response", "created_at": 0, "status": "completed", "parallel_tool_calls": True}
-    return {
-        **fixed,
-        "id": "resp_1",
-        "model": asked["model"],
-        "output": [message],
-        "tool_choice": "auto",
-        "tools": [],
-        "usage": used,
-    }

@@ -52,8 +52,11 @@ def _numbers(series: Sequence[Series]) -> list[list[str]]:
     metrics = dict.fromkeys((each.metric, each.unit) for each in series)
     cells = {(each.subject, each.metric, each.unit): _cell(each.values) for each in series}
     header = ["", *(f"{metric}, {unit}" if unit else metric for metric, unit in metrics)]
-    subjects = dict.fromkeys(each.subject for each in series)
-    return [header, *([name, *(cells.get((name, *metric), "") for metric in metrics)] for name in subjects)]
+    subjects = {each.subject: each.keeps for each in series}
+    rows = [[name, *(cells.get((name, *metric), "") for metric in metrics)] for name in subjects]
+    if not any(subjects.values()):
+        return [header, *rows]
+    return [[*header, "keeps"], *([*row, subjects[row[0]]] for row in rows)]
 
 
 def _cell(values: Sequence[float]) -> str:

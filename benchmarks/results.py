@@ -10,6 +10,7 @@ class Series:
     """One thing measured several times.
 
     values[i] is from round i, in which all subjects were measured one after the other. unit: s, MB, ms, writes.
+    keeps: what the subject stores, where subjects differ in that.
     """
 
     section: str
@@ -17,6 +18,7 @@ class Series:
     metric: str
     unit: str
     values: tuple[float, ...]
+    keeps: str = ""
 
     @property
     def median(self) -> float:

@@ -20,14 +20,11 @@ type Case = tuple[Subject, Request]
 
 
 def as_pip_ships_it() -> Case:
-    return Subject(AS_PIP_SHIPS_IT, task_roots.as_pip_ships_it(), "served_by_run_fastapi.handler"), _get_response(
-        "bench"
-    )
+    return Subject(AS_PIP_SHIPS_IT, task_roots.as_pip_ships_it(), "served_by_run_fastapi.handler"), _get_response()
 
 
-def with_bytecode(agency: str = "bench", **variables: str) -> Case:
-    root = task_roots.with_bytecode()
-    return Subject(WITH_BYTECODE, root, "served_by_run_fastapi.handler", variables), _get_response(agency)
+def with_bytecode() -> Case:
+    return Subject(WITH_BYTECODE, task_roots.with_bytecode(), "served_by_run_fastapi.handler"), _get_response()
 
 
 def floors() -> list[Case]:
@@ -71,8 +68,8 @@ def _asked(**more: Any) -> dict[str, Any]:
     return {"model": "bench", "input": MESSAGE["message"], **more}
 
 
-def _get_response(agency: str) -> Request:
-    return Request(_event("POST", f"/{agency}/get_response", MESSAGE), 200, _LETTER)
+def _get_response() -> Request:
+    return Request(_event("POST", "/bench/get_response", MESSAGE), 200, _LETTER)
 
 
 def _event(method: str, path: str, body: Any = None) -> dict[str, Any]:

@@ -25,19 +25,19 @@ _RUNTIME = ("awslambdaric", "simplejson", "snapshot-restore-py")
 @cache
 def as_pip_ships_it() -> Path:
     """All of requirements.txt: wheels have no bytecode, and Lambda's file system keeps none."""
-    return _made("run_fastapi", _install_everything, _LOCK, *_ours_in_every_root())
+    return made("run_fastapi", _install_everything, _LOCK, *_ours_in_every_root())
 
 
 @cache
 def with_bytecode() -> Path:
     """The same, compiled, also as beartype compiles what it checks."""
-    return _made("run_fastapi-bytecode", _compile_everything, _LOCK, *_ours_in_every_root())
+    return made("run_fastapi-bytecode", _compile_everything, _LOCK, *_ours_in_every_root())
 
 
 @cache
 def floors() -> Path:
     """FastAPI, Mangum and OpenAI's client, compiled."""
-    return _made("floors", _install_floors, _LOCK, *_ours_in_every_root())
+    return made("floors", _install_floors, _LOCK, *_ours_in_every_root())
 
 
 @cache
@@ -49,14 +49,14 @@ def agency_lambda() -> Path:
 @cache
 def runtime() -> Path:
     """AWS's runtime client and what it needs, as it is in the development environment; on Lambda: /var/runtime."""
-    return _made("runtime", _copy_runtime, _TOOLS)
+    return made("runtime", _copy_runtime, _TOOLS)
 
 
 def _ours_in_every_root() -> list[Path]:
     return sorted([*(_HERE / "task").glob("*.py"), *(_HERE / "peers").glob("*.py"), Path(__file__)])
 
 
-def _made(name: str, make: Callable[[Path], None], *inputs: Path) -> Path:
+def made(name: str, make: Callable[[Path], None], *inputs: Path) -> Path:
     # The stamp comes last: who is interrupted begins again.
     folder, stamp = FOLDER / name, FOLDER / f"{name}.digest"
     digest = hashlib.sha256(sys.version.encode() + b"".join(path.read_bytes() for path in inputs)).hexdigest()

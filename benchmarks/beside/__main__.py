@@ -1,16 +1,19 @@
-"""`python -m benchmarks.beside [--only ours]`."""
+"""`python -m benchmarks.beside [--quick] [--only ours]`."""
 
 import argparse
 import asyncio
 
-from benchmarks.beside import one_client, peers
+from benchmarks import machine, report
+from benchmarks.beside import one_client
+from benchmarks.beside.measure import measure
+from benchmarks.beside.ours import ours
 from benchmarks.beside.server import provider, serving
 from benchmarks.timing import percentile
 
 
-async def ours(rounds: int, times: int) -> None:
-    """Measure this checkout alone, its forms in turn."""
-    with provider() as model, serving(peers.ours(), model.url) as server:
+async def only_ours(rounds: int, times: int) -> None:
+    """Print CPU and wall of this checkout's runs, its forms in turn."""
+    with provider() as model, serving(ours(), model.url) as server:
         took = {form: one_client.nothing() for form in server.peer.forms}
         for form in took:
             await one_client.block(server, form, 5)
@@ -30,8 +33,17 @@ def _spread(values: list[float]) -> str:
     return f"p50 {percentile(values, 50):.1f}, least {min(values):.1f}, p99 {percentile(values, 99):.1f} ms"
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Measure, and print."""
     arguments = argparse.ArgumentParser(prog="python -m benchmarks.beside")
-    arguments.add_argument("--only", choices=["ours"], default="ours")
-    arguments.parse_args()
-    asyncio.run(ours(6, 8))
+    arguments.add_argument("--quick", action="store_true", help="few rounds, and the two nearest peers")
+    arguments.add_argument("--only", choices=["ours"], help="runs of this checkout alone, in seconds")
+    chosen = arguments.parse_args()
+    if chosen.only:
+        asyncio.run(only_ours(6, 8))
+    else:
+        print(report.tables(machine.describe(), measure(quick=chosen.quick)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,8 +1,10 @@
 """An HTTP client of one connection, which costs little beside what it measures."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
-from typing import NamedTuple, Self
+from contextlib import asynccontextmanager
+from typing import NamedTuple
 
 
 class Request(NamedTuple):
@@ -18,17 +20,10 @@ class Refused(RuntimeError):
 
 
 class Client:
-    """A connection to a port of 127.0.0.1 that stays open."""
+    """A connection that stays open."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer
-
-    @classmethod
-    async def connect(cls, port: int) -> Self:
-        return cls(*await asyncio.open_connection("127.0.0.1", port, limit=1 << 24))
-
-    def close(self) -> None:
-        self._writer.close()
 
     async def ask(self, request: Request) -> bytes:
         """Return the body of the answer. Raises Refused."""
@@ -53,3 +48,18 @@ class Client:
         while size := int(await self._reader.readline(), 16):
             yield (await self._reader.readexactly(size + 2))[:-2]
         await self._reader.readline()
+
+
+@asynccontextmanager
+async def connected(port: int) -> AsyncIterator[Client]:
+    """Yield a client of this port of 127.0.0.1."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 24)
+    try:
+        yield Client(reader, writer)
+    finally:
+        writer.close()
+        await writer.wait_closed()
+
+
+def as_json(path: str, **body: object) -> Request:
+    return Request(path, json.dumps(body).encode())

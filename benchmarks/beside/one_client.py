@@ -2,7 +2,7 @@
 
 import time
 
-from benchmarks.beside.client import Client
+from benchmarks.beside.client import connected
 from benchmarks.beside.peer import Form
 from benchmarks.beside.server import Server
 from benchmarks.provider.plan import FLOW, LETTER
@@ -22,15 +22,14 @@ async def block(server: Server, form: Form, times: int) -> Took:
         AssertionError: an answer is not the letter that comes after four tools.
     """
     took = nothing()
-    client = await Client.connect(server.port)
     requests = [form.request(FLOW, "") for _ in range(times)]
     spent = server.cpu()
-    for request in requests:
-        begun = time.perf_counter()
-        answer = await client.ask(request)
-        took["wall"].append(1000 * (time.perf_counter() - begun))
-        before, spent = spent, server.cpu()
-        took["CPU"].append(1000 * (spent - before))
-        assert LETTER.encode() in answer, answer
-    client.close()
+    async with connected(server.port) as client:
+        for request in requests:
+            begun = time.perf_counter()
+            answer = await client.ask(request)
+            took["wall"].append(1000 * (time.perf_counter() - begun))
+            before, spent = spent, server.cpu()
+            took["CPU"].append(1000 * (spent - before))
+            assert LETTER.encode() in answer, answer
     return took

@@ -8,8 +8,8 @@ from uuid import uuid4
 from benchmarks.beside.client import Client, Request
 
 
-async def own_id(client: Client) -> str:
-    """Return an id that the client makes itself, which is enough for most."""
+async def new_id(client: Client) -> str:
+    """Return an id for a conversation where the client chooses it."""
     return uuid4().hex
 
 
@@ -29,15 +29,20 @@ class Form:
 class Peer:
     """A server in a process of its own.
 
-    forms: the first is what it is compared by. start: an id for a new conversation. stream: of a message.
-    fill: puts turns of (message, answer) into a conversation; None where only runs can.
+    sources: folders of benchmarks/peers that its own folder has. command: of its port.
+    forms: the first is what it is compared by. stream: the request that streams the answer to a message.
+    start: a new conversation, where it keeps any. fill: so many turns for it without a run each, where it can.
     """
 
     name: str
-    command: Callable[[int], list[str]]  # of the port
-    variables: Callable[[int, Path], Mapping[str, str]]  # of the port and an empty folder
+    sources: tuple[str, ...]
+    command: Callable[[int], list[str]]
     forms: tuple[Form, ...]
-    stream: Callable[[str], Request] | None = None
-    start: Callable[[Client], Awaitable[str]] = own_id
+    stream: Callable[[str], Request]
+    start: Callable[[Client], Awaitable[str]] | None = new_id
     fill: Callable[[Client, str, int], Awaitable[None]] | None = None
-    keeps_conversations: bool = field(default=True)
+    variables: Mapping[str, str] = field(default_factory=dict)
+    python_path: tuple[Path, ...] = ()
+
+    def title(self, form: Form) -> str:
+        return f"{self.name}, {form.title}" if form.title else self.name

@@ -1,7 +1,9 @@
 """The processes of a measurement: the provider, and whoever asks it."""
 
 import contextlib
+import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -31,10 +33,17 @@ class Provider:
 
     def calls(self) -> int:
         """Return how many answers it has given."""
+        return self._seen()["calls"]
+
+    def items(self) -> int:
+        """Return how many items or messages the last request had."""
+        return self._seen()["items"]
+
+    def _seen(self) -> dict[str, int]:
         connection = HTTPConnection(urlsplit(self.url).netloc, timeout=10)
-        connection.request("GET", "/calls")
+        connection.request("GET", "/seen")
         try:
-            return int(connection.getresponse().read())
+            return dict(json.loads(connection.getresponse().read()))
         finally:
             connection.close()
 
@@ -79,9 +88,11 @@ def serving(peer: Peer, url: str) -> Iterator[Server]:
     (port,) = free_ports(1)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        for source in peer.sources:
+            shutil.copytree(ROOT / "benchmarks" / "peers" / source, folder, dirs_exist_ok=True)
         with open(folder / "log", "w+") as log:
             process = subprocess.Popen(
-                peer.command(port), cwd=folder, env=_variables(peer, port, folder, url), stdout=log, stderr=log
+                peer.command(port), cwd=folder, env=_variables(peer, folder, url), stdout=log, stderr=log
             )
             try:
                 _listens(process, port, folder / "log")
@@ -90,7 +101,7 @@ def serving(peer: Peer, url: str) -> Iterator[Server]:
                 _end(process)
 
 
-def _variables(peer: Peer, port: int, folder: Path, url: str) -> dict[str, str]:
+def _variables(peer: Peer, folder: Path, url: str) -> dict[str, str]:
     # Nothing of this machine's settings, and nothing that would tell others of the run.
     return {
         "PATH": os.environ["PATH"],
@@ -98,7 +109,8 @@ def _variables(peer: Peer, port: int, folder: Path, url: str) -> dict[str, str]:
         "OPENAI_API_KEY": "any",
         "OPENAI_BASE_URL": url,
         "OPENAI_AGENTS_DISABLE_TRACING": "1",
-        **peer.variables(port, folder),
+        "PYTHONPATH": os.pathsep.join(map(str, (folder, *peer.python_path))),
+        **peer.variables,
     }
 
 

@@ -10,7 +10,7 @@ from benchmarks.provider import chat, responses
 from benchmarks.provider.plan import CLOCK, Say, decide, read
 
 _TICKS, _APART = 20, 0.005  # how many times the clock is told, and seconds between two
-_calls = 0
+_seen = {"calls": 0, "items": 0}  # answers given, and items of the last request
 
 
 class Connection(asyncio.Protocol):
@@ -29,12 +29,11 @@ class Connection(asyncio.Protocol):
             self._answer(head.split(b" ", 2)[1].decode(), rest)
 
     def _answer(self, path: str, body: bytes) -> None:
-        global _calls
-        if path == "/calls":
-            return self._send(json.dumps(_calls).encode())
-        _calls += 1
+        if path == "/seen":
+            return self._send(json.dumps(_seen).encode())
         request = json.loads(body)
         asked, model, is_chat = read(request), request["model"], path.endswith("/chat/completions")
+        _seen.update(calls=_seen["calls"] + 1, items=asked.items)
         name = f"{asked.items}_{crc32(body):08x}"
         if request.get("stream"):
             usage = (request.get("stream_options") or {}).get("include_usage", False)

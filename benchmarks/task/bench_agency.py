@@ -1,10 +1,8 @@
 """Three agents and the five calls of the original report, with a model that answers at once."""
 
 # Manager asks Registrar, which calls `CreateSubtask`; then it asks Writer, which asks
-# Registrar, which calls `read_subtask`. That is nine model calls. With OPENAI_API_KEY=none the framework's own
-# model is asked instead.
+# Registrar, which calls `read_subtask`. That is nine model calls.
 
-import os
 from typing import Any
 
 from agency_swarm import Agency, Agent, BaseTool, function_tool
@@ -79,9 +77,8 @@ def create_one(load_threads_callback: Any = None, save_threads_callback: Any = N
 
 
 def _agent(name: str, plan: Plan, **options: Any) -> Agent:
-    if os.environ.get("OPENAI_API_KEY") != "none":  # what first_call.py sets; the service puts a stand-in there
-        options["model"] = InstantModel(plan)
-    return Agent(name=name, instructions=f"You are {name}. Be brief and exact.", **options)
+    instructions = f"You are {name}. Be brief and exact."
+    return Agent(name=name, instructions=instructions, model=InstantModel(plan), **options)
 
 
 FACTORIES = {"bench": create_agency, "one": create_one}

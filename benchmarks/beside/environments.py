@@ -1,0 +1,34 @@
+"""A virtual environment for each peer, under build/bench/. Made when missing or when its pins change."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from agency_lambda_cdk.bundle import left_out
+from benchmarks import task_roots
+from benchmarks.child import ROOT
+
+_LOCK = ROOT / "requirements.txt"
+
+
+def newest(name: str) -> Path:
+    """Return the environment of benchmarks/peers/NAME/requirements.txt."""
+    pins = ROOT / "benchmarks" / "peers" / name / "requirements.txt"
+    return task_roots.made(f"peer-{name}", lambda folder: _install(folder, pins.read_text()), pins)
+
+
+def on_our_pins(*packages: str) -> Path:
+    """Return an environment of these packages and what they need, as requirements.txt pins them."""
+    pins = left_out.requirements(_LOCK.read_text(), "\n".join(packages), "")
+    return task_roots.made("peer-on-our-pins", lambda folder: _install(folder, pins), _LOCK, Path(__file__))
+
+
+def _install(folder: Path, pins: str) -> None:
+    # Raises CalledProcessError, after uv has said why.
+    uv = shutil.which("uv") or str(Path(sys.executable).parent / "uv")
+    known = {**os.environ, "UV_SYSTEM_CERTS": "1", "UV_NATIVE_TLS": "1"}  # the system's, as scripts/setup
+    subprocess.run([uv, "venv", "-q", "--clear", "--python", task_roots.python(), str(folder)], env=known, check=True)
+    options = ["-q", "--no-deps", "--compile-bytecode", "--python", str(folder / "bin" / "python"), "-r", "-"]
+    subprocess.run([uv, "pip", "install", *options], env=known, input=pins, text=True, check=True)
