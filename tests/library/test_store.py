@@ -21,7 +21,19 @@ from typing import Any
 
 import pytest
 
-from agency_lambda.store import ABSENT, Conflict, Delete, Put, Record, Store, StoreUnavailable, open_store
+from agency_lambda.store import (
+    ABSENT,
+    Add,
+    Change,
+    Conflict,
+    Delete,
+    LimitReached,
+    Put,
+    Record,
+    Store,
+    StoreUnavailable,
+    open_store,
+)
 from agency_lambda.testing.aws import Relay, dynamodb_client, dynamodb_table, refusal, relay_before
 
 SENTENCES = ("The store could not be read.", "The store could not be written.")
@@ -115,15 +127,17 @@ async def body(store: Store, sort: str = "s", partition: str = "p") -> Any:
     return record and record.body
 
 
-async def conflict(store: Store, *changes: Put | Delete) -> None:
-    with pytest.raises(Conflict):
+async def conflict(store: Store, *changes: Change) -> None:
+    with pytest.raises(Conflict) as raised:
         await store.write(*changes)
+    assert raised.type is Conflict
 
 
 async def refused(store: Store, *sentences: str) -> None:
     """Every method says that the store is unavailable, and nothing else."""
     calls = [store.get("p", "s"), store.query("p"), store.write(Put("p", "x", 1)), store.write(Delete("p", "s"))]
     calls.append(store.write(Put("p", "x", 1, expected=ABSENT), Delete("p", "s", expected="v")))
+    calls.append(store.write(Add("p", "c", {"n": 1})))
     failures = await asyncio.gather(*calls, return_exceptions=True)
     assert [type(failure) for failure in failures] == [StoreUnavailable] * len(calls)
     assert {str(failure) for failure in failures} <= set(sentences)
@@ -341,6 +355,127 @@ def test_what_no_store_could_write_is_refused_by_both(store: Store) -> None:
         assert await store.query("q") == []
 
     asyncio.run(use())
+
+
+# Counters
+
+
+def test_amounts_add_up(store: Store) -> None:
+    async def use() -> None:
+        await store.write(Add("p", "c", {"usd": 2**60, "calls": 0}))
+        first = await store.get("p", "c")
+        assert first is not None
+        assert (first.body, first.expires) == ({"usd": 2**60, "calls": 0}, None)
+        await store.write(Add("p", "c", {"usd": -3, "tokens": 7}, expires=LATER), Put("p", "s", 1))
+        second = await store.get("p", "c")
+        assert second is not None
+        assert (second.body, second.expires) == ({"usd": 2**60 - 3, "calls": 0, "tokens": 7}, LATER)
+        assert first.version != second.version
+        assert [record.body for record in await store.query("p")] == [second.body, 1]
+        await store.write(Delete("p", "c", expected=second.version))
+        assert await store.get("p", "c") is None
+
+    asyncio.run(use())
+
+
+@pytest.mark.parametrize(
+    ("amounts", "at_most", "name"),
+    [
+        ({"a": 4}, {"a": 10}, None),
+        ({"a": 5}, {"a": 10}, "a"),
+        ({"b": 10}, {"b": 10}, None),
+        ({"b": 11}, {"b": 10}, "b"),
+        ({"b": 1}, {"a": 6}, None),
+        ({"b": 1}, {"a": 5}, "a"),
+        ({"a": -1}, {"a": 5}, None),
+        ({"a": 1, "b": 1}, {"a": 7, "b": 0}, "b"),
+        ({"a": 1}, {"closed": 0}, None),
+        ({}, {"a": 5}, "a"),
+    ],
+)
+def test_a_sum_stays_within_its_limit(
+    store: Store, amounts: dict[str, int], at_most: dict[str, int], name: str | None
+) -> None:
+    async def use() -> None:
+        await store.write(Add("p", "c", {"a": 6}))
+        add = Add("p", "c", amounts, at_most)
+        if name is None:
+            await store.write(add, Put("p", "s", 1))
+        else:
+            with pytest.raises(LimitReached) as raised:
+                await store.write(Put("p", "s", 1), add, Add("p", "other", {"n": 1}))
+            assert (raised.value.add, raised.value.name) == (add, name)
+        after = {"a": 6} if name else {"a": 6} | {each: n + (6 if each == "a" else 0) for each, n in amounts.items()}
+        assert await body(store, "c") == after
+        assert await body(store, "s") == (None if name else 1)
+        assert await body(store, "other") is None
+
+    asyncio.run(use())
+
+
+def test_a_conflict_comes_before_a_limit(store: Store) -> None:
+    async def use() -> None:
+        await store.write(Put("p", "s", 1))
+        await conflict(store, Add("p", "c", {"a": 2}, {"a": 1}), Put("p", "s", 2, expected=ABSENT))
+        await conflict(store, Delete("p", "s", expected="another"), Add("p", "c", {"a": 1}))
+        assert await body(store, "c") is None
+
+    asyncio.run(use())
+
+
+def test_amounts_beside_a_put_are_added_once(store: Store) -> None:
+    async def use() -> None:
+        changes = [Put("p", "s", 1, expected=ABSENT), Add("p", "c", {"a": 2}, {"a": 3})]
+        await store.write(*changes)
+        await store.write(*changes)  # its answer was lost, say
+        assert await body(store, "c") == {"a": 2}
+
+    asyncio.run(use())
+
+
+def test_a_counter_whose_time_is_over_begins_at_zero(store: Store) -> None:
+    async def use() -> None:
+        await store.write(Add("p", "c", {"a": 6}, expires=GONE))
+        assert await store.get("p", "c") is None
+        await store.write(Add("p", "c", {"a": 4}, {"a": 5}, expires=LATER))
+        assert await body(store, "c") == {"a": 4}
+        with pytest.raises(LimitReached):
+            await store.write(Add("p", "c", {"a": 2}, {"a": 5}))
+
+    asyncio.run(use())
+
+
+ADDER = """
+import asyncio, sys
+from agency_lambda.store import Add, LimitReached, open_store
+
+async def main(url, name):
+    store, added = open_store(url), 0
+    try:
+        while True:
+            await store.write(Add("p", "c", {"n": 1}, {"n": 31}))
+            added += 1
+    except LimitReached:
+        print(added)
+
+print("ready", flush=True)
+input()
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+def test_processes_that_add_lose_nothing_and_pass_no_limit(store: Store, place: Place) -> None:
+    added = [int(printed) for printed in together(place, ADDER, 3)]
+    assert sum(added) == 31
+    assert asyncio.run(body(store, "c")) == {"n": 31}
+
+
+def test_an_addition_whose_answer_was_lost_is_made_once(dynamodb: tuple[Store, Relay, Place]) -> None:
+    store, relay, _ = dynamodb
+    relay.fault = remembering()
+    asyncio.run(store.write(Add("p", "c", {"n": 1})))
+    assert relay.operations() == ["TransactWriteItems"] * 2
+    assert asyncio.run(body(store, "c")) == {"n": 1}
 
 
 # Time
@@ -597,22 +732,29 @@ def test_a_write_whose_answer_was_lost_is_no_conflict(
     asyncio.run(use())
 
 
-def test_a_deletion_whose_answer_was_lost_is_no_conflict(dynamodb: tuple[Store, Relay, Place]) -> None:
-    store, relay, _ = dynamodb
+def remembering() -> Callable[[str, dict[str, Any]], tuple[int, bytes] | None]:
+    """The answer to a transaction is lost, and DynamoDB remembers it by its token."""
     done: set[str] = set()
 
-    def as_dynamodb_remembers(operation: str, request: dict[str, Any]) -> tuple[int, bytes] | None:
+    def fault(operation: str, request: dict[str, Any]) -> tuple[int, bytes] | None:
         token = request.get("ClientRequestToken")
         if token in done:
             return 200, b"{}"
         done.update([token] if token else [])
-        return relay.LOST if token else None
+        return Relay.LOST if token else None
+
+    return fault
+
+
+def test_a_deletion_whose_answer_was_lost_is_no_conflict(dynamodb: tuple[Store, Relay, Place]) -> None:
+    store, relay, _ = dynamodb
 
     async def use() -> None:
         await store.write(Put("p", "s", 1, version="there"))
-        relay.fault = as_dynamodb_remembers
+        relay.fault = remembering()
+        relay.seen.clear()
         await store.write(Delete("p", "s", expected="there"))
-        assert len(done) == 1
+        assert relay.operations() == ["BatchGetItem", "TransactWriteItems", "TransactWriteItems"]
         assert await store.get("p", "s") is None
 
     asyncio.run(use())

@@ -1,18 +1,39 @@
 """The store: keyed records with conditional writes, in two backends."""
 
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from agency_lambda.errors import StoreUnavailable
 
-__all__ = ["ABSENT", "Change", "Conflict", "Delete", "Put", "Record", "Store", "StoreUnavailable", "open_store"]
+__all__ = [
+    "ABSENT",
+    "Add",
+    "Change",
+    "Conflict",
+    "Delete",
+    "LimitReached",
+    "Put",
+    "Record",
+    "Store",
+    "StoreUnavailable",
+    "open_store",
+]
 
 ABSENT = ""  # the `expected` version of a record that must not exist
 
 
 class Conflict(Exception):
     """A write did not find what it expected, and has changed nothing."""
+
+
+class LimitReached(Conflict):
+    """A counter would pass its limit; nothing else was in the way of the write. add: the change; name: the counter."""
+
+    def __init__(self, add: "Add", name: str) -> None:
+        super().__init__(f"{name!r} would be more than {add.at_most[name]}")
+        self.add, self.name = add, name
 
 
 @dataclass(frozen=True)
@@ -48,7 +69,29 @@ class Delete:
     expected: str | None = None
 
 
-Change = Put | Delete
+@dataclass(frozen=True)
+class Add:
+    """Add to the counters of a record, which only such changes write: its body is {name: int}; a new counter is 0.
+
+    at_most: the largest sum of a counter, also of one that nothing is added to.
+    """
+
+    expected: ClassVar[None] = None
+
+    partition: str
+    sort: str
+    amounts: Mapping[str, int]
+    at_most: Mapping[str, int] = field(default_factory=dict)
+    expires: int | None = None
+    version: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+    def exceeded(self, sums: Mapping[str, int]) -> str | None:
+        """Return the counter that would pass its limit, if these are the sums now."""
+        over = (name for name, most in self.at_most.items() if sums.get(name, 0) + self.amounts.get(name, 0) > most)
+        return next(over, None)
+
+
+Change = Put | Delete | Add
 
 
 class Store(Protocol):
@@ -66,8 +109,9 @@ class Store(Protocol):
         ...
 
     async def write(self, *changes: Change) -> None:
-        """Apply all changes or none: at most 25, of different records. Raises Conflict."""
-        # Repeating the same Put is no conflict. A write whose task is cancelled may still happen.
+        """Apply all changes or none: at most 25, of different records. Raises Conflict, LimitReached."""
+        # Repeating the same Put is no conflict. A repeated Add adds again, unless it is beside a Put that expects a
+        # version. A write whose task is cancelled may still happen.
         ...
 
     async def aclose(self) -> None: ...

@@ -8,7 +8,8 @@ from contextlib import suppress
 from itertools import islice
 from typing import Any
 
-from agency_lambda.store import ABSENT, Change, Conflict, Put, Record, StoreUnavailable
+from agency_lambda.store import ABSENT, Add, Change, Conflict, Delete, Put, Record, StoreUnavailable
+from agency_lambda.store.counters import is_counter, sums_of
 from agency_lambda.store.encoding import check_changes, decode_body, encode_body
 from agency_lambda.store.table import CONNECTIONS, FAILURES, Item, Table, key_of
 
@@ -65,6 +66,9 @@ class DynamoDBStore:
             if item is None or (expires is not None and expires <= time.time()):
                 return None
             partition, sort, version = (item[name]["S"] for name in ("partition", "sort", "version"))
+            if is_counter(item):
+                sums = sums_of(item)
+                return Record(partition, sort, sums, version, expires, len(encode_body(sums)))
             parts = list(self._table.query(f"part/{version}")) if "parts" in item else [item]
             if "body" in item or len(parts) == int(item["parts"]["N"]):
                 body, size = decode_body(b"".join(part["body"]["B"] for part in parts))
@@ -104,13 +108,16 @@ class DynamoDBStore:
         first, others = changes[0], changes[1:]
         if not others and isinstance(first, Put):
             return [self._table.put(items[0], first.expected)]
-        if not others and first.expected is None:
+        if not others and isinstance(first, Delete) and first.expected is None:
             return [self._table.delete(items[0])]
         # Also one deletion with a condition: a repeated transaction is known by botocore's token, while a repeated
         # deletion cannot be told from a conflict.
-        old = [key_of(item) for item, change in zip(items, changes, strict=True) if change.expected != ABSENT]
-        replaced = self._table.heads(old)
-        self._table.write([(item, change.expected) for item, change in zip(items, changes, strict=True)])
+        adds = [change for change in changes if isinstance(change, Add)]
+        pairs = [
+            (item, change.expected) for item, change in zip(items, changes, strict=True) if not isinstance(change, Add)
+        ]
+        replaced = self._table.heads([key_of(item) for item, expected in pairs if expected != ABSENT])
+        self._table.write(pairs, adds)
         return replaced
 
     def _delete_parts(self, heads: Iterable[Item]) -> None:

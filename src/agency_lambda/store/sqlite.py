@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from weakref import finalize
 
-from agency_lambda.store import ABSENT, Change, Conflict, Put, Record, StoreUnavailable
+from agency_lambda.store import ABSENT, Add, Change, Conflict, LimitReached, Put, Record, StoreUnavailable
 from agency_lambda.store.encoding import check_changes, decode_body, encode_body
 
 _BUSY = 5.0  # seconds to wait for another process's write
@@ -94,7 +94,9 @@ class SQLiteStore:
                 if _is_written(connection, changes, now):
                     return
                 for change, body in zip(changes, bodies, strict=True):
-                    if isinstance(change, Put):
+                    if isinstance(change, Add):
+                        connection.execute(_PUT, _added(connection, change, now))
+                    elif isinstance(change, Put):
                         row = (change.partition, change.sort, body, change.version, change.expires)
                         connection.execute(_PUT, row)
                     else:
@@ -153,6 +155,16 @@ def _is_written(connection: sqlite3.Connection, changes: tuple[Change, ...], now
     if {change.version for change in changes if isinstance(change, Put)} & set(versions):
         return True
     raise Conflict
+
+
+def _added(connection: sqlite3.Connection, add: Add, now: int) -> tuple[Any, ...]:
+    """Return the row of a counter record with its new sums. Raises LimitReached."""
+    row = connection.execute(f"SELECT body {_UNEXPIRED} AND sort = ?", (add.partition, now, add.sort)).fetchone()
+    sums: dict[str, int] = decode_body(row[0])[0] if row else {}
+    if name := add.exceeded(sums):
+        raise LimitReached(add, name)
+    after = sums | {name: sums.get(name, 0) + amount for name, amount in add.amounts.items()}
+    return add.partition, add.sort, encode_body(after), add.version, add.expires
 
 
 def _create_tables(connection: sqlite3.Connection) -> None:

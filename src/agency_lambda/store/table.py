@@ -3,6 +3,7 @@
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from threading import Lock
 from typing import Any
 
@@ -11,7 +12,8 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
-from agency_lambda.store import ABSENT, Conflict
+from agency_lambda.store import ABSENT, Add, Conflict, LimitReached
+from agency_lambda.store.counters import sums_of, update
 
 FAILURES = (BotoCoreError, ClientError, ResponseParserError)
 CONNECTIONS = 16
@@ -89,17 +91,23 @@ class Table:
         request = {"TableName": self._name, "Key": key}
         return self._persist(lambda: self.client.delete_item(**request, ReturnValues="ALL_OLD"), [])
 
-    def write(self, changes: Sequence[tuple[Item, str | None]]) -> None:
-        """Write all pairs (item, expected version) or none; an item that is only a key is deleted."""
+    def write(self, changes: Sequence[tuple[Item, str | None]], adds: Sequence[Add] = ()) -> None:
+        """Write all pairs (item, expected version) and counters, or none; an item that is only a key is deleted."""
         requests = [
             {kind: {"TableName": self._name, field: item, **_condition(expected)}}
             for item, expected in changes
             for kind, field in [("Put", "Item") if "version" in item else ("Delete", "Key")]
         ]
         puts = [item for item, _ in changes if "version" in item]
-        self._persist(lambda: self.client.transact_write_items(TransactItems=requests), puts)
+        self._persist(
+            lambda: self.client.transact_write_items(TransactItems=[*requests, *self._updates(adds)]), puts, adds
+        )
 
-    def _persist(self, send: Callable[[], Item], puts: Sequence[Item]) -> Item:
+    def _updates(self, adds: Sequence[Add]) -> list[Item]:
+        now = int(time.time())
+        return [{"Update": {"TableName": self._name, "Key": _key_of(add), **update(add, now)}} for add in adds]
+
+    def _persist(self, send: Callable[[], Item], puts: Sequence[Item], adds: Sequence[Add] = ()) -> Item:
         """Send a write, again while the error is transient. Raises Conflict."""
         attempt = 0
         while True:
@@ -111,10 +119,31 @@ class Table:
                 if "ConditionalCheckFailed" in codes:
                     if self._is_stored(puts):  # by an earlier attempt, whose answer was lost
                         return {}
-                    raise Conflict from error
-                if attempt == _MAX_ATTEMPTS or not codes & _TRANSIENT:
+                    self._check_counters(error, adds)
+                elif not codes & _TRANSIENT:
+                    raise
+                if attempt == _MAX_ATTEMPTS:
                     raise
             time.sleep(random.uniform(0, 0.02 * 2**attempt))
+
+    def _check_counters(self, error: ClientError, adds: Sequence[Add]) -> None:
+        """Raise the Conflict that was in the way of a write; return if it may be sent again."""
+        codes = [reason["Code"] for reason in error.response.get("CancellationReasons", [])]
+        others = codes[: len(codes) - len(adds)]  # the counters are last
+        if not adds or "ConditionalCheckFailed" in others:
+            raise Conflict from error
+        for add in adds:
+            item = self.get(_key_of(add)) or {}
+            if "expires" in item and int(item["expires"]["N"]) <= time.time():
+                self._delete_expired(_key_of(add))
+            elif name := add.exceeded(sums_of(item)):
+                raise LimitReached(add, name) from error
+
+    def _delete_expired(self, key: Item) -> None:
+        values = {":now": {"N": str(int(time.time()))}}
+        condition: Item = {"ConditionExpression": "expires <= :now", "ExpressionAttributeValues": values}
+        with suppress(self.client.exceptions.ConditionalCheckFailedException):  # others have begun it anew
+            self.client.delete_item(TableName=self._name, Key=key, **condition)
 
     def _is_stored(self, puts: Sequence[Item]) -> bool:
         versions = [head["version"] for head in self.heads([key_of(item) for item in puts])]
@@ -130,6 +159,10 @@ def _check_request_id(parsed: Item, **_: Any) -> None:
 
 def key_of(item: Item) -> Item:
     return {name: item[name] for name in ("partition", "sort")}
+
+
+def _key_of(add: Add) -> Item:
+    return {"partition": {"S": add.partition}, "sort": {"S": add.sort}}
 
 
 def _codes(error: ClientError) -> set[str]:
