@@ -13,7 +13,7 @@ _IS_PREPARED = os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") in ("snap-start"
 def begin() -> None:
     """Prepare imports: defer heavy ones, ignore `.env` files, and on Lambda stop the garbage collector."""
     if os.environ.get("DEFER_IMPORTS") != "0" and not _IS_PREPARED:
-        deferred_imports.install(freeze=ON_LAMBDA)
+        deferred_imports.install(freeze=True)
     dotenv_at_import.disable()
     os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # or importing litellm fetches a file from the network
     if ON_LAMBDA:

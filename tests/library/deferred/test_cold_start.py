@@ -81,6 +81,17 @@ def test_the_collector_never_goes_through_what_a_first_run_imports(tmp_path: Pat
     assert run["frozen"] > 1.3 * health["frozen"]
 
 
+def test_the_collector_never_goes_through_imports_of_a_server_either(tmp_path: Path) -> None:
+    program = (
+        "import gc, handler, agency_swarm, agents; gc.collect(1); print(gc.get_freeze_count(), len(gc.get_objects()))"
+    )
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": PYTHONPATH}
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+    frozen, left = map(int, done.stdout.split())
+    assert frozen > 20 * left
+
+
 def test_without_deferral_all_is_imported_and_it_answers_the_same(tmp_path: Path) -> None:
     seen = told(ask(tmp_path, rest_event("GET", "/health"), DEFER_IMPORTS="0", **SAM))
     assert seen["answer"] == told(ask(tmp_path, rest_event("GET", "/health"), **SAM))["answer"]
