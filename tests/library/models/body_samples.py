@@ -1,8 +1,9 @@
-"""Values for a type of openai's requests, so that each field and each member of a union is there at least once."""
+"""Values for a type of openai's, so that each field and each member of a union is there at least once."""
 
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal, NotRequired, Required, Union, get_args, get_origin, get_type_hints
 
+from pydantic import BaseModel
 from typing_extensions import is_typeddict
 
 _DEEPEST = 6  # filters hold filters
@@ -10,7 +11,7 @@ _SCALARS = {str: 'text with " and é', int: 1, float: 0.5, bool: True, type(None
 
 
 def samples(kind: Any, depth: int = 0) -> Iterator[Any]:
-    """Yield values that differ in what they are made of. A typed dict's have all of its fields."""
+    """Yield JSON values that differ in what they are made of. A typed dict's and a model's have all of its fields."""
     origin, args = get_origin(kind), get_args(kind)
     if kind in _SCALARS:
         yield _SCALARS[kind]
@@ -22,7 +23,9 @@ def samples(kind: Any, depth: int = 0) -> Iterator[Any]:
         for member in args:
             yield from samples(member, depth)
     elif is_typeddict(kind):
-        yield from _dicts(kind, depth)
+        yield from _dicts(get_type_hints(kind, include_extras=True), depth)
+    elif isinstance(kind, type) and issubclass(kind, BaseModel):
+        yield from _dicts({field.alias or name: field.annotation for name, field in kind.model_fields.items()}, depth)
     elif origin is dict:
         yield {"name": next(samples(args[1], depth))}
     elif isinstance(origin, type) and issubclass(list, origin):  # List, Iterable, Sequence
@@ -31,12 +34,7 @@ def samples(kind: Any, depth: int = 0) -> Iterator[Any]:
         raise AssertionError(f"no sample of {kind}: openai has a kind of type that this test does not know")
 
 
-def _dicts(kind: Any, depth: int) -> Iterator[dict[str, Any]]:
-    hints = get_type_hints(kind, include_extras=True)
-    if depth > _DEEPEST:
-        hints = {
-            name: hint for name, hint in hints.items() if name in kind.__required_keys__ and get_origin(hint) is str
-        }
-    of_fields = {name: [*samples(hint, depth + 1)] for name, hint in hints.items()}
-    for number in range(max(map(len, of_fields.values()), default=1)):
-        yield {name: values[number % len(values)] for name, values in of_fields.items() if values}
+def _dicts(hints: dict[str, Any], depth: int) -> Iterator[dict[str, Any]]:
+    fields = {name: [*samples(hint, depth + 1)] for name, hint in hints.items()} if depth <= _DEEPEST else {}
+    for number in range(max(map(len, fields.values()), default=1)):
+        yield {name: values[number % len(values)] for name, values in fields.items() if values}
