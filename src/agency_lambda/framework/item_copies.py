@@ -7,8 +7,9 @@ from typing import Any
 from agents import run_state
 from agents.util import _json
 
+from agency_lambda.protocol.copies import LEAVES
+
 # The SDK copies the whole history three times a model call and once a run: a fifth of the CPU of turn 100.
-_LEAVES = frozenset({str, int, float, bool, type(None)})
 
 
 def install() -> None:
@@ -22,9 +23,9 @@ def copier(copy_other: Callable[[Any], Any]) -> Callable[[Any], Any]:
     def copied(value: Any) -> Any:
         kind = type(value)
         if kind is dict:
-            return {name: each if type(each) in _LEAVES else copied(each) for name, each in value.items()}
+            return {name: each if type(each) in LEAVES else copied(each) for name, each in value.items()}
         if kind is list:
-            return [each if type(each) in _LEAVES else copied(each) for each in value]
-        return value if kind in _LEAVES else copy_other(value)
+            return [each if type(each) in LEAVES else copied(each) for each in value]
+        return value if kind in LEAVES else copy_other(value)
 
     return copied

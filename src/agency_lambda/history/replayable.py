@@ -5,12 +5,24 @@ from collections import defaultdict, deque
 from collections.abc import Collection, Iterator, Sequence
 
 from agency_lambda.history.items import Item, as_function, is_call, is_output, plain, with_metadata
+from agency_lambda.protocol.copies import copy_json
 
 
 def storable(items: Sequence[Item], awaited: Collection[str] = (), start: int = 0) -> list[Item]:
     """Return the memory as it is stored. awaited: ids of calls that the client answers."""
-    forms = _consistent(items, [_lasting(plain(item)) for item in items], awaited, None)
-    return [with_metadata(form, item) for form, item in list(zip(forms, items, strict=True))[start:] if form]
+    forms = _consistent(items, [storable_form(item) for item in items], awaited, None)
+    return [form for form in forms[start:] if form]
+
+
+def storable_form(item: Item) -> Item | None:
+    """Return one item as it is stored, without regard to others; None if nothing is left."""
+    form = _lasting(plain(item))
+    return form and with_metadata(form, item)
+
+
+def restored(items: Sequence[Item], forms: list[Item | None], awaited: Collection[str]) -> list[Item]:
+    """Return copies of what `storable` returns. forms: those of the items, which are left as they are."""
+    return [copy_json(form) for form in _consistent(items, forms, awaited, None) if form]
 
 
 def sendable(

@@ -3,18 +3,21 @@
 import asyncio
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from itertools import accumulate
+from dataclasses import dataclass
 from typing import Any
 
 from agency_lambda.errors import InvalidRequest, NotFound
-from agency_lambda.history import storable
 from agency_lambda.protocol import bounds
 from agency_lambda.protocol.types import Item
-from agency_lambda.store import ABSENT, Delete, Put, Store
+from agency_lambda.store import ABSENT, Delete, Put, Record, Store
 
 _AT_ONCE = 25  # changes in one write
 _ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
+
+
+def sort_key(number: int) -> str:
+    """Return a turn's key in its log; "" for number -1, which sorts before all."""
+    return f"{number:09d}" if number >= 0 else ""
 
 
 def is_valid_id(text: str) -> bool:
@@ -59,7 +62,6 @@ class Turn:
 
     items: list[Item]
     history: list[Item]
-    size: int = field(default=0, compare=False)
 
     @property
     def parts(self) -> int:
@@ -68,24 +70,13 @@ class Turn:
     def put(self, cursor: HistoryCursor, expires: int | None) -> Put:
         last = cursor.spans[-1]
         body = {"items": self.items, "history": self.history}
-        return Put(last.log, f"{last.turns:09d}", body, expires, expected=ABSENT)
+        return Put(last.log, sort_key(last.turns), body, expires, expected=ABSENT)
 
 
 async def load_turns(store: Store, cursor: HistoryCursor) -> list[Turn]:
     """Return every turn. Raises NotFound if some have expired."""
-    spans = [span for span in cursor.spans if span.turns]
-    if len(spans) == 1:  # as nearly always; `gather` would cost a task
-        return await _load(store, spans[0])
-    loaded = await asyncio.gather(*(_load(store, span) for span in spans))
-    return [turn for turns in loaded for turn in turns]
-
-
-async def load_history(store: Store, cursor: HistoryCursor) -> list[Item]:
-    """Return what the agents remember. Raises InvalidRequest if it is too long."""
-    turns = await load_turns(store, cursor)
-    check_history(sum(len(turn.items) for turn in turns), sum(turn.size for turn in turns), _parts(turns))
-    awaited = {item["call_id"] for turn in turns for item in turn.items if item["type"] == "function_call"}
-    return storable([item for turn in turns for item in turn.history], awaited)
+    loaded = await asyncio.gather(*(load_records(store, span) for span in cursor.spans if span.turns))
+    return [Turn(**record.body) for records in loaded for record in records]
 
 
 def check_history(items: int, size: int, parts: int) -> None:
@@ -98,19 +89,16 @@ def check_history(items: int, size: int, parts: int) -> None:
         )
 
 
-def _parts(turns: Sequence[Turn]) -> int:
-    counts = accumulate(turn.parts for turn in turns)
-    last = 0
-    for last in counts:
-        if last > bounds.HISTORY_PARTS:
-            break
-    return last
-
-
 def _objects(value: Any) -> int:
-    if isinstance(value, dict):
-        return 1 + sum(_objects(each) for each in value.values() if isinstance(each, dict | list))
-    return sum(map(_objects, value)) if isinstance(value, list) else 0
+    kind, found = type(value), 0
+    if kind is dict:
+        value, found = value.values(), 1
+    elif kind is not list:
+        return 0
+    for each in value:
+        if type(each) is list or type(each) is dict:
+            found += _objects(each)
+    return found
 
 
 def _in_arguments(item: Item) -> int:
@@ -118,11 +106,12 @@ def _in_arguments(item: Item) -> int:
     return sum(map(arguments.count, ",[{")) // bounds.ARGUMENT_VALUES if isinstance(arguments, str) else 0
 
 
-async def _load(store: Store, span: Span) -> list[Turn]:
-    records = await store.query(span.log, before=f"{span.turns:09d}")
+async def load_records(store: Store, span: Span) -> list[Record]:
+    """Return the record of each turn. Raises NotFound if some have expired."""
+    records = await store.query(span.log, before=sort_key(span.turns))
     if len(records) != span.turns:
         raise NotFound("What was said before is not kept any more: it has expired or was deleted.")
-    return [Turn(**record.body, size=record.size) for record in records]
+    return records
 
 
 async def delete_partition(store: Store, partition: str) -> None:

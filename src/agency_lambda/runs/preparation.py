@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from agency_lambda import catalogue
 from agency_lambda.errors import NotFound
 from agency_lambda.history import UniqueIds
-from agency_lambda.history.turns import load_history
+from agency_lambda.history.loading import TurnCache, load_history
 from agency_lambda.protocol.items import to_agent_input
 from agency_lambda.protocol.request import CompactRequest, CreateResponse
 from agency_lambda.protocol.types import Item
@@ -30,6 +30,7 @@ class RunPreparation:
 
     def __init__(self, settings: Settings, store: Store, secrets: Mapping[str, str] | None = None) -> None:
         self._settings, self._store, self._secrets = settings, store, secrets
+        self._turns = TurnCache()
 
     @cached_property
     def models(self) -> "Models":
@@ -49,7 +50,7 @@ class RunPreparation:
             raise NotFound("The conversation was deleted before this run had its turn.")
         request, items = request or CreateResponse.model_validate(run.stored.request.body), run.stored.request.input
         await asyncio.sleep(0)  # parsing the largest input takes 200 ms, and so does what follows
-        history, new_input = await load_history(self._store, run.cursor), to_agent_input(items)
+        history, new_input = await load_history(self._store, run.cursor, self._turns), to_agent_input(items)
         refuse_empty(new_input)
         refuse_loose_ends(history, items, new_input)
         if run.is_new and request.background and needs_no_agency(request):
