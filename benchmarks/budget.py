@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from agency_lambda_cdk import bundle
-from benchmarks import modules, subjects, task_roots
+from benchmarks import modules, subjects, task_roots, turn_growth
 from benchmarks.environment import WrongAnswer, costs
 from benchmarks.report import number
 
@@ -55,6 +55,7 @@ def _measured() -> dict[str, float]:
             "modules-until-completion": len(modules.ran(*completion)),
             "modules-until-health": len(modules.ran(*health)),
             "cpu-over-floor": _cpu_over_floor(Path(scratch)),
+            "turn-growth": turn_growth.measure(),
             "megabytes-unzipped": bundle.parts(folder).total() / 1e6,
             "megabytes-zipped": archive.stat().st_size / 1e6,
         }
