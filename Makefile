@@ -136,6 +136,7 @@ lock: ## compile agents/requirements.in and requirements*.in to hashed .txt, and
 	for each in uv sam; do $(UV) pip compile -q requirements-$$each.in -o requirements-$$each.txt --no-deps --python-version 3.13 --universal --generate-hashes --no-header; done
 	$(UV) pip compile -q agents/requirements.in -o agents/requirements.txt -c requirements.txt -c requirements-dev.txt --python-version 3.13 --universal --generate-hashes --no-header
 	@[ -s agents/requirements.txt ] || echo "$(NO_PACKAGES)" > agents/requirements.txt
+	for each in benchmarks/peers/*/requirements.in; do $(UV) pip compile -q $$each -o $${each%.in}.txt --python-version 3.13 --universal --no-annotate --no-header; done
 	-npm install --package-lock-only --silent # where there is no npm, package-lock.json stays
 
 wheel: ## build a wheel of each package in src/ into build/wheels

@@ -1,10 +1,9 @@
-"""One conversation that grows to 500 turns: what a turn writes, and what it costs beside what its model must read."""
+"""One conversation that grows to 500 turns: what a turn reads and writes."""
 
-# What must be read is measured by the same conversation without us: the whole history given to a fresh agency. Each
-# turn is a run; where it has to be quick, a client adds those between the measured ones.
+# Each turn is a run; where it has to be quick, a client adds those between the measured ones. What a turn costs beside
+# its peers is in benchmarks/beside.
 
 import json
-import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -17,7 +16,7 @@ from benchmarks.timing import timed
 SECTION = "A conversation that grows"
 _MESSAGE = "When does the crew come to Stuttgart, and who brings the parts?"
 _ANSWER = "Dear Nordwind, the crew comes on Monday at eight."
-_TURNS = {"SQLite": (5, 50, 500), "the history alone": (5, 50, 500), "DynamoDB": (5, 50)}
+_TURNS = {"SQLite": (5, 50, 500), "DynamoDB": (5, 50)}
 _ROUND = 5  # turns, from the one that is named on
 _COUNTS = ("reads", "writes", "records", "bytes")
 
@@ -28,11 +27,10 @@ def measure(*, quick: bool) -> Measured:
     """Bytes, records, writes, reads and CPU of a turn, about turns 5, 50 and 500 (DynamoDB: 5 and 50)."""
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         table = stack.enter_context(Child("benchmarks.table"))
-        sqlite = stack.enter_context(Child(__name__, "service", STORE=f"sqlite:///{folder}/agency.db"))
-        alone = stack.enter_context(Child(__name__, "direct"))
+        sqlite = stack.enter_context(Child(__name__, STORE=f"sqlite:///{folder}/agency.db"))
         name, environment = table.ask()
-        dynamodb = stack.enter_context(Child(__name__, "service", STORE=f"dynamodb://{name}", **environment))
-        turns = _take_turns({"SQLite": sqlite, "the history alone": alone, "DynamoDB": dynamodb}, quick)
+        dynamodb = stack.enter_context(Child(__name__, STORE=f"dynamodb://{name}", **environment))
+        turns = _take_turns({"SQLite": sqlite, "DynamoDB": dynamodb}, quick)
     series = {
         (subject, turn, metric): Series(SECTION, f"{subject}, turn {turn}", metric, _unit(metric), values)
         for (subject, turn), told in turns.items()
@@ -69,19 +67,7 @@ def _ratios(series: dict[tuple[str, int, str], Series]) -> list[Ratio]:
             made.append(
                 ratio(SECTION, f"{metric} of turn {last} to those of turn {first}, {subject}", late, early, 1.05)
             )
-    alone = {turn: series["the history alone", turn, "CPU"] for turn in (5, 500)}
-    ours = {turn: series["SQLite", turn, "CPU"] for turn in (5, 500)}
-    made += [ratio(SECTION, f"CPU of turn {turn} to {alone[turn].subject}", ours[turn], alone[turn]) for turn in ours]
-    own = {turn: _minus(ours[turn], alone[turn]) for turn in ours}
-    return [
-        *made,
-        ratio(SECTION, "own CPU of turn 500 (without what must be read) to that of turn 5", own[500], own[5]),
-    ]
-
-
-def _minus(whole: Series, part: Series) -> Series:
-    values = tuple(a - b for a, b in zip(whole.values, part.values, strict=True))
-    return Series(SECTION, whole.subject, "own CPU", "ms", values)
+    return made
 
 
 # ---- in the child -------------------------------------------------------------------------------------------------
@@ -120,31 +106,6 @@ def _service() -> Callable[[str, int], list[Turn]]:
     return _growing(turn, add)
 
 
-def _direct() -> Callable[[str, int], list[Turn]]:
-    # The same, with the history in the process's own memory.
-    import asyncio
-
-    from bench_agency import FACTORIES
-
-    loop, history = asyncio.new_event_loop(), list[Any]()
-
-    def answer() -> None:
-        agency = FACTORIES["one"]()
-        agency.thread_manager.replace_messages(list(history))
-        loop.run_until_complete(agency.get_response(_MESSAGE))
-        history[:] = agency.thread_manager.get_all_messages()
-
-    def turn() -> Turn:
-        return {"CPU": timed(answer, 1)["CPU"][0]}
-
-    turn()  # what is made by the first
-    history.clear()
-    turn()
-    said = list(history)
-    history.clear()
-    return _growing(turn, lambda: history.extend(said))
-
-
 def _growing(turn: Callable[[], Turn], add: Callable[[], None]) -> Callable[[str, int], list[Turn]]:
     # do(how, until): the turns up to that one, each a run ("run"), or said by a client ("add"); returns the runs'.
     number = 0
@@ -170,4 +131,4 @@ def _said() -> list[dict[str, Any]]:
 
 
 if __name__ == "__main__":
-    serve({"service": _service, "direct": _direct}[sys.argv[1]])
+    serve(_service)

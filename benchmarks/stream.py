@@ -1,16 +1,13 @@
-"""How long an event takes from the model to the way out: through our Lambda runtime client, and under uvicorn."""
+"""How long an event takes from the model to the way out, through our Lambda runtime client."""
 
 # The model, in the measured process, and the receiver, here, read the same clock (CLOCK_MONOTONIC). These are wall
 # times of a machine that does other things too.
 
-import http.client
-import json
-import re
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from agency_lambda.testing.events import rest_event
@@ -20,6 +17,7 @@ from benchmarks.timing import percentile
 from tests.library.runtime.runtime_api import RuntimeApi
 
 SECTION = "Stream"
+_SUBJECT = "agency-lambda, lambda_loop.runtime"
 _BODY = {"model": "one", "input": "hello", "stream": True}
 _TOKEN = b"event: response.output_text.delta"
 _SOON = 5.0  # milliseconds that an event should take at most
@@ -33,32 +31,20 @@ def measure(*, quick: bool) -> Measured:
     first event of all.
     """
     rounds, block = (5, 8) if quick else (20, 20)
-    took: dict[str, list[list[tuple[float, float]]]] = {}
-    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        subjects: dict[str, tuple[Callable[[], Seen], Path]] = {}
-        for subject, server in {"lambda_loop.runtime": _runtime, "uvicorn": _uvicorn}.items():
-            stamps = Path(folder, f"{subject}.stamps")
-            ask = stack.enter_context(server(Path(folder, subject), stamps))
-            subjects[subject], took[subject] = (ask, stamps), []
+    with tempfile.TemporaryDirectory() as folder:
+        stamps = Path(folder, "stamps")
+        with _runtime(Path(folder, "runtime"), stamps) as ask:
             _block(ask, stamps, 5)
-        for _ in range(rounds):
-            for subject, (ask, stamps) in subjects.items():
-                took[subject].append(_block(ask, stamps, block))
-    series = [each for subject, blocks in took.items() for each in _series(subject, blocks)]
-    soon = [each for each in series if each.metric == "token to event, wall p50"]
-    return series, [
-        Ratio(
-            SECTION, f"{each.subject}, token to event, to {_SOON:.0f} ms: wall", tuple(v / _SOON for v in each.values)
-        )
-        for each in soon
-    ]
+            series = _series([_block(ask, stamps, block) for _ in range(rounds)])
+    soon = tuple(value / _SOON for value in series[0].values)
+    return series, [Ratio(SECTION, f"{_SUBJECT}, token to event, to {_SOON:.0f} ms: wall", soon)]
 
 
-def _series(subject: str, blocks: list[list[tuple[float, float]]]) -> list[Series]:
+def _series(blocks: list[list[tuple[float, float]]]) -> list[Series]:
     return [
         Series(
             SECTION,
-            f"agency-lambda, {subject}",
+            _SUBJECT,
             f"{what}, wall p{percent}",
             "ms",
             tuple(percentile([each[number] for each in block], percent) for block in blocks),
@@ -112,37 +98,3 @@ def _runtime(folder: Path, stamps: Path) -> Iterator[Callable[[], Seen]]:
 
             yield ask
             api.ending = True  # what breaks off from now on is our doing
-
-
-@contextmanager
-def _uvicorn(folder: Path, stamps: Path) -> Iterator[Callable[[], Seen]]:
-    # Serve it as `make run` does.
-    with _process("handler.local", folder, stamps, PORT="0") as log:
-        connection = _connect(log)
-
-        def ask() -> Seen:
-            connection.request("POST", "/v1/responses", json.dumps(_BODY), {"content-type": "application/json"})
-            answer = connection.getresponse()
-            assert answer.status == 200, answer.read()
-            first, token = 0.0, 0.0
-            while line := answer.readline():
-                first = first or time.monotonic()
-                if not token and line.startswith(_TOKEN):
-                    token = time.monotonic()
-            return first, token
-
-        yield ask
-        connection.close()
-
-
-def _connect(log: Path) -> http.client.HTTPConnection:
-    # Wait until it listens, which is a moment after it has printed its port.
-    deadline = time.monotonic() + _PATIENCE
-    while time.monotonic() < deadline:
-        with suppress(ConnectionRefusedError):
-            if port := re.search(r"127\.0\.0\.1:(\d+)", log.read_text()):
-                connection = http.client.HTTPConnection("127.0.0.1", int(port[1]), timeout=_PATIENCE)
-                connection.connect()
-                return connection
-        time.sleep(0.05)
-    raise TimeoutError(log.read_text())

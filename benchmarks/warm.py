@@ -1,4 +1,4 @@
-"""One warm invocation, beside a bare `await agency.get_response` and Mangum(run_fastapi)."""
+"""One warm invocation, beside a bare `await agency.get_response`: what this adds to a model that answers at once."""
 
 # All live at the same time and take turns, a few invocations each: the machine's speed drifts.
 
@@ -13,7 +13,7 @@ from benchmarks.results import Measured, Ratio, Series, ratio
 from benchmarks.timing import percentile, timed
 
 SECTION = "Warm invocation"
-DIRECT, PEER = "await agency.get_response", "run_fastapi with Mangum"
+DIRECT = "await agency.get_response"
 PATCH, STRICT, MEMORY = "agency-lambda", "agency-lambda, strict", "agency-lambda, store in memory"
 CALLS = {"one": "one call", "bench": "five-call flow"}
 _AT_ONCE = 4  # invocations
@@ -32,7 +32,7 @@ class Case(NamedTuple):
 
     @property
     def title(self) -> str:
-        told = {"unstored": "not stored", "stored": "stored", "completion": "/completion, stored", "plain": ""}
+        told = {"unstored": "not stored", "stored": "stored", "plain": ""}
         return ", ".join(text for text in (self.subject, CALLS[self.agency], told[self.kind]) if text)
 
 
@@ -46,7 +46,6 @@ def measure(*, quick: bool) -> Measured:
             STRICT: Child(__name__, "service", STORE=store, EVENT_LOOP="strict"),
             MEMORY: Child(__name__, "watched"),
             DIRECT: Child(__name__, "direct"),
-            PEER: Child(__name__, "peer"),
         }
         for child in children.values():
             stack.enter_context(child)
@@ -75,7 +74,7 @@ def _take_turns(children: dict[str, Child], rounds: int, turns: int) -> dict[Cas
 def _cases() -> list[Case]:
     # Neighbours are compared.
     order = [
-        *((DIRECT, "plain"), (PATCH, "unstored"), (STRICT, "unstored"), (PEER, "plain"), (PATCH, "completion")),
+        *((DIRECT, "plain"), (PATCH, "unstored"), (STRICT, "unstored")),
         *((PATCH, "stored"), (MEMORY, "stored"), (MEMORY, "unstored")),
     ]
     return [Case(subject, agency, kind) for agency in CALLS for subject, kind in order]
@@ -96,8 +95,6 @@ def _ratios(cpu: dict[Case, Series]) -> list[Ratio]:
         plain, stored = cpu[Case(MEMORY, agency, "unstored")], cpu[Case(MEMORY, agency, "stored")]
         own = tuple((with_ - without) / _OWN for with_, without in zip(stored.values, plain.values, strict=True))
         made.append(Ratio(SECTION, f"storing a run, beside the store, to {_OWN:.0f} ms: CPU, {calls}", own, 1.0))
-        peer, ours = cpu[Case(PEER, agency, "plain")], cpu[Case(PATCH, agency, "completion")]
-        made.append(ratio(SECTION, f"{PATCH}, /completion, stored, to {PEER}, {calls}: CPU", ours, peer))
     return made
 
 
@@ -123,10 +120,8 @@ def _service() -> Callable[..., Any]:
     from handler.api import handler
 
     def do(agency: str, kind: str, times: int) -> Took:
-        body = {"message": "hello", "agency": agency} if kind == "completion" else {"input": "hello", "model": agency}
-        if kind == "unstored":
-            body["store"] = False  # type: ignore[assignment]
-        event = rest_event("POST", "/completion" if kind == "completion" else "/v1/responses", body)
+        body = {"input": "hello", "model": agency, "store": kind == "stored"}
+        event = rest_event("POST", "/v1/responses", body)
 
         def invoke() -> None:
             answer = handler(event, Context(30))
@@ -193,30 +188,5 @@ def _direct() -> Callable[..., Any]:
     return do
 
 
-def _peer() -> Callable[..., Any]:
-    # do(agency, "plain", times) through Agency Swarm's own app.
-    import asyncio
-
-    from agency_swarm.integrations.fastapi import run_fastapi
-    from bench_agency import FACTORIES
-    from mangum import Mangum
-
-    from agency_lambda.testing.events import Context, rest_event
-
-    asyncio.set_event_loop(asyncio.new_event_loop())
-    handler = Mangum(run_fastapi(agencies=FACTORIES, return_app=True), lifespan="off")
-
-    def do(agency: str, kind: str, times: int) -> Took:
-        event = rest_event("POST", f"/{agency}/get_response", {"message": "hello"})
-
-        def invoke() -> None:
-            answer = handler(event, Context(30))
-            assert answer["statusCode"] == 200, answer
-
-        return timed(invoke, times)
-
-    return do
-
-
 if __name__ == "__main__":
-    serve({"service": _service, "watched": _watched, "direct": _direct, "peer": _peer}[sys.argv[1]])
+    serve({"service": _service, "watched": _watched, "direct": _direct}[sys.argv[1]])

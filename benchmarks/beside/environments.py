@@ -19,6 +19,11 @@ def newest(name: str) -> Path:
     return task_roots.made(f"peer-{name}", lambda folder: _install(folder, pins.read_text()), pins)
 
 
+def ours() -> Path:
+    """Return the environment of requirements.txt: what the service needs, and no tool of its development."""
+    return task_roots.made("peer-agency_lambda", lambda folder: _install(folder, _LOCK.read_text()), _LOCK)
+
+
 def on_our_pins(*packages: str) -> Path:
     """Return an environment of these packages and what they need, as requirements.txt pins them."""
     pins = left_out.requirements(_LOCK.read_text(), "\n".join(packages), "")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import NamedTuple
 
-from benchmarks.beside import conversation, many_clients, one_client, ratios, start, tokens
+from benchmarks.beside import conversation, environments, many_clients, one_client, ratios, start, tokens
 from benchmarks.beside.others import all_others, nearest
 from benchmarks.beside.ours import ours
 from benchmarks.beside.peer import Form, Peer
@@ -33,13 +33,13 @@ class Size(NamedTuple):
 
 
 _QUICK = Size(3, 4, {16: (1, 96), 64: (1, 96)}, 150, 2, 2, 1)
-_WHOLE = Size(10, 5, {16: (3, 96), 64: (2, 192)}, 500, 5, 5, 3)
+_WHOLE = Size(10, 5, {16: (3, 96), 64: (2, 128)}, 500, 5, 5, 3)
 
 
 def measure(*, quick: bool) -> Measured:
     """Five model calls and four tools, by each peer; quick: by the two nearest, without turn 500."""
     size = _QUICK if quick else _WHOLE
-    peers = [ours(), *(nearest() if quick else all_others())]
+    peers = [ours(str(environments.ours() / "bin" / "python")), *(nearest() if quick else all_others())]
     values: Values = defaultdict(list)
     with provider() as model:
         asyncio.run(_start(peers, model.url, size, values))

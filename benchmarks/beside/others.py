@@ -1,7 +1,6 @@
 """What people run instead, as its documentation has it; nothing that they send leaves this machine."""
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlencode
@@ -107,7 +106,7 @@ def _run_fastapi() -> Peer:
     return Peer(
         RUN_FASTAPI,
         ("desk", "agency_lambda", "run_fastapi"),
-        _uvicorn(Path(sys.executable).parent.parent),
+        _uvicorn(environments.ours()),
         (Form("", _NOTHING, lambda message, _: as_json("/desk/get_response", message=message)),),
         stream,
         start=None,

@@ -11,11 +11,12 @@ from benchmarks.provider.plan import LETTER, TURN
 NAME = "agency-lambda"
 
 
-def ours() -> Peer:
+def ours(python: str = sys.executable) -> Peer:
+    """python: the interpreter of an environment that has what the service needs."""
     return Peer(
         NAME,
         ("desk", "agency_lambda"),
-        lambda port: ["env", f"PORT={port}", sys.executable, "-W", "ignore", "-m", "handler.local"],
+        lambda port: ["env", f"PORT={port}", python, "-W", "ignore", "-m", "handler.local"],
         (
             Form("stored", "each call of a model or tool, when it ends", _ask),
             Form("not stored", "nothing", lambda message, _: _ask(message, "", store=False)),
