@@ -14,22 +14,50 @@ _MAX_PARTITION, _MAX_SORT = 2048, 1024  # bytes of a key: DynamoDB's limits
 _COMPRESS_FROM = 1024  # bytes; for less it is not worth the time
 
 
+class TooLarge(Exception):
+    """A body is to be decoded in a thread."""
+
+
 def encode_body(body: Any) -> bytes:
     """Return compact JSON, compressed with zlib if that is shorter."""
+    return compress(encode_json(body))
+
+
+def encode_json(body: Any) -> bytes:
     try:
-        plain = to_json(body)
+        return to_json(body)
     except ValueError:  # half of a surrogate pair, which only an ASCII escape can hold
-        plain = json.dumps(body, separators=(",", ":"), default=to_jsonable_python).encode("ascii")
+        return json.dumps(body, separators=(",", ":"), default=to_jsonable_python).encode("ascii")
+
+
+def compress(plain: bytes) -> bytes:
     return plain if len(plain) <= _COMPRESS_FROM else min(plain, zlib.compress(plain), key=len)
 
 
-def decode_body(data: bytes) -> tuple[Any, int]:
-    """Return the body and its bytes as JSON. Raises StoreUnavailable if it is damaged."""
+def decode_body(data: bytes, largest: int = 0) -> tuple[Any, int]:
+    """Return the body and its bytes as JSON.
+
+    largest: as many bytes of JSON, 0 for any.
+
+    Raises:
+        StoreUnavailable: it is damaged.
+        TooLarge: it is larger.
+    """
     try:
-        plain = zlib.decompress(data) if data.startswith(b"x") else data  # zlib's first byte; no JSON begins so
+        plain = _decompress(data, largest) if data.startswith(b"x") else data  # zlib's first byte; no JSON begins so
         return _parse(plain), len(plain)
     except (zlib.error, ValueError) as error:
         raise StoreUnavailable("A stored record is damaged.") from error
+
+
+def _decompress(data: bytes, largest: int) -> bytes:
+    decompressor = zlib.decompressobj()
+    plain = decompressor.decompress(data, largest)
+    if largest and len(plain) >= largest:
+        raise TooLarge
+    if not decompressor.eof:
+        raise zlib.error("its end is missing")
+    return plain
 
 
 def _parse(plain: bytes) -> Any:

@@ -29,7 +29,7 @@ from agency_lambda.runs.journal import Journal
 from agency_lambda.runs.repository import RunRepository
 from agency_lambda.runs.service import RunService
 from agency_lambda.settings import Settings
-from agency_lambda.store import Change, dynamodb  # noqa: F401 - imported once, not in every process
+from agency_lambda.store import dynamodb  # noqa: F401 - imported once, not in every process
 from agency_lambda.store.sqlite import SQLiteStore
 from tests.library.survival import desk
 
@@ -91,9 +91,9 @@ class Attempt:
         """Put the points where they belong."""
         into_file = SQLiteStore._write
 
-        def _into_file(store: SQLiteStore, changes: tuple[Change, ...]) -> None:
+        def _into_file(store: SQLiteStore, *arguments: Any, **options: Any) -> None:
             with _writing:
-                into_file(store, changes)
+                into_file(store, *arguments, **options)
 
         SQLiteStore._write = _into_file  # type: ignore[method-assign]
         load, write, asked = Journal.load, Journal._write, MeteredModel._ask
