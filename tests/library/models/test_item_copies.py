@@ -7,12 +7,15 @@ from types import MappingProxyType
 from typing import Any
 
 import pytest
-from agents import ItemHelpers, run_state
+from agents import ItemHelpers, ModelSettings, OpenAIChatCompletionsModel, OpenAIResponsesModel, run_state
 from agents.util import _json
+from openai import AsyncOpenAI
 from openai.types.responses import ResponseOutputText
 
 from agency_lambda.framework import patches
-from agency_lambda.framework.item_copies import copier
+from agency_lambda.framework.item_copies import UnsharedItems, copier
+from agency_lambda.framework.models.provider import Provider
+from agency_lambda.framework.models.request_body import is_json
 
 patches.install()
 
@@ -68,6 +71,30 @@ def test_plain_items_are_copied_without_the_other_function() -> None:
 
 def _refuse(value: Any) -> Any:
     raise ZeroDivisionError
+
+
+def test_items_of_one_model_call_are_not_copied() -> None:
+    items = UnsharedItems([{"role": "user", "content": [{"text": "a"}]}])
+    assert ItemHelpers.input_to_new_input_list(items) is items
+    assert is_json({"input": items})
+    assert run_state._clone_original_input([items]) == [items]
+
+
+@pytest.mark.parametrize(
+    ("kind", "content", "expected"),
+    [
+        (OpenAIResponsesModel, [{"type": "input_text", "text": "a"}], UnsharedItems),
+        (OpenAIResponsesModel, [{"type": "input_file", "file": _TEXT}], list),  # no JSON: the client converts it
+        (OpenAIChatCompletionsModel, [{"type": "input_text", "text": "a"}], list),
+    ],
+)
+def test_model_is_given_items_of_its_own(kind: Any, content: Any, expected: type) -> None:
+    provider = Provider(kind("m", AsyncOpenAI(api_key="none")))
+    items: Any = [{"type": "message", "role": "user", "content": content}]
+    form = provider._first_form(items, ModelSettings())
+    assert type(form.input) is expected
+    assert form.input is not items
+    assert form.input == items
 
 
 def test_deeply_nested_items_are_copied() -> None:

@@ -13,6 +13,7 @@ from openai import APIStatusError
 from openai.types.responses import ResponseCompletedEvent, ResponseIncompleteEvent, ResponseStreamEvent
 from pydantic import BaseModel
 
+from agency_lambda.framework.item_copies import UnsharedItems
 from agency_lambda.framework.models.encryption import (
     asks,
     including,
@@ -22,6 +23,7 @@ from agency_lambda.framework.models.encryption import (
     reasons,
 )
 from agency_lambda.framework.models.ending_listener import listen
+from agency_lambda.framework.models.request_body import is_json
 from agency_lambda.history import is_call, sendable
 
 # OpenAI forgets its item ids, and with `store: false` knows none: reasoning returns encrypted or not at all.
@@ -120,7 +122,8 @@ class Provider:
         dialect: dict[str, Any] = {"chat": not self._responses, "longest_id": self._longest}
         history: Any = input
         items: Any = sendable(history, self._origin, unreadable=unreadable, **dialect) or [_NO_INPUT]
-        return _Form(items, settings, any(item["type"] == "reasoning" for item in items))
+        has_reasoning = any(item["type"] == "reasoning" for item in items)
+        return _Form(UnsharedItems(items) if self._responses and is_json(items) else items, settings, has_reasoning)
 
     def _next_form(self, form: _Form, input: str | list[TResponseInputItem], error: APIStatusError) -> _Form:
         # Raises the refusal where no form is left. `_accept` remembers what was left out: a refusal that stays

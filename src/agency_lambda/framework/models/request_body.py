@@ -8,11 +8,14 @@ from typing import Any, get_args
 from openai import _utils
 from openai._utils import is_given
 
+from agency_lambda.framework.item_copies import UnsharedItems
+from agency_lambda.protocol.copies import LEAVES
+
 # openai compares each value with its type: 2,000 items held the loop for a second. These types rename no keys and
 # format no values, so what is JSON stays as it is.
 _PLAIN_TYPES = ("openai.types.responses.response_create_params", "openai.types.chat.completion_create_params")
 _RESOURCES = ("openai.resources.responses.responses", "openai.resources.chat.completions.completions")
-_SCALARS = frozenset((str, int, float, bool, type(None)))
+_SCALARS = LEAVES | {UnsharedItems}
 
 
 def install() -> None:
