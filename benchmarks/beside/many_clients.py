@@ -2,17 +2,24 @@
 
 import asyncio
 import time
+from typing import NamedTuple
 
 from benchmarks.beside.client import connected
 from benchmarks.beside.peer import Form
 from benchmarks.beside.server import Server
 from benchmarks.provider.plan import FLOW, LETTER
 
-type Took = dict[str, list[float]]
+
+class Crowd(NamedTuple):
+    """rate: runs a second. cpu: milliseconds a run. walls: milliseconds of each run."""
+
+    rate: float
+    cpu: float
+    walls: list[float]
 
 
-async def block(server: Server, form: Form, clients: int, runs: int) -> tuple[float, list[float]]:
-    """Runs a second, and the milliseconds that each run took.
+async def block(server: Server, form: Form, clients: int, runs: int) -> Crowd:
+    """Make so many runs.
 
     Raises:
         AssertionError: an answer is not the letter that comes after four tools.
@@ -27,6 +34,6 @@ async def block(server: Server, form: Form, clients: int, runs: int) -> tuple[fl
                 walls.append(1000 * (time.perf_counter() - begun))
                 assert LETTER.encode() in answer, answer
 
-    begun = time.perf_counter()
+    begun, before = time.perf_counter(), server.cpu()
     await asyncio.gather(*(ask() for _ in range(clients)))
-    return runs / (time.perf_counter() - begun), walls
+    return Crowd(runs / (time.perf_counter() - begun), 1000 * (server.cpu() - before) / runs, walls)

@@ -104,10 +104,11 @@ def _add_run(values: Values, title: str, took: one_client.Took) -> None:
 
 
 async def _add_crowd(values: Values, server: Server, clients: int, runs: int) -> None:
-    rate, walls = await many_clients.block(server, server.peer.forms[0], clients, runs)
-    values["crowd", server.peer.name, f"{clients} clients, runs a second"].append(rate)
+    crowd = await many_clients.block(server, server.peer.forms[0], clients, runs)
+    values["crowd", server.peer.name, f"{clients} clients, runs a second"].append(crowd.rate)
+    values["crowd", server.peer.name, f"{clients} clients, CPU a run"].append(crowd.cpu)
     for percent in (50, 99):
-        values["crowd", server.peer.name, f"{clients} clients, p{percent}"].append(percentile(walls, percent))
+        values["crowd", server.peer.name, f"{clients} clients, p{percent}"].append(percentile(crowd.walls, percent))
 
 
 async def _add_memory(values: Values, server: Server, runs: int, done: int) -> None:

@@ -28,8 +28,8 @@ def series(peers: list[Peer], values: Values) -> list[Series]:
         for (asked, subject, metric), numbers in {**values, **slowest}.items():
             if asked == question:
                 title = titles.get(subject, subject) if question in ("crowd", "conversation") else subject
-                name, unit = _named(question, metric)
-                made.append(Series(section, title, name, unit, tuple(numbers), keeps.get(title, "")))
+                kept = "" if question in ("start", "stream") else keeps[title]
+                made.append(Series(section, title, *_named(question, metric), tuple(numbers), kept))
     return made
 
 

@@ -106,10 +106,11 @@ def test_a_measured_run_has_made_its_model_calls(model: Provider, server: Server
 
 def test_many_clients_make_as_many_runs_as_are_said(model: Provider, server: Server) -> None:
     before = model.calls()
-    rate, walls = asyncio.run(many_clients.block(server, server.peer.forms[0], 3, 7))
-    assert len(walls) == 7
+    crowd = asyncio.run(many_clients.block(server, server.peer.forms[0], 3, 7))
+    assert len(crowd.walls) == 7
     assert model.calls() - before == 7 * CALLS
-    assert 0 < rate < 7000 * 3 / max(walls)
+    assert 0 < crowd.rate < 7000 / max(crowd.walls)
+    assert 1 < crowd.cpu < 5000
 
 
 def test_a_turn_is_sent_with_all_that_was_before(model: Provider, server: Server) -> None:
@@ -168,12 +169,14 @@ def test_the_best_other_is_chosen_in_each_round() -> None:
         made += [Series(RUN, each, "CPU p50", "ms", values, "a row") for each in (name, unstored)]
         for clients in (16, 64):
             made += [Series(CROWD, name, f"{clients} clients, runs a second", "", values)]
+            made += [Series(CROWD, name, f"{clients} clients, CPU a run", "ms", values)]
             made += [Series(CROWD, name, f"{clients} clients, p{percent}", "ms", values) for percent in (50, 99)]
         made += [Series(START, bare, "CPU to the first answer", "s", values)]
         made += [Series(CONVERSATION, name, f"CPU of turn {turn}", "ms", values) for turn in (1, 100)]
         made += [Series(STREAM, bare, "token to event, wall p50", "ms", values)]
     found = {each.name: each for each in ratios.of(made)}
     assert found["16 clients, runs a second: the best other / agency-lambda"].values == (4.0, 4.0)
+    assert found["64 clients, CPU a run: agency-lambda / the best other"].values == (0.5, 0.5)
     assert found["CPU to the first answer: agency-lambda / the best other"].values == (0.5, 0.5)
     assert found["CPU: agency-lambda, stored / FastAPI + openai-agents, our pins, stored"].values == (0.5, 0.25)
     assert not any("newest" in name for name in found)
