@@ -193,10 +193,11 @@ def test_body_of_many_items_does_not_hold_the_loop(one_model: bool) -> None:
     assert took < 10 * encoding  # openai's own takes 200 times as long
 
 
-def _cpu(call: Callable[[], Any]) -> float:
-    began = time.process_time()
-    call()
-    return time.process_time() - began
+def test_list_that_its_caller_extends_is_sent_again_as_it_was() -> None:
+    items: list[Any] = [{"role": "user", "content": "first"}]
+    body = responses.maybe_transform({"model": "m", "input": items}, ResponseCreateParamsNonStreaming)
+    items.append({"role": "user", "content": "later"})
+    assert len(body["input"]) == 1
 
 
 def test_reproductions_for_openai_show_what_they_say(capsys: pytest.CaptureFixture[str]) -> None:
@@ -207,3 +208,9 @@ def test_reproductions_for_openai_show_what_they_say(capsys: pytest.CaptureFixtu
     exec(union, {})
     now, tagged = (float(line.split()[0]) for line in capsys.readouterr().out.splitlines())
     assert tagged < now / 2
+
+
+def _cpu(call: Callable[[], Any]) -> float:
+    began = time.process_time()
+    call()
+    return time.process_time() - began

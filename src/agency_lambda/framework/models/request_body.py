@@ -70,7 +70,8 @@ def _is_plain(expected_type: Any) -> bool:
 
 def _split(data: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     # Returns the body, and what in it is to be converted; of a list, such entries alone.
-    body = {name: value for name, value in data.items() if is_given(value)}
+    # Lists are copied: a retry encodes the body again, and callers go on appending to their messages.
+    body = {name: [*value] if type(value) is list else value for name, value in data.items() if is_given(value)}
     rest = {name: value for name, value in body.items() if not is_json(value)}
     return body, {name: [*_others(value)] if type(value) is list else value for name, value in rest.items()}
 
