@@ -6,7 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-from agency_lambda_cdk.bundle import left_out
 from benchmarks import task_roots
 from benchmarks.child import ROOT
 
@@ -16,24 +15,28 @@ _LOCK = ROOT / "requirements.txt"
 def newest(name: str) -> Path:
     """Return the environment of benchmarks/peers/NAME/requirements.txt."""
     pins = ROOT / "benchmarks" / "peers" / name / "requirements.txt"
-    return task_roots.made(f"peer-{name}", lambda folder: _install(folder, pins.read_text()), pins)
+    return task_roots.made(f"peer-{name}", lambda folder: _install(folder, pins.read_text(), "--no-deps"), pins)
 
 
 def ours() -> Path:
     """Return the environment of requirements.txt: what the service needs, and no tool of its development."""
-    return task_roots.made("peer-agency_lambda", lambda folder: _install(folder, _LOCK.read_text()), _LOCK)
+    return task_roots.made("peer-agency_lambda", lambda folder: _install(folder, _LOCK.read_text(), "--no-deps"), _LOCK)
 
 
 def on_our_pins(*packages: str) -> Path:
     """Return an environment of these packages and what they need, as requirements.txt pins them."""
-    pins = left_out.requirements(_LOCK.read_text(), "\n".join(packages), "")
-    return task_roots.made("peer-on-our-pins", lambda folder: _install(folder, pins), _LOCK, Path(__file__))
+    return task_roots.made(
+        "peer-on-our-pins",
+        lambda folder: _install(folder, "\n".join(packages), "--constraint", str(_LOCK)),
+        _LOCK,
+        Path(__file__),
+    )
 
 
-def _install(folder: Path, pins: str) -> None:
+def _install(folder: Path, requirements: str, *options: str) -> None:
     # Raises CalledProcessError, after uv has said why.
     uv = shutil.which("uv") or str(Path(sys.executable).parent / "uv")
     known = {**os.environ, "UV_SYSTEM_CERTS": "1", "UV_NATIVE_TLS": "1"}  # the system's, as scripts/setup
     subprocess.run([uv, "venv", "-q", "--clear", "--python", task_roots.python(), str(folder)], env=known, check=True)
-    options = ["-q", "--no-deps", "--compile-bytecode", "--python", str(folder / "bin" / "python"), "-r", "-"]
-    subprocess.run([uv, "pip", "install", *options], env=known, input=pins, text=True, check=True)
+    command = [uv, "pip", "install", "-q", "--compile-bytecode", "--python", str(folder / "bin" / "python"), "-r", "-"]
+    subprocess.run([*command, *options], env=known, input=requirements, text=True, check=True)
