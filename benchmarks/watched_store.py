@@ -27,10 +27,16 @@ class MemoryStore:
         return found and _read(found)
 
     async def query(
-        self, partition: str, *, after: str = "", before: str | None = None, limit: int | None = None
+        self,
+        partition: str,
+        *,
+        after: str = "",
+        before: str | None = None,
+        limit: int | None = None,
+        descending: bool = False,
     ) -> list[Record]:
         sorts = [sort for sort in self._sorts[partition] if after < sort and (before is None or sort < before)]
-        found = [self._records[partition, sort] for sort in sorts[:limit]]
+        found = [self._records[partition, sort] for sort in (sorts[::-1] if descending else sorts)[:limit]]
         return [_read(record) for record in found]
 
     async def write(self, *changes: Change) -> None:

@@ -82,6 +82,7 @@ def test_the_store_in_memory_keeps_what_a_store_keeps(store: Store) -> None:
         assert [(record.body, record.size) for record in await store.query("p")] == [("one", 5), ("new", 5)]
         assert [record.sort for record in await store.query("p", after="1", before="3")] == ["2"]
         assert len(await store.query("p", limit=1)) == 1
+        assert [record.sort for record in await store.query("p", descending=True)] == ["2", "1"]
         with pytest.raises(Conflict):
             await store.write(Delete("p", "2", expected=first.version))
         await store.write(Delete("p", "2"), Delete("p", "never was"))

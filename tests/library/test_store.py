@@ -206,6 +206,11 @@ def test_a_query_is_in_order_and_within_its_bounds(store: Store) -> None:
         assert await sorts_of(after="b", before="a") == []
         assert await sorts_of(before="") == []
         assert await sorts_of(limit=0) == []
+        assert await sorts_of(descending=True) == sorts[::-1]
+        assert await sorts_of(descending=True, limit=2) == ["😀", "\uffff"]
+        assert await sorts_of(descending=True, after="0001", before="ab", limit=3) == ["a/2", "a/1", "a"]
+        assert await sorts_of(descending=True, after="a", limit=100) == sorts[:4:-1]
+        assert await sorts_of(descending=True, after="b", before="a") == []
         records = await store.query("p", limit=2)
         assert records == [await store.get("p", "!"), await store.get("p", "0001")]
 
@@ -220,6 +225,7 @@ def test_a_query_of_several_megabytes_is_whole(store: Store) -> None:
             await store.write(Put("p", f"{number:03}", text))
         assert [record.body for record in await store.query("p")] == bodies
         assert [record.body for record in await store.query("p", after="002", limit=40)] == bodies[3:43]
+        assert [record.body for record in await store.query("p", descending=True)] == bodies[::-1]
 
     asyncio.run(use())
 

@@ -103,9 +103,15 @@ class Store(Protocol):
     async def get(self, partition: str, sort: str) -> Record | None: ...
 
     async def query(
-        self, partition: str, *, after: str = "", before: str | None = None, limit: int | None = None
+        self,
+        partition: str,
+        *,
+        after: str = "",
+        before: str | None = None,
+        limit: int | None = None,
+        descending: bool = False,
     ) -> list[Record]:
-        """Return the records with after < sort < before, in order."""
+        """Return the records with after < sort < before, in order; `limit` counts from the end if `descending`."""
         ...
 
     async def write(self, *changes: Change) -> None:

@@ -32,9 +32,15 @@ class DynamoDBStore:
         return await self._in_thread("read", self._get, partition, sort)
 
     async def query(
-        self, partition: str, *, after: str = "", before: str | None = None, limit: int | None = None
+        self,
+        partition: str,
+        *,
+        after: str = "",
+        before: str | None = None,
+        limit: int | None = None,
+        descending: bool = False,
     ) -> list[Record]:
-        return await self._in_thread("read", self._query, partition, after, before, limit)
+        return await self._in_thread("read", self._query, partition, after, before, limit, descending)
 
     async def write(self, *changes: Change) -> None:
         check_changes(changes)
@@ -53,10 +59,12 @@ class DynamoDBStore:
     def _get(self, partition: str, sort: str) -> Record | None:
         return self._read_record(self._table.get(_key(partition, sort)))
 
-    def _query(self, partition: str, after: str, before: str | None, limit: int | None) -> list[Record]:
+    def _query(
+        self, partition: str, after: str, before: str | None, limit: int | None, descending: bool
+    ) -> list[Record]:
         if before is not None and before <= after:
             return []  # DynamoDB refuses such a range
-        records = map(self._read_record, self._table.query(partition, after, before, limit))
+        records = map(self._read_record, self._table.query(partition, after, before, limit, descending))
         return list(islice((record for record in records if record), limit))
 
     def _read_record(self, item: Item | None) -> Record | None:

@@ -40,11 +40,18 @@ class SQLiteStore:
         return records[0] if records else None
 
     async def query(
-        self, partition: str, *, after: str = "", before: str | None = None, limit: int | None = None
+        self,
+        partition: str,
+        *,
+        after: str = "",
+        before: str | None = None,
+        limit: int | None = None,
+        descending: bool = False,
     ) -> list[Record]:
         end = b"" if before is None else before  # SQLite sorts every blob after every text
         count = -1 if limit is None else limit
-        return await self._read(partition, "AND sort > ? AND sort < ? ORDER BY sort LIMIT ?", after, end, count)
+        where = f"AND sort > ? AND sort < ? ORDER BY sort {'DESC' if descending else 'ASC'} LIMIT ?"
+        return await self._read(partition, where, after, end, count)
 
     async def write(self, *changes: Change) -> None:
         check_changes(changes)

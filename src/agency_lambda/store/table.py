@@ -59,13 +59,19 @@ class Table:
         return response.get("Item")
 
     def query(
-        self, partition: str, after: str = "", before: str | None = None, limit: int | None = None
+        self,
+        partition: str,
+        after: str = "",
+        before: str | None = None,
+        limit: int | None = None,
+        descending: bool = False,
     ) -> Iterator[Item]:
         """Yield the items with after < sort < before, reading pages of `limit` items or 1 MB."""
         pages = self.client.get_paginator("query").paginate(
             TableName=self._name,
             ConsistentRead=True,
             PaginationConfig={"PageSize": limit},
+            ScanIndexForward=not descending,
             **_range(partition, after, before),
         )
         for page in pages:
