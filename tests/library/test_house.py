@@ -51,9 +51,10 @@ ROOMS: dict[str, set[str]] = {
     "framework": {"history", "offline", "protocol"},
     "catalogue": {"framework"},
     "runs": {"catalogue", "framework", "history", "protocol", "queue", "store"},
+    "record": {"history", "protocol", "runs", "store"},
     "auth": {"protocol"},
     "middleware": {"protocol"},
-    "routes": {"auth", "catalogue", "history", "middleware", "protocol", "runs"},
+    "routes": {"auth", "catalogue", "history", "middleware", "protocol", "record", "runs"},
 }
 #: modules that put the rooms together; `testing` is for tests of agencies
 COMPOSITION = {"__init__", "app", "cold_start", "lambda_handlers", "local", "run_service", "snap_start", "testing"}

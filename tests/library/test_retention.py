@@ -30,6 +30,9 @@ PROMISES = {
     r"local/response/[^/]+ journal/asked": 30,
     r"local/log/[^/]+ \d+": 30,  # its turn, from which it can be continued
     r"local/idempotency/[^/]+ claim": 1,
+    r"local/runs \d{16}/resp_[0-9a-f]{32}": 30,  # its entry in the index of its owner's runs
+    r"owners local": 60,  # behind the last day with a run
+    r"local/conversations \d{16}/conv_[0-9a-f]{32}": NEVER,
     r"local/conversation/[^/]+ head": NEVER,
     r"local/conversation/[^/]+ \d+": NEVER,
     r"part/[^/]+ \d+": 30,  # of a response that is too long for one item of DynamoDB

@@ -8,15 +8,15 @@ from starlette.types import Scope
 from agency_lambda.auth.principal import Principal
 from agency_lambda.errors import HostNotAllowed
 
-LOCAL = Principal("local", is_operator=True)  # the owner of everything
+LOCAL = "local"  # the owner of everything
 _LOCALHOST = re.compile(rb"(localhost\.?|127\.0\.0\.1|\[::1\])(:\d*)?", re.IGNORECASE)
 
 
 async def authenticate_localhost(scope: Scope) -> Principal:
-    """Return LOCAL if the peer and the Host header are this machine."""
+    """Return LOCAL, an operator, if the peer and the Host header are this machine."""
     hosts = [value for name, value in scope["headers"] if name == b"host"]
     if all(_LOCALHOST.fullmatch(host.strip()) for host in hosts) and not _is_remote(scope):
-        return LOCAL
+        return Principal(LOCAL, is_operator=True)
     raise HostNotAllowed(
         "Nobody needs a key here (AUTH=none), so only localhost is answered: any web page could reach this service "
         "under a name of its own (DNS rebinding). Call localhost, or set AUTH=keys and API_KEYS."

@@ -14,13 +14,13 @@ from agency_lambda.history.turns import (
     is_valid_id,
     load_turns,
 )
-from agency_lambda.protocol.ids import new_id
+from agency_lambda.protocol.ids import created_microseconds, new_id
 from agency_lambda.protocol.surrogates import to_json_bytes
 from agency_lambda.protocol.types import Item
 from agency_lambda.store import ABSENT, Conflict, Delete, Put, Store
 
 _HEAD = "head"  # sort key of the record of a conversation; it sorts behind every turn, whose key is a number
-_STORED_NAMES = {name: name for name in ("created_at", "metadata", "turns", "items", "size", "parts")}
+_STORED_NAMES = {name: name for name in ("created_at", "metadata", "turns", "items", "size", "parts", "listed")}
 _STORED_NAMES |= {"active_run_id": "run", "waiting_run_ids": "waiting"}
 
 
@@ -29,7 +29,7 @@ class Conversation:
     """The record of a conversation, which locks it: one run at a time works on it.
 
     turns, items, parts: numbers, of what was added. size: in bytes. active_run_id: holds the lock. waiting_run_ids: get
-    the lock in this order.
+    the lock in this order. listed: whether it is in the owner's index of conversations.
     """
 
     id: str
@@ -42,6 +42,7 @@ class Conversation:
     parts: int = 0
     active_run_id: str | None = None
     waiting_run_ids: list[str] = field(default_factory=list)
+    listed: bool = False
     version: str = ABSENT
 
     @property
@@ -56,6 +57,24 @@ class Conversation:
             "created_at": self.created_at,
             "metadata": self.metadata,
         }
+
+    def list_if_new(self) -> tuple["Conversation", list[Put]]:
+        """Return the conversation to write, and its entry of the index, if there is none."""
+        return (self, []) if self.listed else (replace(self, listed=True), [self.put_entry()])
+
+    def put_entry(self) -> Put:
+        return Put(conversation_index(self._owner), self.entry_key, self.resource)
+
+    def delete_entry(self) -> Delete:
+        return Delete(conversation_index(self._owner), self.entry_key)
+
+    @property
+    def entry_key(self) -> str:
+        return timed_entry_key(self.id) or f"{10**6 * self.created_at:016d}/{self.id}"
+
+    @property
+    def _owner(self) -> str:
+        return self.log.partition("/")[0]
 
     def acquire(self, run_id: str) -> Put:
         """Return the change that gives a run the lock, or lets it wait behind others."""
@@ -96,9 +115,9 @@ class Conversations:
         self._store, self._owner = store, owner
 
     async def create(self, metadata: dict[str, str], items: list[Item], history: list[Item]) -> Conversation:
-        conversation = self._new(new_id("conv"), metadata)
+        conversation, entry = self._new(new_id("conv"), metadata).list_if_new()
         changes = conversation.append_turn(Turn(items, history)) if items else (conversation.set_metadata(metadata),)
-        await self._store.write(*changes)
+        await self._store.write(*entry, *changes)
         return conversation
 
     async def get(self, conversation_id: str, param: str | None = None) -> Conversation:
@@ -114,22 +133,23 @@ class Conversations:
 
     async def update(self, conversation_id: str, metadata: dict[str, str]) -> Conversation:
         while True:
-            conversation = await self.get(conversation_id)
+            conversation = replace(await self.get(conversation_id), listed=True, metadata=metadata)
             try:
-                await self._store.write(put := conversation.set_metadata(metadata))
+                await self._store.write(conversation.put_entry(), put := conversation.set_metadata(metadata))
             except Conflict:
                 continue
-            return replace(conversation, metadata=metadata, version=put.version)
+            return conversation.written(put)
 
     async def append(self, conversation_id: str, turn: Turn) -> None:
         """Add a client's turn. Raises ConversationBusy, InvalidRequest."""
         conversation = await self.load_to_extend(conversation_id)
         if conversation.active_run_id is not None:
             raise conversation_busy(conversation.active_run_id)
+        conversation, entry = conversation.list_if_new()
         put_turn, put = conversation.append_turn(turn)
         check_history(put.body["items"], put.body["size"], put.body["parts"])
         try:
-            await self._store.write(put_turn, put)
+            await self._store.write(*entry, put_turn, put)
         except Conflict:
             raise conversation_busy() from None
 
@@ -141,7 +161,7 @@ class Conversations:
     async def delete(self, conversation_id: str) -> None:
         """Delete a conversation: its record first, so that nothing is added meanwhile."""
         conversation = await self.get(conversation_id)
-        await self._store.write(Delete(conversation.log, _HEAD))
+        await self._store.write(conversation.delete_entry(), Delete(conversation.log, _HEAD))
         await delete_partition(self._store, conversation.log)
 
     async def _find(self, conversation_id: str) -> Conversation | None:
@@ -156,6 +176,16 @@ class Conversations:
 
     def _log(self, conversation_id: str) -> str:
         return f"{self._owner}/conversation/{conversation_id}"
+
+
+def conversation_index(owner: str) -> str:
+    return f"{owner}/conversations"
+
+
+def timed_entry_key(conversation_id: str) -> str | None:
+    """Return the sort key of a conversation's entry, if its id says when it was created."""
+    created = created_microseconds(conversation_id)
+    return None if created is None else f"{created:016d}/{conversation_id}"
 
 
 def _from_body(body: dict[str, Any]) -> dict[str, Any]:

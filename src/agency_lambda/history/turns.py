@@ -114,7 +114,11 @@ async def load_records(store: Store, span: Span) -> list[Record]:
     return records
 
 
-async def delete_partition(store: Store, partition: str) -> None:
-    records = await store.query(partition)
-    for start in range(0, len(records), _AT_ONCE):
-        await store.write(*(Delete(each.partition, each.sort) for each in records[start : start + _AT_ONCE]))
+async def delete_partition(store: Store, partition: str, *with_last: Delete) -> None:
+    """Delete all records of a partition, in order. with_last: what is deleted together with the last one."""
+    deletes = [Delete(each.partition, each.sort) for each in await store.query(partition)]
+    if deletes:
+        deletes += with_last
+    # A write has as many as it may; the first has what is left over, so that the last ones are together.
+    for end in range(len(deletes) % _AT_ONCE or _AT_ONCE, len(deletes) + 1, _AT_ONCE):
+        await store.write(*deletes[max(end - _AT_ONCE, 0) : end])

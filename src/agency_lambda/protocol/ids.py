@@ -1,6 +1,8 @@
 """Ids with the prefixes of OpenAI's API."""
 
 import hashlib
+import re
+import time
 import uuid
 
 _PREFIXES = {
@@ -11,11 +13,26 @@ _PREFIXES = {
     "compaction": "cmp",
     "image_generation_call": "ig",
 }
+_TIMED = ("resp", "conv")  # ids that lists are sorted by
+_UUID7 = re.compile(r"[a-z]+_([0-9a-f]{12})7([0-9a-f]{3})[89ab][0-9a-f]{15}")
 
 
 def new_id(kind: str) -> str:
     """Return a random id, such as msg_..., resp_... or conv_..."""
-    return f"{_PREFIXES.get(kind, kind)}_{uuid.uuid4().hex}"
+    return f"{_PREFIXES.get(kind, kind)}_{_uuid7() if kind in _TIMED else uuid.uuid4().hex}"
+
+
+def created_microseconds(text: str) -> int | None:
+    """Return when an id was made, in Unix microseconds; None for one that does not say it."""
+    timed = _UUID7.fullmatch(text)
+    return timed and 1000 * int(timed[1], 16) + -(-1000 * int(timed[2], 16) // 4096)
+
+
+def _uuid7() -> str:
+    """Return a UUID of version 7 with microseconds (RFC 9562, method 3)."""
+    milliseconds, microseconds = divmod(time.time_ns() // 1000, 1000)
+    random = uuid.uuid4().hex[16:]  # begins with the variant
+    return f"{milliseconds:012x}7{microseconds * 4096 // 1000:03x}{random}"
 
 
 def item_id(kind: str, response_id: str, *origin: str) -> str:

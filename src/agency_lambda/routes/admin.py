@@ -1,13 +1,30 @@
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 
 from agency_lambda.exception_handlers import V1_RESPONSES
 from agency_lambda.protocol.response_object import json_response
+from agency_lambda.record.run_list import list_runs
 from agency_lambda.routes.dependencies import Operator, OwnerFilter
+from agency_lambda.routes.listing import RunPage, cancelled_list
 from agency_lambda.routes.strict import StrictRoute
+from agency_lambda.runs.owners import known_owners
 
 router = APIRouter(prefix="/v1/admin", responses=V1_RESPONSES, route_class=StrictRoute)
+
+
+@router.get("/responses")
+async def list_responses(operator: Operator, requested: RunPage, owner: OwnerFilter = None) -> dict[str, Any]:
+    """List the runs of every owner, or of one, each with its `owner`."""
+    store = operator.runs.store
+    owners = [operator.owner] if operator.owner else await known_owners(store)
+    return await list_runs(store, owners, requested.query, requested.selected, for_operator=True)
+
+
+@router.post("/responses/cancel")
+async def cancel_all(operator: Operator, owner: Annotated[str, Query()]) -> dict[str, Any]:
+    """Cancel all unfinished runs of an owner, at most 100; with `has_more` there are others."""
+    return cancelled_list(*await operator.runs.cancel_all(operator.owner))
 
 
 @router.get("/responses/{response_id}", response_model=None)

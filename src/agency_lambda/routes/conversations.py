@@ -5,12 +5,16 @@ from pydantic import Field
 
 from agency_lambda.errors import InvalidRequest, NotFound, OutcomeUnknown, StoreUnavailable
 from agency_lambda.exception_handlers import V1_RESPONSES
+from agency_lambda.history.conversations import timed_entry_key
 from agency_lambda.history.turns import Turn
 from agency_lambda.protocol import bounds
 from agency_lambda.protocol.items import parse_items, to_agent_input
 from agency_lambda.protocol.request import Body, Metadata
 from agency_lambda.protocol.types import Item
+from agency_lambda.record.conversation_list import list_conversations
+from agency_lambda.record.index_pages import PageQuery
 from agency_lambda.routes.dependencies import Caller
+from agency_lambda.routes.listing import CursorPage, not_in_list
 from agency_lambda.routes.pages import Page, paginate
 from agency_lambda.routes.strict import StrictRoute
 
@@ -37,6 +41,18 @@ async def create(caller: Caller, body: NewConversation | None = None) -> dict[st
     items = parse_items(body.items or [], "items")
     conversation = await caller.conversations.create(body.metadata or {}, items, _history(items))
     return conversation.resource
+
+
+@router.get("")
+async def list_all(caller: Caller, requested: CursorPage) -> dict[str, Any]:
+    """List the conversations, newest first."""
+    query = PageQuery(
+        limit=requested.limit,
+        descending=requested.order == "desc",
+        after=await _key(caller, requested.after, "after"),
+        before=await _key(caller, requested.before, "before"),
+    )
+    return await list_conversations(caller.runs.store, caller.owner, query)
 
 
 @router.get("/{conversation_id}")
@@ -95,6 +111,17 @@ async def item(conversation_id: str, item_id: str, caller: Caller) -> dict[str, 
         if each["id"] == item_id:
             return each
     raise NotFound(f"Item with id {item_id[:99]!r} not found.")
+
+
+async def _key(caller: Caller, conversation_id: str | None, param: str) -> str:
+    if not conversation_id:
+        return ""
+    if key := timed_entry_key(conversation_id):
+        return key
+    try:
+        return (await caller.conversations.get(conversation_id)).entry_key
+    except NotFound:
+        raise not_in_list(conversation_id, param) from None
 
 
 def _history(items: list[Item]) -> list[Item]:

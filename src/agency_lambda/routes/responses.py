@@ -9,7 +9,9 @@ from agency_lambda.exception_handlers import V1_RESPONSES
 from agency_lambda.protocol.request import CompactRequest, CreateResponse
 from agency_lambda.protocol.response_object import json_response
 from agency_lambda.protocol.stream import EventStreamResponse, resumable_events
+from agency_lambda.record.run_list import list_runs
 from agency_lambda.routes.dependencies import Caller, IdempotencyKey, idempotent_request
+from agency_lambda.routes.listing import RunPage, cancelled_list
 from agency_lambda.routes.pages import Page, paginate
 from agency_lambda.routes.strict import StrictRoute
 from agency_lambda.runs.model import StoredResponse
@@ -49,6 +51,18 @@ async def _follow_stored(stored: StoredResponse, caller: Caller, *, stream: bool
         return EventStreamResponse(resumable_events(events, stored.response, root), _no_cleanup)
     response = await caller.runs.wait_until_final(caller.owner, stored)
     return JSONResponse(response) if response["background"] else json_response(response, root)
+
+
+@router.get("", response_model=None)
+async def list_responses(caller: Caller, requested: RunPage) -> dict[str, Any]:
+    """List the stored responses without their output, newest first; the next page is `after` this one's `last_id`."""
+    return await list_runs(caller.runs.store, [caller.owner], requested.query, requested.selected)
+
+
+@router.post("/cancel", response_model=None)
+async def cancel_all(caller: Caller) -> dict[str, Any]:
+    """Cancel all unfinished runs, at most 100; with `has_more` there are others."""
+    return cancelled_list(*await caller.runs.cancel_all(caller.owner))
 
 
 @router.post("/compact", response_model=None)

@@ -17,6 +17,7 @@ from agency_lambda.runs import model
 from agency_lambda.runs.following import limited_to_invocation
 from agency_lambda.runs.leases import Leases
 from agency_lambda.runs.model import Lease, Run, response_partition
+from agency_lambda.runs.run_index import ByModel, delete_entry
 from agency_lambda.runs.stored_responses import Responses
 from agency_lambda.runs.transitions import NotAllowed, RunEvent, advance, find, lease_state
 from agency_lambda.store import Change, Conflict, Store
@@ -73,18 +74,24 @@ class RunRepository:
         await self._apply(RunEvent.RELEASE, after=after, counts_as_attempt=counts_as_attempt)
 
     async def end(
-        self, event: RunEvent, response: ResponseObject, history: list[Item] | None, events: list[Event]
+        self,
+        event: RunEvent,
+        response: ResponseObject,
+        history: list[Item] | None,
+        events: list[Event],
+        by_model: ByModel | None = None,
     ) -> str | None:
         """Write the end of the run. Returns the id of the run that gets its conversation's lock, if any.
 
-        history: what the agents remember; None if it adds no turn.
+        history: what the agents remember; None if it adds no turn. by_model: the paid calls, for the index.
 
         Raises:
             NotFound: its conversation was deleted.
         """
         turn = None if history is None else Turn([*self.run.stored.request.input, *response["output"]], history)
         try:
-            before = await self._apply(event, is_last=True, response=response, turn=turn, events=events)
+            details = {"response": response, "turn": turn, "events": events, "by_model": by_model}
+            before = await self._apply(event, is_last=True, **details)
         except StoreUnavailable as error:
             raise OutcomeUncertain from error
         return _next_run_id(before, self.run)
@@ -178,7 +185,8 @@ async def _void(store: Store, run: Run, failure: Exception) -> None:
 
 
 async def purge(store: Store, owner: str, run_id: str, lease: Lease | None) -> None:
-    await delete_partition(store, response_partition(owner, run_id))
+    # The response's own record is the last one, and the entry goes with it.
+    await delete_partition(store, response_partition(owner, run_id), *delete_entry(owner, run_id))
     if lease:
         await Leases(store).purged(lease)
 

@@ -19,9 +19,10 @@ from agency_lambda.protocol.request import CompactRequest, CreateResponse
 from agency_lambda.protocol.response_object import ResponseObject
 from agency_lambda.queue import Queue, open_queue
 from agency_lambda.runs.attempt import Attempt
+from agency_lambda.runs.cancellation import cancel_all, cancel_run
 from agency_lambda.runs.creation import new_run, refuse_contradictions
 from agency_lambda.runs.event_log import EventLog
-from agency_lambda.runs.following import limited_to_invocation, seconds_to_wait
+from agency_lambda.runs.following import limited_to_invocation
 from agency_lambda.runs.idempotency_keys import IdempotencyKeys
 from agency_lambda.runs.leases import Leases
 from agency_lambda.runs.model import StoredResponse
@@ -36,8 +37,6 @@ from agency_lambda.store import Change, Conflict, Store, open_store
 
 logger = logging.getLogger(__name__)
 _CALL_TIMEOUT = 3.0  # seconds for the queue to take a message, or to read a run's state
-_CANCEL_TIMEOUT = 10.0  # seconds that a request waits for a run to end
-_POLL_INTERVAL = 1.0  # seconds between looks at the lease of such a run
 _LOCKED_PAUSE = 5.0  # seconds until a run that waits for its conversation is tried again, without a message
 
 IdempotentRequest = tuple[str, bytes]
@@ -198,31 +197,12 @@ class RunService:
         return raise_failed(stored.response)
 
     async def cancel(self, owner: str, response_id: str) -> ResponseObject:
-        """End a run, wherever it runs; returns the response as it is after at most 10 seconds.
+        """End a run; see `cancel_run`."""
+        return await cancel_run(self, owner, response_id)
 
-        Raises StoreUnavailable; cancelling again does no harm.
-        """
-        responses = Responses(self.store, owner)
-        end = asyncio.get_running_loop().time() + min(_CANCEL_TIMEOUT, seconds_to_wait())
-        try:
-            async with asyncio.timeout_at(end):
-                stored = await responses.get(response_id)
-                if stored.response["status"] in response_object.FINAL:
-                    return stored.response
-                await self._leases.cancel(response_id)
-        except TimeoutError as error:
-            raise StoreUnavailable("The store did not answer in time. Cancel again.") from error
-        with suppress(StoreUnavailable, TimeoutError):
-            async with asyncio.timeout_at(end):
-                while stored.response["status"] not in response_object.FINAL:
-                    await self._execute_if_free(response_id)
-                    stored = await responses.final(response_id, _POLL_INTERVAL)
-        return stored.response
-
-    async def _execute_if_free(self, run_id: str) -> None:
-        if (attempt := await self.resume(run_id)) is not None:
-            with suppress(ServiceError):  # it is stored in the response
-                await self.execute(attempt)
+    async def cancel_all(self, owner: str) -> tuple[list[ResponseObject], bool]:
+        """End the runs of an owner; see `cancel_all`."""
+        return await cancel_all(self, owner)
 
     async def delete(self, owner: str, response_id: str) -> None:
         """Cancel a run and delete its response; the history keeps its turn."""

@@ -14,6 +14,7 @@ from agency_lambda.protocol.response_object import ResponseObject
 from agency_lambda.protocol.types import Event
 from agency_lambda.runs import model
 from agency_lambda.runs.model import Lease, Run
+from agency_lambda.runs.run_index import ByModel, delete_entry, put_entry
 from agency_lambda.store import Change, Delete, Put
 
 _TOMBSTONE = 14 * 24 * 3600  # seconds that SQS keeps a message at most
@@ -59,14 +60,15 @@ class Transition:
     status: str = ""
     # Of the conversation's lock. "append" adds a turn and releases; without a conversation it adds it to a log.
     conversation: Literal["", "acquire", "append", "release"] = ""
+    entry: Literal["", "add", "replace", "remove"] = ""  # of the owner's index of runs
     overdue: bool = False  # only if the lease has expired
 
 
 S, E, T = State, RunEvent, Transition
 TABLE: dict[tuple[State, RunEvent], Transition] = {
-    # in state, event                to           lease      response       conversation
-    (S.ABSENT, E.CREATE): T(S.HELD, "hold", "in_progress", "acquire"),
-    (S.ABSENT, E.ENQUEUE): T(S.FREE, "requeue", "queued", "acquire"),
+    # in state, event                to           lease      response       conversation  entry
+    (S.ABSENT, E.CREATE): T(S.HELD, "hold", "in_progress", "acquire", "add"),
+    (S.ABSENT, E.ENQUEUE): T(S.FREE, "requeue", "queued", "acquire", "add"),
     (S.FREE, E.TAKE): T(S.HELD, "hold"),
     (S.HELD, E.TAKE): T(S.HELD, "hold", overdue=True),
     (S.HELD, E.START): T(S.HELD, "renew", "in_progress"),
@@ -76,15 +78,15 @@ TABLE: dict[tuple[State, RunEvent], Transition] = {
     (S.FREE, E.REQUEUE): T(S.FREE, "requeue", overdue=True),
     (S.FREE, E.CANCEL): T(S.FREE, "mark"),
     (S.HELD, E.CANCEL): T(S.HELD, "mark"),
-    (S.HELD, E.COMPLETE): T(S.FINAL, "remove", "completed", "append"),
-    (S.HELD, E.CUT_SHORT): T(S.FINAL, "remove", "incomplete", "append"),
-    (S.HELD, E.FAIL): T(S.FINAL, "remove", "failed", "release"),
-    (S.HELD, E.END_CANCELLED): T(S.FINAL, "remove", "cancelled", "release"),
-    (S.HELD, E.GIVE_UP): T(S.GIVEN_UP, "bury", "failed", "release"),
-    (S.FREE, E.DELETE): T(S.DELETED, "revoke", "deleted", "release"),
-    (S.HELD, E.DELETE): T(S.DELETED, "revoke", "deleted", "release"),
-    (S.FINAL, E.DELETE): T(S.ABSENT, "", "purged"),
-    (S.GIVEN_UP, E.DELETE): T(S.DELETED, "", "purged"),
+    (S.HELD, E.COMPLETE): T(S.FINAL, "remove", "completed", "append", "replace"),
+    (S.HELD, E.CUT_SHORT): T(S.FINAL, "remove", "incomplete", "append", "replace"),
+    (S.HELD, E.FAIL): T(S.FINAL, "remove", "failed", "release", "replace"),
+    (S.HELD, E.END_CANCELLED): T(S.FINAL, "remove", "cancelled", "release", "replace"),
+    (S.HELD, E.GIVE_UP): T(S.GIVEN_UP, "bury", "failed", "release", "replace"),
+    (S.FREE, E.DELETE): T(S.DELETED, "revoke", "deleted", "release", "remove"),
+    (S.HELD, E.DELETE): T(S.DELETED, "revoke", "deleted", "release", "remove"),
+    (S.FINAL, E.DELETE): T(S.ABSENT, "", "purged", entry="remove"),
+    (S.GIVEN_UP, E.DELETE): T(S.DELETED, "", "purged", entry="remove"),
     (S.DELETED, E.PURGE): T(S.ABSENT, "remove"),
 }
 STOPS: dict[Stop, tuple[RunEvent | None, RunEvent | None]] = {
@@ -154,16 +156,17 @@ def advance(
     turn: Turn | None = None,
     events: Sequence[Event] = (),
     pending: Collection[str] = (),
+    by_model: ByModel | None = None,
     **lease: Any,
 ) -> tuple[Run, list[Change]]:
     """Return the run after an event, and the changes to write together.
 
-    response, turn, events, pending: what to store, where the row says so. lease: see `change_lease`.
+    response, turn, events, pending, by_model: what to store, where the row says so. lease: see `change_lease`.
     """
     row = find(State.ABSENT if run.is_new else lease_state(run.lease), event, run.lease)
     changes: list[Change] = []
-    for column in (_write_response, _write_lease, _write_turn):
-        run, written = column(run, row, response=response, turn=turn, **lease)
+    for column in (_write_response, _write_entry, _write_lease, _write_turn):
+        run, written = column(run, row, response=response, turn=turn, by_model=by_model, **lease)
         changes += written
     if events:
         changes.append(run.put_events(events))
@@ -187,7 +190,21 @@ def _write_response(run: Run, row: Transition, *, response: ResponseObject | Non
     return replace(run, stored=replace(stored, version=put.version)), [put]
 
 
-def _write_lease(run: Run, row: Transition, *, response: object, turn: object, **details: Any) -> Written:
+def _write_entry(run: Run, row: Transition, *, by_model: ByModel | None, **_: Any) -> Written:
+    match row.entry:
+        case "add":
+            return run, [*put_entry(run.owner, run.stored.response, is_new=True)]
+        case "replace":
+            attempts = run.lease.attempts if run.lease else 0
+            return run, [*put_entry(run.owner, run.stored.response, attempts=attempts, by_model=by_model)]
+        case "remove":
+            return run, [*delete_entry(run.owner, run.id)]
+    return run, []
+
+
+def _write_lease(
+    run: Run, row: Transition, *, response: object, turn: object, by_model: object, **details: Any
+) -> Written:
     if not row.lease or run.lease is None:
         return run, []
     change = change_lease(run.lease, row.lease, **details)
@@ -202,9 +219,10 @@ def _write_turn(run: Run, row: Transition, *, turn: Turn | None, **_: Any) -> Wr
     if conversation is None:
         assert turn
         return run, [turn.put(run.cursor, model.expiry())]
+    conversation, changes = conversation.list_if_new()
     if row.conversation == "append":
         assert turn
-        changes = [*conversation.append_turn(turn)]
+        changes += conversation.append_turn(turn)
     else:
-        changes = [conversation.acquire(run.id) if row.conversation == "acquire" else conversation.release(run.id)]
+        changes += [conversation.acquire(run.id) if row.conversation == "acquire" else conversation.release(run.id)]
     return replace(run, conversation=conversation.written(changes[-1])), [*changes]

@@ -37,6 +37,7 @@ from agency_lambda.runs.repository import (
     purge,
     save_new,
 )
+from agency_lambda.runs.run_index import entry_key, index_partition
 from agency_lambda.runs.transitions import STOPS, TABLE, NotAllowed, RunEvent, State, Stop, find, lease_state
 from agency_lambda.store import ABSENT, Conflict, Put, Store, open_store
 
@@ -56,6 +57,7 @@ async def new(store: Store, *, background: bool, conversation_id: str | None = N
         conversation = await Conversations(store, OWNER).load_to_extend(conversation_id, create=True)
         cursor = conversation.end
     response = {"id": run_id, "status": "", "background": background, "output": [], "error": None}
+    response |= dict.fromkeys(("model", "created_at", "completed_at", "incomplete_details", "usage"))
     said = [{"type": "message", "id": run_id}]
     asked = StoredRequest({"background": background}, said, cursor.as_json, conversation_id)
     lease = Lease(run_id, OWNER, "", 0.0, 0, time.time())
@@ -72,6 +74,26 @@ async def stored(store: Store, run_id: str) -> tuple[State, dict[str, Any] | Non
     is_final = response["status"] in FINAL
     assert is_final == (lease is None or lease.dead), f"{run_id}: {response['status']} with {lease}"
     return lease_state(lease), response, lease
+
+
+async def entry_status(store: Store, run_id: str) -> str | None:
+    """What the index of runs says of it; None for no entry."""
+    key = entry_key(run_id)
+    assert key
+    record = await store.get(index_partition(OWNER), key)
+    return record and record.body["status"]
+
+
+async def check_entry(store: Store, run_id: str) -> None:
+    """A run has an entry if and only if it has a response, and the same status when it is final."""
+    _, response, _ = await stored(store, run_id)
+    status = await entry_status(store, run_id)
+    if response and response["status"] in FINAL:
+        assert status == response["status"]
+    elif response:
+        assert status == ("queued" if response["background"] else "in_progress")
+    else:
+        assert status is None
 
 
 async def expire(store: Store, run_id: str) -> None:
@@ -166,6 +188,7 @@ def test_row_of_the_table_is_what_is_stored(state: State, event: RunEvent) -> No
         after, response, _ = await stored(store, run_id)
         assert after == row.to
         assert response is None or not row.status or response["status"] == row.status
+        await check_entry(store, run_id)
 
     on_store(play)
 
@@ -178,6 +201,7 @@ def test_new_run_is_free_or_held(background: bool) -> None:
         state, response, _ = await stored(store, run.id)
         assert response
         assert (state, response["status"]) == (row.to, row.status)
+        assert await entry_status(store, run.id) == row.status
 
     on_store(play)
 
@@ -260,6 +284,7 @@ class Transitions(RuleBasedStateMachine):
         self.attempts: list[RunRepository] = []
         self.finals: dict[str, dict[str, Any]] = {}
         self.deleted: set[str] = set()
+        self.crashed: set[str] = set()  # what their attempts wrote after a deletion is left until it expires
         self.talking: set[str] = set()
         self.store.write = self.checked  # type: ignore[method-assign]
 
@@ -270,6 +295,7 @@ class Transitions(RuleBasedStateMachine):
         for run, state in before.items():
             after = (await stored(self.store, run))[0]
             assert after == state or (state, after) in PAIRS, (run, state, after)
+            await check_entry(self.store, run)
 
     def do(self, work: Callable[[Store], Awaitable[Any]], faults: list[str], which: int = 0) -> Any:
         """Let a process do something, until it ends or crashes."""
@@ -363,6 +389,7 @@ class Transitions(RuleBasedStateMachine):
                 raise
             except Crash:
                 self.attempts.remove(attempt)
+                self.crashed.add(attempt.run.id)
                 raise
 
         self.do(work, faults, which)
@@ -399,6 +426,7 @@ class Transitions(RuleBasedStateMachine):
 
     async def check(self) -> None:
         for run_id in self.runs:
+            await check_entry(self.store, run_id)
             state, response, _ = await stored(self.store, run_id)  # no run without a lease that is not final
             if state in (State.FINAL, State.GIVEN_UP):
                 assert response
@@ -437,7 +465,7 @@ class Transitions(RuleBasedStateMachine):
         assert (await Conversations(self.store, OWNER).get(CONVERSATION)).active_run_id is None
         for run_id in self.runs:
             state, _, lease = await stored(self.store, run_id)
-            if state == State.ABSENT and run_id in self.deleted:
+            if state == State.ABSENT and run_id in self.deleted - self.crashed:
                 assert lease is None
                 assert [each.sort for each in await self.store.query(response_partition(OWNER, run_id))] == []
 

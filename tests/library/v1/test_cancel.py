@@ -22,8 +22,8 @@ BOUND = 0.4
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("agency_lambda.runs.following._POLL", 0.02)
-    monkeypatch.setattr("agency_lambda.runs.service._POLL_INTERVAL", 0.05)
-    monkeypatch.setattr("agency_lambda.runs.service._CANCEL_TIMEOUT", BOUND)
+    monkeypatch.setattr("agency_lambda.runs.cancellation._POLL_INTERVAL", 0.05)
+    monkeypatch.setattr("agency_lambda.runs.cancellation._TIMEOUT", BOUND)
 
 
 class Held:
@@ -70,7 +70,7 @@ def test_what_nobody_can_hold_ends_at_once(
     service: Service, monkeypatch: pytest.MonkeyPatch, ahead: float | None
 ) -> None:
     """Free, expired, or until later than any lease can be."""
-    monkeypatch.setattr("agency_lambda.runs.service._CANCEL_TIMEOUT", 10.0)  # the framework is imported first
+    monkeypatch.setattr("agency_lambda.runs.cancellation._TIMEOUT", 10.0)  # the framework is imported first
     held = Held(service) if ahead is None else Held(service, "dead", ahead)
     answer, _ = held.cancel()
     assert (answer["statusCode"], held.status) == (200, "cancelled")
@@ -99,7 +99,7 @@ def test_a_lease_that_ends_while_the_request_waits_is_taken(service: Service) ->
 
 
 def test_it_waits_for_no_longer_than_its_invocation(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agency_lambda.runs.service._CANCEL_TIMEOUT", 60.0)
+    monkeypatch.setattr("agency_lambda.runs.cancellation._TIMEOUT", 60.0)
     held = Held(service, "paused")
     answer, took = held.cancel(2)
     assert answer["statusCode"] == 202

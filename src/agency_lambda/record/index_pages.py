@@ -1,0 +1,106 @@
+"""Pages of an index: a partition whose entries are sorted by `{created in Unix microseconds, 16 digits}/{id}`."""
+
+import asyncio
+import heapq
+from collections import deque
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
+from itertools import batched
+from typing import Any
+
+from agency_lambda.store import Record, Store
+
+_AT_ONCE = 16  # partitions that are read at the same time
+
+
+@dataclass(frozen=True)
+class PageQuery:
+    """Select a page. after, before: keys of entries, "" for none, in the order of the list.
+
+    created_after: Unix seconds, from which on. created_before: before which.
+    """
+
+    limit: int
+    descending: bool = True
+    after: str = ""
+    before: str = ""
+    created_after: int | None = None
+    created_before: int | None = None
+
+    @property
+    def is_backward(self) -> bool:
+        """Return whether the page ends at an entry, so that it is read from there."""
+        return bool(self.before) and not self.after
+
+    @property
+    def reads_descending(self) -> bool:
+        return self.descending != self.is_backward
+
+    @property
+    def bounds(self) -> tuple[str, str | None]:
+        """Return the keys between which entries are selected."""
+        low, high = (self.before, self.after) if self.descending else (self.after, self.before)
+        since, until = (None if each is None else f"{each * 10**6:016d}" for each in _seconds(self))
+        return max(low, since or ""), min((each for each in (high, until) if each), default=None)
+
+
+def _seconds(query: PageQuery) -> tuple[int | None, int | None]:
+    return query.created_after, query.created_before
+
+
+def page(data: Sequence[dict[str, Any]], query: PageQuery, *, last_read: str | None) -> dict[str, Any]:
+    """Return a list in OpenAI's form. data: as it was read.
+
+    last_read: the id of the last entry that was read, if there are more: the next page begins there, even if `data`
+    has no item.
+    """
+    ordered = list(reversed(data)) if query.is_backward else list(data)
+    first, last = (ordered[0]["id"], ordered[-1]["id"]) if ordered else (None, None)
+    if last_read:
+        first, last = (last_read, last) if query.is_backward else (first, last_read)
+    return {"object": "list", "data": ordered, "first_id": first, "last_id": last, "has_more": last_read is not None}
+
+
+async def entries(store: Store, partitions: Sequence[str], query: PageQuery, *, at_once: int) -> AsyncGenerator[Record]:
+    """Yield the entries of all partitions in one order. at_once: how many of one partition are read together."""
+    sign = -1 if query.reads_descending else 1
+    sources = [_Source(store, partition, query, at_once) for partition in partitions]
+    for some in batched(sources, _AT_ONCE, strict=False):
+        await asyncio.gather(*(source.fill() for source in some))
+    heads = [(sign * source.position, number) for number, source in enumerate(sources) if source.entries]
+    heapq.heapify(heads)
+    while heads:
+        _, number = heapq.heappop(heads)
+        source = sources[number]
+        yield source.entries.popleft()
+        if not source.entries:
+            await source.fill()
+        if source.entries:
+            heapq.heappush(heads, (sign * source.position, number))
+
+
+class _Source:
+    """Reads the entries of one partition, some at a time."""
+
+    def __init__(self, store: Store, partition: str, query: PageQuery, at_once: int) -> None:
+        self._store, self._partition, self._at_once = store, partition, at_once
+        self._descending, (self._low, self._high) = query.reads_descending, query.bounds
+        self._is_read = False
+        self.entries = deque[Record]()
+
+    @property
+    def position(self) -> int:
+        return int.from_bytes(self.entries[0].sort.encode())
+
+    async def fill(self) -> None:
+        if self._is_read:
+            return
+        records = await self._store.query(
+            self._partition, after=self._low, before=self._high, limit=self._at_once, descending=self._descending
+        )
+        self._is_read = len(records) < self._at_once
+        self.entries.extend(records)
+        if records and self._descending:
+            self._high = records[-1].sort
+        elif records:
+            self._low = records[-1].sort

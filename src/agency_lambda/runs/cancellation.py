@@ -1,0 +1,108 @@
+"""End runs, wherever they run."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection
+from contextlib import suppress
+from itertools import batched
+from typing import TYPE_CHECKING
+
+from agency_lambda.errors import NotFound, ServiceError, StoreUnavailable
+from agency_lambda.protocol.response_object import FINAL, ResponseObject
+from agency_lambda.runs.following import seconds_to_wait
+from agency_lambda.runs.leases import Leases
+from agency_lambda.runs.model import Lease
+from agency_lambda.runs.stored_responses import Responses
+
+if TYPE_CHECKING:
+    from agency_lambda.runs.service import RunService
+
+MOST_RUNS = 100  # that one request ends
+_TIMEOUT = 10.0  # seconds that a request waits for runs to end
+_POLL_INTERVAL = 1.0  # seconds between looks at the lease of a run
+_POLL_INTERVAL_OF_ALL = 0.5  # and at those of all of an owner's runs
+_AT_ONCE = 16
+
+
+async def cancel_run(runs: "RunService", owner: str, response_id: str) -> ResponseObject:
+    """End a run; returns the response as it is after at most 10 seconds.
+
+    Raises StoreUnavailable; cancelling again does no harm.
+    """
+    responses, end = Responses(runs.store, owner), _end_of_wait()
+    try:
+        async with asyncio.timeout_at(end):
+            stored = await responses.get(response_id)
+            if stored.response["status"] in FINAL:
+                return stored.response
+            await Leases(runs.store).cancel(response_id)
+    except TimeoutError as error:
+        raise _not_in_time() from error
+    with suppress(StoreUnavailable, TimeoutError):
+        async with asyncio.timeout_at(end):
+            while stored.response["status"] not in FINAL:
+                await _execute_if_free(runs, response_id)
+                stored = await responses.final(response_id, _POLL_INTERVAL)
+    return stored.response
+
+
+async def cancel_all(runs: "RunService", owner: str) -> tuple[list[ResponseObject], bool]:
+    """End the unfinished runs of an owner, at most 100, those first that nobody has cancelled.
+
+    Returns the responses as they are after at most 10 seconds, and whether there are more. Raises StoreUnavailable.
+    """
+    leases, end = Leases(runs.store), _end_of_wait()
+    try:
+        async with asyncio.timeout_at(end):
+            unfinished = await _unfinished(leases, owner)
+            chosen = [lease.id for lease in sorted(unfinished, key=lambda lease: lease.cancelled)[:MOST_RUNS]]
+            await _for_each(chosen, leases.cancel)
+    except TimeoutError as error:
+        raise _not_in_time() from error
+    with suppress(StoreUnavailable, TimeoutError):
+        async with asyncio.timeout_at(end):
+            await _execute_until_final(runs, owner, chosen)
+    found = await _for_each(chosen, lambda run_id: _response(Responses(runs.store, owner), run_id))
+    return [response for response in found if response], len(unfinished) > len(chosen)
+
+
+def _end_of_wait() -> float:
+    return asyncio.get_running_loop().time() + min(_TIMEOUT, seconds_to_wait())
+
+
+def _not_in_time() -> StoreUnavailable:
+    return StoreUnavailable("The store did not answer in time. Cancel again.")
+
+
+async def _unfinished(leases: Leases, owner: str) -> list[Lease]:
+    return [lease for lease in await leases.all() if lease.owner == owner and not lease.dead]
+
+
+async def _execute_until_final(runs: "RunService", owner: str, run_ids: Collection[str]) -> None:
+    """Return when the cancelled runs have ended, here or where they run."""
+    while True:
+        left = [lease for lease in await _unfinished(Leases(runs.store), owner) if lease.id in run_ids]
+        if not left:
+            return
+        free = [lease.id for lease in left if not lease.holder or lease.is_overdue]
+        await _for_each(free, lambda run_id: _execute_if_free(runs, run_id))
+        if len(free) < len(left):
+            await asyncio.sleep(_POLL_INTERVAL_OF_ALL)
+
+
+async def _execute_if_free(runs: "RunService", run_id: str) -> None:
+    if (attempt := await runs.resume(run_id)) is not None:
+        with suppress(ServiceError):  # it is stored in the response
+            await runs.execute(attempt)
+
+
+async def _response(responses: Responses, response_id: str) -> ResponseObject | None:
+    try:
+        return (await responses.get(response_id)).response
+    except NotFound:  # it was deleted
+        return None
+
+
+async def _for_each[T](run_ids: Collection[str], do: Callable[[str], Awaitable[T]]) -> list[T]:
+    return [
+        result for some in batched(run_ids, _AT_ONCE, strict=False) for result in await asyncio.gather(*map(do, some))
+    ]

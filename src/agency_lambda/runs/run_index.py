@@ -1,0 +1,57 @@
+"""The index of each owner's runs: one entry a run, in the order of their creation."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from agency_lambda.errors import detail_code
+from agency_lambda.protocol.ids import created_microseconds
+from agency_lambda.protocol.response_object import FINAL, ResponseObject
+from agency_lambda.runs.model import expiry
+from agency_lambda.store import ABSENT, Delete, Put
+
+ByModel = Mapping[str, Mapping[str, int]]
+"""The provider's model -> model_calls, input_tokens, output_tokens."""
+
+
+def index_partition(owner: str) -> str:
+    return f"{owner}/runs"
+
+
+def entry_key(response_id: str) -> str | None:
+    """Return the sort key of a run's entry; None for a run of version 0.1, which has no entry."""
+    created = created_microseconds(response_id)
+    return None if created is None else f"{created:016d}/{response_id}"
+
+
+def put_entry(
+    owner: str, response: ResponseObject, *, attempts: int = 0, by_model: ByModel | None = None, is_new: bool = False
+) -> list[Put]:
+    """Return the write of a run's entry."""
+    if (key := entry_key(response["id"])) is None:
+        return []
+    body = entry_body(response) | {"by_model": by_model or {}, "attempts": attempts}
+    return [Put(index_partition(owner), key, body, expiry(), expected=ABSENT if is_new else None)]
+
+
+def delete_entry(owner: str, response_id: str) -> list[Delete]:
+    key = entry_key(response_id)
+    return [] if key is None else [Delete(index_partition(owner), key)]
+
+
+def entry_body(response: ResponseObject) -> dict[str, Any]:
+    """Return what an entry says of a response. error_code: why it is not completed."""
+    conversation, incomplete = response.get("conversation"), response["incomplete_details"]
+    error_code = detail_code(response["error"]) if response["error"] else None
+    return {
+        "id": response["id"],
+        "model": response["model"],
+        "status": response["status"],
+        "conversation": conversation and conversation["id"],
+        "background": response["background"],
+        "created_at": response["created_at"],
+        "completed_at": response["completed_at"],
+        "ended_at": int(time.time()) if response["status"] in FINAL else None,
+        "usage": response["usage"],
+        "error_code": error_code or (incomplete and incomplete.get("detail", incomplete["reason"])),
+    }
