@@ -209,7 +209,7 @@ def test_who_renders_the_failures_may_fail_too(
 PATHS = {
     "/health": "GET, HEAD, OPTIONS",
     "/completion": "POST, OPTIONS",
-    "/v1/responses": "POST, OPTIONS",
+    "/v1/responses": "GET, HEAD, POST, OPTIONS",
     "/v1/responses/resp_1": "GET, HEAD, DELETE, OPTIONS",
     "/v1/responses/compact": "GET, HEAD, POST, DELETE, OPTIONS",  # an id may be any word
     "/v1/responses/resp_1/cancel": "POST, OPTIONS",

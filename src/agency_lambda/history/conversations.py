@@ -70,7 +70,7 @@ class Conversation:
 
     @property
     def entry_key(self) -> str:
-        return timed_entry_key(self.id) or f"{10**6 * self.created_at:016d}/{self.id}"
+        return _entry_key(self.id, created_microseconds(self.id) or 10**6 * self.created_at)
 
     @property
     def _owner(self) -> str:
@@ -127,6 +127,13 @@ class Conversations:
             raise NotFound(f"Conversation with id {conversation_id[:99]!r} not found.", param=param)
         return found
 
+    async def entry_key(self, conversation_id: str) -> str | None:
+        """Return the key of a conversation's entry in the index; None if it is not known."""
+        if created := created_microseconds(conversation_id):
+            return _entry_key(conversation_id, created)
+        found = await self._find(conversation_id)
+        return found.entry_key if found else None
+
     async def items(self, conversation: Conversation) -> list[Item]:
         """Return all items, oldest first."""
         return [item for turn in await load_turns(self._store, conversation.end) for item in turn.items]
@@ -182,10 +189,8 @@ def conversation_index(owner: str) -> str:
     return f"{owner}/conversations"
 
 
-def timed_entry_key(conversation_id: str) -> str | None:
-    """Return the sort key of a conversation's entry, if its id says when it was created."""
-    created = created_microseconds(conversation_id)
-    return None if created is None else f"{created:016d}/{conversation_id}"
+def _entry_key(conversation_id: str, created: int) -> str:
+    return f"{created:016d}/{conversation_id}"
 
 
 def _from_body(body: dict[str, Any]) -> dict[str, Any]:

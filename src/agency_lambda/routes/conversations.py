@@ -5,7 +5,6 @@ from pydantic import Field
 
 from agency_lambda.errors import InvalidRequest, NotFound, OutcomeUnknown, StoreUnavailable
 from agency_lambda.exception_handlers import V1_RESPONSES
-from agency_lambda.history.conversations import timed_entry_key
 from agency_lambda.history.turns import Turn
 from agency_lambda.protocol import bounds
 from agency_lambda.protocol.items import parse_items, to_agent_input
@@ -114,14 +113,10 @@ async def item(conversation_id: str, item_id: str, caller: Caller) -> dict[str, 
 
 
 async def _key(caller: Caller, conversation_id: str | None, param: str) -> str:
-    if not conversation_id:
-        return ""
-    if key := timed_entry_key(conversation_id):
-        return key
-    try:
-        return (await caller.conversations.get(conversation_id)).entry_key
-    except NotFound:
-        raise not_in_list(conversation_id, param) from None
+    key = await caller.conversations.entry_key(conversation_id) if conversation_id else ""
+    if key is None:
+        raise not_in_list(conversation_id, param)
+    return key
 
 
 def _history(items: list[Item]) -> list[Item]:

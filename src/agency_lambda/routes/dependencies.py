@@ -72,12 +72,12 @@ async def _operator(request: Request) -> _Operator:
     """Return the operator, when what they ask for is in the log. Raises OperatorRequired, InvalidRequest, NotFound."""
     if not request.state.is_operator:
         raise OperatorRequired("Only operators may do this: their key, token or role is marked as one.")
-    given = request.path_params.get("owner") or request.query_params.get("owner", "")
-    if given and not OWNER.fullmatch(given):
+    given = request.path_params.get("owner", request.query_params.get("owner"))
+    if given is not None and not OWNER.fullmatch(given):
         raise InvalidRequest(f"{given[:99]!r} is no owner's name.", param="owner")
     response_id, runs = request.path_params.get("response_id"), request.app.state.runs()
-    owner = given
-    if response_id and not given:
+    owner = given or ""
+    if response_id and not owner:
         owner = await find_owner(runs.store, response_id) or ""
     from agency_lambda import telemetry  # imports Powertools
 
