@@ -11,7 +11,7 @@ PYTEST = $(BIN)/python -m pytest -n 2 --dist loadfile
 GATED = benchmarks handler infra scripts src tests/agencies tests/e2e tests/infra tests/library
 UV = $(shell command -v uv || echo $(BIN)/uv)
 export PYTHONPATH := $(CURDIR):$(CURDIR)/src:$(CURDIR)/agents
-export OWNER URL KEY AGENCY TO FROM
+export OWNER URL KEY AGENCY STATUS TO FROM
 export MESSAGE := $(value MESSAGE)
 # cdk reads the one, boto3 the other
 ifdef AWS_REGION
@@ -114,6 +114,10 @@ stream: ## the same, following the answer as it comes: which agent does what, an
 	@scripts/setup run
 	@$(BIN)/python scripts/ask.py --stream
 
+runs: ## list the newest runs at URL=https://... (else of `make run`) with KEY=..., of OWNER=name, with STATUS=failed
+	@scripts/setup run
+	@PORT=$(PORT) $(BIN)/python scripts/runs.py
+
 logs: ## what the functions of ENVIRONMENT=dev write, as it comes
 	@scripts/setup run
 	@$(BIN)/python scripts/logs.py $(STACK)
@@ -147,5 +151,5 @@ upgrade: ## take release TO=v1.2.0 of the template (FROM=its URL, the first time
 	@scripts/setup uv
 	@$(BIN)/python scripts/upgrade.py "$$TO" "$$FROM"
 
-.PHONY: help run quick upgrade wheel files key test test-agents e2e check budget format loop-table bench bundle synth sam bootstrap deploy model-key ask stream logs destroy lock
+.PHONY: help run quick upgrade wheel files key test test-agents e2e check budget format loop-table bench bundle synth sam bootstrap deploy model-key ask stream runs logs destroy lock
 .DEFAULT_GOAL := help

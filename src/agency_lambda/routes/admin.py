@@ -37,4 +37,7 @@ async def retrieve_response(response_id: str, operator: Operator, owner: OwnerFi
 @router.post("/responses/{response_id}/cancel", response_model=None)
 async def cancel_response(response_id: str, operator: Operator, owner: OwnerFilter = None) -> Response:
     """Cancel a run of any owner."""
-    return json_response(await operator.runs.cancel(operator.owner, response_id), operator.root_path)
+    response = json_response(await operator.runs.cancel(operator.owner, response_id), operator.root_path)
+    if "location" in response.headers:
+        response.headers["location"] = f"{operator.root_path}/v1/admin/responses/{response_id}"
+    return response

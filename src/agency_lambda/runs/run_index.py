@@ -25,7 +25,12 @@ def entry_key(response_id: str) -> str | None:
 
 
 def put_entry(
-    owner: str, response: ResponseObject, *, attempts: int = 0, by_model: ByModel | None = None, is_new: bool = False
+    owner: str,
+    response: ResponseObject,
+    *,
+    attempts: int | None = None,
+    by_model: ByModel | None = None,
+    is_new: bool = False,
 ) -> list[Put]:
     """Return the write of a run's entry."""
     if (key := entry_key(response["id"])) is None:

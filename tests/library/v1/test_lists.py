@@ -147,6 +147,8 @@ def test_run_that_another_process_holds_is_cancelled_when_that_sees_it(
     service.handler.run(Leases(get_run_service().store).take(held, "another process"))
     _, page = service.post("/v1/responses/cancel", None, **bearer("ann"))
     assert {item["id"]: item["status"] for item in page["data"]} == {held: "queued", free: "cancelled"}
+    answer = service.handler(http_event("POST", f"/v1/admin/responses/{held}/cancel", **bearer("eve")), Context(60))
+    assert (answer["statusCode"], answer["headers"]["location"]) == (202, f"/v1/admin/responses/{held}")
     lease = service.handler.run(Leases(get_run_service().store).find(held))
     assert lease.cancelled
 
