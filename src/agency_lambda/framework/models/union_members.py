@@ -11,12 +11,10 @@ from pydantic.errors import PydanticUserError
 
 
 def install() -> None:
-    vars(_models)["_validate_non_model_type"] = by_type(_models._validate_non_model_type)
+    vars(_models)["_validate_non_model_type"] = _by_type(_models._validate_non_model_type)
 
 
-def by_type(validate: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a function that validates values of a known type at once, and leaves others to `validate`."""
-
+def _by_type(validate: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(validate)
     def validated(*, type_: Any, value: Any) -> Any:
         if type(value) is dict and isinstance(value.get("type"), str) and (adapter := _adapter(type_)):
