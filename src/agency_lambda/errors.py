@@ -2,7 +2,8 @@
 
 # ServiceError 500
 #  ├─ InvalidRequest 400
-#  │   └─ InvalidJSON 400
+#  │   ├─ InvalidJSON 400
+#  │   └─ UnboundedCost 400        nothing bounds what a model call may cost, and its owner has a budget
 #  ├─ UnsupportedParameter 400     refused rather than ignored
 #  ├─ Unauthenticated 401          no credentials
 #  │   ├─ InvalidCredentials 401   an unknown key, or a token that is not valid here
@@ -12,6 +13,8 @@
 #  ├─ NotFound 404                 also what belongs to another owner
 #  │   └─ UnknownName 404          no agency or agent has this name
 #  ├─ PayloadTooLarge 413
+#  ├─ BudgetExceeded 429           the next model call may cost more than is left of a budget
+#  ├─ TooManyRuns 429              the owner has as many runs at once as it may
 #  ├─ ConversationBusy 409         another run has added to the conversation meanwhile
 #  ├─ IdempotencyKeyReused 409     the key was sent with another request
 #  ├─ GuardrailTriggered 422       a guardrail of the agency refused the input or the output
@@ -70,6 +73,10 @@ class InvalidJSON(InvalidRequest):
     kind = "invalid_json"
 
 
+class UnboundedCost(InvalidRequest):
+    kind = "unbounded_cost"
+
+
 class UnsupportedParameter(ServiceError):
     status, kind = 400, "unsupported_parameter"
 
@@ -105,6 +112,15 @@ class UnknownName(NotFound):
 
 class PayloadTooLarge(ServiceError):
     status, kind = 413, "payload_too_large"
+
+
+class BudgetExceeded(ServiceError):
+    status, kind, openai_code = 429, "budget_exceeded", "rate_limit_exceeded"
+
+
+class TooManyRuns(ServiceError):
+    status, kind, openai_code = 429, "too_many_runs", "rate_limit_exceeded"
+    retry_after = 5.0
 
 
 class ConversationBusy(ServiceError):

@@ -19,7 +19,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from agency_lambda.errors import INTERNAL, ServiceError, UpstreamFailed
+from agency_lambda.errors import INTERNAL, BudgetExceeded, ServiceError, UpstreamFailed
 from lambda_loop import EventLoopConflict, current_invocation
 
 logger = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ class OpenAIFailureAnswer(BaseModel):
     error: OpenAIFailure
 
 
-_STATUSES = (400, 401, 403, 404, 405, 409, 413, 422, 500, 502, 503, 504)
+_STATUSES = (400, 401, 403, 404, 405, 409, 413, 422, 429, 500, 502, 503, 504)
 
 
 def has_document() -> bool:
@@ -106,7 +106,8 @@ def error_response(scope: Scope, error: ServiceError, headers: Mapping[str, str]
     """Return the response for a failure."""
     if error.retry_after:
         headers = {**(headers or {}), "retry-after": str(math.ceil(error.retry_after))}
-    if isinstance(error, UpstreamFailed):  # clients would repeat a 429, and with it what tools have done
+    # Clients would repeat a 429, and with it what tools have done; a budget opens much later.
+    if isinstance(error, UpstreamFailed | BudgetExceeded):
         headers = {**(headers or {}), "x-should-retry": "false"}
     return _answer(scope, error.status, error.kind, str(error), error.code, error.param, headers, error.safe_to_retry)
 

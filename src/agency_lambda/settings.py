@@ -21,6 +21,10 @@ _SECRETS = ("openai_api_key", "api_keys")
 _ISSUER = ("jwt_issuer", "jwt_audience")
 
 
+_Limit = Annotated[float | None, Field(ge=0, le=1e9)]
+_Count = Annotated[int | None, Field(ge=0, le=10**15)]
+
+
 class ConfigurationError(RuntimeError):
     """A setting is wrong; the message names the variable and what to write."""
 
@@ -75,6 +79,14 @@ class Settings(BaseSettings):
     answer_seconds: float = Field(default=math.inf, gt=0)
     max_model_calls: int = Field(default=50, ge=1)
     max_output_tokens: int = Field(default=100_000, ge=16)  # 16 is the least that OpenAI takes
+    max_usd_per_run: _Limit = None
+    max_tokens_per_run: _Count = None
+    budget_usd_per_day: _Limit = None
+    budget_usd_per_month: _Limit = None
+    budget_tokens_per_day: _Count = None
+    budget_tokens_per_month: _Count = None
+    budget_runs_at_once: _Count = None
+    prices: str | None = None
 
     @classmethod
     def settings_customise_sources(

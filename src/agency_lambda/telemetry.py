@@ -5,7 +5,7 @@ import logging
 import os
 from collections.abc import Mapping
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.metrics.provider.cloudwatch_emf.cloudwatch import AmazonCloudWatchEMFProvider
@@ -67,6 +67,11 @@ def log_operator(operator: str, action: str, owner: str | None, response_id: str
 def log_expired(expired: int) -> None:
     """Print the number of leases that had expired."""
     print(json.dumps(_metrics({"ExpiredLeases": expired})), flush=True)
+
+
+def log_budget(metric: Literal["BudgetAlarms", "BudgetOverruns"], **fields: Any) -> None:
+    """Print that a budget needs a look."""
+    print(json.dumps({**fields, **_metrics({metric: 1})}), flush=True)
 
 
 def log_not_configured(lacking: Mapping[str, list[str]]) -> None:

@@ -24,13 +24,15 @@ ImportString = Annotated[str, StringConstraints(pattern=r"\A[\w-]+(\.[\w-]+)*:\w
 
 
 class Entry(BaseModel):
-    """One agency. None: the setting MAX_MODEL_CALLS, MAX_OUTPUT_TOKENS or MODEL applies."""
+    """One agency. None: the setting applies, such as MAX_MODEL_CALLS, MAX_USD_PER_RUN or MODEL."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     create_agency: ImportString | Callable[..., Any] = Field(union_mode="left_to_right")
     max_model_calls: Annotated[int, Field(ge=1)] | None = None
     max_output_tokens: Annotated[int, Field(ge=16)] | None = None
+    max_usd: Annotated[float, Field(ge=0)] | None = None
+    max_tokens: Annotated[int, Field(ge=0)] | None = None
     model: Annotated[str, Field(min_length=1)] | None = None
 
     @property

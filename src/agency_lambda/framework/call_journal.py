@@ -1,6 +1,7 @@
 from typing import Any, Protocol
 
 from agency_lambda.framework.models import ModelAnswer, ModelRequest, ModelUnavailable
+from agency_lambda.framework.spending import Reservation
 from agency_lambda.history import UniqueIds
 
 
@@ -36,7 +37,12 @@ class CallJournal(Protocol):
     async def forget_failure(self, error: ModelUnavailable) -> None: ...
 
     async def save_answer(
-        self, key: str, answered: ModelAnswer, ids: dict[int, str], parent_call_key: str = ""
+        self,
+        key: str,
+        answered: ModelAnswer,
+        ids: dict[int, str],
+        parent_call_key: str = "",
+        reservation: Reservation | None = None,
     ) -> JournalEntry: ...
 
     def note_usable(self, key: str, output: list[Any]) -> None: ...

@@ -18,10 +18,10 @@ class ClientOptions:
 
     def __init__(self, request: CreateResponse, *, chat: bool) -> None:
         self.tools: Sequence[ClientTool] = [ClientTool(tool) for tool in request.function_tools]
-        self._instructions, self._schema = request.instructions, _output_schema(request)
+        self.instructions, self._schema = request.instructions, _output_schema(request)
         self._settings = _settings(request, chat)
         self._settings_of_all = _settings_of_all_agents(request)
-        self._changes = bool(self._instructions or self._schema or self._settings is not _NO_SETTINGS)
+        self._changes = bool(self.instructions or self._schema or self._settings is not _NO_SETTINGS)
         self.any = bool(self._changes or self.tools or request.max_output_tokens is not None)
 
     def apply_to_all(self, request: ModelRequest) -> ModelRequest:
@@ -37,7 +37,7 @@ class ClientOptions:
         if self._settings.tool_choice:
             # It holds for the first call only: the agent would call tools for ever.
             self._settings = replace(self._settings, tool_choice=None)
-        instructions = "\n\n".join(text for text in (request.instructions, self._instructions) if text)
+        instructions = "\n\n".join(text for text in (request.instructions, self.instructions) if text)
         return replace(
             request,
             instructions=instructions or None,

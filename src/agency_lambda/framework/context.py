@@ -14,6 +14,7 @@ from agency_lambda.framework.client_tools import ClientTool
 from agency_lambda.framework.model_call import ModelCall
 from agency_lambda.framework.models import Meter, ModelRequest, ModelsOfRun, active_run
 from agency_lambda.framework.response_builder import ResponseBuilder
+from agency_lambda.framework.spending import Spending
 from agency_lambda.framework.tool_call import ToolCall
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class RunContext:
 
     options: the client's, for `entry`, the addressed agent. live: stream events.
     caller: merged into `MasterContext.user_context`.
+    spending: the budget of the run, if any.
     authorize: raises `AttemptOver` once this attempt may call nothing; set when it begins.
     """
 
@@ -51,10 +53,11 @@ class RunContext:
         models: ModelsOfRun,
         caller: dict[str, Any],
         live: bool,
+        spending: Spending | None = None,
     ) -> None:
         self.response_id, self.meter, self.builder, self.journal = response_id, meter, builder, journal
         self.longest_silence, self.resolve = models
-        self.caller, self.live = caller, live
+        self.caller, self.live, self.spending = caller, live, spending
         self.authorize: Callable[[], Awaitable[None]] = _not_executed
         self.copies: dict[int, tuple[Agency, Agency]] = {}  # id -> agency made before the run, the run's copy
         self.client_calls_tool = False  # the run has ended with calls that the client has to answer
@@ -63,6 +66,10 @@ class RunContext:
     @property
     def is_outside_tools(self) -> bool:
         return self.builder.is_outside_tools
+
+    @property
+    def client_instructions(self) -> str | None:
+        return self._options.instructions
 
     def client_tools(self, agent: object) -> list[ClientTool]:
         """Return the client's functions for the addressed agent, outside of tools."""
@@ -78,7 +85,14 @@ class RunContext:
         is_colleague = request.identity == agent and not (request.for_user and self.is_outside_tools)
         key = self.journal.model_call_key(agent, request, parent)
         return ModelCall(
-            key, parent, recording, self.journal, self.meter, authorize=self.authorize, is_colleague=is_colleague
+            key,
+            parent,
+            recording,
+            self.journal,
+            self.meter,
+            authorize=self.authorize,
+            is_colleague=is_colleague,
+            spending=self.spending,
         )
 
     async def allows_call(self, agent: str, call_id: str) -> bool:

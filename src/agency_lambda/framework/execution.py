@@ -1,13 +1,14 @@
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from agents import (
     InputGuardrailTripwireTriggered,
     ModelBehaviorError,
     ModelRefusalError,
     OutputGuardrailTripwireTriggered,
+    RunConfig,
 )
 
 from agency_lambda.errors import (
@@ -19,7 +20,7 @@ from agency_lambda.errors import (
     StoreUnavailable,
     UpstreamFailed,
 )
-from agency_lambda.framework import conversation_starters, unknown_tools
+from agency_lambda.framework import conversation_starters, unknown_tools, worst_case
 from agency_lambda.framework.client_tools import OUTPUT_PENDING
 from agency_lambda.framework.context import RunContext
 from agency_lambda.framework.interruptions import AnswerNotStored
@@ -37,6 +38,7 @@ from agency_lambda.framework.models import (
     tracing,
 )
 from agency_lambda.framework.output_type import misses_output_type
+from agency_lambda.framework.spending import CallRefused
 from agency_lambda.framework.tool_output import text_of
 from agency_lambda.framework.unsupported import unapproved_tool
 from agency_lambda.history import storable
@@ -51,10 +53,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class AgencyResult:
-    """The result of a run. history: new items of the agents' memory. incomplete: the reason, if any."""
+    """The result of a run. history: new items of the agents' memory. incomplete: why, if it is; detail: our word."""
 
     history: list[Item]
     incomplete: Reason | None = None
+    detail: str | None = None
 
 
 class AgencyExecution:
@@ -82,6 +85,11 @@ class AgencyExecution:
         return self._run_context.meter
 
     @property
+    def spending(self) -> Any:
+        """Return the budget of the run; None for none."""
+        return self._run_context.spending
+
+    @property
     def pending(self) -> frozenset[str]:
         """Return the journal keys of open model calls."""
         return frozenset(self._run_context.journal.pending)
@@ -100,6 +108,19 @@ class AgencyExecution:
         for answer in self._run_context.journal.unused_answers():
             self._run_context.meter.model_calls += 1
             self._run_context.meter.replay(answer.response.usage)
+
+    def first_call(self) -> Any:
+        """Return what the first model call may cost, for `Spending`. Raises UnboundedCost."""
+        run, agent = self._run_context, self._agency.agents[self._agent]
+        assert run.spending
+        model, adapt = run.resolve(agent, RunConfig())
+        settings = adapt(agent.model_settings) if adapt else agent.model_settings
+        if most := run.meter.limits.client_output_tokens:
+            settings = replace(settings, max_tokens=min(most, settings.max_tokens or most))
+        items = self._agency.thread_manager.get_all_messages()
+        texts = [agent.instructions, self._agency.shared_instructions, run.client_instructions]
+        tools = [*agent.tools, *run.client_tools(agent)]
+        return worst_case.of_first_call(run.spending, model, texts, [*items, *self._new_input], tools, settings)
 
     async def run(self, authorize: Callable[[], Awaitable[None]]) -> AgencyResult:
         """Run the agents. authorize: awaited before each model or tool call; raises to refuse it.
@@ -121,7 +142,9 @@ class AgencyExecution:
         except (InputGuardrailTripwireTriggered, OutputGuardrailTripwireTriggered) as error:
             raise GuardrailTriggered("A guardrail of the agency refused this run.") from error
         except AnswerIncomplete as error:
-            return AgencyResult(self._new_items_with_messages(), error.reason)
+            return AgencyResult(self._new_items_with_messages(), error.reason, error.detail)
+        except CallRefused as refused:
+            raise refused.error from refused
         except AnswerNotStored as error:
             raise StoreUnavailable("The store could not be written.") from error
         except Exception as error:  # noqa: BLE001 - mapped to a failure of ours, or raised again

@@ -5,13 +5,17 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any, Self
 
-from agents import ModelResponse
+from agents import Model, ModelResponse
 from agents.models.fake_id import FAKE_RESPONSES_ID
 from openai.types.responses import ResponseStreamEvent
 
+from agency_lambda.errors import BudgetExceeded, ServiceError, StoreUnavailable
+from agency_lambda.framework import worst_case
 from agency_lambda.framework.call_journal import CallJournal
+from agency_lambda.framework.interruptions import AnswerNotStored
 from agency_lambda.framework.model_call_recorder import ModelCallRecorder
-from agency_lambda.framework.models import Meter, ModelAnswer, ModelUnavailable
+from agency_lambda.framework.models import AnswerIncomplete, Meter, ModelAnswer, ModelRequest, ModelUnavailable
+from agency_lambda.framework.spending import CallRefused, Reservation, Spending
 from agency_lambda.history import is_call
 
 
@@ -32,10 +36,13 @@ class ModelCall:
         *,
         authorize: Callable[[], Awaitable[None]],
         is_colleague: bool,
+        spending: Spending | None = None,
     ) -> None:
         self._key, self._parent, self._recording = key, parent, recording
         self._journal, self._meter, self._authorize = journal, meter, authorize
         self._is_colleague, self._is_answered = is_colleague, False
+        self._spending: Spending | None = spending
+        self._reservation: Reservation | None = None
         self._announced: dict[int, tuple[str, str]] = {}  # output index -> the provider's call id, the run's own
 
     async def __aenter__(self) -> Self:
@@ -55,6 +62,22 @@ class ModelCall:
         elif self._entry is None and not self._is_answered:
             self._journal.release(self._key)
 
+    async def reserve(self, model: Model, request: ModelRequest, *args: Any, **server_state: Any) -> ModelRequest:
+        if self._spending is None:
+            return request
+        request = worst_case.limited(request, self._spending)
+        try:
+            worst = worst_case.of_call(self._spending, model, request, *args, **server_state)
+            self._reservation = await self._spending.reserve(worst)
+        except StoreUnavailable as error:
+            raise AnswerNotStored from error
+        except ServiceError as error:
+            self._meter.model_calls -= 1  # it is not made
+            if isinstance(error, BudgetExceeded):
+                raise AnswerIncomplete("max_output_tokens", error.kind) from error
+            raise CallRefused(error) from error
+        return request
+
     def record_event(self, event: ResponseStreamEvent) -> None:
         if event.type == "response.output_item.added" and is_call(event.item.type):
             item: Any = event.item
@@ -69,7 +92,9 @@ class ModelCall:
         if entry is None:
             answer = replace(answer, response=self._with_own_ids(answer.response))
             self._recorder.assign_ids(answer.response.output)
-            entry = await self._journal.save_answer(self._key, answer, self._recorder.ids, self._parent)
+            entry = await self._journal.save_answer(
+                self._key, answer, self._recorder.ids, self._parent, self._reservation
+            )
             self._is_answered = True
         self._recorder.ids = entry.ids
         self._recorder.record_answer(entry.answered.response.output, entry.answered.incomplete)

@@ -16,6 +16,7 @@ from agency_lambda.framework.isolation import assign_run, isolate
 from agency_lambda.framework.models import Limits, Meter, Models
 from agency_lambda.framework.models.offline import agency_script
 from agency_lambda.framework.response_builder import ResponseBuilder
+from agency_lambda.framework.spending import Spending
 from agency_lambda.framework.unsupported import refused_by_chat
 from agency_lambda.protocol.output import OutputBuilder
 from agency_lambda.protocol.request import CreateResponse
@@ -56,6 +57,7 @@ class RunInput:
     new_input: list[Item]
     output: OutputBuilder
     journal: CallJournal
+    spending: Spending | None = None
 
 
 async def prepare_run(name: str, entry: AgencyEntry, models: Models, run_input: RunInput) -> AgencyExecution:
@@ -82,6 +84,7 @@ async def prepare_run(name: str, entry: AgencyEntry, models: Models, run_input: 
         models=models.of_run(_offline_script(entry, models), entry.model),
         caller=_caller(run_input.response, run_input.owner),
         live=bool(request.stream),
+        spending=run_input.spending,
     )
     assign_run(agency, context)
     models.attach(agency, context)

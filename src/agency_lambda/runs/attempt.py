@@ -30,6 +30,7 @@ from lambda_loop import DeadlineExceeded
 
 if TYPE_CHECKING:
     from agency_lambda.framework.execution import AgencyExecution, AgencyResult
+    from agency_lambda.runs.admission import Admission
 
 logger = logging.getLogger(__name__)
 _RELEASE_TIMEOUT = 10.0  # seconds for the writes that hand a run over
@@ -53,11 +54,12 @@ class Attempt:
         client_timeout: float = math.inf,
         stopped: Stop | None = None,
         refused: ServiceError | None = None,
+        admission: "Admission | None" = None,
     ) -> None:
         self.response, self.log, self.repository = response, log, repository
         self.execution, self.stopped, self.is_over = execution, stopped, False
         self.next_run_id: str | None = None  # it gets the lock of the conversation after this run
-        self._durable, self._refused = durable, refused
+        self._durable, self._refused, self.admission = durable, refused, admission
         self.log_fields: dict[str, Any] = {}  # for the log, when it has ended
         self._heartbeat = Heartbeat(self, client_timeout)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -142,6 +144,8 @@ class Attempt:
                 await self.repository.start()
             except StoreUnavailable as error:
                 raise OutcomeUncertain from error
+            if self.admission:
+                self.admission.take_over()
             self.response = self.repository.run.stored.response
         if self.stopped != "uncertain":
             self.log.emit_start(self.response)

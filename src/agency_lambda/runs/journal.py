@@ -4,6 +4,8 @@ import hashlib
 import json
 import math
 from collections import defaultdict
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
@@ -14,10 +16,11 @@ from agency_lambda.errors import StoreUnavailable
 from agency_lambda.framework.interruptions import AnswerNotStored
 from agency_lambda.framework.models import ModelAnswer, ModelRequest, ModelUnavailable
 from agency_lambda.framework.models.serialized_answer import dump_answer, load_answer
+from agency_lambda.framework.spending import Reservation
 from agency_lambda.framework.tool_output import from_journal_body, to_journal_body
 from agency_lambda.history import UniqueIds, is_call
 from agency_lambda.runs.model import expiry, response_partition
-from agency_lambda.store import ABSENT, Conflict, Delete, Put, Store
+from agency_lambda.store import ABSENT, Change, Conflict, Delete, Put, Store
 
 
 @dataclass(frozen=True)
@@ -111,15 +114,23 @@ class Journal:
             await self._store.write(Delete(self._partition, f"journal/{key}"))
 
     async def save_answer(
-        self, key: str, answered: ModelAnswer, ids: dict[int, str], parent_call_key: str = ""
+        self,
+        key: str,
+        answered: ModelAnswer,
+        ids: dict[int, str],
+        parent_call_key: str = "",
+        reservation: Reservation | None = None,
     ) -> Entry:
-        """Store an answer; returns the one that is stored."""
+        """Store an answer and settle what was reserved for it; returns the one that is stored."""
         if self._store is None:
+            if reservation:
+                with suppress(StoreUnavailable):  # what was reserved counts as spent
+                    await reservation.write_settled(answered.response.usage)
             return Entry(answered, ids)
         body: dict[str, Any] = {**dump_answer(answered), "ids": ids}
         if not self._by_call_ids:
             body["within"] = parent_call_key
-        stored = await self._write(key, body)
+        stored = await self._write(key, body, reservation.settle(answered.response.usage) if reservation else ())
         self.pending.discard(key)
         return Entry(answered, ids) if stored is body else _entry(stored)
 
@@ -177,24 +188,27 @@ class Journal:
             decided = await self._write(f"allowed/{call}", {"allowed": allowed})
         return bool(decided["allowed"])
 
-    async def _write(self, key: str, body: dict[str, Any]) -> dict[str, Any]:
+    async def _write(self, key: str, body: dict[str, Any], settlement: Sequence[Change] = ()) -> dict[str, Any]:
         try:
             if self._store is None:
                 return body
             for failed, record in [*self._unwritten.items()]:
                 await self._put_once(self._store, failed, record)
                 self._unwritten.pop(failed, None)
-            return await self._put_once(self._store, key, body)
+            return await self._put_once(self._store, key, body, settlement)
         except StoreUnavailable as error:
             raise AnswerNotStored from error
 
-    async def _put_once(self, store: Store, key: str, body: dict[str, Any]) -> dict[str, Any]:
+    async def _put_once(
+        self, store: Store, key: str, body: dict[str, Any], settlement: Sequence[Change] = ()
+    ) -> dict[str, Any]:
         put = Put(self._partition, f"journal/{key}", body, expiry(), expected=ABSENT)
         while True:
             try:
-                await store.write(put)
+                await store.write(put, *settlement)
             except Conflict:  # an attempt that has lost its lease, and does not know yet, or ours that has
                 if there := await store.get(put.partition, put.sort):
+                    await store.write(*settlement)  # both were paid
                     return dict(there.body)
                 continue
             return body

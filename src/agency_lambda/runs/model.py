@@ -96,19 +96,23 @@ class StoredRequest:
 
 @dataclass(frozen=True)
 class StoredResponse:
-    """A response with its request. cursor: the end of its turn, if any."""
+    """A response with its request. cursor: the end of its turn, if any.
+
+    budget: what ends with an unfinished run: `counted` among its owner's, `reserved` for its first call.
+    """
 
     response: ResponseObject
     request: StoredRequest
     cursor: HistoryCursor | None = None
     version: str = ABSENT
+    budget: dict[str, Any] | None = None
 
     @classmethod
     def from_record(cls, record: Record) -> "StoredResponse":
         body = record.body
         request = StoredRequest(body["request"], body["input"], body["start"], body["thread"])
         cursor = HistoryCursor.from_json(body["place"]) if body["place"] else None
-        return cls(body["response"], request, cursor, record.version)
+        return cls(body["response"], request, cursor, record.version, body.get("budget"))
 
     def put(self, owner: str) -> Put:
         body = {
@@ -118,6 +122,7 @@ class StoredResponse:
             "start": self.request.start,
             "thread": self.request.conversation_id,
             "place": self.cursor and self.cursor.as_json,
+            **({"budget": self.budget} if self.budget else {}),
         }
         partition = response_partition(owner, self.response["id"])
         return Put(partition, "response", body, expiry(), expected=self.version)

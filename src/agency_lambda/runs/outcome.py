@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from agency_lambda.errors import AnswerTooLarge, OutOfTime, ServiceError, UpstreamFailed, error_field, error_from_field
 from agency_lambda.protocol import bounds, response_object
@@ -48,8 +48,13 @@ def final_response(
         "usage": run_metrics.usage(execution.meter if execution else None),
         "completed_at": int(time.time()) if status == "completed" else None,
         "error": error_field(error) if error else None,
-        "incomplete_details": {"reason": result.incomplete} if result and result.incomplete else None,
+        "incomplete_details": _incomplete_details(result) if result and result.incomplete else None,
     }
+
+
+def _incomplete_details(result: "AgencyResult") -> dict[str, Any]:
+    # The reason is one that clients know; our own word is beside it.
+    return {"reason": result.incomplete} | ({"detail": result.detail} if result.detail else {})
 
 
 def seconds_to_retry(response: ResponseObject, attempts: int, error: ServiceError) -> float | None:

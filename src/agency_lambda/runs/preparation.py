@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from agency_lambda import catalogue
+from agency_lambda.budgets import Budgets
 from agency_lambda.errors import NotFound
 from agency_lambda.history import UniqueIds
 from agency_lambda.history.loading import TurnCache, load_history
@@ -15,12 +16,13 @@ from agency_lambda.protocol.items import to_agent_input
 from agency_lambda.protocol.request import CompactRequest, CreateResponse
 from agency_lambda.protocol.types import Item
 from agency_lambda.runs.event_log import EventLog
-from agency_lambda.runs.model import Run
+from agency_lambda.runs.model import Run, response_partition
 from agency_lambda.runs.validation import refuse_empty, refuse_loose_ends
 from agency_lambda.settings import Settings
 from agency_lambda.store import Store
 
 if TYPE_CHECKING:
+    from agency_lambda.budgets.spending import Spending
     from agency_lambda.framework.execution import AgencyExecution
     from agency_lambda.framework.models import Models
 
@@ -28,8 +30,10 @@ if TYPE_CHECKING:
 class RunPreparation:
     """Prepares runs, which share the models and never an agency."""
 
-    def __init__(self, settings: Settings, store: Store, secrets: Mapping[str, str] | None = None) -> None:
-        self._settings, self._store, self._secrets = settings, store, secrets
+    def __init__(
+        self, settings: Settings, store: Store, budgets: Budgets, secrets: Mapping[str, str] | None = None
+    ) -> None:
+        self._settings, self._store, self._budgets, self._secrets = settings, store, budgets, secrets
         self._turns = TurnCache()
 
     @cached_property
@@ -53,13 +57,26 @@ class RunPreparation:
         history, new_input = await load_history(self._store, run.cursor, self._turns), to_agent_input(items)
         refuse_empty(new_input)
         refuse_loose_ends(history, items, new_input)
-        if run.is_new and request.background and needs_no_agency(request):
+        spending = await self._spending(run, request.model)
+        if run.is_new and request.background and spending is None and needs_no_agency(request):
             catalogue.check_model(request.model)
             return None
-        return await self._prepare_agents(run, request, history, new_input, log)
+        return await self._prepare_agents(run, request, history, new_input, log, spending)
+
+    async def _spending(self, run: Run, model: str) -> "Spending | None":
+        _, entry = catalogue.find_entry(model)
+        usd = self._settings.max_usd_per_run if entry.max_usd is None else entry.max_usd
+        tokens = self._settings.max_tokens_per_run if entry.max_tokens is None else entry.max_tokens
+        return await self._budgets.spending(run.owner, response_partition(run.owner, run.id), usd, tokens)
 
     async def _prepare_agents(
-        self, run: Run, request: CreateResponse, history: list[Item], new_input: list[Item], log: EventLog
+        self,
+        run: Run,
+        request: CreateResponse,
+        history: list[Item],
+        new_input: list[Item],
+        log: EventLog,
+        spending: "Spending | None",
     ) -> "AgencyExecution":
         from agency_lambda.framework.prepare import RunInput, prepare_run
         from agency_lambda.runs.journal import Journal
@@ -77,6 +94,7 @@ class RunPreparation:
             new_input=new_input,
             output=log.output,
             journal=journal,
+            spending=spending,
         )
         return await prepare_run(name, entry, self.models, run_input)
 

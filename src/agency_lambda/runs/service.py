@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
+from agency_lambda.budgets import Budgets
 from agency_lambda.errors import (
     AttemptsExhausted,
     ConversationBusy,
@@ -18,6 +19,7 @@ from agency_lambda.protocol import response_object
 from agency_lambda.protocol.request import CompactRequest, CreateResponse
 from agency_lambda.protocol.response_object import ResponseObject
 from agency_lambda.queue import Queue, open_queue
+from agency_lambda.runs.admission import admit, readmit
 from agency_lambda.runs.attempt import Attempt
 from agency_lambda.runs.cancellation import cancel_all, cancel_run
 from agency_lambda.runs.creation import new_run, refuse_contradictions
@@ -29,7 +31,7 @@ from agency_lambda.runs.model import StoredResponse
 from agency_lambda.runs.outcome import MOST_ATTEMPTS, HandedOver, raise_failed
 from agency_lambda.runs.owners import Owners
 from agency_lambda.runs.preparation import RunPreparation
-from agency_lambda.runs.repository import OutcomeUncertain, RunRepository, delete_run, load_run, purge, save_new
+from agency_lambda.runs.repository import OutcomeUncertain, RunRepository, delete_run, load_run, purge
 from agency_lambda.runs.stored_responses import Responses
 from agency_lambda.runs.transitions import Stop
 from agency_lambda.settings import Settings
@@ -51,7 +53,8 @@ class RunService:
     def __init__(self, settings: Settings, *, secrets: Mapping[str, str] | None = None) -> None:
         self.store: Store = open_store(settings.store)
         self.queue: Queue = open_queue(settings.queue)
-        self._preparation = RunPreparation(settings, self.store, secrets)
+        self.budgets = Budgets(self.store, settings)
+        self._preparation = RunPreparation(settings, self.store, self.budgets, secrets)
         self._leases, self._answer_seconds = Leases(self.store), settings.answer_seconds
         self._owners = Owners()
 
@@ -95,23 +98,27 @@ class RunService:
         run = await new_run(self.store, request, owner, conversation_name)
         response, log = run.stored.response, EventLog(run.id, records_events=run.stored.is_streamed)
         execution = await self._preparation.prepare(run, log, request)
+        if response["store"] and self.queue.durable:
+            on_deadline_response(response)
+        keys = IdempotencyKeys(self.store, owner)
+        puts: list[Change] = [keys.put(*idempotent_request, run.id)] if idempotent_request else []
+        puts += self._owners.put_if_new(owner)
+        try:
+            run, admission = await admit(self.store, self.budgets, run, execution, puts)
+        except OutcomeUncertain:
+            return self._uncertain(response)
+        except ServiceError:
+            on_deadline_response(None)  # it may not begin
+            raise
         if response["store"]:
-            if self.queue.durable:
-                on_deadline_response(response)
-            keys = IdempotencyKeys(self.store, owner)
-            puts: list[Change] = [keys.put(*idempotent_request, run.id)] if idempotent_request else []
-            puts += self._owners.put_if_new(owner)
-            try:
-                run = await save_new(self.store, run, puts)
-            except OutcomeUncertain:
-                return self._uncertain(response)
             self._owners.mark_written(owner)
         if response["background"]:
             await self._send(run.id)
             return run.stored
         repository = RunRepository(self.store, run) if response["store"] else None
         client_timeout = math.inf if log.records_events else self._answer_seconds
-        return self._attempt(run.stored.response, log, repository, execution=execution, client_timeout=client_timeout)
+        options = {"execution": execution, "client_timeout": client_timeout, "admission": admission}
+        return self._attempt(run.stored.response, log, repository, **options)
 
     async def _replay_idempotent(
         self, request: CreateResponse, owner: str, response_id: str, on_deadline_response: OnDeadlineResponse
@@ -165,7 +172,8 @@ class RunService:
             except ServiceError as error:  # such as a conversation that was deleted
                 refused = error
         log.restore(events, execution.item_ids if execution else set())
-        options = {"execution": execution, "stopped": stopped, "refused": refused}
+        admission = readmit(self.store, run, execution)
+        options = {"execution": execution, "stopped": stopped, "refused": refused, "admission": admission}
         return self._attempt(run.stored.response, log, repository, **options)
 
     def _attempt(
@@ -183,6 +191,8 @@ class RunService:
         except OutcomeUncertain:
             return await self._stored(attempt)
         finally:
+            if attempt.admission:
+                await attempt.admission.close()
             if attempt.next_run_id:
                 await self._send(attempt.next_run_id)
 

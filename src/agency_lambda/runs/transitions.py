@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Literal
 
+from agency_lambda.budgets.reservation import released
+from agency_lambda.budgets.running import ended
 from agency_lambda.history.turns import Turn
 from agency_lambda.protocol.response_object import ResponseObject
 from agency_lambda.protocol.types import Event
@@ -165,7 +167,7 @@ def advance(
     """
     row = find(State.ABSENT if run.is_new else lease_state(run.lease), event, run.lease)
     changes: list[Change] = []
-    for column in (_write_response, _write_entry, _write_lease, _write_turn):
+    for column in (_write_budget, _write_response, _write_entry, _write_lease, _write_turn):
         run, written = column(run, row, response=response, turn=turn, by_model=by_model, **lease)
         changes += written
     if events:
@@ -176,6 +178,18 @@ def advance(
 
 
 Written = tuple[Run, list[Change]]
+
+
+def _write_budget(run: Run, row: Transition, **_: Any) -> Written:
+    budget, is_started = run.stored.budget, row.status == "in_progress"
+    if budget is None or run.is_new or row.status in ("", "purged"):
+        return run, []
+    kept = {name: value for name, value in budget.items() if is_started and name != "reserved"}
+    changes: list[Change] = []
+    if not is_started:
+        changes += released(budget["reserved"]) if "reserved" in budget else []
+        changes += [ended(run.owner)] if "counted" in budget else []
+    return replace(run, stored=replace(run.stored, budget=kept or None)), changes
 
 
 def _write_response(run: Run, row: Transition, *, response: ResponseObject | None, **_: Any) -> Written:

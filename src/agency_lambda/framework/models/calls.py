@@ -56,6 +56,10 @@ class ModelCallProtocol(Protocol):
 
     recorded: ModelAnswer | None
 
+    async def reserve(self, model: Model, request: ModelRequest, *args: Any, **server_state: Any) -> ModelRequest:
+        """Reserve what the call may cost, if its owner has a budget. Returns the request to send."""
+        ...
+
     def record_event(self, event: ResponseStreamEvent) -> None: ...
 
     async def record_answer(self, answer: ModelAnswer) -> ModelAnswer:

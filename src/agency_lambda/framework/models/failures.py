@@ -43,11 +43,12 @@ class ModelUnavailable(RuntimeError):
 
 
 class AnswerIncomplete(Interruption):
-    """A model's answer was broken off before any usable item, which ends the run."""
+    """A model's answer was broken off before any usable item, or not asked for; the run ends. detail: our word."""
 
-    def __init__(self, reason: Reason) -> None:
+    def __init__(self, reason: Reason, detail: str | None = None) -> None:
         super().__init__(reason)
         self.reason: Reason = reason
+        self.detail = detail
 
 
 # Raised within a model of the agency's own, which asks others: known elsewhere by what they are.

@@ -108,6 +108,7 @@ class MeteredModel(WrappedModel):
         return answer
 
     async def _ask(self, call: ModelCallProtocol, request: ModelRequest, *args: Any, **kwargs: Any) -> ModelAnswer:
+        request = await call.reserve(self.inner, request, *args, **kwargs)
         # In a stream even a model of the agency's own reports that the client's limit cut it off.
         ending = Ending()
         current_ending.set(ending)
@@ -167,6 +168,7 @@ class MeteredModel(WrappedModel):
         self, call: ModelCallProtocol, request: ModelRequest, *args: Any, **kwargs: Any
     ) -> AsyncGenerator[ResponseStreamEvent]:
         """Yield the provider's events, the last one after the answer is recorded."""
+        request = await call.reserve(self.inner, request, *args, **kwargs)
         ending = Ending()
         current_ending.set(ending)
         stream: Any = self._provider.stream_response(*_positional(request), *args, **kwargs)

@@ -1,0 +1,62 @@
+"""What is reserved for one model call."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from agency_lambda import telemetry
+from agency_lambda.budgets.accounts import UNITS, Account
+from agency_lambda.store import Add, Store
+
+if TYPE_CHECKING:
+    from agency_lambda.prices import Price
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Reservation:
+    """amounts: by unit, in every account. price: of the call's model; None if only tokens count."""
+
+    store: Store
+    accounts: tuple[Account, ...]
+    amounts: Mapping[str, int]
+    price: "Price | None" = None
+
+    def settle(self, usage: Any) -> list[Add]:
+        """Return the changes that settle it by an answer's usage, to be written with the answer."""
+        used = self._used(usage)
+        if any(used[unit] > self.amounts[unit] for unit in self.amounts):
+            logger.error("a model call used %s, and %s was reserved: its budget is closed", used, dict(self.amounts))
+            telemetry.log_budget("BudgetOverruns")
+        return [account.settle(self.amounts, used) for account in self.accounts]
+
+    async def write_settled(self, usage: Any) -> None:
+        """Settle an answer that is stored nowhere."""
+        await self.store.write(*self.settle(usage))
+
+    def _used(self, usage: Any) -> dict[str, int]:
+        if usage is None or not usage.total_tokens:  # the server reports none: it may have been all
+            return dict(self.amounts)
+        details = usage.input_tokens_details
+        cached, written = (getattr(details, f"{name}_tokens", None) or 0 for name in ("cached", "cache_write"))
+        tokens = usage.input_tokens + usage.output_tokens
+        if self.price is None:
+            return {"usd": 0, "tokens": tokens}
+        usd = self.price.microdollars(usage.input_tokens, usage.output_tokens, cached, written)
+        return {"usd": usd, "tokens": tokens}
+
+    def as_body(self) -> dict[str, Any]:
+        """Return it as JSON, for the record of a run that waits."""
+        rows = [[account.partition, account.sort, account.expires] for account in self.accounts]
+        return {"rows": rows, "amounts": dict(self.amounts)}
+
+    @classmethod
+    def from_body(cls, store: Store, body: Mapping[str, Any]) -> "Reservation":
+        return cls(store, tuple(Account(*row) for row in body["rows"]), body["amounts"])
+
+
+def released(body: Mapping[str, Any]) -> list[Add]:
+    """Return the changes that give back what no call was made with. body: see `Reservation.as_body`."""
+    return [Account(*row).settle(body["amounts"], dict.fromkeys(UNITS, 0)) for row in body["rows"]]

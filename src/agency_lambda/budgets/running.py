@@ -1,0 +1,63 @@
+"""How many runs an owner has at once: a counter that is written with the first and the last record of a run."""
+
+import time
+from dataclasses import dataclass
+
+from agency_lambda.budgets.accounts import spend_partition
+from agency_lambda.errors import TooManyRuns
+from agency_lambda.store import ABSENT, Add, Conflict, Delete, LimitReached, Put, Store
+
+RUNNING = "running"
+_UNSTORED, _BEHIND_UNSTORED = "unstored/", "unstored0"
+_LONGEST = 3600.0  # seconds after which a run that is not stored, and is still counted, has died
+
+
+def ended(owner: str) -> Add:
+    """Return the change that counts a run no longer."""
+    return Add(spend_partition(owner), RUNNING, {"runs": -1})
+
+
+@dataclass(frozen=True)
+class RunCount:
+    """The count of one owner's runs, of which `most` may be there at once."""
+
+    store: Store
+    owner: str
+    most: int
+
+    def begun(self) -> Add:
+        """Return the change that counts a new run."""
+        return Add(spend_partition(self.owner), RUNNING, {"runs": 1}, {"runs": self.most})
+
+    async def begin_unstored(self, run_id: str) -> None:
+        """Count a run of which nothing else is stored. Raises TooManyRuns."""
+        while True:
+            try:
+                await self.store.write(self.begun(), self._mark(run_id))
+                return
+            except LimitReached:
+                await self.make_room()
+
+    async def end_unstored(self, run_id: str) -> None:
+        mark = self._mark(run_id)
+        try:
+            await self.store.write(ended(self.owner), Delete(mark.partition, mark.sort, expected=mark.version))
+        except Conflict:  # it was taken for dead
+            return
+
+    async def make_room(self) -> None:
+        """Count no longer what has died. Raises TooManyRuns if there is nothing."""
+        marks = await self.store.query(spend_partition(self.owner), after=_UNSTORED, before=_BEHIND_UNSTORED)
+        dead = [mark for mark in marks if mark.body["until"] < time.time()]
+        if not dead:
+            raise TooManyRuns(f"This owner may have {self.most} runs at once, and has as many.")
+        for mark in dead:
+            try:
+                await self.store.write(ended(self.owner), Delete(mark.partition, mark.sort, expected=mark.version))
+            except Conflict:  # another request has
+                continue
+
+    def _mark(self, run_id: str) -> Put:
+        body = {"until": time.time() + _LONGEST}
+        partition = spend_partition(self.owner)
+        return Put(partition, f"{_UNSTORED}{run_id}", body, expected=ABSENT, version=run_id)

@@ -1,0 +1,40 @@
+from typing import Annotated, Any
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field
+
+from agency_lambda.budgets import Limits
+from agency_lambda.exception_handlers import V1_RESPONSES
+from agency_lambda.routes.dependencies import Operator
+from agency_lambda.routes.strict import StrictRoute
+
+router = APIRouter(prefix="/v1/admin/budgets", responses=V1_RESPONSES, route_class=StrictRoute)
+
+_Dollars = Annotated[float | None, Field(ge=0, le=1e9)]
+_Count = Annotated[int | None, Field(ge=0, le=10**15)]
+
+
+class Budget(BaseModel):
+    """The limits of an owner; what is not named has none. Days and months are UTC's."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    usd_per_day: _Dollars = None
+    usd_per_month: _Dollars = None
+    tokens_per_day: _Count = None
+    tokens_per_month: _Count = None
+    runs_at_once: _Count = None
+
+
+@router.get("/{owner}", response_model=None)
+async def retrieve_budget(owner: str, operator: Operator) -> dict[str, Any]:
+    """Return an owner's limits, and what is spent and reserved of them today and in this month."""
+    return await operator.runs.budgets.describe(operator.owner)
+
+
+@router.put("/{owner}", response_model=None)
+async def set_budget(owner: str, body: Budget, operator: Operator) -> dict[str, Any]:
+    """Set an owner's limits, in place of the settings' default, and open a budget that was closed."""
+    budgets = operator.runs.budgets
+    await budgets.set_limits(operator.owner, Limits.from_dollars(body.model_dump()))
+    return await budgets.describe(operator.owner)

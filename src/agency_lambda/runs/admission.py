@@ -1,0 +1,105 @@
+"""Whether a new run may begin: its owner may have one more at once, and its first model call fits into the budget."""
+
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from agency_lambda.budgets import Budgets
+from agency_lambda.budgets.running import RUNNING, RunCount
+from agency_lambda.errors import ServiceError, StoreUnavailable
+from agency_lambda.runs.model import Run
+from agency_lambda.runs.repository import save_new
+from agency_lambda.store import Change, LimitReached, Store
+
+if TYPE_CHECKING:
+    from agency_lambda.budgets.reservation import Reservation
+    from agency_lambda.budgets.spending import Advance, Spending
+    from agency_lambda.framework.execution import AgencyExecution
+
+
+@dataclass(frozen=True)
+class Admission:
+    """What is counted and reserved for a run.
+
+    count: of a run that is not stored. reserved: in the record of a run that waits, until its first attempt begins.
+    """
+
+    run_id: str
+    spending: "Advance | None" = None
+    count: RunCount | None = None
+    reserved: "Reservation | None" = None
+
+    def take_over(self) -> None:
+        """Take over what was in the record, which has it no longer."""
+        if self.spending and self.reserved:
+            self.spending.advance = self.reserved
+
+    async def close(self) -> None:
+        """Give back what an attempt that is over has not used."""
+        with suppress(StoreUnavailable):  # then it counts until the end of the period
+            if self.spending:
+                await self.spending.release_advance()
+            if self.count:
+                await self.count.end_unstored(self.run_id)
+
+
+async def admit(
+    store: Store, budgets: Budgets, run: Run, execution: "AgencyExecution | None", changes: list[Change]
+) -> tuple[Run, Admission]:
+    """Store a new run, if it is one to be stored, with more changes.
+
+    Raises:
+        BudgetExceeded, TooManyRuns, UnboundedCost: it may not begin, and nothing is stored.
+        StoreUnavailable, OutcomeUncertain: see `save_new`.
+    """
+    count = await budgets.run_count(run.owner)
+    spending = execution.spending if execution else None
+    worst = execution.first_call() if execution and spending else None
+    if run.stored.response["store"]:
+        run = await _save(store, run, count, spending, worst, changes)
+        if spending and not run.stored.response["background"]:
+            spending.advance = worst
+        return run, Admission(run.id, spending)
+    if count:
+        await count.begin_unstored(run.id)
+    admission = Admission(run.id, spending, count)
+    try:
+        if spending:
+            spending.advance = await spending.reserve(worst)
+    except ServiceError:
+        await admission.close()
+        raise
+    return run, admission
+
+
+async def _save(
+    store: Store, run: Run, count: RunCount | None, spending: "Spending | None", worst: Any, changes: list[Change]
+) -> Run:
+    body = {"counted": True} if count else {}
+    if spending and run.stored.response["background"]:  # a worker takes it over
+        body |= {"reserved": worst.as_body()}
+    run = replace(run, stored=replace(run.stored, budget=body or None))
+    while True:
+        reserving = spending.changes(worst) if spending else []
+        try:
+            saved = await save_new(store, run, [*changes, *reserving, *([count.begun()] if count else [])])
+        except LimitReached as reached:
+            if count and reached.add.sort == RUNNING:
+                await count.make_room()
+            elif spending:
+                await spending.on_limit(reached, worst)
+            continue
+        if spending:
+            await spending.alarm()
+        return saved
+
+
+def readmit(store: Store, run: Run, execution: "AgencyExecution | None") -> Admission:
+    """Return the admission of a stored run's next attempt."""
+    spending = execution.spending if execution else None
+    if (body := (run.stored.budget or {}).get("reserved")) is None:
+        return Admission(run.id, spending)
+    from agency_lambda.budgets.reservation import Reservation
+    from agency_lambda.budgets.spending import Advance
+
+    return Admission(run.id, spending or Advance(store), reserved=Reservation.from_body(store, body))
