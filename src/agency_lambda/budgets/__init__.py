@@ -53,7 +53,7 @@ class Budgets:
                 await self._store.write(Add(accounts.spend_partition(owner), sort, {CLOSED: -closed}, expires=expires))
 
     async def spending(
-        self, owner: str, run_partition: str, max_usd: float | None = None, max_tokens: int | None = None
+        self, owner: str, run_partition: str = "", max_usd: float | None = None, max_tokens: int | None = None
     ) -> "Spending | None":
         """Return the budget of one run; None if nothing limits it. max_usd, max_tokens: of the run itself."""
         limits = await self.limits(owner)

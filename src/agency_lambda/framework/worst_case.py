@@ -8,7 +8,7 @@ from typing import Any
 from agents import FunctionTool, Model, ModelSettings
 from pydantic_core import to_json, to_jsonable_python
 
-from agency_lambda.framework.models import ModelRequest
+from agency_lambda.framework.models.calls import ModelRequest
 from agency_lambda.framework.spending import Spending
 
 # A token is at least a byte of text; what a provider adds around texts is in these constants.

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from agency_lambda import catalogue
+from agency_lambda.budgets import Budgets
 from agency_lambda.errors import InvalidRequest
 from agency_lambda.framework.building import addressed_agent, build
 from agency_lambda.framework.models import Meter, Models, ModelUnavailable, ask_once
@@ -33,7 +34,9 @@ _INSTRUCTIONS = (
 )
 
 
-async def compact(models: Models, store: Store, request: CompactRequest, owner: str) -> dict[str, Any]:
+async def compact(
+    models: Models, store: Store, budgets: Budgets, request: CompactRequest, owner: str
+) -> dict[str, Any]:
     """Compact a request's input and what it continues, with the model of the addressed agent.
 
     Raises:
@@ -50,7 +53,8 @@ async def compact(models: Models, store: Store, request: CompactRequest, owner: 
         items = [*(item for turn in await load_turns(store, cursor) for item in turn.items), *items]
     model = models.for_summaries(agency.agents[agent], entry.model)
     try:
-        return await compacted(partial(ask_once, model), items, request.instructions)
+        ask = partial(ask_once, model, spending=await budgets.spending(owner))
+        return await compacted(ask, items, request.instructions)
     except ModelUnavailable as error:
         raise error.failure() from error
 

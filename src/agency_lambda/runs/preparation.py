@@ -101,7 +101,7 @@ class RunPreparation:
     async def compact(self, request: CompactRequest, owner: str) -> dict[str, Any]:
         from agency_lambda.runs.compaction import compact
 
-        return await compact(self.models, self._store, request, owner)
+        return await compact(self.models, self._store, self._budgets, request, owner)
 
     async def aclose(self) -> None:
         if "models" in self.__dict__:

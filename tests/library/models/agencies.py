@@ -96,6 +96,9 @@ class Listener:
             self.broken.append(error)
             raise
 
+    async def reserve(self, model: Model, request: ModelRequest, *args: Any, **server_state: Any) -> ModelRequest:
+        return request
+
     def record_event(self, event: ResponseStreamEvent) -> None:
         self.events.append(event)
         if self._on_event:
