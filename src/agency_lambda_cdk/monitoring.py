@@ -23,6 +23,8 @@ _OWN = {  # metric -> (how many in 5 minutes raise an alarm, what that means)
     "NestedEntries": (1, "code in agents/ enters the loop a second time"),
     "ModelFailures": (5, "the model's provider fails or refuses the key"),
     "AgenciesNotConfigured": (1, "an agency lacks a variable and answers 503: the log names it"),
+    "BudgetAlarms": (1, "an owner has used four fifths of a budget: the log names it"),
+    "BudgetOverruns": (1, "a model call has used more than was reserved for it, and its budget is closed"),
 }
 _ROLLS_BACK = ("Errors", "ServerErrors", "Throttles")  # what a new version can be the cause of
 

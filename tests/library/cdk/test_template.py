@@ -445,7 +445,7 @@ def test_what_raises_an_alarm(dev: Assembly) -> None:
     assert set(metrics) == {
         *("Errors", "Throttles", "Duration", "ApproximateNumberOfMessagesVisible"),
         *("ServerErrors", "ExpiredLeases", "NestedEntries", "ModelFailures", "TotalTokens"),
-        "AgenciesNotConfigured",
+        *("AgenciesNotConfigured", "BudgetAlarms", "BudgetOverruns"),
     }
     (topic,) = dev.of_type("AWS::SNS::Topic")
     for alarm in alarms.values():
