@@ -1071,6 +1071,41 @@ def test_what_has_expired_is_removed_a_little_at_a_time(
     assert place.holds() == {("p", "stays"), ("z", "lasts")}
 
 
+def test_a_small_write_adds_little_to_the_log(file: tuple[Path, Place]) -> None:
+    path, place = file
+    store = open_store(place.url)
+
+    async def use() -> None:
+        for number in range(100):
+            await store.write(Put(f"owner/response/{number % 7}", f"journal/{number:060}", "x" * 400, expires=LATER))
+
+    asyncio.run(use())
+    assert (path.parent / "agency.db-wal").stat().st_size < 100 * 5000  # 10,300 with SQLite's own pages
+
+
+def test_a_file_with_the_index_of_before_goes_on_without(file: tuple[Path, Place]) -> None:
+    path, place = file
+    path.parent.mkdir(parents=True)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(
+            "PRAGMA journal_mode = WAL; CREATE TABLE record (partition TEXT NOT NULL, sort TEXT NOT NULL,"
+            "body BLOB NOT NULL, version TEXT NOT NULL, expires INTEGER, PRIMARY KEY (partition, sort)) WITHOUT ROWID;"
+            "CREATE INDEX record_expires ON record (expires) WHERE expires IS NOT NULL; PRAGMA user_version = 2;"
+            f"INSERT INTO record VALUES ('p', 'old', x'31', 'v', {GONE}), ('p', 'kept', x'32', 'v', {LATER});"
+        )
+    store = open_store(place.url)
+
+    async def use() -> None:
+        await store.write(Put("p", "new", 3))
+        assert [(record.sort, record.body) for record in await store.query("p")] == [("kept", 2), ("new", 3)]
+        await store.aclose()
+
+    asyncio.run(use())
+    assert place.holds() == {("p", "kept"), ("p", "new")}
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT name FROM sqlite_master WHERE type = 'index'").fetchall() == []
+
+
 STARTER = """
 import asyncio, sys
 from agency_lambda.store import Put, open_store

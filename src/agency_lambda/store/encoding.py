@@ -35,14 +35,7 @@ def compress(plain: bytes) -> bytes:
 
 
 def decode_body(data: bytes, largest: int = 0) -> tuple[Any, int]:
-    """Return the body and its bytes as JSON.
-
-    largest: as many bytes of JSON, 0 for any.
-
-    Raises:
-        StoreUnavailable: it is damaged.
-        TooLarge: it is larger.
-    """
+    """Return the body and its bytes as JSON, `largest` at most if it is not 0. Raises StoreUnavailable, TooLarge."""
     try:
         plain = _decompress(data, largest) if data.startswith(b"x") else data  # zlib's first byte; no JSON begins so
         return _parse(plain), len(plain)
