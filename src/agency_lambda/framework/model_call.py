@@ -15,6 +15,7 @@ from agency_lambda.framework.call_journal import CallJournal
 from agency_lambda.framework.interruptions import AnswerNotStored
 from agency_lambda.framework.model_call_recorder import ModelCallRecorder
 from agency_lambda.framework.models import AnswerIncomplete, Meter, ModelAnswer, ModelRequest, ModelUnavailable
+from agency_lambda.framework.models.client import Tries, reserved_tries
 from agency_lambda.framework.spending import CallRefused, Reservation, Spending
 from agency_lambda.history import is_call
 
@@ -69,6 +70,7 @@ class ModelCall:
         try:
             worst = worst_case.of_call(self._spending, model, request, *args, **server_state)
             self._reservation = await self._spending.reserve(worst)
+            reserved_tries.set(Tries())
         except StoreUnavailable as error:
             raise AnswerNotStored from error
         except ServiceError as error:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from agency_lambda.budgets import Budgets
 from agency_lambda.budgets.running import RUNNING, RunCount
-from agency_lambda.errors import ServiceError, StoreUnavailable
+from agency_lambda.errors import BudgetExceeded, ServiceError, StoreUnavailable, TooManyRuns, UnboundedCost
 from agency_lambda.runs.model import Run
 from agency_lambda.runs.repository import save_new
 from agency_lambda.store import Change, LimitReached, Store
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from agency_lambda.budgets.reservation import Reservation
     from agency_lambda.budgets.spending import Advance, Spending
     from agency_lambda.framework.execution import AgencyExecution
+
+NOT_ADMITTED = (BudgetExceeded, TooManyRuns, UnboundedCost)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from agency_lambda.protocol import response_object
 from agency_lambda.protocol.request import CompactRequest, CreateResponse
 from agency_lambda.protocol.response_object import ResponseObject
 from agency_lambda.queue import Queue, open_queue
-from agency_lambda.runs.admission import admit, readmit
+from agency_lambda.runs.admission import NOT_ADMITTED, admit, readmit
 from agency_lambda.runs.attempt import Attempt
 from agency_lambda.runs.cancellation import cancel_all, cancel_run
 from agency_lambda.runs.creation import new_run, refuse_contradictions
@@ -79,7 +79,7 @@ class RunService:
                 return await self._create(request, owner, idempotent_request, conversation_name, on_deadline_response)
             except Conflict:
                 on_deadline_response(None)  # another request wrote one of its records first: read them again
-            except StoreUnavailable:
+            except (StoreUnavailable, *NOT_ADMITTED):
                 on_deadline_response(None)
                 raise
             except ConversationBusy as busy:
@@ -107,9 +107,6 @@ class RunService:
             run, admission = await admit(self.store, self.budgets, run, execution, puts)
         except OutcomeUncertain:
             return self._uncertain(response)
-        except ServiceError:
-            on_deadline_response(None)  # it may not begin
-            raise
         if response["store"]:
             self._owners.mark_written(owner)
         if response["background"]:

@@ -153,6 +153,30 @@ def test_a_process_that_dies_with_a_call_leaves_it_reserved(tmp_path: Path) -> N
     assert found[1] > 500
 
 
+@pytest.mark.parametrize(
+    ("failure", "limits", "asked"),
+    [
+        (Failure(0), {"tokens_per_day": 30_000}, 1),
+        (Failure(503, headers={}), {"tokens_per_day": 30_000}, 2),
+        (Failure(0), {}, 2),
+    ],
+)
+def test_a_call_that_broke_off_is_not_repeated_unreserved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: Failure, limits: Any, asked: int
+) -> None:
+    monkeypatch.setattr(selection, "_RETRIES", 2)
+    monkeypatch.setattr("openai._base_client.INITIAL_RETRY_DELAY", 0.01)
+
+    async def test(runs: RunService) -> Any:
+        response = (await told(await begin(runs, stream=False, store=True))).response
+        return response["status"], (await day(runs))[1]
+
+    (status, reserved), server = play(test, [failure, "Done."], tmp_path, **limits)
+    assert len(server.requests) == asked
+    assert status == ("failed" if asked == 1 else "completed")
+    assert (reserved > 0) == (asked == 1)
+
+
 class Greedy(Model):
     """Uses so many input tokens, whatever it is asked."""
 

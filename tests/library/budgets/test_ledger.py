@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import hypothesis.strategies as st
+import pytest
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -16,6 +17,7 @@ from agency_lambda.budgets.spending import Spending
 from agency_lambda.errors import BudgetExceeded
 from agency_lambda.prices import load
 from agency_lambda.store import Change, Store, StoreUnavailable, open_store
+from agency_lambda.testing.aws import dynamodb_here
 
 LIMITS = Limits(usd_per_day=60_000, tokens_per_month=40_000)
 RUN_TOKENS = 25_000
@@ -111,3 +113,19 @@ class Calls(RuleBasedStateMachine):
 
 Calls.TestCase.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
 TestCalls = Calls.TestCase
+
+
+def test_of_many_at_once_on_dynamodb_those_that_fit_are_reserved(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def use(url: str) -> Any:
+        store = open_store(url)
+        spendings = [Spending(store, "owner", Limits(tokens_per_day=100), load()) for _ in range(12)]
+        asked = [spending.reserve(spending.worst("offline", 10, 5)) for spending in spendings]
+        made = await asyncio.gather(*asked, return_exceptions=True)
+        record = await store.get(*spendings[0]._accounts()[0].key)
+        await store.aclose()
+        return [type(each) for each in made], record and record.body
+
+    with dynamodb_here(monkeypatch) as (url, _):
+        made, sums = asyncio.run(use(url))
+    assert sorted(made, key=str) == [Reservation] * 6 + [BudgetExceeded] * 6
+    assert (sums["tokens"], sums["reserved/tokens"]) == (90, 90)
