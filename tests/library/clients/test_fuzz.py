@@ -93,7 +93,7 @@ def fuzz(
     def send(case: Case, known: bool) -> None:
         if known:
             found = existing(api) if operation.method == "delete" else there
-            case.path_parameters = {name: found[name] for name in case.path_parameters}
+            case.path_parameters = {name: found.get(name, made) for name, made in case.path_parameters.items()}
             if isinstance(case.body, dict) and "model" in case.body:
                 case.body["model"] = AGENT
         case.headers.pop("Authorization", None)
@@ -135,7 +135,8 @@ def test_no_method_that_is_not_there(api: httpx.Client, operations: list[APIOper
     for path, allowed in methods.items():
         for method in {"GET", "POST", "PUT", "PATCH", "DELETE"} - allowed:
             answer = api.request(method, path, json={})  # 404: of `compact` as the id of a response
-            assert answer.status_code in (404, 405), (method, path)
+            refused = (403, 405) if path.startswith("/v1/admin/") else (404, 405)  # 403: of `cancel` as an id
+            assert answer.status_code in refused, (method, path)
             error_is_told(path, answer)
 
 
