@@ -103,12 +103,12 @@ class Attempt:
             await load(journal)
             self.note(loaded=[*journal._records])
 
-        async def _write(journal: Journal, key: str, body: dict[str, Any]) -> dict[str, Any]:
+        async def _write(journal: Journal, key: str, body: dict[str, Any], *more: Any) -> dict[str, Any]:
             if "asked" in body:
-                return await write(journal, key, body)
+                return await write(journal, key, body, *more)
             kind = key.partition("/")[0]
             await self.point(f"{kind} is to be kept")
-            kept = await write(journal, key, body)
+            kept = await write(journal, key, body, *more)
             await self.point(f"{kind} is kept")
             return kept
 
