@@ -19,7 +19,8 @@ from agency_lambda_cdk.network import Network
 from agency_lambda_cdk.run_queue import RunQueue
 
 _READ = ("dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query")
-_WRITE = ("dynamodb:PutItem", "dynamodb:DeleteItem")  # transactions need nothing more; nothing here scans or updates
+# Transactions need nothing more, and nothing here scans; budgets are updated.
+_WRITE = ("dynamodb:PutItem", "dynamodb:DeleteItem", "dynamodb:UpdateItem")
 _GET_SECRET = "secretsmanager:GetSecretValue"
 _SILENCE, _EDGE_SILENCE = 280, 25  # seconds that a whole answer may take on a route that streams
 # The partitions that a sweep looks at; `running` is version 0.1's, and goes with the next release.

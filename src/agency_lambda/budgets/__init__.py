@@ -23,8 +23,6 @@ _RUN_KEPT = 30 * 24 * 3600  # seconds that the account of a run is kept
 
 
 class Budgets:
-    """The budgets of all owners."""
-
     def __init__(self, store: Store, settings: Settings) -> None:
         self._store, self._settings, self._default = store, settings, default_limits(settings)
         self._limits: dict[str, tuple[float, Limits]] = {}  # owner -> when they were read, and what they were
@@ -34,7 +32,6 @@ class Budgets:
             load(settings.prices)  # raises ConfigurationError
 
     async def limits(self, owner: str) -> Limits:
-        """Return an owner's limits, at most 10 seconds old."""
         read_at, limits = self._limits.get(owner, (0.0, self._default))
         if not 0 <= time.time() - read_at < _FRESH:
             limits = await self._read(owner) or self._default
@@ -55,7 +52,7 @@ class Budgets:
     async def spending(
         self, owner: str, run_partition: str = "", max_usd: float | None = None, max_tokens: int | None = None
     ) -> "Spending | None":
-        """Return the budget of one run; None if nothing limits it. max_usd, max_tokens: of the run itself."""
+        """Return None if nothing limits a run. max_usd, max_tokens: the run's own limits."""
         limits = await self.limits(owner)
         of_run = {"usd": micro(max_usd), "tokens": max_tokens}
         of_run_limits = {unit: limit for unit, limit in of_run.items() if limit is not None}
@@ -69,12 +66,11 @@ class Budgets:
         return Spending(self._store, owner, limits, load(self._settings.prices), account)
 
     async def run_count(self, owner: str) -> RunCount | None:
-        """Return the count of an owner's runs; None if it is not limited."""
+        """Return None if an owner's runs are not counted."""
         most = (await self.limits(owner)).runs_at_once
         return None if most is None else RunCount(self._store, owner, most)
 
     async def describe(self, owner: str) -> dict[str, Any]:
-        """Return an owner's limits, and what is spent and reserved of them."""
         own, now = await self._read(owner), time.time()
         limits, sums = own or self._default, await self._sums(owner, now)
         day, month = (each(owner, now, {}).sort for each in (accounts.day, accounts.month))

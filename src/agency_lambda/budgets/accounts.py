@@ -31,13 +31,13 @@ class Account:
         return self.partition, self.sort
 
     def reserve(self, amounts: Mapping[str, int], *, until_alarm: bool = False) -> Add:
-        """Return the change that reserves amounts within the limits, or within the share of them that is alarmed."""
+        """Reserve within the limits, or within the share of them that is alarmed."""
         alarmed = until_alarm and self.opens_at is not None
         at_most = {unit: int(limit * _ALARM_AT) if alarmed else limit for unit, limit in self.limits.items()}
         return self._add(amounts, amounts, {**at_most, CLOSED: 0})
 
     def settle(self, reserved: Mapping[str, int], used: Mapping[str, int]) -> Add:
-        """Return the change that replaces reserved amounts by those that were used; more than reserved closes it."""
+        """Replace reserved amounts by used ones; more than reserved closes the account."""
         difference = {unit: used[unit] - reserved[unit] for unit in reserved}
         overrun = any(amount > 0 for amount in difference.values())
         released = {unit: -amount for unit, amount in reserved.items()}

@@ -21,11 +21,10 @@ class Limits:
 
     @property
     def bound_calls(self) -> bool:
-        """Return whether model calls are limited, by USD or tokens."""
         return any(limit is not None for name, limit in asdict(self).items() if name != "runs_at_once")
 
     def of(self, period: str) -> dict[str, int]:
-        """Return the limits of a "day" or a "month" by their unit, "usd" or "tokens"."""
+        """Return the limits of a "day" or a "month" by unit."""
         limits = {unit: getattr(self, f"{unit}_per_{period}") for unit in ("usd", "tokens")}
         return {unit: limit for unit, limit in limits.items() if limit is not None}
 
@@ -34,7 +33,6 @@ class Limits:
 
     @classmethod
     def from_dollars(cls, limits: dict[str, Any]) -> "Limits":
-        """Return the limits, whose USD are dollars here."""
         return cls(**{name: micro(limit) if name.startswith("usd") else limit for name, limit in limits.items()})
 
     def in_dollars(self) -> dict[str, float | int | None]:
@@ -46,7 +44,6 @@ def default_limits(settings: Settings) -> Limits:
 
 
 def micro(usd: float | None) -> int | None:
-    """Return dollars as micro-dollars."""
     return None if usd is None else int(Decimal(str(usd)) * _MICRO)
 
 

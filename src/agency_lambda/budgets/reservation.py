@@ -25,7 +25,7 @@ class Reservation:
     price: "Price | None" = None
 
     def settle(self, usage: Any) -> list[Add]:
-        """Return the changes that settle it by an answer's usage, to be written with the answer."""
+        """Return the changes to write with an answer."""
         used = self._used(usage)
         if any(used[unit] > self.amounts[unit] for unit in self.amounts):
             logger.error("a model call used %s, and %s was reserved: its budget is closed", used, dict(self.amounts))
@@ -33,7 +33,6 @@ class Reservation:
         return [account.settle(self.amounts, used) for account in self.accounts]
 
     async def write_settled(self, usage: Any) -> None:
-        """Settle an answer that is stored nowhere."""
         await self.store.write(*self.settle(usage))
 
     def _used(self, usage: Any) -> dict[str, int]:
@@ -48,7 +47,6 @@ class Reservation:
         return {"usd": usd, "tokens": tokens}
 
     def as_body(self) -> dict[str, Any]:
-        """Return it as JSON, for the record of a run that waits."""
         rows = [[account.partition, account.sort, account.expires] for account in self.accounts]
         return {"rows": rows, "amounts": dict(self.amounts)}
 
@@ -58,5 +56,5 @@ class Reservation:
 
 
 def released(body: Mapping[str, Any]) -> list[Add]:
-    """Return the changes that give back what no call was made with. body: see `Reservation.as_body`."""
+    """Return the changes that give back a reservation, which is given as its `as_body`."""
     return [Account(*row).settle(body["amounts"], dict.fromkeys(UNITS, 0)) for row in body["rows"]]

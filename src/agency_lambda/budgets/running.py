@@ -13,20 +13,16 @@ _LONGEST = 3600.0  # seconds after which a run that is not stored, and is still 
 
 
 def ended(owner: str) -> Add:
-    """Return the change that counts a run no longer."""
     return Add(spend_partition(owner), RUNNING, {"runs": -1})
 
 
 @dataclass(frozen=True)
 class RunCount:
-    """The count of one owner's runs, of which `most` may be there at once."""
-
     store: Store
     owner: str
     most: int
 
     def begun(self) -> Add:
-        """Return the change that counts a new run."""
         return Add(spend_partition(self.owner), RUNNING, {"runs": 1}, {"runs": self.most})
 
     async def begin_unstored(self, run_id: str) -> None:

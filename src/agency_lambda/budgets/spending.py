@@ -23,13 +23,12 @@ _SOON = 30.0  # seconds after which to try again, where reserved amounts are in 
 
 
 class Advance:
-    """Holds what was reserved with a run for its first call."""
+    """What was reserved with a run for its first call."""
 
     def __init__(self, store: Store, advance: Reservation | None = None) -> None:
         self._store, self.advance = store, advance
 
     async def release_advance(self) -> None:
-        """Give back what no call was made with."""
         advance, self.advance = self.advance, None
         if advance:
             await self._store.write(*released(advance.as_body()))
@@ -47,7 +46,6 @@ class Spending(Advance):
 
     @property
     def output_tokens(self) -> int:
-        """Return the limit of a call that has none."""
         return self._prices.output_tokens
 
     def worst(self, model: str, input_tokens: int, output_tokens: int, unbounded: Iterable[str] = ()) -> Reservation:
@@ -88,7 +86,7 @@ class Spending(Advance):
             return worst
 
     def changes(self, worst: Reservation) -> list[Add]:
-        """Return the changes that reserve it, to be written with others. `on_limit` follows a LimitReached."""
+        """Return the changes that reserve it. `on_limit` follows a LimitReached."""
         return [
             account.reserve(worst.amounts, until_alarm=account.key not in self._alarmed) for account in worst.accounts
         ]
@@ -110,7 +108,7 @@ class Spending(Advance):
         raise _refusal(account, reached.name, sums, worst.amounts)
 
     async def alarm(self) -> None:
-        """Raise the alarms of the accounts that have passed their share: once for each period."""
+        """Raise the alarms that are due, once for each period."""
         for account in self._accounts():
             if account.key in self._alarmed and account.opens_at is not None:
                 await _alarm(self._store, self._owner, account)

@@ -7,7 +7,7 @@ from agency_lambda.errors import Interruption, ServiceError
 
 
 class Reservation(Protocol):
-    """The interface of `agency_lambda.budgets.reservation.Reservation`."""
+    """See `agency_lambda.budgets`."""
 
     def settle(self, usage: Any) -> list[Any]: ...
 
@@ -15,7 +15,7 @@ class Reservation(Protocol):
 
 
 class Spending(Protocol):
-    """The interface of `agency_lambda.budgets.spending.Spending`."""
+    """See `agency_lambda.budgets`."""
 
     @property
     def output_tokens(self) -> int: ...

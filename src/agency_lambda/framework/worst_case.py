@@ -21,7 +21,6 @@ _FREE |= {"include", "metadata", "seed", "stop", "store", "verbosity", "reasonin
 
 
 def limited(request: ModelRequest, spending: Spending) -> ModelRequest:
-    """Return a request whose output is limited."""
     settings = request.settings
     return request if settings.max_tokens else replace(request, settings=_limited(settings, spending))
 
@@ -78,7 +77,6 @@ def _worst(
 
 
 def name_of(model: Model) -> str:
-    """Return the name of a model at its provider."""
     return str(getattr(model, "model", None) or type(model).__name__)
 
 
@@ -87,7 +85,7 @@ def _keys(body: Any) -> Iterable[str]:
 
 
 def _without_media(items: Iterable[Any]) -> tuple[list[Any], list[str]]:
-    """Return the items without images, files and the like, and the kinds of these."""
+    """Return items without images and files, and the kinds of these."""
     texts, kinds = list[Any](), list[str]()
     for item in items:
         if isinstance(item, Mapping):
@@ -122,7 +120,6 @@ def _tools(tools: Iterable[Any]) -> tuple[list[Any], list[str]]:
 
 
 def _size(value: Any) -> int:
-    """Return the bytes of a value as JSON."""
     try:
         return len(to_json(value, fallback=str))
     except ValueError:  # half of a surrogate pair

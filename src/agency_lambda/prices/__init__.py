@@ -29,7 +29,7 @@ class Price:
     def microdollars(
         self, input_tokens: int, output_tokens: int, cached_tokens: int = 0, cache_write_tokens: int = 0
     ) -> int:
-        """Return what one call costs. Cached and written tokens are among the input tokens."""
+        """Return the cost of a call. Cached and written tokens are among the input tokens."""
         cached = self.input if self.cached_input is None else self.cached_input
         write = self.input if self.cache_write is None else self.cache_write
         plain = max(input_tokens - cached_tokens - cache_write_tokens, 0)
@@ -37,7 +37,6 @@ class Price:
         return self._sum(input_tokens, read, output_tokens * self.output)
 
     def most(self, input_tokens: int, output_tokens: int) -> int:
-        """Return what a call with so many tokens costs at most."""
         dearest = max(self.input, self.cached_input or self.input, self.cache_write or self.input)
         return self._sum(input_tokens, input_tokens * dearest, output_tokens * self.output)
 
@@ -63,7 +62,7 @@ class PriceList:
     reservations: dict[str, Reservation]
 
     def price(self, model: str) -> Price | None:
-        """Return a model's price; None if it has none. A vendor's prefix and a date behind the name are ignored."""
+        """Return a model's price, whatever vendor's prefix or date its name has; None if it has none."""
         names = [model, model.rpartition("/")[2]]
         found = (self.models.get(each) for name in names for each in (name, _DATE.sub("", name)))
         return next((price for price in found if price), None)
@@ -93,7 +92,7 @@ def load(path: str | None = None) -> PriceList:
 
 
 def microdollars(prices: PriceList, model: str, usage: Any) -> int | None:
-    """Return the cost of an answer by its `usage` (an object of the SDK's or of openai's); None without a price."""
+    """Return the cost of an answer by its `usage`; None without a price."""
     if (price := prices.price(model)) is None:
         return None
     cached = getattr(usage.input_tokens_details, "cached_tokens", None) or 0

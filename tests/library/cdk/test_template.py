@@ -12,6 +12,7 @@ from tests.library.cdk.assembly import Assembly, synth
 
 FUNCTIONS = ("ApiFunction", "StreamFunction", "WorkerFunction", "SweepFunction")
 STORE = ["dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query", "dynamodb:PutItem", "dynamodb:DeleteItem"]
+STORE += ["dynamodb:UpdateItem"]
 OPEN = {("GET", "/health"), ("HEAD", "/health")}
 
 
@@ -227,7 +228,9 @@ def test_what_each_role_may_do(dev: Assembly) -> None:
         assert without_log(dev, name) == running | {model, ("secretsmanager:GetSecretValue", "ApiKeys")}
     received = ("ReceiveMessage", "ChangeMessageVisibility", "GetQueueUrl", "DeleteMessage", "GetQueueAttributes")
     assert without_log(dev, "WorkerFunction") == running | {model} | {(f"sqs:{each}", queue) for each in received}
-    assert without_log(dev, "SweepFunction") == running - {("dynamodb:DeleteItem", table)}
+    assert without_log(dev, "SweepFunction") == running - {
+        (f"dynamodb:{name}Item", table) for name in ("Delete", "Update")
+    }
 
 
 def without_log(assembly: Assembly, function: str) -> set[tuple[str, str]]:
