@@ -76,6 +76,7 @@ class Settings(BaseSettings):
     jwt_operator_claim: Annotated[str, AfterValidator(validators.claim)] | None = None
     operators: Annotated[tuple[str, ...], NoDecode, BeforeValidator(validators.owners)] = ()
     cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(validators.origins)] = ()
+    trace_content: Literal["0", "1"] = "1"
     answer_seconds: float = Field(default=math.inf, gt=0)
     max_model_calls: int = Field(default=50, ge=1)
     max_output_tokens: int = Field(default=100_000, ge=16)  # 16 is the least that OpenAI takes

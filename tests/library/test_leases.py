@@ -96,7 +96,7 @@ def test_a_lease_of_the_far_future_is_swept_and_taken(url: str, ahead: float) ->
         assert (taken.holder, taken.lost) == ("me", 1)
         assert taken.until <= time.time() + LEASE_SECONDS
         with pytest.raises(LeaseLost):  # whose clock was wrong has lost it
-            await (await attempt_at(store, found)).heartbeat([], frozenset())
+            await (await attempt_at(store, found)).heartbeat([], {})
 
     on(url, work)
 
@@ -158,7 +158,7 @@ def test_runs_of_the_version_before_go_on_where_they_lie(url: str) -> None:
         assert found.is_overdue
         taken = await leases.take("run", "me")
         assert taken
-        assert await (await attempt_at(store, taken)).heartbeat([], frozenset())
+        assert await (await attempt_at(store, taken)).heartbeat([], {})
         (still,) = await store.query("running")
         assert still.body["holder"] == "me"
         assert await leases.cancel("run")

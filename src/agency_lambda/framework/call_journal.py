@@ -1,8 +1,26 @@
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from agency_lambda.framework.models import ModelAnswer, ModelRequest, ModelUnavailable
 from agency_lambda.framework.spending import Reservation
 from agency_lambda.history import UniqueIds
+
+
+@dataclass(frozen=True)
+class JournaledCall:
+    """A model call under its key in the journal.
+
+    parent: the enclosing tool call's key, or "". has_own_input: nothing else of the run holds what the agent was asked.
+    """
+
+    key: str
+    agent: str
+    request: ModelRequest
+    parent: str = ""
+    has_own_input: bool = False
+    started_at: float = field(default_factory=time.time)
 
 
 class JournalEntry(Protocol):
@@ -21,27 +39,31 @@ class CallJournal(Protocol):
     call_ids: UniqueIds
     item_ids: UniqueIds
     hits: int
-    pending: set[str]
+    attempt: int
+
+    @property
+    def pending(self) -> Mapping[str, dict[str, Any]]: ...
 
     @property
     def ids(self) -> set[str]: ...
 
-    def model_call_key(self, agent: str, request: ModelRequest, parent_call_key: str = "") -> str: ...
+    def begin_call(
+        self, agent: str, request: ModelRequest, parent: str = "", *, has_own_input: bool = False
+    ) -> JournaledCall: ...
 
-    def find(self, key: str) -> JournalEntry | None: ...
+    def find(self, call: JournaledCall) -> JournalEntry | None: ...
 
     def find_failure(self, key: str) -> ModelUnavailable | None: ...
 
-    def note_failure(self, key: str, error: ModelUnavailable) -> None: ...
+    def note_failure(self, call: JournaledCall, error: ModelUnavailable) -> None: ...
 
     async def forget_failure(self, error: ModelUnavailable) -> None: ...
 
     async def save_answer(
         self,
-        key: str,
+        call: JournaledCall,
         answered: ModelAnswer,
         ids: dict[int, str],
-        parent_call_key: str = "",
         reservation: Reservation | None = None,
     ) -> JournalEntry: ...
 
@@ -57,6 +79,6 @@ class CallJournal(Protocol):
 
     def find_tool_output(self, call: str) -> tuple[bool, Any]: ...
 
-    async def save_tool_output(self, call: str, output: Any) -> Any: ...
+    async def save_tool_output(self, call: str, output: Any, tool: str, started_at: float) -> Any: ...
 
     async def allow_call(self, call: str, most: float) -> bool: ...

@@ -62,6 +62,7 @@ class RunContext:
         self.copies: dict[int, tuple[Agency, Agency]] = {}  # id -> agency made before the run, the run's copy
         self.client_calls_tool = False  # the run has ended with calls that the client has to answer
         self._entry, self._options = entry, options
+        self._messages: set[str] = set()  # keys of tool calls that ask a colleague
 
     @property
     def is_outside_tools(self) -> bool:
@@ -83,10 +84,11 @@ class RunContext:
         parent = _parent_call.get()
         recording = self.builder.model_call(agent, request.for_user)
         is_colleague = request.identity == agent and not (request.for_user and self.is_outside_tools)
-        key = self.journal.model_call_key(agent, request, parent)
+        # The request holds what the addressed agent is asked, and a message's arguments what a colleague is.
+        is_known = request.identity == agent and (not parent or parent in self._messages)
+        call = self.journal.begin_call(agent, request, parent, has_own_input=not is_known)
         return ModelCall(
-            key,
-            parent,
+            call,
             recording,
             self.journal,
             self.meter,
@@ -108,5 +110,7 @@ class RunContext:
         # A resumed run sends messages to colleagues again, so that they remember them; their answers are journaled.
         key = self.journal.tool_call_key(agent, call_id)
         journal = None if isinstance(tool, SendMessage) else self.journal
+        if journal is None:
+            self._messages.add(key)
         recording = self.builder.tool_call(agent, tool.name, arguments, key)
-        return ToolCall(key, journal, recording, parent_call=_parent_call, authorize=self.authorize)
+        return ToolCall(key, tool.name, journal, recording, parent_call=_parent_call, authorize=self.authorize)

@@ -90,9 +90,9 @@ class AgencyExecution:
         return self._run_context.spending
 
     @property
-    def pending(self) -> frozenset[str]:
-        """Return the journal keys of open model calls."""
-        return frozenset(self._run_context.journal.pending)
+    def pending(self) -> dict[str, dict[str, Any]]:
+        """Return the open model calls by their journal keys."""
+        return dict(self._run_context.journal.pending)
 
     @property
     def item_ids(self) -> set[str]:
@@ -103,11 +103,20 @@ class AgencyExecution:
     def journal_hits(self) -> int:
         return self._run_context.journal.hits
 
+    @property
+    def attempt(self) -> int:
+        """Return the number of this attempt among those that have left rows in the journal."""
+        return self._run_context.journal.attempt
+
+    def usage_by_model(self) -> dict[str, dict[str, int]]:
+        """Return what all attempts paid for: the provider's model -> model_calls and tokens."""
+        return {model: {**counts} for model, counts in self._run_context.meter.by_model.items()}
+
     def count_unused_answers(self) -> None:
         """Count model calls within tools that an earlier attempt finished."""
         for answer in self._run_context.journal.unused_answers():
             self._run_context.meter.model_calls += 1
-            self._run_context.meter.replay(answer.response.usage)
+            self._run_context.meter.replay(answer.response.usage, answer.model)
 
     def first_call(self) -> Any:
         """Return what the first model call may cost, for `Spending`. Raises UnboundedCost."""

@@ -1,5 +1,6 @@
 """Journals calls of tools that are no functions."""
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -25,16 +26,17 @@ def _with_journal(execute: Callable[..., Any]) -> Callable[..., Any]:
         run = current_run()
         if run is None:
             return await execute(agent=agent, **arguments)
-        call = run.journal.tool_call_key(agent.name, _call_id(arguments))
+        call = run.journal.tool_call_key(agent.name, _field(arguments, "call_id"))
         finished, output = run.journal.find_tool_output(call)
         if not finished:
             await run.authorize()
+            started_at = time.time()
             with contain_exits():
                 item = await execute(agent=agent, **arguments)
             if not isinstance(item, ToolCallOutputItem):  # it waits for approval
                 return item
             made = {"raw_item": to_jsonable_python(item.raw_item), "output": str(item.output)}
-            output = await run.journal.save_tool_output(call, made)
+            output = await run.journal.save_tool_output(call, made, _tool(arguments), started_at)
             if output is made:
                 return item
         return ToolCallOutputItem(agent=agent, raw_item=output["raw_item"], output=output["output"])
@@ -42,6 +44,10 @@ def _with_journal(execute: Callable[..., Any]) -> Callable[..., Any]:
     return execute_once
 
 
-def _call_id(arguments: dict[str, Any]) -> str:
+def _tool(arguments: dict[str, Any]) -> str:
+    return _field(arguments, "name") or _field(arguments, "type").removesuffix("_call")
+
+
+def _field(arguments: dict[str, Any], name: str) -> str:
     call = (arguments.get("call") or arguments["action"]).tool_call
-    return str(call["call_id"] if isinstance(call, dict) else call.call_id)
+    return str((call.get(name) if isinstance(call, dict) else getattr(call, name, None)) or "")

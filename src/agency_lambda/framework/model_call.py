@@ -11,7 +11,7 @@ from openai.types.responses import ResponseStreamEvent
 
 from agency_lambda.errors import BudgetExceeded, ServiceError, StoreUnavailable
 from agency_lambda.framework import worst_case
-from agency_lambda.framework.call_journal import CallJournal
+from agency_lambda.framework.call_journal import CallJournal, JournaledCall
 from agency_lambda.framework.interruptions import AnswerNotStored
 from agency_lambda.framework.model_call_recorder import ModelCallRecorder
 from agency_lambda.framework.models import AnswerIncomplete, Meter, ModelAnswer, ModelRequest, ModelUnavailable
@@ -22,15 +22,11 @@ from agency_lambda.history import is_call
 
 # A class, as an asynchronous generator is closed with its request while others still wait in it.
 class ModelCall:
-    """Implements `ModelCallProtocol`. key: the request's, in the journal. parent: the enclosing tool call's, or "".
-
-    is_colleague: another agent reads the answer.
-    """
+    """Implements `ModelCallProtocol`. is_colleague: another agent reads the answer."""
 
     def __init__(
         self,
-        key: str,
-        parent: str,
+        call: JournaledCall,
         recording: AbstractContextManager[ModelCallRecorder],
         journal: CallJournal,
         meter: Meter,
@@ -39,7 +35,7 @@ class ModelCall:
         is_colleague: bool,
         spending: Spending | None = None,
     ) -> None:
-        self._key, self._parent, self._recording = key, parent, recording
+        self._call, self._key, self._recording = call, call.key, recording
         self._journal, self._meter, self._authorize = journal, meter, authorize
         self._is_colleague, self._is_answered = is_colleague, False
         self._spending: Spending | None = spending
@@ -52,14 +48,14 @@ class ModelCall:
             self._meter.replay_failure()
             raise failure
         self._recorder = self._recording.__enter__()
-        self._entry = self._journal.find(self._key)
+        self._entry = self._journal.find(self._call)
         self.recorded = self._entry.answered if self._entry else None
         return self
 
     async def __aexit__(self, *failure: Any) -> None:
         self._recording.__exit__(*failure)
         if isinstance(failure[1], ModelUnavailable):
-            self._journal.note_failure(self._key, failure[1])
+            self._journal.note_failure(self._call, failure[1])
         elif self._entry is None and not self._is_answered:
             self._journal.release(self._key)
 
@@ -94,9 +90,7 @@ class ModelCall:
         if entry is None:
             answer = replace(answer, response=self._with_own_ids(answer.response))
             self._recorder.assign_ids(answer.response.output)
-            entry = await self._journal.save_answer(
-                self._key, answer, self._recorder.ids, self._parent, self._reservation
-            )
+            entry = await self._journal.save_answer(self._call, answer, self._recorder.ids, self._reservation)
             self._is_answered = True
         self._recorder.ids = entry.ids
         self._recorder.record_answer(entry.answered.response.output, entry.answered.incomplete)

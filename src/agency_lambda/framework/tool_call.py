@@ -1,3 +1,4 @@
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
@@ -12,13 +13,14 @@ class ToolCall:
     def __init__(
         self,
         key: str,
+        tool: str,
         journal: CallJournal | None,
         recording: AbstractContextManager[None],
         *,
         parent_call: ContextVar[str],
         authorize: Callable[[], Awaitable[None]],
     ) -> None:
-        self.key, self._journal, self._recording = key, journal, recording
+        self.key, self._tool, self._journal, self._recording = key, tool, journal, recording
         self._parent_call, self._authorize = parent_call, authorize
         self.finished: bool
         self.output: Any
@@ -28,6 +30,7 @@ class ToolCall:
         await self._authorize()
         self._recording.__enter__()
         self._token = self._parent_call.set(self.key)
+        self._started_at = time.time()
         return self
 
     async def __aexit__(self, *failure: Any) -> None:
@@ -36,4 +39,6 @@ class ToolCall:
 
     async def save(self, output: Any) -> Any:
         """Store the output and return the stored one, maybe another attempt's."""
-        return await self._journal.save_tool_output(self.key, output) if self._journal else output
+        if self._journal is None:
+            return output
+        return await self._journal.save_tool_output(self.key, output, self._tool, self._started_at)

@@ -9,6 +9,7 @@ from agency_lambda.routes.dependencies import Operator, OwnerFilter
 from agency_lambda.routes.listing import RunPage, cancelled_list
 from agency_lambda.routes.strict import StrictRoute
 from agency_lambda.runs.owners import known_owners
+from agency_lambda.settings import get_settings
 
 router = APIRouter(prefix="/v1/admin", responses=V1_RESPONSES, route_class=StrictRoute)
 
@@ -32,6 +33,17 @@ async def retrieve_response(response_id: str, operator: Operator, owner: OwnerFi
     """Return a stored response of any owner."""
     stored = await operator.responses.get(response_id)
     return {**stored.response, "owner": operator.owner}
+
+
+@router.get("/responses/{response_id}/trace", response_model=None)
+async def trace(response_id: str, operator: Operator, owner: OwnerFilter = None) -> dict[str, Any]:
+    """Return what the agents of any owner's run did, with instructions, inputs and outputs unless TRACE_CONTENT=0."""
+    from agency_lambda.record.trace import TraceOptions, load_trace
+
+    options = TraceOptions(with_contents=get_settings().trace_content == "1")
+    found = await load_trace(operator.runs.store, operator.owner, response_id, options)
+    contents = "included" if options.with_contents else "off"
+    return {"owner": operator.owner, "contents": contents, **found}
 
 
 @router.post("/responses/{response_id}/cancel", response_model=None)

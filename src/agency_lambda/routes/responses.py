@@ -111,6 +111,14 @@ async def input_items(response_id: str, caller: Caller, requested: Page) -> dict
     return paginate(stored.request.input, requested)
 
 
+@router.get("/{response_id}/trace", response_model=None)
+async def trace(response_id: str, caller: Caller) -> dict[str, Any]:
+    """Return what the agents did as a tree: who, which tool, when, tokens and price, and no content."""
+    from agency_lambda.record.trace import TraceOptions, load_trace
+
+    return await load_trace(caller.runs.store, caller.owner, response_id, TraceOptions())
+
+
 @router.post("/{response_id}/cancel", response_model=None)
 async def cancel(response_id: str, caller: Caller) -> Response:
     """Cancel a run and keep its output so far. 202 means that it will end soon."""

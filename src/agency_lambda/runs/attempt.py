@@ -112,8 +112,8 @@ class Attempt:
     def last_stored(self) -> int:
         return self.log.last_saved if self.is_resumable else len(self.log.events) - 1
 
-    def pending(self) -> frozenset[str]:
-        return self.execution.pending if self.execution else frozenset()
+    def pending(self) -> dict[str, dict[str, Any]]:
+        return self.execution.pending if self.execution else {}
 
     async def authorize(self) -> None:
         """Return if a model or a tool may be called for this attempt.

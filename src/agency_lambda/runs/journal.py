@@ -1,6 +1,5 @@
 """The answers of a stored run, each stored before it is used, so that no attempt repeats a call."""
 
-import hashlib
 import json
 import math
 from collections import defaultdict
@@ -13,12 +12,16 @@ from typing import Any
 from pydantic_core import to_jsonable_python
 
 from agency_lambda.errors import StoreUnavailable
+from agency_lambda.framework.call_journal import JournaledCall
 from agency_lambda.framework.interruptions import AnswerNotStored
 from agency_lambda.framework.models import ModelAnswer, ModelRequest, ModelUnavailable
 from agency_lambda.framework.models.serialized_answer import dump_answer, load_answer
 from agency_lambda.framework.spending import Reservation
 from agency_lambda.framework.tool_output import from_journal_body, to_journal_body
 from agency_lambda.history import UniqueIds, is_call
+from agency_lambda.protocol.surrogates import replace_surrogates
+from agency_lambda.runs import journal_rows
+from agency_lambda.runs.journal_rows import digest
 from agency_lambda.runs.model import expiry, response_partition
 from agency_lambda.store import ABSENT, Change, Conflict, Delete, Put, Store
 
@@ -30,9 +33,19 @@ class Entry:
 
 
 class Journal:
-    """store: None if the run is not stored."""
+    """store: None if the run is not stored. attempt: of the run. keeps_prompts: for traces of operators."""
 
-    def __init__(self, store: Store | None, owner: str, run_id: str, call_ids: UniqueIds | None = None) -> None:
+    def __init__(
+        self,
+        store: Store | None,
+        owner: str,
+        run_id: str,
+        call_ids: UniqueIds | None = None,
+        *,
+        attempt: int = 1,
+        keeps_prompts: bool = True,
+    ) -> None:
+        self.attempt, self._keeps_prompts = attempt, keeps_prompts
         self.call_ids, self.item_ids = call_ids or UniqueIds(), UniqueIds(field="id")
         self._numbers = count()
         self._calls: dict[str, str] = {}  # a call's id, which is unique in the run -> the answer's key and its place
@@ -42,10 +55,11 @@ class Journal:
         self._store, self._partition = store, response_partition(owner, run_id)
         self._records: dict[str, Any] = {}
         self._taken: defaultdict[str, set[int]] = defaultdict(set)  # digest of a model call -> numbers in use
+        self._prompts: set[str] = set()  # digests of the instructions that a row of the run has
         self._failures: list[tuple[ModelUnavailable, str]] = []  # and the keys of their model calls
         self._unwritten: dict[str, dict[str, Any]] = {}  # failures that no answer has followed yet
         self._allowed: set[str] = set()  # calls of tools that the run's max_tool_calls has allowed
-        self.pending: set[str] = set()  # keys of model calls without an answer yet, which the heartbeat stores
+        self.pending: dict[str, dict[str, Any]] = {}  # model calls without an answer yet, which the heartbeat stores
         self._replayed: set[str] = set()
         self.hits = 0
 
@@ -55,7 +69,10 @@ class Journal:
             self._records = {record.sort.removeprefix("journal/"): record.body for record in records}
             self._records.pop("asked", None)  # calls that were pending at a heartbeat
             self._allowed = {key.partition("/")[2] for key, body in self._records.items() if _was_allowed(key, body)}
+            # A number of its own also behind attempts that handed over, which do not count.
+            self.attempt = max(self.attempt, *(1 + body.get("attempt", 0) for body in self._records.values()), 0)
             bodies = [body for key, body in self._records.items() if key.startswith("model/")]
+            self._prompts = {body["instructions_digest"] for body in bodies if "instructions" in body}
             self._by_call_ids = any("within" not in body for body in bodies)
             answers = [body["response"]["output"] for body in bodies]
             for ids in (self.call_ids, self.item_ids):
@@ -65,15 +82,20 @@ class Journal:
     def ids(self) -> set[str]:
         return {item_id for body in self._records.values() for item_id in body.get("ids", {}).values()}
 
-    def model_call_key(self, agent: str, request: ModelRequest, parent_call_key: str = "") -> str:
-        """Return the key: sha256 of agent, items and tools, and the number among equal calls of the run."""
+    def begin_call(
+        self, agent: str, request: ModelRequest, parent: str = "", *, has_own_input: bool = False
+    ) -> JournaledCall:
+        return JournaledCall(self._model_call_key(agent, request, parent), agent, request, parent, has_own_input)
+
+    def _model_call_key(self, agent: str, request: ModelRequest, parent_call_key: str) -> str:
+        # sha256 of agent, items and tools, and the number among equal calls of the run.
         if self._store is None:
             return f"model/{next(self._numbers)}"
         tools = [(tool.name, getattr(tool, "params_json_schema", None)) for tool in request.tools]
         identity = [request.identity or agent, request.items, tools]
-        place = _digest(json.dumps(identity, sort_keys=True, default=to_jsonable_python))
+        place = digest(json.dumps(identity, sort_keys=True, default=to_jsonable_python))
         if parent_call_key and not self._by_call_ids:
-            place = f"{place}/{_digest(parent_call_key)[:16]}"
+            place = f"{place}/{digest(parent_call_key)[:16]}"
         number = next(number for number in count(1) if number not in self._taken[place])
         self._taken[place].add(number)
         return f"model/{place}/{number:04d}"
@@ -83,13 +105,13 @@ class Journal:
         place, _, number = key.removeprefix("model/").rpartition("/")
         self._taken[place].discard(int(number))
 
-    def find(self, key: str) -> Entry | None:
+    def find(self, call: JournaledCall) -> Entry | None:
         """Return the stored answer; without one the call is pending."""
-        if body := self._records.get(key):
+        if body := self._records.get(call.key):
             self.hits += 1
-            self._replayed.add(key)
+            self._replayed.add(call.key)
             return _entry(body)
-        self.pending.add(key)
+        self.pending[call.key] = journal_rows.model_call_fields(call, self.attempt)
         return None
 
     def find_failure(self, key: str) -> ModelUnavailable | None:
@@ -102,10 +124,10 @@ class Journal:
         self._failures.append((error, key))
         return error
 
-    def note_failure(self, key: str, error: ModelUnavailable) -> None:
-        if self._store and key in self.pending:
-            self._failures.append((error, key))
-            self._unwritten[f"failed/{key}"] = error.record()
+    def note_failure(self, call: JournaledCall, error: ModelUnavailable) -> None:
+        if self._store and (fields := self.pending.get(call.key)):
+            self._failures.append((error, call.key))
+            self._unwritten[f"failed/{call.key}"] = {**error.record(), **fields, "ended_at": journal_rows.now()}
 
     async def forget_failure(self, error: ModelUnavailable) -> None:
         """Delete the failure that ends this attempt."""
@@ -115,10 +137,9 @@ class Journal:
 
     async def save_answer(
         self,
-        key: str,
+        call: JournaledCall,
         answered: ModelAnswer,
         ids: dict[int, str],
-        parent_call_key: str = "",
         reservation: Reservation | None = None,
     ) -> Entry:
         """Store an answer and settle what was reserved for it; returns the one that is stored."""
@@ -127,12 +148,26 @@ class Journal:
                 with suppress(StoreUnavailable):  # what was reserved counts as spent
                     await reservation.write_settled(answered.response.usage)
             return Entry(answered, ids)
-        body: dict[str, Any] = {**dump_answer(answered), "ids": ids}
-        if not self._by_call_ids:
-            body["within"] = parent_call_key
-        stored = await self._write(key, body, reservation.settle(answered.response.usage) if reservation else ())
-        self.pending.discard(key)
+        settled = reservation.settle(answered.response.usage) if reservation else ()
+        body = self._answer_body(call, answered, ids)
+        stored = await self._write(call.key, body, settled)
+        self.pending.pop(call.key, None)
+        if stored is body and "instructions" in body:
+            self._prompts.add(body["instructions_digest"])
         return Entry(answered, ids) if stored is body else _entry(stored)
+
+    def _answer_body(self, call: JournaledCall, answered: ModelAnswer, ids: dict[int, str]) -> dict[str, Any]:
+        body = journal_rows.model_call_fields(call, self.attempt) | dump_answer(answered) | {"ids": ids}
+        body["ended_at"] = journal_rows.now()
+        if self._by_call_ids:
+            del body["within"]
+        if prompt := journal_rows.instructions_digest(call):
+            body["instructions_digest"] = prompt
+            if self._keeps_prompts and prompt not in self._prompts:  # the text is once in a run
+                body["instructions"] = replace_surrogates(call.request.instructions)
+        if self._keeps_prompts and (asked := journal_rows.own_input(call)) is not None:
+            body["input"] = asked
+        return body
 
     def note_usable(self, key: str, output: list[Any]) -> None:
         """Note the calls that the SDK goes on with."""
@@ -148,7 +183,7 @@ class Journal:
         if place is None:
             return f"{agent}/{call_id}/1"
         self._begun.add(place.rpartition("/")[0])
-        return f"{agent}/{place if self._store is None else _digest(place)[:32]}"
+        return f"{agent}/{place if self._store is None else digest(place)[:32]}"
 
     def unused_answers(self) -> list[ModelAnswer]:
         """Return, once, the stored answers that only led to finished tool calls."""
@@ -170,10 +205,10 @@ class Journal:
         self.hits += body is not None
         return body is not None, body and from_journal_body(body)
 
-    async def save_tool_output(self, call: str, output: Any) -> Any:
+    async def save_tool_output(self, call: str, output: Any, tool: str, started_at: float) -> Any:
         if self._store is None:
             return output
-        body = to_journal_body(output)
+        body = to_journal_body(output) | journal_rows.tool_call_fields(tool, started_at, self.attempt)
         stored = await self._write(f"tool/{call}", body)
         return output if stored is body else from_journal_body(stored)
 
@@ -222,7 +257,3 @@ def _was_allowed(key: str, body: dict[str, Any]) -> bool:
 def _entry(body: dict[str, Any]) -> Entry:
     ids = {int(number): item_id for number, item_id in body["ids"].items()}
     return Entry(load_answer(body), ids)
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()

@@ -2,7 +2,7 @@
 
 import time
 import zlib
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -166,5 +166,5 @@ class Run:
         partition = response_partition(self.owner, self.id)
         return Put(partition, event_row(events[0]["sequence_number"]), list(events), expiry())
 
-    def put_pending(self, keys: Collection[str]) -> Put:
-        return Put(response_partition(self.owner, self.id), "journal/asked", sorted(keys), expiry())
+    def put_pending(self, calls: Mapping[str, dict[str, Any]]) -> Put:
+        return Put(response_partition(self.owner, self.id), "journal/asked", dict(calls), expiry())

@@ -81,7 +81,14 @@ class RunPreparation:
         from agency_lambda.framework.prepare import RunInput, prepare_run
         from agency_lambda.runs.journal import Journal
 
-        journal = Journal(self._store if request.stored else None, run.owner, run.id, UniqueIds([*history, *new_input]))
+        journal = Journal(
+            self._store if request.stored else None,
+            run.owner,
+            run.id,
+            UniqueIds([*history, *new_input]),
+            attempt=max(run.lease.attempts, 1) if run.lease else 1,
+            keeps_prompts=self._settings.trace_content == "1",
+        )
         if not run.is_new:
             await journal.load()
         await self.models.refresh()

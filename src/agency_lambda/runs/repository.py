@@ -62,11 +62,11 @@ class RunRepository:
     async def start(self) -> None:
         await self._apply(RunEvent.START)
 
-    async def heartbeat(self, events: list[Event], pending: Set[str]) -> Lease:
+    async def heartbeat(self, events: list[Event], pending: dict[str, dict[str, Any]]) -> Lease:
         """Renew the lease, and store events and pending calls."""
-        new_pending = pending if pending - self._stored_pending else frozenset()
+        new_pending = pending if pending.keys() - self._stored_pending else {}
         await self._apply(RunEvent.HEARTBEAT, events=events, pending=new_pending)
-        self._stored_pending = pending
+        self._stored_pending = pending.keys()
         return self.lease
 
     async def release(self, *, after: float = 0.0, counts_as_attempt: bool = True) -> None:

@@ -13,6 +13,7 @@ def usage(meter: "Meter | None") -> dict[str, Any]:
     counts = defaultdict[str, int](int, meter.counts() if meter else {})
     return {
         "model_calls": counts["model_calls"],
+        "replayed_calls": meter.replayed["model_calls"] if meter else 0,
         "input_tokens": counts["input_tokens"],
         "input_tokens_details": {name: counts[name] for name in ("cached_tokens", "cache_write_tokens")},
         "output_tokens": counts["output_tokens"],

@@ -4,7 +4,7 @@ An unfinished run has a lease, from which its state is read.
 """
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Literal
@@ -19,6 +19,7 @@ from agency_lambda.runs.model import Lease, Run
 from agency_lambda.runs.run_index import ByModel, delete_entry, put_entry
 from agency_lambda.store import Change, Delete, Put
 
+_NONE_PENDING: Mapping[str, dict[str, Any]] = {}
 _TOMBSTONE = 14 * 24 * 3600  # seconds that SQS keeps a message at most
 
 
@@ -157,7 +158,7 @@ def advance(
     response: ResponseObject | None = None,
     turn: Turn | None = None,
     events: Sequence[Event] = (),
-    pending: Collection[str] = (),
+    pending: Mapping[str, dict[str, Any]] = _NONE_PENDING,
     by_model: ByModel | None = None,
     **lease: Any,
 ) -> tuple[Run, list[Change]]:

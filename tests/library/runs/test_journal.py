@@ -1,12 +1,14 @@
 """What the journal writes, and when: an answer before it is used, and what can wait together with the lease."""
 
 import asyncio
+import time
 from contextlib import suppress
 
 import pytest
 from agents import Model, ModelResponse, Usage
 from openai.types.responses import Response, ResponseFunctionToolCall
 
+from agency_lambda.framework.call_journal import JournaledCall
 from agency_lambda.framework.models import ModelAnswer, ModelRequest
 from agency_lambda.runs.journal import Journal
 from agency_lambda.runs.model import response_partition
@@ -75,7 +77,7 @@ def test_a_run_writes_once_for_each_answer_and_each_tool_and_at_its_two_ends(ser
 
 
 def test_a_run_that_is_not_stored_writes_and_hashes_nothing(service, monkeypatch):
-    monkeypatch.setattr("agency_lambda.runs.journal.hashlib", None)
+    monkeypatch.setattr("agency_lambda.runs.journal_rows.hashlib", None)
 
     async def play():
         async with on_stage(office, service) as runs:
@@ -102,7 +104,11 @@ def test_a_call_that_takes_long_is_stored_once_as_pending_and_is_no_answer(servi
             await again.load()
             record = await runs.store.get(response_partition("owner", run.response["id"]), "journal/asked")
             assert record
-            assert (record.body, again.find(key)) == ([key], None)
+            pending = JournaledCall(key, "Solo", ModelRequest(None, "", None, [], None))
+            assert ([*record.body], again.find(pending)) == ([key], None)
+            asked = record.body[key]
+            assert (asked["agent"], asked["model"], asked["attempt"], asked["within"]) == ("Solo", "Thinks", 1, "")
+            assert asked["started_at"] == pytest.approx(time.time(), abs=20)
             assert again.ids == set()
             running.cancel()
             with suppress(asyncio.CancelledError):
@@ -127,14 +133,15 @@ def test_answer_of_a_careless_server_is_read_as_it_was_written(service, item):
     """What was good enough to go on with must not stop the next attempt, and every one behind it."""
     output = Response.construct(output=[item]).output
     answer = ModelResponse(output=output, usage=Usage(requests=1, output_tokens=7), response_id="r")
+    call = JournaledCall("model/k/0001", "Solo", ModelRequest(None, "Order paper", None, [], None))
 
     async def written_and_read():
         runs = RunService(service)
-        await Journal(runs.store, "owner", "resp_1").save_answer("model/k/0001", ModelAnswer(answer), {0: "msg_1"})
+        await Journal(runs.store, "owner", "resp_1").save_answer(call, ModelAnswer(answer), {0: "msg_1"})
         again = Journal(runs.store, "owner", "resp_1")
         await again.load()
         await runs.aclose()
-        return again.find("model/k/0001")
+        return again.find(call)
 
     found = asyncio.run(written_and_read())
     read = [found.answered.response.output[0], output[0]]
@@ -153,12 +160,12 @@ def test_run_that_an_earlier_version_has_begun_knows_its_calls_by_their_ids(serv
         for earlier in (True, False):
             before = Journal(runs.store, "owner", f"resp_{earlier}")
             before._by_call_ids = earlier
-            await before.save_answer(before.model_call_key("Solo", question), ModelAnswer(answer), {})
+            await before.save_answer(before.begin_call("Solo", question), ModelAnswer(answer), {})
             after = Journal(runs.store, "owner", f"resp_{earlier}")
             await after.load()
-            after.note_usable(after.model_call_key("Solo", question), answer.output)
+            after.note_usable(after.begin_call("Solo", question).key, answer.output)
             found.append(
-                (after.tool_call_key("Solo", "call_0"), after.model_call_key("Solo", question, "Solo/x").count("/"))
+                (after.tool_call_key("Solo", "call_0"), after.begin_call("Solo", question, "Solo/x").key.count("/"))
             )
         await runs.aclose()
         return found

@@ -154,7 +154,7 @@ async def cause(store: Store, run_id: str, attempt: RunRepository | None, event:
         case RunEvent.START:
             await attempt.start()
         case RunEvent.HEARTBEAT:
-            await attempt.heartbeat([], frozenset())
+            await attempt.heartbeat([], {})
         case RunEvent.RELEASE:
             await attempt.release()
         case RunEvent.REQUEUE:
@@ -453,7 +453,7 @@ class Transitions(RuleBasedStateMachine):
         for attempt in self.attempts:
             with suppress(OutcomeUncertain, NotFound):
                 attempt._store, attempt._leases = self.store, Leases(self.store)
-                await attempt.heartbeat([], frozenset())
+                await attempt.heartbeat([], {})
             await attempt.purge_if_deleted()
         for _ in range(2 * len(self.runs)):
             for lease in await Leases(self.store).all():

@@ -28,6 +28,7 @@ class ModelsOfRun(NamedTuple):
 class ModelRequest:
     """for_user: the user reads the answer; False for tools, guardrails, hooks and other agents.
     identity: who asks, stable across attempts; several agents may share a name.
+    model: the provider's name of it.
     """
 
     instructions: str | None
@@ -37,14 +38,16 @@ class ModelRequest:
     output_schema: AgentOutputSchemaBase | None
     for_user: bool = False
     identity: str = ""
+    model: str = ""
 
 
 @dataclass(frozen=True)
 class ModelAnswer:
-    """incomplete: why the provider broke the answer off."""
+    """incomplete: why the provider broke the answer off. model: which one has answered."""
 
     response: ModelResponse
     incomplete: Reason | None = None
+    model: str = ""
 
     @property
     def complete(self) -> bool:

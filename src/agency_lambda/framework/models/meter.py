@@ -1,5 +1,5 @@
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -48,6 +48,9 @@ class Meter:
     tool_calls: int = 0
     model_failures: int = 0
     replayed: Counter[str] = field(default_factory=Counter, repr=False, compare=False)
+    by_model: defaultdict[str, Counter[str]] = field(
+        default_factory=lambda: defaultdict(Counter), repr=False, compare=False
+    )
 
     def begin_call(self, settings: ModelSettings) -> ModelSettings:
         """Count a call before it is made. Returns its settings.
@@ -75,10 +78,10 @@ class Meter:
             self.model_failures += 1
             raise
 
-    def replay(self, usage: Usage | ResponseUsage | None) -> None:
+    def replay(self, usage: Usage | ResponseUsage | None, model: str = "") -> None:
         """Count the usage of an answer that an earlier attempt paid for."""
         before = self.counts()
-        self.add(usage)
+        self.add(usage, model)
         self.replayed.update({name: value - before[name] for name, value in self.counts().items()})
         self.replayed["model_calls"] += 1
 
@@ -98,12 +101,22 @@ class Meter:
         """Return the counts of this attempt alone."""
         return {name: value - self.replayed[name] for name, value in self.counts().items()}
 
-    def add(self, usage: Usage | ResponseUsage | None) -> None:
-        """Add the tokens of one answer; None if the server reports none."""
+    def add(self, usage: Usage | ResponseUsage | None, model: str = "") -> None:
+        """Add the tokens of one answer; None if the server reports none. model: the provider's."""
+        of_model = self.by_model[model]
+        of_model["model_calls"] += 1
         if usage is not None:
+            cached = getattr(usage.input_tokens_details, "cached_tokens", None) or 0
+            written = getattr(usage.input_tokens_details, "cache_write_tokens", None) or 0
+            of_model.update(
+                input_tokens=usage.input_tokens,
+                output_tokens=usage.output_tokens,
+                cached_tokens=cached,
+                cache_write_tokens=written,
+            )
             self.input_tokens += usage.input_tokens
             self.output_tokens += usage.output_tokens
             self.total_tokens += usage.total_tokens
-            self.cached_tokens += getattr(usage.input_tokens_details, "cached_tokens", None) or 0
-            self.cache_write_tokens += getattr(usage.input_tokens_details, "cache_write_tokens", None) or 0
+            self.cached_tokens += cached
+            self.cache_write_tokens += written
             self.reasoning_tokens += getattr(usage.output_tokens_details, "reasoning_tokens", None) or 0

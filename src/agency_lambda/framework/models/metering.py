@@ -73,7 +73,7 @@ class MeteredModel(WrappedModel):
             with meter.failures():
                 with provider_failures():
                     answer = call.recorded or await self._ask(call, request, *args, **kwargs)
-                (meter.replay if call.recorded else meter.add)(answer.response.usage)
+                (meter.replay if call.recorded else meter.add)(answer.response.usage, answer.model)
                 _check(answer)
             response = self._usable(await call.record_answer(answer)).response
         if unsaved is not None:
@@ -96,8 +96,8 @@ class MeteredModel(WrappedModel):
     ) -> ModelRequest:
         # Counts the call, and adds the run's changes to its request.
         settings = self.run.meter.begin_call(self.adapt(settings) if self.adapt else settings)
-        request = ModelRequest(instructions, items, settings, tools, output_schema, self.for_user, self.identity)
-        return self.run.adjust(self.agent, request)
+        who = (self.for_user, self.identity, self._provider.name)
+        return self.run.adjust(self.agent, ModelRequest(instructions, items, settings, tools, output_schema, *who))
 
     def _usable(self, answer: ModelAnswer) -> ModelAnswer:
         # A judge that is cut off does not end the run.
@@ -117,7 +117,7 @@ class MeteredModel(WrappedModel):
         else:
             async with asyncio.timeout(self.run.longest_silence):
                 response = await self._provider.get_response(*_positional(request), *args, **kwargs)
-        return checked_answer(response, ending)
+        return replace(checked_answer(response, ending), model=request.model)
 
     async def _streamed(
         self, call: ModelCallProtocol, ending: Ending, request: ModelRequest, *args: Any, **kwargs: Any
@@ -158,7 +158,7 @@ class MeteredModel(WrappedModel):
                 if call.recorded is None:
                     events = self._live(call, request, *args, **kwargs)
                 else:
-                    self.run.meter.replay(call.recorded.response.usage)
+                    self.run.meter.replay(call.recorded.response.usage, call.recorded.model)
                     events = replayed_events(self._usable(await call.record_answer(call.recorded)))
                 async with aclosing(events):
                     async for event in events:
@@ -186,8 +186,8 @@ class MeteredModel(WrappedModel):
     async def _record(self, call: ModelCallProtocol, ending: Ending, ended: Response) -> list[Any]:
         """Record a stream's answer. Returns the items that the agent continues with."""
         ending.note_response(ended)
-        self.run.meter.add(ended.usage)
-        answer = checked_answer(model_response(ended), ending)
+        self.run.meter.add(ended.usage, self._provider.name)
+        answer = replace(checked_answer(model_response(ended), ending), model=self._provider.name)
         _check(answer)
         return self._usable(await call.record_answer(answer)).response.output
 

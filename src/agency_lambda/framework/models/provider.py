@@ -60,6 +60,7 @@ class Provider:
     def __init__(self, model: Model) -> None:
         listen(type(model))
         self._model, self._origin = model, origin_of(model)
+        self.name = _name_of(model)
         self._responses = isinstance(model, OpenAIResponsesModel)
         self._longest = next((most for kind, most in _LONGEST_CALL_ID if isinstance(model, kind)), None)
 
@@ -162,8 +163,11 @@ def _words(part: Any) -> str | None:
 def origin_of(model: Model) -> str:
     """Return a digest of a model's base URL and name."""
     url = getattr(getattr(model, "_client", None), "base_url", None) or getattr(model, "base_url", None)
-    name = getattr(model, "model", None) or type(model).__name__
-    return sha256(f"{url}|{name}".encode()).hexdigest()[:12]
+    return sha256(f"{url}|{_name_of(model)}".encode()).hexdigest()[:12]
+
+
+def _name_of(model: Model) -> str:
+    return str(getattr(model, "model", None) or type(model).__name__)
 
 
 def _encrypted(items: Any) -> frozenset[str]:

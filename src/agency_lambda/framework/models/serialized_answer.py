@@ -16,14 +16,19 @@ _RESPONSE = TypeAdapter(ModelResponse)
 def dump_answer(answer: ModelAnswer) -> dict[str, Any]:
     """Return an answer as JSON. Unset fields, left out, would change the replayed history's digest."""
     response = _RESPONSE.dump_python(answer.response, mode="json", exclude_unset=True, warnings=False)
-    return {"response": response, "incomplete": answer.incomplete}
+    if response.get("request_id", "") is None:  # defaults of the SDK, which need no place in every row
+        del response["request_id"]
+    if isinstance(usage := response.get("usage"), dict) and not usage.get("request_usage_entries", True):
+        del usage["request_usage_entries"]
+    body: dict[str, Any] = {"response": response, "model": answer.model}
+    return body | {"incomplete": answer.incomplete} if answer.incomplete else body
 
 
 def load_answer(body: dict[str, Any]) -> ModelAnswer:
     """Read the JSON of this or an earlier version, which wrote `complete`."""
     was_cut = body.get("complete") is False
     incomplete: Reason | None = "max_output_tokens" if was_cut else body.get("incomplete")
-    return ModelAnswer(_response(body["response"]), incomplete)
+    return ModelAnswer(_response(body["response"]), incomplete, body.get("model", ""))
 
 
 def _response(body: dict[str, Any]) -> ModelResponse:

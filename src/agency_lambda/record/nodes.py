@@ -1,0 +1,124 @@
+"""The nodes of a trace. What they have without `contents_of_...` any caller may see of their own run."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from agency_lambda.record.rows import ModelCallRow, ToolCallRow
+
+Node = dict[str, Any]
+
+
+def agent(name: str, children: list[Node], status: str | None) -> Node:
+    last = children[-1]["status"] if children else "completed"
+    return _node("agent", name, name, children, status=status or last)
+
+
+def model_call(agent: str, row: ModelCallRow, replayed: bool | None, usd: float | None) -> Node:
+    tokens = {name: row.usage.get(name) or 0 for name in ("input_tokens", "output_tokens")}
+    node = _node("model_call", row.model, agent, [], status=row.status, attempt=row.attempt, replayed=replayed)
+    node |= {"model": row.model, "started_at": row.started_at, "ended_at": row.ended_at, **tokens, "usd": usd}
+    return node | {"_began": row.began}
+
+
+def tool_call(
+    agent: str, name: str | None, row: ToolCallRow | None, replayed: bool | None, children: list[Node]
+) -> Node:
+    node = _node("tool_call", name, agent, children, replayed=replayed)
+    if row is not None:
+        node |= {
+            "attempt": row.attempt,
+            "started_at": row.started_at,
+            "ended_at": row.ended_at,
+            "_began": row.started_at,
+        }
+    return node
+
+
+def message(agent: str, recipient: str, children: list[Node]) -> Node:
+    return _node("message", recipient, agent, children)
+
+
+def _node(kind: str, name: str | None, agent: str, children: list[Node], **fields: Any) -> Node:
+    started, ended = [_times(children, name) for name in ("started_at", "ended_at")]
+    return {
+        "type": kind,
+        "name": name,
+        "agent": agent,
+        "model": None,
+        "started_at": min(started, default=None),
+        "ended_at": max(ended, default=None),
+        "attempt": None,
+        "replayed": None,
+        "input_tokens": 0,
+        "output_tokens": 0,
+        "usd": 0.0,
+        "status": "completed",
+        **fields,
+        "children": children,
+        "_began": min(started, default=None),
+    }
+
+
+def _times(children: Sequence[Node], name: str) -> list[float]:
+    return [child[name] for child in children if child[name] is not None]
+
+
+def in_order(children: list[Node]) -> list[Node]:
+    return sorted(children, key=lambda node: node["_began"] or 0.0)
+
+
+def summed(node: Node) -> Node:
+    """Add the tokens and prices below a node to its own; no price if one of them is unknown."""
+    node.pop("_began", None)
+    children = [summed(child) for child in node["children"]]
+    for name in ("input_tokens", "output_tokens"):
+        node[name] += sum(child[name] for child in children)
+    prices = [each["usd"] for each in (node, *children)]
+    node["usd"] = None if None in prices else round(sum(prices), 6)
+    if node["type"] in ("agent", "message") and children:
+        node["replayed"] = all(child["replayed"] for child in children)
+    return node
+
+
+def usage(root: Node) -> dict[str, int]:
+    """Return what a run that goes on has used so far."""
+    calls = [node for node in walk(root) if node["type"] == "model_call" and node["status"] != "in_progress"]
+    tokens = {name: root[name] for name in ("input_tokens", "output_tokens")}
+    return {"model_calls": len(calls), **tokens, "total_tokens": sum(tokens.values())}
+
+
+def walk(node: Node) -> Iterator[Node]:
+    yield node
+    for child in node["children"]:
+        yield from walk(child)
+
+
+def called_name(item: Any) -> str:
+    return item.get("name") or str(item["type"]).removesuffix("_call")
+
+
+def contents_of_model_call(row: ModelCallRow, instructions: str | None, asked: Any) -> Node:
+    return {
+        "instructions_digest": row.instructions_digest,
+        "instructions": instructions,
+        "input": asked,
+        "output": row.output,
+    }
+
+
+def contents_of_call(item: Any, tool: ToolCallRow | None, children: list[Node]) -> Node:
+    """Return the arguments and output of a tool call; of a message, the colleague's last words."""
+    output = tool.output if tool else _last_words(children)
+    return {"call_id": item.get("call_id"), "arguments": item.get("arguments", item), "output": output}
+
+
+def outputs_of(calls: list[Node]) -> list[Node] | None:
+    """Return what the next call of the agent gets beside what it knew; None without contents."""
+    known = [call for call in calls if "output" in call]
+    return [{"call_id": call["call_id"], "output": call["output"]} for call in known] or None
+
+
+def _last_words(children: list[Node]) -> str | None:
+    calls = [node for child in children for node in child["children"] if node["type"] == "model_call"]
+    items = [item for item in calls[-1]["output"] if item.get("type") == "message"] if calls else []
+    return "".join(part.get("text") or part.get("refusal") or "" for item in items for part in item["content"]) or None

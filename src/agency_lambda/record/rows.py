@@ -1,0 +1,116 @@
+"""The rows of a run's journal, as this version and earlier ones wrote them."""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from agency_lambda.runs.model import RETENTION
+from agency_lambda.store import Record
+
+Status = Literal["completed", "incomplete", "failed", "in_progress"]
+_FIELDS = (
+    *("agent", "identity", "model", "within", "attempt", "started_at", "ended_at"),
+    *("instructions_digest", "instructions", "input"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelCallRow:
+    """within: key of the tool call that asks, or "". identity: see `ModelRequest`. None: an earlier version's row."""
+
+    key: str
+    status: Status
+    agent: str = ""
+    identity: str = ""
+    model: str | None = None
+    within: str = ""
+    attempt: int | None = None
+    started_at: float | None = None
+    ended_at: float | None = None
+    usage: Mapping[str, Any] = field(default_factory=dict)
+    output: list[dict[str, Any]] = field(default_factory=list)
+    instructions_digest: str | None = None
+    instructions: str | None = None
+    input: Any = None
+
+    @property
+    def began(self) -> float:
+        return self.started_at or self.ended_at or 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToolCallRow:
+    agent: str
+    tool: str | None
+    output: Any
+    attempt: int | None
+    started_at: float | None
+    ended_at: float | None
+
+
+class JournalRows:
+    """The calls of a run.
+
+    scopes: model calls in order, by the tool call that they were made in, "" for none. tools: finished tool calls. Both
+    by the names of a call, see `names_of_call`.
+    """
+
+    def __init__(self, records: Iterable[Record]) -> None:
+        rows = {record.sort.removeprefix("journal/"): record for record in records}
+        asked = rows.pop("asked").body if "asked" in rows else {}
+        self.tools = {_name(key): _tool_call(key, row) for key, row in rows.items() if key.startswith("tool/")}
+        calls = [_answered(key, row) for key, row in rows.items() if key.startswith("model/")]
+        calls += [_failed(key, row) for key, row in rows.items() if key.startswith("failed/")]
+        known = {call.key for call in calls}
+        if isinstance(asked, dict):  # earlier versions listed keys only
+            calls += [_call(key, "in_progress", body) for key, body in asked.items() if key not in known]
+        self.calls = sorted(calls, key=lambda call: (call.began, not any(map(is_call, call.output))))
+        self.scopes: defaultdict[str, list[ModelCallRow]] = defaultdict(list)
+        for call in self.calls:
+            self.scopes[_name(call.within)].append(call)
+
+    @property
+    def attempts(self) -> int:
+        rows: list[ModelCallRow | ToolCallRow] = [*self.calls, *self.tools.values()]
+        return max((row.attempt or 1 for row in rows), default=0)
+
+
+def names_of_call(row: ModelCallRow, number: int) -> list[str]:
+    """Return the names that the call has in rows: by its place in the answer, and by its id in earlier versions."""
+    place = hashlib.sha256(f"{row.key}/{number}".encode()).hexdigest()[:32]
+    return [place, f"{row.output[number].get('call_id')}/1"]
+
+
+def is_call(item: Mapping[str, Any]) -> bool:
+    return str(item.get("type")).endswith("_call")
+
+
+def _name(key: str) -> str:
+    # AGENT/PLACE, or AGENT/CALL_ID/1 of earlier versions
+    *_, before, last = ["", *key.split("/")]
+    return f"{before}/{last}" if last == "1" else last
+
+
+def _answered(key: str, record: Record) -> ModelCallRow:
+    body = record.body
+    was_cut = body.get("incomplete") or body.get("complete") is False
+    response = body["response"]
+    written = {} if "ended_at" in body else {"ended_at": float((record.expires or RETENTION) - RETENTION)}
+    answer = {"usage": response.get("usage") or {}, "output": response["output"]}
+    return _call(key, "incomplete" if was_cut else "completed", body | written, **answer)
+
+
+def _failed(key: str, record: Record) -> ModelCallRow:
+    return _call(key.removeprefix("failed/"), "failed", record.body)
+
+
+def _call(key: str, status: Status, body: Mapping[str, Any], **answer: Any) -> ModelCallRow:
+    return ModelCallRow(key=key, status=status, **{name: body[name] for name in _FIELDS if name in body}, **answer)
+
+
+def _tool_call(key: str, record: Record) -> ToolCallRow:
+    body, agent = record.body, key.split("/")[1]
+    fields = {name: body.get(name) for name in ("tool", "attempt", "started_at", "ended_at")}
+    return ToolCallRow(agent=agent, output=body["output"], **fields)

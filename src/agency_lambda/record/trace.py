@@ -1,0 +1,195 @@
+"""A trace: the tree of what the agents of one run did, from the rows of its journal."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from agency_lambda.protocol import bounds
+from agency_lambda.protocol.response_object import FINAL, ResponseObject
+from agency_lambda.record import nodes
+from agency_lambda.record.nodes import Node
+from agency_lambda.record.rows import JournalRows, ModelCallRow, Status, is_call, names_of_call
+from agency_lambda.runs.leases import Leases
+from agency_lambda.runs.model import response_partition
+from agency_lambda.runs.stored_responses import Responses
+from agency_lambda.store import Store
+
+MicroDollars = Callable[[str, Mapping[str, Any]], int | None]
+"""Return what a call of a model cost by the usage of its answer; None if the model has no price."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TraceOptions:
+    """with_contents: prompts, arguments and outputs too, which only operators may see."""
+
+    price: MicroDollars = lambda model, usage: None
+    with_contents: bool = False
+
+
+async def load_trace(store: Store, owner: str, response_id: str, options: TraceOptions) -> dict[str, Any]:
+    """Return the trace of a run, of one that goes on as far as it has come.
+
+    Raises:
+        NotFound: the owner has no such response.
+    """
+    stored = await Responses(store, owner).get(response_id)
+    records = await store.query(response_partition(owner, response_id), after="journal/", before="journal0")
+    is_final = stored.response["status"] in FINAL
+    lease = None if is_final else await Leases(store).find(response_id)
+    rows = JournalRows(records)
+    attempts = max(rows.attempts, lease.attempts if lease else 0, 1 if is_final else 0)
+    if _has_replayed_all(stored.response, attempts):
+        attempts += 1
+    trace = _trace(_Tree(rows, stored.response, stored.request.input, attempts, options).root(), stored.response)
+    if options.with_contents and bounds.size(trace) > bounds.ANSWER:
+        options = TraceOptions(price=options.price)
+        trace = _trace(_Tree(rows, stored.response, [], attempts, options).root(), stored.response)
+        trace["contents"] = "too_large"
+    return trace | {"attempts": attempts}
+
+
+def _has_replayed_all(response: ResponseObject, attempts: int) -> bool:
+    # The last attempt has no row of its own if it found every answer.
+    return attempts == 1 and bool((response["usage"] or {}).get("replayed_calls"))
+
+
+def _trace(root: Node, response: ResponseObject) -> dict[str, Any]:
+    return {
+        "object": "trace",
+        "response_id": response["id"],
+        "model": response["model"],
+        "status": response["status"],
+        "created_at": response["created_at"],
+        "completed_at": response["completed_at"],
+        "attempts": 0,
+        "usage": response["usage"] or nodes.usage(root),
+        "usd": root["usd"],
+        "root": root,
+    }
+
+
+class _Tree:
+    def __init__(
+        self, rows: JournalRows, response: ResponseObject, request_input: Any, attempts: int, options: TraceOptions
+    ) -> None:
+        self._scopes, self._tools = {**rows.scopes}, {**rows.tools}
+        self._response, self._input = response, request_input
+        self._attempts, self._options = attempts, options
+        self._prompts = {row.instructions_digest: row.instructions for row in rows.calls if row.instructions}
+        self._client_tools = {tool["name"] for tool in response["tools"] if "name" in tool}
+        self._callers = {name: row.agent for name, row in rows.tools.items()}
+        self._callers |= {
+            name: scope[0].within.partition("/")[0] for name, scope in rows.scopes.items() if scope[0].within
+        }
+
+    def root(self) -> Node:
+        agency, _, addressed = self._response["model"].partition("/")
+        children = self._agents(self._scopes.pop("", []), addressed or agency, self._input)
+        root = children[0] if children else nodes.agent(addressed or agency, [], None)
+        while self._scopes:  # the answer that called was deleted: its agent ended the attempt with it
+            orphans = self._scopes.pop(next(iter(self._scopes)))
+            root["children"] += self._agents(orphans, orphans[0].agent, None)
+        root["children"] += [self._finished_tool(name) for name in [*self._tools]]
+        return nodes.summed(root) | {"status": self._response["status"]}
+
+    def _agents(self, scope: list[ModelCallRow], name: str, asked: Any) -> list[Node]:
+        """Return the agent of a scope; others that are called in there (judges, after handoffs) are its children."""
+        named = [(row.agent or self._agent_of(row), row.identity) for row in scope]
+        main = next((agent for agent, identity in named if not identity), "") or name
+        groups: dict[tuple[str, str], list[ModelCallRow]] = {}
+        for row, (agent, identity) in zip(scope, named, strict=True):
+            groups.setdefault((agent or main, identity), []).append(row)
+        if not groups:
+            return []
+        first = (main, "") if (main, "") in groups else next(iter(groups))
+        children = self._calls(first[0], groups.pop(first), scope, asked)
+        for (agent, _), rows in groups.items():
+            children.append(nodes.agent(agent, self._calls(agent, rows, scope, None), None))
+        return [nodes.agent(first[0], nodes.in_order(children), None)]
+
+    def _agent_of(self, row: ModelCallRow) -> str:
+        # An earlier version's row: the keys of its tool calls begin with the agent.
+        names = [name for number in range(len(row.output)) for name in names_of_call(row, number)]
+        return next((self._callers[name] for name in names if name in self._callers), "")
+
+    def _calls(self, agent: str, rows: list[ModelCallRow], scope: list[ModelCallRow], asked: Any) -> list[Node]:
+        found: list[Node] = []
+        for row in rows:
+            call = nodes.model_call(agent, row, self._replayed(row.attempt), self._usd(row))
+            if row.status == "in_progress":
+                call |= {"replayed": False, "status": "incomplete" if self._is_over else row.status}
+            if self._options.with_contents:
+                instructions = self._prompts.get(row.instructions_digest)
+                call |= nodes.contents_of_model_call(row, instructions, row.input if asked is None else asked)
+            calls = [
+                self._called(agent, row, number, is_followed=row is not rows[-1], scope=scope)
+                for number, item in enumerate(row.output)
+                if is_call(item)
+            ]
+            asked = nodes.outputs_of(calls)
+            found += [call, *calls]
+        return found
+
+    def _called(
+        self, agent: str, row: ModelCallRow, number: int, *, is_followed: bool, scope: list[ModelCallRow]
+    ) -> Node:
+        item, names = row.output[number], names_of_call(row, number)
+        tool = next((self._tools.pop(name) for name in names if name in self._tools), None)
+        within = next((self._scopes.pop(name) for name in names if name in self._scopes), [])
+        sent = _message(item) if tool is None else None
+        children = self._agents(within, sent["recipient_agent"] if sent else agent, sent and sent.get("message"))
+        name = nodes.called_name(item)
+        if sent is not None:
+            node = nodes.message(agent, children[0]["name"] if children else name, children)
+        else:
+            node = nodes.tool_call(agent, name, tool, self._replayed(tool.attempt) if tool else None, children)
+        is_followed = is_followed or (name.startswith("transfer_to_") and row is not scope[-1])
+        node["status"] = "completed" if tool else self._status(row, node, item, is_followed=is_followed)
+        node["_began"] = node["started_at"] or row.ended_at or row.began
+        if self._options.with_contents:
+            node |= nodes.contents_of_call(item, tool, children)
+        return node
+
+    def _status(self, row: ModelCallRow, node: Node, item: Mapping[str, Any], *, is_followed: bool) -> Status:
+        """Return the status of a call without an output in the journal."""
+        if item["type"] != "function_call":
+            return "failed" if item.get("status") == "failed" else "completed"  # the provider has made it
+        if row.status == "incomplete":
+            return "incomplete"  # half a call is not made
+        is_answered = is_followed or self._response["status"] == "completed"
+        if node["type"] == "message" or node["name"].startswith("transfer_to_"):
+            if is_answered:
+                return "failed" if node["children"] and node["children"][-1]["status"] == "failed" else "completed"
+        elif node["name"] in self._client_tools:
+            return "completed"
+        elif is_answered:
+            return "incomplete"  # no such tool, or max_tool_calls was used up
+        return "incomplete" if self._is_over else "in_progress"
+
+    def _finished_tool(self, name: str) -> Node:
+        tool = self._tools.pop(name)
+        return nodes.tool_call(tool.agent, tool.tool or "", tool, self._replayed(tool.attempt), [])
+
+    def _replayed(self, attempt: int | None) -> bool | None:
+        return None if attempt is None else attempt < self._attempts
+
+    def _usd(self, row: ModelCallRow) -> float | None:
+        if row.status == "failed" or not row.usage:
+            return 0.0
+        cost = self._options.price(row.model, row.usage) if row.model else None
+        return None if cost is None else cost / 1_000_000
+
+    @property
+    def _is_over(self) -> bool:
+        return self._response["status"] in FINAL
+
+
+def _message(item: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the arguments of a message to a colleague, or None."""
+    try:
+        arguments = json.loads(item.get("arguments") or "null")
+    except (ValueError, RecursionError):
+        return None
+    is_message = isinstance(arguments, dict) and isinstance(arguments.get("recipient_agent"), str)
+    return arguments if is_message else None
