@@ -12,6 +12,7 @@ from agency_lambda.record.nodes import Node
 from agency_lambda.record.rows import JournalRows, ModelCallRow, Status, is_call, names_of_call
 from agency_lambda.runs.leases import Leases
 from agency_lambda.runs.model import response_partition
+from agency_lambda.runs.run_index import entry_key, index_partition
 from agency_lambda.runs.stored_responses import Responses
 from agency_lambda.store import Store
 
@@ -35,12 +36,8 @@ async def load_trace(store: Store, owner: str, response_id: str, options: TraceO
     """
     stored = await Responses(store, owner).get(response_id)
     records = await store.query(response_partition(owner, response_id), after="journal/", before="journal0")
-    is_final = stored.response["status"] in FINAL
-    lease = None if is_final else await Leases(store).find(response_id)
     rows = JournalRows(records)
-    attempts = max(rows.attempts, lease.attempts if lease else 0, 1 if is_final else 0)
-    if _has_replayed_all(stored.response, attempts):
-        attempts += 1
+    attempts = max(rows.attempts, await _counted_attempts(store, owner, stored.response))
     trace = _trace(_Tree(rows, stored.response, stored.request.input, attempts, options).root(), stored.response)
     if options.with_contents and bounds.size(trace) > bounds.ANSWER:
         options = TraceOptions(price=options.price)
@@ -49,9 +46,15 @@ async def load_trace(store: Store, owner: str, response_id: str, options: TraceO
     return trace | {"attempts": attempts}
 
 
-def _has_replayed_all(response: ResponseObject, attempts: int) -> bool:
-    # The last attempt has no row of its own if it found every answer.
-    return attempts == 1 and bool((response["usage"] or {}).get("replayed_calls"))
+async def _counted_attempts(store: Store, owner: str, response: ResponseObject) -> int:
+    # Rows tell of one that handed over, which is not counted, and not of one that found every answer in the journal.
+    if response["status"] not in FINAL:
+        lease = await Leases(store).find(response["id"])
+        return lease.attempts if lease else 0
+    key = entry_key(response["id"])
+    entry = await store.get(index_partition(owner), key) if key else None
+    has_replayed = (response["usage"] or {}).get("replayed_calls")
+    return max(entry.body["attempts"] or 0 if entry else 0, 2 if has_replayed else 1)
 
 
 def _trace(root: Node, response: ResponseObject) -> dict[str, Any]:

@@ -245,7 +245,9 @@ class Attempt:
         if self.repository:
             last = self.log.next(f"response.{status}", response=final)
             events = [*self.log.unsaved(), last] if self.log.records_events else []
-            self.next_run_id = await self.repository.end(event, final, result.history if result else None, events)
+            by_model = self.execution.usage_by_model() if self.execution else None
+            history = result.history if result else None
+            self.next_run_id = await self.repository.end(event, final, history, events, by_model)
             self.log.mark_saved(len(events))
         self.response = final
         self.log.emit(f"response.{status}", response=dict(final))

@@ -214,7 +214,8 @@ def shape(response: dict[str, Any]) -> Any:
         if not broken_off:
             known = {name: item.get(name) for name in ("type", "status", "agent", "tool", "recipient", "name")}
             items.append({**known, "text": text(item), "parent": labels.get(item.get("parent"))})
-    told = {name: response[name] for name in ("status", "error", "usage", "incomplete_details")}
+    told = {name: response[name] for name in ("status", "error", "incomplete_details")}
+    told |= {"usage": {name: count for name, count in response["usage"].items() if name != "replayed_calls"}}
     return {**told, "items": sorted(items, key=json.dumps)}
 
 
@@ -271,6 +272,7 @@ def walk(stage: Stage, asked: dict[str, Any]) -> int:
         assert found >= left, where
         kept, finished = (sum(key.startswith(kind) for key in found) for kind in ("model/", "tool/"))
         assert kept >= first.points.count("model is kept"), where
+        assert final or records["response"]["response"]["usage"]["replayed_calls"] == kept, where
         asked_before, asked_after = stage.asked(first), stage.asked(second)
         in_flight = len(asked_before) - kept
         assert broken_off(records["response"]["response"]) <= in_flight, where
