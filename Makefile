@@ -11,7 +11,7 @@ PYTEST = $(BIN)/python -m pytest -n 2 --dist loadfile
 GATED = benchmarks handler infra scripts src tests/agencies tests/e2e tests/infra tests/library
 UV = $(shell command -v uv || echo $(BIN)/uv)
 export PYTHONPATH := $(CURDIR):$(CURDIR)/src:$(CURDIR)/agents
-export OWNER URL KEY AGENCY STATUS TO FROM
+export OWNER URL KEY AGENCY STATUS TO FROM RUN
 export MESSAGE := $(value MESSAGE)
 # cdk reads the one, boto3 the other
 ifdef AWS_REGION
@@ -118,6 +118,10 @@ runs: ## list the newest runs at URL=https://... (else of `make run`) with KEY=.
 	@scripts/setup run
 	@PORT=$(PORT) $(BIN)/python scripts/runs.py
 
+trace: ## draw what the agents of RUN=resp_... did, in the service at URL=... (else of `make run`) with KEY=...
+	@scripts/setup run
+	@PORT=$(PORT) $(BIN)/python scripts/trace.py
+
 logs: ## what the functions of ENVIRONMENT=dev write, as it comes
 	@scripts/setup run
 	@$(BIN)/python scripts/logs.py $(STACK)
@@ -151,5 +155,5 @@ upgrade: ## take release TO=v1.2.0 of the template (FROM=its URL, the first time
 	@scripts/setup uv
 	@$(BIN)/python scripts/upgrade.py "$$TO" "$$FROM"
 
-.PHONY: help run quick upgrade wheel files key test test-agents e2e check budget format loop-table bench bundle synth sam bootstrap deploy model-key ask stream runs logs destroy lock
+.PHONY: help run quick upgrade wheel files key test test-agents e2e check budget format loop-table bench bundle synth sam bootstrap deploy model-key ask stream runs trace logs destroy lock
 .DEFAULT_GOAL := help

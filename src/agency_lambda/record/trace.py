@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from agency_lambda.prices import load as load_prices
 from agency_lambda.protocol import bounds
 from agency_lambda.protocol.response_object import FINAL, ResponseObject
 from agency_lambda.record import nodes
@@ -14,6 +15,7 @@ from agency_lambda.runs.leases import Leases
 from agency_lambda.runs.model import response_partition
 from agency_lambda.runs.run_index import entry_key, index_partition
 from agency_lambda.runs.stored_responses import Responses
+from agency_lambda.settings import Settings
 from agency_lambda.store import Store
 
 MicroDollars = Callable[[str, Mapping[str, Any]], int | None]
@@ -26,6 +28,19 @@ class TraceOptions:
 
     price: MicroDollars = lambda model, usage: None
     with_contents: bool = False
+
+
+def trace_options(settings: Settings, *, with_contents: bool = False) -> TraceOptions:
+    """Return the options with the prices of the settings."""
+    prices = load_prices(settings.prices)
+
+    def price(model: str, usage: Mapping[str, Any]) -> int | None:
+        found, details = prices.price(model), usage.get("input_tokens_details") or {}
+        counts = [*(usage.get(name) for name in ("input_tokens", "output_tokens"))]
+        counts += [details.get(name) for name in ("cached_tokens", "cache_write_tokens")]
+        return None if found is None else found.microdollars(*(count or 0 for count in counts))
+
+    return TraceOptions(price=price, with_contents=with_contents)
 
 
 async def load_trace(store: Store, owner: str, response_id: str, options: TraceOptions) -> dict[str, Any]:

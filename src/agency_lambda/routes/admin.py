@@ -38,9 +38,10 @@ async def retrieve_response(response_id: str, operator: Operator, owner: OwnerFi
 @router.get("/responses/{response_id}/trace", response_model=None)
 async def trace(response_id: str, operator: Operator, owner: OwnerFilter = None) -> dict[str, Any]:
     """Return what the agents of any owner's run did, with instructions, inputs and outputs unless TRACE_CONTENT=0."""
-    from agency_lambda.record.trace import TraceOptions, load_trace
+    from agency_lambda.record.trace import load_trace, trace_options
 
-    options = TraceOptions(with_contents=get_settings().trace_content == "1")
+    settings = get_settings()
+    options = trace_options(settings, with_contents=settings.trace_content == "1")
     found = await load_trace(operator.runs.store, operator.owner, response_id, options)
     contents = "included" if options.with_contents else "off"
     return {"owner": operator.owner, "contents": contents, **found}

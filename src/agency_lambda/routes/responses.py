@@ -15,6 +15,7 @@ from agency_lambda.routes.listing import RunPage, cancelled_list
 from agency_lambda.routes.pages import Page, paginate
 from agency_lambda.routes.strict import StrictRoute
 from agency_lambda.runs.model import StoredResponse
+from agency_lambda.settings import get_settings
 
 router = APIRouter(prefix="/v1/responses", responses=V1_RESPONSES, route_class=StrictRoute)
 
@@ -114,9 +115,9 @@ async def input_items(response_id: str, caller: Caller, requested: Page) -> dict
 @router.get("/{response_id}/trace", response_model=None)
 async def trace(response_id: str, caller: Caller) -> dict[str, Any]:
     """Return what the agents did as a tree: who, which tool, when, tokens and price, and no content."""
-    from agency_lambda.record.trace import TraceOptions, load_trace
+    from agency_lambda.record.trace import load_trace, trace_options
 
-    return await load_trace(caller.runs.store, caller.owner, response_id, TraceOptions())
+    return await load_trace(caller.runs.store, caller.owner, response_id, trace_options(get_settings()))
 
 
 @router.post("/{response_id}/cancel", response_model=None)

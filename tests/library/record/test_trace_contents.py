@@ -74,6 +74,8 @@ def test_callers_see_no_word_and_operators_all(asked: Any) -> None:
     seen = json.dumps(operator)
     assert [secret for secret in (*PROMPTS, *WORDS) if secret not in seen] == []
     assert without_contents(operator["root"]) == caller["root"]
+    assert (caller["attempts"], caller["usd"]) == (1, pytest.approx(paid(caller["root"]), abs=1e-9))
+    assert caller["usd"] > 0
 
 
 def test_trace_content_0_shows_none_and_keeps_no_prompt(asked: Any) -> None:
@@ -93,6 +95,11 @@ def test_contents_that_no_answer_holds_are_left_out(asked: Any, monkeypatch: pyt
     monkeypatch.setattr("agency_lambda.protocol.bounds.ANSWER", 5_000)
     status, operator = service.get(f"/v1/admin/{path}", **EVE)
     assert (status, operator["contents"], "secret" in json.dumps(operator)) == (200, "too_large", False)
+
+
+def paid(node: dict[str, Any]) -> float:
+    own = node["usd"] if node["type"] == "model_call" else 0.0
+    return own + sum(map(paid, node["children"]))
 
 
 def without_contents(node: dict[str, Any]) -> dict[str, Any]:

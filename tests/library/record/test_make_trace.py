@@ -1,0 +1,66 @@
+"""`make trace` draws a run in a terminal of 100 columns."""
+
+import importlib.util
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.library.models.agencies import office
+from tests.library.paths import ROOT
+from tests.library.record.views import traced
+
+SPEC = importlib.util.spec_from_file_location("trace_script", ROOT / "scripts" / "trace.py")
+assert SPEC
+assert SPEC.loader
+script: Any = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(script)
+
+
+def test_picture_has_every_call_its_tokens_price_and_a_bar() -> None:
+    trace, response = traced(office, price=lambda model, usage: 1_000)
+    head, titles, *lines = script.drawn(trace)
+    assert response["id"] in head
+    assert max(map(len, (head, titles, *lines))) <= 100
+    calls = [line for line in lines if "asks offline" in line]
+    assert len(calls) == response["usage"]["model_calls"]
+    assert all("█" in line and "0.0010" in line for line in calls)
+    assert lines[0].split()[-1].count("█") == script._BAR
+    assert [line.split("-> ")[1].split()[0] for line in lines if "-> " in line] == ["Planner", "Writer", "Planner"]
+    assert sum("CreateTask" in line for line in lines) == 2
+
+
+def test_what_was_replayed_failed_or_is_pending_is_marked() -> None:
+    trace, _ = traced(office)
+    first, second, third = trace["root"]["children"][:3]
+    first |= {"replayed": True, "attempt": 2}
+    second["status"], third["status"], third["ended_at"] = "failed", "in_progress", None
+    lines = [*script.drawn(trace)]
+    assert "[replayed (attempt 2)]" in lines[3]
+    assert "-> Planner [failed]" in lines[4]
+    assert any("[pending]" in line and "█" in line for line in lines)
+    assert "No price is known" in lines[-1]
+
+
+def test_run_without_times_is_drawn_too(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    trace, _ = traced(office)
+
+    def forget(node: dict[str, Any]) -> None:
+        node |= {"started_at": None, "ended_at": None, "replayed": None, "attempt": None}
+        for child in node["children"]:
+            forget(child)
+
+    forget(trace["root"])
+    assert len([*script.drawn(trace)]) > 11
+    monkeypatch.delenv("RUN", raising=False)
+    with pytest.raises(SystemExit, match="No run named"):
+        script.main()
+
+
+def test_caller_who_is_no_operator_gets_the_own_trace() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        is_admin = request.url.path.startswith("/v1/admin/")
+        return httpx.Response(403 if is_admin else 200, json={"path": request.url.path})
+
+    with httpx.Client(base_url="http://127.0.0.1", transport=httpx.MockTransport(answer)) as client:
+        assert script._fetch(client, "resp_1") == {"path": "/v1/responses/resp_1/trace"}
