@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 from agency_swarm import Agency, Agent, function_tool
-from agents import Model, ModelResponse, ModelSettings, Usage, WebSearchTool
+from agents import AgentHooks, Model, ModelResponse, ModelSettings, Usage, WebSearchTool
 
 from agency_lambda import catalogue, telemetry
 from agency_lambda.budgets import Limits
 from agency_lambda.catalogue.entries import Entry
-from agency_lambda.errors import BudgetExceeded, UnboundedCost
+from agency_lambda.errors import BudgetExceeded, ServiceError, UnboundedCost
 from agency_lambda.framework.models import selection
 from agency_lambda.framework.models.events import message_item
 from agency_lambda.protocol.request import CompactRequest, CreateResponse
@@ -315,3 +315,20 @@ def test_a_compaction_is_paid_from_the_budget(tmp_path: Path) -> None:
 
     found, server = play(test, ["A summary."], tmp_path, tokens_per_day=1000)
     assert found == (sum(server.tokens), 0)
+
+
+@pytest.mark.parametrize("fields", [{"store": True}, {"store": False}])
+def test_a_run_that_made_no_call_gives_back_what_was_reserved(tmp_path: Path, fields: Any) -> None:
+    class Broken(AgentHooks[Any]):
+        async def on_start(self, *args: Any) -> None:
+            raise RuntimeError("broken")
+
+    async def test(runs: RunService) -> Any:
+        attempt, before = await begin(runs, stream=False, **fields), await day(runs)
+        with pytest.raises(ServiceError):
+            await runs.execute(attempt)
+        return before, await day(runs)
+
+    (before, after), server = play(test, [], tmp_path, limited(hooks=Broken()), tokens_per_day=10_000)
+    assert before[1] > 500
+    assert (after, server.requests) == ((0, 0), [])
