@@ -24,6 +24,7 @@ from agency_lambda.runs import outcome, run_metrics
 from agency_lambda.runs.event_log import EventLog
 from agency_lambda.runs.heartbeat import Heartbeat
 from agency_lambda.runs.outcome import HandedOver
+from agency_lambda.runs.paid_calls import PaidCalls
 from agency_lambda.runs.repository import LeaseLost, OutcomeUncertain, RunRepository
 from agency_lambda.runs.transitions import STOPS, TABLE, RunEvent, State, Stop
 from lambda_loop import DeadlineExceeded
@@ -39,7 +40,7 @@ _STOP_TIMEOUT = 10.0  # seconds that cancelled agents may take to end; those tha
 
 class Attempt:
     """repository: None for a run that is not stored.
-    execution: None if it is `refused`, or `stopped` from the beginning.
+    execution: None if it is `refused`, or `stopped` from the beginning; `paid` is what earlier attempts paid for then.
     durable: another attempt goes on if this one stops. client_timeout: seconds that the client's gateway waits.
     """
 
@@ -55,11 +56,12 @@ class Attempt:
         stopped: Stop | None = None,
         refused: ServiceError | None = None,
         admission: "Admission | None" = None,
+        paid: PaidCalls | None = None,
     ) -> None:
         self.response, self.log, self.repository = response, log, repository
         self.execution, self.stopped, self.is_over = execution, stopped, False
         self.next_run_id: str | None = None  # it gets the lock of the conversation after this run
-        self._durable, self._refused, self.admission = durable, refused, admission
+        self._durable, self._refused, self.admission, self._paid = durable, refused, admission, paid
         self.log_fields: dict[str, Any] = {}  # for the log, when it has ended
         self._heartbeat = Heartbeat(self, client_timeout)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -242,10 +244,12 @@ class Attempt:
         self.log.output.close()
         status = TABLE[State.HELD, event].status
         final = outcome.final_response(self.response, status, self.log.output, self.execution, result, error)
+        if self._paid:
+            final["usage"] = self._paid.usage
         if self.repository:
             last = self.log.next(f"response.{status}", response=final)
             events = [*self.log.unsaved(), last] if self.log.records_events else []
-            by_model = self.execution.usage_by_model() if self.execution else None
+            by_model = self.execution.usage_by_model() if self.execution else self._paid and self._paid.by_model
             history = result.history if result else None
             self.next_run_id = await self.repository.end(event, final, history, events, by_model)
             self.log.mark_saved(len(events))

@@ -1,4 +1,5 @@
 from collections import defaultdict
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from lambda_loop import current_invocation
@@ -10,10 +11,14 @@ if TYPE_CHECKING:
 
 def usage(meter: "Meter | None") -> dict[str, Any]:
     """Return what all attempts used."""
-    counts = defaultdict[str, int](int, meter.counts() if meter else {})
+    return usage_of_counts(meter.counts() if meter else {}, meter.replayed["model_calls"] if meter else 0)
+
+
+def usage_of_counts(known: Mapping[str, int], replayed_calls: int = 0) -> dict[str, Any]:
+    counts = defaultdict[str, int](int, known)
     return {
         "model_calls": counts["model_calls"],
-        "replayed_calls": meter.replayed["model_calls"] if meter else 0,
+        "replayed_calls": replayed_calls,
         "input_tokens": counts["input_tokens"],
         "input_tokens_details": {name: counts[name] for name in ("cached_tokens", "cache_write_tokens")},
         "output_tokens": counts["output_tokens"],

@@ -30,6 +30,7 @@ from agency_lambda.runs.leases import Leases
 from agency_lambda.runs.model import StoredResponse
 from agency_lambda.runs.outcome import MOST_ATTEMPTS, HandedOver, raise_failed
 from agency_lambda.runs.owners import Owners
+from agency_lambda.runs.paid_calls import load_paid_calls
 from agency_lambda.runs.preparation import RunPreparation
 from agency_lambda.runs.repository import OutcomeUncertain, RunRepository, delete_run, load_run, purge
 from agency_lambda.runs.stored_responses import Responses
@@ -170,7 +171,8 @@ class RunService:
                 refused = error
         log.restore(events, execution.item_ids if execution else set())
         admission = readmit(self.store, run, execution)
-        options = {"execution": execution, "stopped": stopped, "refused": refused, "admission": admission}
+        paid = None if execution else await load_paid_calls(self.store, run.owner, run.id)
+        options = {"execution": execution, "stopped": stopped, "refused": refused, "admission": admission, "paid": paid}
         return self._attempt(run.stored.response, log, repository, **options)
 
     def _attempt(

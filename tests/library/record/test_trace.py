@@ -278,9 +278,14 @@ def test_given_up_run_shows_what_its_attempts_did(monkeypatch: pytest.MonkeyPatc
             for _ in range(2):
                 with suppress(AttemptsExhausted):
                     await worker.work(runs, queued.response["id"])
-            return await load_trace(runs.store, "owner", queued.response["id"], TraceOptions())
+            (entry,) = await runs.store.query("owner/runs")
+            found = await load_trace(runs.store, "owner", queued.response["id"], TraceOptions())
+            return found, entry.body["by_model"]
 
     with ModelServer([call("look_up"), failing(503)]) as server:
-        trace = play(lambda store: whole(store, server.base_url))
+        trace, by_model = play(lambda store: whole(store, server.base_url))
+        tokens = server.tokens
+    assert (trace["usage"]["model_calls"], trace["usage"]["input_tokens"]) == (1, tokens[0])
+    assert (by_model["one"]["model_calls"], by_model["one"]["output_tokens"]) == (1, tokens[1])
     assert (trace["status"], outline(trace["root"])) == ("failed", ("agent Solo", ["Solo?", "tool look_up", "Solo?"]))
     assert [node["status"] for node in trace["root"]["children"]] == ["completed", "completed", "incomplete"]

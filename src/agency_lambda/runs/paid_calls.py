@@ -1,0 +1,43 @@
+"""What a run has paid for, of an attempt that ends it and has no agents: it was cancelled or given up."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from agency_lambda.runs.model import response_partition
+from agency_lambda.runs.run_metrics import usage_of_counts
+from agency_lambda.store import Store
+
+_OF_MODEL = ("model_calls", "input_tokens", "output_tokens", "cached_tokens", "cache_write_tokens")
+_TOKENS = ("input_tokens", "output_tokens", "total_tokens")
+_DETAILS = {
+    "input_tokens_details": ("cached_tokens", "cache_write_tokens"),
+    "output_tokens_details": ("reasoning_tokens",),
+}
+
+
+class PaidCalls(NamedTuple):
+    usage: dict[str, Any]
+    by_model: dict[str, dict[str, int]]
+
+
+async def load_paid_calls(store: Store, owner: str, run_id: str) -> PaidCalls:
+    """Sum up the answers in the journal."""
+    records = await store.query(response_partition(owner, run_id), after="journal/model/", before="journal/model0")
+    return _sum(record.body for record in records)
+
+
+def _sum(rows: Iterable[Mapping[str, Any]]) -> PaidCalls:
+    total, by_model = Counter[str](), defaultdict[str, Counter[str]](Counter)
+    for row in rows:
+        counts = _counts(row["response"].get("usage") or {})
+        total.update(counts)
+        by_model[row.get("model", "")].update({name: counts[name] for name in _OF_MODEL})
+    return PaidCalls(usage_of_counts(total), {model: {**counts} for model, counts in by_model.items()})
+
+
+def _counts(usage: Mapping[str, Any]) -> dict[str, int]:
+    counts = {"model_calls": 1, **{name: usage.get(name) or 0 for name in _TOKENS}}
+    for details, names in _DETAILS.items():
+        counts |= {name: (usage.get(details) or {}).get(name) or 0 for name in names}
+    return counts
