@@ -106,3 +106,18 @@ def without_contents(node: dict[str, Any]) -> dict[str, Any]:
     contents = {"instructions_digest", "instructions", "input", "output", "arguments", "call_id"}
     kept = {name: value for name, value in node.items() if name not in contents}
     return kept | {"children": [without_contents(child) for child in node["children"]]}
+
+
+def test_only_inputs_that_no_other_row_holds_are_stored(asked: Any) -> None:
+    service, path = asked()
+    from agency_lambda.run_service import get_run_service
+
+    partition = f"ann/response/{path.split('/')[1]}"
+    rows = service.handler.run(
+        get_run_service().store.query(partition, after="journal/model/", before="journal/model0")
+    )
+    assert [(row.body["agent"], row.body["input"]) for row in rows if "input" in row.body] == [
+        ("Judge", [{"content": "secret-nested", "role": "user"}])
+    ]
+    prompts = [row.body["agent"] for row in rows if "instructions" in row.body]
+    assert sorted(prompts) == ["Ann", "Boss", "Judge"]  # once each, though Ann and Boss were asked twice
