@@ -49,10 +49,11 @@ class Worker:
 
 
 async def _batch(scope: Scope, receive: Receive, send: Send) -> None:
+    from agency_lambda.record.export import export_run
     from agency_lambda.runs import worker
 
     batch = await Request(scope, receive).json()
-    await JSONResponse(await worker.receive(get_run_service(), batch))(scope, receive, send)
+    await JSONResponse(await worker.receive(get_run_service(), batch, export_run))(scope, receive, send)
 
 
 def _request(event: dict[str, Any]) -> dict[str, Any]:

@@ -54,11 +54,13 @@ def serve(app: str) -> None:
 
 async def _serve(server: uvicorn.Server, listener: socket.socket) -> None:
     """Run the server, and the worker beside it."""
+    from agency_lambda.record.export import export_run
     from agency_lambda.run_service import get_run_service
     from agency_lambda.runs import worker as run_worker
 
-    queue = get_run_service().queue
-    worker = asyncio.create_task(run_worker.serve(get_run_service(), queue)) if isinstance(queue, LocalQueue) else None
+    runs, worker = get_run_service(), None
+    if isinstance(runs.queue, LocalQueue):
+        worker = asyncio.create_task(run_worker.serve(runs, runs.queue, export_run))
     try:
         await server.serve(sockets=[listener])
     finally:

@@ -17,7 +17,7 @@ from pydantic_settings import (
 
 from agency_lambda import credentials, validators
 
-_SECRETS = ("openai_api_key", "api_keys")
+_SECRETS = ("openai_api_key", "api_keys", "otel_exporter_otlp_headers")
 _ISSUER = ("jwt_issuer", "jwt_audience")
 
 
@@ -88,6 +88,11 @@ class Settings(BaseSettings):
     budget_tokens_per_month: _Count = None
     budget_runs_at_once: _Count = None
     prices: str | None = None
+    metrics_by_agency: Literal["0", "1"] = "0"
+    otel_exporter_otlp_endpoint: Annotated[str, AfterValidator(validators.http_url)] | None = None
+    otel_exporter_otlp_headers: SecretStr | None = None
+    otel_exporter_otlp_headers_secret: str | None = None
+    otel_instrumentation_genai_capture_message_content: bool = False
 
     @classmethod
     def settings_customise_sources(

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.metrics.provider.cloudwatch_emf.cloudwatch import AmazonCloudWatchEMFProvider
 
+from agency_lambda.settings import get_settings
 from lambda_loop import InvocationReport
 
 NAMESPACE = "AgencyLambda"
@@ -27,6 +28,8 @@ _COUNTS = {
     "lease_steals": "LeaseSteals",
     "not_configured": "AgenciesNotConfigured",
 }
+#: metrics of each agency too, as each costs: CloudWatch asks for a metric by its dimensions
+_BY_AGENCY = ("ModelCalls", "ModelFailures", "TotalTokens", "RunDuration")
 _TIMES = {"run_duration_ms": "RunDuration", "queue_age_ms": "QueueAge"}
 # At INFO, which Lambda's JSON log format sets, agency_swarm logs the messages between agents.
 logging.getLogger("agency_swarm").setLevel(logging.WARNING)
@@ -50,12 +53,12 @@ def log_line(report: InvocationReport) -> dict[str, object]:
     counts |= {name: count for name, count in happened.items() if count}  # a metric costs in every hour that has one
     milliseconds |= {"LongestStall": report.longest_stall_ms} if report.longest_stall_ms else {}
     milliseconds["Duration"] = report.duration_ms
-    return {**_without_nulls(report.as_dict()), **_metrics(counts, milliseconds)}
+    return _with_metrics(report.as_dict(), counts, milliseconds)
 
 
 def log_run(fields: dict[str, Any]) -> None:
     """Print the line of a background run."""
-    print(json.dumps({**_without_nulls(fields), **_metrics(*_run_metrics(fields))}), flush=True)
+    print(json.dumps(_with_metrics(fields, *_run_metrics(fields))), flush=True)
 
 
 def log_operator(operator: str, action: str, owner: str | None, response_id: str | None) -> None:
@@ -74,10 +77,28 @@ def log_budget(metric: Literal["BudgetAlarms", "BudgetOverruns"], **fields: Any)
     print(json.dumps({**fields, **_metrics({metric: 1})}), flush=True)
 
 
+def log_export_failure(run_id: str, failures: int, error: Exception) -> None:
+    """Print that the record of a run was not sent to the collector."""
+    fields = {"response_id": run_id, "failures": failures, "export_failed": f"{type(error).__name__}: {error}"[:500]}
+    print(json.dumps({**fields, **_metrics({"ExportFailures": 1})}), flush=True)
+
+
 def log_not_configured(lacking: Mapping[str, list[str]]) -> None:
     """Print the environment variables that each agency lacks, if any."""
     if lacking:
         print(json.dumps({"not_configured": lacking, **_metrics({"AgenciesNotConfigured": len(lacking)})}), flush=True)
+
+
+def _with_metrics(
+    fields: Mapping[str, Any], counts: Mapping[str, float], milliseconds: Mapping[str, float]
+) -> dict[str, object]:
+    metrics = _metrics(counts, milliseconds)
+    if fields.get("agency") and get_settings().metrics_by_agency == "1":
+        (block,) = metrics["_aws"]["CloudWatchMetrics"]
+        named = [metric for metric in block["Metrics"] if metric["Name"] in _BY_AGENCY]
+        by_agency = {**block, "Dimensions": [["service", "agency"]], "Metrics": named}
+        metrics["_aws"]["CloudWatchMetrics"] = [block, by_agency]
+    return {**_without_nulls(fields), **metrics}
 
 
 def _without_nulls(fields: Mapping[str, Any]) -> dict[str, Any]:

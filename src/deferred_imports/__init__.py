@@ -43,7 +43,8 @@ def install(packages: Collection[str] = PACKAGES, *, freeze: bool = False) -> No
 class _Finder:
     @staticmethod
     def find_spec(name: str, path: Any = None, target: ModuleType | None = None) -> ModuleSpec | None:
-        if name.partition(".")[0] not in DEFERRED:
+        # Protobuf's modules register what they define, and look there for what those that they import have defined.
+        if name.partition(".")[0] not in DEFERRED or name.endswith("_pb2"):
             return None
         spec = PathFinder.find_spec(name, path, target)
         for plain, deferring in _LOADERS.items():

@@ -53,10 +53,10 @@ ROOMS: dict[str, set[str]] = {
     "framework": {"history", "offline", "protocol"},
     "catalogue": {"framework"},
     "runs": {"budgets", "catalogue", "framework", "history", "protocol", "queue", "store"},
-    "record": {"history", "prices", "protocol", "runs", "store"},
+    "record": {"history", "prices", "protocol", "queue", "runs", "store"},
     "auth": {"protocol"},
     "middleware": {"protocol"},
-    "routes": {"auth", "budgets", "catalogue", "history", "middleware", "protocol", "record", "runs"},
+    "routes": {"auth", "budgets", "catalogue", "history", "middleware", "prices", "protocol", "record", "runs"},
 }
 #: modules that put the rooms together; `testing` is for tests of agencies
 COMPOSITION = {"__init__", "app", "cold_start", "lambda_handlers", "local", "run_service", "snap_start", "testing"}

@@ -1,16 +1,18 @@
-"""The queue of runs that wait for a worker.
+"""The queue of runs that wait for a worker, and of ended runs that are to be exported.
 
 Messages are hints, as the store has the work: one that is lost, late or doubled does no harm.
 """
 
 from typing import Protocol
 
+from agency_lambda.queue.messages import Message
+
 
 class Queue(Protocol):
     durable: bool  # whether a message outlives this process
 
-    async def send(self, run_id: str, delay: float = 0.0) -> None:
-        """Queue a run for a worker, `delay` seconds from now."""
+    async def send(self, message: Message, delay: float = 0.0) -> None:
+        """Queue a message for a worker, `delay` seconds from now."""
         ...
 
     async def retry_soon(self, receipt: str) -> None:

@@ -1,7 +1,12 @@
 """The queue of one process, for its own worker."""
 
 import asyncio
+import heapq
 import os
+import time
+from itertools import count
+
+from agency_lambda.queue.messages import Message
 
 
 class LocalQueue:
@@ -9,16 +14,23 @@ class LocalQueue:
     durable = "AWS_LAMBDA_FUNCTION_NAME" not in os.environ
 
     def __init__(self) -> None:
-        self._waiting: asyncio.Queue[str] = asyncio.Queue()
+        self._sent: asyncio.Queue[tuple[float, int, Message]] = asyncio.Queue()
+        self._waiting: list[tuple[float, int, Message]] = []  # a heap, by when each is due
+        self._numbers = count()
 
-    async def send(self, run_id: str, delay: float = 0.0) -> None:
-        if delay:
-            asyncio.get_running_loop().call_later(delay, self._waiting.put_nowait, run_id)
-        else:
-            self._waiting.put_nowait(run_id)
+    async def send(self, message: Message, delay: float = 0.0) -> None:
+        self._sent.put_nowait((time.monotonic() + delay, next(self._numbers), message))
 
-    async def receive(self) -> str:
-        return await self._waiting.get()
+    async def receive(self) -> Message:
+        # The worker waits for what is due: a timer of the request that has sent it would end with the request.
+        while not self._waiting or self._waiting[0][0] > time.monotonic():
+            pause = self._waiting[0][0] - time.monotonic() if self._waiting else None
+            try:
+                async with asyncio.timeout(pause):
+                    heapq.heappush(self._waiting, await self._sent.get())
+            except TimeoutError:
+                pass
+        return heapq.heappop(self._waiting)[2]
 
     async def retry_soon(self, receipt: str) -> None:
         pass  # messages have no receipts

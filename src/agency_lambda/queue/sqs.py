@@ -1,13 +1,14 @@
 """The deployed queue, in Amazon SQS."""
 
 import asyncio
-import json
 import logging
 from typing import Any
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+
+from agency_lambda.queue.messages import Message, dump
 
 logger = logging.getLogger(__name__)
 _CONFIG = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 4})
@@ -22,8 +23,8 @@ class SQSQueue:
         self._url = url
         self._client: Any = None
 
-    async def send(self, run_id: str, delay: float = 0.0) -> None:
-        await asyncio.to_thread(self._send, run_id, min(round(delay), _MAX_DELAY))
+    async def send(self, message: Message, delay: float = 0.0) -> None:
+        await asyncio.to_thread(self._send, dump(message), min(round(delay), _MAX_DELAY))
 
     async def retry_soon(self, receipt: str) -> None:
         try:
@@ -37,8 +38,8 @@ class SQSQueue:
             self._client = boto3.session.Session().client("sqs", config=_CONFIG)
         return self._client
 
-    def _send(self, run_id: str, delay: int) -> None:
-        self._sqs.send_message(QueueUrl=self._url, MessageBody=json.dumps({"run": run_id}), DelaySeconds=delay)
+    def _send(self, body: str, delay: int) -> None:
+        self._sqs.send_message(QueueUrl=self._url, MessageBody=body, DelaySeconds=delay)
 
     def _make_visible(self, receipt: str) -> None:
         self._sqs.change_message_visibility(QueueUrl=self._url, ReceiptHandle=receipt, VisibilityTimeout=_RETRY_DELAY)

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +42,7 @@ class Attempt:
     """repository: None for a run that is not stored.
     execution: None if it is `refused`, or `stopped` from the beginning; `paid` is what earlier attempts paid for then.
     durable: another attempt goes on if this one stops. client_timeout: seconds that the client's gateway waits.
+    before_end: awaited before the end is written.
     """
 
     def __init__(
@@ -57,11 +58,13 @@ class Attempt:
         refused: ServiceError | None = None,
         admission: "Admission | None" = None,
         paid: PaidCalls | None = None,
+        before_end: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self.response, self.log, self.repository = response, log, repository
         self.execution, self.stopped, self.is_over = execution, stopped, False
         self.next_run_id: str | None = None  # it gets the lock of the conversation after this run
         self._durable, self._refused, self.admission, self._paid = durable, refused, admission, paid
+        self._before_end = before_end
         self.log_fields: dict[str, Any] = {}  # for the log, when it has ended
         self._heartbeat = Heartbeat(self, client_timeout)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -249,6 +252,8 @@ class Attempt:
         if self.repository:
             last = self.log.next(f"response.{status}", response=final)
             events = [*self.log.unsaved(), last] if self.log.records_events else []
+            if self._before_end:
+                await self._before_end()
             by_model = self.execution.usage_by_model() if self.execution else self._paid and self._paid.by_model
             history = result.history if result else None
             self.next_run_id = await self.repository.end(event, final, history, events, by_model)

@@ -1,9 +1,11 @@
 import asyncio
 import logging
 import math
+import time
 import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from agency_lambda.budgets import Budgets
@@ -19,6 +21,7 @@ from agency_lambda.protocol import response_object
 from agency_lambda.protocol.request import CompactRequest, CreateResponse
 from agency_lambda.protocol.response_object import ResponseObject
 from agency_lambda.queue import Queue, open_queue
+from agency_lambda.queue.messages import Export, Message
 from agency_lambda.runs.admission import NOT_ADMITTED, admit, readmit
 from agency_lambda.runs.attempt import Attempt
 from agency_lambda.runs.cancellation import cancel_all, cancel_run
@@ -40,6 +43,7 @@ from agency_lambda.store import Change, Conflict, Store, open_store
 
 logger = logging.getLogger(__name__)
 _CALL_TIMEOUT = 3.0  # seconds for the queue to take a message, or to read a run's state
+_EXPORT_DELAY = 3.0  # seconds, in which the end of the run is written
 _LOCKED_PAUSE = 5.0  # seconds until a run that waits for its conversation is tried again, without a message
 
 IdempotentRequest = tuple[str, bytes]
@@ -57,7 +61,7 @@ class RunService:
         self.budgets = Budgets(self.store, settings)
         self._preparation = RunPreparation(settings, self.store, self.budgets, secrets)
         self._leases, self._answer_seconds = Leases(self.store), settings.answer_seconds
-        self._owners = Owners()
+        self._owners, self._exports = Owners(), settings.otel_exporter_otlp_endpoint is not None
 
     async def create(
         self,
@@ -178,7 +182,13 @@ class RunService:
     def _attempt(
         self, response: ResponseObject, log: EventLog, repository: RunRepository | None = None, **options: Any
     ) -> Attempt:
+        if repository and self._exports:
+            options["before_end"] = partial(self._queue_export, response["id"], repository.run.owner)
         return Attempt(response, log, repository, durable=self.queue.durable, **options)
+
+    async def _queue_export(self, run_id: str, owner: str) -> None:
+        # Before the end is written, as a process that dies behind it would have sent nothing.
+        await self._send(Export(run=run_id, owner=owner, queued_at=time.time()), _EXPORT_DELAY)
 
     async def execute(self, attempt: Attempt) -> ResponseObject:
         """Execute an attempt. Raises ServiceError if the run failed."""
@@ -235,9 +245,9 @@ class RunService:
         await self.store.aclose()
         await self.queue.aclose()
 
-    async def _send(self, run_id: str, after: float = 0.0) -> None:
+    async def _send(self, message: Message, after: float = 0.0) -> None:
         try:
             async with asyncio.timeout(limited_to_invocation(_CALL_TIMEOUT)):
-                await self.queue.send(run_id, after)
+                await self.queue.send(message, after)
         except Exception:
-            logger.exception("run %s: the queue did not take its message", run_id)
+            logger.exception("the queue did not take the message %s", message)

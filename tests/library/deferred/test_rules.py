@@ -265,3 +265,9 @@ def test_a_builtin_that_programs_replace_is_seen_when_it_is(
         patch.setattr(builtins, name, mine := object())
         assert user.use() is mine
     assert user.use() is getattr(builtins, name)
+
+
+def test_modules_of_protobuf_import_at_once(write: Write) -> None:
+    write(**{"pkg/base_pb2": THING, "pkg/user_pb2": "from pkg import base_pb2"})
+    import_module("pkg.user_pb2")
+    assert "pkg.base_pb2" in loaded()
