@@ -11,7 +11,7 @@ PYTEST = $(BIN)/python -m pytest -n 2 --dist loadfile
 GATED = benchmarks handler infra scripts src tests/agencies tests/e2e tests/infra tests/library
 UV = $(shell command -v uv || echo $(BIN)/uv)
 export PYTHONPATH := $(CURDIR):$(CURDIR)/src:$(CURDIR)/agents
-export OWNER URL KEY AGENCY STATUS TO FROM RUN
+export OWNER URL KEY AGENCY STATUS TO FROM RUN LEVEL
 export MESSAGE := $(value MESSAGE)
 # cdk reads the one, boto3 the other
 ifdef AWS_REGION
@@ -122,7 +122,7 @@ trace: ## draw what the agents of RUN=resp_... did, in the service at URL=... (e
 	@scripts/setup run
 	@PORT=$(PORT) $(BIN)/python scripts/trace.py
 
-logs: ## what the functions of ENVIRONMENT=dev write, as it comes
+logs: ## what the functions of ENVIRONMENT=dev write, as it comes; of one RUN= or OWNER=, from LEVEL=WARNING on
 	@scripts/setup run
 	@$(BIN)/python scripts/logs.py $(STACK)
 

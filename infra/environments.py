@@ -13,6 +13,7 @@ ENVIRONMENTS = {
         account=None,  # None: of the shell that deploys; "123456789012" deploys nowhere else
         region=None,
         alarms=False,
+        metrics_by_agency=False,
     ),
     "production": Environment(
         project=PROJECT,

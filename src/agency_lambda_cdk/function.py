@@ -40,15 +40,19 @@ class AgencyFunction(Construct):
         self.role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
         self.log.grant_write(self.role)
         properties |= {"environment": dict(variables), "architecture": _ARCHITECTURES[environment.architecture]}
-        self.function = self._function(**properties, **(network.place(self.role) if network else {}))
+        self.function = self._function(environment.xray, **properties, **(network.place(self.role) if network else {}))
         self.live = self._alias(provisioned)
+        if environment.xray:
+            reason = "X-Ray's actions name no resource"
+            acknowledgment = Acknowledgment(id="AwsSolutions::AwsSolutions-IAM5[Resource::*]", reason=reason)
+            Validations.of(self.role).acknowledge(acknowledgment)
 
     def allow(self, *actions: str, on: str, conditions: Mapping[str, Any] | None = None) -> None:
         """Let the function's role do `actions` on one resource."""
         statement = iam.PolicyStatement(actions=list(actions), resources=[on], conditions=conditions)
         self.role.add_to_policy(statement)
 
-    def _function(self, **properties: Any) -> lambda_.Function:
+    def _function(self, traces: bool, **properties: Any) -> lambda_.Function:
         function = lambda_.Function(
             self,
             "Function",
@@ -59,6 +63,7 @@ class AgencyFunction(Construct):
             # A run may be handed over more than 16 times, which Lambda would stop as an endless loop. The number of
             # attempts ends it here.
             recursive_loop=lambda_.RecursiveLoop.ALLOW,
+            tracing=lambda_.Tracing.ACTIVE if traces else lambda_.Tracing.DISABLED,
             **properties,
         )
         resource = function.node.default_child

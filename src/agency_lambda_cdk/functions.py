@@ -129,6 +129,7 @@ class Functions:
         environment = self._environment
         given = {
             **self._stored(),
+            "METRICS_BY_AGENCY": "1" if environment.metrics_by_agency else "0",
             **variables,
             "OPENAI_API_KEY_SECRET": self._model_key.arn,
             **environment.secrets,

@@ -90,6 +90,10 @@ class Monitoring(Construct):
         most = self._environment.tokens_per_hour
         yield self.add_alarm("Tokens", tokens, most, "more tokens in an hour than tokens_per_hour")
 
+        if "OTEL_EXPORTER_OTLP_ENDPOINT" in self._environment.variables:
+            failures, meaning = self._own("ExportFailures"), "the collector of traces is down, or refuses them"
+            yield self.add_alarm("ExportFailures", failures, 1, meaning, times=3)
+
     def _let_publish(self, service: str) -> None:
         # The topic's policy takes the place of the default one, which would let the whole account.
         self.topic.add_to_resource_policy(
@@ -108,6 +112,14 @@ class Monitoring(Construct):
             dimensions_map={"service": self._environment.stack},
             statistic="sum",
             period=period,
+        )
+
+    def _by_agency(self, name: str) -> cloudwatch.MathExpression:
+        """Return one line for each agency, of those that have runs."""
+        of_service = f'{{AgencyLambda,service,agency}} MetricName="{name}" service="{self._environment.stack}"'
+        statistic = "p95" if name == "RunDuration" else "Sum"
+        return cloudwatch.MathExpression(
+            expression=f"SEARCH('{of_service}', '{statistic}', 300)", label="", using_metrics={}, period=_FIVE_MINUTES
         )
 
     def add_alarm(
@@ -133,7 +145,7 @@ class Monitoring(Construct):
         dashboard = cloudwatch.Dashboard(self, "Dashboard", dashboard_name=name)
         if self.alarms:
             dashboard.add_widgets(cloudwatch.AlarmStatusWidget(alarms=self.alarms, width=24, height=3))
-        graphs = {
+        graphs: dict[str, list[cloudwatch.IMetric]] = {
             "Requests": [api.api.metric_count(), api.api.metric_client_error(), api.api.metric_server_error()],
             "Latency": [api.api.metric_latency(statistic=each) for each in ("p50", "p95")],
             "Queue": [
@@ -147,6 +159,13 @@ class Monitoring(Construct):
             "Loop": [self._own(each) for each in ("NestedEntries", "LoopConflicts", "Leftovers")],
             "Concurrency": [each.function.metric("ConcurrentExecutions", statistic="max") for each in functions.every],
         }
+        if self._environment.metrics_by_agency:
+            titles = {
+                "TotalTokens": "Tokens by agency",
+                "ModelCalls": "Model calls by agency",
+                "RunDuration": "Runs, ms",
+            }
+            graphs |= {title: [self._by_agency(name)] for name, title in titles.items()}
         dashboard.add_widgets(
             *(cloudwatch.GraphWidget(title=title, left=metrics, width=8) for title, metrics in graphs.items())
         )

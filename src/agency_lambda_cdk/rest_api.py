@@ -101,6 +101,7 @@ class RestApi(Construct):
             stage_name=self._environment.name,
             throttling_rate_limit=self._environment.requests_per_second,
             throttling_burst_limit=self._environment.burst,
+            tracing_enabled=self._environment.xray,
             access_log_destination=gateway.LogGroupLogDestination(self._log),
             access_log_format=gateway.AccessLogFormat.custom(json.dumps(_LOGGED)),
         )

@@ -153,3 +153,17 @@ def test_in_lambdas_json_log_the_line_is_as_it_is(tmp_path: Path, clean_environm
     (line,) = [json.loads(text) for text in runtime.log_text.splitlines() if text.startswith('{"request_id"')]
     assert line["service"] == "agency-test"
     assert "Duration" in metrics_of(line)[1]
+
+
+def test_metrics_of_an_agency_are_few_and_a_switch(start: Callable[..., Service]) -> None:
+    report = InvocationReport("patch", status=200)
+    report.fields.update(agency="desk", model_calls=2, total_tokens=7, attempts=1, run_duration_ms=1.0)
+    start()
+    assert len(telemetry.log_line(report)["_aws"]["CloudWatchMetrics"]) == 1  # type: ignore[index]
+    start(METRICS_BY_AGENCY="1")
+    line: dict[str, Any] = telemetry.log_line(report)
+    assert (line["agency"], line["service"]) == ("desk", "agency")
+    whole, of_agency = line["_aws"]["CloudWatchMetrics"]
+    assert (whole["Dimensions"], of_agency["Dimensions"]) == ([["service"]], [["service", "agency"]])
+    assert {each["Name"] for each in of_agency["Metrics"]} == {"ModelCalls", "TotalTokens", "RunDuration"}
+    assert len(telemetry.log_line(InvocationReport("patch"))["_aws"]["CloudWatchMetrics"]) == 1  # type: ignore[index]

@@ -4,6 +4,7 @@ import hashlib
 import secrets
 import sys
 
+from agency_lambda.owner_digest import owner_digest
 from agency_lambda.validators import OPERATOR, OWNER, api_keys
 
 _REPORT = """\
@@ -11,7 +12,9 @@ The key, shown only this once:
 
     {key}
 
-{where}"""
+{where}
+
+Logs, metrics and traces name {owner} as {digest}: make logs OWNER={owner}"""
 _ADD_IT_TO_API_KEYS = """\
 Add this pair to API_KEYS (pairs are separated by commas, and an owner may have several keys):
 
@@ -47,7 +50,7 @@ def main() -> None:
     if secret:
         _add_to_secret(secret, pair)
     where = _ADDED_TO_SECRET.format(secret=secret) if secret else _ADD_IT_TO_API_KEYS.format(pair=pair)
-    print(_REPORT.format(key=key, where=where))
+    print(_REPORT.format(key=key, where=where, owner=owner, digest=owner_digest(owner)))
 
 
 def _add_to_secret(secret: str, pair: str) -> None:

@@ -10,7 +10,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from agency_lambda.auth.principal import Principal
 from agency_lambda.errors import ServiceError, Unauthenticated
 from agency_lambda.exception_handlers import error_response, has_document
+from agency_lambda.owner_digest import owner_digest
 from agency_lambda.settings import Settings
+from lambda_loop import current_invocation
 
 type Authenticator = Callable[[Scope], Awaitable[Principal]]
 """Returns who has sent a request. Raises Unauthenticated, or another ServiceError if it cannot be checked."""
@@ -33,6 +35,8 @@ class Authentication:
             response = error_response(scope, error)
         else:  # a copy: all requests share the app's own `state`
             state = {"owner": principal.owner, "is_operator": principal.is_operator}
+            if invocation := current_invocation.get():
+                invocation.report.fields["owner"] = owner_digest(principal.owner)
             return await self._app({**scope, "state": scope.get("state", {}) | state}, receive, send)
         await response(scope, receive, send)
 

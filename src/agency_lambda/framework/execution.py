@@ -104,6 +104,11 @@ class AgencyExecution:
         return self._run_context.journal.hits
 
     @property
+    def agent(self) -> str:
+        """Return the name of the agent that is addressed."""
+        return self._agent
+
+    @property
     def attempt(self) -> int:
         """Return the number of this attempt among those that have left rows in the journal."""
         return self._run_context.journal.attempt

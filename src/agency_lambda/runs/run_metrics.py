@@ -2,6 +2,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from agency_lambda.owner_digest import owner_digest
 from lambda_loop import current_invocation
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def report(attempt: "Attempt", seconds: float) -> dict[str, Any]:
     """Return what this attempt used, for the log, and add it to the invocation's report."""
     execution, lease = attempt.execution, attempt.lease
     known: dict[str, Any] = {"response_id": attempt.response["id"], "run_duration_ms": round(1000 * seconds, 1)}
+    known |= _names(attempt)
     known |= execution.meter.paid() if execution else {}
     if lease:
         queue_age_ms = round(1000 * max(attempt.begun_at - lease.queued_at, 0.0), 1)
@@ -40,3 +42,14 @@ def report(attempt: "Attempt", seconds: float) -> dict[str, Any]:
     if invocation := current_invocation.get():
         invocation.report.fields.update(known)
     return known
+
+
+def _names(attempt: "Attempt") -> dict[str, str]:
+    """Return the agency, the agent that is addressed, the provider's models, and the owner's digest, if known."""
+    execution, repository = attempt.execution, attempt.repository
+    names = {"agency": str(attempt.response["model"]).partition("/")[0]}
+    if execution:
+        names |= {"agent": execution.agent, "model": ", ".join(sorted(execution.usage_by_model()))}
+    if repository:  # that of any other run is in the invocation's report
+        names["owner"] = owner_digest(repository.run.owner)
+    return {name: value for name, value in names.items() if value}

@@ -594,3 +594,35 @@ def test_the_assembly_names_no_program_to_run(dev: Assembly) -> None:
 def test_what_users_and_scripts_rely_on_keeps_its_name(dev: Assembly) -> None:
     assert set(FUNCTIONS) <= dev.service.keys()
     assert "Url" in dev.outputs()
+
+
+def test_metrics_of_each_agency_are_a_switch(dev: Assembly) -> None:
+    off = synth(metrics_by_agency=False)
+    for assembly, switch in ((dev, "1"), (off, "0")):
+        variables = assembly.service["WorkerFunction"]["Properties"]["Environment"]["Variables"]
+        (board,) = assembly.of_type("AWS::CloudWatch::Dashboard").values()
+        assert variables["METRICS_BY_AGENCY"] == switch
+        assert ("{AgencyLambda,service,agency}" in json.dumps(board["DashboardBody"])) == (switch == "1")
+
+
+def test_x_ray_is_a_switch(dev: Assembly) -> None:
+    traced = synth(xray=True)
+    for assembly, mode in ((dev, None), (traced, "Active")):
+        modes = [
+            each.get("TracingConfig", {}).get("Mode") for each in assembly.of_type("AWS::Lambda::Function").values()
+        ]
+        assert set(modes) == {mode}
+        (stage,) = assembly.of_type("AWS::ApiGateway::Stage").values()
+        assert stage.get("TracingEnabled", False) is (mode == "Active")
+    policies = json.dumps(traced.of_type("AWS::IAM::Policy"))
+    assert ("xray:PutTraceSegments" in policies, "xray:" in json.dumps(dev.of_type("AWS::IAM::Policy"))) == (
+        True,
+        False,
+    )
+
+
+def test_a_collector_that_is_down_raises_an_alarm_where_there_is_one(dev: Assembly) -> None:
+    collector = synth(variables={"OTEL_EXPORTER_OTLP_ENDPOINT": "https://collector.example.com"})
+    for assembly, number in ((dev, 0), (collector, 1)):
+        metrics = [each.get("MetricName") for each in assembly.of_type("AWS::CloudWatch::Alarm").values()]
+        assert metrics.count("ExportFailures") == number
