@@ -29,6 +29,7 @@ from agency_lambda.testing.events import Context, rest_event
 from lambda_loop import InvocationReport
 from tests.library.conftest import PYTHONPATH
 from tests.library.model_server import Failure, ModelServer, call
+from tests.library.record.collector import collector
 from tests.library.runtime_emulator import RuntimeEmulator, binary
 
 ON_LINUX = pytest.mark.skipif(binary() is None, reason="AWS ships its runtime emulator for Linux only")
@@ -458,3 +459,25 @@ def test_a_lambda_without_a_queue_refuses_background_by_name(tmp_path: Path) -> 
         assert (answer["statusCode"], told["code"], told["param"]) == (400, "unsupported_parameter", "background")
         del body["background"]
         assert runtime.invoke(rest_event("POST", "/v1/responses", body))["statusCode"] == 200
+
+
+def test_an_ended_run_is_exported_by_the_worker(
+    begin_work: Callable[..., Worker], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("opentelemetry.exporter.otlp.proto.http")
+    monkeypatch.setattr("agency_lambda.runs.service._EXPORT_DELAY", 0.0)
+    monkeypatch.setattr("agency_lambda.runs.worker._FIRST_PAUSE", 0.0)
+    with collector() as receiver:
+        worker = begin_work(OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url)
+        made = worker.begin()
+        assert worker.handle(*worker.queue.messages()) == []
+        (sent,) = worker.queue.messages()
+        assert json.loads(sent["body"])["export"]["run"] == made
+        receiver.statuses += [400]
+        assert worker.handle(sent) == []  # the collector was down: another message takes its place
+        (again,) = worker.queue.messages()
+        assert json.loads(again["body"])["export"]["failures"] == 1
+        assert worker.handle(again) == []
+        assert worker.queue.messages() == []
+        (root,) = [span for span in receiver.spans() if not span["parent"]]
+    assert root["trace"] == made.removeprefix("resp_")
