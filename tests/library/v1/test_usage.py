@@ -117,16 +117,18 @@ def test_a_model_without_a_price_is_named_and_cached_tokens_cost_less(url: str) 
         entry(1, one("gpt-5", input_tokens=1_000_000, cached_tokens=400_000, output_tokens=100_000)),
         entry(2, one("gpt-5-2025-08-07")),
         entry(3, one("house-model")),
+        entry(5, one("gpt-5.4", model_calls=10, input_tokens=1_000_000, output_tokens=0)),  # none of them is `long`
         entry(4, {}),  # of a version that did not say which
     ]
     page = with_entries(url, puts, lambda store: summed(store, group_by="model"))
     found = {each["model"]: each for each in page["data"]}
     assert found["gpt-5"]["usd"] == pytest.approx(0.6 * 1.25 + 0.4 * 0.125 + 0.1 * 10)
     assert found["gpt-5-2025-08-07"]["usd"] > 0
+    assert found["gpt-5.4"]["usd"] == pytest.approx(2.5)
     assert (found["house-model"]["usd"], found["unknown"]["usd"], found["unknown"]["input_tokens"]) == (None, None, 10)
     assert page["unpriced_models"] == ["house-model", "unknown"]
     (whole,) = with_entries(url, [], summed)["data"]
-    assert (whole["agency"], whole["runs"], whole["usd"]) == ("desk", 4, None)
+    assert (whole["agency"], whole["runs"], whole["usd"]) == ("desk", 5, None)
 
 
 def test_pages_add_up_to_the_whole(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
