@@ -11,7 +11,7 @@ from typing import Any
 NO_KEY = "OPENAI_API_KEY-is-not-set"
 NOWHERE = "http://127.0.0.1:9/OPENAI_API_KEY-is-not-set/v1"  # 9 is the port "discard", where nothing listens today
 _ARN = re.compile(r"arn:aws[a-z-]*:secretsmanager:")
-_OF_THE_SERVICE = ("API_KEYS", "OPENAI_API_KEY")
+_OF_THE_SERVICE = ("API_KEYS", "OPENAI_API_KEY", "OTEL_EXPORTER_OTLP_HEADERS")
 _put: dict[str, str] = {}  # variable -> value, as this module has put it into the environment
 _keys = {NO_KEY}  # every key that was put there; clients hold on to them
 

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from agency_lambda import credentials
 from agency_lambda.errors import StoreUnavailable
 from agency_lambda.owner_digest import owner_digest
 from agency_lambda.queue.messages import Export, dump, load
@@ -303,3 +304,10 @@ def test_a_store_that_is_away_is_tried_again(monkeypatch: pytest.MonkeyPatch) ->
     runs: Any = Runs()
     asyncio.run(worker.export_or_requeue(runs, message("resp_1"), away))
     assert len(runs.queue.sent) == 1
+
+
+def test_the_collectors_secret_is_not_given_to_agents(monkeypatch: pytest.MonkeyPatch) -> None:
+    arn = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:one-AbCdEf"
+    for name in ("OTEL_EXPORTER_OTLP_HEADERS_SECRET", "OTHER_KEY_SECRET"):
+        monkeypatch.setenv(name, arn)
+    assert credentials.named_secrets() == {"OTHER_KEY": arn}
