@@ -11,7 +11,6 @@ from infra.service_stack import ServiceStack
 
 
 def add_stacks(app: App, environment: Environment, code: Path) -> None:
-    """Add the stacks. code: the zip of the bundle."""
     data = DataStack(app, f"{environment.stack}-data", environment=environment)
     ServiceStack(app, environment.stack, environment=environment, code=code, data=data)
 

@@ -10,8 +10,6 @@ from infra.data_stack import DataStack
 
 
 class ServiceStack(Stack):
-    """Deploy the queue, the functions, the API and the alarms."""
-
     def __init__(
         self, scope: Construct, construct_id: str, *, environment: Environment, code: Path, data: DataStack
     ) -> None:

@@ -27,7 +27,7 @@ class App(FastAPI):
     own_routes = 0  # how many of its routes, the first, are the service's
 
     def refuse_conflicts(self) -> None:
-        """Raise ConfigurationError for an added route whose requests a route of the service answers."""
+        """Raise ConfigurationError for an added route that the service's own routes hide."""
         if len(self.router.routes) > self.own_routes:
             from agency_lambda import route_conflicts
 
@@ -37,7 +37,6 @@ class App(FastAPI):
         return self.in_outermost(super().build_middleware_stack())
 
     def failure_response(self, status: int, kind: str, message: str) -> ASGIApp:
-        """Return the answer for a request that the app did not answer."""
         return self.in_outermost(exception_handlers.error_app(status, kind, message))
 
     def in_outermost(self, app: ASGIApp) -> ASGIApp:
@@ -45,7 +44,6 @@ class App(FastAPI):
 
 
 def create_app() -> App:
-    """Return the app, with interactive docs only where no stranger reaches them."""
     shown = exception_handlers.has_document()
     docs = {"docs_url": "/docs", "openapi_url": "/openapi.json"} if shown else {"docs_url": None, "openapi_url": None}
     app = App(

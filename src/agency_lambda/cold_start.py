@@ -11,7 +11,7 @@ _IS_PREPARED = os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") in ("snap-start"
 
 
 def begin() -> None:
-    """Prepare imports: defer heavy ones, ignore `.env` files, and on Lambda stop the garbage collector."""
+    """Defer heavy imports, ignore `.env` files, and on Lambda stop the garbage collector."""
     if os.environ.get("DEFER_IMPORTS") != "0" and not _IS_PREPARED:
         deferred_imports.install(freeze=True)
     dotenv_at_import.disable()

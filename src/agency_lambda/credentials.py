@@ -17,20 +17,20 @@ _keys = {NO_KEY}  # every key that was put there; clients hold on to them
 
 
 def prepare() -> None:
-    """Set placeholders where there is no key, before an agency is imported. Reads no secret."""
+    """Set placeholders for missing keys, before an agency is imported."""
     if not os.environ.get("OPENAI_API_KEY"):
         provide(None)
 
 
 def provide(key: str | None, base_url: str | None = None) -> None:
-    """Set the model's key and address; placeholders if key is None."""
+    """Set placeholders if key is None."""
     if put("OPENAI_API_KEY", key or NO_KEY):
         _keys.add(key or NO_KEY)
         put("OPENAI_BASE_URL", base_url if key else NOWHERE)
 
 
 def put(variable: str, value: str | None) -> bool:
-    """Set a variable, or remove it if value is None. Returns False for one that the deployment has set."""
+    """Return False for a variable that the deployment has set. value: None removes it."""
     if os.environ.get(variable, "") not in ("", _put.get(variable), NO_KEY, NOWHERE):
         return False
     if value is None:
@@ -46,7 +46,6 @@ def is_put(variable: str, value: Any) -> bool:
 
 
 def is_ours(key: str) -> bool:
-    """Return whether a client's key was put here, or is the placeholder."""
     return key in _keys
 
 
@@ -64,6 +63,6 @@ def withdraw() -> None:
 
 
 def current_key() -> str | None:
-    """Return the key in the environment, or None for a placeholder."""
+    """Return None for a placeholder."""
     key = os.environ.get("OPENAI_API_KEY") or None
     return None if key == NO_KEY else key

@@ -146,13 +146,11 @@ class OutcomeUnknown(StoreUnavailable):
 
 
 class SecretUnavailable(ServiceError):
-    status, kind = 503, "secret_unavailable"
-    safe_to_retry = True
+    status, kind, safe_to_retry = 503, "secret_unavailable", True
 
 
 class IssuerUnavailable(ServiceError):
-    status, kind = 503, "issuer_unavailable"
-    safe_to_retry = True
+    status, kind, safe_to_retry = 503, "issuer_unavailable", True
 
 
 class Interrupted(ServiceError):
@@ -238,7 +236,6 @@ class AgencyMisconfigured(ServiceError):
 
 
 def exception_chain(error: BaseException) -> Iterator[BaseException]:
-    """Yield an exception and those it was raised from."""
     seen: set[int] = set()
     link: BaseException | None = error
     while link is not None and id(link) not in seen:
@@ -247,22 +244,6 @@ def exception_chain(error: BaseException) -> Iterator[BaseException]:
         link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
 
 
-def error_field(error: ServiceError) -> dict[str, str]:
-    """Return the `error` of a response object."""
-    return {"code": error.openai_code, "message": str(error), "detail_code": error.kind}
-
-
 def detail_code(field: Mapping[str, str]) -> str:
-    """Return the `kind` in the `error` of a response object."""
     # Earlier versions stored it in `code`.
     return field.get("detail_code") or field["code"]
-
-
-def error_from_field(field: Mapping[str, str]) -> ServiceError:
-    """Return the exception for the `error` of a stored response object."""
-    kinds = {error.kind: error for error in _with_subclasses(ServiceError)}
-    return kinds.get(detail_code(field), ServiceError)(field["message"])
-
-
-def _with_subclasses(kind: type[ServiceError]) -> list[type[ServiceError]]:
-    return [kind, *(each for child in kind.__subclasses__() for each in _with_subclasses(child))]

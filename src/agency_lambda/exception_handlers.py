@@ -1,6 +1,6 @@
 """The handlers that turn exceptions into responses.
 
-Only texts written here, or in the exceptions of this package, reach a client; others go to the log.
+Only texts written here or in the package's exceptions reach a client.
 """
 
 import logging
@@ -54,7 +54,7 @@ _STATUSES = (400, 401, 403, 404, 405, 409, 413, 422, 429, 500, 502, 503, 504)
 
 
 def has_document() -> bool:
-    """Return whether the app has an OpenAPI document; on Lambda its imports would delay a cold start."""
+    """Return False on Lambda, where OpenAPI's imports would delay a cold start."""
     return "AWS_LAMBDA_FUNCTION_NAME" not in os.environ
 
 
@@ -85,7 +85,7 @@ _MAX_MESSAGE = 1000  # characters; a message may repeat what a client sent
 
 
 def allowed_methods(routes: Sequence[BaseRoute], scope: Scope) -> list[str]:
-    """Return the methods that the routes have for a path, with HEAD beside GET and OPTIONS; [] for no route."""
+    """Return a path's methods, with HEAD and OPTIONS; [] for no route."""
     methods = [method for method in _METHODS if any(_matches(route, {**scope, "method": method}) for route in routes)]
     if "GET" in methods:
         methods[1:1] = ["HEAD"] * ("HEAD" not in methods)
@@ -97,13 +97,11 @@ def _matches(route: BaseRoute, scope: Scope) -> bool:
 
 
 def request_id() -> str:
-    """Return the id under which this request is in the log."""
     invocation = current_invocation.get()
     return invocation.report.request_id if invocation else str(uuid.uuid4())
 
 
 def error_response(scope: Scope, error: ServiceError, headers: Mapping[str, str] | None = None) -> JSONResponse:
-    """Return the response for a failure."""
     if error.retry_after:
         headers = {**(headers or {}), "retry-after": str(math.ceil(error.retry_after))}
     # Clients would repeat a 429, and with it what tools have done; a budget opens much later.
@@ -138,8 +136,6 @@ def _answer(
 
 
 def error_app(status: int, kind: str, message: str) -> ASGIApp:
-    """Return an ASGI app that answers every request with this error."""
-
     async def respond(scope: Scope, receive: Receive, send: Send) -> None:
         await _answer(scope, status, kind, message)(scope, receive, send)
 
@@ -155,7 +151,6 @@ def _openai_type(status: int) -> str:
 
 
 def _sendable(text: str) -> str:
-    """Return a short text that UTF-8 can encode."""
     return text[:_MAX_MESSAGE].encode(errors="replace").decode()
 
 
@@ -191,7 +186,7 @@ async def _invalid_request(request: Request, error: Any) -> JSONResponse:
 
 
 def _path(error: Mapping[str, Any], body: Any) -> list[int | str]:
-    """Return an error's location in the body, without pydantic's names of union branches."""
+    """Return a location without pydantic's names of union branches."""
     source, *location = tuple[int | str, ...](error["loc"])
     if source != "body":
         return location
@@ -206,7 +201,7 @@ def _path(error: Mapping[str, Any], body: Any) -> list[int | str]:
 
 
 def _dotted(path: list[int | str]) -> str:
-    """Return a location as OpenAI writes it, such as `input[0].content`."""
+    """Return OpenAI's form, such as `input[0].content`."""
     return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).removeprefix(".")
 
 

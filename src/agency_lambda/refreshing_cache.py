@@ -1,5 +1,3 @@
-"""A cache of one remote value."""
-
 import asyncio
 import logging
 import time
@@ -26,7 +24,7 @@ class RefreshingCache[T]:
         self._tried_at, self._fetched_at, self._valid_for = 0.0, 0.0, 0.0
 
     async def get(self, max_age: float | None = None) -> T:
-        """Return the value, at most `max_age` seconds old, or a stale one if `fetch` fails."""
+        """Return a value at most `max_age` seconds old, or a stale one if `fetch` fails."""
         async with self._fetching:
             # The wall clock, as a monotonic one may stop while Lambda freezes the process.
             age = time.time() - self._tried_at

@@ -13,11 +13,7 @@ from agency_lambda.settings import ConfigurationError
 
 
 def refuse(ours: Sequence[BaseRoute], added: Sequence[BaseRoute]) -> None:
-    """Compare the routes of the adopter with those of the service, which come first.
-
-    Raises:
-        ConfigurationError: one has a method and a path that the service answers.
-    """
+    """Raises ConfigurationError if the service answers an added method and path already."""
     for route in iter_route_contexts(added):
         for method in sorted(route.methods or ()):
             if route.path and _answers(ours, method, route.path):

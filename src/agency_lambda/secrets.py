@@ -1,5 +1,3 @@
-"""Secrets of AWS Secrets Manager."""
-
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -19,14 +17,13 @@ _caches: WeakSet[RefreshingCache[Any]] = WeakSet()
 
 
 def secret[T](name: str, parse: Callable[[str], T]) -> RefreshingCache[T | None]:
-    """Return a cache of the parsed secret; None while it has no value."""
+    """Return the parsed secret, cached; None while it has no value."""
     made = RefreshingCache(f"the secret {name}", lambda: _read_parsed(name, parse), _unavailable, _TTL)
     _caches.add(made)
     return made
 
 
 def clear_caches() -> None:
-    """Drop all values and the connection."""
     client.cache_clear()
     for each in _caches:
         each.clear()
@@ -42,7 +39,7 @@ def _read_parsed[T](name: str, parse: Callable[[str], T]) -> T | None:
 
 
 def read(name: str) -> str:
-    """Return a secret's text, "" while it has none. Raises ValueError or REFUSALS."""
+    """Return "" while it has no value. Raises ValueError or REFUSALS."""
     try:
         response = client().get_secret_value(SecretId=name)
     except ClientError as error:
@@ -63,6 +60,5 @@ def client() -> Any:
 
 
 def _is_empty(error: ClientError) -> bool:
-    """Return whether the secret exists but has no value."""
     details = error.response["Error"]
     return details["Code"] == "ResourceNotFoundException" and "AWSCURRENT" in details.get("Message", "")

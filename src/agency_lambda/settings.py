@@ -30,7 +30,7 @@ class ConfigurationError(RuntimeError):
 
 
 def _on_lambda() -> bool:
-    """Return whether this is AWS Lambda and not `sam local`, which sets the same variables."""
+    """Return False for `sam local`, which sets the same variables."""
     return "AWS_LAMBDA_FUNCTION_NAME" in os.environ and os.environ.get("AWS_SAM_LOCAL") != "true"
 
 
@@ -40,7 +40,7 @@ def _default_store() -> str:
 
 
 class _Environment(EnvSettingsSource):
-    """Reads the environment, except for credentials that the service itself has put there for the agencies."""
+    """Ignores credentials that the service has put there for the agencies."""
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
         value, key, is_complex = super().get_field_value(field, field_name)

@@ -22,7 +22,6 @@ _SECONDS = 10.0  # for one run
 
 
 def register(loop: EnvironmentLoop) -> None:
-    """Register the hooks, when everything is imported."""
     gc.freeze()  # what is there now stays: no collection has to look at it, and no clone has to copy it
     gc.enable()
     kind = os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE")
@@ -37,14 +36,14 @@ def register(loop: EnvironmentLoop) -> None:
 
 
 def prepare(loop: EnvironmentLoop) -> None:
-    """Import what a run needs, and run every agency once with the offline model, where the deployment has it."""
+    """Import what a run needs, and run every agency with the offline model."""
     loop.run(_run_every_agency())
     gc.collect()
     gc.freeze()
 
 
 def renew(loop: EnvironmentLoop) -> None:
-    """Renew what clones of a snapshot must not share: connections, secrets and random state."""
+    """Renew what clones must not share: connections, secrets and random state."""
     loop.run(run_service.close_run_service())
     if "agency_lambda.secrets" in sys.modules:
         from agency_lambda import secrets

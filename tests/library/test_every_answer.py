@@ -16,6 +16,7 @@ from agency_lambda import errors, exception_handlers
 from agency_lambda.errors import ServiceError
 from agency_lambda.protocol.bounds import BODY
 from agency_lambda.routes.dependencies import _Caller
+from agency_lambda.runs.outcome import error_field, error_from_field
 from agency_lambda.runs.stored_responses import Responses
 from agency_lambda.store.sqlite import SQLiteStore
 from agency_lambda.testing.events import Context, alb_event, function_url_event, http_event, rest_event
@@ -326,7 +327,7 @@ def test_a_post_is_repeated_by_clients_only_where_nothing_can_have_begun(path: s
         elif kind.status >= 500:
             assert headers["x-should-retry"] == "false"
             assert "retry-after" not in headers
-    again = errors.error_from_field(errors.error_field(errors.StoreUnavailable("x")))
+    again = error_from_field(error_field(errors.StoreUnavailable("x")))
     assert not again.safe_to_retry  # the response of a run that had begun
 
 

@@ -16,8 +16,6 @@ _HTTP_API_OR_FUNCTION_URL = ("authorizer", "iam", "userArn")
 
 
 def signature_authenticator(operators: Collection[str]) -> Callable[[Scope], Awaitable[Principal]]:
-    """Return an authenticator. operators: names of owners."""
-
     async def authenticate(scope: Scope) -> Principal:
         owner = _owner(scope)
         return Principal(owner, owner in operators)
@@ -26,7 +24,7 @@ def signature_authenticator(operators: Collection[str]) -> Callable[[Scope], Awa
 
 
 def _owner(scope: Scope) -> str:
-    """Return ACCOUNT.user.NAME, or ACCOUNT.role.NAME for whoever has assumed the role."""
+    """Return ACCOUNT.user.NAME or ACCOUNT.role.NAME."""
     arn = _ARN.fullmatch(_user_arn(scope.get("aws.event")))
     if arn is None:
         raise SignatureMissing("Sign the request with AWS credentials (Signature Version 4).")

@@ -53,7 +53,7 @@ def _fetch_keys(url: str) -> dict[str, jwt.PyJWK]:
 
 
 def _fetch_json(client: httpx.Client, url: str) -> dict[str, Any]:
-    """Fetch a JSON object. Raises ValueError if it is large or slow."""
+    """Raise ValueError if the object is large or slow."""
     started, text = time.monotonic(), bytearray()
     # No compression, so that what arrives cannot grow.
     with client.stream("GET", url, headers={"accept-encoding": "identity"}) as response:
@@ -72,7 +72,6 @@ def _fetch_json(client: httpx.Client, url: str) -> dict[str, Any]:
 
 
 def _parse_key(published: Any) -> jwt.PyJWK | None:
-    """Return a signing key of ALGORITHMS, None for any other."""
     try:
         key = jwt.PyJWK(published)
     except (jwt.PyJWTError, AttributeError, TypeError, ValueError):

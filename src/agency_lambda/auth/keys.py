@@ -1,5 +1,3 @@
-"""AUTH=keys: each bearer key belongs to an owner."""
-
 import hashlib
 import hmac
 

@@ -1,5 +1,3 @@
-"""AUTH=none: this machine needs no key, and others are refused."""
-
 import re
 from ipaddress import ip_address
 
@@ -13,7 +11,7 @@ _LOCALHOST = re.compile(rb"(localhost\.?|127\.0\.0\.1|\[::1\])(:\d*)?", re.IGNOR
 
 
 async def authenticate_localhost(scope: Scope) -> Principal:
-    """Return LOCAL, an operator, if the peer and the Host header are this machine."""
+    """Return LOCAL, an operator, if peer and Host header are this machine."""
     hosts = [value for name, value in scope["headers"] if name == b"host"]
     if all(_LOCALHOST.fullmatch(host.strip()) for host in hosts) and not _is_remote(scope):
         return Principal(LOCAL, is_operator=True)

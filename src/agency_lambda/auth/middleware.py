@@ -1,5 +1,3 @@
-"""The middleware that authenticates each request."""
-
 from collections.abc import Awaitable, Callable, Collection
 from typing import Annotated, Any
 
@@ -19,7 +17,7 @@ type Authenticator = Callable[[Scope], Awaitable[Principal]]
 
 
 class Authentication:
-    """Set `owner` and `is_operator` of ``scope["state"]``, or answer 401. Anybody may GET the `open_paths`."""
+    """Set `owner` and `is_operator` in the request's state, or answer 401. The `open_paths` need no key."""
 
     def __init__(self, app: ASGIApp, authenticate: Authenticator, open_paths: Collection[str]) -> None:
         self._app, self._authenticate, self._open_paths = app, authenticate, open_paths
@@ -45,7 +43,6 @@ class Authentication:
 
 
 def authenticator(settings: Settings) -> Authenticator:
-    """Return the authenticator that AUTH names. Raises ConfigurationError."""
     if settings.auth == "keys":
         from agency_lambda.auth.keys import KeyAuthenticator
 

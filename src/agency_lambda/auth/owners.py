@@ -1,5 +1,3 @@
-"""Owners' names from AWS's or an issuer's."""
-
 import hashlib
 from base64 import urlsafe_b64encode
 
@@ -9,7 +7,7 @@ _HASHED = "sha256-"
 
 
 def owner_name(name: str) -> str:
-    """Return the name if it is an owner's, else its SHA-256. Different names have different owners."""
+    """Return the name if it is an owner's, else its SHA-256."""
     if OWNER.fullmatch(name) and not name.startswith(_HASHED):
         return name
     digest = hashlib.sha256(name.encode(errors="surrogatepass")).digest()

@@ -3,7 +3,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Principal:
-    """Who has sent a request. is_operator: may see and stop the runs of every owner, beside being an owner."""
+    """is_operator: may see and stop the runs of every owner."""
 
     owner: str
     is_operator: bool = False

@@ -1,5 +1,3 @@
-"""AUTH=jwt: an OpenID issuer signs who calls."""
-
 from typing import Any
 
 import jwt
@@ -53,7 +51,7 @@ class TokenAuthenticator:
 
 
 def _is_operator(claims: dict[str, Any], operator_claim: str | None) -> bool:
-    """Return whether the claim NAME is true, or NAME=VALUE is the claim's value or one of its list's."""
+    """operator_claim: NAME, which must be true, or NAME=VALUE, where NAME may also be a list with VALUE."""
     if operator_claim is None:
         return False
     name, has_value, value = operator_claim.partition("=")

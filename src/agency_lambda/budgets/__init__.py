@@ -41,7 +41,7 @@ class Budgets:
         return limits
 
     async def set_limits(self, owner: str, limits: Limits) -> None:
-        """Store an owner's limits, and open a budget that was closed."""
+        """Store the limits, and open a budget that was closed."""
         await self._store.write(Put(accounts.spend_partition(owner), _ROW, limits.as_body()))
         self._limits.pop(owner, None)
         for sort, sums in (await self._sums(owner, time.time())).items():
@@ -52,7 +52,7 @@ class Budgets:
     async def spending(
         self, owner: str, run_partition: str = "", max_usd: float | None = None, max_tokens: int | None = None
     ) -> "Spending | None":
-        """Return None if nothing limits a run. max_usd, max_tokens: the run's own limits."""
+        """Return None if nothing limits a run. max_usd, max_tokens: its own limits."""
         limits = await self.limits(owner)
         of_run = {"usd": micro(max_usd), "tokens": max_tokens}
         of_run_limits = {unit: limit for unit, limit in of_run.items() if limit is not None}
@@ -66,7 +66,6 @@ class Budgets:
         return Spending(self._store, owner, limits, load(self._settings.prices), account)
 
     async def run_count(self, owner: str) -> RunCount | None:
-        """Return None if an owner's runs are not counted."""
         most = (await self.limits(owner)).runs_at_once
         return None if most is None else RunCount(self._store, owner, most)
 

@@ -1,4 +1,4 @@
-"""The counters of a budget: one record for each day and month of an owner (UTC), and one for a run with a limit."""
+"""The counters of a budget: one record for each day and month (UTC), and one for a run with a limit."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,9 +14,9 @@ _KEPT = 40 * 24 * 3600  # seconds after its end that a period's record is kept
 
 @dataclass(frozen=True)
 class Account:
-    """A counter record. Its `usd` and `tokens` are spent or reserved, of which `reserved/usd`, `reserved/tokens`.
+    """A counter record. `usd` and `tokens` include what is reserved.
 
-    limits: by unit; usd in micro-dollars. period: for the text of a refusal. opens_at: Unix seconds, when it ends.
+    limits: by unit; usd in micro-dollars. opens_at: Unix seconds, when the period ends.
     """
 
     partition: str
@@ -31,13 +31,13 @@ class Account:
         return self.partition, self.sort
 
     def reserve(self, amounts: Mapping[str, int], *, until_alarm: bool = False) -> Add:
-        """Reserve within the limits, or within the share of them that is alarmed."""
+        """until_alarm: within the share of the limits that is alarmed."""
         alarmed = until_alarm and self.opens_at is not None
         at_most = {unit: int(limit * _ALARM_AT) if alarmed else limit for unit, limit in self.limits.items()}
         return self._add(amounts, amounts, {**at_most, CLOSED: 0})
 
     def settle(self, reserved: Mapping[str, int], used: Mapping[str, int]) -> Add:
-        """Replace reserved amounts by used ones; more than reserved closes the account."""
+        """Replace what was reserved by what was used, which closes the account if it is more."""
         difference = {unit: used[unit] - reserved[unit] for unit in reserved}
         overrun = any(amount > 0 for amount in difference.values())
         released = {unit: -amount for unit, amount in reserved.items()}

@@ -1,5 +1,3 @@
-"""The limits of an owner: a row of its own, or the settings' default."""
-
 from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import Any
@@ -24,7 +22,7 @@ class Limits:
         return any(limit is not None for name, limit in asdict(self).items() if name != "runs_at_once")
 
     def of(self, period: str) -> dict[str, int]:
-        """Return the limits of a "day" or a "month" by unit."""
+        """period: "day" or "month"."""
         limits = {unit: getattr(self, f"{unit}_per_{period}") for unit in ("usd", "tokens")}
         return {unit: limit for unit, limit in limits.items() if limit is not None}
 

@@ -1,5 +1,3 @@
-"""What is reserved for one model call."""
-
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +15,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Reservation:
-    """amounts: by unit, in every account. price: of the call's model; None if only tokens count."""
+    """price: None if only tokens count."""
 
     store: Store
     accounts: tuple[Account, ...]
@@ -25,7 +23,6 @@ class Reservation:
     price: "Price | None" = None
 
     def settle(self, usage: Any) -> list[Add]:
-        """Return the changes to write with an answer."""
         used = self._used(usage)
         if any(used[unit] > self.amounts[unit] for unit in self.amounts):
             logger.error("a model call used %s, and %s was reserved: its budget is closed", used, dict(self.amounts))
@@ -56,5 +53,5 @@ class Reservation:
 
 
 def released(body: Mapping[str, Any]) -> list[Add]:
-    """Return the changes that give back a reservation, which is given as its `as_body`."""
+    """Return the changes that give back a reservation. body: its `as_body`."""
     return [Account(*row).settle(body["amounts"], dict.fromkeys(UNITS, 0)) for row in body["rows"]]

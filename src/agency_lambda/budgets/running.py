@@ -1,4 +1,4 @@
-"""How many runs an owner has at once: a counter that is written with the first and the last record of a run."""
+"""The number of runs that an owner has at once."""
 
 import time
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class RunCount:
         return Add(spend_partition(self.owner), RUNNING, {"runs": 1}, {"runs": self.most})
 
     async def begin_unstored(self, run_id: str) -> None:
-        """Count a run of which nothing else is stored. Raises TooManyRuns."""
+        """Count a run that is not stored. Raises TooManyRuns."""
         while True:
             try:
                 await self.store.write(self.begun(), self._mark(run_id))
@@ -42,7 +42,7 @@ class RunCount:
             return
 
     async def make_room(self) -> None:
-        """Count no longer what has died. Raises TooManyRuns if there is nothing."""
+        """Stop counting runs that have died. Raises TooManyRuns if there are none."""
         marks = await self.store.query(spend_partition(self.owner), after=_UNSTORED, before=_BEHIND_UNSTORED)
         dead = [mark for mark in marks if mark.body["until"] < time.time()]
         if not dead:

@@ -1,4 +1,4 @@
-"""What one run may spend: each model call is reserved at its worst before it is made."""
+"""What one run may spend. Each model call's worst case is reserved before it is made."""
 
 import logging
 import math
@@ -23,8 +23,6 @@ _SOON = 30.0  # seconds after which to try again, where reserved amounts are in 
 
 
 class Advance:
-    """What was reserved with a run for its first call."""
-
     def __init__(self, store: Store, advance: Reservation | None = None) -> None:
         self._store, self.advance = store, advance
 
@@ -49,9 +47,9 @@ class Spending(Advance):
         return self._prices.output_tokens
 
     def worst(self, model: str, input_tokens: int, output_tokens: int, unbounded: Iterable[str] = ()) -> Reservation:
-        """Return what a call costs at most, not reserved yet.
+        """Return what a call costs at most, without reserving it.
 
-        unbounded: what of the call its size does not bound, such as "image" or "web_search".
+        unbounded: what has no bound in the call, such as "image" or "web_search".
 
         Raises:
             UnboundedCost: nothing says what it may cost.
@@ -70,7 +68,7 @@ class Spending(Advance):
         return Reservation(self._store, found, {"usd": usd, "tokens": input_tokens + output_tokens}, price)
 
     async def reserve(self, worst: Reservation) -> Reservation:
-        """Reserve a call's worst case by one write. Raises BudgetExceeded."""
+        """Reserve by one write. Raises BudgetExceeded."""
         advance, self.advance = self.advance, None
         if advance and all(worst.amounts[unit] <= amount for unit, amount in advance.amounts.items()):
             return Reservation(self._store, advance.accounts, advance.amounts, worst.price)
@@ -86,17 +84,12 @@ class Spending(Advance):
             return worst
 
     def changes(self, worst: Reservation) -> list[Add]:
-        """Return the changes that reserve it. `on_limit` follows a LimitReached."""
         return [
             account.reserve(worst.amounts, until_alarm=account.key not in self._alarmed) for account in worst.accounts
         ]
 
     async def on_limit(self, reached: LimitReached, worst: Reservation) -> None:
-        """Return if the write may be repeated: it passed no limit, but the share of one that is alarmed.
-
-        Raises:
-            BudgetExceeded: it does not fit.
-        """
+        """Return if the write may be repeated, as it only passed the alarm's share. Raises BudgetExceeded."""
         account = next(each for each in worst.accounts if each.key == (reached.add.partition, reached.add.sort))
         if account.key not in self._alarmed and account.opens_at is not None and reached.name != CLOSED:
             self._alarmed.add(account.key)
@@ -108,7 +101,7 @@ class Spending(Advance):
         raise _refusal(account, reached.name, sums, worst.amounts)
 
     async def alarm(self) -> None:
-        """Raise the alarms that are due, once for each period."""
+        """Raise due alarms, once in each period."""
         for account in self._accounts():
             if account.key in self._alarmed and account.opens_at is not None:
                 await _alarm(self._store, self._owner, account)

@@ -29,7 +29,7 @@ _described: dict[CreateAgency, dict[str, Any]] = {}
 
 
 def factories() -> Mapping[str, CreateAgency]:
-    """Return name -> factory in their order; the first is the default.
+    """Return name -> factory. The first is the default.
 
     Raises:
         AgencyMisconfigured: an entry is invalid.
@@ -49,7 +49,7 @@ def entry(name: str) -> Entry:
 
 
 def find(name: str | None) -> tuple[str, CreateAgency]:
-    """Return the name and factory of an agency; None: the default.
+    """Return name and factory; of the default for None.
 
     Raises:
         UnknownName: there is no such agency.
@@ -69,13 +69,13 @@ def find(name: str | None) -> tuple[str, CreateAgency]:
 
 
 def find_entry(model: str) -> tuple[str, Entry]:
-    """Return name and entry for a model "agency" or "agency/agent". Raises as `find` does."""
+    """model: "agency" or "agency/agent". Raises as `find` does."""
     name, _ = find(model.partition("/")[0])
     return name, entry(name)
 
 
 def check_model(model: str) -> None:
-    """Refuse an unknown agency or agent. Imports no agency; raises as `find` does."""
+    """Raise as `find` does, without importing an agency."""
     agency, _, agent = model.partition("/")
     agency, _ = find(agency)
     known = agents_of(agency)
@@ -88,13 +88,12 @@ def knows_agents(model: str) -> bool:
 
 
 def agents_of(name: str) -> list[str] | None:
-    """Return an agency's agent names; None if unknown."""
+    """Return None if they are unknown."""
     described = _described.get(factories()[name]) or manifest.description(name)
     return [agent["name"] for agent in described["agents"]] if described else None
 
 
 def description(name: str) -> dict[str, Any]:
-    """Return an agency's public description. Raises as `find` and `build` do."""
     name, create_agency = find(name)
     return described(name, create_agency)
 

@@ -1,7 +1,7 @@
 """Check every agency for the bundle, and write the findings to a file.
 
 {"manifest": see manifest.py; "problems": agency -> sentence; "doubts": sentences; "unset": agency -> variables;
-"files": imported user files; "roots": source folders}
+"files": imported; "roots": source folders}
 """
 
 import json

@@ -1,5 +1,3 @@
-"""Build every agency at start, and name the file, line and reason of what cannot work."""
-
 import os
 import sys
 import traceback
@@ -24,9 +22,9 @@ _NOT_THE_USERS = (sys.prefix, sys.base_prefix, str(Path(__file__).parents[2]), "
 
 @dataclass
 class Finding:
-    """problem: why the agency cannot run. variables: missing environment variable -> where it is read.
-    doubt: an error with placeholders for them, which may hide others. unset: all variables looked up in vain.
-    description: see `describe`; None if it could not be built. files: those in `agents/` that were imported.
+    """variables: missing variable -> where it is read. unset: all that were looked up in vain.
+
+    doubt: an error under placeholders, which may hide others. files: those in `agents/` that were imported.
     """
 
     name: str
@@ -46,20 +44,16 @@ class Finding:
 
 
 def check() -> None:
-    """Build every agency.
-
-    Raises:
-        AgencyMisconfigured: one line for each problem, for the terminal.
-    """
+    """Raise AgencyMisconfigured with a line for each problem."""
     found = [line for finding in survey() for line in ([finding.problem] if finding.problem else finding.lacks)]
     if found:
         raise AgencyMisconfigured("\n".join(found))
 
 
 def survey(*, fill: bool = False) -> list[Finding]:
-    """Build every agency and return the findings.
+    """Build every agency.
 
-    fill: as for a bundle, put placeholders for missing variables to find the next ones, and write no files.
+    fill: put placeholders for missing variables to find the next ones, and write no files.
         No module that was imported with a placeholder stays in `sys.modules`.
     """
     own_modules.import_all()
@@ -166,7 +160,6 @@ def _cause(error: BaseException) -> BaseException:
 
 
 def reason(error: BaseException, create_agency: CreateAgency | None = None) -> str:
-    """Return type, text and place of an error."""
     cause = _cause(error)
     if isinstance(cause, AgencyMisconfigured):
         return f"{cause}{_defined(create_agency)}"
@@ -185,7 +178,7 @@ def _text(error: BaseException) -> str:
 
 
 def place(error: BaseException) -> str:
-    """Return "file:line" of the user's code nearest to where an error was raised."""
+    """Return "file:line" of the user's code nearest to the error."""
     cause = _cause(error)
     if isinstance(cause, SyntaxError) and cause.filename:
         return f"{_relative(cause.filename)}:{cause.lineno}"

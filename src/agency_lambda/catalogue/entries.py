@@ -1,5 +1,3 @@
-"""The entries of AGENCIES in `agents/agencies.py`."""
-
 import inspect
 import logging
 import re
@@ -24,7 +22,7 @@ ImportString = Annotated[str, StringConstraints(pattern=r"\A[\w-]+(\.[\w-]+)*:\w
 
 
 class Entry(BaseModel):
-    """One agency. None: the setting applies, such as MAX_MODEL_CALLS, MAX_USD_PER_RUN or MODEL."""
+    """None: the setting applies, such as MAX_MODEL_CALLS."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -41,11 +39,7 @@ class Entry(BaseModel):
 
 
 def read(agencies: object) -> dict[str, Entry]:
-    """Return the entries of AGENCIES by name, in their order.
-
-    Raises:
-        AgencyMisconfigured: an entry is invalid.
-    """
+    """Raises AgencyMisconfigured for an invalid entry."""
     if not isinstance(agencies, Mapping) or not agencies:
         raise AgencyMisconfigured(f'{WHERE} names no agency. Write {{"name": "folder.module:create_agency"}}.')
     return {_checked_name(name): _entry(name, value) for name, value in agencies.items()}
@@ -86,7 +80,7 @@ def _sentence(error: ValidationError) -> str:
 
 @dataclass(frozen=True)
 class Factory:
-    """Builds the agency that an import string names. Its first call imports the module."""
+    """Builds the agency of an import string. The first call imports the module."""
 
     target: str
 
@@ -100,11 +94,7 @@ class Factory:
             return _called(named, self.target) if callable(named) else named
 
     def named(self) -> Any:
-        """Return the function or the agency that the import string names.
-
-        Raises:
-            AgencyMisconfigured: there is neither.
-        """
+        """Raises AgencyMisconfigured if the import string names nothing."""
         module, _, names = self.target.partition(":")
         value: Any = import_module(module)
         for name in names.split("."):

@@ -1,6 +1,6 @@
-"""The findings of `make bundle`: a start on Lambda imports no agency.
+"""The findings of `make bundle`, so that a start on Lambda imports no agency.
 
-Shape: name -> {"variables": required environment variables, "description": see `describe`, or null}.
+name -> {"variables": required ones, "description": see `describe`, or null}
 """
 
 import json
@@ -20,7 +20,7 @@ def _read() -> dict[str, Any]:
 
 
 def lacking(name: str) -> list[str]:
-    """Return the required variables with neither a value nor a secret."""
+    """Return required variables with neither value nor secret."""
     known = _read().get(name)
     names = known["variables"] if known else []
     return [name for name in names if not missing_variables.is_set(name, os.environ)]

@@ -13,13 +13,13 @@ _LOOK_UP = os._Environ.__getitem__
 
 
 def is_set(variable: str, environment: Mapping[str, str]) -> bool:
-    """Return whether a variable has a value or a secret. "A|B" has two names."""
+    """variable: "A|B" has two names."""
     return any({name, f"{name}_SECRET"} & environment.keys() for name in variable.split("|"))
 
 
 @contextmanager
 def looked_up_in_vain() -> Iterator[dict[str, None]]:
-    """Collect the names that are looked up and not set, by `os.getenv` too."""
+    """Collect names that are read and not set, by `os.getenv` too."""
     missing: dict[str, None] = {}
 
     def look_up(environment: Any, name: Any) -> Any:
@@ -38,7 +38,7 @@ def looked_up_in_vain() -> Iterator[dict[str, None]]:
 
 
 def lacking(error: BaseException) -> dict[str, BaseException]:
-    """Return name -> error for each variable missing from `os.environ` or a settings class."""
+    """Return name -> error, from `os.environ` or a settings class."""
     for each in exception_chain(error):
         if isinstance(each, KeyError) and any(
             frame.f_code is _LOOK_UP.__code__ for frame, _ in traceback.walk_tb(each.__traceback__)

@@ -6,7 +6,7 @@ from agency_lambda.catalogue.entries import WHERE, Factory
 
 
 def misplaced(factory: Factory) -> str | None:
-    """Return why an import string's module cannot be in `agents/`, or None. Imports nothing."""
+    """Return why a module cannot be in `agents/`, or None. Imports nothing."""
     agents = Path(str(sys.modules["agencies"].__file__)).absolute().parent
     top, _, rest = factory.__module__.partition(".")
     there = (agents / top).is_dir() or (agents / f"{top}.py").is_file()

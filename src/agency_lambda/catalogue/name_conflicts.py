@@ -12,10 +12,7 @@ _PROJECT = Path(__file__).parents[3]
 
 
 def conflict(claims: dict[Path, set[str]], owners: dict[str, Path]) -> str | None:
-    """Return why a claimed name conflicts, or None.
-
-    owners: name -> the folder that claimed it first; extended here.
-    """
+    """owners: name -> the folder that claimed it first; extended here."""
     for folder, names in claims.items():
         for name in sorted(names):
             if taken := _taken(folder, name):
@@ -26,7 +23,7 @@ def conflict(claims: dict[Path, set[str]], owners: dict[str, Path]) -> str | Non
 
 
 def of_agency(module: str, raised: BaseException | None = None) -> dict[Path, set[str]]:
-    """Return folder -> own names that its loaded files import, for an agency that was built or raised."""
+    """Return folder -> own names that its loaded files import. raised: by the agency."""
     found: dict[Path, set[str]] = {}
     nearer: set[str] = set()
     for folder in (each for package in source_roots.packages(module) for each in source_roots.folders(package)):
@@ -37,7 +34,6 @@ def of_agency(module: str, raised: BaseException | None = None) -> dict[Path, se
 
 
 def loaded(folder: Path, raised: BaseException | None = None) -> set[Path]:
-    """Return the imported files below a folder, and those in the traceback of `raised`."""
     files = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
     for error in exception_chain(raised) if raised else ():
         files |= {frame.f_code.co_filename for frame, _ in traceback.walk_tb(error.__traceback__)}

@@ -5,7 +5,6 @@ import agency_lambda
 
 
 def import_all() -> None:
-    """Import every module of `agency_lambda` that a deployment has, but `__main__`."""
     for module in pkgutil.walk_packages(agency_lambda.__path__, "agency_lambda."):
         if not module.name.endswith(".__main__") and ".testing" not in module.name:
             import_module(module.name)

@@ -18,7 +18,7 @@ _refused: frozenset[str] = frozenset()
 
 @contextmanager
 def sealed(*, read_only: bool) -> Iterator[None]:
-    """Refuse connections; with read_only, also files outside the temporary folder."""
+    """read_only: refuse also files outside the temporary folder."""
     global _refused
     _install()
     tempfile.gettempdir()  # it looks for the folder by writing there, under a lock that `_write` would wait for

@@ -1,6 +1,6 @@
 """Make an agency's folder a source root: `from example_agent import ...` finds the folder beside `agency.py`.
 
-That module also has its full name (`starter.example_agent`). Installed packages come first.
+Installed packages come first.
 """
 
 import sys
@@ -21,7 +21,7 @@ _building: ContextVar[str | None] = ContextVar("building", default=None)
 
 @contextmanager
 def of_agency(module: str) -> Iterator[None]:
-    """Look up names in the folders of `module` first, while its agency is imported and built."""
+    """Look up names in the folders of `module` first."""
     _register(module)
     token = _building.set(module)
     try:
@@ -31,7 +31,7 @@ def of_agency(module: str) -> Iterator[None]:
 
 
 def packages(module: str) -> list[str]:
-    """Return a module's root packages, the nearest first: a.b and a for "a.b.agency"."""
+    """Return the nearest first: a.b and a for "a.b.agency"."""
     parts = module.split(".")[:-1]
     return [".".join(parts[:length]) for length in range(len(parts), 0, -1)]
 
@@ -45,13 +45,13 @@ def all_folders() -> list[Path]:
 
 
 def modules_in(folder: Path) -> dict[str, Path]:
-    """Return name -> file or folder of what can be imported from a folder."""
+    """Return name -> file or folder."""
     found = {path.name: path for path in folder.iterdir() if path.is_dir() and path.name.isidentifier()}
     return found | {path.stem: path for path in folder.glob("*.py") if path.stem != "__init__"}
 
 
 def unload(folder: Path, names: Iterable[str]) -> None:
-    """Remove those of the named modules from `sys.modules` that lie in a folder; `agencies` stays."""
+    """Remove those modules from `sys.modules` that lie in a folder; `agencies` stays."""
     for name in names:
         module = sys.modules[name]
         places = [getattr(module, "__file__", None), *(getattr(module, "__path__", None) or ())]

@@ -28,11 +28,7 @@ def main() -> None:
 
 
 def files_folders() -> list[Path]:
-    """Return the folders that this service has to upload, each once.
-
-    Raises:
-        AgencyMisconfigured: an agency cannot be built.
-    """
+    """Raises AgencyMisconfigured if an agency cannot be built."""
     found: list[Path] = []
     token = collect.set(found.append)
     try:

@@ -1,4 +1,4 @@
-"""The agents' memory in a form that any provider accepts."""
+"""The agents' memory, in a form that any provider accepts."""
 
 from agency_lambda.history.items import is_call, is_empty, is_output
 from agency_lambda.history.replayable import sendable, storable

@@ -1,4 +1,4 @@
-"""Conversations: each is a log of turns, and one record that counts them and locks the log."""
+"""Conversations: each is a log of turns, and a record that locks it."""
 
 import time
 from dataclasses import dataclass, field, replace
@@ -26,10 +26,10 @@ _STORED_NAMES |= {"active_run_id": "run", "waiting_run_ids": "waiting"}
 
 @dataclass(frozen=True)
 class Conversation:
-    """The record of a conversation, which locks it: one run at a time works on it.
+    """The record of a conversation. One run at a time holds its lock.
 
-    turns, items, parts: numbers, of what was added. size: in bytes. active_run_id: holds the lock. waiting_run_ids: get
-    the lock in this order. listed: whether it is in the owner's index of conversations.
+    turns, items, parts: numbers of what was added. size: in bytes. waiting_run_ids: get the lock in this order.
+    listed: whether it is in its owner's index.
     """
 
     id: str
@@ -59,7 +59,7 @@ class Conversation:
         }
 
     def list_if_new(self) -> tuple["Conversation", list[Put]]:
-        """Return the conversation to write, and its entry of the index, if there is none."""
+        """Return the conversation to write, and its entry in the index, if new."""
         return (self, []) if self.listed else (replace(self, listed=True), [self.put_entry()])
 
     def put_entry(self) -> Put:
@@ -77,19 +77,19 @@ class Conversation:
         return self.log.partition("/")[0]
 
     def acquire(self, run_id: str) -> Put:
-        """Return the change that gives a run the lock, or lets it wait behind others."""
+        """Return the change that gives a run the lock, or queues it."""
         if self.active_run_id is None:
             return self._put(active_run_id=run_id)
         return self._put(waiting_run_ids=[*self.waiting_run_ids, run_id])
 
     def release(self, run_id: str) -> Put:
-        """Return the change that passes a run's lock to the next run, or removes a run that waits."""
+        """Return the change that passes the lock on, or removes a waiting run."""
         if self.active_run_id == run_id:
             return self._put(**self._next())
         return self._put(waiting_run_ids=[each for each in self.waiting_run_ids if each != run_id])
 
     def append_turn(self, turn: Turn) -> tuple[Put, Put]:
-        """Return the changes that append a turn and pass the lock on; that of the conversation's record is last."""
+        """Return the changes that append a turn and pass the lock on. The last is the record's."""
         items, size = self.items + len(turn.items), self.size + len(to_json_bytes([turn.items, turn.history]))
         put = self._put(turns=self.turns + 1, items=items, size=size, parts=self.parts + turn.parts, **self._next())
         return turn.put(self.end, None), put
@@ -121,21 +121,20 @@ class Conversations:
         return conversation
 
     async def get(self, conversation_id: str, param: str | None = None) -> Conversation:
-        """Load a conversation. Raises NotFound."""
+        """Raises NotFound."""
         found = await self._find(conversation_id) if is_valid_id(conversation_id) else None
         if found is None:
             raise NotFound(f"Conversation with id {conversation_id[:99]!r} not found.", param=param)
         return found
 
     async def entry_key(self, conversation_id: str) -> str | None:
-        """Return the key of a conversation's entry in the index; None if it is not known."""
+        """Return the key of its entry in the index; None if unknown."""
         if created := created_microseconds(conversation_id):
             return _entry_key(conversation_id, created)
         found = await self._find(conversation_id)
         return found.entry_key if found else None
 
     async def items(self, conversation: Conversation) -> list[Item]:
-        """Return all items, oldest first."""
         return [item for turn in await load_turns(self._store, conversation.end) for item in turn.items]
 
     async def update(self, conversation_id: str, metadata: dict[str, str]) -> Conversation:
@@ -148,7 +147,7 @@ class Conversations:
             return conversation.written(put)
 
     async def append(self, conversation_id: str, turn: Turn) -> None:
-        """Add a client's turn. Raises ConversationBusy, InvalidRequest."""
+        """Raises ConversationBusy, InvalidRequest."""
         conversation = await self.load_to_extend(conversation_id)
         if conversation.active_run_id is not None:
             raise conversation_busy(conversation.active_run_id)
@@ -161,7 +160,7 @@ class Conversations:
             raise conversation_busy() from None
 
     async def load_to_extend(self, conversation_id: str, *, create: bool = False) -> Conversation:
-        """Load a conversation, or begin one if `create`. Raises NotFound."""
+        """Raises NotFound."""
         found = await self._find(conversation_id) if create else await self.get(conversation_id, "conversation")
         return found or self._new(conversation_id, {})
 
@@ -194,7 +193,6 @@ def _entry_key(conversation_id: str, created: int) -> str:
 
 
 def _from_body(body: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields of a `Conversation` that a stored body has; older ones have fewer."""
     return {name: body[stored] for name, stored in _STORED_NAMES.items() if stored in body}
 
 

@@ -1,6 +1,6 @@
 """One item of the agents' memory, reduced to what every provider accepts.
 
-`origin` names the model that can read reasoning.
+`origin` names the model that can read its reasoning.
 """
 
 import hashlib
@@ -30,7 +30,7 @@ _NAME = re.compile(r"[^a-zA-Z0-9_-]")
 
 
 def plain(item: Item) -> Item | None:
-    """Return the item without metadata; None if nothing is left."""
+    """Return None if nothing is left without metadata."""
     kind = item.get("type") or "message"
     if kind == "message":
         return _message(item)
@@ -53,7 +53,6 @@ def is_empty(items: Iterable[Item]) -> bool:
 
 
 def as_function(form: Item) -> Item:
-    """Return a call, or its output, as a function's."""
     kind = form["type"]
     if kind.startswith("function_call") or not (is_call(kind) or is_output(kind)):
         return form
@@ -89,12 +88,10 @@ def with_metadata(form: Item, item: Item) -> Item:
 
 
 def is_call(kind: str | None) -> bool:
-    """Return whether items of this type need an output."""
     return kind in _PAIRS
 
 
 def is_output(kind: str | None) -> bool:
-    """Return whether items of this type need a call."""
     return kind in _OUTPUTS
 
 

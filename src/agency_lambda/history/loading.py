@@ -1,4 +1,4 @@
-"""What the agents remember, of which a process reads and converts each turn once."""
+"""What the agents remember. A process reads and converts each turn once."""
 
 import asyncio
 import time
@@ -16,7 +16,7 @@ _MOST = 4_000_000  # bytes of JSON of all turns that are held; as objects they t
 
 
 class LoadedTurn:
-    """A stored turn, with what each run wants to know of it. It never changes."""
+    """A stored turn, converted. It never changes."""
 
     def __init__(self, record: Record) -> None:
         self.version, self.expires, self.size = record.version, record.expires, record.size
@@ -33,19 +33,18 @@ class LoadedTurn:
 
 
 class TurnCache:
-    """The turns of the logs that were read last, by log, whose name begins with its owner."""
+    """The turns of the logs that were read last."""
 
     def __init__(self, most: int = _MOST) -> None:
         self._most, self._size = most, 0
         self._logs: OrderedDict[str, list[LoadedTurn]] = OrderedDict()
 
     def find(self, span: Span) -> list[LoadedTurn]:
-        """Return the first turns of a log, as many as are held, or none if one has expired."""
+        """Return the first turns of a log that are held; none if one has expired."""
         now, turns = int(time.time()), self._logs.get(span.log, [])[: span.turns]
         return [] if any(turn.expires is not None and turn.expires <= now for turn in turns) else turns
 
     def hold(self, log: str, turns: list[LoadedTurn]) -> None:
-        """Hold the turns of a log, and drop those that were not read for longest."""
         before = self._logs.pop(log, [])
         if len(before) > len(turns) and before[len(turns) - 1] is turns[-1]:
             turns = before  # a run that goes on from an earlier turn has read these
@@ -57,7 +56,7 @@ class TurnCache:
 
 
 async def load_history(store: Store, cursor: HistoryCursor, cache: TurnCache) -> list[Item]:
-    """Return what the agents remember, which the caller may change.
+    """Return a list that the caller may change.
 
     Raises:
         InvalidRequest: it is too long.

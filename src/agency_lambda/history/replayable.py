@@ -1,4 +1,4 @@
-"""The agents' memory without what providers refuse: calls without outputs, equal call ids, foreign reasoning."""
+"""The agents' memory without what providers refuse: calls without outputs, equal ids, foreign reasoning."""
 
 import hashlib
 from collections import defaultdict, deque
@@ -9,19 +9,19 @@ from agency_lambda.protocol.copies import copy_json
 
 
 def storable(items: Sequence[Item], awaited: Collection[str] = (), start: int = 0) -> list[Item]:
-    """Return the memory as it is stored. awaited: ids of calls that the client answers."""
+    """awaited: ids of calls that the client answers."""
     forms = _consistent(items, [storable_form(item) for item in items], awaited, None)
     return [form for form in forms[start:] if form]
 
 
 def storable_form(item: Item) -> Item | None:
-    """Return one item as it is stored, without regard to others; None if nothing is left."""
+    """Return one item without regard to others; None if nothing is left."""
     form = _lasting(plain(item))
     return form and with_metadata(form, item)
 
 
 def restored(items: Sequence[Item], forms: list[Item | None], awaited: Collection[str]) -> list[Item]:
-    """Return copies of what `storable` returns. forms: those of the items, which are left as they are."""
+    """Return copies of what `storable` returns. forms: of the items, not changed."""
     return [copy_json(form) for form in _consistent(items, forms, awaited, None) if form]
 
 
@@ -35,7 +35,7 @@ def sendable(
 ) -> list[Item]:
     """Return what a model is sent.
 
-    origin: who is asked. longest_id: of a call. unreadable: encrypted contents it has refused; None for no reasoning.
+    origin: the model. longest_id: of a call. unreadable: refused encrypted contents; None for no reasoning.
     """
     forms = [_readable(plain(item), item.get("origin"), origin, unreadable) for item in items]
     sent = _ordered(_consistent(items, forms, (), longest_id), chat)

@@ -1,4 +1,4 @@
-"""The history that a run continues: turns in logs, to which turns are only appended."""
+"""The history that a run continues: logs, to which turns are only appended."""
 
 import asyncio
 import re
@@ -16,7 +16,7 @@ _ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
 
 def sort_key(number: int) -> str:
-    """Return a turn's key in its log; "" for number -1, which sorts before all."""
+    """number: -1 sorts before all."""
     return f"{number:09d}" if number >= 0 else ""
 
 
@@ -26,15 +26,13 @@ def is_valid_id(text: str) -> bool:
 
 @dataclass(frozen=True)
 class Span:
-    """The first `turns` turns of a log."""
-
     log: str
     turns: int
 
 
 @dataclass(frozen=True)
 class HistoryCursor:
-    """Names a history: the turns of all its spans, in order. A turn is appended to the log of the last span."""
+    """Names a history: the turns of all spans. A new turn is appended to the last span's log."""
 
     spans: tuple[Span, ...] = ()
 
@@ -58,7 +56,7 @@ class HistoryCursor:
 
 @dataclass(frozen=True)
 class Turn:
-    """Items that one run, or one request of a client, added: `items` as clients see them, `history` as agents do."""
+    """What one run or request added: `items` as clients see them, `history` as agents do."""
 
     items: list[Item]
     history: list[Item]
@@ -74,7 +72,7 @@ class Turn:
 
 
 async def load_turns(store: Store, cursor: HistoryCursor) -> list[Turn]:
-    """Return every turn. Raises NotFound if some have expired."""
+    """Raises NotFound if some have expired."""
     loaded = await asyncio.gather(*(load_records(store, span) for span in cursor.spans if span.turns))
     return [Turn(**record.body) for records in loaded for record in records]
 
@@ -107,7 +105,7 @@ def _in_arguments(item: Item) -> int:
 
 
 async def load_records(store: Store, span: Span) -> list[Record]:
-    """Return the record of each turn. Raises NotFound if some have expired."""
+    """Raises NotFound if some have expired."""
     records = await store.query(span.log, before=sort_key(span.turns))
     if len(records) != span.turns:
         raise NotFound("What was said before is not kept any more: it has expired or was deleted.")
@@ -115,7 +113,7 @@ async def load_records(store: Store, span: Span) -> list[Record]:
 
 
 async def delete_partition(store: Store, partition: str, *with_last: Delete) -> None:
-    """Delete all records of a partition, in order. with_last: what is deleted together with the last one."""
+    """Delete all records in order. with_last: is deleted with the last one."""
     deletes = [Delete(each.partition, each.sort) for each in await store.query(partition)]
     if deletes:
         deletes += with_last

@@ -1,4 +1,4 @@
-"""The prices of models, from prices.toml and a file of the adopter's. Sums are whole micro-dollars."""
+"""Prices of models, from prices.toml and a file of the adopter's. Sums are whole micro-dollars."""
 
 import importlib.util
 import math
@@ -18,7 +18,7 @@ _LONG_INPUT, _LONG_OUTPUT = Decimal(2), Decimal("1.5")
 
 @dataclass(frozen=True, kw_only=True)
 class Price:
-    """USD per million tokens, which is micro-dollars per token. long: input tokens above which a call costs more."""
+    """USD per million tokens. long: input tokens above which a call costs more."""
 
     input: Decimal
     output: Decimal
@@ -29,7 +29,7 @@ class Price:
     def microdollars(
         self, input_tokens: int, output_tokens: int, cached_tokens: int = 0, cache_write_tokens: int = 0
     ) -> int:
-        """Return the cost of a call. Cached and written tokens are among the input tokens."""
+        """cached_tokens, cache_write_tokens: included in input_tokens."""
         cached = self.input if self.cached_input is None else self.cached_input
         write = self.input if self.cache_write is None else self.cache_write
         plain = max(input_tokens - cached_tokens - cache_write_tokens, 0)
@@ -48,7 +48,7 @@ class Price:
 
 @dataclass(frozen=True, kw_only=True)
 class Reservation:
-    """What something without a bound is assumed to cost at most. usd: beside its input tokens."""
+    """The assumed worst case of something without a bound. usd: beside its input tokens."""
 
     tokens: int = 0
     usd: Decimal = Decimal(0)
@@ -62,7 +62,7 @@ class PriceList:
     reservations: dict[str, Reservation]
 
     def price(self, model: str) -> Price | None:
-        """Return a model's price, whatever vendor's prefix or date its name has; None if it has none."""
+        """Ignore a vendor's prefix and a date in the name."""
         names = [model, model.rpartition("/")[2]]
         found = (self.models.get(each) for name in names for each in (name, _DATE.sub("", name)))
         return next((price for price in found if price), None)
@@ -70,11 +70,7 @@ class PriceList:
 
 @cache
 def load(path: str | None = None) -> PriceList:
-    """Read the prices. path: the setting PRICES, beside agencies.py if it is relative.
-
-    Raises:
-        ConfigurationError: the file is not as it should be.
-    """
+    """path: relative to agencies.py. Raises ConfigurationError for an invalid file."""
     tables = _read(_OURS)
     if path:
         own = _read(_beside_agencies(path))
@@ -92,7 +88,7 @@ def load(path: str | None = None) -> PriceList:
 
 
 def microdollars(prices: PriceList, model: str, usage: Any) -> int | None:
-    """Return the cost of an answer by its `usage`; None without a price."""
+    """Return None without a price."""
     if (price := prices.price(model)) is None:
         return None
     cached = getattr(usage.input_tokens_details, "cached_tokens", None) or 0

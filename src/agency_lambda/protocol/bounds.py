@@ -59,7 +59,6 @@ class InputBudget:
             raise over_limit(param, "parts of content in all items", PARTS)
 
     def take_text(self, text: bytes, param: str) -> None:
-        """Count the values in a text that will be parsed as JSON."""
         self.values -= check_structure(text, param)
         if self.values < 0:
             raise over_limit(param, "values in all texts that are parsed", VALUES)
@@ -70,7 +69,7 @@ def over_limit(param: str | None, what: str, bound: int) -> InvalidRequest:
 
 
 def check_structure(text: bytes, param: str | None = None) -> int:
-    """Return the number of values in unparsed JSON, the body's or a field's.
+    """Return the number of values in unparsed JSON.
 
     Raises:
         InvalidJSON: it is not UTF-8.
@@ -97,14 +96,14 @@ def check_structure(text: bytes, param: str | None = None) -> int:
 
 
 def check_schemas(schemas: Sequence[tuple[Any, bool, str]]) -> None:
-    """Refuse tools' schemas that expand to more than SCHEMA_VALUES. schemas: (schema, strict, field)."""
+    """Refuse schemas that expand to more than SCHEMA_VALUES. schemas: (schema, strict, field)."""
     left = SCHEMA_VALUES
     for schema, strict, param in schemas:
         left = _count_down(schema, schema if strict else None, left, param)
 
 
 def _count_down(schema: Any, root: Any, left: int, param: str) -> int:
-    """Subtract a schema's values from `left`. root: a strict schema, whose references count too."""
+    """root: a strict schema, whose references count too."""
     # agents.strict_schema (0.18) replaces each `$ref` that has siblings by its definition, and a parent by its single
     # `allOf`. This counts at least what it visits.
     if root is not None and isinstance(schema, dict) and ("allOf" in schema or "$ref" in schema):
@@ -128,7 +127,6 @@ def _count_down(schema: Any, root: Any, left: int, param: str) -> int:
 
 
 def _definition(root: Any, reference: str, param: str) -> dict[str, Any]:
-    """Return the definition of a `#/$defs/name` reference."""
     match reference.split("/"):
         case ["#", "$defs" | "definitions" as section, name] if isinstance(root, dict):
             definitions = root.get(section)
@@ -139,11 +137,10 @@ def _definition(root: Any, reference: str, param: str) -> dict[str, Any]:
 
 
 def size(value: Any) -> int:
-    """Return the bytes of a value's JSON in a Lambda response."""
+    """Return bytes of JSON in a Lambda response."""
     return encoded_size(to_json_bytes(value))
 
 
 def encoded_size(body: bytes) -> int:
-    """Return the bytes of a body as a JSON string."""
     # JSON and events have nothing else to escape.
     return len(body) + body.count(b'"') + body.count(b"\\") + body.count(b"\n") + body.count(b"\r")

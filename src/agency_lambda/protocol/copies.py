@@ -1,12 +1,10 @@
-"""Copies of JSON values."""
-
 from typing import Any
 
 LEAVES = frozenset({str, int, float, bool, type(None)})
 
 
 def copy_json(value: Any) -> Any:
-    """Return a copy that shares no dict or list. A fifth of the time of `copy.deepcopy`."""
+    """Return a copy in a fifth of the time of `copy.deepcopy`."""
     kind = type(value)
     if kind is dict:
         return {name: each if type(each) in LEAVES else copy_json(each) for name, each in value.items()}

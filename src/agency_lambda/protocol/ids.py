@@ -18,12 +18,11 @@ _UUID7 = re.compile(r"[a-z]+_([0-9a-f]{12})7([0-9a-f]{3})[89ab][0-9a-f]{15}")
 
 
 def new_id(kind: str) -> str:
-    """Return a random id, such as msg_..., resp_... or conv_..."""
     return f"{_PREFIXES.get(kind, kind)}_{_uuid7() if kind in _TIMED else uuid.uuid4().hex}"
 
 
 def created_microseconds(text: str) -> int | None:
-    """Return when an id was made, in Unix microseconds; None for one that does not say it."""
+    """Return Unix microseconds; None for an id that does not contain them."""
     timed = _UUID7.fullmatch(text)
     return timed and 1000 * int(timed[1], 16) + -(-1000 * int(timed[2], 16) // 4096)
 
@@ -36,7 +35,7 @@ def _uuid7() -> str:
 
 
 def item_id(kind: str, response_id: str, *origin: str) -> str:
-    """Return an output item's id, which contains the response's: derived from `origin`, else random."""
+    """Return an id that contains the response's: derived from `origin`, else random."""
     own = hashlib.sha256(chr(0).join(origin).encode()).hexdigest() if origin else uuid.uuid4().hex
     return f"{_PREFIXES.get(kind, kind)}_{response_id.partition('_')[2]}{own[:16]}"
 

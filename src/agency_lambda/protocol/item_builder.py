@@ -47,8 +47,6 @@ _PARTS_FIELDS = {"message": "content", "reasoning": "summary"}
 
 
 class ItemBuilder:
-    """Builds one output item from deltas."""
-
     def __init__(self, item: Item, index: int, emit: Emit) -> None:
         self._item, self._index, self._emit = item, index, emit
         # Of the open part or of the arguments. They are joined only when read: there may be 100,000.
@@ -77,7 +75,7 @@ class ItemBuilder:
         self._emit("response.output_item.added", output_index=self._index, item=copy_item(self.item))
 
     def restore(self, event: Event) -> None:
-        """Apply an event that an earlier attempt has emitted for this item."""
+        """Apply an event of an earlier attempt."""
         kind = event["type"]
         if kind.endswith(".delta"):
             self._deltas.append(event["delta"])
@@ -92,7 +90,7 @@ class ItemBuilder:
             self._item, self.closed = copy_item(event["item"]), True
 
     def add_text(self, part: object, delta: str, kind: str = "output_text") -> None:
-        """Append text to a part, and open one for a key that is new or was closed. part: any key."""
+        """Append text. part: any key; one that is new or closed opens a part."""
         if self.closed:
             return
         parts = self._item[self._parts_field]
@@ -116,7 +114,7 @@ class ItemBuilder:
         )
 
     def close(self, final: Item | None = None, status: Status = "completed") -> None:
-        """Emit what is missing and `response.output_item.done`. final: the whole item, if known."""
+        """Emit what is missing. final: the whole item, if known."""
         if self.closed:
             return
         self._add_missing_parts((final or {}).get(self._parts_field, []))
@@ -184,7 +182,6 @@ def _joined_text(parts: Iterable[Item], kind: str) -> str:
 
 
 def copy_item(item: Item) -> Item:
-    """Copy an item as deep as it changes while it grows."""
     return {
         key: [dict(part) for part in value] if key in ("content", "summary") else value for key, value in item.items()
     }

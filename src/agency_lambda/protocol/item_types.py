@@ -12,12 +12,11 @@ from agency_lambda.protocol.types import Item
 
 
 def type_label(kind: Any) -> str:
-    """Return a sent type, shortened, for a message."""
     return repr(kind[:99] if isinstance(kind, str) else type(kind).__name__)
 
 
 def validate(name: str, item: Item, param: str, dropped: Set[str] = frozenset()) -> Item:
-    """Return an item or part as the type `name` of openai.types.responses has it, without the `dropped` fields.
+    """Return an item or part as the type `name` of openai.types.responses has it.
 
     Raises:
         InvalidRequest, UnsupportedParameter: names the field.
@@ -37,7 +36,6 @@ def validate(name: str, item: Item, param: str, dropped: Set[str] = frozenset())
 
 
 def _dotted_path(value: Any, location: Iterable[int | str]) -> str:
-    """Return pydantic's location without its names for the branches of a union."""
     path = ""
     for step in location:
         if isinstance(value, list) and isinstance(step, int) and step < len(value):
@@ -48,7 +46,7 @@ def _dotted_path(value: Any, location: Iterable[int | str]) -> str:
 
 
 def refuse_unknown(item: Item, known: Set[str], param: str) -> None:
-    """Raise UnsupportedParameter for an unknown field that is not null."""
+    """A null may stay."""
     if unknown := sorted(key for key, value in item.items() if value is not None and key not in known):
         field = f"{param}.{unknown[0]}"
         raise UnsupportedParameter(f"Unsupported parameter: {field!r}.", param=field)

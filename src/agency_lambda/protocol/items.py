@@ -1,7 +1,7 @@
 """Input items: validation, and what the agents get of them.
 
-Only content within the request is accepted. A link would make the model's server fetch an address that the caller
-chose, and a file id would reach into the account behind our key.
+Only content in the request is accepted. The model's server would fetch a link that the caller chose,
+and a file id would reach into the account behind our key.
 """
 
 import base64
@@ -49,10 +49,10 @@ _DEFAULTS: dict[str, Item] = {
 
 
 def parse_items(items: str | Sequence[Any], param: str = "input") -> list[Item]:
-    """Return validated items, each complete and under a new id.
+    """Return validated, complete items with new ids.
 
     Raises:
-        InvalidRequest, UnsupportedParameter: names the item and the field.
+        InvalidRequest, UnsupportedParameter: names the field.
     """
     if isinstance(items, str):  # as in most requests; it imports nothing
         message = _complete_message({"role": "user"}, [{"type": "input_text", "text": items}])
@@ -65,7 +65,7 @@ def parse_items(items: str | Sequence[Any], param: str = "input") -> list[Item]:
 
 
 def to_agent_input(items: Sequence[Item]) -> list[Item]:
-    """Return items as the framework takes them, without reasoning and incomplete calls."""
+    """Leave out reasoning and incomplete calls."""
     return [each for item in items for each in _agent_input(item)]
 
 
@@ -92,7 +92,7 @@ def _plain_content(message: Item) -> str | list[Item]:
 
 
 def encode_compaction(summary: str, last: Sequence[Item]) -> Item:
-    """Return a compaction item: a summary of the older turns, and the last items unchanged."""
+    """last: items that are kept unchanged."""
     # It is not encrypted, as its owner has sent or received all of it.
     content = json.dumps({"summary": summary, "last": list(last)}).encode()
     return {
@@ -103,7 +103,7 @@ def encode_compaction(summary: str, last: Sequence[Item]) -> Item:
 
 
 def decode_compaction(item: Item, param: str, budget: InputBudget | None = None, level: int = 1) -> list[Item]:
-    """Return the summary as a message, and the last items. Raises InvalidRequest."""
+    """Return the summary as a message, and the last items."""
     budget = budget or InputBudget()
     if level > bounds.COMPACTIONS:
         raise bounds.over_limit(param, "levels of compactions", bounds.COMPACTIONS)
@@ -147,7 +147,6 @@ def _decompress(content: str, param: str, budget: InputBudget) -> bytes:
 
 
 def text_of(content: str | Sequence[Item] | None) -> str:
-    """Return the text of a message's content, without images and files."""
     if content is None or isinstance(content, str):
         return content or ""
     return "".join(str(part.get("text") or part.get("refusal") or "") for part in content)
@@ -233,7 +232,7 @@ def _parse_part(part: Any, kinds: dict[str, str], param: str) -> Item:
 
 
 def _check_size(item: Item, param: str) -> Item:
-    """Return the item. Raises InvalidRequest if it is too large to be read back."""
+    """Raises InvalidRequest if the item is too large to be read back."""
     if (size := bounds.size(item)) > bounds.RESOURCE:
         raise InvalidRequest(
             f"The item takes {size:,} bytes in an answer, where quotes and backslashes are escaped: at most "

@@ -10,7 +10,7 @@ from pydantic_core import CoreSchema, core_schema
 
 
 def without_nulls(value: Any) -> Any:
-    """Return an object without the nulls that clients send for unset fields; any other value unchanged."""
+    """Clients send null for unset fields."""
     return {key: each for key, each in value.items() if each is not None} if isinstance(value, dict) else value
 
 

@@ -8,8 +8,6 @@ from agency_lambda.protocol.types import Emit, Event, Item
 
 
 class OutputBuilder:
-    """Builds the items of one response."""
-
     def __init__(self, emit: Emit, response_id: str) -> None:
         self._emit, self._response_id = emit, response_id
         self._builders: list[ItemBuilder] = []
@@ -17,11 +15,10 @@ class OutputBuilder:
 
     @property
     def items(self) -> list[Item]:
-        """A copy of the items so far."""
         return [copy_item(each.item) for each in self._builders]
 
     def open(self, item: Item, known_id: str | None = None) -> ItemBuilder:
-        """Add an item. known_id: its id, if an earlier attempt may have added it already."""
+        """known_id: of an item that an earlier attempt may have added."""
         if known_id in self._by_id:
             return self._by_id[known_id]
         new = {**copy_item(item), "id": known_id or item_id(item["type"], self._response_id), "status": "in_progress"}
@@ -30,11 +27,10 @@ class OutputBuilder:
         return builder
 
     def add(self, item: Item, known_id: str | None = None) -> None:
-        """Add a finished item."""
         self.open(without_content(item), known_id).close(item)
 
     def restore(self, events: Iterable[Event], resumable_ids: Container[str]) -> None:
-        """Apply an earlier attempt's events; close what will not resume."""
+        """Close what will not resume."""
         for event in events:
             if event["type"] == "response.output_item.added":
                 self._append(copy_item(event["item"]))
@@ -51,13 +47,11 @@ class OutputBuilder:
         return builder
 
     def close(self) -> None:
-        """Close the open items as incomplete."""
         for each in self._builders:
             each.close(status="incomplete")
 
 
 def without_content(item: Item) -> Item:
-    """Return the item before it has content."""
     empty: Item = {name: [] for name in ("content", "summary") if name in item}
     if "arguments" in item:
         empty["arguments"] = ""

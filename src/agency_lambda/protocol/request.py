@@ -147,7 +147,7 @@ class CreateResponse(CompactRequest):
 
     @cached_property
     def function_tools(self) -> "list[FunctionTool]":
-        """The declared functions. Raises UnsupportedParameter for other tools, InvalidRequest for large schemas."""
+        """Raises UnsupportedParameter for other tools, InvalidRequest for large schemas."""
         functions = [_function(tool, f"tools[{number}]") for number, tool in enumerate(self.tools or [])]
         schemas = [
             (tool.parameters, bool(tool.strict), f"tools[{number}].parameters") for number, tool in enumerate(functions)

@@ -19,7 +19,7 @@ _LARGE_FIELDS = (
 
 
 def new_response(request: CreateResponse, response_id: str, conversation: str | None) -> ResponseObject:
-    """Return a response without output. Raises InvalidRequest if the request's fields leave too little room for it."""
+    """Raises InvalidRequest if its fields leave too little room for output."""
     response = {
         "id": response_id,
         "object": "response",
@@ -79,7 +79,6 @@ def _check_size(response: ResponseObject) -> None:
 
 
 def fit_output(response: ResponseObject, output: list[Item]) -> list[Item]:
-    """Return as many of the first items as fit into the response."""
     left, fitting = bounds.RESOURCE - bounds.size({**response, "output": []}), list[Item]()
     for item in output:
         left -= bounds.size(item) + 1
@@ -104,7 +103,7 @@ def _tool_choice(request: CreateResponse) -> Any:
 
 
 def json_response(response: ResponseObject, root_path: str, body: Any = None) -> JSONResponse:
-    """Answer with the response, or with `body`: status 202 and `location` if the response is not final."""
+    """Answer 202 with `location` if the response is not final. body: to send in its place."""
     content = response if body is None else body
     if response["status"] in FINAL:
         return JSONResponse(content)

@@ -18,7 +18,7 @@ HEARTBEAT = 10.0  # seconds of silence before a comment; gateways and proxies cl
 
 
 class EventStreamResponse(Response):
-    """Sends events. `on_close` is awaited when they end or the client disconnects."""
+    """on_close: is awaited when the events end or the client disconnects."""
 
     media_type = "text/event-stream"
 
@@ -77,7 +77,7 @@ async def resumable_events(
 ) -> AsyncIterator[Event]:
     """Yield the events. If they end before the response does, add one with the URL that resumes them.
 
-    after, last_stored: the sequence number of the last event that the client has, or the store.
+    after, last_stored: the client's last sequence number, and the store's.
     """
     last, is_final, room = after, response["status"] in FINAL, _room(response)
     left, is_skipping = room, False
@@ -108,7 +108,7 @@ def _resume_event(response: ResponseObject, root_path: str, last: int) -> Event:
 
 
 def _room(response: ResponseObject) -> float:
-    """Return the bytes that a stream may have; infinite unless it is buffered and resumable."""
+    """Return bytes; infinite unless the stream is buffered and resumable."""
     invocation = current_invocation.get()
     if invocation is None or not invocation.buffered or not response["store"]:
         return math.inf
@@ -129,5 +129,4 @@ def _body(data: bytes, *, more: bool = True) -> Message:
 
 
 def encode_event(event: Event) -> bytes:
-    """Return an event as a server-sent event."""
     return b"event: %b\ndata: %b\n\n" % (event["type"].encode(), to_json_bytes(event))

@@ -7,7 +7,6 @@ from pydantic_core import to_json
 
 
 def to_json_bytes(value: Any) -> bytes:
-    """Return compact JSON; halves of surrogate pairs are escaped."""
     try:
         return to_json(value)
     except ValueError:
@@ -15,7 +14,6 @@ def to_json_bytes(value: Any) -> bytes:
 
 
 def replace_surrogates(value: Any) -> Any:
-    """Return a JSON value without halves of surrogate pairs."""
     try:
         to_json(value)
     except ValueError:

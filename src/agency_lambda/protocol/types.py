@@ -1,5 +1,3 @@
-"""Types that the modules of the protocol share."""
-
 from collections.abc import Callable
 from typing import Any, Literal
 

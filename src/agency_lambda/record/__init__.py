@@ -1,1 +1,1 @@
-"""What the stored rows of runs say: lists and traces, for callers and for operators."""
+"""What the stored rows of runs say, for callers and operators."""

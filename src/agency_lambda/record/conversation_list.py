@@ -1,5 +1,3 @@
-"""Lists of an owner's conversations."""
-
 from typing import Any
 
 from agency_lambda.history.conversations import conversation_index

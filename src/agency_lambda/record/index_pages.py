@@ -15,10 +15,7 @@ _AT_ONCE = 16  # partitions that are read at the same time
 
 @dataclass(frozen=True)
 class PageQuery:
-    """Select a page. after, before: keys of entries, "" for none, in the order of the list.
-
-    created_after: Unix seconds, from which on. created_before: before which.
-    """
+    """after, before: keys of entries, "" for none, in the list's order. created_after, created_before: Unix seconds."""
 
     limit: int
     descending: bool = True
@@ -29,7 +26,7 @@ class PageQuery:
 
     @property
     def is_backward(self) -> bool:
-        """Return whether the page ends at an entry, so that it is read from there."""
+        """Return whether the page ends at a given entry."""
         return bool(self.before) and not self.after
 
     @property
@@ -38,7 +35,6 @@ class PageQuery:
 
     @property
     def bounds(self) -> tuple[str, str | None]:
-        """Return the keys between which entries are selected."""
         low, high = (self.before, self.after) if self.descending else (self.after, self.before)
         since, until = (None if each is None else f"{each * 10**6:016d}" for each in _seconds(self))
         return max(low, since or ""), min((each for each in (high, until) if each), default=None)
@@ -49,11 +45,7 @@ def _seconds(query: PageQuery) -> tuple[int | None, int | None]:
 
 
 def page(data: Sequence[dict[str, Any]], query: PageQuery, *, last_read: str | None) -> dict[str, Any]:
-    """Return a list in OpenAI's form. data: as it was read.
-
-    last_read: the id of the last entry that was read, if there are more: the next page begins there, even if `data`
-    has no item.
-    """
+    """last_read: the last id that was read, if there are more. The next page begins there, even if `data` is empty."""
     ordered = list(reversed(data)) if query.is_backward else list(data)
     first, last = (ordered[0]["id"], ordered[-1]["id"]) if ordered else (None, None)
     if last_read:
@@ -62,7 +54,7 @@ def page(data: Sequence[dict[str, Any]], query: PageQuery, *, last_read: str | N
 
 
 async def entries(store: Store, partitions: Sequence[str], query: PageQuery, *, at_once: int) -> AsyncGenerator[Record]:
-    """Yield the entries of all partitions in one order. at_once: how many of one partition are read together."""
+    """Merge the partitions in order. at_once: entries read together from one partition."""
     sign = -1 if query.reads_descending else 1
     sources = [_Source(store, partition, query, at_once) for partition in partitions]
     for some in batched(sources, _AT_ONCE, strict=False):
@@ -80,8 +72,6 @@ async def entries(store: Store, partitions: Sequence[str], query: PageQuery, *, 
 
 
 class _Source:
-    """Reads the entries of one partition, some at a time."""
-
     def __init__(self, store: Store, partition: str, query: PageQuery, at_once: int) -> None:
         self._store, self._partition, self._at_once = store, partition, at_once
         self._descending, (self._low, self._high) = query.reads_descending, query.bounds

@@ -1,4 +1,4 @@
-"""The nodes of a trace. What they have without `contents_of_...` any caller may see of their own run."""
+"""The nodes of a trace. Callers may see all but what `contents_of_...` returns."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -68,7 +68,7 @@ def in_order(children: list[Node]) -> list[Node]:
 
 
 def summed(node: Node) -> Node:
-    """Add the tokens and prices below a node to its own; no price if one of them is unknown."""
+    """Add up tokens and prices; no price if one is unknown."""
     node.pop("_began", None)
     children = [summed(child) for child in node["children"]]
     for name in ("input_tokens", "output_tokens"):
@@ -81,7 +81,6 @@ def summed(node: Node) -> Node:
 
 
 def usage(root: Node) -> dict[str, int]:
-    """Return what a run that goes on has used so far."""
     calls = [node for node in walk(root) if node["type"] == "model_call" and node["status"] != "in_progress"]
     tokens = {name: root[name] for name in ("input_tokens", "output_tokens")}
     return {"model_calls": len(calls), **tokens, "total_tokens": sum(tokens.values())}
@@ -107,13 +106,13 @@ def contents_of_model_call(row: ModelCallRow, instructions: str | None, asked: A
 
 
 def contents_of_call(item: Any, tool: ToolCallRow | None, children: list[Node]) -> Node:
-    """Return the arguments and output of a tool call; of a message, the colleague's last words."""
+    """Return arguments and output; of a message, the colleague's last words."""
     output = tool.output if tool else _last_words(children)
     return {"call_id": item.get("call_id"), "arguments": item.get("arguments", item), "output": output}
 
 
 def outputs_of(calls: list[Node]) -> list[Node] | None:
-    """Return what the next call of the agent gets beside what it knew; None without contents."""
+    """Return what the agent's next call gets in addition; None without contents."""
     known = [call for call in calls if "output" in call]
     return [{"call_id": call["call_id"], "output": call["output"]} for call in known] or None
 

@@ -1,4 +1,4 @@
-"""The rows of a run's journal, as this version and earlier ones wrote them."""
+"""The rows of a run's journal, of this and earlier versions."""
 
 import hashlib
 from collections import defaultdict
@@ -18,7 +18,7 @@ _FIELDS = (
 
 @dataclass(frozen=True, kw_only=True)
 class ModelCallRow:
-    """within: key of the tool call that asks, or "". identity: see `ModelRequest`. None: an earlier version's row."""
+    """within: the enclosing tool call's key, or "". identity: see `ModelRequest`."""
 
     key: str
     status: Status
@@ -51,11 +51,7 @@ class ToolCallRow:
 
 
 class JournalRows:
-    """The calls of a run.
-
-    scopes: model calls in order, by the tool call that they were made in, "" for none. tools: finished tool calls. Both
-    by the names of a call, see `names_of_call`.
-    """
+    """scopes: model calls in order, by enclosing tool call. tools: finished ones. See `names_of_call` for the keys."""
 
     def __init__(self, records: Iterable[Record]) -> None:
         rows = {record.sort.removeprefix("journal/"): record for record in records}
@@ -78,7 +74,7 @@ class JournalRows:
 
 
 def names_of_call(row: ModelCallRow, number: int) -> list[str]:
-    """Return the names that the call has in rows: by its place in the answer, and by its id in earlier versions."""
+    """Return a call's names in rows: by its place in the answer; in earlier versions by id."""
     place = hashlib.sha256(f"{row.key}/{number}".encode()).hexdigest()[:32]
     return [place, f"{row.output[number].get('call_id')}/1"]
 

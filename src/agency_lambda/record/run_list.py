@@ -1,5 +1,3 @@
-"""Lists of runs, from the index of each owner."""
-
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,14 +18,14 @@ _FEW = 10  # entries in one read of an owner, where there are many owners
 
 @dataclass(frozen=True)
 class RunFilter:
-    """Select runs. model: an agency with all its agents, or one agent. conversation: an id."""
+    """model: an agency, or one agent of it."""
 
     status: str | None = None
     model: str | None = None
     conversation: str | None = None
 
     def may_match(self, entry: Mapping[str, Any]) -> bool:
-        """Return whether an entry matches, as far as it is known without its response."""
+        """Judge without reading the response."""
         known = [entry["status"]] if entry["status"] != "queued" else ["queued", "in_progress"]
         return (
             self.status in (None, *known)
@@ -43,9 +41,9 @@ class RunFilter:
 async def list_runs(
     store: Store, owners: Sequence[str], query: PageQuery, selected: RunFilter, *, for_operator: bool = False
 ) -> dict[str, Any]:
-    """Return a page of runs. for_operator: with the owner and the provider's models of each.
+    """for_operator: include owners and models.
 
-    It looks at a bounded number of entries: where few match, it may have few items or none, and `has_more`.
+    A bounded number of entries is read, so a page may have no items and `has_more`.
     """
     at_once = query.limit + 1 if selected.is_empty else _CHUNK
     if len(owners) > 1:
@@ -91,13 +89,12 @@ class _Page:
         )
 
     async def _add(self, candidates: Sequence[Record]) -> None:
-        """Add the entries that match as they are now."""
         for item in await asyncio.gather(*map(self._current, candidates)):
             if item and self._selected.status in (None, item["status"]):
                 self._data.append(item)
 
     async def _current(self, record: Record) -> dict[str, Any] | None:
-        """Return a list item; None if the response was deleted meanwhile."""
+        """Return None if the response was deleted meanwhile."""
         owner, entry = record.partition.partition("/")[0], record.body
         if entry["status"] == "queued":  # the entry is not written again when the run begins
             self._reads += 1

@@ -10,7 +10,6 @@ Message = dict[str, Any]
 
 
 def contents(node: Node) -> dict[str, str | None]:
-    """Return the attributes with a node's contents; {} of a trace without."""
     if "output" not in node:
         return {}
     if node["type"] == "model_call":

@@ -1,4 +1,4 @@
-"""A trace: the tree of what the agents of one run did, from the rows of its journal."""
+"""The tree of what a run's agents did, from its journal."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -24,14 +24,13 @@ MicroDollars = Callable[[str, Mapping[str, Any]], int | None]
 
 @dataclass(frozen=True, kw_only=True)
 class TraceOptions:
-    """with_contents: prompts, arguments and outputs too, which only operators may see."""
+    """with_contents: include prompts, arguments and outputs, for operators."""
 
     price: MicroDollars = lambda model, usage: None
     with_contents: bool = False
 
 
 def trace_options(settings: Settings, *, with_contents: bool = False) -> TraceOptions:
-    """Return the options with the prices of the settings."""
     prices = load_prices(settings.prices)
 
     def price(model: str, usage: Mapping[str, Any]) -> int | None:
@@ -44,7 +43,7 @@ def trace_options(settings: Settings, *, with_contents: bool = False) -> TraceOp
 
 
 async def load_trace(store: Store, owner: str, response_id: str, options: TraceOptions) -> dict[str, Any]:
-    """Return the trace of a run, of one that goes on as far as it has come.
+    """Return the trace, of an unfinished run as far as it has come.
 
     Raises:
         NotFound: the owner has no such response.
@@ -112,7 +111,7 @@ class _Tree:
         return nodes.summed(root) | {"status": self._response["status"]}
 
     def _agents(self, scope: list[ModelCallRow], name: str, asked: Any) -> list[Node]:
-        """Return the agent of a scope; others that are called in there (judges, after handoffs) are its children."""
+        """Return the scope's agent, with others that it calls (judges, after handoffs) as children."""
         named = [(row.agent or self._agent_of(row), row.identity) for row in scope]
         main = next((agent for agent, identity in named if not identity), "") or name
         groups: dict[tuple[str, str], list[ModelCallRow]] = {}
@@ -170,7 +169,6 @@ class _Tree:
         return node
 
     def _status(self, row: ModelCallRow, node: Node, item: Mapping[str, Any], *, is_followed: bool) -> Status:
-        """Return the status of a call without an output in the journal."""
         if item["type"] != "function_call":
             return "failed" if item.get("status") == "failed" else "completed"  # the provider has made it
         if row.status == "incomplete":
@@ -204,7 +202,6 @@ class _Tree:
 
 
 def _message(item: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return the arguments of a message to a colleague, or None."""
     try:
         arguments = json.loads(item.get("arguments") or "null")
     except (ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""What runs have used and cost, summed over the entries of the index."""
+"""What runs have used and cost, from the index."""
 
 import asyncio
 import time
@@ -26,7 +26,7 @@ _UNKNOWN = "unknown"  # the model of a run that says none
 
 @dataclass(frozen=True, kw_only=True)
 class UsageQuery:
-    """since, until: Unix seconds. after: the key of the last entry of the page before, "" for the first page."""
+    """since, until: Unix seconds. after: the last entry of the page before, or ""."""
 
     group_by: GroupBy
     since: int
@@ -41,7 +41,7 @@ class _Group:
 
 
 async def sum_usage(store: Store, owners: Sequence[str], query: UsageQuery, prices: "PriceList") -> dict[str, Any]:
-    """Return the sums of up to 5,000 runs, the oldest first. With `has_more`, the pages are to be added up."""
+    """Return the sums of up to 5,000 runs, oldest first. Add up the pages of `has_more`."""
     groups, last_id = await _read(store, owners, query)
     unpriced = set[str]()
     return {
@@ -56,7 +56,6 @@ async def sum_usage(store: Store, owners: Sequence[str], query: UsageQuery, pric
 
 
 async def _read(store: Store, owners: Sequence[str], query: UsageQuery) -> tuple[Mapping[str, "_Group"], str | None]:
-    """Return the groups of one page, and the id of its last run if there are more."""
     groups, last_id = defaultdict[str, _Group](_Group), None
     since, until = query.since, query.until
     page = PageQuery(

@@ -100,7 +100,6 @@ async def completion(body: Completion, caller: Caller, key: IdempotencyKey = Non
 
 
 def _answer(response: dict[str, Any], agency: str) -> dict[str, Any]:
-    """Return the response object as a `CompletionAnswer`."""
     messages = [item for item in response["output"] if item["type"] == "message"]
     last = messages[-1] if messages else {"content": [], "agent": response["model"].partition("/")[2]}
     return {

@@ -120,5 +120,4 @@ async def _key(caller: Caller, conversation_id: str | None, param: str) -> str:
 
 
 def _history(items: list[Item]) -> list[Item]:
-    """Return the items as messages between the user and the entry point."""
     return [{**item, "callerAgent": None} for item in to_agent_input(items)]

@@ -18,14 +18,13 @@ if TYPE_CHECKING:
 
 
 class _Caller:
-    """The caller of a request and their data. It is one dependency, as each costs CPU."""
+    """One dependency, as each costs CPU."""
 
     def __init__(self, request: Request) -> None:
         self._request = request
 
     @property
     def owner(self) -> str:
-        """Return the owner of the key."""
         return str(self._request.state.owner)
 
     @property
@@ -34,13 +33,13 @@ class _Caller:
 
     @property
     def root_path(self) -> str:
-        """Return the prefix of the paths, such as the stage of an API Gateway."""
+        """Return the paths' prefix, such as an API Gateway's stage."""
         return str(self._request.scope.get("root_path", ""))
 
     def set_deadline_response(
         self, response: ResponseObject | None, render: Callable[[ResponseObject], Response]
     ) -> None:
-        """Set what an invocation answers that ends before its run does: `render(response)`; None removes it."""
+        """Set the answer of an invocation that ends first; None removes it."""
         invocation = current_invocation.get()
         if invocation is None:
             return
@@ -57,7 +56,7 @@ class _Caller:
 
 
 class _Operator(_Caller):
-    """An operator, and whose data the request is about: `owner` is "" for that of every owner."""
+    """owner: whose data the request is about, "" for all."""
 
     def __init__(self, request: Request, owner: str) -> None:
         super().__init__(request)
@@ -69,7 +68,7 @@ class _Operator(_Caller):
 
 
 async def _operator(request: Request) -> _Operator:
-    """Return the operator, when what they ask for is in the log. Raises OperatorRequired, InvalidRequest, NotFound."""
+    """Log what an operator asks for. Raises OperatorRequired, InvalidRequest, NotFound."""
     if not request.state.is_operator:
         raise OperatorRequired("Only operators may do this: their key, token or role is marked as one.")
     given = request.path_params.get("owner", request.query_params.get("owner"))
@@ -117,5 +116,5 @@ IdempotencyKey = Annotated[
 
 
 def idempotent_request(key: str | None, body: BaseModel) -> tuple[str, bytes] | None:
-    """Return an Idempotency-Key header with the body of its request as JSON."""
+    """Return the key with the body's JSON."""
     return None if key is None else (key, body.model_dump_json(exclude_unset=True).encode())

@@ -78,7 +78,6 @@ def not_in_list(item_id: str | None, param: str) -> InvalidRequest:
 
 
 def cancelled_list(responses: Sequence[ResponseObject], has_more: bool) -> dict[str, Any]:
-    """Return the answer to a request that ends many runs."""
     data = [{"id": each["id"], "object": "response", "status": each["status"]} for each in responses]
     first, last = (data[0]["id"], data[-1]["id"]) if data else (None, None)
     return {"object": "list", "data": data, "first_id": first, "last_id": last, "has_more": has_more}

@@ -13,8 +13,6 @@ _AROUND = 1_000  # bytes of a page around its items: two of their ids
 
 @dataclass(frozen=True)
 class PageRequest:
-    """Select a part of a list, by default newest first."""
-
     limit: int
     order: Literal["asc", "desc"]
     after: str | None
@@ -32,7 +30,7 @@ Page = Annotated[PageRequest, Depends(_page_request)]
 
 
 def paginate(items: Sequence[Item], requested: PageRequest) -> dict[str, Any]:
-    """Return `{"object": "list", "data", "first_id", "last_id", "has_more"}`, with as many items as an answer holds.
+    """Return a list with as many items as an answer holds.
 
     Raises:
         InvalidRequest: `after` is not in the list.

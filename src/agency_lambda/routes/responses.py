@@ -45,7 +45,6 @@ async def create(body: CreateResponse, caller: Caller, key: IdempotencyKey = Non
 
 
 async def _follow_stored(stored: StoredResponse, caller: Caller, *, stream: bool) -> Response:
-    """Answer with a response that another request began."""
     root = caller.root_path
     if stream:
         events = caller.responses.events(stored.response["id"])

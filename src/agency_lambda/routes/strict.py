@@ -21,11 +21,7 @@ class StrictRoute(APIRoute):
         self._known = frozenset(_query_parameters(self.dependant))
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle a request.
-
-        Raises:
-            UnsupportedParameter, InvalidRequest: the message names the parameter.
-        """
+        """Raises UnsupportedParameter, InvalidRequest."""
         if scope["method"] in (self.methods or ()):
             if scope["query_string"]:
                 self._refuse_unknown(scope["query_string"])
@@ -50,7 +46,7 @@ def _query_parameters(dependant: Dependant) -> Iterator[str]:
 
 
 async def _without_content(receive: Receive) -> Receive:
-    """Return a `receive` that gives the same message again, if its body is empty."""
+    """Repeat the message of an empty body."""
     first = await receive()
     if first["type"] == "http.request" and first.get("body", b"").strip() not in _NOTHING:
         raise UnsupportedParameter("This route takes no body.")

@@ -42,7 +42,7 @@ async def _period(
 
 
 def _seconds(text: str | None, param: str, days: int = 0) -> int:
-    """Return Unix seconds, of a date those of its beginning `days` later; 0 for None."""
+    """Return Unix seconds; 0 for None. days: added to a date's beginning."""
     if text is None:
         return 0
     if re.fullmatch(r"[0-9]{1,10}", text):
@@ -59,9 +59,9 @@ Period = Annotated[UsageQuery, Depends(_period)]
 
 @router.get("/usage", response_model=None)
 async def usage(caller: Caller, period: Period, group_by: _GroupBy = "agency") -> dict[str, Any]:
-    """Return what the stored runs of a time have used and cost: of the last 30 days, by agency, if not said otherwise.
+    """Return what stored runs have used and cost; by default of the last 30 days, by agency.
 
-    `usd` is null where a model has no price, which `unpriced_models` names. With `has_more`, add up the pages: the next
+    `usd` is null where a model has no price, see `unpriced_models`. With `has_more`, add up the pages: the next
     one has the same `from` and `to`, and `after` this one's `last_id`.
     """
     return await _sum(caller, [caller.owner], period, group_by)

@@ -1,4 +1,4 @@
-"""Whether a new run may begin: its owner may have one more at once, and its first model call fits into the budget."""
+"""Whether a new run may begin: one more at once, and the budget covers its first model call."""
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -21,10 +21,7 @@ NOT_ADMITTED = (BudgetExceeded, TooManyRuns, UnboundedCost)
 
 @dataclass(frozen=True)
 class Admission:
-    """What is counted and reserved for a run.
-
-    count: of a run that is not stored. reserved: in the record of a run that waits, until its first attempt begins.
-    """
+    """count: of a run that is not stored. reserved: of a waiting run, until its first attempt begins."""
 
     run_id: str
     spending: "Advance | None" = None
@@ -32,12 +29,12 @@ class Admission:
     reserved: "Reservation | None" = None
 
     def take_over(self) -> None:
-        """Take over what was in the record, which has it no longer."""
+        """Take over what the run's record holds no longer."""
         if self.spending and self.reserved:
             self.spending.advance = self.reserved
 
     async def close(self) -> None:
-        """Give back what an attempt that is over has not used."""
+        """Release what a finished attempt has not used."""
         with suppress(StoreUnavailable):  # then it counts until the end of the period
             if self.spending:
                 await self.spending.release_advance()
@@ -51,7 +48,7 @@ async def admit(
     """Store a new run, if it is one to be stored, with more changes.
 
     Raises:
-        BudgetExceeded, TooManyRuns, UnboundedCost: it may not begin, and nothing is stored.
+        BudgetExceeded, TooManyRuns, UnboundedCost: nothing is stored.
         StoreUnavailable, OutcomeUncertain: see `save_new`.
     """
     count = await budgets.run_count(run.owner)
@@ -97,7 +94,6 @@ async def _save(
 
 
 def readmit(store: Store, run: Run, execution: "AgencyExecution | None") -> Admission:
-    """Return the admission of a stored run's next attempt."""
     spending = execution.spending if execution else None
     if (body := (run.stored.budget or {}).get("reserved")) is None:
         return Admission(run.id, spending)

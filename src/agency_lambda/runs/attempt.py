@@ -1,5 +1,3 @@
-"""One attempt at a run."""
-
 import asyncio
 import logging
 import math
@@ -35,14 +33,13 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 _RELEASE_TIMEOUT = 10.0  # seconds for the writes that hand a run over
-_STOP_TIMEOUT = 10.0  # seconds that cancelled agents may take to end; those that leave for another attempt take less
 
 
 class Attempt:
     """repository: None for a run that is not stored.
-    execution: None if it is `refused`, or `stopped` from the beginning; `paid` is what earlier attempts paid for then.
-    durable: another attempt goes on if this one stops. client_timeout: seconds that the client's gateway waits.
-    before_end: awaited before the end is written.
+
+    execution: None if it is `refused`, or `stopped` from the beginning; then `paid` has the cost of earlier attempts.
+    durable: another attempt can follow. client_timeout: seconds that the client's gateway waits.
     """
 
     def __init__(
@@ -74,11 +71,11 @@ class Attempt:
         self.begun_at = time.time()
 
     async def execute(self) -> ResponseObject:
-        """Run to the end; returns the response when it is stored.
+        """Return the response when it is stored.
 
         Raises:
-            ServiceError: the run failed, and stays so.
-            HandedOver: another attempt goes on.
+            ServiceError: the run failed for good.
+            HandedOver: another attempt follows.
             OutcomeUncertain: the store is away, or another attempt has the lease.
         """
         started, heartbeat = time.monotonic(), None
@@ -99,7 +96,6 @@ class Attempt:
             self.log_fields = run_metrics.report(self, time.monotonic() - started)
 
     def follow(self, execution: Coroutine[Any, Any, ResponseObject]) -> AsyncGenerator[Event]:
-        """Begin to execute at once, and yield every event."""
         self._task = asyncio.create_task(execution)
         return self.log.follow()
 
@@ -117,26 +113,16 @@ class Attempt:
     def last_stored(self) -> int:
         return self.log.last_saved if self.is_resumable else len(self.log.events) - 1
 
-    def pending(self) -> dict[str, dict[str, Any]]:
-        return self.execution.pending if self.execution else {}
-
     async def authorize(self) -> None:
-        """Return if a model or a tool may be called for this attempt.
-
-        Raises:
-            AttemptOver: it has ended, or lost its lease.
-            AnswerNotStored: the store is away.
-        """
+        """Raises AttemptOver, or AnswerNotStored if the store is away."""
         await self._heartbeat.check_lease()
         if self.stopped or self.is_over:
             raise AttemptOver
 
     def stop(self, why: Stop) -> None:
-        """End the agents' work now; the first reason counts."""
+        """The first reason counts."""
         if self.stopped is None and self._loop:
-            settle_seconds = self._heartbeat.handover_seconds / 2 or 1.0
-            settle_seconds = _STOP_TIMEOUT if why == "cancelled" else min(_STOP_TIMEOUT, settle_seconds)
-            self._loop.call_later(settle_seconds, self._settle_timeout.cancel)
+            self._loop.call_later(self._heartbeat.settle_seconds(why), self._settle_timeout.cancel)
         self.stopped = self.stopped or why
         if self._agents:
             self._agents.cancel()

@@ -1,5 +1,3 @@
-"""End runs, wherever they run."""
-
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
@@ -24,10 +22,7 @@ _AT_ONCE = 16
 
 
 async def cancel_run(runs: "RunService", owner: str, response_id: str) -> ResponseObject:
-    """End a run; returns the response as it is after at most 10 seconds.
-
-    Raises StoreUnavailable; cancelling again does no harm.
-    """
+    """Return the response as it is after at most 10 seconds. Raises StoreUnavailable."""
     responses, end = Responses(runs.store, owner), _end_of_wait()
     try:
         async with asyncio.timeout_at(end):
@@ -46,7 +41,7 @@ async def cancel_run(runs: "RunService", owner: str, response_id: str) -> Respon
 
 
 async def cancel_all(runs: "RunService", owner: str) -> tuple[list[ResponseObject], bool]:
-    """End the unfinished runs of an owner, at most 100, those first that nobody has cancelled.
+    """End at most 100 runs, those first that nobody has cancelled.
 
     Returns the responses as they are after at most 10 seconds, and whether there are more. Raises StoreUnavailable.
     """

@@ -37,11 +37,7 @@ _INSTRUCTIONS = (
 async def compact(
     models: Models, store: Store, budgets: Budgets, request: CompactRequest, owner: str
 ) -> dict[str, Any]:
-    """Compact a request's input and what it continues, with the model of the addressed agent.
-
-    Raises:
-        UpstreamFailed: the model did not answer.
-    """
+    """Raises UpstreamFailed if the model did not answer."""
     await models.refresh()
     name, entry = catalogue.find_entry(request.model)
     agency = build(entry.factory)
@@ -60,7 +56,7 @@ async def compact(
 
 
 async def compacted(ask: Ask, items: Sequence[Item], instructions: str | None) -> dict[str, Any]:
-    """Return a `response.compaction`: a summary of the older items, and the last ones word for word.
+    """Return a `response.compaction`: a summary, and the last items unchanged.
 
     Raises:
         InvalidRequest: there is nothing to compact.

@@ -1,5 +1,3 @@
-"""The record of a new run."""
-
 import time
 
 from agency_lambda.errors import InvalidRequest, UnsupportedParameter
@@ -25,10 +23,7 @@ def refuse_contradictions(request: CreateResponse, *, has_key: bool, has_queue: 
 
 
 async def new_run(store: Store, request: CreateResponse, owner: str, conversation_name: str | None) -> Run:
-    """Return a run that is not stored yet.
-
-    conversation_name: the caller's own name of a conversation, which is created if needed.
-    """
+    """conversation_name: the caller's own name; such a conversation is created if needed."""
     responses, response_id = Responses(store, owner), new_id("resp")
     items = parse_items(await resolve_references(responses, request.input))
     cursor, conversation = HistoryCursor().branch(responses.log(response_id)), None
@@ -56,7 +51,6 @@ async def _conversation(
 
 
 async def cursor_after(responses: Responses, response_id: str) -> HistoryCursor:
-    """Return the cursor behind a response's turn."""
     stored = await responses.get(response_id, "previous_response_id")
     if stored.cursor is None:
         message = f"Response {response_id!r} cannot be continued: it is {stored.response['status']}."

@@ -7,7 +7,7 @@ from agency_lambda.protocol.types import Event
 
 
 class EventLog:
-    """The output and events of a run in this process. records_events: False if no client asked for a stream."""
+    """records_events: False if no client asked for a stream."""
 
     def __init__(self, response_id: str, *, records_events: bool) -> None:
         self.records_events, self.events = records_events, list[Event]()
@@ -32,7 +32,6 @@ class EventLog:
         return {"type": kind, "sequence_number": len(self.events), **fields}
 
     def restore(self, events: list[Event], item_ids: set[str]) -> None:
-        """Continue behind the events of an earlier attempt."""
         if self.records_events:
             self.events, self._saved = list(events), len(events)
             self.output.restore(events, item_ids)

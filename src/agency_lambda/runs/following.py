@@ -1,4 +1,4 @@
-"""Follow a run that another process executes, by polling the store for new events."""
+"""Follow a run that another process executes."""
 
 import asyncio
 import math
@@ -26,7 +26,7 @@ async def until_over(store: Store, partition: str, run_id: str, seconds: float) 
 
 
 async def follow(store: Store, partition: str, run_id: str, after: int) -> AsyncGenerator[Any]:
-    """Yield the events behind number `after` until the run is over, or the invocation ends."""
+    """Yield the events behind number `after`, until the run or the invocation is over."""
     reader = _EventReader(store, partition)
     while True:
         try:
@@ -44,7 +44,7 @@ async def follow(store: Store, partition: str, run_id: str, after: int) -> Async
 
 
 class _EventReader:
-    """Reads each row of events once, and the last again, which may have grown."""
+    """Reads each row once; the last again, as it may have grown."""
 
     def __init__(self, store: Store, partition: str) -> None:
         self._store, self._partition = store, partition
@@ -83,6 +83,6 @@ def seconds_to_wait() -> float:
 
 
 def limited_to_invocation(seconds: float) -> float:
-    """Return a timeout of `seconds`, but at most half of what is left of the invocation."""
+    """Return at most half of what is left of the invocation."""
     left = seconds_remaining()
     return seconds if left is None else min(seconds, left / 2)

@@ -10,6 +10,7 @@ from agency_lambda.framework.interruptions import AnswerNotStored
 from agency_lambda.runs import model
 from agency_lambda.runs.model import Lease
 from agency_lambda.runs.repository import LeaseLost, RunRepository
+from agency_lambda.runs.transitions import Stop
 from lambda_loop import seconds_remaining
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 FLUSH = 0.5  # seconds between writes of events
+_STOP_TIMEOUT = 10.0  # seconds that cancelled agents may take to end; those that leave for another attempt take less
 RENEW = 3.0  # seconds between renewals of the lease, which is when a cancellation is noticed
 
 
@@ -47,16 +49,19 @@ class Heartbeat:
             if self._must_hand_over():
                 attempt.stop("handed over")
 
+    def settle_seconds(self, why: Stop) -> float:
+        return _STOP_TIMEOUT if why == "cancelled" else min(_STOP_TIMEOUT, self.handover_seconds / 2 or 1.0)
+
     async def save(self, repository: RunRepository) -> Lease:
         """Renew the lease, and store new events. Raises LeaseLost."""
         async with self._saving:
-            events = self._attempt.log.unsaved()
-            lease = await repository.heartbeat(events, self._attempt.pending())
+            events, execution = self._attempt.log.unsaved(), self._attempt.execution
+            lease = await repository.heartbeat(events, execution.pending if execution else {})
             self._attempt.log.mark_saved(len(events))
             return lease
 
     async def check_lease(self) -> None:
-        """Check the lease if it was not renewed lately: the process may have slept. Raises AnswerNotStored."""
+        """Check a lease that was not renewed lately: the process may have slept. Raises AnswerNotStored."""
         repository = self._attempt.repository
         if self._attempt.stopped or repository is None or not repository.is_unheard_for(2 * RENEW):
             return

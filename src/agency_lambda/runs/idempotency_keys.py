@@ -12,7 +12,7 @@ class IdempotencyKeys:
         self._store, self._owner = store, owner
 
     async def find(self, key: str, body: bytes) -> str | None:
-        """Return the id of the key's response. Raises IdempotencyKeyReused."""
+        """Return the response's id. Raises IdempotencyKeyReused."""
         record = await self._store.get(self._partition(key), "claim")
         if record is None:
             return None

@@ -1,4 +1,4 @@
-"""The answers of a stored run, each stored before it is used, so that no attempt repeats a call."""
+"""The answers of a stored run, each stored before its use, so that no attempt repeats a call."""
 
 import json
 import math
@@ -21,7 +21,7 @@ from agency_lambda.framework.tool_output import from_journal_body, to_journal_bo
 from agency_lambda.history import UniqueIds, is_call
 from agency_lambda.protocol.surrogates import replace_surrogates
 from agency_lambda.runs import journal_rows
-from agency_lambda.runs.journal_rows import digest
+from agency_lambda.runs.journal_rows import digest, was_allowed
 from agency_lambda.runs.model import expiry, response_partition
 from agency_lambda.store import ABSENT, Change, Conflict, Delete, Put, Store
 
@@ -33,7 +33,7 @@ class Entry:
 
 
 class Journal:
-    """store: None if the run is not stored. attempt: of the run. keeps_prompts: for traces of operators."""
+    """store: None if the run is not stored. keeps_prompts: for operators' traces."""
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class Journal:
             records = await self._store.query(self._partition, after="journal/", before="journal0")
             self._records = {record.sort.removeprefix("journal/"): record.body for record in records}
             self._records.pop("asked", None)  # calls that were pending at a heartbeat
-            self._allowed = {key.partition("/")[2] for key, body in self._records.items() if _was_allowed(key, body)}
+            self._allowed = {key.partition("/")[2] for key, body in self._records.items() if was_allowed(key, body)}
             # A number of its own also behind attempts that handed over, which do not count.
             self.attempt = max(self.attempt, *(1 + body.get("attempt", 0) for body in self._records.values()), 0)
             bodies = [body for key, body in self._records.items() if key.startswith("model/")]
@@ -101,12 +101,12 @@ class Journal:
         return f"model/{place}/{number:04d}"
 
     def release(self, key: str) -> None:
-        """Free a key whose call has ended without an answer."""
+        """Free the key of a call without an answer."""
         place, _, number = key.removeprefix("model/").rpartition("/")
         self._taken[place].discard(int(number))
 
     def find(self, call: JournaledCall) -> Entry | None:
-        """Return the stored answer; without one the call is pending."""
+        """A call without a stored answer becomes pending."""
         if body := self._records.get(call.key):
             self.hits += 1
             self._replayed.add(call.key)
@@ -115,7 +115,7 @@ class Journal:
         return None
 
     def find_failure(self, key: str) -> ModelUnavailable | None:
-        """Return the failure of an earlier attempt, which went on."""
+        """Return a failure after which an earlier attempt went on."""
         body = None if key in self._records else self._records.get(f"failed/{key}")
         if body is None:
             return None
@@ -136,13 +136,9 @@ class Journal:
             await self._store.write(Delete(self._partition, f"journal/{key}"))
 
     async def save_answer(
-        self,
-        call: JournaledCall,
-        answered: ModelAnswer,
-        ids: dict[int, str],
-        reservation: Reservation | None = None,
+        self, call: JournaledCall, answered: ModelAnswer, ids: dict[int, str], reservation: Reservation | None = None
     ) -> Entry:
-        """Store an answer and settle what was reserved for it; returns the one that is stored."""
+        """Store an answer and settle its reservation. Returns the stored one."""
         if self._store is None:
             if reservation:
                 with suppress(StoreUnavailable):  # what was reserved counts as spent
@@ -170,7 +166,6 @@ class Journal:
         return body
 
     def note_usable(self, key: str, output: list[Any]) -> None:
-        """Note the calls that the SDK goes on with."""
         self._usable.append((output, key))
         if not self._by_call_ids:
             for number, item in enumerate(output):
@@ -186,13 +181,13 @@ class Journal:
         return f"{agent}/{place if self._store is None else digest(place)[:32]}"
 
     def unused_answers(self) -> list[ModelAnswer]:
-        """Return, once, the stored answers that only led to finished tool calls."""
+        """Return, once, answers that only led to finished tool calls."""
         left = [key for key in self._records if key.startswith("model/") and key not in self._replayed]
         self._replayed.update(left)
         return [_entry(self._records[key]).answered for key in left]
 
     async def forget_answer(self, output: list[Any] | None) -> bool:
-        """Delete an unusable answer; returns False if its calls have begun."""
+        """Return False if the answer's calls have begun."""
         key = next((key for usable, key in self._usable if usable is output), None)
         if key is None or key in self._begun:
             return False
@@ -213,7 +208,7 @@ class Journal:
         return output if stored is body else from_journal_body(stored)
 
     async def allow_call(self, call: str, most: float) -> bool:
-        """Return whether a tool call is among the first `most`; all attempts decide alike."""
+        """Return whether a call is among the first `most`, alike in all attempts."""
         if math.isinf(most) or call in self._allowed:
             return True
         if (decided := self._records.get(f"allowed/{call}")) is None:
@@ -247,11 +242,6 @@ class Journal:
                     return dict(there.body)
                 continue
             return body
-
-
-def _was_allowed(key: str, body: dict[str, Any]) -> bool:
-    # Earlier versions stored no decision.
-    return key.startswith("tool/") or (key.startswith("allowed/") and bool(body["allowed"]))
 
 
 def _entry(body: dict[str, Any]) -> Entry:

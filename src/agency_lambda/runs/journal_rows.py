@@ -1,4 +1,4 @@
-"""What the journal's rows say of their calls, beside answers and outputs. `record` reads them."""
+"""What the journal's rows say of calls, beside answers and outputs. `record` reads them."""
 
 import hashlib
 import time
@@ -17,7 +17,6 @@ def digest(text: str) -> str:
 
 
 def model_call_fields(call: JournaledCall, attempt: int) -> dict[str, Any]:
-    """Return who asks which model. identity: only of an agent that is not the agency's own."""
     request = call.request
     fields: dict[str, Any] = {
         "agent": call.agent,
@@ -36,7 +35,7 @@ def instructions_digest(call: JournaledCall) -> str:
 
 
 def own_input(call: JournaledCall) -> Any:
-    """Return the input of an agent's first call, if no other row or the request holds it; else None."""
+    """Return an agent's first input, unless another row or the request holds it."""
     items = call.request.items
     is_first = isinstance(items, str) or not any(_is_output(item) for item in items)
     if not call.has_own_input or not is_first:
@@ -46,8 +45,13 @@ def own_input(call: JournaledCall) -> Any:
 
 
 def tool_call_fields(tool: str, started_at: float, attempt: int) -> dict[str, Any]:
-    """Return what a tool's row says of the call; its arguments are in the row of the answer that makes it."""
+    """Leave out the arguments, which are in the answer's row."""
     return {"tool": tool, "started_at": round(started_at, 3), "ended_at": now(), "attempt": attempt}
+
+
+def was_allowed(key: str, body: dict[str, Any]) -> bool:
+    # Earlier versions stored no decision.
+    return key.startswith("tool/") or (key.startswith("allowed/") and bool(body["allowed"]))
 
 
 def now() -> float:

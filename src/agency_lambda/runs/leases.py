@@ -26,15 +26,15 @@ class Leases:
         return sorted(leases, key=lambda lease: lease.queued_at)
 
     async def take(self, run_id: str, holder: str) -> Lease | None:
-        """Begin an attempt; None if another one works on the run."""
+        """Return None if another attempt works on the run."""
         return await self._apply(RunEvent.TAKE, await self.find(run_id), holder=holder)
 
     async def requeued(self, lease: Lease) -> bool:
-        """Free an expired lease; False if another process did."""
+        """Free an expired lease. Returns False if another process did."""
         return await self._apply(RunEvent.REQUEUE, lease) is not None
 
     async def cancel(self, run_id: str) -> Lease | None:
-        """Mark that a run is to end; None if it is final."""
+        """Return None if the run is final."""
         return await self._apply(RunEvent.CANCEL, await self.find(run_id))
 
     async def purged(self, lease: Lease) -> None:
@@ -45,7 +45,6 @@ class Leases:
             return
 
     async def _apply(self, event: RunEvent, lease: Lease | None, **details: Any) -> Lease | None:
-        """Write what the table says of the lease as it is."""
         while lease is not None:
             try:
                 change = change_lease(lease, find(lease_state(lease), event, lease).lease, **details)

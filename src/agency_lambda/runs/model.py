@@ -1,5 +1,3 @@
-"""The record of a run."""
-
 import time
 import zlib
 from collections.abc import Mapping, Sequence
@@ -26,7 +24,6 @@ def expiry() -> int:
 
 
 def lease_partition(run_id: str) -> str:
-    """Return one of 16 partitions, as DynamoDB limits the writes to each."""
     return LEASE_PARTITIONS[zlib.crc32(run_id.encode()) % len(LEASE_PARTITIONS)]
 
 
@@ -42,8 +39,8 @@ def event_row(number: int) -> str:
 class Lease:
     """The lease of an unfinished run.
 
-    holder: the attempt at work, "" for none. until: Unix seconds. attempts: begun. lost: expired ones.
-    cancelled: it is to end. dead: the run was given up, and its message is no dead letter yet.
+    holder: the attempt at work, or "". until: Unix seconds. attempts: begun. lost: expired ones.
+    dead: the run was given up, and its message is no dead letter yet.
     """
 
     id: str
@@ -79,14 +76,14 @@ class Lease:
 
     @property
     def is_overdue(self) -> bool:
-        """Return whether it has expired, or was written by a wrong clock."""
+        """Return True also for a lease of a wrong clock."""
         now, longest = time.time(), LEASE_SECONDS if self.holder else LONGEST_PAUSE + GRACE
         return not self.dead and not now < self.until <= now + longest + CLOCK_SKEW
 
 
 @dataclass(frozen=True)
 class StoredRequest:
-    """A request. input: its items. start: the cursor it continues, as JSON."""
+    """start: the cursor that it continues, as JSON."""
 
     body: dict[str, Any]
     input: list[Item]
@@ -96,9 +93,9 @@ class StoredRequest:
 
 @dataclass(frozen=True)
 class StoredResponse:
-    """A response with its request. cursor: the end of its turn, if any.
+    """cursor: the end of its turn, if any.
 
-    budget: what ends with an unfinished run: `counted` among its owner's, `reserved` for its first call.
+    budget: ends with the run: `counted` among its owner's, `reserved` for its first call.
     """
 
     response: ResponseObject
@@ -134,7 +131,7 @@ class StoredResponse:
 
 @dataclass(frozen=True)
 class Run:
-    """A run, stored or new (`creation.new_run`). Only transitions change it.
+    """A stored or new run, which only transitions change.
 
     cursor: to which its turn is appended. lease: None when it is final.
     """

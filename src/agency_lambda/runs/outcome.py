@@ -2,9 +2,10 @@
 
 import asyncio
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from agency_lambda.errors import AnswerTooLarge, OutOfTime, ServiceError, UpstreamFailed, error_field, error_from_field
+from agency_lambda.errors import AnswerTooLarge, OutOfTime, ServiceError, UpstreamFailed, detail_code
 from agency_lambda.protocol import bounds, response_object
 from agency_lambda.protocol.output import OutputBuilder
 from agency_lambda.protocol.response_object import ResponseObject
@@ -35,7 +36,7 @@ def final_response(
     result: "AgencyResult | None" = None,
     error: ServiceError | None = None,
 ) -> ResponseObject:
-    """Return the response with its final status, output and usage. Raises AnswerTooLarge."""
+    """Raises AnswerTooLarge."""
     items = replace_surrogates(output.items)
     fitting = response_object.fit_output(response, items)
     if result and len(fitting) < len(items):
@@ -58,7 +59,7 @@ def _incomplete_details(result: "AgencyResult") -> dict[str, Any]:
 
 
 def seconds_to_retry(response: ResponseObject, attempts: int, error: ServiceError) -> float | None:
-    """Return seconds until the next attempt after a transient failure of the model; None if there is none."""
+    """Return None if no attempt follows."""
     if not (isinstance(error, UpstreamFailed) and error.transient and response["background"]):
         return None
     if not 0 < attempts < MOST_ATTEMPTS:
@@ -76,10 +77,22 @@ def hidden_conflict(response: ResponseObject, attempts: int) -> EventLoopConflic
 
 
 def raise_failed(response: ResponseObject) -> ResponseObject:
-    """Return a response, or raise the ServiceError that it failed with."""
     if error := response["error"]:
         raise error_from_field(error)
     return response
+
+
+def error_field(error: ServiceError) -> dict[str, str]:
+    return {"code": error.openai_code, "message": str(error), "detail_code": error.kind}
+
+
+def error_from_field(field: Mapping[str, str]) -> ServiceError:
+    kinds = {error.kind: error for error in _with_subclasses(ServiceError)}
+    return kinds.get(detail_code(field), ServiceError)(field["message"])
+
+
+def _with_subclasses(kind: type[ServiceError]) -> list[type[ServiceError]]:
+    return [kind, *(each for child in kind.__subclasses__() for each in _with_subclasses(child))]
 
 
 def has_answered(agents: "asyncio.Task[AgencyResult]") -> bool:

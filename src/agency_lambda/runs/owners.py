@@ -1,4 +1,4 @@
-"""The owners who have stored runs: operators look at the runs of each."""
+"""The owners who have stored runs."""
 
 import asyncio
 import time
@@ -17,13 +17,11 @@ _AT_ONCE = 16  # owners that are asked at the same time
 
 
 class Owners:
-    """Remembers which owners this process has written."""
-
     def __init__(self) -> None:
         self._written_at: dict[str, float] = {}
 
     def put_if_new(self, owner: str) -> list[Put]:
-        """Return the change that makes an owner known, for the write of a run; [] if it was written lately."""
+        """Return the change that makes an owner known; [] if it was written lately."""
         if not self._is_due(owner):
             return []
         return [Put(_PARTITION, owner, {}, int(time.time()) + _EXPIRY)]
@@ -43,7 +41,6 @@ async def known_owners(store: Store) -> list[str]:
 
 
 async def find_owner(store: Store, response_id: str) -> str | None:
-    """Return whose response this is, or None."""
     if not is_valid_id(response_id):
         return None
     if (lease := await Leases(store).find(response_id)) is not None:

@@ -1,4 +1,4 @@
-"""What a run has paid for, of an attempt that ends it and has no agents: it was cancelled or given up."""
+"""What a cancelled or abandoned run, which has no agents, has paid for."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
@@ -22,7 +22,6 @@ class PaidCalls(NamedTuple):
 
 
 async def load_paid_calls(store: Store, owner: str, run_id: str) -> PaidCalls:
-    """Sum up the answers in the journal."""
     records = await store.query(response_partition(owner, run_id), after="journal/model/", before="journal/model0")
     return _sum(record.body for record in records)
 

@@ -1,5 +1,3 @@
-"""Prepare the agents of a run. The framework is imported when it is needed."""
-
 import asyncio
 from collections.abc import Mapping
 from functools import cached_property
@@ -25,11 +23,10 @@ if TYPE_CHECKING:
     from agency_lambda.budgets.spending import Spending
     from agency_lambda.framework.execution import AgencyExecution
     from agency_lambda.framework.models import Models
+    from agency_lambda.runs.journal import Journal
 
 
 class RunPreparation:
-    """Prepares runs, which share the models and never an agency."""
-
     def __init__(
         self, settings: Settings, store: Store, budgets: Budgets, secrets: Mapping[str, str] | None = None
     ) -> None:
@@ -43,9 +40,9 @@ class RunPreparation:
         return Models(self._settings, self._secrets)
 
     async def prepare(self, run: Run, log: EventLog, request: CreateResponse | None = None) -> "AgencyExecution | None":
-        """Return the agents of a run; None for a new run that a worker prepares.
+        """Return None for a new run that a worker prepares.
 
-        request: that of the run, where it is parsed already.
+        request: if it is parsed already.
 
         Raises:
             NotFound, InvalidRequest, UnknownName: the run cannot be executed.
@@ -79,18 +76,8 @@ class RunPreparation:
         spending: "Spending | None",
     ) -> "AgencyExecution":
         from agency_lambda.framework.prepare import RunInput, prepare_run
-        from agency_lambda.runs.journal import Journal
 
-        journal = Journal(
-            self._store if request.stored else None,
-            run.owner,
-            run.id,
-            UniqueIds([*history, *new_input]),
-            attempt=max(run.lease.attempts, 1) if run.lease else 1,
-            keeps_prompts=self._settings.trace_content == "1",
-        )
-        if not run.is_new:
-            await journal.load()
+        journal = await self._load_journal(run, request, UniqueIds([*history, *new_input]))
         await self.models.refresh()
         name, entry = catalogue.find_entry(request.model)
         run_input = RunInput(
@@ -104,6 +91,21 @@ class RunPreparation:
             spending=spending,
         )
         return await prepare_run(name, entry, self.models, run_input)
+
+    async def _load_journal(self, run: Run, request: CreateResponse, call_ids: UniqueIds) -> "Journal":
+        from agency_lambda.runs.journal import Journal
+
+        journal = Journal(
+            self._store if request.stored else None,
+            run.owner,
+            run.id,
+            call_ids,
+            attempt=max(run.lease.attempts, 1) if run.lease else 1,
+            keeps_prompts=self._settings.trace_content == "1",
+        )
+        if not run.is_new:
+            await journal.load()
+        return journal
 
     async def compact(self, request: CompactRequest, owner: str) -> dict[str, Any]:
         from agency_lambda.runs.compaction import compact

@@ -1,5 +1,3 @@
-"""Load and save stored runs."""
-
 import asyncio
 import time
 import uuid
@@ -63,7 +61,6 @@ class RunRepository:
         await self._apply(RunEvent.START)
 
     async def heartbeat(self, events: list[Event], pending: dict[str, dict[str, Any]]) -> Lease:
-        """Renew the lease, and store events and pending calls."""
         new_pending = pending if pending.keys() - self._stored_pending else {}
         await self._apply(RunEvent.HEARTBEAT, events=events, pending=new_pending)
         self._stored_pending = pending.keys()
@@ -81,9 +78,9 @@ class RunRepository:
         events: list[Event],
         by_model: ByModel | None = None,
     ) -> str | None:
-        """Write the end of the run. Returns the id of the run that gets its conversation's lock, if any.
+        """Write the end. Returns the id of the run that gets its conversation's lock, if any.
 
-        history: what the agents remember; None if it adds no turn. by_model: the paid calls, for the index.
+        history: None if it adds no turn. by_model: paid calls.
 
         Raises:
             NotFound: its conversation was deleted.
@@ -121,7 +118,6 @@ class RunRepository:
         raise LeaseLost
 
     async def _write_twice(self, changes: list[Change]) -> None:
-        """Write, and once more if that failed."""
         try:
             await self._store.write(*changes)
         except StoreUnavailable:
@@ -129,7 +125,7 @@ class RunRepository:
             await self._store.write(*changes)
 
     async def _rebase(self, *, appends: bool) -> Run:
-        """Reload the run after a conflict. Raises LeaseLost if another attempt has it."""
+        """Reload the run. Raises LeaseLost if another attempt has it."""
         lease = await self._leases.find(self.run.id)
         if lease is None or lease.holder != self.lease.holder:
             raise LeaseLost
@@ -192,7 +188,7 @@ async def purge(store: Store, owner: str, run_id: str, lease: Lease | None) -> N
 
 
 async def delete_run(store: Store, owner: str, run_id: str) -> str | None:
-    """Delete a run but not its turn. Returns the id of the run that gets its conversation's lock, if any."""
+    """Keep its turn. Returns the id of the run that gets its conversation's lock, if any."""
     while True:
         run = await load_run(store, owner, run_id, await Leases(store).find(run_id))
         if find(lease_state(run.lease), RunEvent.DELETE, run.lease).status == "purged":

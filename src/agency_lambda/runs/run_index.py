@@ -1,4 +1,4 @@
-"""The index of each owner's runs: one entry a run, in the order of their creation."""
+"""The index of each owner's runs, in the order of creation."""
 
 import time
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ def index_partition(owner: str) -> str:
 
 
 def entry_key(response_id: str) -> str | None:
-    """Return the sort key of a run's entry; None for a run of version 0.1, which has no entry."""
+    """Return None for a run of version 0.1, which has no entry."""
     created = created_microseconds(response_id)
     return None if created is None else f"{created:016d}/{response_id}"
 
@@ -32,7 +32,6 @@ def put_entry(
     by_model: ByModel | None = None,
     is_new: bool = False,
 ) -> list[Put]:
-    """Return the write of a run's entry."""
     if (key := entry_key(response["id"])) is None:
         return []
     body = entry_body(response) | {"by_model": by_model or {}, "attempts": attempts}
@@ -45,7 +44,6 @@ def delete_entry(owner: str, response_id: str) -> list[Delete]:
 
 
 def entry_body(response: ResponseObject) -> dict[str, Any]:
-    """Return what an entry says of a response. error_code: why it is not completed."""
     conversation, incomplete = response.get("conversation"), response["incomplete_details"]
     error_code = detail_code(response["error"]) if response["error"] else None
     return {

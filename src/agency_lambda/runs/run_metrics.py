@@ -11,7 +11,6 @@ if TYPE_CHECKING:
 
 
 def usage(meter: "Meter | None") -> dict[str, Any]:
-    """Return what all attempts used."""
     return usage_of_counts(meter.counts() if meter else {}, meter.replayed["model_calls"] if meter else 0)
 
 
@@ -29,7 +28,7 @@ def usage_of_counts(known: Mapping[str, int], replayed_calls: int = 0) -> dict[s
 
 
 def report(attempt: "Attempt", seconds: float) -> dict[str, Any]:
-    """Return what this attempt used, for the log, and add it to the invocation's report."""
+    """Return what this attempt used, for the log and the invocation's report."""
     execution, lease = attempt.execution, attempt.lease
     known: dict[str, Any] = {"response_id": attempt.response["id"], "run_duration_ms": round(1000 * seconds, 1)}
     known |= _names(attempt)
@@ -45,7 +44,6 @@ def report(attempt: "Attempt", seconds: float) -> dict[str, Any]:
 
 
 def _names(attempt: "Attempt") -> dict[str, str]:
-    """Return the agency, the agent that is addressed, the provider's models, and the owner's digest, if known."""
     execution, repository = attempt.execution, attempt.repository
     names = {"agency": str(attempt.response["model"]).partition("/")[0]}
     if execution:

@@ -71,10 +71,7 @@ class RunService:
         conversation_name: str | None = None,
         on_deadline_response: OnDeadlineResponse = lambda response: None,
     ) -> Attempt | StoredResponse:
-        """Create a run; returns the attempt to execute, or a response that is made elsewhere.
-
-        conversation_name: see `new_run`.
-        """
+        """Return an attempt to execute, or a response that is made elsewhere."""
         refuse_contradictions(request, has_key=idempotent_request is not None, has_queue=self.queue.durable)
         keys = IdempotencyKeys(self.store, owner)
         while True:
@@ -144,7 +141,7 @@ class RunService:
                 await self.execute(attempt)
 
     async def resume(self, run_id: str) -> Attempt | None:
-        """Take the lease of a run, and return the next attempt; None if the run is final, held, waiting or deleted."""
+        """Return the next attempt; None if the run is final, held, waiting or deleted."""
         lease = await self._leases.take(run_id, uuid.uuid4().hex)
         if lease is None:
             return None
@@ -191,7 +188,7 @@ class RunService:
         await self._send(Export(run=run_id, owner=owner, queued_at=time.time()), _EXPORT_DELAY)
 
     async def execute(self, attempt: Attempt) -> ResponseObject:
-        """Execute an attempt. Raises ServiceError if the run failed."""
+        """Raises ServiceError if the run failed."""
         try:
             return await attempt.execute()
         except HandedOver as handed_over:
@@ -216,22 +213,20 @@ class RunService:
         return raise_failed(stored.response)
 
     async def cancel(self, owner: str, response_id: str) -> ResponseObject:
-        """End a run; see `cancel_run`."""
         return await cancel_run(self, owner, response_id)
 
     async def cancel_all(self, owner: str) -> tuple[list[ResponseObject], bool]:
-        """End the runs of an owner; see `cancel_all`."""
         return await cancel_all(self, owner)
 
     async def delete(self, owner: str, response_id: str) -> None:
-        """Cancel a run and delete its response; the history keeps its turn."""
+        """Cancel a run and delete its response. The history keeps its turn."""
         if (await Responses(self.store, owner).get(response_id)).response["status"] not in response_object.FINAL:
             await self.cancel(owner, response_id)
         if next_run_id := await delete_run(self.store, owner, response_id):
             await self._send(next_run_id)
 
     async def wait_until_final(self, owner: str, stored: StoredResponse) -> ResponseObject:
-        """Wait for a foreground run of another request, at most `answer_seconds`. Raises ServiceError if it failed."""
+        """Wait for another request's foreground run. Raises ServiceError if it failed."""
         if not stored.response["background"]:
             with suppress(StoreUnavailable):  # then the response is returned as it was
                 stored = await Responses(self.store, owner).final(stored.response["id"], self._answer_seconds)

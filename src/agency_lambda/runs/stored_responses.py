@@ -1,5 +1,3 @@
-"""The stored responses of one owner."""
-
 import math
 from collections.abc import AsyncGenerator
 from typing import Any
@@ -42,7 +40,7 @@ class Responses:
         return items
 
     async def final(self, response_id: str, seconds: float = math.inf) -> StoredResponse:
-        """Return a response when its run is final or time is up."""
+        """Return a response when it is final or time is up."""
         await until_over(self._store, self.partition(response_id), response_id, seconds)
         return await self.get(response_id)
 

@@ -1,6 +1,6 @@
-"""The one table of a run's states: (state, event) -> (state, what is written). Every change of state is a row of it.
+"""The one table of a run's states: (state, event) -> (state, what is written).
 
-An unfinished run has a lease, from which its state is read.
+The state of an unfinished run is read from its lease.
 """
 
 import time
@@ -104,11 +104,10 @@ STOPS: dict[Stop, tuple[RunEvent | None, RunEvent | None]] = {
 
 
 class NotAllowed(Exception):
-    """The table has no such event in this state."""
+    """The table has no such row."""
 
 
 def lease_state(lease: Lease | None) -> State:
-    """Return the state of a stored run."""
     if lease is None:
         return State.FINAL
     if lease.dead:
@@ -117,7 +116,7 @@ def lease_state(lease: Lease | None) -> State:
 
 
 def find(state: State, event: RunEvent, lease: Lease | None) -> Transition:
-    """Return the row of the table. Raises NotAllowed."""
+    """Raises NotAllowed."""
     row = TABLE.get((state, event))
     if row is None or (row.overdue and not (lease and lease.is_overdue)):
         raise NotAllowed(f"{event} of a run that is {state}")
@@ -127,10 +126,7 @@ def find(state: State, event: RunEvent, lease: Lease | None) -> Transition:
 def change_lease(
     lease: Lease, how: LeaseWrite, *, holder: str = "", after: float = 0.0, counts_as_attempt: bool = True
 ) -> Put | Delete:
-    """Return the change of a lease.
-
-    holder: who takes it. after: seconds until the next attempt. counts_as_attempt: False for one that executed nothing.
-    """
+    """after: seconds until the next attempt. counts_as_attempt: False for one that executed nothing."""
     now, lost = time.time(), lease.lost + bool(lease.holder)
     match how:
         case "hold":
@@ -164,7 +160,7 @@ def advance(
 ) -> tuple[Run, list[Change]]:
     """Return the run after an event, and the changes to write together.
 
-    response, turn, events, pending, by_model: what to store, where the row says so. lease: see `change_lease`.
+    response, turn, events, pending, by_model: as the row needs them. lease: see `change_lease`.
     """
     row = find(State.ABSENT if run.is_new else lease_state(run.lease), event, run.lease)
     changes: list[Change] = []

@@ -1,5 +1,3 @@
-"""Refuse input that does not fit together."""
-
 from collections import Counter
 from collections.abc import Sequence
 
@@ -14,7 +12,7 @@ def refuse_empty(new_input: Sequence[Item]) -> None:
 
 
 def refuse_loose_ends(history: Sequence[Item], items: Sequence[Item], new_input: Sequence[Item]) -> None:
-    """Refuse calls of the client's functions without an output, and the reverse. new_input: as the agents take it."""
+    """Refuse client functions' calls without outputs, and the reverse. new_input: as the agents take it."""
     top_level = [item for item in [*history, *new_input] if item.get("callerAgent") is None]
     calls = Counter(item["call_id"] for item in top_level if item.get("type") == "function_call")
     outputs = Counter(item["call_id"] for item in top_level if item.get("type") == "function_call_output")

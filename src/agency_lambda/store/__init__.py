@@ -25,11 +25,11 @@ ABSENT = ""  # the `expected` version of a record that must not exist
 
 
 class Conflict(Exception):
-    """A write did not find what it expected, and has changed nothing."""
+    """A write did not find what it expected, and changed nothing."""
 
 
 class LimitReached(Conflict):
-    """A counter would pass its limit; nothing else was in the way of the write. add: the change; name: the counter."""
+    """A counter, `name`, would pass its limit; nothing else prevented the write. add: the change."""
 
     def __init__(self, add: "Add", name: str) -> None:
         super().__init__(f"{name!r} would be more than {add.at_most[name]}")
@@ -38,8 +38,6 @@ class LimitReached(Conflict):
 
 @dataclass(frozen=True)
 class Record:
-    """A stored JSON body under its key."""
-
     partition: str
     sort: str  # orders the records of a partition, as bytes
     body: Any
@@ -50,7 +48,7 @@ class Record:
 
 @dataclass(frozen=True)
 class Put:
-    """Write a record if its stored version is as expected."""
+    """expected: the stored version."""
 
     partition: str
     sort: str
@@ -62,7 +60,7 @@ class Put:
 
 @dataclass(frozen=True)
 class Delete:
-    """Remove a record if its stored version is as expected."""
+    """expected: the stored version."""
 
     partition: str
     sort: str
@@ -71,9 +69,9 @@ class Delete:
 
 @dataclass(frozen=True)
 class Add:
-    """Add to the counters of a record, which only such changes write: its body is {name: int}; a new counter is 0.
+    """Add to a counter record, {name: int}, which only such changes write.
 
-    at_most: the largest sum of a counter, also of one that nothing is added to.
+    at_most: the largest sums, also of counters that nothing is added to.
     """
 
     expected: ClassVar[None] = None
@@ -86,7 +84,7 @@ class Add:
     version: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     def exceeded(self, sums: Mapping[str, int]) -> str | None:
-        """Return the counter that would pass its limit, if these are the sums now."""
+        """Return the counter that would pass its limit. sums: as they are."""
         over = (name for name, most in self.at_most.items() if sums.get(name, 0) + self.amounts.get(name, 0) > most)
         return next(over, None)
 
@@ -111,7 +109,7 @@ class Store(Protocol):
         limit: int | None = None,
         descending: bool = False,
     ) -> list[Record]:
-        """Return the records with after < sort < before, in order; `limit` counts from the end if `descending`."""
+        """Return the records with after < sort < before. limit: from the end if `descending`."""
         ...
 
     async def write(self, *changes: Change) -> None:
@@ -124,7 +122,7 @@ class Store(Protocol):
 
 
 def open_store(url: str) -> Store:
-    """Open the store of `sqlite:///PATH` or `dynamodb://TABLE`."""
+    """url: `sqlite:///PATH` or `dynamodb://TABLE`."""
     scheme, _, name = url.partition("://")
     if scheme == "dynamodb":
         from agency_lambda.store.dynamodb import DynamoDBStore

@@ -1,4 +1,4 @@
-"""Counter records as DynamoDB items: an attribute `sum/NAME` (N) for each counter, in place of a body."""
+"""Counter records as DynamoDB items: an attribute `sum/NAME` (N) for each, and no body."""
 
 from typing import Any
 
@@ -16,7 +16,6 @@ def sums_of(item: dict[str, Any]) -> dict[str, int]:
 
 
 def update(add: Add, now: int) -> dict[str, Any]:
-    """Return the fields of an Update that adds in place, if no sum passes its limit."""
     names, values = {"#version": "version", "#expires": "expires"}, {":version": {"S": add.version}}
     values[":now"] = {"N": str(now)}
     # DynamoDB may keep an expired item for days: its sums do not count.

@@ -1,5 +1,3 @@
-"""The deployed store: records in a DynamoDB table."""
-
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -21,7 +19,7 @@ _MAX_READS = 5
 
 
 class DynamoDBStore:
-    """Implements `Store`; may be used again after `aclose()`."""
+    """May be used again after `aclose()`."""
 
     def __init__(self, table: str) -> None:
         self._table = Table(table)
@@ -68,7 +66,7 @@ class DynamoDBStore:
         return list(islice((record for record in records if record), limit))
 
     def _read_record(self, item: Item | None) -> Record | None:
-        """Read the parts of a record; read it again if they were removed meanwhile."""
+        """Read a record with its parts, again if they were removed meanwhile."""
         for _ in range(_MAX_READS):
             expires = int(item["expires"]["N"]) if item and "expires" in item else None
             if item is None or (expires is not None and expires <= time.time()):
@@ -96,7 +94,7 @@ class DynamoDBStore:
         self._delete_parts(head for head in replaced if head.get("version") not in written)
 
     def _write_parts(self, change: Change, max_body: int) -> Item:
-        """Write the parts of a long body. Return the item to write, or the key to delete."""
+        """Return the item to write, or the key to delete."""
         key = _key(change.partition, change.sort)
         if not isinstance(change, Put):
             return key
@@ -112,7 +110,7 @@ class DynamoDBStore:
         return head
 
     def _replace(self, changes: Sequence[Change], items: Sequence[Item]) -> list[Item]:
-        """Write and delete the items. Return the replaced heads."""
+        """Return the replaced heads."""
         first, others = changes[0], changes[1:]
         if not others and isinstance(first, Put):
             return [self._table.put(items[0], first.expected)]

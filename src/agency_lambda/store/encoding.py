@@ -1,5 +1,3 @@
-"""The encoding of bodies, for both stores."""
-
 import json
 import zlib
 from collections.abc import Sequence
@@ -19,7 +17,6 @@ class TooLarge(Exception):
 
 
 def encode_body(body: Any) -> bytes:
-    """Return compact JSON, compressed with zlib if that is shorter."""
     return compress(encode_json(body))
 
 
@@ -35,7 +32,7 @@ def compress(plain: bytes) -> bytes:
 
 
 def decode_body(data: bytes, largest: int = 0) -> tuple[Any, int]:
-    """Return the body and its bytes as JSON, `largest` at most if it is not 0. Raises StoreUnavailable, TooLarge."""
+    """Return the body and its bytes as JSON. largest: 0 for any. Raises StoreUnavailable, TooLarge."""
     try:
         plain = _decompress(data, largest) if data.startswith(b"x") else data  # zlib's first byte; no JSON begins so
         return _parse(plain), len(plain)

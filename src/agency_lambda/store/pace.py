@@ -5,7 +5,7 @@ _FEWEST, _MOST = 4, 1024
 
 
 class Pace:
-    """Judges by the last calls: after a slow one, some quick ones in a thread are needed."""
+    """After a slow call, some quick ones in a thread are needed."""
 
     def __init__(self) -> None:
         self._needed = self._left = _FEWEST  # quick calls in a thread before the next one on the loop

@@ -1,4 +1,4 @@
-"""The local store: records in one SQLite file, written and read on the event loop where that is quick."""
+"""The local store, used on the event loop where that is quick."""
 
 import asyncio
 import logging
@@ -25,7 +25,7 @@ _LOG_PER_CHANGE = 2048
 
 
 class SQLiteStore:
-    """Implements `Store`. A call goes to a thread if the file is busy, the disk slow or the body large."""
+    """Calls go to a thread if the file is busy, the disk slow or the body large."""
 
     def __init__(self, path: str) -> None:
         self._file = SQLiteFile(Path(path))
@@ -106,7 +106,7 @@ class SQLiteStore:
         return [query.record(row) for row in rows]
 
     def _write_on_loop(self, changes: Sequence[Change], bodies: Sequence[bytes]) -> bool:
-        """Return whether the changes are written; False if they need a thread."""
+        """Return False if they need a thread."""
         if not self._writes.is_quick or self._is_shortening:
             return False
         try:

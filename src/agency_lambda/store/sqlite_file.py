@@ -1,4 +1,4 @@
-"""The SQLite file of a store: its connections, its tables, and what keeps it short."""
+"""The file of a store: connections, tables and cleaning."""
 
 import sqlite3
 import time
@@ -43,7 +43,7 @@ class NotOnLoop(Exception):
 
 
 class SQLiteFile:
-    """A pool of connections to one file, which several processes may use."""
+    """A pool of connections to a file that other processes may use."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -53,7 +53,7 @@ class SQLiteFile:
 
     @contextmanager
     def connection(self, *, may_wait: bool) -> Iterator[sqlite3.Connection]:
-        """Lend a connection of the pool; one that has failed is closed. Raises NotOnLoop if it would wait."""
+        """Lend a connection; one that has failed is closed. Raises NotOnLoop if it would wait."""
         connection = self._take(may_wait=may_wait)
         try:
             connection.execute(f"PRAGMA busy_timeout = {round(BUSY * 1000) if may_wait else 0}")
@@ -120,7 +120,7 @@ def is_busy(error: Exception) -> bool:
 
 
 def _sweep(connection: sqlite3.Connection, now: int) -> None:
-    """Delete what has expired among the next records, and store how far that was."""
+    """Delete the expired among the next records, and store the position."""
     for statement in _SWEPT_SCHEMA.strip().splitlines():
         connection.execute(statement)
     start = connection.execute("SELECT partition, sort FROM swept").fetchone() or ("", "")

@@ -1,5 +1,3 @@
-"""Records as rows of the SQLite store's table."""
-
 import sqlite3
 import time
 from collections.abc import Sequence
@@ -29,7 +27,7 @@ class Query:
         return connection.execute(f"SELECT {columns} {_UNEXPIRED} {self.where}", values)
 
     def record(self, row: tuple[str, bytes | None, str, int | None], largest: int = 0) -> Record:
-        """Decode a row. Raises TooLarge."""
+        """Raises TooLarge."""
         sort, data, version, expires = row
         if data is None:
             raise TooLarge
@@ -38,7 +36,7 @@ class Query:
 
 
 def apply_changes(connection: sqlite3.Connection, changes: Sequence[Change], bodies: Sequence[bytes]) -> None:
-    """Write the changes with their encoded bodies, unless an earlier call has. Raises Conflict."""
+    """Write, unless an earlier call has. Raises Conflict."""
     now = int(time.time())
     if _is_written(connection, changes, now):
         return
@@ -52,7 +50,7 @@ def apply_changes(connection: sqlite3.Connection, changes: Sequence[Change], bod
 
 
 def _is_written(connection: sqlite3.Connection, changes: Sequence[Change], now: int) -> bool:
-    """Return whether an earlier call has written these changes. Raises Conflict."""
+    """Return whether an earlier call has written them. Raises Conflict."""
     versions: list[str] = []
     for change in changes:
         key = (change.partition, now, change.sort)
@@ -66,7 +64,7 @@ def _is_written(connection: sqlite3.Connection, changes: Sequence[Change], now: 
 
 
 def _added(connection: sqlite3.Connection, add: Add, now: int) -> tuple[Any, ...]:
-    """Return the row of a counter record with its new sums. Raises LimitReached."""
+    """Return a counter record's row with its new sums. Raises LimitReached."""
     row = connection.execute(f"SELECT body {_UNEXPIRED} AND sort = ?", (add.partition, now, add.sort)).fetchone()
     sums: dict[str, int] = decode_body(row[0])[0] if row else {}
     if name := add.exceeded(sums):

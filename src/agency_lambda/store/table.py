@@ -1,4 +1,4 @@
-"""A DynamoDB table with keys `partition` and `sort` (S), a `version` (S), and the time to live `expires` (N)."""
+"""A DynamoDB table with `partition` and `sort` (S), `version` (S), and time to live `expires` (N)."""
 
 import random
 import time
@@ -66,7 +66,7 @@ class Table:
         limit: int | None = None,
         descending: bool = False,
     ) -> Iterator[Item]:
-        """Yield the items with after < sort < before, reading pages of `limit` items or 1 MB."""
+        """Yield the items with after < sort < before, reading pages of `limit` or 1 MB."""
         pages = self.client.get_paginator("query").paginate(
             TableName=self._name,
             ConsistentRead=True,
@@ -98,7 +98,7 @@ class Table:
         return self._persist(lambda: self.client.delete_item(**request, ReturnValues="ALL_OLD"), [])
 
     def write(self, changes: Sequence[tuple[Item, str | None]], adds: Sequence[Add] = ()) -> None:
-        """Write all pairs (item, expected version) and counters, or none; an item that is only a key is deleted."""
+        """Write all pairs (item, expected version) and counters, or none. A mere key deletes."""
         requests = [
             {kind: {"TableName": self._name, field: item, **_condition(expected)}}
             for item, expected in changes
@@ -114,7 +114,7 @@ class Table:
         return [{"Update": {"TableName": self._name, "Key": _key_of(add), **update(add, now)}} for add in adds]
 
     def _persist(self, send: Callable[[], Item], puts: Sequence[Item], adds: Sequence[Add] = ()) -> Item:
-        """Send a write, again while the error is transient. Raises Conflict."""
+        """Repeat after transient errors. Raises Conflict."""
         attempt = 0
         while True:
             try:
@@ -133,7 +133,7 @@ class Table:
             time.sleep(random.uniform(0, 0.02 * 2**attempt))
 
     def _check_counters(self, error: ClientError, adds: Sequence[Add]) -> None:
-        """Raise the Conflict that was in the way of a write; return if it may be sent again."""
+        """Raise the Conflict that prevented a write; return if it may be repeated."""
         codes = [reason["Code"] for reason in error.response.get("CancellationReasons", [])]
         others = codes[: len(codes) - len(adds)]  # the counters are last
         if not adds or "ConditionalCheckFailed" in others:
@@ -172,7 +172,7 @@ def _key_of(add: Add) -> Item:
 
 
 def _codes(error: ClientError) -> set[str]:
-    """Return the error codes; a transaction has one for each change."""
+    """Return the codes; a transaction has one for each change."""
     reasons = error.response.get("CancellationReasons", [error.response["Error"]])
     return {reason["Code"].removesuffix("Exception") for reason in reasons}
 
