@@ -64,20 +64,24 @@ async def _run_every_agency() -> None:
     async with AsyncOpenAI(api_key="none") as client:
         _ = client.responses, client.chat.completions  # imported when they are first asked for
 
-    settings = get_settings().model_copy(update={"openai_api_key": None, "openai_api_key_secret": None})
-    runs = RunService(settings, secrets={})
-    try:
-        for name in catalogue.factories().keys() - manifest.not_configured().keys():
-            try:
-                name, create_agency = catalogue.find(name)
-                agency = catalogue.build(create_agency)
-                import_vendors(agency, catalogue.entry(name).model, settings.model)
-                if offline.is_available() and runs_no_foreign_code(agency):
-                    await _run_once(runs, name)
-            except Exception:  # of every request too, which says more about it
-                logger.exception("agency %s could not be run before the snapshot", name)
-    finally:
-        await runs.aclose()
+    without_key = {"openai_api_key": None, "openai_api_key_secret": None}
+    with (
+        tempfile.TemporaryDirectory() as folder
+    ):  # a run asks its store for a budget, and no clone may share a connection
+        settings = get_settings().model_copy(update={**without_key, "store": f"sqlite:///{folder}/agency.db"})
+        runs = RunService(settings, secrets={})
+        try:
+            for name in catalogue.factories().keys() - manifest.not_configured().keys():
+                try:
+                    name, create_agency = catalogue.find(name)
+                    agency = catalogue.build(create_agency)
+                    import_vendors(agency, catalogue.entry(name).model, settings.model)
+                    if offline.is_available() and runs_no_foreign_code(agency):
+                        await _run_once(runs, name)
+                except Exception:  # of every request too, which says more about it
+                    logger.exception("agency %s could not be run before the snapshot", name)
+        finally:
+            await runs.aclose()
     run_service.get_run_service()
 
 

@@ -20,6 +20,7 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/v1/conversations"): {},
     ("POST", "/v1/conversations/{conversation_id}"): {"metadata": {}},
     ("POST", "/v1/conversations/{conversation_id}/items"): {"items": [{"role": "user", "content": "x"}]},
+    ("PUT", "/v1/admin/budgets/{owner}"): {"runs_at_once": 1},
 }
 _ID = "resp_019a0000000070008000000000000000"  # any that says when it was made
 _PAGE = f"limit=1&order=asc&after={_ID}&before={_ID}"

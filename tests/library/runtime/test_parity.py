@@ -32,11 +32,25 @@ CASES = [
     Case("GET", "/v1/responses/{response}?stream=true"),
     Case("GET", "/v1/responses/{response}/input_items?limit=1&order=asc"),
     Case("POST", "/v1/responses/{response}/cancel"),
+    Case("GET", "/v1/responses/{response}/trace"),
+    Case("GET", "/v1/responses?limit=2"),
+    Case("POST", "/v1/responses/cancel"),
+    Case("GET", "/v1/usage?from=2020-01-01&to=2020-01-02"),
+    *(  # for operators alone
+        Case(method, f"/v1/admin/{path}")
+        for method, path in (
+            *(("GET", "responses"), ("POST", "responses/cancel?owner=alice"), ("GET", "responses/{response}")),
+            *(("GET", "responses/{response}/trace"), ("POST", "responses/{response}/cancel"), ("GET", "usage")),
+            *(("GET", "budgets/alice"), ("DELETE", "budgets/alice")),
+        )
+    ),
+    Case("PUT", "/v1/admin/budgets/alice", {"runs_at_once": 1}),
     Case("POST", "/v1/responses", {**ASK, "previous_response_id": "{response}"}),
     Case("POST", "/v1/responses/compact", {**ASK, "input": [{"role": "user", "content": "hello"}]}),
     Case("DELETE", "/v1/responses/{response}"),
     Case("GET", "/v1/responses/{response}"),
     Case("POST", "/v1/conversations", {"metadata": {"a": "b"}}, keep=("conversation", r'"(conv_[^"]+)"')),
+    Case("GET", "/v1/conversations?limit=1"),
     Case("GET", "/v1/conversations/{conversation}"),
     Case("POST", "/v1/conversations/{conversation}", {"metadata": {"a": "c"}}),
     Case(
@@ -129,7 +143,7 @@ def comparable(answer: Answer) -> Answer:
         for name, value in answer.headers
         if name not in _SERVERS
     ]
-    body = re.sub(r'("(?:created|completed)_at": ?)\d+', r"\1 0", answer.body.decode())
+    body = re.sub(r'("(?:created|completed|started|ended)_at": ?)[\d.]+', r"\1 0", answer.body.decode())
     body = re.sub(r'"v1\.([\w=-]+)"', lambda found: decompress(urlsafe_b64decode(found[1])).decode(), body)
     return Answer(answer.status, headers, number(body).encode())
 
