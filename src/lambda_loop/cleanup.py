@@ -24,6 +24,7 @@ class Cleanup:
     def __init__(self, loop: SharedLoop, invocation: Invocation, *, exclusive: bool) -> None:
         self._loop, self._invocation, self._exclusive = loop, invocation, exclusive
         self._report, self._own_task = invocation.report, asyncio.current_task()
+        self._owners = (invocation, None) if exclusive else (invocation,)
         self._seen = set[Any]()
         self._cancelled_jobs = dict[Job, str]()
         self._closing = dict[Any, asyncio.Task[None]]()
@@ -33,16 +34,15 @@ class Cleanup:
         self._invocation.ending = True
         self._cancel_jobs()
         end, rounds = self._loop.time() + budget, 0
-        await self._yield(3)  # what is about to end by itself is no leftover
-        while self._has_leftovers() or await self._has_new_leftovers():
-            if rounds and self._loop.time() >= end:
-                break
+        await self._yield(5)  # what is about to end by itself is no leftover
+        while self._has_leftovers() and (not rounds or self._loop.time() < end):
             rounds += 1
             await self._cancel()
+            await self._yield(2)  # what has ended may have begun something
         for close, name in self._invocation.closers.items():
             if close():
                 self._report.leftovers.append(name)
-        await self._shut_out_zombies()
+        await self._shut_out_zombies(self._tasks() if rounds else [])
         self._cancel_on_other_loops()
         await self._abandon_threads()
         _forget_imports(self._invocation)
@@ -53,11 +53,11 @@ class Cleanup:
         self._loop.forget_cancelled_timers()
 
     def _tasks(self) -> list[asyncio.Task[Any]]:
-        return [task for task in asyncio.all_tasks(self._loop) if task is not self._own_task and self._owns(task)]
-
-    def _owns(self, task: asyncio.Task[Any]) -> bool:
-        owner = task.get_context().get(current_invocation)
-        return owner is self._invocation or (owner is None and self._exclusive)
+        # Under a server the loop has the tasks of all requests.
+        tasks = [
+            each for each in asyncio.all_tasks(self._loop) if each.get_context().get(current_invocation) in self._owners
+        ]
+        return [task for task in tasks if task is not self._own_task]
 
     def _generators(self) -> list[Any]:
         # A generator that is awaited ends with the task that awaits it.
@@ -70,10 +70,6 @@ class Cleanup:
 
     def _has_leftovers(self) -> bool:
         return bool(self._tasks() or self._generators() or self._timers())
-
-    async def _has_new_leftovers(self) -> bool:
-        await self._yield(2)
-        return self._has_leftovers()
 
     async def _yield(self, times: int) -> None:
         for _ in range(times):
@@ -104,9 +100,8 @@ class Cleanup:
         for argument in (*args, *getattr(callback, "args", ())):
             discard_coroutine(argument)
 
-    async def _shut_out_zombies(self) -> None:
+    async def _shut_out_zombies(self, closed: list[asyncio.Task[Any]]) -> None:
         """Close tasks that swallow every cancel, and unregister those that go on."""
-        closed = self._tasks()
         for task in closed:
             self._report.zombies.append(f"{_name(task)} swallowed its cancels and was taken off the loop")
             with suppress(BaseException):

@@ -61,6 +61,7 @@ class EnvironmentLoop:
         self._gateway = Mangum(self.asgi, lifespan="off", **mangum)
         self._empty_context = contextvars.copy_context()
         self._lifespan = Lifespan(app)
+        self._stalls = StallMeter(self.loop, self.loop.startup)
         try:
             self._call_for(self.loop.startup, self.run, self._lifespan.start())
         except BaseException:
@@ -139,15 +140,17 @@ class EnvironmentLoop:
         self, invocation: Invocation, scope: Scope, receive: Receive, send: Send, *, exclusive: bool
     ) -> None:
         invocation.driver = asyncio.current_task()
-        started, meter = self.loop.time(), StallMeter(self.loop, invocation.report, self.loop.startup)
+        started = self.loop.time()
         response = AppResponse(invocation, send, self._failure, scope)
-        app = self.loop.create_task(self._call_app(scope, receive, response.send), name="request")
         try:
-            await self._wait_until_deadline(app, invocation, exclusive)
-            await response.conclude(app)
+            with self._stalls.measure(invocation.report):
+                app = self.loop.create_task(self._call_app(scope, receive, response.send), name="request")
+                try:
+                    await self._wait_until_deadline(app, invocation, exclusive)
+                    await response.conclude(app)
+                finally:
+                    await self._clean_up(invocation, exclusive=exclusive)
         finally:
-            await self._clean_up(invocation, exclusive=exclusive)
-            meter.stop()
             invocation.report.duration_ms = 1000 * (self.loop.time() - started)
             self._on_report(invocation.report)
 
