@@ -18,6 +18,7 @@ from agency_lambda.framework import patches
 from agency_lambda.framework.models import offline, vendors
 from agency_lambda.framework.models.calls import AdaptSettings, ModelsOfRun, Resolve, RunProtocol
 from agency_lambda.framework.models.client import sort_failures
+from agency_lambda.framework.models.connection_pool import assign_quickly
 from agency_lambda.framework.models.resolution import assign_run, find_outside_runs_with
 from agency_lambda.framework.models.wrapped import OneCallModel
 from agency_lambda.framework.openai_clients import keep_key
@@ -86,7 +87,7 @@ class Models:
             timeout=timeout,
             max_retries=_RETRIES,
         )
-        return keep_key(sort_failures(client))
+        return keep_key(assign_quickly(sort_failures(client)))
 
     async def aclose(self) -> None:
         """Close the connections. Later runs get a new client."""
