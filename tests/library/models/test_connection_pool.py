@@ -58,8 +58,10 @@ async def asked() -> AsyncIterator[Asked]:
         it.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
         async with assign_quickly(AsyncOpenAI(api_key="any")) as client:
             it.http = client._client
-            yield it
-        await it.close_connections()
+            try:
+                yield it
+            finally:
+                await it.close_connections()  # or the server would wait for them
 
 
 def _run(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
