@@ -41,7 +41,7 @@ def drawn(trace: dict[str, Any]) -> Iterator[str]:
     root, attempts = trace["root"], trace["attempts"]
     yield f"{trace['response_id']}  {trace['model']}  {trace['status']}  {attempts} attempt{'s' * (attempts != 1)}"
     yield f"{'':{_LABEL}} {'ms':>9} {'tokens':>13} {'USD':>8}"
-    yield from _lines(root, "", "", (root["started_at"], root["ended_at"]))
+    yield from _lines(root, "", "", (root["started_at"], max(_ends(root), default=None)))
     if trace["usd"] is None:
         yield "No price is known for a model of this run: docs/settings.md, PRICES."
 
@@ -59,6 +59,13 @@ def _lines(node: dict[str, Any], lead: str, branch: str, span: tuple[float | Non
         children = children[0]["children"]
     for child in children:
         yield from _lines(child, lead, "└ " if child is children[-1] else "├ ", span)
+
+
+def _ends(node: dict[str, Any]) -> Iterator[float]:
+    if node["ended_at"] is not None:
+        yield node["ended_at"]
+    for child in node["children"]:
+        yield from _ends(child)
 
 
 def _label(node: dict[str, Any]) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 OWNER = re.compile(r"[A-Za-z0-9_.@-]{1,64}")
+HASHED = "sha256-"  # how the owner begins whose name is kept as its digest
 OPERATOR = "operator"  # the role in a key of API_KEYS
 _DIGEST = re.compile(r"[0-9A-Fa-f]{64}")
 _ORIGIN = re.compile(r"https?://(\[[0-9a-f:]+\]|[a-z0-9._-]+)(:[0-9]{1,5})?")
@@ -57,6 +58,8 @@ def api_keys(value: Any) -> Any:
         digest, _, role = rest.partition(":")
         if not OWNER.fullmatch(owner):
             raise ValueError(f"pair {number}: write owner:sha256hex, the owner as 1 to 64 of a-z A-Z 0-9 _ . @ -")
+        if owner.startswith(HASHED):
+            raise ValueError(f"pair {number}: {HASHED} begins the names of owners whose own names are no owner's")
         if not _DIGEST.fullmatch(digest):
             raise ValueError(f"pair {number}: write owner:sha256hex, the key's SHA-256 as 64 hexadecimal digits")
         if ":" in rest and role != OPERATOR:

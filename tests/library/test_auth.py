@@ -368,7 +368,8 @@ def test_key_of_an_operator_is_marked_in_its_pair(whoami: Callable[..., Any]) ->
 
 
 @pytest.mark.parametrize(
-    "arguments", [("a", "--role", "admin"), ("a", "--role"), (), ("",), ("a b",), ("a:b",), ("x" * 65,), ("a", "b")]
+    "arguments",
+    [("a", "--role", "admin"), ("a", "--role"), (), ("",), ("a b",), ("a:b",), ("x" * 65,), ("a", "b"), ("sha256-x",)],
 )
 def test_a_key_for_nobody_is_refused_in_a_sentence(arguments: tuple[str, ...]) -> None:
     done = make_key(*arguments)

@@ -94,6 +94,7 @@ def test_keys_are_pairs_and_an_owner_may_have_several(clean_environment: pytest.
         (HASH, "64 hexadecimal digits"),
         (f":{HASH}", "owner:sha256hex"),
         (f"a/b:{HASH}", "owner:sha256hex"),
+        (f"sha256-x:{OTHER}", "begins the names of owners"),
         ("x" * 65 + f":{HASH}", "owner:sha256hex"),
         (f"bob:{OTHER}0", "64 hexadecimal digits"),
         (f"bob:{OTHER[:-1]}", "64 hexadecimal digits"),

@@ -5,7 +5,7 @@ import secrets
 import sys
 
 from agency_lambda.owner_digest import owner_digest
-from agency_lambda.validators import OPERATOR, OWNER, api_keys
+from agency_lambda.validators import HASHED, OPERATOR, OWNER, api_keys
 
 _REPORT = """\
 The key, shown only this once:
@@ -22,7 +22,7 @@ Add this pair to API_KEYS (pairs are separated by commas, and an owner may have 
 
 Call with it: curl -H "Authorization: Bearer $KEY" localhost:8000/agencies"""
 _NOT_MADE = (
-    "No key made: write `make key OWNER=name`, the name as 1 to 64 of a-z A-Z 0-9 _ . @ - "
+    f"No key made: write `make key OWNER=name`, the name as 1 to 64 of a-z A-Z 0-9 _ . @ -, not with {HASHED} in front "
     f"(and ROLE={OPERATOR} for whom all runs are to be open)"
 )
 _ADDED_TO_SECRET = """\
@@ -43,7 +43,7 @@ def main() -> None:
             pass
         case _:
             owner, role, secret = "", "", ""
-    if not OWNER.fullmatch(owner) or role not in ("", OPERATOR):
+    if not OWNER.fullmatch(owner) or owner.startswith(HASHED) or role not in ("", OPERATOR):
         sys.exit(_NOT_MADE)
     key = f"al_{secrets.token_urlsafe(32)}"
     pair = f"{owner}:{hashlib.sha256(key.encode()).hexdigest()}{f':{role}' if role else ''}"

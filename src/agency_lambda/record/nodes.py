@@ -8,7 +8,7 @@ from agency_lambda.record.rows import ModelCallRow, ToolCallRow
 Node = dict[str, Any]
 
 
-def agent(name: str, children: list[Node], status: str | None) -> Node:
+def agent(name: str | None, children: list[Node], status: str | None) -> Node:
     last = children[-1]["status"] if children else "completed"
     return _node("agent", name, name, children, status=status or last)
 
@@ -38,7 +38,7 @@ def message(agent: str, recipient: str, children: list[Node]) -> Node:
     return _node("message", recipient, agent, children)
 
 
-def _node(kind: str, name: str | None, agent: str, children: list[Node], **fields: Any) -> Node:
+def _node(kind: str, name: str | None, agent: str | None, children: list[Node], **fields: Any) -> Node:
     started, ended = [_times(children, name) for name in ("started_at", "ended_at")]
     return {
         "type": kind,
@@ -68,9 +68,13 @@ def in_order(children: list[Node]) -> list[Node]:
 
 
 def summed(node: Node) -> Node:
-    """Add up tokens and prices; no price if one is unknown."""
+    """Add up tokens and prices; no price if one is unknown, and no end if one goes on."""
     node.pop("_began", None)
     children = [summed(child) for child in node["children"]]
+    if node["type"] == "agent" and any(child["status"] == "in_progress" for child in children):
+        node["status"] = "in_progress"
+    if node["status"] == "in_progress":
+        node["ended_at"] = None
     for name in ("input_tokens", "output_tokens"):
         node[name] += sum(child[name] for child in children)
     prices = [each["usd"] for each in (node, *children)]

@@ -103,12 +103,13 @@ class _Tree:
     def root(self) -> Node:
         agency, _, addressed = self._response["model"].partition("/")
         children = self._agents(self._scopes.pop("", []), addressed or agency, self._input)
-        root = children[0] if children else nodes.agent(addressed or agency, [], None)
+        root = children[0] if children else nodes.agent(addressed or None, [], None)
         while self._scopes:  # the answer that called was deleted: its agent ended the attempt with it
             orphans = self._scopes.pop(next(iter(self._scopes)))
             root["children"] += self._agents(orphans, orphans[0].agent, None)
         root["children"] += [self._finished_tool(name) for name in [*self._tools]]
-        return nodes.summed(root) | {"status": self._response["status"]}
+        whole = nodes.summed(root) | {"status": self._response["status"]}
+        return whole if self._is_over else whole | {"ended_at": None}
 
     def _agents(self, scope: list[ModelCallRow], name: str, asked: Any) -> list[Node]:
         """Return the scope's agent, with others that it calls (judges, after handoffs) as children."""
@@ -176,12 +177,19 @@ class _Tree:
         is_answered = is_followed or self._response["status"] == "completed"
         if node["type"] == "message" or node["name"].startswith("transfer_to_"):
             if is_answered:
-                return "failed" if node["children"] and node["children"][-1]["status"] == "failed" else "completed"
+                return self._message_status(row, node)
         elif node["name"] in self._client_tools:
             return "completed"
         elif is_answered:
             return "incomplete"  # no such tool, or max_tool_calls was used up
         return "incomplete" if self._is_over else "in_progress"
+
+    def _message_status(self, row: ModelCallRow, node: Node) -> Status:
+        if node["children"]:
+            return "failed" if node["children"][-1]["status"] == "failed" else "completed"
+        # It was refused; but of some earlier versions nobody knows who was asked.
+        is_refused = row.started_at is not None and not node["name"].startswith("transfer_to_")
+        return "failed" if is_refused else "completed"
 
     def _finished_tool(self, name: str) -> Node:
         tool = self._tools.pop(name)

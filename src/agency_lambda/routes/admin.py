@@ -8,7 +8,6 @@ from agency_lambda.record.run_list import list_runs
 from agency_lambda.routes.dependencies import Operator, OwnerFilter
 from agency_lambda.routes.listing import RunPage, cancelled_list
 from agency_lambda.routes.strict import StrictRoute
-from agency_lambda.runs.owners import known_owners
 from agency_lambda.settings import get_settings
 
 router = APIRouter(prefix="/v1/admin", responses=V1_RESPONSES, route_class=StrictRoute)
@@ -18,7 +17,7 @@ router = APIRouter(prefix="/v1/admin", responses=V1_RESPONSES, route_class=Stric
 async def list_responses(operator: Operator, requested: RunPage, owner: OwnerFilter = None) -> dict[str, Any]:
     """List the runs of every owner, or of one, each with its `owner`."""
     store = operator.runs.store
-    owners = [operator.owner] if operator.owner else await known_owners(store)
+    owners = [operator.owner] if operator.owner else await operator.runs.owners.known()
     return await list_runs(store, owners, requested.query, requested.selected, for_operator=True)
 
 

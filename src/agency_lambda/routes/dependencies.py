@@ -8,7 +8,6 @@ from agency_lambda.auth import with_security_scheme
 from agency_lambda.errors import InvalidRequest, NotFound, OperatorRequired
 from agency_lambda.history.conversations import Conversations
 from agency_lambda.protocol.response_object import ResponseObject
-from agency_lambda.runs.owners import find_owner
 from agency_lambda.runs.stored_responses import Responses
 from agency_lambda.validators import OWNER
 from lambda_loop import current_invocation
@@ -77,7 +76,7 @@ async def _operator(request: Request) -> _Operator:
     response_id, runs = request.path_params.get("response_id"), request.app.state.runs()
     owner = given or ""
     if response_id and not owner:
-        owner = await find_owner(runs.store, response_id) or ""
+        owner = await runs.owners.find(response_id) or ""
     from agency_lambda import telemetry  # imports Powertools
 
     telemetry.log_operator(

@@ -13,7 +13,6 @@ from agency_lambda.record.usage import UsageQuery, sum_usage
 from agency_lambda.routes.dependencies import Caller, Operator, OwnerFilter
 from agency_lambda.routes.listing import not_in_list
 from agency_lambda.routes.strict import StrictRoute
-from agency_lambda.runs.owners import known_owners
 from agency_lambda.runs.run_index import entry_key
 from agency_lambda.settings import get_settings
 
@@ -72,7 +71,7 @@ async def usage_of_owners(
     operator: Operator, period: Period, group_by: _GroupBy | Literal["owner"] = "agency", owner: OwnerFilter = None
 ) -> dict[str, Any]:
     """Return the same of every owner, or of one; it may be by owner."""
-    owners = [operator.owner] if operator.owner else await known_owners(operator.runs.store)
+    owners = [operator.owner] if operator.owner else await operator.runs.owners.known()
     return await _sum(operator, owners, period, group_by)
 
 

@@ -24,14 +24,20 @@ def refuse_contradictions(request: CreateResponse, *, has_key: bool, has_queue: 
 
 async def new_run(store: Store, request: CreateResponse, owner: str, conversation_name: str | None) -> Run:
     """conversation_name: the caller's own name; such a conversation is created if needed."""
-    responses, response_id = Responses(store, owner), new_id("resp")
+    responses = Responses(store, owner)
     items = parse_items(await resolve_references(responses, request.input))
-    cursor, conversation = HistoryCursor().branch(responses.log(response_id)), None
+    conversation, before = None, None
     if conversation_name or request.conversation_id:
         conversation = await _conversation(Conversations(store, owner), request, conversation_name)
-        cursor = conversation.end
     elif request.previous_response_id:
-        cursor = responses.append_cursor(await cursor_after(responses, request.previous_response_id), response_id)
+        before = await cursor_after(responses, request.previous_response_id)
+    response_id = new_id("resp")  # late, as lists are in the order of ids
+    if conversation:
+        cursor = conversation.end
+    elif before:
+        cursor = responses.append_cursor(before, response_id)
+    else:
+        cursor = HistoryCursor().branch(responses.log(response_id))
     conversation_id = conversation.id if conversation else None
     response = response_object.new_response(request, response_id, conversation_id)
     body = request.model_dump(mode="json", exclude_unset=True, by_alias=True)

@@ -11,13 +11,14 @@ from agency_lambda.store import Put, Store
 
 _PARTITION = "owners"
 _EXPIRY = 2 * RETENTION  # seconds after an owner's last day with runs
-_RENEW = 24 * 3600.0  # seconds until a process writes an owner again
+_RENEW = 3600.0  # seconds until a process writes an owner again
 _REMEMBERED = 10_000  # owners
 _AT_ONCE = 16  # owners that are asked at the same time
 
 
 class Owners:
-    def __init__(self) -> None:
+    def __init__(self, store: Store) -> None:
+        self._store = store
         self._written_at: dict[str, float] = {}
 
     def put_if_new(self, owner: str) -> list[Put]:
@@ -35,21 +36,21 @@ class Owners:
     def _is_due(self, owner: str) -> bool:
         return time.time() - self._written_at.get(owner, 0.0) > _RENEW
 
+    async def known(self) -> list[str]:
+        stored = {record.sort for record in await self._store.query(_PARTITION)}
+        # The store's file may have been replaced since.
+        return sorted(stored.union(owner for owner in self._written_at if not self._is_due(owner)))
 
-async def known_owners(store: Store) -> list[str]:
-    return [record.sort for record in await store.query(_PARTITION)]
-
-
-async def find_owner(store: Store, response_id: str) -> str | None:
-    if not is_valid_id(response_id):
+    async def find(self, response_id: str) -> str | None:
+        if not is_valid_id(response_id):
+            return None
+        if (lease := await Leases(self._store).find(response_id)) is not None:
+            return lease.owner
+        for owners in batched(await self.known(), _AT_ONCE, strict=False):
+            records = await asyncio.gather(
+                *(self._store.get(response_partition(each, response_id), "response") for each in owners)
+            )
+            for owner, record in zip(owners, records, strict=True):
+                if record and record.body:
+                    return owner
         return None
-    if (lease := await Leases(store).find(response_id)) is not None:
-        return lease.owner
-    for owners in batched(await known_owners(store), _AT_ONCE, strict=False):
-        records = await asyncio.gather(
-            *(store.get(response_partition(each, response_id), "response") for each in owners)
-        )
-        for owner, record in zip(owners, records, strict=True):
-            if record and record.body:
-                return owner
-    return None

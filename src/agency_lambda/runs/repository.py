@@ -1,4 +1,5 @@
 import asyncio
+import random
 import time
 import uuid
 from collections.abc import Set
@@ -18,9 +19,10 @@ from agency_lambda.runs.model import Lease, Run, response_partition
 from agency_lambda.runs.run_index import ByModel, delete_entry
 from agency_lambda.runs.stored_responses import Responses
 from agency_lambda.runs.transitions import NotAllowed, RunEvent, advance, find, lease_state
-from agency_lambda.store import Change, Conflict, Store
+from agency_lambda.store import Change, Conflict, NotWritten, Store
 
-_WRITE_RETRIES = 8  # after conflicts with others who write to the same records
+_CONFLICT_SECONDS = model.LEASE_SECONDS  # in which an attempt that conflicts with others writes again
+_CONFLICT_PAUSE, _LONGEST_CONFLICT_PAUSE = 0.005, 0.2  # seconds at most before that: the first one, and any
 _CREATE_TIMEOUT = 10.0  # seconds for the first write of a run
 _VOID_TIMEOUT = 3.0  # seconds for the write that voids a first write which failed
 _RETRY_PAUSE = 0.3  # seconds before the last write of a run is repeated, if it failed
@@ -101,7 +103,8 @@ class RunRepository:
     async def _apply(self, event: RunEvent, *, is_last: bool = False, **details: Any) -> Run:
         async with self._writing:
             appends = details.get("turn") is not None
-            for _ in range(_WRITE_RETRIES):
+            begun, pause = time.monotonic(), _CONFLICT_PAUSE
+            while time.monotonic() - begun < _CONFLICT_SECONDS:
                 if appends and self.run.has_lost_conversation:
                     raise NotFound("The conversation was deleted while this run worked on it.")
                 before = self.run
@@ -112,10 +115,12 @@ class RunRepository:
                     raise LeaseLost from None
                 except Conflict:
                     self.run = await self._rebase(appends=appends)
+                    await asyncio.sleep(random.uniform(0, pause))
+                    pause = min(2 * pause, _LONGEST_CONFLICT_PAUSE)
                     continue
                 self.run = after
                 return before
-        raise LeaseLost
+        raise LeaseLost  # nobody renewed it meanwhile: it has ended
 
     async def _write_twice(self, changes: list[Change]) -> None:
         try:
@@ -163,6 +168,8 @@ async def save_new(store: Store, run: Run, more: list[Change]) -> Run:
     try:
         async with asyncio.timeout(limited_to_invocation(_CREATE_TIMEOUT)):
             await store.write(*changes, *more)
+    except NotWritten:
+        raise
     except (StoreUnavailable, TimeoutError) as failure:
         await _void(store, run, failure)
     return after

@@ -61,7 +61,7 @@ class RunService:
         self.budgets = Budgets(self.store, settings)
         self._preparation = RunPreparation(settings, self.store, self.budgets, secrets)
         self._leases, self._answer_seconds = Leases(self.store), settings.answer_seconds
-        self._owners, self._exports = Owners(), settings.otel_exporter_otlp_endpoint is not None
+        self.owners, self._exports = Owners(self.store), settings.otel_exporter_otlp_endpoint is not None
 
     async def create(
         self,
@@ -104,13 +104,13 @@ class RunService:
             on_deadline_response(response)
         keys = IdempotencyKeys(self.store, owner)
         puts: list[Change] = [keys.put(*idempotent_request, run.id)] if idempotent_request else []
-        puts += self._owners.put_if_new(owner)
+        puts += self.owners.put_if_new(owner)
         try:
             run, admission = await admit(self.store, self.budgets, run, execution, puts)
         except OutcomeUncertain:
             return self._uncertain(response)
         if response["store"]:
-            self._owners.mark_written(owner)
+            self.owners.mark_written(owner)
         if response["background"]:
             await self._send(run.id)
             return run.stored

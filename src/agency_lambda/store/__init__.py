@@ -14,6 +14,7 @@ __all__ = [
     "Conflict",
     "Delete",
     "LimitReached",
+    "NotWritten",
     "Put",
     "Record",
     "Store",
@@ -26,6 +27,10 @@ ABSENT = ""  # the `expected` version of a record that must not exist
 
 class Conflict(Exception):
     """A write did not find what it expected, and changed nothing."""
+
+
+class NotWritten(StoreUnavailable):
+    """A write failed, and certainly changed nothing."""
 
 
 class LimitReached(Conflict):

@@ -10,7 +10,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
-from agency_lambda.store import Change, Put, Record, StoreUnavailable
+from agency_lambda.store import Change, NotWritten, Put, Record, StoreUnavailable
 from agency_lambda.store.encoding import TooLarge, check_changes, compress, encode_json
 from agency_lambda.store.pace import Pace
 from agency_lambda.store.sqlite_file import NotOnLoop, SQLiteFile, close
@@ -22,6 +22,8 @@ _SLICE = 0.002  # seconds of a query before other tasks have their turn
 _LARGE = 32_000  # bytes of bodies that are written or decoded in a thread
 _LOG = 4_000_000  # bytes of writes until the file's log is shortened
 _LOG_PER_CHANGE = 2048
+# A transaction with such an error has been rolled back.
+_ROLLED_BACK = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR_WRITE)
 
 
 class SQLiteStore:
@@ -122,6 +124,9 @@ class SQLiteStore:
                 connection.execute("BEGIN IMMEDIATE")
                 apply_changes(connection, changes, stored)
         except (sqlite3.Error, OSError) as error:
+            if getattr(error, "sqlite_errorcode", None) in _ROLLED_BACK:
+                logger.error("the store's file could not be written: %s", error)
+                raise NotWritten("The store could not be written.") from error
             raise StoreUnavailable("The store could not be written.") from error
 
     @property

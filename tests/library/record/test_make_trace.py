@@ -35,6 +35,7 @@ def test_what_was_replayed_failed_or_is_pending_is_marked() -> None:
     first, second, third = trace["root"]["children"][:3]
     first |= {"replayed": True, "attempt": 2}
     second["status"], third["status"], third["ended_at"] = "failed", "in_progress", None
+    trace["root"]["ended_at"] = None
     lines = [*script.drawn(trace)]
     assert "[replayed (attempt 2)]" in lines[3]
     assert "-> Planner [failed]" in lines[4]

@@ -8,12 +8,16 @@ from typing import Any
 
 import pytest
 
+from agency_lambda.history.conversations import Conversations
 from agency_lambda.protocol import ids
 from agency_lambda.protocol.ids import created_microseconds, new_id
+from agency_lambda.protocol.request import CreateResponse
 from agency_lambda.record import run_list
 from agency_lambda.record.index_pages import PageQuery
 from agency_lambda.record.run_list import RunFilter, list_runs
+from agency_lambda.runs.creation import new_run
 from agency_lambda.runs.model import response_partition
+from agency_lambda.runs.owners import Owners
 from agency_lambda.runs.run_index import delete_entry, entry_key, put_entry
 from agency_lambda.store import Put, Record, Store, open_store
 from benchmarks.watched_store import MemoryStore
@@ -270,6 +274,34 @@ def test_owners_have_one_read_each_and_their_page_no_other() -> None:
         assert {item["owner"] for item in page["data"]} == {"owner39"}
         assert counting.calls <= 40 + 3
         assert counting.records <= 40 * 10 + 30
+
+    on_memory(play)
+
+
+def test_id_is_made_after_what_a_run_continues_was_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    read, load_to_extend = list[int](), Conversations.load_to_extend
+
+    async def load(self: Conversations, conversation_id: str, *, create: bool) -> Any:
+        read.append(time.time_ns() // 1_000)
+        return await load_to_extend(self, conversation_id, create=create)
+
+    monkeypatch.setattr(Conversations, "load_to_extend", load)
+
+    async def play(store: Store) -> None:
+        request = CreateResponse(model="desk", input="Hello.", background=True)
+        run = await new_run(store, request, "owner", "conv_1")
+        assert (created_microseconds(run.id) or 0) >= read[0]
+
+    on_memory(play)
+
+
+def test_owner_is_written_again_after_an_hour(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def play(store: Store) -> None:
+        owners, now = Owners(store), time.time()
+        for hours, is_due in ((0.0, True), (0.9, False), (1.1, True)):
+            monkeypatch.setattr("agency_lambda.runs.owners.time.time", lambda hours=hours: now + hours * 3600)
+            assert bool(owners.put_if_new("owner")) == is_due
+            owners.mark_written("owner")
 
     on_memory(play)
 

@@ -11,6 +11,7 @@ from agency_swarm import Agency, Agent, Handoff, function_tool
 from agency_lambda.errors import AttemptsExhausted, NotFound
 from agency_lambda.framework.models import selection
 from agency_lambda.protocol.request import CreateResponse
+from agency_lambda.record import nodes as tree
 from agency_lambda.record.trace import TraceOptions, load_trace
 from agency_lambda.runs import worker
 from agency_lambda.runs.leases import Leases
@@ -190,6 +191,8 @@ def test_running_run_shows_what_is_pending_and_then_that_it_was_interrupted(monk
 
     before, during, after = play(whole)
     assert (before["status"], before["root"]["children"], before["attempts"]) == ("in_progress", [], 1)
+    assert (before["root"]["name"], during["root"]["name"]) == (None, "Solo")  # before a call nobody knows it
+    assert (before["root"]["ended_at"], during["root"]["ended_at"]) == (None, None)
     (pending,) = during["root"]["children"]
     assert (pending["agent"], pending["model"], pending["status"]) == ("Solo", "Thinks", "in_progress")
     assert (pending["replayed"], pending["ended_at"], during["usage"]["model_calls"]) == (False, None, 0)
@@ -209,6 +212,28 @@ def test_failed_call_that_a_run_went_on_from_is_shown() -> None:
     assert response["status"] == "completed"
     assert [node["status"] for node in nodes(trace, "model_call")] == ["completed", "failed", "completed"]
     assert nodes(trace, "message")[0]["status"] == "failed"
+
+
+def test_message_that_was_refused_has_failed() -> None:
+    def answer(request: Any) -> Any:
+        if request.instructions.startswith("Ann"):
+            return "Done."
+        return send("Ann", "Ann") if len(request.items) == 1 else "Ann was busy."
+
+    trace, _ = traced(team, answer)
+    statuses = {(node["status"], len(node["children"])) for node in nodes(trace, "message")}
+    assert statuses == {("completed", 1), ("failed", 0)}
+
+
+def test_what_goes_on_has_no_end_and_neither_has_what_is_around_it() -> None:
+    over, going = ({**tree.message("Boss", name, []), "started_at": 1.0, "ended_at": 2.0} for name in ("Ann", "Bob"))
+    going["status"] = "in_progress"
+    root = tree.summed(tree.agent("Boss", [going, over], None))
+    assert [(each["status"], each["ended_at"]) for each in (root, going, over)] == [
+        ("in_progress", None),
+        ("in_progress", None),
+        ("completed", 2.0),
+    ]
 
 
 NEW = ("agent", "model", "started_at", "ended_at", "attempt", "instructions_digest", "instructions", "tool")

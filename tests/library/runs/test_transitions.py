@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, get_args
+from unittest.mock import patch
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -39,7 +40,7 @@ from agency_lambda.runs.repository import (
 )
 from agency_lambda.runs.run_index import entry_key, index_partition
 from agency_lambda.runs.transitions import STOPS, TABLE, NotAllowed, RunEvent, State, Stop, find, lease_state
-from agency_lambda.store import ABSENT, Conflict, Put, Store, open_store
+from agency_lambda.store import ABSENT, Change, Conflict, NotWritten, Put, Store, open_store
 
 OWNER, CONVERSATION = "owner", "conv_1"
 ENDS = (RunEvent.COMPLETE, RunEvent.CUT_SHORT, RunEvent.FAIL, RunEvent.END_CANCELLED, RunEvent.GIVE_UP)
@@ -202,6 +203,34 @@ def test_new_run_is_free_or_held(background: bool) -> None:
         assert response
         assert (state, response["status"]) == (row.to, row.status)
         assert await entry_status(store, run.id) == row.status
+
+    on_store(play)
+
+
+def test_write_that_certainly_did_not_happen_leaves_nothing_uncertain() -> None:
+    async def play(store: Store) -> None:
+        async def full(*changes: Change) -> None:
+            raise NotWritten("The disk is full.")
+
+        with patch.object(store, "write", full), pytest.raises(StoreUnavailable):
+            await save_new(store, await new(store, background=True), [])
+
+    on_store(play)
+
+
+@pytest.mark.parametrize("event", [RunEvent.END_CANCELLED, RunEvent.FAIL])
+def test_runs_that_end_at_once_in_one_conversation_all_end(event: RunEvent) -> None:
+    async def play(store: Store) -> None:
+        attempts = list[RunRepository]()
+        for number in range(40):
+            run = await new(store, background=True, conversation_id=CONVERSATION)
+            await save_new(store, run, [])
+            await Leases(store).cancel(run.id)
+            attempt = await take(store, run.id, f"attempt {number}")
+            assert attempt
+            attempts.append(attempt)
+        await asyncio.gather(*(end(attempt, event) for attempt in attempts))
+        assert {(await stored(store, attempt.run.id))[0] for attempt in attempts} == {State.FINAL}
 
     on_store(play)
 

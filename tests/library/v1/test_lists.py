@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from agency_lambda.store import Delete
 from agency_lambda.testing.events import Context, http_event
 from tests.library.conftest import Service
 
@@ -151,6 +152,17 @@ def test_run_that_another_process_holds_is_cancelled_when_that_sees_it(
     assert (answer["statusCode"], answer["headers"]["location"]) == (202, f"/v1/admin/responses/{held}")
     lease = service.handler.run(Leases(get_run_service().store).find(held))
     assert lease.cancelled
+
+
+def test_operator_finds_owners_whose_row_is_gone(service: Service) -> None:
+    """As when the store's file is replaced under a running process."""
+    from agency_lambda.run_service import get_run_service
+
+    made = ask(service, "ann")
+    service.handler.run(get_run_service().store.write(Delete("owners", "ann")))
+    assert listed(service, "eve", "/v1/admin/responses") == [made]
+    status, found = service.get(f"/v1/admin/responses/{made}", **bearer("eve"))
+    assert (status, found["owner"]) == (200, "ann")
 
 
 def test_operator_lists_runs_of_every_owner_or_of_one(service: Service) -> None:
