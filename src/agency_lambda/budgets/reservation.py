@@ -23,6 +23,7 @@ class Reservation:
     price: "Price | None" = None
 
     def settle(self, usage: Any) -> list[Add]:
+        """Return the changes to write with an answer."""
         used = self._used(usage)
         if any(used[unit] > self.amounts[unit] for unit in self.amounts):
             logger.error("a model call used %s, and %s was reserved: its budget is closed", used, dict(self.amounts))

@@ -23,6 +23,8 @@ _SOON = 30.0  # seconds after which to try again, where reserved amounts are in 
 
 
 class Advance:
+    """What was reserved with a run for its first call."""
+
     def __init__(self, store: Store, advance: Reservation | None = None) -> None:
         self._store, self.advance = store, advance
 

@@ -1,6 +1,6 @@
 """The findings of `make bundle`, so that a start on Lambda imports no agency.
 
-name -> {"variables": required ones, "description": see `describe`, or null}
+Shape: name -> {"variables": required ones, "description": see `describe`, or null}.
 """
 
 import json

@@ -38,7 +38,7 @@ def looked_up_in_vain() -> Iterator[dict[str, None]]:
 
 
 def lacking(error: BaseException) -> dict[str, BaseException]:
-    """Return name -> error, from `os.environ` or a settings class."""
+    """Return name -> error for variables missing from `os.environ` or a settings class."""
     for each in exception_chain(error):
         if isinstance(each, KeyError) and any(
             frame.f_code is _LOOK_UP.__code__ for frame, _ in traceback.walk_tb(each.__traceback__)

@@ -12,7 +12,7 @@ _PROJECT = Path(__file__).parents[3]
 
 
 def conflict(claims: dict[Path, set[str]], owners: dict[str, Path]) -> str | None:
-    """owners: name -> the folder that claimed it first; extended here."""
+    """Return why a claimed name conflicts, or None. owners: name -> its folder, extended here."""
     for folder, names in claims.items():
         for name in sorted(names):
             if taken := _taken(folder, name):
@@ -34,6 +34,7 @@ def of_agency(module: str, raised: BaseException | None = None) -> dict[Path, se
 
 
 def loaded(folder: Path, raised: BaseException | None = None) -> set[Path]:
+    """Return the imported files below a folder, and those in the traceback of `raised`."""
     files = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
     for error in exception_chain(raised) if raised else ():
         files |= {frame.f_code.co_filename for frame, _ in traceback.walk_tb(error.__traceback__)}

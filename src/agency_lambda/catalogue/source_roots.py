@@ -1,6 +1,6 @@
 """Make an agency's folder a source root: `from example_agent import ...` finds the folder beside `agency.py`.
 
-Installed packages come first.
+That module also has its full name (`starter.example_agent`). Installed packages come first.
 """
 
 import sys

@@ -33,7 +33,7 @@ class LoadedTurn:
 
 
 class TurnCache:
-    """The turns of the logs that were read last."""
+    """The turns of the logs that were read last, by log, whose name begins with its owner."""
 
     def __init__(self, most: int = _MOST) -> None:
         self._most, self._size = most, 0

@@ -26,6 +26,8 @@ def is_valid_id(text: str) -> bool:
 
 @dataclass(frozen=True)
 class Span:
+    """The first `turns` turns of a log."""
+
     log: str
     turns: int
 

@@ -11,6 +11,7 @@ class UniqueIds:
         self._used = {item[field] for item in memory if item.get(field)}
 
     def claim(self, given: str | None, place: str) -> str:
+        """Return the given id, or our own if it is taken."""
         if given and given not in self._used:
             claimed = given
         else:

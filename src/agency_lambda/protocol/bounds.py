@@ -103,7 +103,7 @@ def check_schemas(schemas: Sequence[tuple[Any, bool, str]]) -> None:
 
 
 def _count_down(schema: Any, root: Any, left: int, param: str) -> int:
-    """root: a strict schema, whose references count too."""
+    """Subtract a schema's values from `left`. root: a strict schema, whose references count too."""
     # agents.strict_schema (0.18) replaces each `$ref` that has siblings by its definition, and a parent by its single
     # `allOf`. This counts at least what it visits.
     if root is not None and isinstance(schema, dict) and ("allOf" in schema or "$ref" in schema):
@@ -142,5 +142,6 @@ def size(value: Any) -> int:
 
 
 def encoded_size(body: bytes) -> int:
+    """Return the bytes of a body as a JSON string."""
     # JSON and events have nothing else to escape.
     return len(body) + body.count(b'"') + body.count(b"\\") + body.count(b"\n") + body.count(b"\r")

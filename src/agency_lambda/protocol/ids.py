@@ -22,7 +22,7 @@ def new_id(kind: str) -> str:
 
 
 def created_microseconds(text: str) -> int | None:
-    """Return Unix microseconds; None for an id that does not contain them."""
+    """Return when an id was made, in Unix microseconds; None if it does not say so."""
     timed = _UUID7.fullmatch(text)
     return timed and 1000 * int(timed[1], 16) + -(-1000 * int(timed[2], 16) // 4096)
 

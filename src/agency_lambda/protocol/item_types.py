@@ -46,7 +46,7 @@ def _dotted_path(value: Any, location: Iterable[int | str]) -> str:
 
 
 def refuse_unknown(item: Item, known: Set[str], param: str) -> None:
-    """A null may stay."""
+    """Raise UnsupportedParameter for an unknown field that is not null."""
     if unknown := sorted(key for key, value in item.items() if value is not None and key not in known):
         field = f"{param}.{unknown[0]}"
         raise UnsupportedParameter(f"Unsupported parameter: {field!r}.", param=field)

@@ -30,7 +30,7 @@ class OutputBuilder:
         self.open(without_content(item), known_id).close(item)
 
     def restore(self, events: Iterable[Event], resumable_ids: Container[str]) -> None:
-        """Close what will not resume."""
+        """Apply an earlier attempt's events; close what will not resume."""
         for event in events:
             if event["type"] == "response.output_item.added":
                 self._append(copy_item(event["item"]))

@@ -7,6 +7,7 @@ from pydantic_core import to_json
 
 
 def to_json_bytes(value: Any) -> bytes:
+    """Return compact JSON; halves of surrogate pairs are escaped."""
     try:
         return to_json(value)
     except ValueError:

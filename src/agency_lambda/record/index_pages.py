@@ -15,7 +15,10 @@ _AT_ONCE = 16  # partitions that are read at the same time
 
 @dataclass(frozen=True)
 class PageQuery:
-    """after, before: keys of entries, "" for none, in the list's order. created_after, created_before: Unix seconds."""
+    """after, before: keys of entries, "" for none, in the list's order.
+
+    created_after (inclusive), created_before: Unix seconds.
+    """
 
     limit: int
     descending: bool = True

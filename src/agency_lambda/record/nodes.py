@@ -85,6 +85,7 @@ def summed(node: Node) -> Node:
 
 
 def usage(root: Node) -> dict[str, int]:
+    """Return what an unfinished run has used so far."""
     calls = [node for node in walk(root) if node["type"] == "model_call" and node["status"] != "in_progress"]
     tokens = {name: root[name] for name in ("input_tokens", "output_tokens")}
     return {"model_calls": len(calls), **tokens, "total_tokens": sum(tokens.values())}

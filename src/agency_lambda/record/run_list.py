@@ -25,7 +25,7 @@ class RunFilter:
     conversation: str | None = None
 
     def may_match(self, entry: Mapping[str, Any]) -> bool:
-        """Judge without reading the response."""
+        """Return whether an entry matches, as far as it is known without its response."""
         known = [entry["status"]] if entry["status"] != "queued" else ["queued", "in_progress"]
         return (
             self.status in (None, *known)
@@ -94,7 +94,7 @@ class _Page:
                 self._data.append(item)
 
     async def _current(self, record: Record) -> dict[str, Any] | None:
-        """Return None if the response was deleted meanwhile."""
+        """Return a list item; None if the response was deleted meanwhile."""
         owner, entry = record.partition.partition("/")[0], record.body
         if entry["status"] == "queued":  # the entry is not written again when the run begins
             self._reads += 1

@@ -41,7 +41,7 @@ class _Group:
 
 
 async def sum_usage(store: Store, owners: Sequence[str], query: UsageQuery, prices: "PriceList") -> dict[str, Any]:
-    """Return the sums of up to 5,000 runs, oldest first. Add up the pages of `has_more`."""
+    """Return the sums of up to 5,000 runs, oldest first. With `has_more`, add up the pages."""
     groups, last_id = await _read(store, owners, query)
     unpriced = set[str]()
     return {

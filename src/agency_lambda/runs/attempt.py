@@ -39,7 +39,7 @@ class Attempt:
     """repository: None for a run that is not stored.
 
     execution: None if it is `refused`, or `stopped` from the beginning; then `paid` has the cost of earlier attempts.
-    durable: another attempt can follow. client_timeout: seconds that the client's gateway waits.
+    durable: another attempt can follow. client_timeout: of the gateway, in seconds. before_end: awaited before the end.
     """
 
     def __init__(
@@ -114,13 +114,13 @@ class Attempt:
         return self.log.last_saved if self.is_resumable else len(self.log.events) - 1
 
     async def authorize(self) -> None:
-        """Raises AttemptOver, or AnswerNotStored if the store is away."""
+        """Raise AttemptOver, or AnswerNotStored if the store is away."""
         await self._heartbeat.check_lease()
         if self.stopped or self.is_over:
             raise AttemptOver
 
     def stop(self, why: Stop) -> None:
-        """The first reason counts."""
+        """End the agents' work now; the first reason counts."""
         if self.stopped is None and self._loop:
             self._loop.call_later(self._heartbeat.settle_seconds(why), self._settle_timeout.cancel)
         self.stopped = self.stopped or why

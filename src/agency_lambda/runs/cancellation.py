@@ -22,7 +22,7 @@ _AT_ONCE = 16
 
 
 async def cancel_run(runs: "RunService", owner: str, response_id: str) -> ResponseObject:
-    """Return the response as it is after at most 10 seconds. Raises StoreUnavailable."""
+    """Return the response as it is after at most 10 seconds. Cancelling again does no harm."""
     responses, end = Responses(runs.store, owner), _end_of_wait()
     try:
         async with asyncio.timeout_at(end):

@@ -37,7 +37,7 @@ _INSTRUCTIONS = (
 async def compact(
     models: Models, store: Store, budgets: Budgets, request: CompactRequest, owner: str
 ) -> dict[str, Any]:
-    """Raises UpstreamFailed if the model did not answer."""
+    """Compact the input and what it continues, with the addressed agent's model. Raises UpstreamFailed."""
     await models.refresh()
     name, entry = catalogue.find_entry(request.model)
     agency = build(entry.factory)

@@ -83,6 +83,6 @@ def seconds_to_wait() -> float:
 
 
 def limited_to_invocation(seconds: float) -> float:
-    """Return at most half of what is left of the invocation."""
+    """Return `seconds`, but at most half of what is left of the invocation."""
     left = seconds_remaining()
     return seconds if left is None else min(seconds, left / 2)

@@ -106,7 +106,7 @@ class Journal:
         self._taken[place].discard(int(number))
 
     def find(self, call: JournaledCall) -> Entry | None:
-        """A call without a stored answer becomes pending."""
+        """Return the stored answer; without one the call is pending."""
         if body := self._records.get(call.key):
             self.hits += 1
             self._replayed.add(call.key)
@@ -187,7 +187,7 @@ class Journal:
         return [_entry(self._records[key]).answered for key in left]
 
     async def forget_answer(self, output: list[Any] | None) -> bool:
-        """Return False if the answer's calls have begun."""
+        """Delete an unusable answer. Returns False if its calls have begun."""
         key = next((key for usable, key in self._usable if usable is output), None)
         if key is None or key in self._begun:
             return False

@@ -26,7 +26,7 @@ class Leases:
         return sorted(leases, key=lambda lease: lease.queued_at)
 
     async def take(self, run_id: str, holder: str) -> Lease | None:
-        """Return None if another attempt works on the run."""
+        """Begin an attempt. Returns None if another one works on the run."""
         return await self._apply(RunEvent.TAKE, await self.find(run_id), holder=holder)
 
     async def requeued(self, lease: Lease) -> bool:
@@ -34,7 +34,7 @@ class Leases:
         return await self._apply(RunEvent.REQUEUE, lease) is not None
 
     async def cancel(self, run_id: str) -> Lease | None:
-        """Return None if the run is final."""
+        """Mark that a run is to end. Returns None if it is final."""
         return await self._apply(RunEvent.CANCEL, await self.find(run_id))
 
     async def purged(self, lease: Lease) -> None:

@@ -24,6 +24,7 @@ def expiry() -> int:
 
 
 def lease_partition(run_id: str) -> str:
+    """Return one of 16 partitions, as DynamoDB limits the writes to each."""
     return LEASE_PARTITIONS[zlib.crc32(run_id.encode()) % len(LEASE_PARTITIONS)]
 
 
@@ -40,7 +41,7 @@ class Lease:
     """The lease of an unfinished run.
 
     holder: the attempt at work, or "". until: Unix seconds. attempts: begun. lost: expired ones.
-    dead: the run was given up, and its message is no dead letter yet.
+    cancelled: it is to end. dead: the run was given up, and its message is no dead letter yet.
     """
 
     id: str
@@ -76,7 +77,7 @@ class Lease:
 
     @property
     def is_overdue(self) -> bool:
-        """Return True also for a lease of a wrong clock."""
+        """Return whether it has expired, or was written by a wrong clock."""
         now, longest = time.time(), LEASE_SECONDS if self.holder else LONGEST_PAUSE + GRACE
         return not self.dead and not now < self.until <= now + longest + CLOCK_SKEW
 

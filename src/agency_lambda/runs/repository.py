@@ -195,7 +195,7 @@ async def purge(store: Store, owner: str, run_id: str, lease: Lease | None) -> N
 
 
 async def delete_run(store: Store, owner: str, run_id: str) -> str | None:
-    """Keep its turn. Returns the id of the run that gets its conversation's lock, if any."""
+    """Delete a run but not its turn. Returns the id of the run that gets its conversation's lock, if any."""
     while True:
         run = await load_run(store, owner, run_id, await Leases(store).find(run_id))
         if find(lease_state(run.lease), RunEvent.DELETE, run.lease).status == "purged":

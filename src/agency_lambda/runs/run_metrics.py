@@ -28,7 +28,7 @@ def usage_of_counts(known: Mapping[str, int], replayed_calls: int = 0) -> dict[s
 
 
 def report(attempt: "Attempt", seconds: float) -> dict[str, Any]:
-    """Return what this attempt used, for the log and the invocation's report."""
+    """Return what this attempt used, for the log, and add it to the invocation's report."""
     execution, lease = attempt.execution, attempt.lease
     known: dict[str, Any] = {"response_id": attempt.response["id"], "run_duration_ms": round(1000 * seconds, 1)}
     known |= _names(attempt)

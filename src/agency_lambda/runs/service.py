@@ -141,7 +141,7 @@ class RunService:
                 await self.execute(attempt)
 
     async def resume(self, run_id: str) -> Attempt | None:
-        """Return the next attempt; None if the run is final, held, waiting or deleted."""
+        """Take the lease of a run, and return the next attempt; None if the run is final, held, waiting or deleted."""
         lease = await self._leases.take(run_id, uuid.uuid4().hex)
         if lease is None:
             return None

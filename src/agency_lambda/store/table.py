@@ -98,7 +98,7 @@ class Table:
         return self._persist(lambda: self.client.delete_item(**request, ReturnValues="ALL_OLD"), [])
 
     def write(self, changes: Sequence[tuple[Item, str | None]], adds: Sequence[Add] = ()) -> None:
-        """Write all pairs (item, expected version) and counters, or none. A mere key deletes."""
+        """Write all pairs (item, expected version) and counters, or none; an item that is only a key is deleted."""
         requests = [
             {kind: {"TableName": self._name, field: item, **_condition(expected)}}
             for item, expected in changes

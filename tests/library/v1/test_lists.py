@@ -1,6 +1,5 @@
 """GET /v1/responses and /v1/conversations, /v1/responses/cancel, and the same for operators."""
 
-import hashlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -8,9 +7,9 @@ import pytest
 
 from agency_lambda.store import Delete
 from agency_lambda.testing.events import Context, http_event
+from tests.library.callers import api_keys, bearer
 from tests.library.conftest import Service
 
-OWNERS = ("ann", "bob", "eve")  # Eve is an operator
 ASK = {"model": "letters", "input": "hello"}
 FIELDS = {
     *("id", "object", "model", "status", "conversation", "background", "created_at", "completed_at", "ended_at"),
@@ -18,15 +17,9 @@ FIELDS = {
 }
 
 
-def bearer(owner: str) -> dict[str, str]:
-    return {"authorization": f"Bearer al_{owner}"}
-
-
 @pytest.fixture
 def service(start: Callable[..., Service]) -> Service:
-    digests = {owner: hashlib.sha256(f"al_{owner}".encode()).hexdigest() for owner in OWNERS}
-    keys = [f"{owner}:{digest}{':operator' if owner == 'eve' else ''}" for owner, digest in digests.items()]
-    return start(API_KEYS=",".join(keys))
+    return start(API_KEYS=api_keys())
 
 
 def ask(service: Service, owner: str, **fields: Any) -> str:

@@ -1,7 +1,6 @@
 """GET /v1/usage: runs, calls, tokens and USD, by day, model or agency, for an owner and for operators."""
 
 import asyncio
-import hashlib
 import time
 from collections.abc import Callable
 from typing import Any
@@ -13,22 +12,16 @@ from agency_lambda.record import usage
 from agency_lambda.record.usage import UsageQuery, sum_usage
 from agency_lambda.runs.run_index import index_partition
 from agency_lambda.store import Put, Store, open_store
+from tests.library.callers import api_keys, bearer
 from tests.library.conftest import Service
 
-OWNERS = ("ann", "bob", "eve")  # Eve is an operator
 DAY = 24 * 3600
 START = 1_795_651_200  # 2026-11-26, in UTC
 
 
-def bearer(owner: str) -> dict[str, str]:
-    return {"authorization": f"Bearer al_{owner}"}
-
-
 @pytest.fixture
 def service(start: Callable[..., Service]) -> Service:
-    digests = {owner: hashlib.sha256(f"al_{owner}".encode()).hexdigest() for owner in OWNERS}
-    keys = [f"{owner}:{digest}{':operator' if owner == 'eve' else ''}" for owner, digest in digests.items()]
-    return start(API_KEYS=",".join(keys))
+    return start(API_KEYS=api_keys())
 
 
 def ask(service: Service, owner: str, model: str = "letters") -> dict[str, Any]:
