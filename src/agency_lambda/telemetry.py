@@ -67,6 +67,12 @@ def log_operator(operator: str, action: str, owner: str | None, response_id: str
     print(json.dumps(fields), flush=True)
 
 
+def log_limits(operator: str, owner: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+    """Print the limits that an operator has changed."""
+    fields = {"operator": operator, "action": "limits_changed", "owner": owner, "before": before, "after": after}
+    print(json.dumps(fields), flush=True)
+
+
 def log_expired(expired: int) -> None:
     """Print the number of leases that had expired."""
     print(json.dumps(_metrics({"ExpiredLeases": expired})), flush=True)

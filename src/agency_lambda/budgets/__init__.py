@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 from agency_lambda.budgets import accounts
 from agency_lambda.budgets.accounts import CLOSED
 from agency_lambda.budgets.limits import Limits, default_limits, dollars, micro
-from agency_lambda.budgets.running import RUNNING, RunCount
+from agency_lambda.budgets.running import RUNNING, RunCount, forget_unstored
 from agency_lambda.settings import Settings
-from agency_lambda.store import Add, Put, Store
+from agency_lambda.store import ABSENT, Add, Conflict, Delete, Put, Store
 
 if TYPE_CHECKING:
     from agency_lambda.budgets.spending import Spending
+    from agency_lambda.prices import PriceList
 
 __all__ = ["Budgets", "Limits"]
 
@@ -27,9 +28,12 @@ class Budgets:
         self._store, self._settings, self._default = store, settings, default_limits(settings)
         self._limits: dict[str, tuple[float, Limits]] = {}  # owner -> when they were read, and what they were
         if settings.prices:
-            from agency_lambda.prices import load
+            self.prices()  # raises ConfigurationError
 
-            load(settings.prices)  # raises ConfigurationError
+    def prices(self) -> "PriceList":
+        from agency_lambda.prices import load
+
+        return load(self._settings.prices)
 
     async def limits(self, owner: str) -> Limits:
         read_at, limits = self._limits.get(owner, (0.0, self._default))
@@ -41,29 +45,43 @@ class Budgets:
         return limits
 
     async def set_limits(self, owner: str, limits: Limits) -> None:
-        """Store the limits, and open a budget that was closed."""
-        await self._store.write(Put(accounts.spend_partition(owner), _ROW, limits.as_body()))
+        """Store the limits, open a budget that was closed, and count unstored runs that have begun no longer."""
+        partition = accounts.spend_partition(owner)
+        while True:
+            before = await self._store.get(partition, _ROW)
+            put = Put(partition, _ROW, limits.as_body(), expected=before.version if before else ABSENT)
+            try:
+                await self._store.write(put, *await self._opened(owner))
+                break
+            except Conflict:  # another request has set them, and opened it
+                continue
         self._limits.pop(owner, None)
-        for sort, sums in (await self._sums(owner, time.time())).items():
-            if closed := sums.get(CLOSED, 0):
-                expires = accounts.month(owner, time.time(), {}).expires
-                await self._store.write(Add(accounts.spend_partition(owner), sort, {CLOSED: -closed}, expires=expires))
+        await forget_unstored(self._store, owner)
+
+    async def _opened(self, owner: str) -> list[Add]:
+        now, partition = time.time(), accounts.spend_partition(owner)
+        closed = {sort: sums.get(CLOSED, 0) for sort, sums in (await self._sums(owner, now)).items()}
+        expires = accounts.month(owner, now, {}).expires
+        return [Add(partition, sort, {CLOSED: -times}, expires=expires) for sort, times in closed.items() if times]
+
+    async def reset_limits(self, owner: str) -> None:
+        """Put the settings' default back."""
+        await self._store.write(Delete(accounts.spend_partition(owner), _ROW))
+        self._limits.pop(owner, None)
 
     async def spending(
         self, owner: str, run_partition: str = "", max_usd: float | None = None, max_tokens: int | None = None
-    ) -> "Spending | None":
-        """Return None if nothing limits a run. max_usd, max_tokens: its own limits."""
-        limits = await self.limits(owner)
+    ) -> "Spending":
+        """max_usd, max_tokens: the run's own limits."""
         of_run = {"usd": micro(max_usd), "tokens": max_tokens}
         of_run_limits = {unit: limit for unit, limit in of_run.items() if limit is not None}
-        if not of_run_limits and not limits.bound_calls:
-            return None
         from agency_lambda.budgets.spending import Spending
-        from agency_lambda.prices import load
 
         expires = int(time.time()) + _RUN_KEPT
         account = accounts.run(run_partition, expires, of_run_limits) if of_run_limits else None
-        return Spending(self._store, owner, limits, load(self._settings.prices), account)
+        spending = Spending(self._store, owner, self.limits, self.prices, account)
+        await spending.update()
+        return spending
 
     async def run_count(self, owner: str) -> RunCount | None:
         most = (await self.limits(owner)).runs_at_once
@@ -99,5 +117,5 @@ def _spent(sums: Mapping[str, int]) -> dict[str, Any]:
     return {
         "spent": {"usd": dollars(spent["usd"]), "tokens": spent["tokens"]},
         "reserved": {"usd": dollars(reserved["usd"]), "tokens": reserved["tokens"]},
-        "closed": bool(sums.get(CLOSED)),
+        "closed": sums.get(CLOSED, 0) > 0,
     }

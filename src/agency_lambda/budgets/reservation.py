@@ -1,11 +1,12 @@
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from agency_lambda import telemetry
 from agency_lambda.budgets.accounts import UNITS, Account
-from agency_lambda.store import Add, Store
+from agency_lambda.store import Add, Store, StoreUnavailable
 
 if TYPE_CHECKING:
     from agency_lambda.prices import Price
@@ -32,6 +33,11 @@ class Reservation:
 
     async def write_settled(self, usage: Any) -> None:
         await self.store.write(*self.settle(usage))
+
+    async def release(self) -> None:
+        """Give back what is reserved for a call that nobody bills."""
+        with suppress(StoreUnavailable):  # it counts until the end of the period
+            await self.store.write(*released(self.as_body()))
 
     def _used(self, usage: Any) -> dict[str, int]:
         if usage is None or not usage.total_tokens:  # the server reports none: it may have been all

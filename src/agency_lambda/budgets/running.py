@@ -1,5 +1,6 @@
 """The number of runs that an owner has at once."""
 
+import math
 import time
 from dataclasses import dataclass
 
@@ -9,11 +10,23 @@ from agency_lambda.store import ABSENT, Add, Conflict, Delete, LimitReached, Put
 
 RUNNING = "running"
 _UNSTORED, _BEHIND_UNSTORED = "unstored/", "unstored0"
-_LONGEST = 3600.0  # seconds after which a run that is not stored, and is still counted, has died
+_LONGEST = 900.0  # seconds after which a run that is not stored, and is still counted, has died
 
 
 def ended(owner: str) -> Add:
     return Add(spend_partition(owner), RUNNING, {"runs": -1})
+
+
+async def forget_unstored(store: Store, owner: str, until: float = math.inf) -> int:
+    """Count runs no longer that are not stored and were to end before. Return how many these are."""
+    marks = await store.query(spend_partition(owner), after=_UNSTORED, before=_BEHIND_UNSTORED)
+    dead = [mark for mark in marks if mark.body["until"] < until]
+    for mark in dead:
+        try:
+            await store.write(ended(owner), Delete(mark.partition, mark.sort, expected=mark.version))
+        except Conflict:  # another request has, or it has ended
+            continue
+    return len(dead)
 
 
 @dataclass(frozen=True)
@@ -43,15 +56,8 @@ class RunCount:
 
     async def make_room(self) -> None:
         """Stop counting runs that have died. Raises TooManyRuns if there are none."""
-        marks = await self.store.query(spend_partition(self.owner), after=_UNSTORED, before=_BEHIND_UNSTORED)
-        dead = [mark for mark in marks if mark.body["until"] < time.time()]
-        if not dead:
+        if not await forget_unstored(self.store, self.owner, until=time.time()):
             raise TooManyRuns(f"This owner may have {self.most} runs at once, and has as many.")
-        for mark in dead:
-            try:
-                await self.store.write(ended(self.owner), Delete(mark.partition, mark.sort, expected=mark.version))
-            except Conflict:  # another request has
-                continue
 
     def _mark(self, run_id: str) -> Put:
         body = {"until": time.time() + _LONGEST}

@@ -3,7 +3,8 @@
 import logging
 import math
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from agency_lambda.budgets.accounts import CLOSED, Account
 from agency_lambda.budgets.limits import Limits
 from agency_lambda.budgets.reservation import Reservation, released
 from agency_lambda.errors import BudgetExceeded, UnboundedCost
-from agency_lambda.store import ABSENT, Add, Conflict, LimitReached, Put, Store
+from agency_lambda.store import ABSENT, Add, Conflict, LimitReached, Put, Store, StoreUnavailable
 
 if TYPE_CHECKING:
     from agency_lambda.prices import PriceList
@@ -35,18 +36,37 @@ class Advance:
 
 
 class Spending(Advance):
-    """limits: the owner's. run_account: of the run, which may have limits of its own."""
+    """run_account: of the run, which may have limits of its own."""
 
     def __init__(
-        self, store: Store, owner: str, limits: Limits, prices: "PriceList", run_account: Account | None = None
+        self,
+        store: Store,
+        owner: str,
+        limits: Callable[[str], Awaitable[Limits]],
+        prices: Callable[[], "PriceList"],
+        run_account: Account | None = None,
     ) -> None:
         super().__init__(store)
-        self._owner, self._limits, self._prices, self._run_account = owner, limits, prices, run_account
+        self._owner, self._read_limits, self._prices, self._run_account = owner, limits, prices, run_account
+        self._limits = Limits()
         self._alarmed: set[tuple[str, str]] = set()  # accounts that pass the share that is alarmed
 
     @property
+    def is_limited(self) -> bool:
+        """Whether anything limits a call, by the limits of the last `update`."""
+        return self._run_account is not None or self._limits.bound_calls
+
+    async def update(self) -> bool:
+        """Read the owner's limits, which may change while a run goes on. Return `is_limited`."""
+        with suppress(StoreUnavailable):  # those of before hold
+            limits = await self._read_limits(self._owner)
+            if limits != self._limits:
+                self._limits, self._alarmed = limits, set()
+        return self.is_limited
+
+    @property
     def output_tokens(self) -> int:
-        return self._prices.output_tokens
+        return self._prices().output_tokens
 
     def worst(self, model: str, input_tokens: int, output_tokens: int, unbounded: Iterable[str] = ()) -> Reservation:
         """Return what a call costs at most, without reserving it.
@@ -58,12 +78,12 @@ class Spending(Advance):
         """
         usd = 0
         for kind in unbounded:
-            if (reservation := self._prices.reservations.get(kind)) is None:
+            if (reservation := self._prices().reservations.get(kind)) is None:
                 raise UnboundedCost(f"This owner has a budget, and nothing bounds what {kind!r} may cost.")
             input_tokens += reservation.tokens
             usd += math.ceil(reservation.usd * 1_000_000)
         found = tuple(self._accounts())
-        price = self._prices.price(model)
+        price = self._prices().price(model)
         if price is None and any("usd" in account.limits for account in found):
             raise UnboundedCost(f"This owner has a budget in USD, and the model {model!r} has no price.")
         usd += price.most(input_tokens, output_tokens) if price else 0

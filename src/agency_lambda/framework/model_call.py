@@ -40,6 +40,7 @@ class ModelCall:
         self._is_colleague, self._is_answered = is_colleague, False
         self._spending: Spending | None = spending
         self._reservation: Reservation | None = None
+        self._tries = Tries()
         self._announced: dict[int, tuple[str, str]] = {}  # output index -> the provider's call id, the run's own
 
     async def __aenter__(self) -> Self:
@@ -55,18 +56,21 @@ class ModelCall:
     async def __aexit__(self, *failure: Any) -> None:
         self._recording.__exit__(*failure)
         if isinstance(failure[1], ModelUnavailable):
+            if self._reservation and self._tries.are_free:
+                await self._reservation.release()
             self._journal.note_failure(self._call, failure[1])
         elif self._entry is None and not self._is_answered:
             self._journal.release(self._key)
 
     async def reserve(self, model: Model, request: ModelRequest, *args: Any, **server_state: Any) -> ModelRequest:
-        if self._spending is None:
+        reserved_tries.set(None)  # of a call before
+        if self._spending is None or not await self._spending.update():
             return request
         request = worst_case.limited(request, self._spending)
         try:
             worst = worst_case.of_call(self._spending, model, request, *args, **server_state)
             self._reservation = await self._spending.reserve(worst)
-            reserved_tries.set(Tries())
+            reserved_tries.set(self._tries)
         except StoreUnavailable as error:
             raise AnswerNotStored from error
         except ServiceError as error:

@@ -13,9 +13,16 @@ class Reservation(Protocol):
 
     async def write_settled(self, usage: Any) -> None: ...
 
+    async def release(self) -> None: ...
+
 
 class Spending(Protocol):
     """See `agency_lambda.budgets`."""
+
+    @property
+    def is_limited(self) -> bool: ...
+
+    async def update(self) -> bool: ...
 
     @property
     def output_tokens(self) -> int: ...

@@ -1,16 +1,25 @@
+from collections.abc import Coroutine
 from typing import Annotated, Any
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from agency_lambda.budgets import Limits
+from agency_lambda.budgets.limits import micro
 from agency_lambda.exception_handlers import V1_RESPONSES
 from agency_lambda.routes.dependencies import Operator
 from agency_lambda.routes.strict import StrictRoute
 
 router = APIRouter(prefix="/v1/admin/budgets", responses=V1_RESPONSES, route_class=StrictRoute)
 
-_Dollars = Annotated[float | None, Field(ge=0, le=1e9)]
+
+def _representable(usd: float | None) -> float | None:
+    if usd and not micro(usd):
+        raise ValueError("The smallest amount is 0.000001 USD.")
+    return usd
+
+
+_Dollars = Annotated[float | None, Field(ge=0, le=1e9), AfterValidator(_representable)]
 _Count = Annotated[int | None, Field(ge=0, le=10**15)]
 
 
@@ -35,6 +44,22 @@ async def retrieve_budget(owner: str, operator: Operator) -> dict[str, Any]:
 @router.put("/{owner}", response_model=None)
 async def set_budget(owner: str, body: Budget, operator: Operator) -> dict[str, Any]:
     """Set an owner's limits, in place of the settings' default, and open a budget that was closed."""
-    budgets = operator.runs.budgets
-    await budgets.set_limits(operator.owner, Limits.from_dollars(body.model_dump()))
-    return await budgets.describe(operator.owner)
+    budgets, owner = operator.runs.budgets, operator.owner
+    return await _changed(operator, budgets.set_limits(owner, Limits.from_dollars(body.model_dump())))
+
+
+@router.delete("/{owner}", response_model=None)
+async def reset_budget(owner: str, operator: Operator) -> dict[str, Any]:
+    """Put the settings' default in place of an owner's limits."""
+    return await _changed(operator, operator.runs.budgets.reset_limits(operator.owner))
+
+
+async def _changed(operator: Operator, change: Coroutine[Any, Any, None]) -> dict[str, Any]:
+    """Log the limits before and after a change, and return the budget."""
+    from agency_lambda import telemetry  # imports Powertools
+
+    before = await operator.runs.budgets.describe(operator.owner)
+    await change
+    after = await operator.runs.budgets.describe(operator.owner)
+    telemetry.log_limits(operator.operator, operator.owner, before["limits"], after["limits"])
+    return after

@@ -65,6 +65,10 @@ class _Operator(_Caller):
     def owner(self) -> str:
         return self._owner
 
+    @property
+    def operator(self) -> str:
+        return str(self._request.state.owner)
+
 
 async def _operator(request: Request) -> _Operator:
     """Log what an operator asks for. Raises OperatorRequired, InvalidRequest, NotFound."""

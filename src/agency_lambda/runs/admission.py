@@ -35,10 +35,11 @@ class Admission:
 
     async def close(self) -> None:
         """Release what a finished attempt has not used."""
-        with suppress(StoreUnavailable):  # then it counts until the end of the period
-            if self.spending:
+        if self.spending:
+            with suppress(StoreUnavailable):  # then it counts until the end of the period
                 await self.spending.release_advance()
-            if self.count:
+        if self.count:
+            with suppress(StoreUnavailable):  # then it counts until its mark is old
                 await self.count.end_unstored(self.run_id)
 
 
@@ -53,6 +54,7 @@ async def admit(
     """
     count = await budgets.run_count(run.owner)
     spending = execution.spending if execution else None
+    spending = spending if spending and spending.is_limited else None
     worst = execution.first_call() if execution and spending else None
     if run.stored.response["store"]:
         run = await _save(store, run, count, spending, worst, changes)

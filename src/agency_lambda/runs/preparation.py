@@ -55,12 +55,12 @@ class RunPreparation:
         refuse_empty(new_input)
         refuse_loose_ends(history, items, new_input)
         spending = await self._spending(run, request.model)
-        if run.is_new and request.background and spending is None and needs_no_agency(request):
+        if run.is_new and request.background and not spending.is_limited and needs_no_agency(request):
             catalogue.check_model(request.model)
             return None
         return await self._prepare_agents(run, request, history, new_input, log, spending)
 
-    async def _spending(self, run: Run, model: str) -> "Spending | None":
+    async def _spending(self, run: Run, model: str) -> "Spending":
         _, entry = catalogue.find_entry(model)
         usd = self._settings.max_usd_per_run if entry.max_usd is None else entry.max_usd
         tokens = self._settings.max_tokens_per_run if entry.max_tokens is None else entry.max_tokens
@@ -73,7 +73,7 @@ class RunPreparation:
         history: list[Item],
         new_input: list[Item],
         log: EventLog,
-        spending: "Spending | None",
+        spending: "Spending",
     ) -> "AgencyExecution":
         from agency_lambda.framework.prepare import RunInput, prepare_run
 

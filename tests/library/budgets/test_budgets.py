@@ -13,8 +13,10 @@ import pytest
 
 from agency_lambda import telemetry
 from agency_lambda.app import create_app
+from agency_lambda.budgets import Limits, accounts
+from agency_lambda.budgets.spending import Advance
 from agency_lambda.run_service import close_run_service, get_run_service
-from agency_lambda.store import Add, Change
+from agency_lambda.store import Add, Change, StoreUnavailable
 from agency_lambda.testing.events import Context, http_event
 from tests.library.budgets.conftest import Budgeted
 
@@ -38,7 +40,13 @@ def test_an_operator_sets_and_sees_a_budget(budgeted: Started) -> None:
     )
     assert (seen["is_default"], seen["runs"]) == (False, 0)
     assert service.budget("another")["day"]["spent"] == NOTHING
-    for wrong in ({"usd_per_day": -1}, {"tokens_per_day": 1.5}, {"usd": 1}, {"usd_per_month": "1"}):
+    for wrong in (
+        {"usd_per_day": -1},
+        {"tokens_per_day": 1.5},
+        {"usd": 1},
+        {"usd_per_month": "1"},
+        {"usd_per_day": 4e-7},
+    ):
         assert service.send(http_event("PUT", "/v1/admin/budgets/local", wrong))[0] == 400
 
 
@@ -118,7 +126,9 @@ def test_runs_at_once_are_counted_from_their_creation_to_their_end(budgeted: Sta
     assert service.budget()["runs"] == 0
 
 
-def test_a_run_that_died_unstored_is_counted_for_an_hour(budgeted: Started, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_died_unstored_is_counted_for_a_quarter_of_an_hour(
+    budgeted: Started, monkeypatch: pytest.MonkeyPatch
+) -> None:
     service = budgeted()
     service.set_budget(runs_at_once=1)
 
@@ -130,9 +140,69 @@ def test_a_run_that_died_unstored_is_counted_for_an_hour(budgeted: Started, monk
     service.handler.run(begin())
     assert service.ask_for()[0] == 429
     now = time.time
-    monkeypatch.setattr("agency_lambda.budgets.running.time.time", lambda: now() + 3601)
+    monkeypatch.setattr("agency_lambda.budgets.running.time.time", lambda: now() + 901)
     assert service.ask_for()[0] == 200
     assert service.budget()["runs"] == 0
+
+
+def test_setting_limits_forgets_unstored_runs(budgeted: Started) -> None:
+    service = budgeted()
+    service.set_budget(runs_at_once=1)
+
+    async def begin() -> Any:
+        count = await get_run_service().budgets.run_count("local")
+        assert count
+        await count.begin_unstored("resp_died")
+        return count
+
+    count = service.handler.run(begin())
+    assert service.set_budget(runs_at_once=1)["runs"] == 0
+    service.handler.run(count.end_unstored("resp_died"))  # it was alive
+    assert service.budget()["runs"] == 0
+    assert service.ask_for()[0] == 200
+
+
+def test_an_unstored_run_is_counted_no_longer_if_its_advance_stays(
+    budgeted: Started, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = budgeted()
+    service.set_budget(runs_at_once=1, tokens_per_day=10**6)
+
+    async def broken(self: Advance) -> None:
+        raise StoreUnavailable("down")
+
+    monkeypatch.setattr(Advance, "release_advance", broken)
+    assert service.ask_for(store=False)[0] == 200
+    assert service.budget()["runs"] == 0
+
+
+def test_two_who_open_a_budget_at_once_open_it_once(budgeted: Started) -> None:
+    service = budgeted()
+    day = accounts.day("local", time.time(), {})
+
+    async def race() -> None:
+        runs = get_run_service()
+        await runs.store.write(Add(day.partition, day.sort, {"closed": 1}))
+        await asyncio.gather(*(runs.budgets.set_limits("local", Limits(usd_per_day=n)) for n in range(8)))
+        await runs.store.write(Add(day.partition, day.sort, {"closed": 1}))
+
+    service.handler.run(race())
+    assert service.budget()["day"]["closed"] is True
+    assert service.ask_for()[0] == 429
+    assert service.set_budget(usd_per_day=5)["day"]["closed"] is False
+
+
+def test_the_default_comes_back_and_changes_are_logged(budgeted: Started, capsys: pytest.CaptureFixture[str]) -> None:
+    service = budgeted(BUDGET_TOKENS_PER_DAY="0")
+    service.set_budget(tokens_per_day=10**6)
+    assert service.ask_for()[0] == 200
+    status, budget = service.delete("/v1/admin/budgets/local")
+    assert (status, budget["is_default"], budget["limits"]["tokens_per_day"]) == (200, True, 0)
+    assert service.ask_for()[0] == 429
+    assert service.delete("/v1/admin/budgets/local")[0] == 200
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"limits_changed"' in line]
+    seen = [(line["owner"], line["before"]["tokens_per_day"], line["after"]["tokens_per_day"]) for line in lines]
+    assert seen == [("local", 0, 10**6), ("local", 10**6, 0), ("local", 0, 0)]
 
 
 def test_200_callers_at_once_pass_no_limit(budgeted: Started, monkeypatch: pytest.MonkeyPatch) -> None:

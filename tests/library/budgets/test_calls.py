@@ -118,12 +118,62 @@ def test_a_call_without_an_answer_stays_reserved_and_a_replayed_one_reserves_not
         await worker.work(runs, run_id)
         return advance, between, await day(runs)
 
-    answers = [call("look_up"), Failure(503), "Done."]
+    answers = [call("look_up"), Failure(0), "Done."]
     (advance, between, after), server = play(test, answers, tmp_path, tokens_per_day=50_000)
     assert len(server.requests) == 3
     assert advance > 0
     assert between[1] > 500
     assert after == (sum(server.tokens), between[1])
+
+
+@pytest.mark.parametrize("fields", [{"store": True}, {"store": False}, {"stream": False}])
+@pytest.mark.parametrize("failure", [Failure(401), Failure(503)])
+def test_a_call_that_an_error_answered_reserves_nothing(tmp_path: Path, fields: Any, failure: Failure) -> None:
+    async def test(runs: RunService) -> Any:
+        with suppress(ServiceError):
+            await told(await begin(runs, **fields))
+        return await day(runs)
+
+    found, server = play(test, [call("look_up"), failure], tmp_path, tokens_per_day=30_000)
+    assert len(server.requests) == 2
+    assert found == (sum(server.tokens), 0)
+
+
+@pytest.mark.parametrize("before", [{}, {"tokens_per_day": 10**9}])
+@pytest.mark.parametrize("store", [True, False])
+def test_limits_reach_a_run_that_goes_on(tmp_path: Path, store: bool, before: Any) -> None:
+    stage: list[RunService] = []
+
+    @function_tool
+    async def stop() -> str:
+        """Sets the budget to nothing."""
+        await stage[0].budgets.set_limits(OWNER, Limits(tokens_per_day=0))
+        return "stopped"
+
+    async def test(runs: RunService) -> Any:
+        stage.append(runs)
+        return (await told(await begin(runs, store=store))).response, await day(runs)
+
+    (response, (_, reserved)), server = play(test, [call("stop"), "Done."], tmp_path, limited(tools=[stop]), **before)
+    assert (response["status"], len(server.requests), reserved) == ("incomplete", 1, 0)
+    assert response["incomplete_details"]["detail"] == "budget_exceeded"
+
+
+def test_limits_that_are_lifted_do_not_disturb_a_run(tmp_path: Path) -> None:
+    stage: list[RunService] = []
+
+    @function_tool
+    async def lift() -> str:
+        """Lifts the budget."""
+        await stage[0].budgets.set_limits(OWNER, Limits())
+        return "lifted"
+
+    async def test(runs: RunService) -> Any:
+        stage.append(runs)
+        return (await told(await begin(runs))).response["status"]
+
+    status, server = play(test, [call("lift"), "Done."], tmp_path, limited(tools=[lift]), tokens_per_day=30_000)
+    assert (status, len(server.requests)) == ("completed", 2)
 
 
 def test_a_process_that_dies_with_a_call_leaves_it_reserved(tmp_path: Path) -> None:
@@ -315,6 +365,18 @@ def test_a_compaction_is_paid_from_the_budget(tmp_path: Path) -> None:
 
     found, server = play(test, ["A summary."], tmp_path, tokens_per_day=1000)
     assert found == (sum(server.tokens), 0)
+
+
+def test_a_compaction_that_an_error_answered_reserves_nothing(tmp_path: Path) -> None:
+    request = CompactRequest(model="desk", input=[{"role": "user", "content": "hi " * 100}] * 9)
+
+    async def test(runs: RunService) -> Any:
+        with pytest.raises(ServiceError):
+            await runs.compact(request, OWNER)
+        return await day(runs)
+
+    found, server = play(test, [Failure(401)], tmp_path, tokens_per_day=100_000)
+    assert (found, len(server.requests)) == ((0, 0), 1)
 
 
 @pytest.mark.parametrize("fields", [{"store": True}, {"store": False}])

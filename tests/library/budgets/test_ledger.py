@@ -23,6 +23,10 @@ LIMITS = Limits(usd_per_day=60_000, tokens_per_month=40_000)
 RUN_TOKENS = 25_000
 
 
+async def limits(owner: str) -> Limits:
+    return LIMITS
+
+
 class Crashing:
     """A store that fails once, before or after a write."""
 
@@ -51,7 +55,9 @@ class Calls(RuleBasedStateMachine):
         self.open: list[tuple[Reservation, int, int]] = []
         self.paid = 0  # tokens that providers have billed
         runs = [Account(f"run/{number}", "spend", 2**40, {"tokens": RUN_TOKENS}, "run") for number in range(2)]
-        self.runs = [Spending(self.store, "owner", LIMITS, load(), run) for run in runs]
+        self.runs = [Spending(self.store, "owner", limits, load, run) for run in runs]
+        for run in self.runs:
+            asyncio.run(run.update())
 
     def teardown(self) -> None:
         asyncio.run(self.store.store.aclose())

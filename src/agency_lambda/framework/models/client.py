@@ -14,6 +14,12 @@ class Tries:
     """The tries of a call for which one is reserved. has_failed: the last one was answered with an error."""
 
     has_failed: bool = True
+    are_sent: bool = False
+
+    @property
+    def are_free(self) -> bool:
+        """Whether errors answered all, which no provider bills. False of a client that counts none."""
+        return self.are_sent and self.has_failed
 
 
 reserved_tries: ContextVar[Tries | None] = ContextVar("reserved_tries", default=None)
@@ -32,7 +38,7 @@ async def _refuse_unreserved(request: httpx.Request) -> None:
         return
     if not tries.has_failed:
         raise httpx.ConnectError("the last try has no answer, and no other is reserved", request=request)
-    tries.has_failed = False
+    tries.has_failed, tries.are_sent = False, True
 
 
 async def _mark(response: httpx.Response) -> None:
