@@ -27,6 +27,10 @@ async def limits(owner: str) -> Limits:
     return LIMITS
 
 
+async def few_tokens(owner: str) -> Limits:
+    return Limits(tokens_per_day=100)
+
+
 class Crashing:
     """A store that fails once, before or after a write."""
 
@@ -124,7 +128,9 @@ TestCalls = Calls.TestCase
 def test_of_many_at_once_on_dynamodb_those_that_fit_are_reserved(monkeypatch: pytest.MonkeyPatch) -> None:
     async def use(url: str) -> Any:
         store = open_store(url)
-        spendings = [Spending(store, "owner", Limits(tokens_per_day=100), load()) for _ in range(12)]
+        spendings = [Spending(store, "owner", few_tokens, load) for _ in range(12)]
+        for spending in spendings:
+            await spending.update()
         asked = [spending.reserve(spending.worst("offline", 10, 5)) for spending in spendings]
         made = await asyncio.gather(*asked, return_exceptions=True)
         record = await store.get(*spendings[0]._accounts()[0].key)
