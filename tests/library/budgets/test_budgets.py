@@ -176,14 +176,23 @@ def test_an_unstored_run_is_counted_no_longer_if_its_advance_stays(
     assert service.budget()["runs"] == 0
 
 
-def test_two_who_open_a_budget_at_once_open_it_once(budgeted: Started) -> None:
+def test_those_who_open_a_budget_at_once_open_it_once(budgeted: Started, monkeypatch: pytest.MonkeyPatch) -> None:
     service = budgeted()
+    store = get_run_service().store
+    get = store.get
+
+    async def slow_get(partition: str, sort: str) -> Any:
+        record = await get(partition, sort)
+        await asyncio.sleep(0.01)
+        return record
+
+    monkeypatch.setattr(store, "get", slow_get)
     day = accounts.day("local", time.time(), {})
 
     async def race() -> None:
         runs = get_run_service()
         await runs.store.write(Add(day.partition, day.sort, {"closed": 1}))
-        await asyncio.gather(*(runs.budgets.set_limits("local", Limits(usd_per_day=n)) for n in range(8)))
+        await asyncio.gather(*(runs.budgets.set_limits("local", Limits(usd_per_day=10**9 + n)) for n in range(8)))
         await runs.store.write(Add(day.partition, day.sort, {"closed": 1}))
 
     service.handler.run(race())

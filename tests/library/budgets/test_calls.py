@@ -159,21 +159,25 @@ def test_limits_reach_a_run_that_goes_on(tmp_path: Path, store: bool, before: An
     assert response["incomplete_details"]["detail"] == "budget_exceeded"
 
 
-def test_limits_that_are_lifted_do_not_disturb_a_run(tmp_path: Path) -> None:
+@pytest.mark.parametrize("stream", [True, False])
+def test_limits_that_are_lifted_do_not_disturb_a_run(tmp_path: Path, stream: bool) -> None:
     stage: list[RunService] = []
 
     @function_tool
     async def lift() -> str:
-        """Lifts the budget."""
-        await stage[0].budgets.set_limits(OWNER, Limits())
+        """Lifts the budget, when it is called again."""
+        if len(stage) > 1:
+            await stage[0].budgets.set_limits(OWNER, Limits())
+        stage.append(stage[0])
         return "lifted"
 
     async def test(runs: RunService) -> Any:
         stage.append(runs)
-        return (await told(await begin(runs))).response["status"]
+        return (await told(await begin(runs, stream=stream))).response["status"]
 
-    status, server = play(test, [call("lift"), "Done."], tmp_path, limited(tools=[lift]), tokens_per_day=30_000)
-    assert (status, len(server.requests)) == ("completed", 2)
+    answers = [call("lift"), call("lift"), "Done."]
+    status, server = play(test, answers, tmp_path, limited(tools=[lift]), tokens_per_day=30_000)
+    assert (status, len(server.requests)) == ("completed", 3)
 
 
 def test_a_process_that_dies_with_a_call_leaves_it_reserved(tmp_path: Path) -> None:
