@@ -85,7 +85,7 @@ def _send(url: str, headers: Headers | None, trace: int, spans: Sequence[Span]) 
         if exporter.export(_readable(trace, spans)) is not SpanExportResult.SUCCESS:
             raise NotExported("The collector did not take the spans; the log says why.")
     finally:
-        exporter.shutdown()
+        exporter.shutdown()  # type: ignore[no-untyped-call]
 
 
 def _readable(trace: int, spans: Sequence[Span]) -> list["ReadableSpan"]:
