@@ -4,7 +4,6 @@ import logging
 import math
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -48,20 +47,24 @@ class Spending(Advance):
     ) -> None:
         super().__init__(store)
         self._owner, self._read_limits, self._prices, self._run_account = owner, limits, prices, run_account
-        self._limits = Limits()
+        self._limits: Limits | None = None  # as last read
         self._alarmed: set[tuple[str, str]] = set()  # accounts that pass the share that is alarmed
 
     @property
     def is_limited(self) -> bool:
         """Whether anything limits a call, by the limits of the last `update`."""
-        return self._run_account is not None or self._limits.bound_calls
+        return self._run_account is not None or bool(self._limits and self._limits.bound_calls)
 
     async def update(self) -> bool:
         """Read the owner's limits, which may change while a run goes on. Return `is_limited`."""
-        with suppress(StoreUnavailable):  # those of before hold
+        try:
             limits = await self._read_limits(self._owner)
-            if limits != self._limits:
-                self._limits, self._alarmed = limits, set()
+        except StoreUnavailable:
+            if self._limits is None:
+                raise
+            return self.is_limited  # those of before hold
+        if limits != self._limits:
+            self._limits, self._alarmed = limits, set()
         return self.is_limited
 
     @property
@@ -130,7 +133,7 @@ class Spending(Advance):
 
     def _accounts(self) -> Sequence[Account]:
         now, found = time.time(), list[Account]()
-        if self._limits.bound_calls:
+        if self._limits and self._limits.bound_calls:
             found += [accounts.day(self._owner, now, self._limits.of("day"))]
             found += [accounts.month(self._owner, now, self._limits.of("month"))]
         return [*found, self._run_account] if self._run_account else found

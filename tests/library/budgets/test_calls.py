@@ -13,7 +13,7 @@ from agents import AgentHooks, Model, ModelResponse, ModelSettings, Usage, WebSe
 from agency_lambda import catalogue, telemetry
 from agency_lambda.budgets import Limits
 from agency_lambda.catalogue.entries import Entry
-from agency_lambda.errors import BudgetExceeded, ServiceError, UnboundedCost
+from agency_lambda.errors import BudgetExceeded, ServiceError, StoreUnavailable, UnboundedCost
 from agency_lambda.framework.models import selection
 from agency_lambda.framework.models.events import message_item
 from agency_lambda.protocol.request import CompactRequest, CreateResponse
@@ -157,6 +157,35 @@ def test_limits_reach_a_run_that_goes_on(tmp_path: Path, store: bool, before: An
     (response, (_, reserved)), server = play(test, [call("stop"), "Done."], tmp_path, limited(tools=[stop]), **before)
     assert (response["status"], len(server.requests), reserved) == ("incomplete", 1, 0)
     assert response["incomplete_details"]["detail"] == "budget_exceeded"
+
+
+@pytest.mark.parametrize("limits", [{}, {"tokens_per_day": 30_000}])
+def test_limits_that_cannot_be_read_stay_and_without_any_nothing_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limits: Any
+) -> None:
+    stage: list[RunService] = []
+
+    async def broken(owner: str) -> Limits:
+        raise StoreUnavailable("down")
+
+    @function_tool
+    async def break_off() -> str:
+        """Makes the limits unreadable."""
+        monkeypatch.setattr(stage[0].budgets, "limits", broken)
+        return "broken"
+
+    async def test(runs: RunService) -> Any:
+        stage.append(runs)
+        monkeypatch.setattr(runs.budgets, "_limits", {})
+        status = (await told(await begin(runs))).response["status"]
+        with pytest.raises(StoreUnavailable):
+            await runs.budgets.spending(OWNER)
+        return status, await day(runs)
+
+    answers = [call("break_off"), "Done."]
+    (status, spent), server = play(test, answers, tmp_path, limited(tools=[break_off]), **limits)
+    assert (status, len(server.requests)) == ("completed", 2)
+    assert spent == ((sum(server.tokens), 0) if limits else (0, 0))
 
 
 @pytest.mark.parametrize("stream", [True, False])
