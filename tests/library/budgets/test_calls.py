@@ -171,15 +171,16 @@ def test_limits_that_cannot_be_read_stay_and_without_any_nothing_begins(
     @function_tool
     async def break_off() -> str:
         """Makes the limits unreadable."""
-        monkeypatch.setattr(stage[0].budgets, "limits", broken)
+        monkeypatch.setattr(stage[0].budgets, "_limits", {})
+        monkeypatch.setattr(stage[0].budgets, "_read", broken)
         return "broken"
 
     async def test(runs: RunService) -> Any:
         stage.append(runs)
-        monkeypatch.setattr(runs.budgets, "_limits", {})
         status = (await told(await begin(runs))).response["status"]
         with pytest.raises(StoreUnavailable):
             await runs.budgets.spending(OWNER)
+        monkeypatch.undo()
         return status, await day(runs)
 
     answers = [call("break_off"), "Done."]
