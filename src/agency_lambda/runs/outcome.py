@@ -88,7 +88,9 @@ def error_field(error: ServiceError) -> dict[str, str]:
 
 def error_from_field(field: Mapping[str, str]) -> ServiceError:
     kinds = {error.kind: error for error in _with_subclasses(ServiceError)}
-    return kinds.get(detail_code(field), ServiceError)(field["message"])
+    error = kinds.get(detail_code(field), ServiceError)(field["message"])
+    error.safe_to_retry = False  # its run had begun
+    return error
 
 
 def _with_subclasses(kind: type[ServiceError]) -> list[type[ServiceError]]:
