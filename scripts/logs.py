@@ -21,6 +21,7 @@ from agency_lambda.owner_digest import owner_digest
 _PAUSE = 2.0  # seconds between looks
 _LATE = 10_000  # milliseconds; CloudWatch shows events in the order in which they arrive, not in that of their time
 _SWEEP = "SweepFunction"
+_AWS = ("START RequestId: ", "END RequestId: ", "REPORT RequestId: ")  # AWS's own where they are text
 _FAILURES = ("deadline_exceeded", "export_failed")  # fields of a line that is an error
 _WARNINGS = ("model_failures", "nested_entries", "conflicts", "leftovers", "zombies", "not_configured", "lease_steals")
 _NAMED = ("model", "owner", "response_id")
@@ -88,6 +89,8 @@ def render(name: str, message: str, level: str) -> str | None:
     """Return a line to print; None if it is left out. name: the function that has written the message."""
     if level == "DEBUG":
         return message
+    if message.startswith(_AWS):
+        return None
     fields = _fields(message)
     line_level, text = _described(fields) if fields else ("INFO", message)
     levels = logging.getLevelNamesMapping()

@@ -42,6 +42,7 @@ def test_a_request_is_one_readable_line() -> None:
         (API, logged("INFO", "fine"), "INFO"),
         (API, logged("ERROR", "run resp_1 failed", stackTrace=["File x"]), "ERROR"),
         (API, "no JSON", "INFO"),
+        (API, "START RequestId: 6f1c Version: 1", "DEBUG"),
         (API, json.dumps({"type": "platform.report", "record": {"status": "success"}}), "DEBUG"),
         (API, json.dumps({"type": "platform.report", "record": {"status": "timeout"}}), "ERROR"),
         (SWEEP, line(), "DEBUG"),
