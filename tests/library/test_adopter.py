@@ -97,9 +97,11 @@ class Repository:
             (here / self._stamp(what)).touch()
         if (ROOT / ".mypy_cache").exists():  # checked by content: it saves most of a minute
             shutil.copytree(ROOT / ".mypy_cache", self.path / ".mypy_cache")
-        modules = self.path / "node_modules"
+        installed, modules = ROOT / "node_modules", self.path / "node_modules"
+        if not installed.exists():  # then `make` installs them
+            return
         modules.mkdir()
-        for each in (ROOT / "node_modules").iterdir() if (ROOT / "node_modules").exists() else ():
+        for each in installed.iterdir():
             (modules / each.name).symlink_to(each.resolve())
 
     def _stamp(self, what: str) -> str:
