@@ -17,6 +17,7 @@ from tempfile import TemporaryFile
 from typing import Any, TextIO
 
 from benchmarks import runtime_api
+from benchmarks.beside.process_tree import members
 from benchmarks.runtime_api import PATIENCE
 from benchmarks.task_roots import python, runtime
 from tests.library.runtime_emulator import binary, free_ports, wait_for
@@ -124,7 +125,7 @@ def _emulated(subject: Subject, log: TextIO) -> Iterator[Environment]:
         wait_for(port)
         yield lambda event: _post(port, event), lambda: _child(process.pid)
     finally:
-        for pid in (*_children(process.pid), process.pid):
+        for pid in reversed(members(process.pid)):
             os.kill(pid, signal.SIGKILL)
         process.wait()
 
@@ -158,14 +159,9 @@ def _post(port: int, event: dict[str, Any]) -> Any:
         return answer.decode()
 
 
-def _children(pid: int) -> list[int]:
-    found = [path.read_text().split() for path in Path(f"/proc/{pid}/task").glob("*/children")]
-    return [int(child) for children in found for child in children]
-
-
 def _child(pid: int) -> int:
     # Raises WrongAnswer where there is none: it did not live to its answer.
-    for child in _children(pid):
+    for child in members(pid)[1:]:
         return child
     raise WrongAnswer("the process has ended")
 

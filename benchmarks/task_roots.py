@@ -100,17 +100,15 @@ def _copy_runtime(folder: Path) -> None:
 
 
 def _install(folder: Path, requirements: str) -> None:
-    # Raises CalledProcessError, after uv has said why.
-    uv = shutil.which("uv") or str(Path(sys.executable).parent / "uv")
     options = ["-q", "--no-deps", "--require-hashes", "-r", "-", "--only-binary", ":all:", "--python", sys.executable]
+    uv("pip", "install", *options, "--target", str(folder), given=requirements)
+
+
+def uv(*arguments: str, given: str = "") -> None:
+    """Run uv. given: its standard input. Raises CalledProcessError, after uv has said why."""
+    command = shutil.which("uv") or str(Path(sys.executable).parent / "uv")
     certificates = {"UV_SYSTEM_CERTS": "1", "UV_NATIVE_TLS": "1"}  # the system's, as scripts/setup
-    subprocess.run(
-        [uv, "pip", "install", *options, "--target", str(folder)],
-        env={**os.environ, **certificates},
-        input=requirements,
-        text=True,
-        check=True,
-    )
+    subprocess.run([command, *arguments], env={**os.environ, **certificates}, input=given, text=True, check=True)
 
 
 def _add_ours(folder: Path, *names: str) -> None:

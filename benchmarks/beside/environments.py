@@ -1,9 +1,5 @@
 """A virtual environment for each peer, under build/bench/. Made when missing or when its pins change."""
 
-import os
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 from benchmarks import task_roots
@@ -34,9 +30,6 @@ def on_our_pins(*packages: str) -> Path:
 
 
 def _install(folder: Path, requirements: str, *options: str) -> None:
-    # Raises CalledProcessError, after uv has said why.
-    uv = shutil.which("uv") or str(Path(sys.executable).parent / "uv")
-    known = {**os.environ, "UV_SYSTEM_CERTS": "1", "UV_NATIVE_TLS": "1"}  # the system's, as scripts/setup
-    subprocess.run([uv, "venv", "-q", "--clear", "--python", task_roots.python(), str(folder)], env=known, check=True)
-    command = [uv, "pip", "install", "-q", "--compile-bytecode", "--python", str(folder / "bin" / "python"), "-r", "-"]
-    subprocess.run([*command, *options], env=known, input=requirements, text=True, check=True)
+    task_roots.uv("venv", "-q", "--clear", "--python", task_roots.python(), str(folder))
+    target = ["--python", str(folder / "bin" / "python")]
+    task_roots.uv("pip", "install", "-q", "--compile-bytecode", *target, "-r", "-", *options, given=requirements)
