@@ -32,23 +32,23 @@ class Reservation:
         return [account.settle(self.amounts, used) for account in self.accounts]
 
     async def write_settled(self, usage: Any) -> None:
-        await self.store.write(*self.settle(usage))
+        with suppress(StoreUnavailable):  # what was reserved counts as spent
+            await self.store.write(*self.settle(usage))
 
     async def release(self) -> None:
         """Give back what is reserved for a call that nobody bills."""
         with suppress(StoreUnavailable):  # it counts until the end of the period
-            await self.store.write(*released(self.as_body()))
+            await self.store.write(*self.released())
+
+    def released(self) -> list[Add]:
+        """Return the changes that give it back."""
+        return released(self.as_body())
 
     def _used(self, usage: Any) -> dict[str, int]:
         if usage is None or not usage.total_tokens:  # the server reports none: it may have been all
             return dict(self.amounts)
-        details = usage.input_tokens_details
-        cached, written = (getattr(details, f"{name}_tokens", None) or 0 for name in ("cached", "cache_write"))
-        tokens = usage.input_tokens + usage.output_tokens
-        if self.price is None:
-            return {"usd": 0, "tokens": tokens}
-        usd = self.price.microdollars(usage.input_tokens, usage.output_tokens, cached, written)
-        return {"usd": usd, "tokens": tokens}
+        usd = self.price.of_usage(usage) if self.price else 0
+        return {"usd": usd, "tokens": usage.input_tokens + usage.output_tokens}
 
     def as_body(self) -> dict[str, Any]:
         rows = [[account.partition, account.sort, account.expires] for account in self.accounts]

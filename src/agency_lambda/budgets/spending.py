@@ -11,7 +11,7 @@ from agency_lambda import telemetry
 from agency_lambda.budgets import accounts
 from agency_lambda.budgets.accounts import CLOSED, Account
 from agency_lambda.budgets.limits import Limits
-from agency_lambda.budgets.reservation import Reservation, released
+from agency_lambda.budgets.reservation import Reservation
 from agency_lambda.errors import BudgetExceeded, UnboundedCost
 from agency_lambda.store import ABSENT, Add, Conflict, LimitReached, Put, Store, StoreUnavailable
 
@@ -31,7 +31,7 @@ class Advance:
     async def release_advance(self) -> None:
         advance, self.advance = self.advance, None
         if advance:
-            await self._store.write(*released(advance.as_body()))
+            await self._store.write(*advance.released())
 
 
 class Spending(Advance):
@@ -52,7 +52,7 @@ class Spending(Advance):
 
     @property
     def is_limited(self) -> bool:
-        """Whether anything limits a call, by the limits of the last `update`."""
+        """Return whether anything limits a call, by the limits of the last `update`."""
         return self._run_account is not None or bool(self._limits and self._limits.bound_calls)
 
     async def update(self) -> bool:
@@ -94,11 +94,12 @@ class Spending(Advance):
 
     async def reserve(self, worst: Reservation) -> Reservation:
         """Reserve by one write. Raises BudgetExceeded."""
-        advance, self.advance = self.advance, None
+        advance = self.advance
         if advance and all(worst.amounts[unit] <= amount for unit, amount in advance.amounts.items()):
+            self.advance = None
             return Reservation(self._store, advance.accounts, advance.amounts, worst.price)
         if advance:
-            await self._store.write(*released(advance.as_body()))
+            await self.release_advance()
         while True:
             try:
                 await self._store.write(*self.changes(worst))

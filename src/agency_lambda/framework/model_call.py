@@ -10,13 +10,12 @@ from agents.models.fake_id import FAKE_RESPONSES_ID
 from openai.types.responses import ResponseStreamEvent
 
 from agency_lambda.errors import BudgetExceeded, ServiceError, StoreUnavailable
-from agency_lambda.framework import worst_case
 from agency_lambda.framework.call_journal import CallJournal, JournaledCall
 from agency_lambda.framework.interruptions import AnswerNotStored
 from agency_lambda.framework.model_call_recorder import ModelCallRecorder
 from agency_lambda.framework.models import AnswerIncomplete, Meter, ModelAnswer, ModelRequest, ModelUnavailable
-from agency_lambda.framework.models.client import Tries, reserved_tries
-from agency_lambda.framework.spending import CallRefused, Reservation, Spending
+from agency_lambda.framework.reserved_call import ReservedCall
+from agency_lambda.framework.spending import CallRefused, Spending
 from agency_lambda.history import is_call
 
 
@@ -38,9 +37,7 @@ class ModelCall:
         self._call, self._key, self._recording = call, call.key, recording
         self._journal, self._meter, self._authorize = journal, meter, authorize
         self._is_colleague, self._is_answered = is_colleague, False
-        self._spending: Spending | None = spending
-        self._reservation: Reservation | None = None
-        self._tries = Tries()
+        self._reserved = ReservedCall(spending)
         self._announced: dict[int, tuple[str, str]] = {}  # output index -> the provider's call id, the run's own
 
     async def __aenter__(self) -> Self:
@@ -56,21 +53,14 @@ class ModelCall:
     async def __aexit__(self, *failure: Any) -> None:
         self._recording.__exit__(*failure)
         if isinstance(failure[1], ModelUnavailable):
-            if self._reservation and self._tries.are_free:
-                await self._reservation.release()
+            await self._reserved.release_if_free()
             self._journal.note_failure(self._call, failure[1])
         elif self._entry is None and not self._is_answered:
             self._journal.release(self._key)
 
     async def reserve(self, model: Model, request: ModelRequest, *args: Any, **server_state: Any) -> ModelRequest:
-        reserved_tries.set(None)  # of a call before
-        if self._spending is None or not await self._spending.update():
-            return request
-        request = worst_case.limited(request, self._spending)
         try:
-            worst = worst_case.of_call(self._spending, model, request, *args, **server_state)
-            self._reservation = await self._spending.reserve(worst)
-            reserved_tries.set(self._tries)
+            return await self._reserved.reserve(model, request, *args, **server_state)
         except StoreUnavailable as error:
             raise AnswerNotStored from error
         except ServiceError as error:
@@ -78,7 +68,6 @@ class ModelCall:
             if isinstance(error, BudgetExceeded):
                 raise AnswerIncomplete("max_output_tokens", error.kind) from error
             raise CallRefused(error) from error
-        return request
 
     def record_event(self, event: ResponseStreamEvent) -> None:
         if event.type == "response.output_item.added" and is_call(event.item.type):
@@ -94,7 +83,7 @@ class ModelCall:
         if entry is None:
             answer = replace(answer, response=self._with_own_ids(answer.response))
             self._recorder.assign_ids(answer.response.output)
-            entry = await self._journal.save_answer(self._call, answer, self._recorder.ids, self._reservation)
+            entry = await self._journal.save_answer(self._call, answer, self._recorder.ids, self._reserved.reservation)
             self._is_answered = True
         self._recorder.ids = entry.ids
         self._recorder.record_answer(entry.answered.response.output, entry.answered.incomplete)

@@ -36,6 +36,13 @@ class Price:
         read = plain * self.input + cached_tokens * cached + cache_write_tokens * write
         return self._sum(input_tokens, read, output_tokens * self.output)
 
+    def of_usage(self, usage: Any) -> int:
+        """Return the micro-dollars of a call by the usage of its answer."""
+        cached, written = (
+            getattr(usage.input_tokens_details, name, None) or 0 for name in ("cached_tokens", "cache_write_tokens")
+        )
+        return self.microdollars(usage.input_tokens, usage.output_tokens, cached, written)
+
     def most(self, input_tokens: int, output_tokens: int) -> int:
         dearest = max(self.input, self.cached_input or self.input, self.cache_write or self.input)
         return self._sum(input_tokens, input_tokens * dearest, output_tokens * self.output)
@@ -85,15 +92,6 @@ def load(path: str | None = None) -> PriceList:
         )
     except (TypeError, ValueError, ArithmeticError, AttributeError) as error:
         raise ConfigurationError(f"PRICES {path}: {error}") from error
-
-
-def microdollars(prices: PriceList, model: str, usage: Any) -> int | None:
-    """Return None without a price."""
-    if (price := prices.price(model)) is None:
-        return None
-    cached = getattr(usage.input_tokens_details, "cached_tokens", None) or 0
-    written = getattr(usage.input_tokens_details, "cache_write_tokens", None) or 0
-    return price.microdollars(usage.input_tokens, usage.output_tokens, cached, written)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -4,7 +4,6 @@ import json
 import math
 from collections import defaultdict
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
@@ -141,8 +140,7 @@ class Journal:
         """Store an answer and settle its reservation. Returns the stored one."""
         if self._store is None:
             if reservation:
-                with suppress(StoreUnavailable):  # what was reserved counts as spent
-                    await reservation.write_settled(answered.response.usage)
+                await reservation.write_settled(answered.response.usage)
             return Entry(answered, ids)
         settled = reservation.settle(answered.response.usage) if reservation else ()
         body = self._answer_body(call, answered, ids)

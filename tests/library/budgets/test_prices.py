@@ -10,7 +10,7 @@ import agency_swarm
 import pytest
 
 import agencies
-from agency_lambda.prices import Price, load, microdollars
+from agency_lambda.prices import Price, load
 from agency_lambda.settings import ConfigurationError
 
 PRICES = load()
@@ -54,8 +54,10 @@ def test_a_model_is_known_by_its_name_with_or_without_a_date(model: str, known_a
 def test_an_answers_usage_has_a_price() -> None:
     details = SimpleNamespace(cached_tokens=1000)
     usage = SimpleNamespace(input_tokens=3000, output_tokens=100, input_tokens_details=details)
-    assert microdollars(PRICES, "gpt-5", usage) == 2000 * 1.25 + 1000 * 0.125 + 1000
-    assert microdollars(PRICES, "mystery", usage) is None
+    price = PRICES.price("gpt-5")
+    assert price
+    assert price.of_usage(usage) == 2000 * 1.25 + 1000 * 0.125 + 1000
+    assert PRICES.price("mystery") is None
 
 
 def test_prices_are_those_that_the_framework_was_released_with() -> None:

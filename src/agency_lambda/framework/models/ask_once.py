@@ -1,15 +1,12 @@
-from contextlib import suppress
 from typing import Any
 
 from agents import Model, ModelResponse, ModelSettings, ModelTracing
 from openai.types.responses import ResponseOutputMessage
 
-from agency_lambda.errors import StoreUnavailable
-from agency_lambda.framework import worst_case
 from agency_lambda.framework.models.calls import ModelRequest
-from agency_lambda.framework.models.client import Tries, reserved_tries
 from agency_lambda.framework.models.failures import ModelUnavailable, provider_failures
 from agency_lambda.framework.models.meter import Meter
+from agency_lambda.framework.reserved_call import ReservedCall
 from agency_lambda.framework.spending import Spending
 from agency_lambda.protocol.items import text_of
 
@@ -24,25 +21,19 @@ async def ask_once(model: Model, instructions: str, text: str, meter: Meter, spe
         BudgetExceeded, UnboundedCost: the call does not fit into `spending`.
     """
     request = ModelRequest(instructions, text, meter.begin_call(ModelSettings()), [], None)
-    reservation, tries = None, Tries()
-    if spending and await spending.update():
-        request = worst_case.limited(request, spending)
-        reservation = await spending.reserve(worst_case.of_call(spending, model, request))
-        reserved_tries.set(tries)
-    settings = request.settings
+    reserved = ReservedCall(spending)
+    settings = (await reserved.reserve(model, request)).settings
     try:
         with provider_failures():
             answer = await model.get_response(
                 instructions, text, settings, [], None, [], ModelTracing.DISABLED, **_STATELESS
             )
     except ModelUnavailable:
-        if reservation and tries.are_free:
-            await reservation.release()
+        await reserved.release_if_free()
         raise
     meter.add(answer.usage)
-    if reservation:
-        with suppress(StoreUnavailable):  # what was reserved counts as spent
-            await reservation.write_settled(answer.usage)
+    if reserved.reservation:
+        await reserved.reservation.write_settled(answer.usage)
     if answer_text := _text(answer):
         return answer_text
     raise ModelUnavailable

@@ -18,7 +18,7 @@ class Tries:
 
     @property
     def are_free(self) -> bool:
-        """Whether errors answered all, which no provider bills. False of a client that counts none."""
+        """Return whether errors answered all, which no provider bills. False of a client that counts none."""
         return self.are_sent and self.has_failed
 
 
