@@ -39,12 +39,9 @@ class PageQuery:
     @property
     def bounds(self) -> tuple[str, str | None]:
         low, high = (self.before, self.after) if self.descending else (self.after, self.before)
-        since, until = (None if each is None else f"{each * 10**6:016d}" for each in _seconds(self))
+        created = (self.created_after, self.created_before)
+        since, until = (None if seconds is None else f"{seconds * 10**6:016d}" for seconds in created)
         return max(low, since or ""), min((each for each in (high, until) if each), default=None)
-
-
-def _seconds(query: PageQuery) -> tuple[int | None, int | None]:
-    return query.created_after, query.created_before
 
 
 def page(data: Sequence[dict[str, Any]], query: PageQuery, *, last_read: str | None) -> dict[str, Any]:

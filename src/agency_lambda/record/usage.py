@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from agency_lambda.record.index_pages import PageQuery, entries
-from agency_lambda.runs.run_index import index_partition
+from agency_lambda.runs.run_index import COUNTS_OF_MODEL, ByModel, index_partition
 from agency_lambda.store import Record, Store
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ type GroupBy = Literal["day", "model", "agency", "owner"]
 _MOST_ENTRIES = 5000  # that one page sums up
 _CHUNK = 250  # entries in one read; other requests get a turn after each
 _FEW = 10  # entries in one read of an owner, where there are many owners
-_COUNTS = ("model_calls", "input_tokens", "output_tokens", "cached_tokens", "cache_write_tokens")
 _SHOWN = ("model_calls", "input_tokens", "output_tokens")
 _UNKNOWN = "unknown"  # the model of a run that says none
 
@@ -38,6 +37,11 @@ class _Group:
     def __init__(self) -> None:
         self.runs = 0
         self.by_model = defaultdict[str, Counter[str]](Counter)
+
+    def add(self, by_model: ByModel) -> None:
+        self.runs += 1
+        for model, counts in by_model.items():
+            self.by_model[model].update({name: counts.get(name, 0) for name in COUNTS_OF_MODEL})
 
 
 async def sum_usage(store: Store, owners: Sequence[str], query: UsageQuery, prices: "PriceList") -> dict[str, Any]:
@@ -82,13 +86,9 @@ def _add(groups: defaultdict[str, _Group], record: Record, group_by: GroupBy) ->
     by_model = entry["by_model"] or _of_whole_run(entry["usage"])
     if group_by == "model":
         for model, counts in by_model.items():
-            groups[model].runs += 1
-            groups[model].by_model[model].update({name: counts.get(name, 0) for name in _COUNTS})
-        return
-    group = groups[_name(record, group_by)]
-    group.runs += 1
-    for model, counts in by_model.items():
-        group.by_model[model].update({name: counts.get(name, 0) for name in _COUNTS})
+            groups[model].add({model: counts})
+    else:
+        groups[_name(record, group_by)].add(by_model)
 
 
 def _name(record: Record, group_by: GroupBy) -> str:
@@ -99,7 +99,7 @@ def _name(record: Record, group_by: GroupBy) -> str:
     return str(record.body["model"]).partition("/")[0]
 
 
-def _of_whole_run(usage: Mapping[str, Any] | None) -> Mapping[str, Mapping[str, int]]:
+def _of_whole_run(usage: Mapping[str, Any] | None) -> ByModel:
     # An earlier version's entry does not say which models were called.
     return {_UNKNOWN: usage} if usage and usage["model_calls"] else {}
 
@@ -118,5 +118,5 @@ def _microdollars(prices: "PriceList", model: str, counts: Counter[str]) -> int 
     if price is None:
         return None
     # `long` is about one call, and these are the sums of many.
-    tokens = {name: counts[name] for name in _COUNTS if name != "model_calls"}
+    tokens = {name: counts[name] for name in COUNTS_OF_MODEL if name != "model_calls"}
     return replace(price, long=None).microdollars(**tokens)

@@ -13,8 +13,8 @@ from agency_lambda.protocol.types import Item
 from agency_lambda.record.conversation_list import list_conversations
 from agency_lambda.record.index_pages import PageQuery
 from agency_lambda.routes.dependencies import Caller
-from agency_lambda.routes.listing import CursorPage, not_in_list
-from agency_lambda.routes.pages import Page, paginate
+from agency_lambda.routes.listing import CursorPage
+from agency_lambda.routes.pages import Page, not_in_list, paginate
 from agency_lambda.routes.strict import StrictRoute
 
 router = APIRouter(prefix="/v1/conversations", responses=V1_RESPONSES, route_class=StrictRoute)

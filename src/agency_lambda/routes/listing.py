@@ -4,11 +4,11 @@ from typing import Annotated, Any, Literal
 
 from fastapi import Depends, Query
 
-from agency_lambda.errors import InvalidRequest
 from agency_lambda.protocol import bounds
 from agency_lambda.protocol.response_object import ResponseObject
 from agency_lambda.record.index_pages import PageQuery
 from agency_lambda.record.run_list import RunFilter
+from agency_lambda.routes.pages import not_in_list
 from agency_lambda.runs.run_index import entry_key
 
 _Status = Literal["queued", "in_progress", "completed", "incomplete", "failed", "cancelled"]
@@ -55,8 +55,8 @@ async def _run_page(
     query = PageQuery(
         limit=page.limit,
         descending=page.order == "desc",
-        after=_key(page.after, "after"),
-        before=_key(page.before, "before"),
+        after=run_key(page.after, "after"),
+        before=run_key(page.before, "before"),
         created_after=created_after,
         created_before=created_before,
     )
@@ -66,15 +66,11 @@ async def _run_page(
 RunPage = Annotated[RunPageRequest, Depends(_run_page)]
 
 
-def _key(response_id: str | None, param: str) -> str:
+def run_key(response_id: str | None, param: str) -> str:
     key = entry_key(response_id) if response_id else ""
     if key is None:
         raise not_in_list(response_id, param)
     return key
-
-
-def not_in_list(item_id: str | None, param: str) -> InvalidRequest:
-    return InvalidRequest(f"There is no item {str(item_id)[:99]!r} in this list.", param=param)
 
 
 def cancelled_list(responses: Sequence[ResponseObject], has_more: bool) -> dict[str, Any]:

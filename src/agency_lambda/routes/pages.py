@@ -40,7 +40,7 @@ def paginate(items: Sequence[Item], requested: PageRequest) -> dict[str, Any]:
     if requested.after is not None:
         ids = [item["id"] for item in ordered]
         if requested.after not in ids:
-            raise InvalidRequest(f"There is no item {requested.after[:99]!r} in this list.", param="after")
+            raise not_in_list(requested.after, "after")
         start = ids.index(requested.after) + 1
     data = list(_fitting(ordered[start : start + requested.limit]))
     return {
@@ -50,6 +50,10 @@ def paginate(items: Sequence[Item], requested: PageRequest) -> dict[str, Any]:
         "last_id": data[-1]["id"] if data else None,
         "has_more": start + len(data) < len(ordered),
     }
+
+
+def not_in_list(item_id: str | None, param: str) -> InvalidRequest:
+    return InvalidRequest(f"There is no item {str(item_id)[:99]!r} in this list.", param=param)
 
 
 def _fitting(items: Sequence[Item]) -> Iterator[Item]:

@@ -11,9 +11,8 @@ from agency_lambda.exception_handlers import V1_RESPONSES
 from agency_lambda.protocol import bounds
 from agency_lambda.record.usage import UsageQuery, sum_usage
 from agency_lambda.routes.dependencies import Caller, Operator, OwnerFilter
-from agency_lambda.routes.listing import not_in_list
+from agency_lambda.routes.listing import run_key
 from agency_lambda.routes.strict import StrictRoute
-from agency_lambda.runs.run_index import entry_key
 from agency_lambda.settings import get_settings
 
 router = APIRouter(prefix="/v1", responses=V1_RESPONSES, route_class=StrictRoute)
@@ -34,10 +33,7 @@ async def _period(
     begin = _seconds(since, "from") if since else to - _DEFAULT_DAYS * _DAY
     if begin >= to:
         raise InvalidRequest("'from' must be before 'to'.", param="from")
-    key = entry_key(after) if after else ""
-    if key is None:
-        raise not_in_list(after, "after")
-    return UsageQuery(group_by="agency", since=max(begin, 0), until=to, after=key)
+    return UsageQuery(group_by="agency", since=max(begin, 0), until=to, after=run_key(after, "after"))
 
 
 def _seconds(text: str | None, param: str, days: int = 0) -> int:

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from agency_lambda.runs.model import response_partition
+from agency_lambda.runs.run_index import COUNTS_OF_MODEL
 from agency_lambda.runs.run_metrics import usage_of_counts
 from agency_lambda.store import Store
 
-_OF_MODEL = ("model_calls", "input_tokens", "output_tokens", "cached_tokens", "cache_write_tokens")
 _TOKENS = ("input_tokens", "output_tokens", "total_tokens")
 _DETAILS = {
     "input_tokens_details": ("cached_tokens", "cache_write_tokens"),
@@ -31,7 +31,7 @@ def _sum(rows: Iterable[Mapping[str, Any]]) -> PaidCalls:
     for row in rows:
         counts = _counts(row["response"].get("usage") or {})
         total.update(counts)
-        by_model[row.get("model", "")].update({name: counts[name] for name in _OF_MODEL})
+        by_model[row.get("model", "")].update({name: counts[name] for name in COUNTS_OF_MODEL})
     return PaidCalls(usage_of_counts(total), {model: {**counts} for model, counts in by_model.items()})
 
 

@@ -54,20 +54,16 @@ class RunPreparation:
         history, new_input = await load_history(self._store, run.cursor, self._turns), to_agent_input(items)
         refuse_empty(new_input)
         refuse_loose_ends(history, items, new_input)
-        spending = await self._spending(run, request.model)
+        found = catalogue.find_entry(request.model)
+        spending = await self._spending(run, found[1])
         if run.is_new and request.background and not spending.is_limited and needs_no_agency(request):
             catalogue.check_model(request.model)
             return None
-        return await self._prepare_agents(run, request, history, new_input, log, spending)
-
-    async def _spending(self, run: Run, model: str) -> "Spending":
-        _, entry = catalogue.find_entry(model)
-        usd = self._settings.max_usd_per_run if entry.max_usd is None else entry.max_usd
-        tokens = self._settings.max_tokens_per_run if entry.max_tokens is None else entry.max_tokens
-        return await self._budgets.spending(run.owner, response_partition(run.owner, run.id), usd, tokens)
+        return await self._prepare_agents(found, run, request, history, new_input, log, spending)
 
     async def _prepare_agents(
         self,
+        found: tuple[str, catalogue.Entry],
         run: Run,
         request: CreateResponse,
         history: list[Item],
@@ -79,7 +75,6 @@ class RunPreparation:
 
         journal = await self._load_journal(run, request, UniqueIds([*history, *new_input]))
         await self.models.refresh()
-        name, entry = catalogue.find_entry(request.model)
         run_input = RunInput(
             request=request,
             response=run.stored.response,
@@ -90,7 +85,12 @@ class RunPreparation:
             journal=journal,
             spending=spending,
         )
-        return await prepare_run(name, entry, self.models, run_input)
+        return await prepare_run(*found, self.models, run_input)
+
+    async def _spending(self, run: Run, entry: catalogue.Entry) -> "Spending":
+        usd = self._settings.max_usd_per_run if entry.max_usd is None else entry.max_usd
+        tokens = self._settings.max_tokens_per_run if entry.max_tokens is None else entry.max_tokens
+        return await self._budgets.spending(run.owner, response_partition(run.owner, run.id), usd, tokens)
 
     async def _load_journal(self, run: Run, request: CreateResponse, call_ids: UniqueIds) -> "Journal":
         from agency_lambda.runs.journal import Journal

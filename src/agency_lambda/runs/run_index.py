@@ -11,7 +11,8 @@ from agency_lambda.runs.model import expiry
 from agency_lambda.store import ABSENT, Delete, Put
 
 ByModel = Mapping[str, Mapping[str, int]]
-"""The provider's model -> model_calls, input_tokens, output_tokens."""
+"""The provider's model -> the counts of `COUNTS_OF_MODEL`."""
+COUNTS_OF_MODEL = ("model_calls", "input_tokens", "output_tokens", "cached_tokens", "cache_write_tokens")
 
 
 def index_partition(owner: str) -> str:
