@@ -67,14 +67,14 @@ async def serve(runs: "RunService", queue: "LocalQueue", export: ExportRun) -> N
     places, export_places = asyncio.Semaphore(_AT_ONCE), asyncio.Semaphore(_EXPORTS_AT_ONCE)
     try:
         while True:
-            run_id = await queue.receive()
-            if isinstance(run_id, Export):
-                exporting.add(task := asyncio.create_task(_export_in_place(runs, run_id, export, export_places)))
+            message = await queue.receive()
+            if isinstance(message, Export):
+                exporting.add(task := asyncio.create_task(_export_in_place(runs, message, export, export_places)))
                 task.add_done_callback(exporting.discard)
-            elif run_id not in working:
+            elif message not in working:
                 await places.acquire()
-                working[run_id] = task = asyncio.create_task(_attempt(runs, run_id))
-                task.add_done_callback(partial(_free, working, places, run_id))
+                working[message] = task = asyncio.create_task(_attempt(runs, message))
+                task.add_done_callback(partial(_free, working, places, message))
     finally:
         reaper.cancel()
         tasks = [*working.values(), *exporting]
