@@ -6,6 +6,7 @@ from typing import Any, Protocol
 from agency_lambda.framework.models import ModelAnswer, ModelRequest, ModelUnavailable
 from agency_lambda.framework.spending import Reservation
 from agency_lambda.history import UniqueIds
+from agency_lambda.protocol.approvals import Decision
 
 
 @dataclass(frozen=True)
@@ -82,3 +83,5 @@ class CallJournal(Protocol):
     async def save_tool_output(self, call: str, output: Any, tool: str, started_at: float) -> Any: ...
 
     async def allow_call(self, call: str, most: float) -> bool: ...
+
+    def find_decision(self, call: str) -> Decision | None: ...

@@ -42,6 +42,7 @@ from agency_lambda.framework.spending import CallRefused
 from agency_lambda.framework.tool_output import text_of
 from agency_lambda.framework.unsupported import unapproved_tool
 from agency_lambda.history import storable
+from agency_lambda.protocol.approvals import ApprovalRequest
 from agency_lambda.protocol.items import parse_items, to_agent_input
 from agency_lambda.protocol.items import text_of as words_of
 from agency_lambda.protocol.surrogates import replace_surrogates
@@ -53,11 +54,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class AgencyResult:
-    """The result of a run. history: new items of the agents' memory. incomplete: why, if it is; detail: our word."""
+    """The result of a run.
+
+    history: new items of the agents' memory. incomplete: why, if it is; detail: our word.
+    asked: what persons have to decide before the run goes on; then it has not ended.
+    """
 
     history: list[Item]
     incomplete: Reason | None = None
     detail: str | None = None
+    asked: Sequence[ApprovalRequest] = ()
 
 
 class AgencyExecution:

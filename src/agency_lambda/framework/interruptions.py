@@ -16,6 +16,10 @@ class AttemptOver(Interruption):
     """The attempt has ended or lost its lease."""
 
 
+class RunWaits(Interruption):
+    """Nothing of the run can go on before a person has decided."""
+
+
 class ProcessExitRaised(Exception):
     """The agency's code raised a BaseException such as SystemExit."""
 

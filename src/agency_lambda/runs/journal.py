@@ -18,6 +18,7 @@ from agency_lambda.framework.models.serialized_answer import dump_answer, load_a
 from agency_lambda.framework.spending import Reservation
 from agency_lambda.framework.tool_output import from_journal_body, to_journal_body
 from agency_lambda.history import UniqueIds, is_call
+from agency_lambda.protocol.approvals import Decision
 from agency_lambda.protocol.surrogates import replace_surrogates
 from agency_lambda.runs import journal_rows
 from agency_lambda.runs.journal_rows import digest, was_allowed
@@ -204,6 +205,10 @@ class Journal:
         body = to_journal_body(output) | journal_rows.tool_call_fields(tool, started_at, self.attempt)
         stored = await self._write(f"tool/{call}", body)
         return output if stored is body else from_journal_body(stored)
+
+    def find_decision(self, call: str) -> Decision | None:
+        body = self._records.get(f"decision/{call}")
+        return body and Decision(approve=body["approve"], reason=body["reason"], arguments=body["arguments"])
 
     async def allow_call(self, call: str, most: float) -> bool:
         """Return whether a call is among the first `most`, alike in all attempts."""

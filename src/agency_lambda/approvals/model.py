@@ -1,0 +1,53 @@
+"""The records of approvals."""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from agency_lambda.protocol.approvals import ApprovalRequest
+from agency_lambda.store import ABSENT, Delete, Put, Record
+
+Approvers = Literal["both", "owner", "operators", "other_operators"]
+"""Who may decide: the run's owner, an operator, either; or an operator whose name is not the owner's."""
+
+
+def pending_partition(owner: str) -> str:
+    return f"{owner}/approvals"
+
+
+def decided_partition(owner: str) -> str:
+    return f"{owner}/decisions"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Approval:
+    """A request that waits for its decision.
+
+    run: the run that waits, which the decision queues. response_id: the response whose output shows it. root: the
+    response whose partition has the journal. created_at, expires_at: Unix seconds.
+    """
+
+    id: str
+    owner: str
+    run: str
+    response_id: str
+    root: str
+    agency: str
+    request: ApprovalRequest
+    approvers: Approvers
+    created_at: int
+    expires_at: int
+    version: str = ABSENT
+
+    @classmethod
+    def from_record(cls, record: Record) -> "Approval":
+        body: dict[str, Any] = {**record.body, "request": ApprovalRequest(**record.body["request"])}
+        return cls(id=record.sort, version=record.version, **body)
+
+    def put(self, expires: int) -> Put:
+        """expires: of the record, later than `expires_at`."""
+        body = asdict(self)
+        del body["id"], body["version"]
+        return Put(pending_partition(self.owner), self.id, body, expires, expected=self.version)
+
+    def delete(self) -> Delete:
+        return Delete(pending_partition(self.owner), self.id, expected=self.version)
