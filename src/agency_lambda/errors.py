@@ -10,12 +10,14 @@
 #  │   └─ SignatureMissing 401     no AWS principal has signed the request
 #  ├─ HostNotAllowed 403           AUTH=none, and the caller is not on this machine
 #  ├─ OperatorRequired 403         the caller is no operator
+#  ├─ ApproverRequired 403         the caller may not decide this approval
 #  ├─ NotFound 404                 also what belongs to another owner
 #  │   └─ UnknownName 404          no agency or agent has this name
 #  ├─ PayloadTooLarge 413
 #  ├─ BudgetExceeded 429           the next model call may cost more than is left of a budget
 #  ├─ TooManyRuns 429              the owner has as many runs at once as it may
 #  ├─ ConversationBusy 409         another run has added to the conversation meanwhile
+#  ├─ ApprovalDecided 409          somebody else has decided, or its run has ended
 #  ├─ IdempotencyKeyReused 409     the key was sent with another request
 #  ├─ GuardrailTriggered 422       a guardrail of the agency refused the input or the output
 #  ├─ StoreUnavailable 503         nothing has begun
@@ -102,6 +104,10 @@ class OperatorRequired(ServiceError):
     status, kind = 403, "operator_required"
 
 
+class ApproverRequired(ServiceError):
+    status, kind = 403, "approver_required"
+
+
 class NotFound(ServiceError):
     status, kind = 404, "not_found"
 
@@ -126,6 +132,10 @@ class TooManyRuns(ServiceError):
 class ConversationBusy(ServiceError):
     status, kind = 409, "conversation_busy"
     run_id: str | None = None  # the run that holds the lock of the conversation
+
+
+class ApprovalDecided(ServiceError):
+    status, kind = 409, "approval_decided"
 
 
 class IdempotencyKeyReused(ServiceError):

@@ -38,6 +38,11 @@ class Approval:
     expires_at: int
     version: str = ABSENT
 
+    @property
+    def continued_by(self) -> str | None:
+        """Return the response that goes on, None if it is the one that asks."""
+        return None if self.run == self.response_id else self.run
+
     @classmethod
     def from_record(cls, record: Record) -> "Approval":
         body: dict[str, Any] = {**record.body, "request": ApprovalRequest(**record.body["request"])}

@@ -1,0 +1,31 @@
+"""Who may decide, and who has."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from agency_lambda.approvals.model import Approvers
+
+Role = Literal["owner", "operator", "expiry"]
+"""In which role somebody has decided; "expiry": nobody has in time."""
+
+
+@dataclass(frozen=True)
+class Decider:
+    """owner: the name of whoever decides, "" for nobody. address: of the client, as far as it is known."""
+
+    owner: str
+    role: Role
+    address: str | None = None
+
+
+NOBODY = Decider("", "expiry")
+
+
+def role_to_decide(
+    approvers: Approvers, owner: str, name: str, *, is_operator: bool
+) -> Literal["owner", "operator"] | None:
+    """Return the role in which a caller may decide, None if it may not. owner: of the run. name: the caller's."""
+    if name == owner and approvers in ("both", "owner"):
+        return "owner"
+    may_operate = approvers in ("both", "operators") or (approvers == "other_operators" and name != owner)
+    return "operator" if is_operator and may_operate else None
