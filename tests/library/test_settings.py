@@ -14,6 +14,7 @@ def test_the_defaults_are_embedded_and_offline(clean_environment: pytest.MonkeyP
     assert (settings.event_loop, settings.openai_api_key) == ("patch", None)
     assert settings.store == "sqlite:///.data/agency.db"
     assert (settings.auth, settings.api_keys, settings.cors_origins) == ("none", (), ())
+    assert (settings.approvers, settings.approval_days) == ("both", 30)
     assert (settings.max_model_calls, settings.max_output_tokens) == (50, 100_000)
     with pytest.raises(ValidationError):
         settings.model = "x"  # type: ignore[misc]
@@ -55,6 +56,9 @@ def test_an_empty_variable_is_not_set(clean_environment: pytest.MonkeyPatch) -> 
         ("CORS_ORIGINS", "https://me@app.example.com"),
         ("CORS_ORIGINS", "ftp://app.example.com"),
         ("CORS_ORIGINS", "null"),
+        ("APPROVERS", "nobody"),
+        ("APPROVAL_DAYS", "0"),
+        ("APPROVAL_DAYS", "366"),
         ("MAX_MODEL_CALLS", "0"),
         ("MAX_MODEL_CALLS", "many"),
         ("MAX_OUTPUT_TOKENS", "15"),

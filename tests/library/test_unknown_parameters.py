@@ -30,6 +30,8 @@ QUERIES = {
     ("GET", "/v1/conversations"): _PAGE.replace("resp", "conv"),
     ("GET", "/v1/admin/responses"): f"{_RUNS}&owner=x_1",
     ("POST", "/v1/admin/responses/cancel"): "owner=x_1",
+    ("GET", "/v1/approvals"): f"{_PAGE.replace('resp', 'mcpr')}&owner=local",
+    ("GET", "/v1/approvals/{approval_id}"): "owner=local",
     ("GET", "/v1/responses/{response_id}"): "stream=true&starting_after=1&include_obfuscation=false",
     ("GET", "/v1/responses/{response_id}/input_items"): "limit=1&order=asc&after=msg_1",
     ("GET", "/v1/conversations/{conversation_id}/items"): "limit=1&order=asc&after=msg_1",

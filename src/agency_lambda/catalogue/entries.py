@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
@@ -32,6 +32,7 @@ class Entry(BaseModel):
     max_usd: Annotated[float, Field(ge=0)] | None = None
     max_tokens: Annotated[int, Field(ge=0)] | None = None
     model: Annotated[str, Field(min_length=1)] | None = None
+    approvers: Literal["both", "owner", "operators", "other_operators"] | None = None
 
     @property
     def factory(self) -> CreateAgency:

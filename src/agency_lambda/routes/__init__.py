@@ -2,7 +2,18 @@
 
 from starlette.routing import BaseRoute
 
-from agency_lambda.routes import admin, agencies, budgets, completion, conversations, health, models, responses, usage
+from agency_lambda.routes import (
+    admin,
+    agencies,
+    approvals,
+    budgets,
+    completion,
+    conversations,
+    health,
+    models,
+    responses,
+    usage,
+)
 
-SUBJECTS = (completion, agencies, health, responses, conversations, models, admin, budgets, usage)
+SUBJECTS = (completion, agencies, health, responses, conversations, approvals, models, admin, budgets, usage)
 ROUTES: list[BaseRoute] = [route for subject in SUBJECTS for route in subject.router.routes]

@@ -13,6 +13,7 @@ from agency_lambda.validators import OWNER
 from lambda_loop import current_invocation
 
 if TYPE_CHECKING:
+    from agency_lambda.approvals.resource import Viewer
     from agency_lambda.runs.service import RunService
 
 
@@ -34,6 +35,34 @@ class _Caller:
     def root_path(self) -> str:
         """Return the paths' prefix, such as an API Gateway's stage."""
         return str(self._request.scope.get("root_path", ""))
+
+    @property
+    def is_operator(self) -> bool:
+        return bool(self._request.state.is_operator)
+
+    @property
+    def address(self) -> str | None:
+        """Return the client's address, as the server or API Gateway knows it."""
+        return self._request.client.host if self._request.client else None
+
+    @property
+    def viewer(self) -> "Viewer":
+        from agency_lambda.approvals.resource import Viewer
+
+        return Viewer(self.owner, self.is_operator)
+
+    def refuse_other_owner(self, owner: str | None) -> None:
+        """Raises OperatorRequired, InvalidRequest."""
+        if owner is not None and owner != self.owner:
+            _check_operator(self._request)
+            _check_name(owner)
+
+    def log_if_operator(self, owner: str | None, response_id: str | None = None) -> None:
+        """Log what an operator asks for. owner: None for all."""
+        if self.is_operator:
+            from agency_lambda import telemetry  # imports Powertools
+
+            telemetry.log_operator(self.owner, self._request.scope["route"].name, owner, response_id)
 
     def set_deadline_response(
         self, response: ResponseObject | None, render: Callable[[ResponseObject], Response]
@@ -72,11 +101,10 @@ class _Operator(_Caller):
 
 async def _operator(request: Request) -> _Operator:
     """Log what an operator asks for. Raises OperatorRequired, InvalidRequest, NotFound."""
-    if not request.state.is_operator:
-        raise OperatorRequired("Only operators may do this: their key, token or role is marked as one.")
+    _check_operator(request)
     given = request.path_params.get("owner", request.query_params.get("owner"))
-    if given is not None and not OWNER.fullmatch(given):
-        raise InvalidRequest(f"{given[:99]!r} is no owner's name.", param="owner")
+    if given is not None:
+        _check_name(given)
     response_id, runs = request.path_params.get("response_id"), request.app.state.runs()
     owner = given or ""
     if response_id and not owner:
@@ -89,6 +117,16 @@ async def _operator(request: Request) -> _Operator:
     if response_id and not owner:
         raise NotFound(f"Response with id {response_id[:99]!r} not found.")
     return _Operator(request, owner)
+
+
+def _check_operator(request: Request) -> None:
+    if not request.state.is_operator:
+        raise OperatorRequired("Only operators may do this: their key, token or role is marked as one.")
+
+
+def _check_name(owner: str) -> None:
+    if not OWNER.fullmatch(owner):
+        raise InvalidRequest(f"{owner[:99]!r} is no owner's name.", param="owner")
 
 
 async def _caller(request: Request) -> _Caller:

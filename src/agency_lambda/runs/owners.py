@@ -10,22 +10,23 @@ from agency_lambda.runs.model import RETENTION, response_partition
 from agency_lambda.store import Put, Store
 
 _PARTITION = "owners"
-_EXPIRY = 2 * RETENTION  # seconds after an owner's last day with runs
+_DAY = 24 * 3600
 _RENEW = 3600.0  # seconds until a process writes an owner again
 _REMEMBERED = 10_000  # owners
 _AT_ONCE = 16  # owners that are asked at the same time
 
 
 class Owners:
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, store: Store, approval_days: int = 30) -> None:
+        """approval_days: that a run of an owner who has no others may wait."""
+        self._store, self._lifetime = store, RETENTION + max(approval_days, 30) * _DAY
         self._written_at: dict[str, float] = {}
 
     def put_if_new(self, owner: str) -> list[Put]:
         """Return the change that makes an owner known; [] if it was written lately."""
         if not self._is_due(owner):
             return []
-        return [Put(_PARTITION, owner, {}, int(time.time()) + _EXPIRY)]
+        return [Put(_PARTITION, owner, {}, int(time.time()) + self._lifetime)]
 
     def mark_written(self, owner: str) -> None:
         if len(self._written_at) > _REMEMBERED:

@@ -61,7 +61,8 @@ class RunService:
         self.budgets = Budgets(self.store, settings)
         self._preparation = RunPreparation(settings, self.store, self.budgets, secrets)
         self._leases, self._answer_seconds = Leases(self.store), settings.answer_seconds
-        self.owners, self._exports = Owners(self.store), settings.otel_exporter_otlp_endpoint is not None
+        self.owners = Owners(self.store, settings.approval_days)
+        self._exports = settings.otel_exporter_otlp_endpoint is not None
 
     async def create(
         self,

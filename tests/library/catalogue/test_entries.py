@@ -22,10 +22,11 @@ def test_names_are_known_without_an_import(agents: Agents) -> None:
 
 
 def test_a_dict_has_limits_of_its_own(agents: Agents) -> None:
-    limits = {"max_model_calls": 20, "max_output_tokens": 16, "model": "gpt-5-mini"}
+    limits = {"max_model_calls": 20, "max_output_tokens": 16, "model": "gpt-5-mini", "approvers": "operators"}
     agents({"one": {"create_agency": "one.agency:create_agency", **limits}}, **{"one/agency": AGENCY})
     entry = catalogue.entry("one")
     assert (entry.max_model_calls, entry.max_output_tokens, entry.model) == (20, 16, "gpt-5-mini")
+    assert entry.approvers == "operators"
     assert catalogue.build(catalogue.find("one")[1]).agents.keys() == {"One"}
 
 
@@ -47,6 +48,10 @@ def test_a_dict_has_limits_of_its_own(agents: Agents) -> None:
         ({"one": {"create_agency": "a:b", "max_model_calls": 0}}, "max_model_calls: Input should be greater"),
         ({"one": {"create_agency": "a:b", "max_model_calls": "3"}}, "max_model_calls: Input should be a valid integer"),
         ({"one": {"create_agency": "a:b", "max_output_tokens": 1}}, "max_output_tokens"),
+        (
+            {"one": {"create_agency": "a:b", "approvers": "all"}},
+            "approvers: Input should be 'both', 'owner', 'operators'",
+        ),
         ({"one": {"create_agency": "a:b", "model": ""}}, "model: String should have at least 1"),
     ],
 )
