@@ -89,6 +89,11 @@ def log_export_failure(run_id: str, failures: int, error: Exception) -> None:
     print(json.dumps({**fields, **_metrics({"ExportFailures": 1})}), flush=True)
 
 
+def log_webhook_failure(**fields: Any) -> None:
+    """Print that an event will not reach its owner's webhook."""
+    print(json.dumps({**fields, **_metrics({"WebhookFailures": 1})}), flush=True)
+
+
 def log_not_configured(lacking: Mapping[str, list[str]]) -> None:
     """Print the environment variables that each agency lacks, if any."""
     if lacking:

@@ -24,7 +24,7 @@ _WRITE = ("dynamodb:PutItem", "dynamodb:DeleteItem", "dynamodb:UpdateItem")
 _GET_SECRET = "secretsmanager:GetSecretValue"
 _SILENCE, _EDGE_SILENCE = 280, 25  # seconds that a whole answer may take on a route that streams
 # The partitions that a sweep looks at; `running` is version 0.1's, and goes with the next release.
-_PARTITIONS = [*(f"running#{number:02x}" for number in range(16)), "running"]
+_PARTITIONS = [*(f"running#{number:02x}" for number in range(16)), "running", "webhooks/due"]
 _LEASES = {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": _PARTITIONS}}
 
 
@@ -60,7 +60,7 @@ class Functions:
         self.every = (*self.running, self.sweep)
 
     def grant_store(self, table: dynamodb.Table) -> None:
-        """Let every function read and write the table; sweep only the leases."""
+        """Let every function read and write the table; sweep only leases and what is due."""
         for function in self.running:
             function.allow(*_READ, *_WRITE, on=table.table_arn)
         self.sweep.allow(*_READ, "dynamodb:PutItem", on=table.table_arn, conditions=_LEASES)

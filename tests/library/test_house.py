@@ -50,10 +50,11 @@ ROOMS: dict[str, set[str]] = {
     "queue": set(),
     "budgets": {"prices", "store"},
     "approvals": {"protocol", "store"},
+    "webhooks": {"protocol", "queue", "store"},
     "history": {"protocol", "store"},
     "framework": {"history", "offline", "protocol"},
     "catalogue": {"framework"},
-    "runs": {"approvals", "budgets", "catalogue", "framework", "history", "protocol", "queue", "store"},
+    "runs": {"approvals", "budgets", "catalogue", "framework", "history", "protocol", "queue", "store", "webhooks"},
     "record": {"approvals", "history", "prices", "protocol", "queue", "runs", "store"},
     "auth": {"protocol"},
     "middleware": {"protocol"},
@@ -68,6 +69,7 @@ ROOMS: dict[str, set[str]] = {
         "protocol",
         "record",
         "runs",
+        "webhooks",
     },
 }
 #: modules that put the rooms together; `testing` is for tests of agencies

@@ -13,7 +13,7 @@ _PREFIXES = {
     "compaction": "cmp",
     "image_generation_call": "ig",
 }
-_TIMED = ("resp", "conv")  # ids that lists are sorted by
+_TIMED = ("resp", "conv", "evt")  # ids that lists are sorted by
 _UUID7 = re.compile(r"[a-z]+_([0-9a-f]{12})7([0-9a-f]{3})[89ab][0-9a-f]{15}")
 
 

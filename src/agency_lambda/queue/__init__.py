@@ -1,4 +1,4 @@
-"""The queue of runs that wait for a worker, and of ended runs that are to be exported.
+"""The queue of runs that wait for a worker, of ended runs that are to be exported, and of webhooks' deliveries.
 
 Messages are hints, as the store has the work: one that is lost, late or doubled does no harm.
 """

@@ -14,12 +14,25 @@ class Export:
     failures: int = 0
 
 
-type Message = str | Export
-"""The id of a run that waits for a worker, or an export."""
+@dataclass(frozen=True, kw_only=True)
+class Delivery:
+    """An event that an owner's webhook is to get. id: the event's."""
+
+    id: str
+    owner: str
+
+
+type Message = str | Export | Delivery
+"""The id of a run that waits for a worker, an export, or a delivery."""
 
 
 def dump(message: Message) -> str:
-    return json.dumps({"export": asdict(message)} if isinstance(message, Export) else {"run": message})
+    match message:
+        case Export():
+            return json.dumps({"export": asdict(message)})
+        case Delivery():
+            return json.dumps({"delivery": asdict(message)})
+    return json.dumps({"run": message})
 
 
 def load(body: str) -> Message:
@@ -27,6 +40,8 @@ def load(body: str) -> Message:
     fields = json.loads(body)
     if "export" in fields:
         return Export(**fields["export"])
+    if "delivery" in fields:
+        return Delivery(**fields["delivery"])
     run = fields["run"]
     if not isinstance(run, str):
         raise TypeError(f"the run is {run!r}, and no text")

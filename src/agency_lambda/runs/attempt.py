@@ -30,6 +30,7 @@ from lambda_loop import DeadlineExceeded
 if TYPE_CHECKING:
     from agency_lambda.framework.execution import AgencyExecution, AgencyResult
     from agency_lambda.runs.admission import Admission
+    from agency_lambda.webhooks.model import StoredDelivery
 
 logger = logging.getLogger(__name__)
 _RELEASE_TIMEOUT = 10.0  # seconds for the writes that hand a run over
@@ -39,7 +40,8 @@ class Attempt:
     """repository: None for a run that is not stored.
 
     execution: None if it is `refused`, or `stopped` from the beginning; then `paid` has the cost of earlier attempts.
-    durable: another attempt can follow. client_timeout: of the gateway, in seconds. before_end: awaited before the end.
+    durable: another attempt can follow. client_timeout: of the gateway, in seconds.
+    before_end: gets the status before the end is written, and returns the delivery to write with it.
     """
 
     def __init__(
@@ -55,13 +57,14 @@ class Attempt:
         refused: ServiceError | None = None,
         admission: "Admission | None" = None,
         paid: PaidCalls | None = None,
-        before_end: Callable[[], Awaitable[None]] | None = None,
+        before_end: Callable[[str], Awaitable["StoredDelivery | None"]] | None = None,
     ) -> None:
         self.response, self.log, self.repository = response, log, repository
         self.execution, self.stopped, self.is_over = execution, stopped, False
         self.next_run_id: str | None = None  # it gets the lock of the conversation after this run
         self._durable, self._refused, self.admission, self._paid = durable, refused, admission, paid
         self._before_end = before_end
+        self.delivery: StoredDelivery | None = None  # of its end, to the owner's webhook
         self.log_fields: dict[str, Any] = {}  # for the log, when it has ended
         self._heartbeat = Heartbeat(self, client_timeout)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -238,11 +241,12 @@ class Attempt:
         if self.repository:
             last = self.log.next(f"response.{status}", response=final)
             events = [*self.log.unsaved(), last] if self.log.records_events else []
-            if self._before_end:
-                await self._before_end()
+            announced = await self._before_end(status) if self._before_end else None
             by_model = self.execution.usage_by_model() if self.execution else self._paid and self._paid.by_model
             history = result.history if result else None
-            self.next_run_id = await self.repository.end(event, final, history, events, by_model)
+            more = announced.new_changes() if announced else ()
+            self.next_run_id = await self.repository.end(event, final, history, events, by_model, more)
+            self.delivery = announced
             self.log.mark_saved(len(events))
         self.response = final
         self.log.emit(f"response.{status}", response=dict(final))

@@ -2,7 +2,7 @@ import asyncio
 import random
 import time
 import uuid
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -79,10 +79,11 @@ class RunRepository:
         history: list[Item] | None,
         events: list[Event],
         by_model: ByModel | None = None,
+        more: Sequence[Change] = (),
     ) -> str | None:
         """Write the end. Returns the id of the run that gets its conversation's lock, if any.
 
-        history: None if it adds no turn. by_model: paid calls.
+        history: None if it adds no turn. by_model: paid calls. more: changes to write with it.
 
         Raises:
             NotFound: its conversation was deleted.
@@ -90,7 +91,7 @@ class RunRepository:
         turn = None if history is None else Turn([*self.run.stored.request.input, *response["output"]], history)
         try:
             details = {"response": response, "turn": turn, "events": events, "by_model": by_model}
-            before = await self._apply(event, is_last=True, **details)
+            before = await self._apply(event, is_last=True, more=more, **details)
         except StoreUnavailable as error:
             raise OutcomeUncertain from error
         return _next_run_id(before, self.run)
@@ -100,7 +101,9 @@ class RunRepository:
             if await self._store.get(response_partition(self.run.owner, self.run.id), "response") is None:
                 await delete_partition(self._store, response_partition(self.run.owner, self.run.id))
 
-    async def _apply(self, event: RunEvent, *, is_last: bool = False, **details: Any) -> Run:
+    async def _apply(
+        self, event: RunEvent, *, is_last: bool = False, more: Sequence[Change] = (), **details: Any
+    ) -> Run:
         async with self._writing:
             appends = details.get("turn") is not None
             begun, pause = time.monotonic(), _CONFLICT_PAUSE
@@ -110,6 +113,7 @@ class RunRepository:
                 before = self.run
                 try:
                     after, changes = advance(before, event, **details)
+                    changes += more
                     await (self._write_twice(changes) if is_last else self._store.write(*changes))
                 except NotAllowed:  # this attempt has ended or released the run already
                     raise LeaseLost from None

@@ -5,8 +5,8 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from functools import partial
-from typing import Any
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any
 
 from agency_lambda.budgets import Budgets
 from agency_lambda.errors import (
@@ -40,6 +40,11 @@ from agency_lambda.runs.stored_responses import Responses
 from agency_lambda.runs.transitions import Stop
 from agency_lambda.settings import Settings
 from agency_lambda.store import Change, Conflict, Store, open_store
+from agency_lambda.webhooks.announcements import Announcements
+from agency_lambda.webhooks.model import END_EVENTS, StoredDelivery
+
+if TYPE_CHECKING:
+    from agency_lambda.webhooks.delivering import Deliverer
 
 logger = logging.getLogger(__name__)
 _CALL_TIMEOUT = 3.0  # seconds for the queue to take a message, or to read a run's state
@@ -60,9 +65,16 @@ class RunService:
         self.queue: Queue = open_queue(settings.queue)
         self.budgets = Budgets(self.store, settings)
         self._preparation = RunPreparation(settings, self.store, self.budgets, secrets)
+        self.announcements = Announcements(self.store)
         self._leases, self._answer_seconds = Leases(self.store), settings.answer_seconds
         self.owners = Owners(self.store, settings.approval_days)
         self._exports = settings.otel_exporter_otlp_endpoint is not None
+
+    @cached_property
+    def deliverer(self) -> "Deliverer":
+        from agency_lambda.webhooks.delivering import Deliverer  # which only workers need
+
+        return Deliverer(self.store)
 
     async def create(
         self,
@@ -180,13 +192,16 @@ class RunService:
     def _attempt(
         self, response: ResponseObject, log: EventLog, repository: RunRepository | None = None, **options: Any
     ) -> Attempt:
-        if repository and self._exports:
-            options["before_end"] = partial(self._queue_export, response["id"], repository.run.owner)
+        if repository:
+            options["before_end"] = partial(self._before_end, response["id"], repository.run.owner)
         return Attempt(response, log, repository, durable=self.queue.durable, **options)
 
-    async def _queue_export(self, run_id: str, owner: str) -> None:
-        # Before the end is written, as a process that dies behind it would have sent nothing.
-        await self._send(Export(run=run_id, owner=owner, queued_at=time.time()), _EXPORT_DELAY)
+    async def _before_end(self, run_id: str, owner: str, status: str) -> StoredDelivery | None:
+        # An export before the end is written, as a process that dies behind it would have sent nothing. A delivery is
+        # written with the end, and its message is sent afterwards: the sweep finds it if that is lost.
+        if self._exports:
+            await self._send(Export(run=run_id, owner=owner, queued_at=time.time()), _EXPORT_DELAY)
+        return await self.announcements.announce(owner, END_EVENTS[status], run_id)
 
     async def execute(self, attempt: Attempt) -> ResponseObject:
         """Raises ServiceError if the run failed."""
@@ -202,6 +217,8 @@ class RunService:
                 await attempt.admission.close()
             if attempt.next_run_id:
                 await self._send(attempt.next_run_id)
+            if attempt.delivery:
+                await self._send(attempt.delivery.message)
 
     async def _stored(self, attempt: Attempt) -> ResponseObject:
         if attempt.repository is None:

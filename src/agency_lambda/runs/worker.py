@@ -4,13 +4,14 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from agency_lambda import telemetry
 from agency_lambda.errors import AttemptsExhausted, ServiceError
-from agency_lambda.queue.messages import Export, load
+from agency_lambda.queue.messages import Delivery, Export, Message, load
 from agency_lambda.runs.leases import Leases
 from agency_lambda.store import Store
 
@@ -61,55 +62,67 @@ async def reap_expired(runs: "RunService") -> int:
 
 async def serve(runs: "RunService", queue: "LocalQueue", export: ExportRun) -> None:
     """Work on the queue's messages until cancelled."""
-    working: dict[str, asyncio.Task[None]] = {}
-    exporting: set[asyncio.Task[None]] = set()
-    reaper = asyncio.create_task(_reap_repeatedly(runs))
-    places, export_places = asyncio.Semaphore(_AT_ONCE), asyncio.Semaphore(_EXPORTS_AT_ONCE)
+    working: dict[Message, asyncio.Task[None]] = {}
+    reaper = asyncio.create_task(_sweep_repeatedly(runs))
+    places: dict[type, AbstractAsyncContextManager[Any]] = {
+        str: asyncio.Semaphore(_AT_ONCE),
+        Export: asyncio.Semaphore(_EXPORTS_AT_ONCE),
+        Delivery: nullcontext(),  # the deliverer has its own
+    }
     try:
         while True:
             message = await queue.receive()
-            if isinstance(message, Export):
-                exporting.add(task := asyncio.create_task(_export_in_place(runs, message, export, export_places)))
-                task.add_done_callback(exporting.discard)
-            elif message not in working:
-                await places.acquire()
-                working[message] = task = asyncio.create_task(_attempt(runs, message))
-                task.add_done_callback(partial(_free, working, places, message))
+            if message not in working:
+                task = asyncio.create_task(_handle_in_place(runs, message, export, places[type(message)]))
+                working[message] = task
+                task.add_done_callback(partial(_forget, working, message))
     finally:
         reaper.cancel()
-        tasks = [*working.values(), *exporting]
+        tasks = [*working.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(reaper, *tasks, return_exceptions=True)
 
 
-def _free(working: dict[str, Any], places: asyncio.Semaphore, run_id: str, task: asyncio.Task[None]) -> None:
-    del working[run_id]
-    places.release()
+def _forget(working: dict[Message, Any], message: Message, task: asyncio.Task[None]) -> None:
+    del working[message]
 
 
-async def _reap_repeatedly(runs: "RunService") -> None:
+async def _sweep_repeatedly(runs: "RunService") -> None:
     while True:
         try:
-            await reap_expired(runs)
+            await sweep(runs)
         except ServiceError:
             logger.exception("the store could not be swept")
         await asyncio.sleep(_REAP)
 
 
-async def _attempt(runs: "RunService", run_id: str) -> None:
-    try:
-        await work(runs, run_id)
-    except Exception:
-        logger.exception("run %s: an attempt failed", run_id)
+async def sweep(runs: "RunService") -> int:
+    """Queue runs whose lease has expired, and deliveries that are due; returns how many runs."""
+    expired = await reap_expired(runs)
+    for delivery in await runs.deliverer.due():
+        await runs.queue.send(delivery)
+    return expired
 
 
-async def _export_in_place(runs: "RunService", message: Export, export: ExportRun, places: asyncio.Semaphore) -> None:
-    async with places:
+async def _handle_in_place(
+    runs: "RunService", message: Message, export: ExportRun, place: AbstractAsyncContextManager[Any]
+) -> None:
+    async with place:
         try:
-            await export_or_requeue(runs, message, export)
+            await _handle(runs, message, export)
         except Exception:
-            logger.exception("run %s: its export failed", message.run)
+            logger.exception("%s: an attempt failed", message if isinstance(message, str) else type(message).__name__)
+
+
+async def _handle(runs: "RunService", message: Message, export: ExportRun) -> None:
+    match message:
+        case Export():
+            await export_or_requeue(runs, message, export)
+        case Delivery():
+            await runs.deliverer.deliver(message)
+        case _:
+            await work(runs, message)
 
 
 async def export_or_requeue(runs: "RunService", message: Export, export: ExportRun) -> None:
@@ -125,9 +138,9 @@ async def export_or_requeue(runs: "RunService", message: Export, export: ExportR
 
 
 async def receive(runs: "RunService", event: dict[str, Any], export: ExportRun) -> dict[str, Any]:
-    """Work on a batch of SQS messages, and return those that failed; or reap, for a schedule."""
+    """Work on a batch of SQS messages, and return those that failed; or sweep, for a schedule."""
     if "Records" not in event:
-        return {"swept": await reap_expired(runs)}
+        return {"swept": await sweep(runs)}
     records = event["Records"]
     ended = await asyncio.gather(*(_message(runs, record, export) for record in records), return_exceptions=True)
     failed = [record["messageId"] for record, end in zip(records, ended, strict=True) if isinstance(end, BaseException)]
@@ -136,11 +149,7 @@ async def receive(runs: "RunService", event: dict[str, Any], export: ExportRun) 
 
 async def _message(runs: "RunService", record: dict[str, Any], export: ExportRun) -> None:
     try:
-        message = load(record["body"])
-        if isinstance(message, Export):
-            await export_or_requeue(runs, message, export)
-        else:
-            await work(runs, message)
+        await _handle(runs, load(record["body"]), export)
     except Exception:
         logger.exception("message %s: an attempt failed", record["messageId"])
         await runs.queue.retry_soon(record["receiptHandle"])

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from agency_lambda.runs.leases import Leases
+from agency_lambda.webhooks.delivering import Deliverer
 from agency_lambda_cdk.bundle import ROOT
 from tests.library.cdk.assembly import Assembly, synth
 
@@ -242,13 +243,13 @@ def without_log(assembly: Assembly, function: str) -> set[tuple[str, str]]:
     return found - own
 
 
-def test_the_sweep_sees_only_the_partitions_of_the_leases(dev: Assembly) -> None:
+def test_the_sweep_sees_only_leases_and_what_is_due(dev: Assembly) -> None:
     (about,) = [each for each in statements(dev, "SweepFunction") if "dynamodb:Query" in each["Action"]]
     (condition,) = about["Condition"].values()
     assert list(about["Condition"]) == ["ForAllValues:StringEquals"]
     partitions = condition["dynamodb:LeadingKeys"]
     assert sorted(partitions) == sorted(_swept())
-    assert len(partitions) == 17
+    assert len(partitions) == 18
 
 
 def _swept() -> list[str]:
@@ -256,11 +257,13 @@ def _swept() -> list[str]:
     asked: list[str] = []
 
     class Store:
-        async def query(self, partition: str) -> list[Any]:
+        async def query(self, partition: str, **range: Any) -> list[Any]:
             asked.append(partition)
             return []
 
-    asyncio.run(Leases(Store()).all())  # type: ignore[arg-type]
+    store: Any = Store()
+    asyncio.run(Leases(store).all())
+    asyncio.run(Deliverer(store).due())
     return asked
 
 
