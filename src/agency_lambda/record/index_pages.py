@@ -3,7 +3,7 @@
 import asyncio
 import heapq
 from collections import deque
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 from itertools import batched
 from typing import Any
@@ -51,6 +51,18 @@ def page(data: Sequence[dict[str, Any]], query: PageQuery, *, last_read: str | N
     if last_read:
         first, last = (last_read, last) if query.is_backward else (first, last_read)
     return {"object": "list", "data": ordered, "first_id": first, "last_id": last, "has_more": last_read is not None}
+
+
+async def read_page(
+    store: Store, partition: str, query: PageQuery, show: Callable[[Record], dict[str, Any]]
+) -> dict[str, Any]:
+    """Return a page of one partition. show: makes an item of the list, with its id, of an entry."""
+    data = list[dict[str, Any]]()
+    async for record in entries(store, [partition], query, at_once=query.limit + 1):
+        if len(data) == query.limit:
+            return page(data, query, last_read=data[-1]["id"])
+        data.append(show(record))
+    return page(data, query, last_read=None)
 
 
 async def entries(store: Store, partitions: Sequence[str], query: PageQuery, *, at_once: int) -> AsyncGenerator[Record]:

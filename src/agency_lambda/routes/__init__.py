@@ -13,7 +13,8 @@ from agency_lambda.routes import (
     models,
     responses,
     usage,
+    webhooks,
 )
 
-SUBJECTS = (completion, agencies, health, responses, conversations, approvals, models, admin, budgets, usage)
+SUBJECTS = (completion, agencies, health, responses, conversations, approvals, models, admin, budgets, usage, webhooks)
 ROUTES: list[BaseRoute] = [route for subject in SUBJECTS for route in subject.router.routes]

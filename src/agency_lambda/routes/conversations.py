@@ -5,13 +5,13 @@ from pydantic import Field
 
 from agency_lambda.errors import InvalidRequest, NotFound, OutcomeUnknown, StoreUnavailable
 from agency_lambda.exception_handlers import V1_RESPONSES
+from agency_lambda.history.conversations import conversation_index
 from agency_lambda.history.turns import Turn
 from agency_lambda.protocol import bounds
 from agency_lambda.protocol.items import parse_items, to_agent_input
 from agency_lambda.protocol.request import Body, Metadata
 from agency_lambda.protocol.types import Item
-from agency_lambda.record.conversation_list import list_conversations
-from agency_lambda.record.index_pages import PageQuery
+from agency_lambda.record.index_pages import PageQuery, read_page
 from agency_lambda.routes.dependencies import Caller
 from agency_lambda.routes.listing import CursorPage
 from agency_lambda.routes.pages import Page, not_in_list, paginate
@@ -51,7 +51,8 @@ async def list_all(caller: Caller, requested: CursorPage) -> dict[str, Any]:
         after=await _key(caller, requested.after, "after"),
         before=await _key(caller, requested.before, "before"),
     )
-    return await list_conversations(caller.runs.store, caller.owner, query)
+    index = conversation_index(caller.owner)
+    return await read_page(caller.runs.store, index, query, lambda entry: entry.body)
 
 
 @router.get("/{conversation_id}")

@@ -5,6 +5,7 @@ import json
 import logging
 import random
 import time
+from dataclasses import replace
 from weakref import WeakValueDictionary
 
 from agency_lambda import telemetry
@@ -63,15 +64,15 @@ class Deliverer:
         if endpoint is None or delivery.event not in endpoint.events:  # it was deleted, or changed
             changes = _dropped(delivery)
         elif time.monotonic() < self._slow_until.get(message.owner, 0.0):
-            changes = _retried(delivery, _SLOW_PAUSE)
+            changes = delivery.changes_to(_retried(delivery, _SLOW_PAUSE))
         else:
-            changes = await self._attempt(delivery, endpoint)
+            changes = delivery.changes_to(await self._attempt(delivery, endpoint))
         try:
             await self._store.write(*changes)
         except Conflict:  # another process has made an attempt, or it was asked for again
             return
 
-    async def _attempt(self, delivery: StoredDelivery, endpoint: Endpoint) -> list[Change]:
+    async def _attempt(self, delivery: StoredDelivery, endpoint: Endpoint) -> StoredDelivery:
         begun, now, status, error = time.monotonic(), int(time.time()), None, None
         body = json.dumps(delivery.payload, separators=(",", ":")).encode()
         try:
@@ -80,11 +81,11 @@ class Deliverer:
             error = str(failure)
         if time.monotonic() - begun > _SLOW:
             self._mark_slow(delivery.owner)
-        fields = {"attempts": delivery.attempts + 1, "last_attempt_at": now, "last_status": status, "last_error": error}
+        attempts = delivery.attempts + 1
+        tried = replace(delivery, attempts=attempts, last_attempt_at=now, last_status=status, last_error=error)
         if status is not None and 200 <= status < 300:
-            return delivery.changed(status="delivered", next_attempt_at=None, due="", **fields)
-        pause = min(_FIRST_PAUSE * _PAUSE_FACTOR ** min(delivery.attempts, 10), _LONGEST_PAUSE)
-        return _retried(delivery, pause, **fields)
+            return replace(tried, status="delivered", next_attempt_at=None, due="")
+        return _retried(tried, min(_FIRST_PAUSE * _PAUSE_FACTOR ** min(delivery.attempts, 10), _LONGEST_PAUSE))
 
     def _mark_slow(self, owner: str) -> None:
         if len(self._slow_until) >= _MOST_OWNERS:
@@ -97,21 +98,21 @@ class Deliverer:
         return [Delivery(**record.body) for record in records]
 
 
-def _retried(delivery: StoredDelivery, pause: float, **fields: int | str | None) -> list[Change]:
-    """Return the changes for another attempt after `pause` seconds, or for none if its time is over."""
+def _retried(delivery: StoredDelivery, pause: float) -> StoredDelivery:
+    """Return the delivery as it waits for `pause` seconds, or as it has failed if its time is over."""
     at = int(time.time() + pause * random.uniform(1.0, 1.1))
     if at <= delivery.retry_until:
-        return delivery.changed(next_attempt_at=at, due=delivery.due_at(at), **fields)
+        return replace(delivery, next_attempt_at=at, due=delivery.due_at(at))
     telemetry.log_webhook_failure(
         event_id=delivery.id,
         event=delivery.event,
         response_id=delivery.response_id,
         owner=owner_digest(delivery.owner),
-        attempts=fields.get("attempts", delivery.attempts),
-        last_status=fields.get("last_status", delivery.last_status),
-        last_error=fields.get("last_error", delivery.last_error),
+        attempts=delivery.attempts,
+        last_status=delivery.last_status,
+        last_error=delivery.last_error,
     )
-    return delivery.changed(status="failed", next_attempt_at=None, due="", **fields)
+    return replace(delivery, status="failed", next_attempt_at=None, due="")
 
 
 def _dropped(delivery: StoredDelivery) -> list[Change]:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
+from agency_lambda.errors import NotFound
 from agency_lambda.protocol.ids import created_microseconds, new_id
 from agency_lambda.queue.messages import Delivery
 from agency_lambda.store import ABSENT, Change, Delete, Put, Record, Store
@@ -73,6 +74,10 @@ async def find_endpoint(store: Store, owner: str) -> Endpoint | None:
     return Endpoint(**record.body, version=record.version) if record else None
 
 
+def no_webhook() -> NotFound:
+    return NotFound("There is no webhook: PUT /v1/webhooks sets one.")
+
+
 @dataclass(frozen=True, kw_only=True)
 class StoredDelivery:
     """An event for an owner's endpoint, and how often it was sent.
@@ -132,13 +137,12 @@ class StoredDelivery:
         """Return the changes to write together with what it announces."""
         return [self._put(), self._put_due()]
 
-    def redelivered(self) -> list[Change]:
-        """Return the changes that begin its attempts anew."""
+    def renewed(self) -> "StoredDelivery":
+        """Return the delivery as it begins anew."""
         now = int(time.time())
-        return self.changed(status="pending", attempts=0, due=self.due_at(now + _GRACE), **_from(now))
+        return replace(self, status="pending", attempts=0, due=self.due_at(now + _GRACE), **_from(now))
 
-    def changed(self, **fields: Any) -> list[Change]:
-        after = replace(self, **fields)
+    def changes_to(self, after: "StoredDelivery") -> list[Change]:
         changes: list[Change] = [after._put()]
         if after.due != self.due:
             changes += [Delete(DUE, self.due)] if self.due else []
