@@ -36,6 +36,9 @@ PROMISES = {
     r"local/conversation/[^/]+ head": NEVER,
     r"local/conversation/[^/]+ \d+": NEVER,
     r"part/[^/]+ \d+": 30,  # of a response that is too long for one item of DynamoDB
+    r"local/webhook endpoint": NEVER,
+    r"local/deliveries \d{16}/evt_[0-9a-f]{32}": 30,
+    r"webhooks/due \d{10}/local/evt_[0-9a-f]{32}": 30,
     r"running#0[0-9a-f] [^/]+": NEVER,  # a run that is not over
 }
 ASK = {"model": "letters", "input": "Client Nordwind asks about a date."}
@@ -99,6 +102,7 @@ class Kept:
     def __init__(self, service: Service, rows: Callable[[], list[tuple[str, int | None]]]) -> None:
         self.service, self._rows = service, rows
         self._note_what_is_written()
+        service.send(http_event("PUT", "/v1/webhooks", {"url": "http://localhost/", "events": ["response.completed"]}))
         self.conversation = service.post(
             "/v1/conversations", {"items": [{"role": "user", "content": "said"}], "metadata": {"a": "b"}}
         )[1]["id"]

@@ -21,6 +21,7 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/v1/conversations/{conversation_id}"): {"metadata": {}},
     ("POST", "/v1/conversations/{conversation_id}/items"): {"items": [{"role": "user", "content": "x"}]},
     ("PUT", "/v1/admin/budgets/{owner}"): {"runs_at_once": 1},
+    ("PUT", "/v1/webhooks"): {"url": "http://localhost/", "events": ["response.completed"]},
 }
 _ID = "resp_019a0000000070008000000000000000"  # any that says when it was made
 _PAGE = f"limit=1&order=asc&after={_ID}&before={_ID}"
@@ -28,6 +29,7 @@ _RUNS = f"{_PAGE}&status=failed&model=x&conversation=x&created_after=1&created_b
 QUERIES = {
     ("GET", "/v1/responses"): _RUNS,
     ("GET", "/v1/conversations"): _PAGE.replace("resp", "conv"),
+    ("GET", "/v1/webhooks/deliveries"): _PAGE.replace("resp", "evt"),
     ("GET", "/v1/admin/responses"): f"{_RUNS}&owner=x_1",
     ("POST", "/v1/admin/responses/cancel"): "owner=x_1",
     ("GET", "/v1/approvals"): f"{_PAGE.replace('resp', 'mcpr')}&owner=local",

@@ -64,6 +64,11 @@ CASES = [
     Case("GET", "/v1/conversations/{conversation}/items/{item}"),
     Case("POST", "/v1/responses", {**ASK, "conversation": "{conversation}", "stream": True}),
     Case("DELETE", "/v1/conversations/{conversation}"),
+    Case("PUT", "/v1/webhooks", {"url": "https://hooks.example.com/", "events": ["response.failed"]}),
+    Case("GET", "/v1/webhooks"),
+    Case("GET", "/v1/webhooks/deliveries?limit=2"),
+    Case("POST", "/v1/webhooks/deliveries/evt_1/redeliver"),
+    Case("DELETE", "/v1/webhooks"),
     Case("GET", "/v1/models"),
     Case("GET", "/v1/models/letters"),
     Case("HEAD", "/health", key=""),
@@ -132,7 +137,7 @@ def comparable(answer: Answer) -> Answer:
 
     def number(text: str) -> str:
         return re.sub(
-            r"[a-z]+_[0-9a-f]{16,}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}",
+            r"whsec_[\w+/=]+|[a-z]+_[0-9a-f]{16,}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}",
             lambda found: seen.setdefault(found[0], f"id {next(numbers)}"),
             text,
         )
