@@ -13,9 +13,11 @@ from agency_lambda.framework.client_options import ClientOptions
 from agency_lambda.framework.client_tools import ClientTool
 from agency_lambda.framework.model_call import ModelCall
 from agency_lambda.framework.models import Meter, ModelRequest, ModelsOfRun, active_run
+from agency_lambda.framework.open_calls import OpenCalls
 from agency_lambda.framework.response_builder import ResponseBuilder
 from agency_lambda.framework.spending import Spending
 from agency_lambda.framework.tool_call import ToolCall
+from agency_lambda.protocol.approvals import ApprovalRequest, Decision
 
 if TYPE_CHECKING:
     from agency_swarm import Agency, Agent
@@ -59,6 +61,8 @@ class RunContext:
         self.longest_silence, self.resolve = models
         self.caller, self.live, self.spending = caller, live, spending
         self.authorize: Callable[[], Awaitable[None]] = _not_executed
+        self.calls = OpenCalls()
+        builder.run_waits = lambda: self.calls.waits
         self.copies: dict[int, tuple[Agency, Agency]] = {}  # id -> agency made before the run, the run's copy
         self.client_calls_tool = False  # the run has ended with calls that the client has to answer
         self._entry, self._options = entry, options
@@ -104,6 +108,27 @@ class RunContext:
             return True
         await self.authorize()
         return await self.journal.allow_call(self.journal.tool_call_key(agent, call_id), self.meter.limits.tool_calls)
+
+    def decided(self, agent: str, tool: FunctionTool, call_id: str) -> Decision | None:
+        """Return a person's decision on a call of a tool that may need approval."""
+        if tool.needs_approval is False:
+            return None
+        return self.journal.find_decision(self.journal.tool_call_key(agent, call_id))
+
+    async def decision(self, request: ApprovalRequest) -> Decision:
+        """Return what a person has decided.
+
+        Raises:
+            RunWaits: nobody has yet, and nothing else of the run can go on.
+        """
+        return self.journal.find_decision(request.key) or await self.calls.wait(request)
+
+    async def is_to_be_made(self, agent: str, call_id: str) -> bool:
+        """Return whether a call has no output yet and is within `max_tool_calls`."""
+        key, most = self.journal.tool_call_key(agent, call_id), self.meter.limits.tool_calls
+        if self.journal.has_tool_output(key):
+            return False
+        return math.isinf(most) or await self.journal.allow_call(key, most)
 
     def tool_call(self, agent: str, tool: FunctionTool, arguments: str, call_id: str) -> ToolCall:
         """Return a context manager. call_id: unique in the run."""

@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +14,6 @@ from agents import (
 
 from agency_lambda.errors import (
     NO_ANSWER,
-    AgencyMisconfigured,
     GuardrailTriggered,
     InvalidOutput,
     RunLimitExceeded,
@@ -23,7 +23,7 @@ from agency_lambda.errors import (
 from agency_lambda.framework import conversation_starters, unknown_tools, worst_case
 from agency_lambda.framework.client_tools import OUTPUT_PENDING
 from agency_lambda.framework.context import RunContext
-from agency_lambda.framework.interruptions import AnswerNotStored
+from agency_lambda.framework.interruptions import AnswerNotStored, RunWaits
 from agency_lambda.framework.models import (
     AnswerIncomplete,
     Meter,
@@ -40,7 +40,6 @@ from agency_lambda.framework.models import (
 from agency_lambda.framework.output_type import misses_output_type
 from agency_lambda.framework.spending import CallRefused
 from agency_lambda.framework.tool_output import text_of
-from agency_lambda.framework.unsupported import unapproved_tool
 from agency_lambda.history import storable
 from agency_lambda.protocol.approvals import ApprovalRequest
 from agency_lambda.protocol.items import parse_items, to_agent_input
@@ -146,14 +145,30 @@ class AgencyExecution:
         """Run the agents. authorize: awaited before each model or tool call; raises to refuse it.
 
         Raises:
-            AgencyMisconfigured: a tool needs a person's approval.
             GuardrailTriggered: a guardrail refused.
             InvalidOutput: the final output does not match output_type.
             UpstreamFailed: the model gave no usable answer.
             RunLimitExceeded: max_model_calls was reached.
             StoreUnavailable: an answer could not be stored.
         """
-        self._run_context.authorize = authorize
+        calls = self._run_context.calls
+
+        async def authorize_call() -> None:
+            calls.check()
+            await authorize()
+
+        self._run_context.authorize = authorize_call
+        try:
+            with calls.call():
+                result = await self._run_to_end()
+        except BaseException:
+            if not calls.waits or _is_cancelled():
+                raise
+        if calls.waits:  # whatever code that has caught RunWaits made of it
+            return AgencyResult(self._new_items_with_messages(), asked=calls.asked)
+        return result
+
+    async def _run_to_end(self) -> AgencyResult:
         token = active_run.set(self._run_context)
         conversation_starters.folder.set(self._starters)
         tracing.of_run.set(self._agency._trace_processors)
@@ -178,15 +193,13 @@ class AgencyExecution:
         config = UserRunConfig(workflow_name=name, **unknown_tools.SETTING)
         try:
             result = await self._agency.get_response(self._new_input, recipient_agent=self._agent, run_config=config)
-        except (Exception, AnswerIncomplete):
+        except (Exception, AnswerIncomplete, RunWaits):
             await tracing.flush()
             raise
         await tracing.flush()
         return result
 
     def _final_result(self, result: "RunResult") -> AgencyResult:
-        if result.interruptions:  # the check before the run cannot see them all
-            raise AgencyMisconfigured(unapproved_tool(result.interruptions[0]))
         builder = self._run_context.builder
         passed = bool(result.raw_responses)  # without a model call it is a guardrail's text
         text = "" if self._run_context.client_calls_tool and passed else text_of(result.final_output)
@@ -240,3 +253,8 @@ class AgencyExecution:
         earlier = messages[: self._history_length]
         calls = [each for each in earlier if each.get("call_id") in answered and "output" not in each]
         return list(replace_surrogates(storable([*calls, *known], awaited, len(calls))))
+
+
+def _is_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

@@ -31,10 +31,9 @@ def _with_journal(execute: Callable[..., Any]) -> Callable[..., Any]:
         if not finished:
             await run.authorize()
             started_at = time.time()
-            with contain_exits():
+            with contain_exits(), run.calls.call():
                 item = await execute(agent=agent, **arguments)
-            if not isinstance(item, ToolCallOutputItem):  # it waits for approval
-                return item
+            run.calls.check()
             made = {"raw_item": to_jsonable_python(item.raw_item), "output": str(item.output)}
             output = await run.journal.save_tool_output(call, made, _tool(arguments), started_at)
             if output is made:

@@ -153,6 +153,21 @@ PATCHES = (
         f"{_TESTS}/runs/test_tool_error_text.py",
     ),
     Patch(
+        _names("agents.run", "AgentRunner.run", "run_single_turn", "start_streaming")
+        + _names("agents.run_internal.run_loop", "run_single_turn_streamed")
+        + _names("agents.run_internal.guardrails", "run_single_input_guardrail")
+        + _names(
+            "agents.run_internal.tool_execution",
+            *("_FunctionToolBatchExecutor._run_single_tool", "_FunctionToolBatchExecutor._maybe_execute_tool_approval"),
+        )
+        + _names("agents.run_internal.tool_actions", "resolve_approval_status")
+        + _names("agents.run_internal.tool_planning", "_collect_mcp_approval_plan"),
+        _SDK,
+        "A call that needs a person would end its agent's run without an answer, and the colleagues' with it.",
+        f"{_HERE}.approvals",
+        f"{_TESTS}/features/test_approvals.py",
+    ),
+    Patch(
         _names(
             "agents.run_internal.tool_actions",
             *("CustomToolAction.execute", "LocalShellAction.execute", "ShellAction.execute"),

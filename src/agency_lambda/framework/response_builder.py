@@ -45,6 +45,7 @@ class ResponseBuilder:
         self._agents, self.client_functions = agents, client_functions
         self._reasoning, self.withholds = reasoning, withholds
         self._withheld: list[Item] = []
+        self.run_waits: Callable[[], bool] = lambda: False  # for a person; activities go on in another attempt
         self.incomplete: Reason | None = None  # why the provider broke off the last words to the user
 
     @property
@@ -68,7 +69,8 @@ class ResponseBuilder:
         try:
             yield
         except BaseException:
-            opened.close(status="incomplete")
+            if not self.run_waits():
+                opened.close(status="incomplete")
             raise
         finally:
             _activity_id.reset(token)

@@ -12,6 +12,7 @@ from agency_lambda.protocol.surrogates import replace_surrogates
 
 _MAX_DEPTH = 50  # levels of lists and objects that are stored as JSON
 _MAX_INTEGER = 2**63  # many JSON readers have 64 bits
+_CHANGED = "A person approved this call with other arguments, which were used: {arguments}"
 _CALL = ResponseFunctionToolCall(arguments="{}", call_id="", name="", type="function_call")
 
 
@@ -44,6 +45,16 @@ def to_sendable(output: Any) -> Any:
     except Exception as error:  # noqa: BLE001 - the tool's own __str__
         return f"An error occurred while running the tool: its result has no text ({type(error).__name__})."
     return output if _is_sendable(text) else replace_surrogates(text)
+
+
+def with_arguments(output: Any, arguments: str) -> Any:
+    """Return an output that begins with the arguments that a person gave in place of the model's."""
+    line = _CHANGED.format(arguments=arguments)
+    structured = _structured(output)
+    if not structured:
+        return f"{line}\n{_sent_text(output)}"
+    parts = structured if isinstance(structured, list) else [structured]
+    return [{"type": "text", "text": line}, *parts]
 
 
 def to_journal_body(output: Any) -> dict[str, Any]:

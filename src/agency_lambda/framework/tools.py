@@ -30,7 +30,7 @@ from agency_lambda.framework.client_tools import ClientTool
 from agency_lambda.framework.context import RunContext, current_run
 from agency_lambda.framework.interruptions import ProcessExitRaised, contain_exits
 from agency_lambda.framework.tool_arguments import arguments_fault, message_fault
-from agency_lambda.framework.tool_output import to_sendable
+from agency_lambda.framework.tool_output import to_sendable, with_arguments
 
 _UNUSABLE = "Error: Invalid arguments for tool {tool}: {fault}. The tool was not called."
 _WITH_METADATA = "_invoke_function_tool_with_metadata"
@@ -117,8 +117,11 @@ async def _invoke(
         token = tool_idempotency.current.set(f"{run.response_id}/{call.key}")
         try:
             output = to_sendable(await _output(tool, context, arguments))
+            if (decision := run.decided(context.agent.name, tool, context.tool_call_id)) and decision.arguments:
+                output = with_arguments(output, decision.arguments)
         finally:
             tool_idempotency.current.reset(token)
+        run.calls.check()
         note_output(output)  # before it is stored: a parallel tool's failure may cancel this one meanwhile
         return await call.save(output)
 

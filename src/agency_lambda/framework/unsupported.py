@@ -6,10 +6,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from agency_swarm import Agency
 
-_APPROVAL = (
-    "needs a person's approval ({setting}), and nobody can give it here yet: the run would end without an answer. "
-    "{instead}"
-)
 _OAUTH = (
     "asks its users to log in (OAuth), which needs a browser and a callback that this service does not have. {instead}"
 )
@@ -42,12 +38,6 @@ def refused_by_chat(agency: "Agency") -> str | None:
     return None
 
 
-def unapproved_tool(interruption: Any) -> str:
-    """Return why a call for which `refused_feature` found no reason cannot go on."""
-    reason = _APPROVAL.format(setting="needs_approval", instead="Remove needs_approval.")
-    return f"Agent {interruption.agent.name!r}: the tool {interruption.tool_name or interruption.name!r} {reason}"
-
-
 def _agents(agents: Any) -> Iterator[Any]:
     # Yields agents, and those that they hand over to or have as tools, each once.
     found: dict[int, Any] = {}
@@ -76,60 +66,20 @@ def _servers(agent: Any) -> list[Any]:
 def _refused_tool(tool: Any) -> str | None:
     from agents import HostedMCPTool
 
-    if isinstance(tool, HostedMCPTool):
-        return _refused_hosted_server(tool)
-    if getattr(tool, "needs_approval", False) is False or getattr(tool, "on_approval", None):
-        return None  # `on_approval` is the agency's own code, which decides during the run
-    if getattr(getattr(tool, "_tool_origin", None), "type", None) == "mcp":
-        return _APPROVAL.format(
-            setting="require_approval of its MCP server", instead="Set require_approval to 'never'."
-        )
-    instead = "Remove needs_approval"
-    if hasattr(tool, "on_approval"):
-        instead += ", or decide in code with on_approval"
-    return _APPROVAL.format(setting="needs_approval", instead=f"{instead}.")
-
-
-def _refused_hosted_server(tool: Any) -> str | None:
-    config: Mapping[str, Any] = tool.tool_config
-    if getattr(tool, "_agency_swarm_enable_hosted_mcp_oauth", False) and not config.get("authorization"):
-        return f"of {config.get('server_label')!r} {_OAUTH.format(instead='Write its token into authorization.')}"
-    if tool.on_approval_request or _needs_no_approval(config):
+    if not isinstance(tool, HostedMCPTool) or not getattr(tool, "_agency_swarm_enable_hosted_mcp_oauth", False):
         return None
-    reason = _APPROVAL.format(
-        setting=f"require_approval={config.get('require_approval', 'always')!r}",
-        instead="Set require_approval to 'never', or decide in code with on_approval_request.",
-    )
-    return f"of {config.get('server_label')!r} {reason}"
-
-
-def _needs_no_approval(config: Mapping[str, Any]) -> bool:
-    # The provider asks for every tool that is not listed under 'never'; no setting means 'always'.
-    policy = config.get("require_approval")
-    if policy == "never":
-        return True
-    if not isinstance(policy, Mapping) or policy.get("always"):
-        return False
-    return bool(_names(config.get("allowed_tools"))) and _names(config.get("allowed_tools")) <= _names(
-        policy.get("never")
-    )
-
-
-def _names(tools: Any) -> frozenset[str]:
-    if isinstance(tools, Mapping):
-        tools = tools.get("tool_names")
-    return frozenset(tools or ())
+    config: Mapping[str, Any] = tool.tool_config
+    if config.get("authorization"):
+        return None
+    return f"of {config.get('server_label')!r} {_OAUTH.format(instead='Write its token into authorization.')}"
 
 
 def _refused_server(server: Any) -> str | None:
     actual = getattr(server, "_server", server)  # Agency Swarm's proxy holds the server
-    if _needs_login(actual):
-        instead = "Give it a token in the headers of a server without OAuth, or a storage that holds its tokens."
-        return _OAUTH.format(instead=instead)
-    policy = getattr(actual, "_needs_approval_policy", False)
-    if any(policy.values()) if isinstance(policy, Mapping) else policy:
-        return _APPROVAL.format(setting="require_approval", instead="Set require_approval to 'never'.")
-    return None
+    if not _needs_login(actual):
+        return None
+    instead = "Give it a token in the headers of a server without OAuth, or a storage that holds its tokens."
+    return _OAUTH.format(instead=instead)
 
 
 def _needs_login(server: Any) -> bool:

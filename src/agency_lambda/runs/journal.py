@@ -199,6 +199,9 @@ class Journal:
         self.hits += body is not None
         return body is not None, body and from_journal_body(body)
 
+    def has_tool_output(self, call: str) -> bool:
+        return f"tool/{call}" in self._records
+
     async def save_tool_output(self, call: str, output: Any, tool: str, started_at: float) -> Any:
         if self._store is None:
             return output

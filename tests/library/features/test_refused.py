@@ -7,32 +7,22 @@ import pytest
 from agency_swarm import Agency, Agent, HostedMCPTool, WebSearchTool, enable_hosted_mcp_tool_oauth, function_tool
 from agency_swarm.mcp import MCPServerOAuth
 from agents import Agent as SDKAgent
-from agents import AgentHooks, ApplyPatchTool, CustomTool, FunctionTool, Handoff, ShellTool, handoff
-from agents import function_tool as sdk_function_tool
-from agents.mcp import MCPServerStreamableHttp
+from agents import CustomTool, Handoff, ShellTool, handoff
 from openai.types.responses import ResponseFunctionShellToolCall
 from openai.types.responses.response_output_item import McpApprovalRequest
 
-from agency_lambda import catalogue
 from agency_lambda.errors import AgencyMisconfigured
 from agency_lambda.framework.models.events import message_item
-from agency_lambda.framework.offline_model import OfflineModel
 from agency_lambda.framework.unsupported import refused_feature
 from tests.library.features.rows import holds
 from tests.library.model_server import ModelServer
 from tests.library.models.agencies import settings
 from tests.library.runs.stage import Plays, play
 
-ASKS = "needs a person's approval"
-
 
 async def nothing(*_: Any) -> Any:
     """Does nothing."""
     return ""
-
-
-async def sometimes(*_: Any) -> bool:
-    return False
 
 
 async def pay(amount: int) -> str:
@@ -48,33 +38,12 @@ def mcp(**config: Any) -> Any:
     return {"type": "mcp", "server_label": "shop", "server_url": "https://shop.test", **config}
 
 
-def inner(**settings: Any) -> FunctionTool:
-    return Agent(name="Inner", instructions=".", **settings).as_tool("inner", "Asks the inner agent.")
-
-
-def local(**settings: Any) -> MCPServerStreamableHttp:
-    return MCPServerStreamableHttp({"url": "http://127.0.0.1:9"}, name="shop", **settings)
-
-
-REFUSED: dict[str, Callable[[], dict[str, Any]]] = {
-    "function_tool": lambda: {"tools": [function_tool(pay, needs_approval=True)]},
-    "function_tool_function": lambda: {"tools": [function_tool(pay, needs_approval=sometimes)]},
-    "sdk_function_tool": lambda: {"tools": [sdk_function_tool(pay, needs_approval=True)]},
-    "as_tool": lambda: {"tools": [SDKAgent(name="A", instructions=".").as_tool("a", "A.", needs_approval=True)]},
-    "shell": lambda: {"tools": [ShellTool(nothing, needs_approval=True)]},
-    "apply_patch": lambda: {"tools": [ApplyPatchTool(object(), needs_approval=sometimes)]},  # type: ignore[arg-type]
-    "custom": lambda: {"tools": [CustomTool("c", "C.", nothing, needs_approval=True)]},
-    "hosted_mcp_unset": lambda: {"tools": [HostedMCPTool(mcp())]},
-    "hosted_mcp_always": lambda: {"tools": [HostedMCPTool(mcp(require_approval="always"))]},
-    "hosted_mcp_some": lambda: {"tools": [HostedMCPTool(mcp(require_approval={"never": {"tool_names": ["a"]}}))]},
-    "hosted_mcp_one": lambda: {"tools": [HostedMCPTool(mcp(require_approval={"always": {"tool_names": ["a"]}}))]},
-    "in_an_agent_as_tool": lambda: {"tools": [inner(tools=[function_tool(pay, needs_approval=True)])]},
-    "in_a_handoff": lambda: {"handoffs": [SDKAgent(name="Next", tools=[sdk_function_tool(pay, needs_approval=True)])]},
-}
 ALLOWED: dict[str, Callable[[], dict[str, Any]]] = {
     "function_tool": lambda: {"tools": [function_tool(pay, needs_approval=False)]},
     "shell_decides": lambda: {"tools": [ShellTool(nothing, needs_approval=True, on_approval=approve)]},
     "custom_decides": lambda: {"tools": [CustomTool("c", "C.", nothing, needs_approval=True, on_approval=approve)]},
+    "asks": lambda: {"tools": [function_tool(pay, needs_approval=True)]},
+    "hosted_mcp_asks": lambda: {"tools": [HostedMCPTool(mcp(require_approval="always"))]},
     "hosted_mcp_never": lambda: {"tools": [HostedMCPTool(mcp(require_approval="never"))]},
     "hosted_mcp_decides": lambda: {"tools": [HostedMCPTool(mcp(), on_approval_request=approve)]},
     "hosted_mcp_all_named": lambda: {
@@ -93,44 +62,9 @@ def agency(settings: dict[str, Any]) -> Agency:
     return Agency(boss, communication_flows=[(boss, clerk)])
 
 
-@holds("needs_approval", "hosted_mcp_approval")
-@pytest.mark.parametrize("name", REFUSED)
-def test_approval_is_refused_wherever_it_is_asked_for(name: str) -> None:
-    with pytest.raises(AgencyMisconfigured, match=ASKS) as refused:
-        catalogue.build(lambda: agency(REFUSED[name]()))
-    said = str(refused.value)
-    owner = {"in_an_agent_as_tool": "Inner", "in_a_handoff": "Next"}.get(name, "Clerk")
-    assert said.startswith(f"Agent {owner!r}: the tool ")
-    assert "require_approval" in said if "mcp" in name else "needs_approval" in said
-    assert said.endswith(".")
-
-
 @pytest.mark.parametrize("name", ALLOWED)
-def test_what_nobody_needs_to_approve_is_not_refused(name: str) -> None:
+def test_approval_is_not_refused(name: str) -> None:
     assert refused_feature(agency(ALLOWED[name]())) is None
-
-
-@holds("mcp_approval")
-@pytest.mark.parametrize(
-    ("policy", "refused"),
-    [
-        ("always", True),
-        (True, True),
-        ({"pay": "always"}, True),
-        ({"always": {"tool_names": ["pay"]}}, True),
-        (sometimes, True),
-        ("never", False),
-        (None, False),
-        (False, False),
-        ({"pay": "never"}, False),
-    ],
-    ids=lambda value: getattr(value, "__name__", str(value)),
-)
-def test_an_mcp_server_of_ones_own_that_asks_is_refused(policy: Any, refused: bool) -> None:
-    """A shared server is asked for its tools in the first run only, so it is its settings that are read."""
-    built = Agency(Agent(name="Solo", instructions="."), shared_mcp_servers=[local(require_approval=policy)])
-    said = refused_feature(built) or ""
-    assert said.startswith("Agent 'Solo': the MCP server 'shop' needs a person's approval") == refused
 
 
 @holds("mcp_oauth")
@@ -147,7 +81,7 @@ def test_oauth_that_nobody_can_answer_is_refused() -> None:
 
 
 def test_a_handoff_that_holds_its_agent_is_followed() -> None:
-    target = SDKAgent(name="Next", tools=[sdk_function_tool(pay, needs_approval=True)])
+    target = SDKAgent(name="Next", tools=[enable_hosted_mcp_tool_oauth(HostedMCPTool(mcp()))])
     made: Handoff[Any, Any] = handoff(target)
     assert "'Next'" in str(refused_feature(agency({"handoffs": [made]})))
 
@@ -156,25 +90,6 @@ def test_agents_that_hand_over_to_each_other_are_read_once() -> None:
     one, other = SDKAgent(name="One"), SDKAgent(name="Other")
     one.handoffs, other.handoffs = [other], [one]
     assert refused_feature(agency({"handoffs": [one]})) is None
-
-
-@pytest.mark.parametrize("stream", [True, False])
-def test_an_approval_that_is_asked_for_later_is_an_error_by_name(stream: bool) -> None:
-    """Nobody gets an empty answer: a hook, or an MCP server that changes its mind, may ask after the check."""
-    tool = function_tool(pay)
-
-    class Later(AgentHooks[Any]):
-        async def on_start(self, context: Any, agent: Any) -> None:
-            tool.needs_approval = True
-
-    def script(turn: Any) -> Any:
-        return "offline model: paid" if turn.calls else [("pay", {"amount": 1})]
-
-    solo = Agent(name="Solo", instructions=".", model=OfflineModel("Solo", script), tools=[tool], hooks=Later())
-    tool = solo.tools[0]
-    response = play(lambda: Agency(solo), stream=stream).response
-    assert (response["status"], response["error"]["detail_code"]) == ("failed", "agency_misconfigured")
-    assert response["error"]["message"].startswith("Agent 'Solo': the tool 'pay' needs a person's approval")
 
 
 @pytest.mark.parametrize(("api", "refused"), [("chat", True), ("responses", False)])

@@ -13,7 +13,7 @@ def held() -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for path in FOLDER.glob("test_*.py"):
         for node in ast.parse(path.read_text()).body:
-            if not isinstance(node, ast.FunctionDef):
+            if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 continue
             for each in node.decorator_list:
                 if isinstance(each, ast.Call) and getattr(each.func, "id", "") == "holds":

@@ -1,0 +1,107 @@
+"""The open calls of a run, and when none of them can go on without a person."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from threading import Lock
+from typing import Any, NoReturn
+
+from agency_lambda.framework.interruptions import RunWaits
+from agency_lambda.protocol.approvals import ApprovalRequest
+
+_PAUSE = 0.1  # seconds without a change before a run waits: code between two calls is not seen
+_ITERATIONS = 20  # of the event loop, in the same time: a slow machine may make none in it
+
+
+class _Call:
+    __slots__ = ("children", "is_open", "parent")
+
+    def __init__(self, parent: "_Call | None") -> None:
+        self.parent, self.children, self.is_open = parent, 0, True
+
+
+_current: ContextVar[_Call | None] = ContextVar("open_call", default=None)
+
+
+class OpenCalls:
+    """The tree of calls: agents, their turns, tools, guardrails.
+
+    A call is active unless it waits for a person or for calls within it. Calls may be on several threads and loops.
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._active, self._changes = 0, 0
+        self._requests: dict[asyncio.Future[None], ApprovalRequest] = {}
+        self.waits = False
+        self.asked: tuple[ApprovalRequest, ...] = ()  # in the order in which they were
+
+    @contextmanager
+    def call(self) -> Iterator[None]:
+        call = _Call(_current.get())
+        token = _current.set(call)
+        self._change(call, 1)
+        try:
+            yield
+        finally:
+            _current.reset(token)
+            self._change(call, -1)
+
+    def check(self) -> None:
+        """Raise RunWaits if the run waits: code that has caught it must not go on."""
+        if self.waits:
+            raise RunWaits
+
+    async def wait(self, request: ApprovalRequest) -> NoReturn:
+        """Wait until nothing else of the run can go on.
+
+        Raises:
+            RunWaits: always.
+        """
+        call, future = _Call(_current.get()), asyncio.get_running_loop().create_future()
+        with self._lock:
+            self._requests[future] = request
+        self._change(call, 1, active=0)
+        try:
+            while not (future.done() or self.waits):
+                await self._pause(future)
+        finally:
+            with self._lock:
+                self._requests.pop(future, None)
+            self._change(call, -1, active=0)
+        raise RunWaits
+
+    async def _pause(self, future: asyncio.Future[None]) -> None:
+        changes = self._changes
+        await asyncio.wait((future,), timeout=_PAUSE)
+        for _ in range(_ITERATIONS):
+            if self._active or changes != self._changes:
+                return
+            await asyncio.sleep(0)
+        with self._lock:
+            if self.waits or self._active or changes != self._changes:
+                return
+            self.waits, self.asked = True, tuple(self._requests.values())
+            waiting = [*self._requests]
+        for each in waiting:
+            with suppress(RuntimeError):  # its loop has been closed
+                each.get_loop().call_soon_threadsafe(_end, each)
+
+    def _change(self, call: _Call, by: int, active: int = 1) -> None:
+        """Add or remove a call. active: 0 for one that waits for a person."""
+        with self._lock:
+            self._changes += 1
+            call.is_open = by > 0
+            self._active += by * active if not call.children else 0
+            if (parent := call.parent) is None:
+                return
+            was_leaf = not parent.children
+            parent.children += by
+            if parent.is_open and was_leaf != (not parent.children):
+                self._active -= by
+
+
+def _end(future: Any) -> None:
+    if not future.done():
+        future.set_result(None)
