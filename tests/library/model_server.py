@@ -7,8 +7,8 @@
 
     server.base_url, server.requests, server.connections, server.tokens (input, output of all good answers)
 
-An answer is a text, a list of tool calls (name, arguments), or a Failure. `delay` holds back every answer; a stream
-waits before its last event for `hold`, and breaks off if that does not come. A text is cut at the request's limit.
+An answer is a text, a list of tool calls (name, arguments), Items, or a Failure. `delay` holds back every answer; a
+stream waits before its last event for `hold`, and breaks off if that does not come. A text is cut at the limit.
 """
 
 import json
@@ -42,7 +42,14 @@ class Failure:
     after: int | None = None
 
 
-type Answer = Plan | Failure
+@dataclass(frozen=True)
+class Items:
+    """An answer of items as they are."""
+
+    items: list[Any]
+
+
+type Answer = Plan | Items | Failure
 
 _LIMITS = ("max_output_tokens", "max_completion_tokens", "max_tokens")
 _PATIENCE = 5.0  # seconds, with a test that does not give the sign that a stream waits for
@@ -180,7 +187,7 @@ class _Door(BaseHTTPRequestHandler):
         else:
             self._send(answer.status, answer.body.encode(), {"Content-Type": "application/json", **answer.headers})
 
-    def _made(self, request: ModelRequest, plan: Plan) -> Response:
+    def _made(self, request: ModelRequest, plan: Plan | Items) -> Response:
         answer = _response(request, plan)
         for item in answer.output if self.owner.repeats_ids else ():
             if item.type == "function_call":
@@ -234,10 +241,10 @@ class _Door(BaseHTTPRequestHandler):
         _drop(self.connection)
 
 
-def _response(request: ModelRequest, plan: Plan) -> Response:
+def _response(request: ModelRequest, plan: Plan | Items) -> Response:
     limit = next((request.body[name] for name in _LIMITS if request.body.get(name)), None)
     said = within(plan, limit) if isinstance(plan, str) and limit else plan
-    output = output_items(said, complete=said == plan)
+    output = said.items if isinstance(said, Items) else output_items(said, complete=said == plan)
     asked = {name: value for name, value in request.body.items() if not name.startswith("stream")}
     answer = response(request.body["model"], output, len(json.dumps(asked)), len(str(said)))
     assert answer.usage

@@ -24,6 +24,12 @@ _HOSTED = frozenset(
     }
 )
 """Fields of a hosted tool's call that another provider is sent; its id, and images, are not."""
+REQUEST, RESPONSE, CALL_AT_SERVER = "mcp_approval_request", "mcp_approval_response", "mcp_call"
+_APPROVALS = {
+    REQUEST: ("id", "server_label", "name", "arguments"),
+    RESPONSE: ("approval_request_id", "approve", "reason"),
+    CALL_AT_SERVER: ("id", "server_label", "name", "arguments", "output", "error", "approval_request_id"),
+}
 _LONGEST = 20_000  # characters of a hosted tool's call as text
 _NO_OUTPUT = "(no output)"
 _NAME = re.compile(r"[^a-zA-Z0-9_-]")
@@ -45,7 +51,9 @@ def plain(item: Item) -> Item | None:
     if is_call(kind) or is_output(kind):
         core = {key: value for key, value in item.items() if key != "id" and key not in _METADATA}
         return core | _own_id(kind, item)
-    return _hosted(kind, item)
+    if kind in _APPROVALS and (kind != CALL_AT_SERVER or item.get("approval_request_id")):
+        return _approval(kind, item)
+    return as_text(item) if kind.endswith("_call") else None
 
 
 def is_empty(items: Iterable[Item]) -> bool:
@@ -89,6 +97,11 @@ def with_metadata(form: Item, item: Item) -> Item:
 
 def is_call(kind: str | None) -> bool:
     return kind in _PAIRS
+
+
+def is_made(form: Item) -> bool:
+    """Return whether a model made it."""
+    return form.get("role") == "assistant" or is_call(form["type"]) or form["type"] in (REQUEST, CALL_AT_SERVER)
 
 
 def is_output(kind: str | None) -> bool:
@@ -179,11 +192,17 @@ def _bound(item: Item, *fields: str) -> Item | None:
     return {"type": item["type"], **found} if found and item.get("origin") else None
 
 
-def _hosted(kind: str, item: Item) -> Item | None:
-    if not kind.endswith("_call"):
-        return None
+def _approval(kind: str, item: Item) -> Item | None:
+    fields = {name: item[name] for name in _APPROVALS[kind] if item.get(name) is not None}
+    is_whole = "approve" in fields if kind == RESPONSE else fields.get("id")
+    return {"type": kind, **fields} if is_whole and (kind == REQUEST or fields.get("approval_request_id")) else None
+
+
+def as_text(item: Item) -> Item:
+    """Return a hosted tool's call as a message."""
     fields = {name: item[name] for name in sorted(_HOSTED) if item.get(name)}
-    text = f"[{kind.removesuffix('_call')}: {json.dumps(fields, ensure_ascii=False, default=str)[:_LONGEST]}]"
+    kind = item["type"].removesuffix("_call")
+    text = f"[{kind}: {json.dumps(fields, ensure_ascii=False, default=str)[:_LONGEST]}]"
     return {
         "type": "message",
         "role": "assistant",

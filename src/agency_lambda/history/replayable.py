@@ -4,13 +4,15 @@ import hashlib
 from collections import defaultdict, deque
 from collections.abc import Collection, Iterator, Sequence
 
-from agency_lambda.history.items import Item, as_function, is_call, is_output, plain, with_metadata
+from agency_lambda.history import server_approvals
+from agency_lambda.history.items import Item, as_function, is_call, is_made, is_output, plain, with_metadata
 from agency_lambda.protocol.copies import copy_json
 
 
 def storable(items: Sequence[Item], awaited: Collection[str] = (), start: int = 0) -> list[Item]:
     """awaited: ids of calls that the client answers."""
-    forms = _consistent(items, [storable_form(item) for item in items], awaited, None)
+    forms = server_approvals.consistent(items, [storable_form(item) for item in items])
+    forms = _consistent(items, forms, awaited, None)
     return [form for form in forms[start:] if form]
 
 
@@ -22,6 +24,7 @@ def storable_form(item: Item) -> Item | None:
 
 def restored(items: Sequence[Item], forms: list[Item | None], awaited: Collection[str]) -> list[Item]:
     """Return copies of what `storable` returns. forms: of the items, not changed."""
+    forms = server_approvals.consistent(items, forms)
     return [copy_json(form) for form in _consistent(items, forms, awaited, None) if form]
 
 
@@ -38,6 +41,7 @@ def sendable(
     origin: the model. longest_id: of a call. unreadable: refused encrypted contents; None for no reasoning.
     """
     forms = [_readable(plain(item), item.get("origin"), origin, unreadable) for item in items]
+    forms = server_approvals.consistent(items, forms, lambda request: not chat and request.get("origin") == origin)
     sent = _ordered(_consistent(items, forms, (), longest_id), chat)
     return [as_function(form) for form in sent] if chat else list(sent)
 
@@ -125,12 +129,8 @@ def _drop_reasoning(items: Sequence[Item], forms: list[Item | None], numbers: li
         form = forms[number]
         if form and form["type"] == "reasoning" and not follows:
             forms[number] = form = None
-        made = form is not None and (form["type"] in ("reasoning", "compaction") or _is_made(form))
+        made = form is not None and (form["type"] in ("reasoning", "compaction") or is_made(form))
         follows = made and all(_same(form, items[number], name) for name in ("type", "name", "arguments"))
-
-
-def _is_made(form: Item) -> bool:
-    return form.get("role") == "assistant" or is_call(form["type"])
 
 
 def _same(form: Item | None, item: Item, name: str) -> bool:
@@ -148,7 +148,7 @@ def _ordered(forms: Sequence[Item | None], chat: bool) -> Iterator[Item]:
         if is_output(form["type"]):
             answered = True
             continue
-        made = form["type"] == "reasoning" or _is_made(form)
+        made = form["type"] == "reasoning" or is_made(form)
         if answer and (answered or not made):
             yield from _answer(answer, outputs, chat)
             answer = []

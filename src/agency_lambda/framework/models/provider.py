@@ -145,7 +145,7 @@ class Provider:
             _remember_unreadable(form.unreadable)
         for item in output or ():
             bound = (getattr(item, name, None) for name in ("encrypted_content", "provider_data", "phase"))
-            if isinstance(item, BaseModel) and any(bound):
+            if isinstance(item, BaseModel) and (item.type == "mcp_approval_request" or any(bound)):  # type: ignore[attr-defined]
                 item.origin = self._origin  # type: ignore[attr-defined]
 
 
