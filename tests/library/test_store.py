@@ -346,15 +346,15 @@ def test_of_many_at_once_one_wins(store: Store) -> None:
 def test_what_no_store_could_write_is_refused_by_both(store: Store) -> None:
     async def use() -> None:
         await store.write()
-        await store.write(*(Put("p", f"{number:02}", number) for number in range(25)))
-        assert len(await store.query("p")) == 25
+        await store.write(*(Put("p", f"{number:02}", number) for number in range(100)))
+        assert len(await store.query("p")) == 100
         for wrong in (
-            [Put("q", f"{number:02}", number) for number in range(26)],
+            [Put("q", f"{number:02}", number) for number in range(101)],
             [Put("q", "s", 1), Delete("q", "s")],
             [Put("q", "", 1)],
             [Put("q", "s" * 1025, 1)],
         ):
-            with pytest.raises(ValueError, match=r"up to 25|1 to 1024"):
+            with pytest.raises(ValueError, match=r"up to 100|1 to 1024"):
                 await store.write(*wrong)
         with pytest.raises(ValueError, match="object"):
             await store.write(Put("q", "s", object()))

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from agency_lambda.approvals.model import Approvers
+from agency_lambda.approvals.model import Approval, Approvers
+from agency_lambda.errors import ApproverRequired
 
 Role = Literal["owner", "operator", "expiry"]
 """In which role somebody has decided; "expiry": nobody has in time."""
@@ -19,6 +20,22 @@ class Decider:
 
 
 NOBODY = Decider("", "expiry")
+
+
+@dataclass(frozen=True)
+class Client:
+    """Who sends a request: the name of its key, and its address, as far as it is known."""
+
+    name: str
+    is_operator: bool = False
+    address: str | None = None
+
+    def decider_of(self, approval: Approval) -> Decider:
+        """Raises ApproverRequired."""
+        role = role_to_decide(approval.approvers, approval.owner, self.name, is_operator=self.is_operator)
+        if role is None:
+            raise ApproverRequired("This approval is decided by somebody else: see the agency's 'approvers'.")
+        return Decider(self.name, role, self.address)
 
 
 def role_to_decide(

@@ -10,6 +10,10 @@ Approvers = Literal["both", "owner", "operators", "other_operators"]
 """Who may decide: the run's owner, an operator, either; or an operator whose name is not the owner's."""
 
 
+Asked = dict[str, Any]
+"""What a run keeps of an approval that it waits for: id, key of the call, and when it was asked and expires."""
+
+
 def pending_partition(owner: str) -> str:
     return f"{owner}/approvals"
 
@@ -53,6 +57,11 @@ class Approval:
         body = asdict(self)
         del body["id"], body["version"]
         return Put(pending_partition(self.owner), self.id, body, expires, expected=self.version)
+
+    @property
+    def asked(self) -> Asked:
+        times = {"created_at": self.created_at, "expires_at": self.expires_at}
+        return {"id": self.id, "key": self.request.key, **times}
 
     def delete(self) -> Delete:
         return Delete(pending_partition(self.owner), self.id, expected=self.version)

@@ -48,7 +48,11 @@ class AgencyEntry(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class RunInput:
-    """A run's input. history: the agents' memory. new_input: the client's input in their format."""
+    """A run's input.
+
+    history: the agents' memory. new_input: the client's input in their format. root: the id of the response that has
+    the run's journal, from which ids and idempotency keys are made.
+    """
 
     request: CreateResponse
     response: ResponseObject
@@ -57,6 +61,7 @@ class RunInput:
     new_input: list[Item]
     output: OutputBuilder
     journal: CallJournal
+    root: str
     spending: Spending | None = None
 
 
@@ -77,7 +82,7 @@ async def prepare_run(name: str, entry: AgencyEntry, models: Models, run_input: 
     context = RunContext(
         agency.agents[agent],
         options,
-        response_id=run_input.response["id"],
+        response_id=run_input.root,
         meter=Meter(_limits(request, entry, models.settings, is_free=is_free)),
         builder=_response_builder(run_input, agency),
         journal=run_input.journal,
@@ -123,7 +128,7 @@ def _response_builder(run_input: RunInput, agency: "Agency") -> ResponseBuilder:
     request = run_input.request
     return ResponseBuilder(
         run_input.output,
-        response_id=run_input.response["id"],
+        response_id=run_input.root,
         agents=frozenset(agency.agents),
         client_functions=frozenset(tool.name for tool in request.function_tools),
         reasoning=request.reasoning is not None and request.reasoning.summary is not None,

@@ -88,10 +88,14 @@ class Conversation:
             return self._put(**self._next())
         return self._put(waiting_run_ids=[each for each in self.waiting_run_ids if each != run_id])
 
-    def append_turn(self, turn: Turn) -> tuple[Put, Put]:
-        """Return the changes that append a turn and pass the lock on. The last is the record's."""
+    def append_turn(self, turn: Turn, next_run_id: str | None = None) -> tuple[Put, Put]:
+        """Return the changes that append a turn and pass the lock on. The last is the record's.
+
+        next_run_id: the run that gets the lock; None for the first one that waits.
+        """
         items, size = self.items + len(turn.items), self.size + len(to_json_bytes([turn.items, turn.history]))
-        put = self._put(turns=self.turns + 1, items=items, size=size, parts=self.parts + turn.parts, **self._next())
+        lock = {"active_run_id": next_run_id} if next_run_id else self._next()
+        put = self._put(turns=self.turns + 1, items=items, size=size, parts=self.parts + turn.parts, **lock)
         return turn.put(self.end, None), put
 
     def set_metadata(self, metadata: dict[str, str]) -> Put:

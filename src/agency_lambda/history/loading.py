@@ -70,9 +70,15 @@ async def load_history(store: Store, cursor: HistoryCursor, cache: TurnCache) ->
     turns = [turn for each in loaded for turn in each]
     items, size = sum(len(turn.turn.items) for turn in turns), sum(turn.size for turn in turns)
     check_history(items, size, _parts(turns))
-    history = [item for turn in turns for item in turn.turn.history]
+    counted = _not_replaced(turns)
+    history = [item for turn in counted for item in turn.turn.history]
     awaited = {call_id for turn in turns for call_id in turn.awaited}
-    return restored(history, [form for turn in turns for form in turn.forms], awaited)
+    return restored(history, [form for turn in counted for form in turn.forms], awaited)
+
+
+def _not_replaced(turns: list[LoadedTurn]) -> list[LoadedTurn]:
+    replaced = {number - back for number, turn in enumerate(turns) for back in range(1, turn.turn.replaces + 1)}
+    return [turn for number, turn in enumerate(turns) if number not in replaced] if replaced else turns
 
 
 async def _load(store: Store, span: Span, cache: TurnCache) -> list[LoadedTurn]:

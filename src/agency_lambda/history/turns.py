@@ -51,6 +51,15 @@ class HistoryCursor:
         *before, last = self.spans
         return HistoryCursor((*before, Span(last.log, last.turns + 1)))
 
+    def without_last(self, turns: int) -> "HistoryCursor":
+        spans = list(self.spans)
+        while turns and spans:
+            last = spans.pop()
+            kept = max(last.turns - turns, 0)
+            turns -= last.turns - kept
+            spans += [Span(last.log, kept)] if kept else []
+        return HistoryCursor(tuple(spans))
+
     def branch(self, log: str) -> "HistoryCursor":
         # Other turns were appended behind these: the next one begins a log of its own.
         return HistoryCursor((*(span for span in self.spans if span.turns), Span(log, 0)))
@@ -58,10 +67,14 @@ class HistoryCursor:
 
 @dataclass(frozen=True)
 class Turn:
-    """What one run or request added: `items` as clients see them, `history` as agents do."""
+    """What one run or request added: `items` as clients see them, `history` as agents do.
+
+    replaces: the number of turns before it whose history is a part of this one's.
+    """
 
     items: list[Item]
     history: list[Item]
+    replaces: int = 0
 
     @property
     def parts(self) -> int:
@@ -69,7 +82,9 @@ class Turn:
 
     def put(self, cursor: HistoryCursor, expires: int | None) -> Put:
         last = cursor.spans[-1]
-        body = {"items": self.items, "history": self.history}
+        body: dict[str, Any] = {"items": self.items, "history": self.history}
+        if self.replaces:
+            body["replaces"] = self.replaces
         return Put(last.log, sort_key(last.turns), body, expires, expected=ABSENT)
 
 

@@ -12,8 +12,10 @@ _PREFIXES = {
     "reasoning": "rs",
     "compaction": "cmp",
     "image_generation_call": "ig",
+    "mcp_approval_request": "mcpr",
+    "mcp_approval_response": "mcpa",
 }
-_TIMED = ("resp", "conv", "evt")  # ids that lists are sorted by
+_TIMED = ("resp", "conv", "evt", "mcp_approval_request")  # ids that lists are sorted by
 _UUID7 = re.compile(r"[a-z]+_([0-9a-f]{12})7([0-9a-f]{3})[89ab][0-9a-f]{15}")
 
 

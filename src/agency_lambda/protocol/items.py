@@ -28,6 +28,7 @@ _ITEM_MODELS = {
     "reasoning": "ResponseReasoningItem",
     "compaction": "ResponseCompactionItem",
     "image_generation_call": "response_input_item.ImageGenerationCall",
+    "mcp_approval_request": "response_input_item.McpApprovalRequest",
 }
 _OUTPUT_PARTS = {"output_text": "ResponseOutputText", "refusal": "ResponseOutputRefusal"}
 _INPUT_PARTS = {

@@ -12,6 +12,7 @@ class OutputBuilder:
         self._emit, self._response_id = emit, response_id
         self._builders: list[ItemBuilder] = []
         self._by_id: dict[str | None, ItemBuilder] = {}
+        self._hidden: Container[str | None] = ()
 
     @property
     def items(self) -> list[Item]:
@@ -21,6 +22,8 @@ class OutputBuilder:
         """known_id: of an item that an earlier attempt may have added."""
         if known_id in self._by_id:
             return self._by_id[known_id]
+        if known_id in self._hidden:
+            return ItemBuilder({**copy_item(item), "id": known_id, "status": "in_progress"}, 0, _emit_nothing)
         new = {**copy_item(item), "id": known_id or item_id(item["type"], self._response_id), "status": "in_progress"}
         builder = self._append(new)
         builder.begin()
@@ -28,6 +31,16 @@ class OutputBuilder:
 
     def add(self, item: Item, known_id: str | None = None) -> None:
         self.open(without_content(item), known_id).close(item)
+
+    def hide(self, ids: Container[str | None]) -> None:
+        """Leave out the items that an earlier response has shown."""
+        self._hidden = ids
+
+    def restore_items(self, items: Iterable[Item]) -> None:
+        """Begin with an earlier attempt's items."""
+        for item in items:
+            builder = self._append(copy_item(item))
+            builder.closed = item.get("status") != "in_progress"
 
     def restore(self, events: Iterable[Event], resumable_ids: Container[str]) -> None:
         """Apply an earlier attempt's events; close what will not resume."""
@@ -49,6 +62,10 @@ class OutputBuilder:
     def close(self) -> None:
         for each in self._builders:
             each.close(status="incomplete")
+
+
+def _emit_nothing(kind: str, **fields: object) -> None:
+    return
 
 
 def without_content(item: Item) -> Item:

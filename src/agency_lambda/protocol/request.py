@@ -110,6 +110,7 @@ class CreateResponse(CompactRequest):
     user: str | None = None
     safety_identifier: str | None = None
     truncation: Literal["auto", "disabled"] | None = None
+    cancel_waiting: bool | None = Field(default=None, description="a run of the conversation that waits for a person")
 
     @model_validator(mode="before")
     @classmethod

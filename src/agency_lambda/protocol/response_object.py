@@ -1,6 +1,7 @@
 """The response object, with every field of Open Responses."""
 
 import time
+from itertools import takewhile
 from typing import Any
 
 from starlette.responses import JSONResponse
@@ -100,6 +101,12 @@ def _text(request: CreateResponse) -> Any:
 def _tool_choice(request: CreateResponse) -> Any:
     choice = request.tool_choice or "auto"
     return choice if isinstance(choice, str) else choice.to_dict(mode="json")
+
+
+def open_requests(response: ResponseObject) -> list[Item]:
+    """Return the approvals that a response has asked for at its end."""
+    asked = reversed(list(takewhile(lambda item: item["type"] == "mcp_approval_request", reversed(response["output"]))))
+    return list(asked)
 
 
 def json_response(response: ResponseObject, root_path: str, body: Any = None) -> JSONResponse:

@@ -10,7 +10,7 @@ from agency_lambda.protocol import bounds
 from agency_lambda.protocol.ids import new_id
 from agency_lambda.protocol.items import text_of
 from agency_lambda.protocol.request import CreateResponse
-from agency_lambda.protocol.response_object import FINAL, ResponseObject, json_response
+from agency_lambda.protocol.response_object import FINAL, ResponseObject, json_response, open_requests
 from agency_lambda.routes.dependencies import Caller, IdempotencyKey, idempotent_request
 from agency_lambda.routes.strict import StrictRoute
 from agency_lambda.runs.model import StoredResponse
@@ -84,6 +84,7 @@ async def completion(body: Completion, caller: Caller, key: IdempotencyKey = Non
             "run_id": response["id"],
             "thread_id": conversation_name.removeprefix(f"{name}/"),
             "status": response["status"],
+            **({"approvals": asked} if (asked := open_requests(response)) else {}),
         }
         return json_response(response, caller.root_path, payload)
 
@@ -96,6 +97,9 @@ async def completion(body: Completion, caller: Caller, key: IdempotencyKey = Non
         if isinstance(attempt_or_response, StoredResponse)
         else runs.execute(attempt_or_response)
     )
+    if open_requests(response):  # the rest is the answer of another run, which waits for the decision
+        asked, response = open_requests(response), (await caller.responses.last(response["id"])).response
+        response = response if response["status"] in FINAL else {**response, "output": asked}
     return _answer(response, name) if response["status"] in FINAL else unfinished(response)
 
 

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import Depends, Header, Query, Request, Response
 from pydantic import BaseModel
 
+from agency_lambda.approvals.deciders import Client
 from agency_lambda.auth import with_security_scheme
 from agency_lambda.errors import InvalidRequest, NotFound, OperatorRequired
 from agency_lambda.history.conversations import Conversations
@@ -30,6 +31,12 @@ class _Caller:
     @property
     def runs(self) -> "RunService":
         return self._request.app.state.runs()  # type: ignore[no-any-return]
+
+    @property
+    def client(self) -> Client:
+        """Return who sends the request; its address is as the server or API Gateway knows it."""
+        address = self._request.client.host if self._request.client else None
+        return Client(self.owner, self._request.state.is_operator, address)
 
     @property
     def root_path(self) -> str:

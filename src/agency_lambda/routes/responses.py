@@ -31,7 +31,7 @@ async def create(body: CreateResponse, caller: Caller, key: IdempotencyKey = Non
     runs, root = caller.runs, caller.root_path
     on_deadline = partial(caller.set_deadline_response, render=partial(json_response, root_path=root))
     attempt_or_response = await runs.create(
-        body, caller.owner, idempotent_request(key, body), on_deadline_response=on_deadline
+        body, caller.owner, idempotent_request(key, body), on_deadline_response=on_deadline, client=caller.client
     )
     if isinstance(attempt_or_response, StoredResponse):
         return await _follow_stored(attempt_or_response, caller, stream=bool(body.stream))

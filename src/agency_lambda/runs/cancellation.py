@@ -28,6 +28,9 @@ async def cancel_run(runs: "RunService", owner: str, response_id: str) -> Respon
         async with asyncio.timeout_at(end):
             stored = await responses.get(response_id)
             if stored.response["status"] in FINAL:
+                if stored.continued_by:
+                    with suppress(NotFound):
+                        await cancel_run(runs, owner, stored.continued_by)
                 return stored.response
             await Leases(runs.store).cancel(response_id)
     except TimeoutError as error:
@@ -48,7 +51,8 @@ async def cancel_all(runs: "RunService", owner: str) -> tuple[list[ResponseObjec
     leases, end = Leases(runs.store), _end_of_wait()
     try:
         async with asyncio.timeout_at(end):
-            unfinished = await _unfinished(leases, owner)
+            waiting = [lease for lease in await leases.waiting() if lease.owner == owner]
+            unfinished = [*await _unfinished(leases, owner), *waiting]
             chosen = [lease.id for lease in sorted(unfinished, key=lambda lease: lease.cancelled)[:MOST_RUNS]]
             await _for_each(chosen, leases.cancel)
     except TimeoutError as error:

@@ -51,7 +51,7 @@ async def _conversation(
 ) -> Conversation:
     conversation_id = conversation_name or request.conversation_id or ""
     conversation = await conversations.load_to_extend(conversation_id, create=conversation_name is not None)
-    if conversation.active_run_id is not None and not request.background:
+    if conversation.active_run_id is not None and (request.cancel_waiting or not request.background):
         raise conversation_busy(conversation.active_run_id)
     return conversation
 

@@ -3,7 +3,7 @@ from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
 from agency_lambda.protocol.output import OutputBuilder
-from agency_lambda.protocol.types import Event
+from agency_lambda.protocol.types import Event, Item
 
 
 class EventLog:
@@ -31,10 +31,13 @@ class EventLog:
     def next(self, kind: str, **fields: Any) -> Event:
         return {"type": kind, "sequence_number": len(self.events), **fields}
 
-    def restore(self, events: list[Event], item_ids: set[str]) -> None:
+    def restore(self, events: list[Event], item_ids: set[str], items: list[Item]) -> None:
+        """items: the output of the stored response, for a run without events."""
         if self.records_events:
             self.events, self._saved = list(events), len(events)
             self.output.restore(events, item_ids)
+        else:
+            self.output.restore_items(items)
 
     def end(self) -> None:
         self.ended = True

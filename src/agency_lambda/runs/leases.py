@@ -1,10 +1,12 @@
 """The leases of all unfinished runs."""
 
 import asyncio
+import time
 from typing import Any
 
-from agency_lambda.runs.model import LEASE_PARTITIONS, Lease, lease_partition
-from agency_lambda.runs.transitions import NotAllowed, RunEvent, State, change_lease, find, lease_state
+from agency_lambda.runs.lease_changes import change_lease
+from agency_lambda.runs.model import DUE_PARTITION, LEASE_PARTITIONS, WAITING_PARTITIONS, Lease, lease_partition
+from agency_lambda.runs.transitions import NotAllowed, RunEvent, State, find, lease_state
 from agency_lambda.store import Conflict, Put, Store
 
 _OLD_PARTITION = "running"  # of version 0.1, whose runs may still be there; goes with the next release
@@ -15,13 +17,20 @@ class Leases:
         self._store = store
 
     async def find(self, run_id: str) -> Lease | None:
-        for partition in (lease_partition(run_id), _OLD_PARTITION):
+        for partition in (lease_partition(run_id), lease_partition(run_id, waiting=True), _OLD_PARTITION):
             if record := await self._store.get(partition, run_id):
                 return Lease.from_record(record)
         return None
 
     async def all(self) -> list[Lease]:
-        found = await asyncio.gather(*(self._store.query(each) for each in (*LEASE_PARTITIONS, _OLD_PARTITION)))
+        """Return those of runs that do not wait for persons."""
+        return await self._in(*LEASE_PARTITIONS, _OLD_PARTITION)
+
+    async def waiting(self) -> list[Lease]:
+        return await self._in(*WAITING_PARTITIONS)
+
+    async def _in(self, *partitions: str) -> list[Lease]:
+        found = await asyncio.gather(*(self._store.query(each) for each in partitions))
         leases = [Lease.from_record(record) for records in found for record in records]
         return sorted(leases, key=lambda lease: lease.queued_at)
 
@@ -37,22 +46,37 @@ class Leases:
         """Mark that a run is to end. Returns None if it is final."""
         return await self._apply(RunEvent.CANCEL, await self.find(run_id))
 
+    async def wake(self, run_id: str) -> Lease | None:
+        """Free a waiting run, or tell its attempt that something was decided. Returns None if it is final."""
+        return await self._apply(RunEvent.WAKE, await self.find(run_id))
+
+    async def wake_waiting(self, run_id: str) -> None:
+        """Free a run that waits for its turn; do nothing to others."""
+        lease = await self.find(run_id)
+        if lease and lease.is_waiting:
+            await self._apply(RunEvent.WAKE, lease)
+
+    async def due(self) -> list[str]:
+        """Return the ids of runs whose waiting has ended, as far as they are still there."""
+        records = await self._store.query(DUE_PARTITION, before=f"{int(time.time()) + 1:012d}")
+        return [record.sort.partition("/")[2] for record in records]
+
     async def purged(self, lease: Lease) -> None:
         row = find(State.DELETED, RunEvent.PURGE, lease)
         try:
-            await self._store.write(change_lease(lease, row.lease))
+            await self._store.write(*change_lease(lease, row.lease))
         except Conflict:
             return
 
     async def _apply(self, event: RunEvent, lease: Lease | None, **details: Any) -> Lease | None:
         while lease is not None:
             try:
-                change = change_lease(lease, find(lease_state(lease), event, lease).lease, **details)
-                await self._store.write(change)
+                changes = change_lease(lease, find(lease_state(lease), event, lease).lease, **details)
+                await self._store.write(*changes)
             except NotAllowed:
                 return None
             except Conflict:
                 lease = await self.find(lease.id)
                 continue
-            return lease.written(change) if isinstance(change, Put) else None
+            return lease.written(changes[0]) if isinstance(changes[0], Put) else None
         return None

@@ -1,7 +1,7 @@
 import time
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from agency_lambda.history.conversations import Conversation
@@ -17,15 +17,18 @@ CLOCK_SKEW = 60.0  # seconds that the clocks of two processes may differ by
 RETENTION = 30 * 24 * 3600  # seconds that a response, its events and its turn are kept
 EVENT_ROWS, BEHIND_EVENT_ROWS = "event/", "event0"  # each row has some events, and the number of the first as its name
 LEASE_PARTITIONS = [f"running#{number:02x}" for number in range(16)]
+WAITING_PARTITIONS = [f"waiting#{number:02x}" for number in range(16)]  # leases of runs that wait for a person
+DUE_PARTITION = "waiting/due"  # one entry each, by the time when its waiting ends
 
 
 def expiry() -> int:
     return int(time.time()) + RETENTION
 
 
-def lease_partition(run_id: str) -> str:
+def lease_partition(run_id: str, *, waiting: bool = False) -> str:
     """Return one of 16 partitions, as DynamoDB limits the writes to each."""
-    return LEASE_PARTITIONS[zlib.crc32(run_id.encode()) % len(LEASE_PARTITIONS)]
+    partitions = WAITING_PARTITIONS if waiting else LEASE_PARTITIONS
+    return partitions[zlib.crc32(run_id.encode()) % len(partitions)]
 
 
 def response_partition(owner: str, run_id: str) -> str:
@@ -42,6 +45,7 @@ class Lease:
 
     holder: the attempt at work, or "". until: Unix seconds. attempts: begun. lost: expired ones.
     cancelled: it is to end. dead: the run was given up, and its message is no dead letter yet.
+    decided: a person has decided something since the attempt began.
     """
 
     id: str
@@ -53,6 +57,7 @@ class Lease:
     lost: int = 0
     cancelled: bool = False
     dead: bool = False
+    decided: bool = False
     version: str = ABSENT
     partition: str = ""
 
@@ -67,13 +72,27 @@ class Lease:
     def put(self, **changed: Any) -> Put:
         body = asdict(replace(self, **changed))
         del body["id"], body["version"], body["partition"]
+        if not body["decided"]:  # which an earlier version of this service does not know
+            del body["decided"]
         return Put(self.partition, self.id, body, expected=self.version)
 
     def delete(self) -> Delete:
         return Delete(self.partition, self.id, expected=self.version)
 
+    def moved(self, *, waiting: bool) -> "Lease":
+        """Return it as it is in the partition of waiting or of other runs, where it is not written yet."""
+        return replace(self, partition=lease_partition(self.id, waiting=waiting), version=ABSENT)
+
     def written(self, put: Put) -> "Lease":
-        return replace(self, **put.body, version=put.version)
+        return replace(self, **{"decided": False, **put.body}, partition=put.partition, version=put.version)
+
+    @property
+    def is_waiting(self) -> bool:
+        return self.partition in WAITING_PARTITIONS
+
+    @property
+    def due_key(self) -> str:
+        return f"{int(self.until):012d}/{self.id}"
 
     @property
     def is_overdue(self) -> bool:
@@ -93,10 +112,24 @@ class StoredRequest:
 
 
 @dataclass(frozen=True)
+class Continuation:
+    """What a run takes over from the responses that ended with an open approval.
+
+    before: their ids. The first one has the journal and the input. usage, by_model: what they have paid for.
+    """
+
+    before: list[str]
+    usage: dict[str, Any]
+    by_model: dict[str, dict[str, int]]
+
+
+@dataclass(frozen=True)
 class StoredResponse:
     """cursor: the end of its turn, if any.
 
     budget: ends with the run: `counted` among its owner's, `reserved` for its first call.
+    asked: approvals that the run waits for, or has waited for, without their contents.
+    continued_by: the id of the run that goes on after this response, which has ended with an open approval.
     """
 
     response: ResponseObject
@@ -104,15 +137,20 @@ class StoredResponse:
     cursor: HistoryCursor | None = None
     version: str = ABSENT
     budget: dict[str, Any] | None = None
+    asked: list[dict[str, Any]] = field(default_factory=list)
+    continues: Continuation | None = None
+    continued_by: str | None = None
 
     @classmethod
     def from_record(cls, record: Record) -> "StoredResponse":
         body = record.body
         request = StoredRequest(body["request"], body["input"], body["start"], body["thread"])
         cursor = HistoryCursor.from_json(body["place"]) if body["place"] else None
-        return cls(body["response"], request, cursor, record.version, body.get("budget"))
+        continues = Continuation(**body["continues"]) if "continues" in body else None
+        waiting = {"asked": body.get("asked", []), "continues": continues, "continued_by": body.get("continued_by")}
+        return cls(body["response"], request, cursor, record.version, body.get("budget"), **waiting)
 
-    def put(self, owner: str) -> Put:
+    def put(self, owner: str, expires: int | None = None) -> Put:
         body = {
             "response": self.response,
             "request": self.request.body,
@@ -121,9 +159,18 @@ class StoredResponse:
             "thread": self.request.conversation_id,
             "place": self.cursor and self.cursor.as_json,
             **({"budget": self.budget} if self.budget else {}),
+            **({"asked": self.asked} if self.asked else {}),
+            **({"continues": asdict(self.continues)} if self.continues else {}),
+            **({"continued_by": self.continued_by} if self.continued_by else {}),
         }
         partition = response_partition(owner, self.response["id"])
-        return Put(partition, "response", body, expiry(), expected=self.version)
+        return Put(partition, "response", body, expires or expiry(), expected=self.version)
+
+    @property
+    def root(self) -> str:
+        """Return the id of the response in whose partition the run's journal is."""
+        run_id: str = self.response["id"]
+        return self.continues.before[0] if self.continues else run_id
 
     @property
     def is_streamed(self) -> bool:
@@ -160,9 +207,9 @@ class Run:
     def has_lost_conversation(self) -> bool:
         return self.stored.request.conversation_id is not None and self.conversation is None
 
-    def put_events(self, events: Sequence[Event]) -> Put:
+    def put_events(self, events: Sequence[Event], expires: int | None = None) -> Put:
         partition = response_partition(self.owner, self.id)
-        return Put(partition, event_row(events[0]["sequence_number"]), list(events), expiry())
+        return Put(partition, event_row(events[0]["sequence_number"]), list(events), expires or expiry())
 
     def put_pending(self, calls: Mapping[str, dict[str, Any]]) -> Put:
         return Put(response_partition(self.owner, self.id), "journal/asked", dict(calls), expiry())

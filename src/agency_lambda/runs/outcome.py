@@ -53,6 +53,16 @@ def final_response(
     }
 
 
+def waiting_response(
+    response: ResponseObject, output: OutputBuilder, execution: "AgencyExecution | None"
+) -> ResponseObject:
+    """Return the response of a run that waits and will go on. Raises AnswerTooLarge."""
+    items = replace_surrogates(output.items)
+    if len(response_object.fit_output(response, items)) < len(items):
+        raise AnswerTooLarge(f"The output of this run has more than {bounds.RESOURCE:,} bytes.")
+    return response | {"output": items, "usage": run_metrics.usage(execution.meter if execution else None)}
+
+
 def _incomplete_details(result: "AgencyResult") -> dict[str, Any]:
     # The reason is one that clients know; our own word is beside it.
     return {"reason": result.incomplete} | ({"detail": result.detail} if result.detail else {})

@@ -15,7 +15,9 @@ from agency_lambda.protocol.request import CompactRequest, CreateResponse
 from agency_lambda.protocol.types import Item
 from agency_lambda.runs.event_log import EventLog
 from agency_lambda.runs.model import Run, response_partition
+from agency_lambda.runs.stored_responses import Responses
 from agency_lambda.runs.validation import refuse_empty, refuse_loose_ends
+from agency_lambda.runs.waiting import ApprovalPolicy
 from agency_lambda.settings import Settings
 from agency_lambda.store import Store
 
@@ -49,9 +51,10 @@ class RunPreparation:
         """
         if run.has_lost_conversation:
             raise NotFound("The conversation was deleted before this run had its turn.")
-        request, items = request or CreateResponse.model_validate(run.stored.request.body), run.stored.request.input
+        request, items = request or CreateResponse.model_validate(run.stored.request.body), await self._input(run)
         await asyncio.sleep(0)  # parsing the largest input takes 200 ms, and so does what follows
-        history, new_input = await load_history(self._store, run.cursor, self._turns), to_agent_input(items)
+        cursor = run.cursor.without_last(len(run.stored.continues.before)) if run.stored.continues else run.cursor
+        history, new_input = await load_history(self._store, cursor, self._turns), to_agent_input(items)
         refuse_empty(new_input)
         refuse_loose_ends(history, items, new_input)
         found = catalogue.find_entry(request.model)
@@ -60,6 +63,16 @@ class RunPreparation:
             catalogue.check_model(request.model)
             return None
         return await self._prepare_agents(found, run, request, history, new_input, log, spending)
+
+    async def _input(self, run: Run) -> list[Item]:
+        if run.stored.continues is None:
+            return run.stored.request.input
+        return (await Responses(self._store, run.owner).get(run.stored.root)).request.input
+
+    def approval_policy(self, model: str) -> ApprovalPolicy:
+        agency, entry = catalogue.find_entry(model)
+        approvers = entry.approvers or self._settings.approvers
+        return ApprovalPolicy(agency, approvers, self._settings.approval_days * 86_400)
 
     async def _prepare_agents(
         self,
@@ -83,6 +96,7 @@ class RunPreparation:
             new_input=new_input,
             output=log.output,
             journal=journal,
+            root=run.stored.root,
             spending=spending,
         )
         return await prepare_run(*found, self.models, run_input)
@@ -90,7 +104,7 @@ class RunPreparation:
     async def _spending(self, run: Run, entry: catalogue.Entry) -> "Spending":
         usd = self._settings.max_usd_per_run if entry.max_usd is None else entry.max_usd
         tokens = self._settings.max_tokens_per_run if entry.max_tokens is None else entry.max_tokens
-        return await self._budgets.spending(run.owner, response_partition(run.owner, run.id), usd, tokens)
+        return await self._budgets.spending(run.owner, response_partition(run.owner, run.stored.root), usd, tokens)
 
     async def _load_journal(self, run: Run, request: CreateResponse, call_ids: UniqueIds) -> "Journal":
         from agency_lambda.runs.journal import Journal
@@ -98,7 +112,7 @@ class RunPreparation:
         journal = Journal(
             self._store if request.stored else None,
             run.owner,
-            run.id,
+            run.stored.root,
             call_ids,
             attempt=max(run.lease.attempts, 1) if run.lease else 1,
             keeps_prompts=self._settings.trace_content == "1",

@@ -2,23 +2,28 @@ import asyncio
 import random
 import time
 import uuid
-from collections.abc import Sequence, Set
+from collections.abc import Callable, Sequence, Set
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
+from agency_lambda.approvals.model import Approval
 from agency_lambda.errors import NotFound, StoreUnavailable
 from agency_lambda.history.conversations import Conversations
 from agency_lambda.history.turns import HistoryCursor, Turn, delete_partition
+from agency_lambda.protocol.approvals import ApprovalRequest
 from agency_lambda.protocol.response_object import ResponseObject
 from agency_lambda.protocol.types import Event, Item
 from agency_lambda.runs import model
+from agency_lambda.runs.changes import Wait, advance
 from agency_lambda.runs.following import limited_to_invocation
 from agency_lambda.runs.leases import Leases
 from agency_lambda.runs.model import Lease, Run, response_partition
+from agency_lambda.runs.retention import keep
 from agency_lambda.runs.run_index import ByModel, delete_entry
 from agency_lambda.runs.stored_responses import Responses
-from agency_lambda.runs.transitions import NotAllowed, RunEvent, advance, find, lease_state
+from agency_lambda.runs.transitions import NotAllowed, RunEvent, find, lease_state
+from agency_lambda.runs.waiting import ApprovalPolicy, open_approvals
 from agency_lambda.store import Change, Conflict, NotWritten, Store
 
 _CONFLICT_SECONDS = model.LEASE_SECONDS  # in which an attempt that conflicts with others writes again
@@ -32,8 +37,16 @@ class OutcomeUncertain(Exception):
     """The store is away, and another attempt may go on."""
 
 
+class Decided(Exception):
+    """A person has decided what this attempt was to wait for."""
+
+
 class LeaseLost(OutcomeUncertain):
     """Another attempt has the lease, or the run was deleted."""
+
+
+MakeWait = Callable[[Run], Wait]
+"""Makes what a run writes whose response ends with open approvals, from the run as it is."""
 
 
 class RunRepository:
@@ -80,21 +93,65 @@ class RunRepository:
         events: list[Event],
         by_model: ByModel | None = None,
         more: Sequence[Change] = (),
+        asked: MakeWait | None = None,
     ) -> str | None:
         """Write the end. Returns the id of the run that gets its conversation's lock, if any.
 
-        history: None if it adds no turn. by_model: paid calls. more: changes to write with it.
+        history: None if it adds no turn. by_model: paid calls. more: changes to write with it. asked: of a response
+        that ends with open approvals.
 
         Raises:
             NotFound: its conversation was deleted.
         """
-        turn = None if history is None else Turn([*self.run.stored.request.input, *response["output"]], history)
+        stored = self.run.stored
+        replaces = len(stored.continues.before) if stored.continues else 0
+        items = [*stored.request.input, *response["output"]]
+        turn = None if history is None else Turn(items, history, replaces)
         try:
-            details = {"response": response, "turn": turn, "events": events, "by_model": by_model}
+            details = {"response": response, "turn": turn, "events": events, "by_model": by_model, "wait": asked}
             before = await self._apply(event, is_last=True, more=more, **details)
         except StoreUnavailable as error:
             raise OutcomeUncertain from error
         return _next_run_id(before, self.run)
+
+    async def shown_before(self) -> set[str]:
+        """Return the ids of complete items that the responses have shown which this run continues."""
+        before = self.run.stored.continues.before if self.run.stored.continues else []
+        items = [item for each in before for item in await self.responses.output(each)]
+        shown = [each for each in items if each.get("status") == "completed"]
+        return {item["id"] for item in shown if item["type"] != "mcp_approval_request"}
+
+    async def open_approvals(self, requests: Sequence[ApprovalRequest], policy: ApprovalPolicy) -> list[Approval]:
+        """Raises OutcomeUncertain."""
+        try:
+            return await open_approvals(self._store, self.run, requests, policy)
+        except StoreUnavailable as error:
+            raise OutcomeUncertain from error
+
+    async def wait(
+        self,
+        response: ResponseObject,
+        events: list[Event],
+        wait: Wait,
+        by_model: ByModel | None,
+        more: Sequence[Change] = (),
+    ) -> bool:
+        """Begin to wait for a person. Returns False if one has decided meanwhile: then another attempt goes on."""
+        try:
+            await keep(self._store, self.run, wait.kept_until)
+            details = {"response": response, "events": events, "wait": wait, "by_model": by_model}
+            return await self._apply(RunEvent.WAIT, is_last=True, more=more, **details) is not None
+        except Decided:
+            await self._apply(RunEvent.HEARTBEAT, events=events)
+            await self.release()
+            return False
+        except StoreUnavailable as error:
+            raise OutcomeUncertain from error
+
+    async def wait_for_turn(self, until: float, kept_until: int) -> None:
+        """Wait in the conversation, behind a run that waits for a person."""
+        await keep(self._store, self.run, kept_until)
+        await self._apply(RunEvent.WAIT_FOR_TURN, wait=Wait(until, kept_until))
 
     async def purge_if_deleted(self) -> None:
         with suppress(StoreUnavailable):  # what is left expires
@@ -111,8 +168,12 @@ class RunRepository:
                 if appends and self.run.has_lost_conversation:
                     raise NotFound("The conversation was deleted while this run worked on it.")
                 before = self.run
+                if event == RunEvent.WAIT and self.lease.decided:
+                    raise Decided
+                wait = details.get("wait")
                 try:
-                    after, changes = advance(before, event, **details)
+                    made = {"wait": wait(before)} if callable(wait) else {}
+                    after, changes = advance(before, event, **details | made)
                     changes += more
                     await (self._write_twice(changes) if is_last else self._store.write(*changes))
                 except NotAllowed:  # this attempt has ended or released the run already

@@ -32,11 +32,12 @@ def put_entry(
     attempts: int | None = None,
     by_model: ByModel | None = None,
     is_new: bool = False,
+    expires: int | None = None,
 ) -> list[Put]:
     if (key := entry_key(response["id"])) is None:
         return []
     body = entry_body(response) | {"by_model": by_model or {}, "attempts": attempts}
-    return [Put(index_partition(owner), key, body, expiry(), expected=ABSENT if is_new else None)]
+    return [Put(index_partition(owner), key, body, expires or expiry(), expected=ABSENT if is_new else None)]
 
 
 def delete_entry(owner: str, response_id: str) -> list[Delete]:

@@ -32,6 +32,11 @@ class Responses:
             raise NotFound(f"Response with id {response_id[:99]!r} not found.", param=param, code=code)
         return StoredResponse.from_record(record)
 
+    async def last(self, response_id: str) -> StoredResponse:
+        """Return the response that goes on, or has gone on last, after one that has ended with an open approval."""
+        stored = await self.get(response_id)
+        return await self.last(stored.continued_by) if stored.continued_by else stored
+
     async def output(self, response_id: str) -> list[Item]:
         try:
             items: list[Item] = (await self.get(response_id)).response["output"]

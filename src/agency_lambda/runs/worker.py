@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from agency_lambda import telemetry
 from agency_lambda.errors import AttemptsExhausted, ServiceError
 from agency_lambda.queue.messages import Delivery, Export, Message, load
+from agency_lambda.runs.decisions import end_waiting
 from agency_lambda.runs.leases import Leases
 from agency_lambda.store import Store
 
@@ -57,6 +58,8 @@ async def reap_expired(runs: "RunService") -> int:
     sent = [lease for lease in overdue if await leases.requeued(lease)]
     for lease in sent:
         await runs.queue.send(lease.id)
+    for run_id in await leases.due():
+        await end_waiting(runs, run_id)
     return len(sent)
 
 

@@ -118,7 +118,7 @@ class Store(Protocol):
         ...
 
     async def write(self, *changes: Change) -> None:
-        """Apply all changes or none: at most 25, of different records. Raises Conflict, LimitReached."""
+        """Apply all changes or none: at most 100, of different records. Raises Conflict, LimitReached."""
         # Repeating the same Put is no conflict. A repeated Add adds again, unless it is beside a Put that expects a
         # version. A write whose task is cancelled may still happen.
         ...

@@ -7,7 +7,7 @@ from pydantic_core import from_json, to_json, to_jsonable_python
 
 from agency_lambda.store import Change, StoreUnavailable
 
-_MAX_CHANGES = 25
+_MAX_CHANGES = 100  # as many as a transaction of DynamoDB takes
 _MAX_PARTITION, _MAX_SORT = 2048, 1024  # bytes of a key: DynamoDB's limits
 _COMPRESS_FROM = 1024  # bytes; for less it is not worth the time
 

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any, get_args
 from unittest.mock import patch
 
@@ -17,6 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from agency_lambda.errors import NotFound, ServiceError, StoreUnavailable
 from agency_lambda.history.conversations import Conversations
 from agency_lambda.history.turns import HistoryCursor, load_turns
+from agency_lambda.protocol.approvals import ApprovalRequest
 from agency_lambda.protocol.ids import new_id
 from agency_lambda.protocol.response_object import FINAL
 from agency_lambda.runs.attempt import Attempt
@@ -40,9 +42,12 @@ from agency_lambda.runs.repository import (
 )
 from agency_lambda.runs.run_index import entry_key, index_partition
 from agency_lambda.runs.transitions import STOPS, TABLE, NotAllowed, RunEvent, State, Stop, find, lease_state
+from agency_lambda.runs.waiting import ApprovalPolicy, wait_in_continuation, wait_in_place
 from agency_lambda.store import ABSENT, Change, Conflict, NotWritten, Put, Store, open_store
 
 OWNER, CONVERSATION = "owner", "conv_1"
+POLICY = ApprovalPolicy("agency", "both", 3600.0)
+REQUEST = ApprovalRequest(key="Clerk/1", agent="Clerk", name="refund", arguments="{}")
 ENDS = (RunEvent.COMPLETE, RunEvent.CUT_SHORT, RunEvent.FAIL, RunEvent.END_CANCELLED, RunEvent.GIVE_UP)
 
 
@@ -92,7 +97,7 @@ async def check_entry(store: Store, run_id: str) -> None:
     if response and response["status"] in FINAL:
         assert status == response["status"]
     elif response:
-        assert status == ("queued" if response["background"] else "in_progress")
+        assert status in (response["status"], "queued" if response["background"] else "in_progress")
     else:
         assert status is None
 
@@ -132,6 +137,21 @@ async def end(attempt: RunRepository, event: RunEvent) -> None:
         await attempt.end(RunEvent.FAIL, response, None, [])
 
 
+async def wait(attempt: RunRepository) -> None:
+    approvals = await attempt.open_approvals([REQUEST], POLICY)
+    await attempt.wait({**attempt.run.stored.response, "output": []}, [], wait_in_place(approvals), None)
+
+
+async def ask(attempt: RunRepository) -> str:
+    """End a response with an open approval, and return the id of the run that continues it."""
+    approvals = await attempt.open_approvals([REQUEST], POLICY)
+    response = {**attempt.run.stored.response, "output": [], "usage": {}}
+    make = partial(wait_in_continuation, approvals=approvals, by_model={}, response=response)
+    await attempt.end(RunEvent.ASK, response, [{"id": attempt.run.id}], [], asked=make)
+    assert attempt.run.stored.continued_by
+    return attempt.run.stored.continued_by
+
+
 # Every row
 
 
@@ -143,6 +163,8 @@ async def bring(store: Store, state: State) -> tuple[str, RunRepository | None]:
         await end(attempt, RunEvent.COMPLETE)
     if state == State.GIVEN_UP:
         await end(attempt, RunEvent.GIVE_UP)
+    if state == State.WAITING:
+        await wait(attempt)
     if state == State.DELETED:
         with pytest.raises(Crash):
             await delete_run(Faulty(store, ["crash after"]), OWNER, run.id)
@@ -169,6 +191,14 @@ async def cause(store: Store, run_id: str, attempt: RunRepository | None, event:
                 await delete_run(Faulty(store, [] if is_final else ["crash after"]), OWNER, run_id)
         case RunEvent.TAKE | RunEvent.PURGE:
             await take(store, run_id, "other")
+        case RunEvent.WAIT:
+            await wait(attempt)
+        case RunEvent.WAIT_FOR_TURN:
+            await attempt.wait_for_turn(time.time() + 60, int(time.time()) + 600)
+        case RunEvent.WAKE:
+            assert await Leases(store).wake(run_id)
+        case RunEvent.ASK:
+            await ask(attempt)
         case _:
             await end(attempt, event)
 

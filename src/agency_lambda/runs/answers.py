@@ -1,0 +1,144 @@
+"""Requests whose input answers approvals, as `mcp_approval_response` items: they continue the run that waits."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from agency_lambda.approvals import queries
+from agency_lambda.approvals.deciders import Client
+from agency_lambda.approvals.model import Approval
+from agency_lambda.approvals.validation import checked
+from agency_lambda.errors import ApprovalDecided, InvalidRequest, NotFound
+from agency_lambda.protocol import bounds
+from agency_lambda.protocol.approvals import Decision
+from agency_lambda.protocol.item_types import validate
+from agency_lambda.protocol.lazy_types import without_nulls
+from agency_lambda.protocol.request import CreateResponse
+from agency_lambda.protocol.response_object import new_response
+from agency_lambda.protocol.types import Item
+from agency_lambda.runs.decisions import (
+    Decisions,
+    answer_item,
+    check_pending,
+    decide,
+    decision_changes,
+    lease_changes,
+    with_input,
+)
+from agency_lambda.runs.idempotency_keys import IdempotencyKeys
+from agency_lambda.runs.leases import Leases
+from agency_lambda.runs.model import RETENTION, StoredResponse
+from agency_lambda.runs.stored_responses import Responses
+from agency_lambda.runs.waiting import MOST_ASKED
+from agency_lambda.store import Change, Conflict, Store
+
+if TYPE_CHECKING:
+    from agency_lambda.runs.service import RunService
+
+_KIND = "mcp_approval_response"
+_RENEWED = ("background", "stream", "metadata")
+_OWN = frozenset(  # parameters that a request may have of its own when it continues a run
+    {*_RENEWED, "input", "model", "store", "previous_response_id", "conversation", "cancel_waiting"}
+)
+
+
+def answers_approvals(request: CreateResponse) -> bool:
+    return isinstance(request.input, list) and any(map(_is_answer, request.input))
+
+
+def _is_answer(item: Any) -> bool:
+    return isinstance(item, dict) and item.get("type") == _KIND
+
+
+async def answer(
+    runs: "RunService", request: CreateResponse, client: Client, idempotent: tuple[str, bytes] | None
+) -> StoredResponse:
+    """Decide what a request answers, and return the response that goes on, which the caller executes or follows.
+
+    Raises:
+        ApprovalDecided, ApproverRequired, InvalidRequest, NotFound: nothing is decided.
+        Conflict: the run has changed meanwhile.
+    """
+    decisions = await _read(runs.store, request, client.name)
+    run_id, responses = decisions[0][0].run, Responses(runs.store, client.name)
+    stored = await responses.get(run_id)
+    _check_place(request, stored)
+    decider = client.decider_of(decisions[0][0])
+    keys = IdempotencyKeys(runs.store, client.name)
+    claims: list[Change] = [keys.put(*idempotent, run_id)] if idempotent else []
+    if stored.continues is None or stored.response["output"]:  # it goes on under its own id
+        await decide(runs, decisions, decider, claims)
+        return await responses.get(run_id)
+    continued = _continued(stored, request, decisions)
+    freed = lease_changes(await Leases(runs.store).find(run_id))
+    put = continued.put(client.name, decisions[0][0].expires_at + RETENTION)
+    try:
+        await runs.store.write(*decision_changes(decisions, decider), *freed, put, *claims)
+    except Conflict:
+        await check_pending(runs.store, decisions)
+        raise
+    if request.background:
+        await runs.send(run_id)
+    return replace(continued, version=put.version)
+
+
+async def _read(store: Store, request: CreateResponse, owner: str) -> Decisions:
+    if not request.stored:
+        raise InvalidRequest("A run that waits is stored: 'store' cannot be false.", param="store")
+    items = [_parsed(item, f"input[{number}]") for number, item in enumerate(request.input)]
+    ids = [item["approval_request_id"] for item in items]
+    if len(ids) > MOST_ASKED:
+        raise bounds.over_limit("input", "answers", MOST_ASKED)
+    if len(set(ids)) < len(ids):
+        raise InvalidRequest("An approval is answered twice.", param="input")
+    decisions = [await _decision(store, owner, item, number) for number, item in enumerate(items)]
+    if len({approval.run for approval, _ in decisions}) > 1:
+        raise InvalidRequest("The approvals are of several runs: answer each in a request of its own.", param="input")
+    return decisions
+
+
+def _parsed(item: Any, param: str) -> Item:
+    if not _is_answer(item):
+        message = "Beside approvals that are answered the input has nothing else: send it when the run has ended."
+        raise InvalidRequest(message, param=param)
+    return validate("response_input_item.McpApprovalResponse", without_nulls(item), param)
+
+
+async def _decision(store: Store, owner: str, item: Item, number: int) -> tuple[Approval, Decision]:
+    approval_id, param = item["approval_request_id"], f"input[{number}].approval_request_id"
+    found = await queries.find(store, owner, approval_id)
+    if found is None:
+        raise NotFound(f"Approval with id {approval_id[:99]!r} not found.", param=param)
+    if not isinstance(found, Approval):
+        raise ApprovalDecided(f"{approval_id} is {found.status} already.", param=param)
+    return found, checked(found.request, Decision(approve=item["approve"], reason=item.get("reason")))
+
+
+def _check_place(request: CreateResponse, stored: StoredResponse) -> None:
+    before, conversation = request.previous_response_id, request.conversation_id
+    chain = [*(stored.continues.before if stored.continues else []), stored.response["id"]]
+    if before is None and conversation is None:
+        message = "Answer with the 'previous_response_id' of the response that asks, or in its conversation."
+        raise InvalidRequest(message, param="previous_response_id")
+    if before is not None and before not in chain:
+        raise InvalidRequest("This response has not asked for that approval.", param="previous_response_id")
+    if conversation is not None and conversation != stored.request.conversation_id:
+        raise InvalidRequest("That approval was not asked for in this conversation.", param="conversation")
+
+
+def _continued(stored: StoredResponse, request: CreateResponse, decisions: Decisions) -> StoredResponse:
+    """Return the waiting run as this request continues it."""
+    sent, body = request.model_dump(mode="json", exclude_unset=True, by_alias=True), stored.request.body
+    for name in sent.keys() - _OWN:
+        if sent[name] != body.get(name):
+            raise InvalidRequest(f"{name!r} stays as it was while a run waits: leave it out.", param=name)
+    if request.model != body["model"]:
+        raise InvalidRequest(f"The run that waits is of {body['model']!r}.", param="model")
+    own = {name: sent[name] for name in _RENEWED if name in sent}
+    kept: dict[str, Any] = {name: value for name, value in body.items() if name not in _RENEWED}
+    if "conversation" not in kept:
+        kept["previous_response_id"] = stored.continues.before[-1] if stored.continues else None
+    body = {**kept, **own}
+    response = new_response(CreateResponse.model_validate(body), stored.response["id"], stored.request.conversation_id)
+    response["status"] = "in_progress"
+    stored = replace(stored, response=response, request=replace(stored.request, body=body))
+    return with_input(stored, [answer_item(*each) for each in decisions])

@@ -1,0 +1,157 @@
+"""What each column of a row of `transitions.TABLE` writes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from agency_lambda.approvals.model import Approval, Asked, pending_partition
+from agency_lambda.budgets.reservation import released
+from agency_lambda.budgets.running import ended
+from agency_lambda.history.turns import Turn
+from agency_lambda.protocol.response_object import ResponseObject
+from agency_lambda.protocol.types import Event
+from agency_lambda.runs import model
+from agency_lambda.runs.lease_changes import change_lease
+from agency_lambda.runs.model import Run
+from agency_lambda.runs.run_index import ByModel, delete_entry, put_entry
+from agency_lambda.runs.transitions import RunEvent, State, Transition, find, lease_state
+from agency_lambda.store import Change, Delete, Put
+
+_NONE_PENDING: Mapping[str, dict[str, Any]] = {}
+
+
+@dataclass(frozen=True)
+class Wait:
+    """What a run waits for.
+
+    until: when the first approval expires; kept_until: when the run's records do, both in Unix seconds.
+    approvals: rows to write. asked: what is open then. continuation: the run that waits in place of one whose response
+    ends.
+    """
+
+    until: float
+    kept_until: int
+    approvals: Sequence[Approval] = ()
+    asked: Sequence[Asked] = ()
+    continuation: Run | None = None
+
+
+def advance(
+    run: Run,
+    event: RunEvent,
+    *,
+    response: ResponseObject | None = None,
+    turn: Turn | None = None,
+    events: Sequence[Event] = (),
+    pending: Mapping[str, dict[str, Any]] = _NONE_PENDING,
+    by_model: ByModel | None = None,
+    wait: Wait | None = None,
+    **lease: Any,
+) -> tuple[Run, list[Change]]:
+    """Return the run after an event, and the changes to write together.
+
+    response, turn, events, pending, by_model, wait: as the row needs them. lease: see `change_lease`.
+    """
+    row = find(State.ABSENT if run.is_new else lease_state(run.lease), event, run.lease)
+    changes: list[Change] = []
+    for column in (_write_budget, _write_response, _write_entry, _write_lease, _write_turn, _write_approvals):
+        run, written = column(run, row, response=response, turn=turn, by_model=by_model, wait=wait, **lease)
+        changes += written
+    if events:
+        changes.append(run.put_events(events, wait.kept_until if wait else None))
+    if pending:
+        changes.append(run.put_pending(pending))
+    if wait and wait.continuation:
+        changes += advance(wait.continuation, RunEvent.CONTINUE, wait=replace(wait, continuation=None))[1]
+    return run, changes
+
+
+Written = tuple[Run, list[Change]]
+
+
+def _write_budget(run: Run, row: Transition, **_: Any) -> Written:
+    budget, is_started = run.stored.budget, row.status == "in_progress" and row.to == State.HELD
+    if budget is None or run.is_new or row.status in ("", "purged"):
+        return run, []
+    kept = {name: value for name, value in budget.items() if is_started and name != "reserved"}
+    changes: list[Change] = []
+    if not is_started:
+        changes += released(budget["reserved"]) if "reserved" in budget else []
+        changes += [ended(run.owner)] if "counted" in budget else []
+    return replace(run, stored=replace(run.stored, budget=kept or None)), changes
+
+
+def _write_response(
+    run: Run, row: Transition, *, response: ResponseObject | None, wait: Wait | None, **_: Any
+) -> Written:
+    if row.status == "deleted":
+        partition = model.response_partition(run.owner, run.id)
+        return run, [Delete(partition, "response", expected=run.stored.version)]
+    if not row.status:
+        return run, []
+    response = {**(response or run.stored.response), "status": row.status}
+    stored = replace(run.stored, response=response, cursor=run.cursor.next if row.conversation == "append" else None)
+    if wait:
+        continued_by = wait.continuation.id if wait.continuation else None
+        stored = replace(stored, asked=[] if continued_by else list(wait.asked), continued_by=continued_by)
+    put = stored.put(run.owner, wait.kept_until if wait else None)
+    return replace(run, stored=replace(stored, version=put.version)), [put]
+
+
+def _write_entry(run: Run, row: Transition, *, by_model: ByModel | None, wait: Wait | None, **_: Any) -> Written:
+    response, expires = run.stored.response, wait.kept_until if wait else None
+    match row.entry:
+        case "add":
+            return run, [*put_entry(run.owner, response, is_new=True, expires=expires)]
+        case "replace":
+            attempts = run.lease.attempts if run.lease else 0
+            return run, [*put_entry(run.owner, response, attempts=attempts, by_model=by_model, expires=expires)]
+        case "remove":
+            return run, [*delete_entry(run.owner, run.id)]
+    return run, []
+
+
+def _write_lease(
+    run: Run,
+    row: Transition,
+    *,
+    response: object,
+    turn: object,
+    by_model: object,
+    wait: Wait | None,
+    **details: Any,
+) -> Written:
+    if not row.lease or run.lease is None:
+        return run, []
+    if wait:
+        details["until"] = wait.until
+    changes = change_lease(run.lease, row.lease, **details)
+    own = changes[0]
+    is_open = isinstance(own, Put) and row.to != State.GIVEN_UP
+    return replace(run, lease=run.lease.written(own) if isinstance(own, Put) and is_open else None), [*changes]
+
+
+def _write_turn(run: Run, row: Transition, *, turn: Turn | None, wait: Wait | None, **_: Any) -> Written:
+    conversation = run.conversation
+    if not row.conversation or (conversation is None and row.conversation != "append"):
+        return run, []
+    if conversation is None:
+        assert turn
+        return run, [turn.put(run.cursor, wait.kept_until if wait else model.expiry())]
+    conversation, changes = conversation.list_if_new()
+    if row.conversation == "append":
+        assert turn
+        changes += conversation.append_turn(turn, wait.continuation.id if wait and wait.continuation else None)
+    else:
+        changes += [conversation.acquire(run.id) if row.conversation == "acquire" else conversation.release(run.id)]
+    return replace(run, conversation=conversation.written(changes[-1])), [*changes]
+
+
+def _write_approvals(run: Run, row: Transition, *, wait: Wait | None, **_: Any) -> Written:
+    if wait:
+        return run, [] if wait.continuation else [
+            each.put(each.expires_at + model.RETENTION) for each in wait.approvals
+        ]
+    if row.to in (State.FINAL, State.GIVEN_UP, State.DELETED):  # nobody has to decide any more
+        return run, [Delete(pending_partition(run.owner), each["id"]) for each in run.stored.asked]
+    return run, []

@@ -1,0 +1,126 @@
+"""Decisions about what runs wait for: each is one write, which queues the run."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from agency_lambda.approvals import decided
+from agency_lambda.approvals.deciders import NOBODY, Decider
+from agency_lambda.approvals.model import Approval, pending_partition
+from agency_lambda.errors import ApprovalDecided
+from agency_lambda.protocol.approvals import Decision
+from agency_lambda.protocol.ids import new_id
+from agency_lambda.protocol.types import Item
+from agency_lambda.runs.lease_changes import change_lease
+from agency_lambda.runs.leases import Leases
+from agency_lambda.runs.model import RETENTION, Lease, StoredResponse, response_partition
+from agency_lambda.runs.stored_responses import Responses
+from agency_lambda.runs.transitions import NotAllowed, RunEvent, find, lease_state
+from agency_lambda.store import Change, Conflict, Store
+
+if TYPE_CHECKING:
+    from agency_lambda.runs.service import RunService
+
+Decisions = Sequence[tuple[Approval, Decision]]
+"""Of one run."""
+
+_NOBODY_ANSWERED = "Nobody answered the request for approval in time. The tool was not called."
+_NOBODY_ANSWERED_QUESTION = "Nobody answered the question in time."
+
+
+async def decide(runs: "RunService", decisions: Decisions, decider: Decider, more: Sequence[Change] = ()) -> str:
+    """Store decisions, with more changes, and queue their run. Returns the id of the response that goes on.
+
+    Raises:
+        ApprovalDecided: somebody else was first, or the run has ended. Nothing is stored.
+    """
+    run_id, owner = decisions[0][0].run, decisions[0][0].owner
+    while True:
+        lease = await Leases(runs.store).find(run_id)
+        changes = lease_changes(lease)
+        if lease and lease.is_waiting and run_id != decisions[0][0].response_id:
+            changes += await _add_input(runs.store, owner, run_id, decisions)
+        try:
+            await runs.store.write(*decision_changes(decisions, decider), *changes, *more)
+        except Conflict:
+            await check_pending(runs.store, decisions)
+            continue
+        await runs.send(run_id)
+        return run_id
+
+
+def decision_changes(decisions: Decisions, decider: Decider) -> list[Change]:
+    return [
+        change
+        for approval, decision in decisions
+        for change in decided.decide(
+            approval,
+            decision,
+            decider,
+            journal=response_partition(approval.owner, approval.root),
+            expires=approval.expires_at + RETENTION,
+        )
+    ]
+
+
+def lease_changes(lease: Lease | None) -> list[Change]:
+    """Return what frees a waiting run, or tells its attempt. Raises ApprovalDecided if it has ended."""
+    try:
+        row = find(lease_state(lease), RunEvent.WAKE, lease)
+    except NotAllowed:
+        raise ApprovalDecided("The run that asked has ended: there is nothing to decide any more.") from None
+    assert lease
+    return [*change_lease(lease, row.lease)]
+
+
+async def check_pending(store: Store, decisions: Decisions) -> None:
+    """Raise ApprovalDecided unless all are as they were read."""
+    for approval, _ in decisions:
+        record = await store.get(pending_partition(approval.owner), approval.id)
+        if record is None or record.version != approval.version:
+            raise ApprovalDecided(f"{approval.id} is decided already.")
+
+
+async def end_waiting(runs: "RunService", run_id: str) -> None:
+    """Queue a run whose waiting has ended: decide what has expired, or let it look for its turn again."""
+    lease = await Leases(runs.store).find(run_id)
+    if lease is None or not lease.is_waiting or lease.until > time.time():
+        return
+    stored = await Responses(runs.store, lease.owner).get(run_id)
+    expired = [each["id"] for each in stored.asked if each["expires_at"] <= time.time()]
+    records = [await runs.store.get(pending_partition(lease.owner), each) for each in expired]
+    approvals = [Approval.from_record(record) for record in records if record]
+    if approvals:
+        await decide(runs, [(each, _unanswered(each)) for each in approvals], NOBODY)
+    elif await Leases(runs.store).wake(run_id):
+        await runs.send(run_id)
+
+
+def _unanswered(approval: Approval) -> Decision:
+    is_question = approval.request.kind == "question"
+    return Decision(approve=False, reason=_NOBODY_ANSWERED_QUESTION if is_question else _NOBODY_ANSWERED)
+
+
+async def _add_input(store: Store, owner: str, run_id: str, decisions: Decisions) -> list[Change]:
+    # A continuation begins with what was decided, as a client would send it.
+    stored = await Responses(store, owner).get(run_id)
+    return [
+        with_input(stored, [answer_item(*each) for each in decisions]).put(
+            owner, decisions[0][0].expires_at + RETENTION
+        )
+    ]
+
+
+def with_input(stored: StoredResponse, items: list[Item]) -> StoredResponse:
+    return replace(stored, request=replace(stored.request, input=[*stored.request.input, *items]))
+
+
+def answer_item(approval: Approval, decision: Decision) -> Item:
+    return {
+        "type": "mcp_approval_response",
+        "id": new_id("mcp_approval_response"),
+        "approval_request_id": approval.id,
+        "approve": decision.approve,
+        "reason": decision.reason,
+    }

@@ -1,0 +1,69 @@
+"""The changes of a run's lease."""
+
+import time
+from dataclasses import replace
+
+from agency_lambda.runs import model
+from agency_lambda.runs.model import Lease
+from agency_lambda.runs.transitions import LeaseWrite
+from agency_lambda.store import Delete, Put
+
+_TOMBSTONE = 14 * 24 * 3600  # seconds that SQS keeps a message at most
+
+
+def change_lease(
+    lease: Lease,
+    how: LeaseWrite,
+    *,
+    holder: str = "",
+    after: float = 0.0,
+    counts_as_attempt: bool = True,
+    until: float = 0.0,
+) -> list[Put | Delete]:
+    """Return the changes, that of its record first.
+
+    after: seconds until the next attempt. counts_as_attempt: False for one that executed nothing. until: when its
+    waiting ends, in Unix seconds.
+    """
+    now, lost = time.time(), lease.lost + bool(lease.holder)
+    match how:
+        case "hold":
+            put = lease.put(
+                holder=holder, until=now + model.LEASE_SECONDS, attempts=lease.attempts + 1, lost=lost, decided=False
+            )
+        case "renew":
+            put = lease.put(until=now + model.LEASE_SECONDS)
+        case "requeue":
+            put = lease.put(holder="", until=now + model.GRACE, lost=lost)
+        case "free":
+            until = now + min(after, model.LONGEST_PAUSE) + model.GRACE
+            put = lease.put(holder="", until=until, attempts=lease.attempts - (not counts_as_attempt))
+        case "mark":
+            put = lease.put(cancelled=True)
+        case "decide":
+            put = lease.put(decided=True)
+        case "bury":
+            put = replace(lease.put(dead=True), expires=int(now) + _TOMBSTONE)
+        case "wait":
+            return _begin_waiting(lease, until)
+        case "wake" | "wake cancelled":
+            return _end_waiting(lease, cancelled=lease.cancelled or how == "wake cancelled")
+        case "revoke" if lease.is_waiting:
+            return _end_waiting(lease, cancelled=True)
+        case "revoke":
+            put = lease.put(holder="", cancelled=True, until=now + model.GRACE)
+        case _:
+            return [lease.delete()]
+    return [put]
+
+
+def _begin_waiting(lease: Lease, until: float) -> list[Put | Delete]:
+    # The attempts so far went well: the next ones are counted anew.
+    waiting = replace(lease.moved(waiting=True), until=until)
+    due = Put(model.DUE_PARTITION, waiting.due_key, {})
+    return [waiting.put(holder="", attempts=0, decided=False), *([lease.delete()] if lease.version else []), due]
+
+
+def _end_waiting(lease: Lease, *, cancelled: bool) -> list[Put | Delete]:
+    free = lease.moved(waiting=False).put(until=time.time() + model.GRACE, cancelled=cancelled)
+    return [free, lease.delete(), Delete(model.DUE_PARTITION, lease.due_key)]

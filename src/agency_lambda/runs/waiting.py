@@ -1,0 +1,123 @@
+"""What a run writes when it begins to wait for persons."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from agency_lambda.approvals.model import Approval, Approvers, pending_partition
+from agency_lambda.protocol.approvals import ApprovalRequest
+from agency_lambda.protocol.ids import new_id
+from agency_lambda.protocol.response_object import ResponseObject
+from agency_lambda.protocol.types import Item
+from agency_lambda.runs.changes import Wait
+from agency_lambda.runs.model import RETENTION, Continuation, Lease, Run, StoredRequest, StoredResponse
+from agency_lambda.store import Store
+
+MOST_ASKED = 20  # approvals that a run waits for at once; it asks for others when one of them is decided
+
+
+@dataclass(frozen=True)
+class ApprovalPolicy:
+    """agency: its name in the catalogue. seconds: until an approval expires."""
+
+    agency: str
+    approvers: Approvers
+    seconds: float
+
+
+async def open_approvals(
+    store: Store, run: Run, requests: Sequence[ApprovalRequest], policy: ApprovalPolicy
+) -> list[Approval]:
+    """Return an approval for each request; those that were asked before are as they are stored."""
+    known, now = {each["key"]: each["id"] for each in run.stored.asked}, int(time.time())
+    found = list[Approval]()
+    for request in requests[:MOST_ASKED]:
+        record = known.get(request.key) and await store.get(pending_partition(run.owner), known[request.key])
+        found.append(
+            Approval.from_record(record)
+            if record
+            else Approval(
+                id=new_id("mcp_approval_request"),
+                owner=run.owner,
+                run=run.id,
+                response_id=run.id,
+                root=run.stored.root,
+                agency=policy.agency,
+                request=request,
+                approvers=policy.approvers,
+                created_at=now,
+                expires_at=now + int(policy.seconds),
+            )
+        )
+    return found
+
+
+def wait_in_place(approvals: Sequence[Approval]) -> Wait:
+    """Return what a run writes that goes on under its own id."""
+    new = [each for each in approvals if not each.version]
+    return Wait(*_times(approvals), new, [each.asked for each in approvals])
+
+
+def wait_in_continuation(run: Run, approvals: Sequence[Approval], by_model: Any, response: ResponseObject) -> Wait:
+    """Return what a run writes whose response ends; a new run waits in its place."""
+    asked = [each.asked for each in approvals]
+    continuation = _continuation(run, asked, by_model, response)
+    moved = [replace(each, run=continuation.id, response_id=run.id) for each in approvals]
+    return Wait(*_times(approvals), moved, asked, continuation)
+
+
+def _times(approvals: Sequence[Approval]) -> tuple[float, int]:
+    expiries = [each.expires_at for each in approvals]
+    return float(min(expiries)), max(expiries) + RETENTION
+
+
+def _continuation(run: Run, asked: list[dict[str, Any]], by_model: Any, response: ResponseObject) -> Run:
+    stored, run_id = run.stored, new_id("resp")
+    so_far = stored.continues or Continuation([], {}, {})
+    continues = Continuation([*so_far.before, run.id], *paid_together(so_far, response["usage"], by_model))
+    new: ResponseObject = {
+        **response,
+        **{"id": run_id, "status": "in_progress", "background": True, "output": [], "usage": None},
+        **{"created_at": int(time.time()), "completed_at": None},
+        **({} if "conversation" in response else {"previous_response_id": run.id}),
+    }
+    request = StoredRequest(stored.request.body, [], run.cursor.next.as_json, stored.request.conversation_id)
+    lease = Lease(run_id, run.owner, holder="", until=0.0, attempts=0, queued_at=time.time())
+    waiting = StoredResponse(new, request, asked=asked, continues=continues)
+    return Run(run.owner, waiting, run.cursor.next, lease)
+
+
+def own_counts(run: Run, usage: dict[str, Any], by_model: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what a run has paid for itself. usage, by_model: of all attempts that its journal knows."""
+    if (so_far := run.stored.continues) is None:
+        return usage, by_model
+    return add_counts(usage, so_far.usage, -1), add_counts(by_model or {}, so_far.by_model, -1)
+
+
+def paid_together(so_far: Continuation, usage: dict[str, Any], by_model: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the usage, in all and by model, of a run and of those that it continues."""
+    return add_counts(so_far.usage, usage, 1), add_counts(so_far.by_model, by_model or {}, 1)
+
+
+def add_counts(counts: dict[str, Any], others: dict[str, Any], sign: int) -> dict[str, Any]:
+    """Return the sums, or with sign -1 the differences, of two trees of counts."""
+    result = dict(counts)
+    for name, value in others.items():
+        if isinstance(value, dict):
+            result[name] = add_counts(counts.get(name) or {}, value, sign)
+        else:
+            result[name] = (counts.get(name) or 0) + sign * value
+    return result
+
+
+def request_item(approval: Approval) -> Item:
+    """Return the request as its owner sees it, who is asked for a decision, or only sees that somebody is."""
+    may_see = approval.approvers in ("both", "owner")
+    return {
+        "type": "mcp_approval_request",
+        "server_label": approval.agency,
+        "name": approval.request.name,
+        "arguments": approval.request.arguments if may_see else "{}",
+        "agent": approval.request.agent,
+    }
