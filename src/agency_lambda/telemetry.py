@@ -27,6 +27,7 @@ _COUNTS = {
     "handovers": "Handovers",
     "lease_steals": "LeaseSteals",
     "not_configured": "AgenciesNotConfigured",
+    "approvals_asked": "ApprovalsAsked",
 }
 #: metrics of each agency too, as each costs: CloudWatch asks for a metric by its dimensions
 _BY_AGENCY = ("ModelCalls", "ModelFailures", "TotalTokens", "RunDuration")
@@ -76,6 +77,12 @@ def log_limits(operator: str, owner: str, before: Mapping[str, Any], after: Mapp
 def log_expired(expired: int) -> None:
     """Print the number of leases that had expired."""
     print(json.dumps(_metrics({"ExpiredLeases": expired})), flush=True)
+
+
+def log_decided(fields: Mapping[str, Any], seconds: float) -> None:
+    """Print a decision. seconds: that the run has waited for it."""
+    metrics = _metrics({"ApprovalsDecided": 1}, {"ApprovalWait": seconds * 1000})
+    print(json.dumps({**_without_nulls(fields), **metrics}), flush=True)
 
 
 def log_budget(metric: Literal["BudgetAlarms", "BudgetOverruns"], **fields: Any) -> None:

@@ -54,10 +54,15 @@ def decide(approval: Approval, decision: Decision, decider: Decider, *, journal:
 
     journal: the partition of the root's journal, which gets the content. expires: of the content.
     """
-    status: Status = "approved" if decision.approve else "refused"
-    decided = _decided(approval, "expired" if decider.role == "expiry" else status, decider)
+    decided = _decided(approval, status_of(decision, decider), decider)
     content = Put(journal, content_row(approval.request.key), _content(approval, decision, decided), expires, ABSENT)
     return [approval.delete(), decided.put(), content]
+
+
+def status_of(decision: Decision, decider: Decider) -> Status:
+    if decider.role == "expiry":
+        return "expired"
+    return "approved" if decision.approve else "refused"
 
 
 def withdraw(approval: Approval) -> list[Change]:

@@ -70,7 +70,7 @@ def _emit_nothing(kind: str, **fields: object) -> None:
 
 def without_content(item: Item) -> Item:
     empty: Item = {name: [] for name in ("content", "summary") if name in item}
-    if "arguments" in item:
+    if "arguments" in item and item["type"] != "mcp_approval_request":  # it has no deltas
         empty["arguments"] = ""
     if "result" in item:
         empty["result"] = None  # the client is sent an image once

@@ -22,6 +22,7 @@ from agency_lambda.runs.decisions import (
     decide,
     decision_changes,
     lease_changes,
+    log,
     with_input,
 )
 from agency_lambda.runs.idempotency_keys import IdempotencyKeys
@@ -62,7 +63,7 @@ async def answer(
     run_id, responses = decisions[0][0].run, Responses(runs.store, client.name)
     stored = await responses.get(run_id)
     _check_place(request, stored)
-    decider = client.decider_of(decisions[0][0])
+    decider, *_ = [client.decider_of(approval) for approval, _ in decisions]
     keys = IdempotencyKeys(runs.store, client.name)
     claims: list[Change] = [keys.put(*idempotent, run_id)] if idempotent else []
     if stored.continues is None or stored.response["output"]:  # it goes on under its own id
@@ -76,6 +77,7 @@ async def answer(
     except Conflict:
         await check_pending(runs.store, decisions)
         raise
+    log(decisions, decider)
     if request.background:
         await runs.send(run_id)
     return replace(continued, version=put.version)

@@ -78,6 +78,7 @@ class Attempt:
         self._durable, self._refused, self.admission, self._paid = durable, refused, admission, paid
         self._announce, self._approval_policy = announce, approval_policy
         self.delivery: StoredDelivery | None = None  # to the owner's webhook, of what was written last
+        self.approvals_asked = 0
         self.log_fields: dict[str, Any] = {}  # for the log, when it has ended
         self._heartbeat = Heartbeat(self, client_timeout)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -200,6 +201,7 @@ class Attempt:
             raise InvalidRequest(message, param="store", code="approval_not_stored")
         policy = self._approval_policy(self.response["model"])
         approvals = await self.repository.open_approvals(result.asked, policy)
+        self.approvals_asked = sum(not each.version for each in approvals)
         if not self.response["background"]:
             return await self._end(RunEvent.ASK, result, approvals=approvals)
         self._show(approvals)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from agency_lambda.approvals.model import Approval, Asked, pending_partition
+from agency_lambda.approvals.model import Approval, Asked
 from agency_lambda.budgets.reservation import released
 from agency_lambda.budgets.running import ended
 from agency_lambda.history.turns import Turn
@@ -148,10 +148,5 @@ def _write_turn(run: Run, row: Transition, *, turn: Turn | None, wait: Wait | No
 
 
 def _write_approvals(run: Run, row: Transition, *, wait: Wait | None, **_: Any) -> Written:
-    if wait:
-        return run, [] if wait.continuation else [
-            each.put(each.expires_at + model.RETENTION) for each in wait.approvals
-        ]
-    if row.to in (State.FINAL, State.GIVEN_UP, State.DELETED):  # nobody has to decide any more
-        return run, [Delete(pending_partition(run.owner), each["id"]) for each in run.stored.asked]
-    return run, []
+    new = wait.approvals if wait and not wait.continuation else ()
+    return run, [each.put(each.expires_at + model.RETENTION) for each in new]

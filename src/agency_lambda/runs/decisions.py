@@ -9,6 +9,7 @@ from agency_lambda.approvals import decided
 from agency_lambda.approvals.deciders import NOBODY, Decider
 from agency_lambda.approvals.model import Approval, pending_partition
 from agency_lambda.errors import ApprovalDecided
+from agency_lambda.owner_digest import owner_digest
 from agency_lambda.protocol.approvals import Decision
 from agency_lambda.protocol.ids import new_id
 from agency_lambda.protocol.types import Item
@@ -46,8 +47,25 @@ async def decide(runs: "RunService", decisions: Decisions, decider: Decider, mor
         except Conflict:
             await check_pending(runs.store, decisions)
             continue
+        log(decisions, decider)
         await runs.send(run_id)
         return run_id
+
+
+def log(decisions: Decisions, decider: Decider) -> None:
+    from agency_lambda import telemetry  # imports Powertools
+
+    for approval, decision in decisions:
+        fields = {
+            "approval": approval.id,
+            "response_id": approval.response_id,
+            "agency": approval.agency,
+            "owner": owner_digest(approval.owner),
+            "status": decided.status_of(decision, decider),
+            "as": decider.role,
+            "decided_by": owner_digest(decider.owner) if decider.owner else None,
+        }
+        telemetry.log_decided(fields, max(time.time() - approval.created_at, 0.0))
 
 
 def decision_changes(decisions: Decisions, decider: Decider) -> list[Change]:

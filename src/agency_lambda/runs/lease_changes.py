@@ -58,10 +58,10 @@ def change_lease(
 
 
 def _begin_waiting(lease: Lease, until: float) -> list[Put | Delete]:
-    # The attempts so far went well: the next ones are counted anew.
-    waiting = replace(lease.moved(waiting=True), until=until)
+    # The attempts so far went well: they do not count when a run is given up.
+    waiting = replace(lease.moved(waiting=True), until=until, forgiven=lease.attempts)
     due = Put(model.DUE_PARTITION, waiting.due_key, {})
-    return [waiting.put(holder="", attempts=0, decided=False), *([lease.delete()] if lease.version else []), due]
+    return [waiting.put(holder="", decided=False), *([lease.delete()] if lease.version else []), due]
 
 
 def _end_waiting(lease: Lease, *, cancelled: bool) -> list[Put | Delete]:

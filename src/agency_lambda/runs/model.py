@@ -45,7 +45,7 @@ class Lease:
 
     holder: the attempt at work, or "". until: Unix seconds. attempts: begun. lost: expired ones.
     cancelled: it is to end. dead: the run was given up, and its message is no dead letter yet.
-    decided: a person has decided something since the attempt began.
+    decided: a person has decided something since the attempt began. forgiven: attempts before it waited for a person.
     """
 
     id: str
@@ -58,6 +58,7 @@ class Lease:
     cancelled: bool = False
     dead: bool = False
     decided: bool = False
+    forgiven: int = 0
     version: str = ABSENT
     partition: str = ""
 

@@ -9,7 +9,7 @@ from agency_lambda.runs.leases import Leases
 from agency_lambda.runs.model import RETENTION, response_partition
 from agency_lambda.store import Put, Store
 
-_PARTITION = "owners"
+OWNERS = "owners"
 _DAY = 24 * 3600
 _RENEW = 3600.0  # seconds until a process writes an owner again
 _REMEMBERED = 10_000  # owners
@@ -26,7 +26,7 @@ class Owners:
         """Return the change that makes an owner known; [] if it was written lately."""
         if not self._is_due(owner):
             return []
-        return [Put(_PARTITION, owner, {}, int(time.time()) + self._lifetime)]
+        return [Put(OWNERS, owner, {}, int(time.time()) + self._lifetime)]
 
     def mark_written(self, owner: str) -> None:
         if len(self._written_at) > _REMEMBERED:
@@ -38,7 +38,7 @@ class Owners:
         return time.time() - self._written_at.get(owner, 0.0) > _RENEW
 
     async def known(self) -> list[str]:
-        stored = {record.sort for record in await self._store.query(_PARTITION)}
+        stored = {record.sort for record in await self._store.query(OWNERS)}
         # The store's file may have been replaced since.
         return sorted(stored.union(owner for owner in self._written_at if not self._is_due(owner)))
 

@@ -23,7 +23,7 @@ from agency_lambda.runs.retention import keep
 from agency_lambda.runs.run_index import ByModel, delete_entry
 from agency_lambda.runs.stored_responses import Responses
 from agency_lambda.runs.transitions import NotAllowed, RunEvent, find, lease_state
-from agency_lambda.runs.waiting import ApprovalPolicy, open_approvals
+from agency_lambda.runs.waiting import ApprovalPolicy, open_approvals, withdrawals
 from agency_lambda.store import Change, Conflict, NotWritten, Store
 
 _CONFLICT_SECONDS = model.LEASE_SECONDS  # in which an attempt that conflicts with others writes again
@@ -108,6 +108,8 @@ class RunRepository:
         items = [*stored.request.input, *response["output"]]
         turn = None if history is None else Turn(items, history, replaces)
         try:
+            if asked:
+                await keep(self._store, self.run, asked(self.run).kept_until)
             details = {"response": response, "turn": turn, "events": events, "by_model": by_model, "wait": asked}
             before = await self._apply(event, is_last=True, more=more, **details)
         except StoreUnavailable as error:
@@ -175,6 +177,8 @@ class RunRepository:
                     made = {"wait": wait(before)} if callable(wait) else {}
                     after, changes = advance(before, event, **details | made)
                     changes += more
+                    if before.stored.asked and after.lease is None and not wait:
+                        changes += await withdrawals(self._store, before)
                     await (self._write_twice(changes) if is_last else self._store.write(*changes))
                 except NotAllowed:  # this attempt has ended or released the run already
                     raise LeaseLost from None
@@ -267,6 +271,7 @@ async def delete_run(store: Store, owner: str, run_id: str) -> str | None:
             await purge(store, owner, run_id, run.lease)
             return None
         after, changes = advance(run, RunEvent.DELETE)
+        changes += await withdrawals(store, run)
         try:
             await store.write(*changes)
         except Conflict:

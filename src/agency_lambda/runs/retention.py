@@ -4,6 +4,7 @@ from itertools import batched
 
 from agency_lambda.history.turns import load_records
 from agency_lambda.runs.model import Run, response_partition
+from agency_lambda.runs.owners import OWNERS
 from agency_lambda.runs.run_index import entry_key, index_partition
 from agency_lambda.store import Conflict, Put, Record, Store
 
@@ -11,7 +12,9 @@ _AT_ONCE = 10  # records in a write
 
 
 async def keep(store: Store, run: Run, until: int) -> None:
-    """Let all records of a run, of those that it continues, and of its history live until `until`, in Unix seconds.
+    """Let all records of a run, of those that it continues, of its history and its owner live until `until`.
+
+    until: Unix seconds.
 
     Raises:
         NotFound: its history has expired.
@@ -24,6 +27,7 @@ async def keep(store: Store, run: Run, until: int) -> None:
     records = [each for each in records if (each.partition, each.sort) != own]  # written in the end, with what follows
     records += [entry for each in before if (entry := await _entry(store, run.owner, each))]
     records += [record for span in run.cursor.spans if span.turns for record in await load_records(store, span)]
+    records += [owner] if (owner := await store.get(OWNERS, run.owner)) else []
     soon = [record for record in records if record.expires is not None and record.expires < until]
     for some in batched(soon, _AT_ONCE, strict=False):
         try:

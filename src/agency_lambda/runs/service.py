@@ -219,7 +219,7 @@ class RunService:
         run, lease = repository.run, repository.lease
         log = EventLog(run.id, records_events=run.stored.is_streamed)
         events = await repository.responses.stored_events(run.id)
-        given_up: Stop | None = "given up" if lease.attempts > MOST_ATTEMPTS else None
+        given_up: Stop | None = "given up" if lease.attempts - lease.forgiven > MOST_ATTEMPTS else None
         stopped = "cancelled" if lease.cancelled else given_up
         execution, refused = None, None
         if not stopped:

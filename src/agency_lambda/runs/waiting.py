@@ -1,10 +1,12 @@
 """What a run writes when it begins to wait for persons."""
 
+import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from agency_lambda.approvals.decided import withdraw
 from agency_lambda.approvals.model import Approval, Approvers, pending_partition
 from agency_lambda.protocol.approvals import ApprovalRequest
 from agency_lambda.protocol.ids import new_id
@@ -12,7 +14,7 @@ from agency_lambda.protocol.response_object import ResponseObject
 from agency_lambda.protocol.types import Item
 from agency_lambda.runs.changes import Wait
 from agency_lambda.runs.model import RETENTION, Continuation, Lease, Run, StoredRequest, StoredResponse
-from agency_lambda.store import Store
+from agency_lambda.store import Change, Store
 
 MOST_ASKED = 20  # approvals that a run waits for at once; it asks for others when one of them is decided
 
@@ -83,9 +85,17 @@ def _continuation(run: Run, asked: list[dict[str, Any]], by_model: Any, response
         **({} if "conversation" in response else {"previous_response_id": run.id}),
     }
     request = StoredRequest(stored.request.body, [], run.cursor.next.as_json, stored.request.conversation_id)
-    lease = Lease(run_id, run.owner, holder="", until=0.0, attempts=0, queued_at=time.time())
+    attempts = run.lease.attempts if run.lease else 0  # those of the journal, which goes on
+    lease = Lease(run_id, run.owner, holder="", until=0.0, attempts=attempts, queued_at=time.time())
     waiting = StoredResponse(new, request, asked=asked, continues=continues)
     return Run(run.owner, waiting, run.cursor.next, lease)
+
+
+async def withdrawals(store: Store, run: Run) -> list[Change]:
+    """Return the changes by which nobody decides any more what a run has asked that ends."""
+    partition, asked = pending_partition(run.owner), [each["id"] for each in run.stored.asked]
+    records = await asyncio.gather(*(store.get(partition, each) for each in asked))
+    return [change for record in records if record for change in withdraw(Approval.from_record(record))]
 
 
 def own_counts(run: Run, usage: dict[str, Any], by_model: Any) -> tuple[dict[str, Any], dict[str, Any]]:
