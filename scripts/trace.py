@@ -71,10 +71,18 @@ def _ends(node: dict[str, Any]) -> Iterator[float]:
 def _label(node: dict[str, Any]) -> str:
     names = {"model_call": f"asks {node['name'] or 'its model'}", "message": f"-> {node['name']}"}
     marks = [names.get(node["type"], node["name"] or "?"), _STATUSES.get(node["status"], "")]
+    marks += map(_approval, node.get("approvals", ()))
     if node["replayed"]:
         marks.append(f"replayed (attempt {node['attempt']})" if node["attempt"] else "replayed")
     first, *others = [mark for mark in marks if mark]
     return f"{first} [{', '.join(others)}]" if others else first
+
+
+def _approval(approval: dict[str, Any]) -> str:
+    if approval["status"] == "pending":
+        return "waits for a person"
+    by = approval["decided_by"]
+    return f"{approval['status']} by {by}" if by else str(approval["status"])
 
 
 def _milliseconds(node: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Approvals of one owner, by id and by what waits."""
+"""Approvals of one owner."""
 
 import re
 
@@ -7,7 +7,6 @@ from agency_lambda.approvals.model import Approval, decided_partition, pending_p
 from agency_lambda.store import Store
 
 _ID = re.compile(r"mcpr_\w{1,100}", re.ASCII)
-_CHUNK = 200  # records in one read
 
 
 def is_approval_id(text: str) -> bool:
@@ -21,16 +20,3 @@ async def find(store: Store, owner: str, approval_id: str) -> Approval | Decided
         return Approval.from_record(pending)
     decided = await store.get(decided_partition(owner), approval_id)
     return DecidedApproval.from_record(decided) if decided else None
-
-
-async def runs_waiting(store: Store, owner: str, *, most: int) -> list[str]:
-    """Return the ids of runs with pending approvals, those first that have asked first."""
-    found: dict[str, None] = {}
-    after = ""
-    while len(found) < most:
-        records = await store.query(pending_partition(owner), after=after, limit=_CHUNK)
-        found |= dict.fromkeys(record.body["run"] for record in records)
-        if len(records) < _CHUNK:
-            break
-        after = records[-1].sort
-    return list(found)[:most]

@@ -1,52 +1,42 @@
 """An approval as callers see it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from agency_lambda.approvals.decided import DecidedApproval, content_row
-from agency_lambda.approvals.deciders import role_to_decide
+from agency_lambda.approvals.deciders import Client, role_to_decide
 from agency_lambda.approvals.model import Approval
 from agency_lambda.approvals.validation import arguments_object
 from agency_lambda.protocol.surrogates import replace_surrogates
 from agency_lambda.store import Store
 
 
-@dataclass(frozen=True)
-class Viewer:
-    """Who reads an approval. name: an owner's."""
-
-    name: str
-    is_operator: bool
-
-    def may_see_content(self, approval: Approval | DecidedApproval) -> bool:
-        """Return whether arguments and reasons are shown: to operators, and to an owner who may decide."""
-        return (
-            self.is_operator
-            or role_to_decide(approval.approvers, approval.owner, self.name, is_operator=False) is not None
-        )
+def may_see_content(approval: Approval | DecidedApproval, client: Client) -> bool:
+    """Return whether arguments and reasons are shown: to operators, and to an owner who may decide."""
+    role = role_to_decide(approval.approvers, approval.owner, client.name, is_operator=False)
+    return client.is_operator or role is not None
 
 
-def pending_resource(approval: Approval, viewer: Viewer) -> dict[str, Any]:
+def pending_resource(approval: Approval, client: Client) -> dict[str, Any]:
     request = approval.request
-    asked = request.arguments if viewer.may_see_content(approval) else None
-    return _resource(approval, viewer, request.agent, request.name, request.kind, asked, "pending")
+    asked = request.arguments if may_see_content(approval, client) else None
+    return _resource(approval, client, request.agent, request.name, request.kind, asked, "pending")
 
 
-async def decided_resource(store: Store, approval: DecidedApproval, viewer: Viewer, journal: str) -> dict[str, Any]:
+async def decided_resource(store: Store, approval: DecidedApproval, client: Client, journal: str) -> dict[str, Any]:
     """journal: the partition with the content, which is kept for as long as its response."""
-    record = await store.get(journal, content_row(approval.key)) if viewer.may_see_content(approval) else None
+    record = await store.get(journal, content_row(approval.key)) if may_see_content(approval, client) else None
     content = record.body if record and record.body["id"] == approval.id else {}
     asked = content.get("asked")
-    resource = _resource(approval, viewer, approval.agent, approval.name, approval.kind, asked, approval.status)
+    resource = _resource(approval, client, approval.agent, approval.name, approval.kind, asked, approval.status)
     if approval.status != "withdrawn":
-        resource["decision"] = _decision(approval, content, viewer)
+        resource["decision"] = _decision(approval, content, client)
     return resource
 
 
 def _resource(
     approval: Approval | DecidedApproval,
-    viewer: Viewer,
+    client: Client,
     agent: str,
     name: str,
     kind: str,
@@ -66,7 +56,7 @@ def _resource(
         "expires_at": approval.expires_at,
         "status": status,
         "continued_by": approval.continued_by,
-        **({"owner": approval.owner} if viewer.is_operator else {}),
+        **({"owner": approval.owner} if client.is_operator else {}),
     }
 
 
@@ -76,9 +66,9 @@ def shown_arguments(text: str) -> dict[str, Any] | str:
     return str(replace_surrogates(text)) if found is None else found
 
 
-def _decision(approval: DecidedApproval, content: Mapping[str, Any], viewer: Viewer) -> dict[str, Any]:
+def _decision(approval: DecidedApproval, content: Mapping[str, Any], client: Client) -> dict[str, Any]:
     changed = content.get("arguments")
-    sees_address = viewer.is_operator or approval.decided_by == viewer.name
+    sees_address = client.is_operator or approval.decided_by == client.name
     return {
         "approve": approval.status == "approved",
         "reason": content.get("reason"),

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from agency_lambda.record.rows import ModelCallRow, ToolCallRow
+from agency_lambda.record.rows import ApprovalRow, ModelCallRow, ToolCallRow
 
 Node = dict[str, Any]
 
@@ -32,6 +32,21 @@ def tool_call(
             "_began": row.started_at,
         }
     return node
+
+
+def approval(row: ApprovalRow, *, with_contents: bool) -> Node:
+    """Return what callers may see of a decision; for operators all of it."""
+    public = {
+        "id": row.id,
+        "kind": row.kind,
+        "status": row.status,
+        "asked_at": row.asked_at,
+        "decided_at": row.decided_at,
+        "decided_by": row.decided_by,
+        "as": row.role,
+    }
+    contents = {"reason": row.reason, "arguments": row.arguments, "address": row.address}
+    return public | (contents if with_contents else {})
 
 
 def message(agent: str, recipient: str, children: list[Node]) -> Node:

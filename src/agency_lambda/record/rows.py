@@ -1,6 +1,7 @@
 """The rows of a run's journal, of this and earlier versions."""
 
 import hashlib
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -41,6 +42,24 @@ class ModelCallRow:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ApprovalRow:
+    """asked: the model's arguments; `arguments` are those that replace them."""
+
+    id: str
+    kind: str
+    status: str
+    asked_at: int
+    asked: str | None = None
+    approve: bool | None = None
+    reason: str | None = None
+    arguments: str | None = None
+    decided_by: str | None = None
+    decided_at: int | None = None
+    role: str | None = None
+    address: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class ToolCallRow:
     agent: str
     tool: str | None
@@ -51,14 +70,24 @@ class ToolCallRow:
 
 
 class JournalRows:
-    """scopes: model calls in order, by enclosing tool call. tools: finished ones. See `names_of_call` for the keys."""
+    """scopes: model calls in order, by enclosing tool call. tools: finished ones. See `names_of_call` for the keys.
 
-    def __init__(self, records: Iterable[Record]) -> None:
+    approvals: what persons have decided, by tool call.
+    """
+
+    def __init__(self, records: Iterable[Record], until: float = math.inf) -> None:
+        """until: when the response ended of which these rows are, if another one has continued its journal."""
         rows = {record.sort.removeprefix("journal/"): record for record in records}
-        asked = rows.pop("asked").body if "asked" in rows else {}
+        asked = rows.pop("asked").body if "asked" in rows and math.isinf(until) else {}
+        self.approvals: defaultdict[str, list[ApprovalRow]] = defaultdict(list)
+        for key, row in rows.items():
+            if key.startswith("decision/"):
+                self.add_approval(key.removeprefix("decision/"), ApprovalRow(**row.body))
         self.tools = {_name(key): _tool_call(key, row) for key, row in rows.items() if key.startswith("tool/")}
         calls = [_answered(key, row) for key, row in rows.items() if key.startswith("model/")]
         calls += [_failed(key, row) for key, row in rows.items() if key.startswith("failed/")]
+        calls = [call for call in calls if call.began <= until]
+        self.tools = {name: tool for name, tool in self.tools.items() if (tool.started_at or 0.0) <= until}
         known = {call.key for call in calls}
         if isinstance(asked, dict):  # earlier versions listed keys only
             calls += [_call(key, "in_progress", body) for key, body in asked.items() if key not in known]
@@ -67,16 +96,23 @@ class JournalRows:
         for call in self.calls:
             self.scopes[_name(call.within)].append(call)
 
-    @property
-    def attempts(self) -> int:
+    def attempts(self, since: float) -> int:
+        """Return how many attempts have left rows since a time."""
         rows: list[ModelCallRow | ToolCallRow] = [*self.calls, *self.tools.values()]
-        return max((row.attempt or 1 for row in rows), default=0)
+        return max((row.attempt or 1 for row in rows if (row.started_at or since) >= since), default=0)
+
+    def add_approval(self, key: str, row: ApprovalRow) -> None:
+        """key: begins with that of the tool call, AGENT/PLACE."""
+        agent, place, *more = key.split("/")
+        name = _name(f"{agent}/{place}/1" if more[:1] == ["1"] else f"{agent}/{place}")
+        self.approvals[name].append(row)
 
 
 def names_of_call(row: ModelCallRow, number: int) -> list[str]:
     """Return a call's names in rows: by its place in the answer; in earlier versions by id."""
     place = hashlib.sha256(f"{row.key}/{number}".encode()).hexdigest()[:32]
-    return [place, f"{row.output[number].get('call_id')}/1"]
+    item = row.output[number]
+    return [place, f"{item.get('call_id') or item.get('id')}/1"]
 
 
 def is_call(item: Mapping[str, Any]) -> bool:

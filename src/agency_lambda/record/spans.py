@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -145,6 +145,19 @@ def _of_node(node: Node) -> dict[str, Any]:
         "gen_ai.tool.name": _SEND_MESSAGE if is_message else node["name"],
         "gen_ai.tool.type": "function",
         "agency_lambda.recipient": node["name"] if is_message else None,
+        **_of_approval(node.get("approvals", ())),
+    }
+
+
+def _of_approval(approvals: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the outcome of the last approval, and how long a person had the run wait."""
+    if not approvals:
+        return {}
+    waited = sum(each["decided_at"] - each["asked_at"] for each in approvals if each["decided_at"])
+    return {
+        "agency_lambda.approval.status": approvals[-1]["status"],
+        "agency_lambda.approval.as": approvals[-1]["as"],
+        "agency_lambda.approval.waited_seconds": waited,
     }
 
 

@@ -1,16 +1,28 @@
 """The tree of what a run's agents did, from its journal."""
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from agency_lambda.prices import load as load_prices
 from agency_lambda.protocol import bounds
+from agency_lambda.protocol.ids import created_microseconds
 from agency_lambda.protocol.response_object import FINAL, ResponseObject
 from agency_lambda.record import nodes
 from agency_lambda.record.nodes import Node
-from agency_lambda.record.rows import JournalRows, ModelCallRow, Status, is_call, names_of_call
+from agency_lambda.record.open_approvals import open_approvals
+from agency_lambda.record.rows import (
+    ApprovalRow,
+    JournalRows,
+    ModelCallRow,
+    Status,
+    ToolCallRow,
+    is_call,
+    names_of_call,
+)
 from agency_lambda.runs.leases import Leases
 from agency_lambda.runs.model import response_partition
 from agency_lambda.runs.run_index import entry_key, index_partition
@@ -48,16 +60,28 @@ async def load_trace(store: Store, owner: str, response_id: str, options: TraceO
     Raises:
         NotFound: the owner has no such response.
     """
-    stored = await Responses(store, owner).get(response_id)
-    records = await store.query(response_partition(owner, response_id), after="journal/", before="journal0")
-    rows = JournalRows(records)
-    attempts = max(rows.attempts, await _counted_attempts(store, owner, stored.response))
-    trace = _trace(_Tree(rows, stored.response, stored.request.input, attempts, options).root(), stored.response)
+    responses = Responses(store, owner)
+    stored = await responses.get(response_id)
+    records = await store.query(response_partition(owner, stored.root), after="journal/", before="journal0")
+    rows = JournalRows(records, _made_at(stored.continued_by, math.inf))
+    for key, row in await open_approvals(store, owner, stored, rows):
+        rows.add_approval(key, row)
+    since = _made_at(response_id if stored.continues else None, 0.0)
+    attempts = max(rows.attempts(since), await _counted_attempts(store, owner, stored.response))
+    root_input = (await responses.get(stored.root)).request.input if stored.continues else stored.request.input
+    tree = partial(_Tree, rows, stored.response, attempts=attempts, since=since)
+    trace = _trace(tree(root_input, options=options), stored.response)
     if options.with_contents and bounds.size(trace) > bounds.ANSWER:
-        options = TraceOptions(price=options.price)
-        trace = _trace(_Tree(rows, stored.response, [], attempts, options).root(), stored.response)
+        trace = _trace(tree([], options=TraceOptions(price=options.price)), stored.response)
         trace["contents"] = "too_large"
-    return trace | {"attempts": attempts}
+    chain = {"continues": stored.continues and stored.continues.before[-1], "continued_by": stored.continued_by}
+    return trace | {"attempts": attempts} | {name: value for name, value in chain.items() if value}
+
+
+def _made_at(response_id: str | None, otherwise: float) -> float:
+    """Return when a continuation began, in Unix seconds: what is older in its journal is of the responses before it."""
+    made = response_id and created_microseconds(response_id)
+    return made / 10**6 if made else otherwise
 
 
 async def _counted_attempts(store: Store, owner: str, response: ResponseObject) -> int:
@@ -71,7 +95,8 @@ async def _counted_attempts(store: Store, owner: str, response: ResponseObject) 
     return max(entry.body["attempts"] or 0 if entry else 0, 2 if has_replayed else 1)
 
 
-def _trace(root: Node, response: ResponseObject) -> dict[str, Any]:
+def _trace(tree: "_Tree", response: ResponseObject) -> dict[str, Any]:
+    root = tree.root()
     return {
         "object": "trace",
         "response_id": response["id"],
@@ -81,18 +106,27 @@ def _trace(root: Node, response: ResponseObject) -> dict[str, Any]:
         "completed_at": response["completed_at"],
         "attempts": 0,
         "usage": response["usage"] or nodes.usage(root),
-        "usd": root["usd"],
+        "usd": tree.own_usd if tree.is_continuation else root["usd"],
         "root": root,
     }
 
 
 class _Tree:
+    """since: when the response began, if it continues another one's journal."""
+
     def __init__(
-        self, rows: JournalRows, response: ResponseObject, request_input: Any, attempts: int, options: TraceOptions
+        self,
+        rows: JournalRows,
+        response: ResponseObject,
+        request_input: Any,
+        *,
+        attempts: int,
+        since: float,
+        options: TraceOptions,
     ) -> None:
-        self._scopes, self._tools = {**rows.scopes}, {**rows.tools}
+        self._rows, self._scopes, self._tools = rows, {**rows.scopes}, {**rows.tools}
         self._response, self._input = response, request_input
-        self._attempts, self._options = attempts, options
+        self._attempts, self._since, self._options = attempts, since, options
         self._prompts = {row.instructions_digest: row.instructions for row in rows.calls if row.instructions}
         self._client_tools = {tool["name"] for tool in response["tools"] if "name" in tool}
         self._callers = {name: row.agent for name, row in rows.tools.items()}
@@ -134,7 +168,7 @@ class _Tree:
     def _calls(self, agent: str, rows: list[ModelCallRow], scope: list[ModelCallRow], asked: Any) -> list[Node]:
         found: list[Node] = []
         for row in rows:
-            call = nodes.model_call(agent, row, self._replayed(row.attempt), self._usd(row))
+            call = nodes.model_call(agent, row, self._replayed(row), self._usd(row))
             if row.status == "in_progress":
                 call |= {"replayed": False, "status": "incomplete" if self._is_over else row.status}
             if self._options.with_contents:
@@ -143,7 +177,7 @@ class _Tree:
             calls = [
                 self._called(agent, row, number, is_followed=row is not rows[-1], scope=scope)
                 for number, item in enumerate(row.output)
-                if is_call(item)
+                if is_call(item) or self._approvals(row, number)
             ]
             asked = nodes.outputs_of(calls)
             found += [call, *calls]
@@ -161,15 +195,22 @@ class _Tree:
         if sent is not None:
             node = nodes.message(agent, children[0]["name"] if children else name, children)
         else:
-            node = nodes.tool_call(agent, name, tool, self._replayed(tool.attempt) if tool else None, children)
+            node = nodes.tool_call(agent, name, tool, self._replayed(tool) if tool else None, children)
         is_followed = is_followed or (name.startswith("transfer_to_") and row is not scope[-1])
         node["status"] = "completed" if tool else self._status(row, node, item, is_followed=is_followed)
         node["_began"] = node["started_at"] or row.ended_at or row.began
+        if approvals := self._approvals(row, number):
+            node["approvals"] = [nodes.approval(each, with_contents=self._options.with_contents) for each in approvals]
         if self._options.with_contents:
             node |= nodes.contents_of_call(item, tool, children)
         return node
 
+    def _approvals(self, row: ModelCallRow, number: int) -> list[ApprovalRow]:
+        return [each for name in names_of_call(row, number) for each in self._rows.approvals.get(name, ())]
+
     def _status(self, row: ModelCallRow, node: Node, item: Mapping[str, Any], *, is_followed: bool) -> Status:
+        if item["type"] == "mcp_approval_request":  # the call of the provider's server is an item of the next answer
+            return "completed" if is_followed else "incomplete" if self._is_over else "in_progress"
         if item["type"] != "function_call":
             return "failed" if item.get("status") == "failed" else "completed"  # the provider has made it
         if row.status == "incomplete":
@@ -193,10 +234,22 @@ class _Tree:
 
     def _finished_tool(self, name: str) -> Node:
         tool = self._tools.pop(name)
-        return nodes.tool_call(tool.agent, tool.tool or "", tool, self._replayed(tool.attempt), [])
+        return nodes.tool_call(tool.agent, tool.tool or "", tool, self._replayed(tool), [])
 
-    def _replayed(self, attempt: int | None) -> bool | None:
-        return None if attempt is None else attempt < self._attempts
+    def _replayed(self, row: ModelCallRow | ToolCallRow) -> bool | None:
+        if row.attempt is None:
+            return None
+        return row.attempt < self._attempts or (row.started_at or 0.0) < self._since
+
+    @property
+    def is_continuation(self) -> bool:
+        return self._since > 0.0
+
+    @property
+    def own_usd(self) -> float | None:
+        """Return what the calls have cost that no response before this one has paid for."""
+        prices = [self._usd(row) for row in self._rows.calls if row.began >= self._since]
+        return None if None in prices else round(sum(price or 0.0 for price in prices), 6)
 
     def _usd(self, row: ModelCallRow) -> float | None:
         if row.status == "failed" or not row.usage:

@@ -14,7 +14,6 @@ from agency_lambda.validators import OWNER
 from lambda_loop import current_invocation
 
 if TYPE_CHECKING:
-    from agency_lambda.approvals.resource import Viewer
     from agency_lambda.runs.service import RunService
 
 
@@ -43,21 +42,6 @@ class _Caller:
         """Return the paths' prefix, such as an API Gateway's stage."""
         return str(self._request.scope.get("root_path", ""))
 
-    @property
-    def is_operator(self) -> bool:
-        return bool(self._request.state.is_operator)
-
-    @property
-    def address(self) -> str | None:
-        """Return the client's address, as the server or API Gateway knows it."""
-        return self._request.client.host if self._request.client else None
-
-    @property
-    def viewer(self) -> "Viewer":
-        from agency_lambda.approvals.resource import Viewer
-
-        return Viewer(self.owner, self.is_operator)
-
     def refuse_other_owner(self, owner: str | None) -> None:
         """Raises OperatorRequired, InvalidRequest."""
         if owner is not None and owner != self.owner:
@@ -66,7 +50,7 @@ class _Caller:
 
     def log_if_operator(self, owner: str | None, response_id: str | None = None) -> None:
         """Log what an operator asks for. owner: None for all."""
-        if self.is_operator:
+        if self._request.state.is_operator:
             from agency_lambda import telemetry  # imports Powertools
 
             telemetry.log_operator(self.owner, self._request.scope["route"].name, owner, response_id)
