@@ -20,6 +20,7 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/v1/conversations"): {},
     ("POST", "/v1/conversations/{conversation_id}"): {"metadata": {}},
     ("POST", "/v1/conversations/{conversation_id}/items"): {"items": [{"role": "user", "content": "x"}]},
+    ("POST", "/v1/approvals/{approval_id}"): {"approve": True},
     ("PUT", "/v1/admin/budgets/{owner}"): {"runs_at_once": 1},
     ("PUT", "/v1/webhooks"): {"url": "http://localhost/", "events": ["response.completed"]},
 }
@@ -34,6 +35,7 @@ QUERIES = {
     ("POST", "/v1/admin/responses/cancel"): "owner=x_1",
     ("GET", "/v1/approvals"): f"{_PAGE.replace('resp', 'mcpr')}&owner=local",
     ("GET", "/v1/approvals/{approval_id}"): "owner=local",
+    ("POST", "/v1/approvals/{approval_id}"): "owner=local",
     ("GET", "/v1/responses/{response_id}"): "stream=true&starting_after=1&include_obfuscation=false",
     ("GET", "/v1/responses/{response_id}/input_items"): "limit=1&order=asc&after=msg_1",
     ("GET", "/v1/conversations/{conversation_id}/items"): "limit=1&order=asc&after=msg_1",
@@ -88,12 +90,12 @@ def test_an_unknown_query_parameter(service: Service, method: str, path: str) ->
 
 @pytest.mark.parametrize(("method", "path"), QUERIES)
 def test_known_ones_are_taken_and_none_twice(service: Service, method: str, path: str) -> None:
-    query = QUERIES[method, path]
+    query, body = QUERIES[method, path], BODIES.get((method, path))
     # There is no x_1, or nothing in the list: the query is right.
-    assert sent(service, method, path, query)[0] == (404 if "{" in path else 200)
+    assert sent(service, method, path, query, body)[0] == (404 if "{" in path else 200)
     for pair in query.split("&"):
         name = pair.partition("=")[0]
-        refused(sent(service, method, path, f"{query}&{pair}"), path, "invalid_request", name)
+        refused(sent(service, method, path, f"{query}&{pair}", body), path, "invalid_request", name)
 
 
 @pytest.mark.parametrize(("method", "path"), TABLE)

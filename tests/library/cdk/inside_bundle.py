@@ -5,6 +5,7 @@ inside_bundle.py BUNDLE agency    runs an agency with a tool of every kind again
 inside_bundle.py BUNDLE stream    the text of a streamed answer, piece by piece
 inside_bundle.py BUNDLE mcp       calls the tools of stdin's {"sse": URL, "http": URL, "oauth": URL, "tokens": FOLDER}
 inside_bundle.py BUNDLE openapi   calls the tools that stdin's {"schema": OpenAPI, "headers": {}} describes
+inside_bundle.py BUNDLE arguments where arguments that a person has changed do not match, and what was compiled
 inside_bundle.py BUNDLE packages  what packages are asked about themselves, with and without sources
 
 The last line of stdout is the result, as JSON.
@@ -146,6 +147,13 @@ async def openapi() -> Any:
 
     given = json.load(sys.stdin)
     return await outputs(tools=ToolFactory.from_openapi_schema(given["schema"], headers=given["headers"]))
+
+
+def arguments() -> Any:
+    from agency_lambda.approvals.schemas import first_mismatch
+
+    schema = {"type": "object", "properties": {"to": {"type": "array", "items": {"type": "string"}}}}
+    return [first_mismatch({"to": ["ann", 1]}, schema), COMPILED]
 
 
 def packages() -> Any:

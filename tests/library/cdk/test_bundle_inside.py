@@ -238,3 +238,8 @@ def test_an_aws_service_that_is_not_there_is_named(folder: Path) -> None:
     code = f"import sys; sys.path.insert(0, {str(folder)!r}); import boto3; boto3.client('glacier', 'eu-central-1')"
     done = subprocess.run([*CLEAN, "-c", code], env={}, capture_output=True, text=True, cwd=folder)
     assert "UnknownServiceError: Unknown service: 'glacier'. Valid service names are: dynamodb" in done.stderr
+
+
+def test_changed_arguments_are_checked_there(folder: Path) -> None:
+    (path, message), compiled = inside(folder, "arguments")
+    assert (path, message, compiled) == (["to", 1], "1 is not of type 'string'", [])

@@ -1,0 +1,273 @@
+"""A person decides over HTTP: approve, refuse, change, answer; once, and only who may."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from agency_lambda.errors import ApprovalDecided
+from agency_lambda.record.spans import build_spans
+from scripts.runs import _row, _waiting
+from scripts.trace import drawn
+from tests.library.approvals.desk import Start, asked_in, desk, has, later, text_of
+from tests.library.callers import bearer
+
+__all__ = ["desk", "later"]
+TO_EVE = {"to": "eve", "amount": 1}
+
+
+def test_approved_call_is_made_once_under_the_same_id(desk: Start) -> None:
+    at = desk()
+    response = at.ask()
+    assert (response["status"], at.paid) == ("in_progress", [])
+    (item,), (waiting,) = asked_in(response), at.pending()
+    assert (item["id"], item["name"], item["server_label"]) == (waiting["id"], "pay_0", "desk")
+    assert (waiting["response_id"], waiting["agency"], waiting["agent"]) == (response["id"], "desk", "Solo")
+    status, decided = at.decide(waiting["id"], reason="Fine.")
+    assert (status, decided["status"], decided["continued_by"]) == (200, "approved", None)
+    assert decided["arguments"] == waiting["arguments"]
+    assert at.pending() == []
+    at.work(response["id"])
+    response = at.response(response["id"])
+    assert (response["status"], len(at.paid)) == ("completed", 1)
+    assert "paid" in text_of(response)
+    assert at.get(f"/v1/approvals/{waiting['id']}") == decided
+
+
+def test_refused_call_is_not_made_and_the_model_gets_the_reason(desk: Start) -> None:
+    at = desk()
+    response = at.ask()
+    status, decided = at.decide(at.pending()[0]["id"], approve=False, reason="Too dear for us.")
+    assert (status, decided["status"], decided["decision"]["reason"]) == (200, "refused", "Too dear for us.")
+    at.work(response["id"])
+    assert "Too dear for us." in text_of(at.response(response["id"]))
+    assert at.paid == []
+
+
+def test_changed_arguments_are_used_and_both_are_kept(desk: Start) -> None:
+    at = desk()
+    response = at.ask()
+    (waiting,) = at.pending()
+    status, refused = at.decide(waiting["id"], arguments={"to": "eve", "amount": "much"})
+    assert (status, refused["error"]["param"]) == (400, "arguments.amount")
+    _, decided = at.decide(waiting["id"], arguments=TO_EVE)
+    assert (decided["arguments"], decided["decision"]["arguments"]) == (waiting["arguments"], TO_EVE)
+    at.work(response["id"])
+    assert at.paid == [("eve", 1)]
+    assert "paid 1 to eve" in text_of(at.response(response["id"]))
+
+
+def test_second_decision_is_a_409_that_says_what_was_decided(desk: Start) -> None:
+    at = desk()
+    at.ask()
+    approval = at.pending()[0]["id"]
+    assert at.decide(approval, "eve", approve=False)[0] == 200
+    for caller in ("ann", "eve"):
+        status, refused = at.decide(approval, caller)
+        assert (status, refused["error"]["code"]) == (409, "approval_decided")
+        assert "refused by 'eve' as operator" in refused["error"]["message"]
+
+
+def test_of_two_approvers_at_once_one_counts(desk: Start) -> None:
+    from agency_lambda.approvals.deciders import Decider
+    from agency_lambda.approvals.queries import find
+    from agency_lambda.protocol.approvals import Decision
+
+    at = desk()
+    for _ in range(20):
+        response = at.ask()
+        (approval,) = at.run(find(at.runs.store, "ann", at.pending()[0]["id"]))
+        yes, no = Decision(approve=True), Decision(approve=False, reason="No.")
+        outcomes = at.run(
+            at.runs.decide(approval, yes, Decider("ann", "owner")),
+            at.runs.decide(approval, no, Decider("eve", "operator")),
+        )
+        (winner,) = [number for number, each in enumerate(outcomes) if each == response["id"]]
+        assert isinstance(outcomes[1 - winner], ApprovalDecided)
+        paid = len(at.paid)
+        at.work(response["id"])
+        decided = at.get(f"/v1/approvals/{approval.id}")
+        assert decided["decision"]["as"] == ("owner", "operator")[winner]
+        assert len(at.paid) - paid == (1, 0)[winner]
+
+
+@pytest.mark.parametrize("approvers", ["operators", "other_operators"])
+def test_owner_who_may_not_decide_is_a_403_and_sees_no_arguments(desk: Start, approvers: str) -> None:
+    at = desk(approvers)
+    response = at.ask()
+    (waiting,) = at.pending()
+    (item,) = asked_in(response)
+    assert (waiting["arguments"], item["arguments"]) == ({}, "{}")
+    status, refused = at.decide(waiting["id"])
+    assert (status, refused["error"]["code"]) == (403, "approver_required")
+    assert at.decide(waiting["id"], "bob")[0] == 404
+    status, decided = at.decide(waiting["id"], "eve", approve=False, reason="SECRET")
+    assert (status, decided["decision"]["as"]) == (200, "operator")
+    assert not has(at.get(f"/v1/approvals/{waiting['id']}"), "SECRET")
+    at.work(response["id"])
+    assert not has(at.get(f"/v1/responses/{response['id']}/trace"), "SECRET")
+    assert has(at.get(f"/v1/admin/responses/{response['id']}/trace", "eve"), "SECRET")
+
+
+def test_operator_may_not_decide_what_the_owner_must(desk: Start) -> None:
+    at = desk("owner")
+    at.ask()
+    approval = at.pending()[0]["id"]
+    assert at.decide(approval, "eve")[0] == 403
+    assert at.decide(approval)[0] == 200
+
+
+def test_decision_of_another_person_goes_on_in_a_response_that_is_named(desk: Start) -> None:
+    at = desk()
+    first = at.ask(background=False)
+    assert (first["status"], first["output"][-1]["type"]) == ("completed", "mcp_approval_request")
+    (waiting,) = at.pending("eve")
+    assert waiting["response_id"] == first["id"]
+    continued = waiting["continued_by"]
+    assert at.response(continued)["status"] == "in_progress"
+    assert at.decide(waiting["id"], "eve")[1]["continued_by"] == continued
+    at.work(continued)
+    rest = at.response(continued)
+    assert (rest["status"], len(at.paid)) == ("completed", 1)
+    assert "paid" in text_of(rest)
+    assert at.response(first["id"]) == first
+
+
+def test_trace_shows_what_waits_and_what_was_decided(desk: Start) -> None:
+    at = desk()
+    response = at.ask()
+    approval = at.pending()[0]["id"]
+    path = f"/v1/responses/{response['id']}/trace"
+    node = tool_node(at.get(path))
+    assert (node["status"], node["approvals"][0]["id"], node["approvals"][0]["status"]) == (
+        "in_progress",
+        approval,
+        "pending",
+    )
+    at.decide(approval, "eve", reason="SECRET", arguments=TO_EVE)
+    at.work(response["id"])
+    node = tool_node(at.get(path))
+    (shown,) = node["approvals"]
+    assert node["status"] == "completed"
+    assert (shown["status"], shown["decided_by"], shown["as"]) == ("approved", "eve", "operator")
+    assert not has(at.get(path), "SECRET")
+    (full,) = tool_node(at.get(f"/v1/admin/responses/{response['id']}/trace", "eve"))["approvals"]
+    assert (full["reason"], full["arguments"]) == ("SECRET", '{"to":"eve","amount":1}')
+    assert full["address"]
+
+
+def test_traces_of_a_response_and_of_its_continuation_are_one_story(desk: Start) -> None:
+    at = desk()
+    first = at.ask(background=False)
+    before = at.get(f"/v1/responses/{first['id']}/trace")
+    (waiting,) = at.pending()
+    at.decide(waiting["id"])
+    at.work(waiting["continued_by"])
+    after = at.get(f"/v1/responses/{first['id']}/trace")
+    assert (before["continued_by"], names(after)) == (waiting["continued_by"], names(before))
+    assert tool_node(after)["approvals"][0]["status"] == "approved"
+    rest = at.get(f"/v1/responses/{waiting['continued_by']}/trace")
+    assert rest["continues"] == first["id"]
+    assert names(rest)[: len(names(before))] == names(before)
+    assert tool_node(rest)["status"] == "completed"
+    replayed = [node["replayed"] for node in rest["root"]["children"] if node["type"] == "model_call"]
+    assert replayed == [True, False]
+
+
+def tool_node(trace: dict[str, Any]) -> dict[str, Any]:
+    (node,) = [node for node in trace["root"]["children"] if node["type"] == "tool_call"]
+    return dict(node)
+
+
+def names(trace: dict[str, Any]) -> list[str]:
+    return [node["name"] for node in trace["root"]["children"]]
+
+
+@pytest.mark.parametrize("background", [True, False])
+@pytest.mark.parametrize("how", ["cancel", "cancel all", "delete"])
+def test_run_that_is_ended_while_it_waits_asks_nobody_any_more(desk: Start, background: bool, how: str) -> None:
+    at = desk()
+    response = at.ask(background=background)
+    (waiting,) = at.pending()
+    run = waiting["continued_by"] or response["id"]
+    assert [each["status"] for each in at.get("/v1/responses?limit=1")["data"]] == ["in_progress"]
+    headers, path = bearer("ann"), f"/v1/responses/{response['id']}"
+    if how == "delete":
+        assert at.service.delete(path, **headers)[0] == 200
+        assert at.service.get(f"/v1/responses/{run}", **headers)[0] == 404
+    else:
+        status, ended = at.service.post(f"{path if how == 'cancel' else '/v1/responses'}/cancel", None, **headers)
+        assert status == 200, ended
+        assert at.response(run)["status"] == "cancelled"
+    assert (at.pending(), at.paid) == ([], [])
+    assert at.get(f"/v1/approvals/{waiting['id']}")["status"] == "withdrawn"
+    status, refused = at.decide(waiting["id"])
+    assert (status, refused["error"]["code"]) == (409, "approval_decided")
+    assert "cancelled or deleted" in refused["error"]["message"]
+    if how != "delete":
+        (shown,) = tool_node(at.get(f"/v1/responses/{run}/trace"))["approvals"]
+        assert shown["status"] == "withdrawn"
+
+
+def test_attempts_are_counted_over_all_waits(desk: Start) -> None:
+    at = desk(tools=2)
+    response = at.ask()
+    while waiting := at.pending():
+        at.decide(waiting[0]["id"])
+        at.work(response["id"])
+    trace = at.get(f"/v1/responses/{response['id']}/trace")
+    assert (trace["status"], trace["attempts"]) == ("completed", 3)
+    calls = [node for node in trace["root"]["children"] if node["type"] == "model_call"]
+    assert [(node["attempt"], node["replayed"]) for node in calls] == [(1, True), (2, True), (3, False)]
+
+
+def test_asked_and_decided_are_log_lines_and_metrics_without_content(
+    desk: Start, later: Callable[[float], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    at = desk()
+    response = at.ask()
+    (waiting,) = at.pending("ann")
+    later(1.0)
+    at.decide(waiting["id"], "eve", approve=False, reason="SECRET")
+    at.work(response["id"])
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
+    assert [line["ApprovalsAsked"] for line in lines if "ApprovalsAsked" in line] == [[1]]
+    (decided,) = [line for line in lines if "ApprovalsDecided" in line]
+    assert (decided["approval"], decided["status"], decided["as"]) == (waiting["id"], "refused", "operator")
+    assert decided["ApprovalWait"][0] == pytest.approx(86_400_000, abs=60_000)
+    assert not has([line for line in lines if "operator" not in line], "SECRET")
+    (action,) = [line for line in lines if line.get("action") == "decide_approval"]
+    assert (action["operator"], action["owner"], action["response_id"]) == ("eve", "ann", response["id"])
+
+
+def test_scripts_show_what_waits_and_who_has_decided(desk: Start) -> None:
+    at = desk()
+    response = at.ask()
+    path = f"/v1/admin/responses/{response['id']}/trace"
+    assert "pay_0 [pending, waits for a person]" in "\n".join(drawn(at.get(path, "eve")))
+    (run,) = at.get("/v1/responses")["data"]
+    served = httpx.MockTransport(lambda asked: httpx.Response(200, json=at.get(asked.url.raw_path.decode(), "eve")))
+    with httpx.Client(base_url="http://127.0.0.1", transport=served) as client:
+        assert _waiting(client, None) == _waiting(client, "ann") == {response["id"]}
+        assert _waiting(client, "bob") == set()
+    assert _row(run, is_waiting=True)["status"] == "waits"
+    at.decide(at.pending()[0]["id"], "eve")
+    at.work(response["id"])
+    assert "pay_0 [approved by eve]" in "\n".join(drawn(at.get(path, "eve")))
+
+
+def test_span_of_the_tool_says_what_was_decided_and_how_long_it_took(
+    desk: Start, later: Callable[[float], None]
+) -> None:
+    at = desk()
+    response = at.ask()
+    (waiting,) = at.pending()
+    later(1.0)
+    at.decide(waiting["id"])
+    at.work(response["id"])
+    spans = build_spans(at.get(f"/v1/responses/{response['id']}/trace"), at.response(response["id"]), "ann")
+    (tool,) = [span.attributes for span in spans if span.name == "execute_tool pay_0"]
+    assert (tool["agency_lambda.approval.status"], tool["agency_lambda.approval.as"]) == ("approved", "owner")
+    assert tool["agency_lambda.approval.waited_seconds"] == pytest.approx(86_400, abs=60)
