@@ -30,7 +30,8 @@ def install() -> None:
         (guardrails, "run_single_output_guardrail"),
     ):
         setattr(holder, name, _as_open_call(getattr(holder, name)))
-    executor._run_single_tool = _as_open_call(_with_decided_arguments(executor._run_single_tool))
+    executor._run_single_tool = _as_open_call(executor._run_single_tool)
+    executor._execute_single_tool_body = _with_given_arguments(executor._execute_single_tool_body)
     executor._maybe_execute_tool_approval = _asking(executor._maybe_execute_tool_approval)
     vars(tool_actions)["resolve_approval_status"] = _resolving(tool_execution.resolve_approval_status)
     tool_planning._collect_mcp_approval_plan = _answering_servers(tool_planning._collect_mcp_approval_plan)
@@ -48,15 +49,15 @@ def _as_open_call(function: Callable[..., Awaitable[Any]]) -> Callable[..., Awai
     return called
 
 
-def _with_decided_arguments(run_tool: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-    # The model's own call stays in its memory; all else of the call has the arguments that a person gave.
-    @wraps(run_tool)
-    async def called(executor: Any, *, func_tool: FunctionTool, tool_call: Any, **state: Any) -> Any:
+def _with_given_arguments(execute: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    # For guardrails and hooks. `tools` calls the tool with them; the model's own call stays in its memory.
+    @wraps(execute)
+    async def called(executor: Any, *, func_tool: FunctionTool, tool_context: Any, **call: Any) -> Any:
         run = current_run()
-        decision = run and run.decided(executor.public_agent.name, func_tool, tool_call.call_id)
-        if decision and decision.approve and decision.arguments is not None:
-            tool_call = tool_call.model_copy(update={"arguments": decision.arguments})
-        return await run_tool(executor, func_tool=func_tool, tool_call=tool_call, **state)
+        given = run and run.given_arguments(executor.public_agent.name, func_tool, tool_context.tool_call_id)
+        if given is not None:
+            tool_context.tool_arguments = given
+        return await execute(executor, func_tool=func_tool, tool_context=tool_context, **call)
 
     return called
 

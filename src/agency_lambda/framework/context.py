@@ -115,6 +115,11 @@ class RunContext:
             return None
         return self.journal.find_decision(self.journal.tool_call_key(agent, call_id))
 
+    def given_arguments(self, agent: str, tool: FunctionTool, call_id: str) -> str | None:
+        """Return the arguments that a person gave in place of the model's."""
+        decision = self.decided(agent, tool, call_id)
+        return decision.arguments if decision else None
+
     async def decision(self, request: ApprovalRequest) -> Decision:
         """Return what a person has decided.
 

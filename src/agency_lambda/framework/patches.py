@@ -159,6 +159,7 @@ PATCHES = (
         + _names(
             "agents.run_internal.tool_execution",
             *("_FunctionToolBatchExecutor._run_single_tool", "_FunctionToolBatchExecutor._maybe_execute_tool_approval"),
+            "_FunctionToolBatchExecutor._execute_single_tool_body",
         )
         + _names("agents.run_internal.tool_actions", "resolve_approval_status")
         + _names("agents.run_internal.tool_planning", "_collect_mcp_approval_plan"),

@@ -110,6 +110,8 @@ async def _invoke(
 ) -> Any:
     if not await run.allows_call(context.agent.name, context.tool_call_id):
         return _LIMIT_REACHED
+    given = run.given_arguments(context.agent.name, tool, context.tool_call_id)
+    arguments = arguments if given is None else given
     async with run.tool_call(context.agent.name, tool, arguments, context.tool_call_id) as call:
         if call.finished:
             run.meter.replay_tool_call()
@@ -117,8 +119,7 @@ async def _invoke(
         token = tool_idempotency.current.set(f"{run.response_id}/{call.key}")
         try:
             output = to_sendable(await _output(tool, context, arguments))
-            if (decision := run.decided(context.agent.name, tool, context.tool_call_id)) and decision.arguments:
-                output = with_arguments(output, decision.arguments)
+            output = output if given is None else with_arguments(output, given)
         finally:
             tool_idempotency.current.reset(token)
         run.calls.check()

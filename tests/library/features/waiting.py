@@ -49,6 +49,7 @@ class StoredRun:
         run_input = RunInput(
             request=request,
             response=response,
+            root=response["id"],
             owner="owner",
             history=[*self.history],
             new_input=[{"role": "user", "content": self.input}],
