@@ -204,3 +204,12 @@ def conversation_busy(run_id: str | None = None) -> ConversationBusy:
     error = ConversationBusy("Another run is adding to this conversation. Try again when it is done.")
     error.run_id = run_id
     return error
+
+
+def conversation_waits(run_id: str | None) -> ConversationBusy:
+    error = ConversationBusy(
+        "A run in this conversation waits for a person: answer its approval (GET /v1/approvals), or cancel it by "
+        "sending 'cancel_waiting': true."
+    )
+    error.run_id = run_id
+    return error

@@ -30,6 +30,7 @@ from agency_lambda.runs.repository import LeaseLost, OutcomeUncertain, RunReposi
 from agency_lambda.runs.transitions import STOPS, TABLE, RunEvent, State, Stop
 from agency_lambda.runs.waiting import (
     ApprovalPolicy,
+    Decided,
     own_counts,
     request_item,
     wait_in_continuation,
@@ -200,24 +201,28 @@ class Attempt:
             message = "An agent asks for a person's approval: that needs a response that is stored."
             raise InvalidRequest(message, param="store", code="approval_not_stored")
         policy = self._approval_policy(self.response["model"])
-        approvals = await self.repository.open_approvals(result.asked, policy)
-        self.approvals_asked = sum(not each.version for each in approvals)
-        if not self.response["background"]:
+        try:
+            approvals = await self.repository.open_approvals(result.asked, policy)
+            self.approvals_asked = sum(not each.version for each in approvals)
+            if self.response["background"]:
+                return await self._wait_in_place(self.repository, approvals)
             return await self._end(RunEvent.ASK, result, approvals=approvals)
+        except Decided:  # then another attempt goes on at once
+            raise await self._hand_over() from None
+
+    async def _wait_in_place(self, repository: RunRepository, approvals: Sequence[Approval]) -> ResponseObject:
         self._show(approvals)
         waiting = outcome.waiting_response(self.response, self.log.output, self.execution)
         waiting["usage"], by_model = self._own_counts(waiting["usage"])
         self.is_over, events = True, self.log.unsaved()
         more = await self._announced("in_progress", [each for each in approvals if not each.version])
-        if not await self.repository.wait(waiting, events, wait_in_place(approvals), by_model, more):
-            self.delivery = None
-            raise HandedOver(waiting)
+        await repository.wait(waiting, events, wait_in_place(approvals), by_model, more)
         self.log.mark_saved(len(events))
         return waiting
 
     def _show(self, approvals: Sequence[Approval]) -> None:
         for each in approvals:
-            self.log.output.add(request_item(each), each.id)
+            self.log.output.open(request_item(each), each.id).close()
 
     async def _announced(self, status: str, approvals: Sequence[Approval]) -> Sequence[Change]:
         if self._announce is None or not (approvals or status in FINAL):

@@ -50,6 +50,10 @@ class Leases:
         """Free a waiting run, or tell its attempt that something was decided. Returns None if it is final."""
         return await self._apply(RunEvent.WAKE, await self.find(run_id))
 
+    async def is_waiting(self, run_id: str | None) -> bool:
+        lease = await self.find(run_id) if run_id else None
+        return lease is not None and lease.is_waiting
+
     async def wake_waiting(self, run_id: str) -> None:
         """Free a run that waits for its turn; do nothing to others."""
         lease = await self.find(run_id)

@@ -23,7 +23,7 @@ from agency_lambda.runs.retention import keep
 from agency_lambda.runs.run_index import ByModel, delete_entry
 from agency_lambda.runs.stored_responses import Responses
 from agency_lambda.runs.transitions import NotAllowed, RunEvent, find, lease_state
-from agency_lambda.runs.waiting import ApprovalPolicy, open_approvals, withdrawals
+from agency_lambda.runs.waiting import ApprovalPolicy, Decided, open_approvals, withdrawals
 from agency_lambda.store import Change, Conflict, NotWritten, Store
 
 _CONFLICT_SECONDS = model.LEASE_SECONDS  # in which an attempt that conflicts with others writes again
@@ -35,10 +35,6 @@ _RETRY_PAUSE = 0.3  # seconds before the last write of a run is repeated, if it 
 
 class OutcomeUncertain(Exception):
     """The store is away, and another attempt may go on."""
-
-
-class Decided(Exception):
-    """A person has decided what this attempt was to wait for."""
 
 
 class LeaseLost(OutcomeUncertain):
@@ -114,7 +110,7 @@ class RunRepository:
             before = await self._apply(event, is_last=True, more=more, **details)
         except StoreUnavailable as error:
             raise OutcomeUncertain from error
-        return _next_run_id(before, self.run)
+        return None if asked else _next_run_id(before, self.run)
 
     async def shown_before(self) -> set[str]:
         """Return the ids of complete items that the responses have shown which this run continues."""
@@ -124,7 +120,7 @@ class RunRepository:
         return {item["id"] for item in shown if item["type"] != "mcp_approval_request"}
 
     async def open_approvals(self, requests: Sequence[ApprovalRequest], policy: ApprovalPolicy) -> list[Approval]:
-        """Raises OutcomeUncertain."""
+        """Raises Decided, OutcomeUncertain."""
         try:
             return await open_approvals(self._store, self.run, requests, policy)
         except StoreUnavailable as error:
@@ -137,16 +133,12 @@ class RunRepository:
         wait: Wait,
         by_model: ByModel | None,
         more: Sequence[Change] = (),
-    ) -> bool:
-        """Begin to wait for a person. Returns False if one has decided meanwhile: then another attempt goes on."""
+    ) -> None:
+        """Begin to wait for a person. Raises Decided if one has decided meanwhile."""
         try:
             await keep(self._store, self.run, wait.kept_until)
             details = {"response": response, "events": events, "wait": wait, "by_model": by_model}
-            return await self._apply(RunEvent.WAIT, is_last=True, more=more, **details) is not None
-        except Decided:
-            await self._apply(RunEvent.HEARTBEAT, events=events)
-            await self.release()
-            return False
+            await self._apply(RunEvent.WAIT, is_last=True, more=more, **details)
         except StoreUnavailable as error:
             raise OutcomeUncertain from error
 
@@ -170,7 +162,7 @@ class RunRepository:
                 if appends and self.run.has_lost_conversation:
                     raise NotFound("The conversation was deleted while this run worked on it.")
                 before = self.run
-                if event == RunEvent.WAIT and self.lease.decided:
+                if event in (RunEvent.WAIT, RunEvent.ASK) and self.lease.decided:
                     raise Decided
                 wait = details.get("wait")
                 try:

@@ -20,6 +20,7 @@ from agency_lambda.errors import (
     StoreUnavailable,
     UnsupportedParameter,
 )
+from agency_lambda.history.conversations import conversation_waits
 from agency_lambda.protocol import response_object
 from agency_lambda.protocol.approvals import Decision
 from agency_lambda.protocol.request import CompactRequest, CreateResponse
@@ -110,13 +111,16 @@ class RunService:
                 on_deadline_response(None)
                 raise
             except ConversationBusy as busy:
+                is_waiting = await self._leases.is_waiting(busy.run_id)
                 if request.cancel_waiting:
-                    await self._cancel_waiting(owner, busy)
+                    if is_waiting and busy.run_id:
+                        await self.cancel(owner, busy.run_id)
                     request = request.model_copy(update={"cancel_waiting": None})
                     continue
                 await self._fail_orphan(busy)
                 if not (idempotent_request and await keys.find(*idempotent_request)):
-                    raise  # else it is busy with this very request
+                    # else it is busy with this very request
+                    raise (conversation_waits(busy.run_id) if is_waiting else busy) from None
 
     async def _create(
         self,
@@ -177,11 +181,6 @@ class RunService:
         # The run may be stored or not: this attempt executes nothing, and returns the response as it is.
         return self._attempt(response, EventLog(response["id"], records_events=False), stopped="uncertain")
 
-    async def _cancel_waiting(self, owner: str, busy: ConversationBusy) -> None:
-        lease = await self._leases.find(busy.run_id) if busy.run_id else None
-        if lease and lease.is_waiting:
-            await self.cancel(owner, lease.id)
-
     async def _fail_orphan(self, busy: ConversationBusy) -> None:
         # Without a queue nobody resumes the run that holds the lock, if its process died.
         if busy.run_id and not self.queue.durable and (attempt := await self.resume(busy.run_id)) is not None:
@@ -208,7 +207,7 @@ class RunService:
     async def _wait_for_turn(self, repository: RunRepository) -> None:
         conversation = repository.run.conversation
         assert conversation
-        active = conversation.active_run_id and await self._leases.find(conversation.active_run_id)
+        active = await self._leases.find(conversation.active_run_id) if conversation.active_run_id else None
         if active and active.is_waiting:
             now = time.time()
             await repository.wait_for_turn(now + _TURN_PAUSE, int(max(active.until, now)) + RETENTION)

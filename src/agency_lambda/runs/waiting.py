@@ -19,6 +19,10 @@ from agency_lambda.store import Change, Store
 MOST_ASKED = 20  # approvals that a run waits for at once; it asks for others when one of them is decided
 
 
+class Decided(Exception):
+    """A person has decided what this attempt was to wait for."""
+
+
 @dataclass(frozen=True)
 class ApprovalPolicy:
     """agency: its name in the catalogue. seconds: until an approval expires."""
@@ -31,28 +35,32 @@ class ApprovalPolicy:
 async def open_approvals(
     store: Store, run: Run, requests: Sequence[ApprovalRequest], policy: ApprovalPolicy
 ) -> list[Approval]:
-    """Return an approval for each request; those that were asked before are as they are stored."""
-    known, now = {each["key"]: each["id"] for each in run.stored.asked}, int(time.time())
-    found = list[Approval]()
+    """Return an approval for each request; those that were asked before are as they are stored. Raises Decided."""
+    known, found = {each["key"]: each["id"] for each in run.stored.asked}, list[Approval]()
     for request in requests[:MOST_ASKED]:
-        record = known.get(request.key) and await store.get(pending_partition(run.owner), known[request.key])
-        found.append(
-            Approval.from_record(record)
-            if record
-            else Approval(
-                id=new_id("mcp_approval_request"),
-                owner=run.owner,
-                run=run.id,
-                response_id=run.id,
-                root=run.stored.root,
-                agency=policy.agency,
-                request=request,
-                approvers=policy.approvers,
-                created_at=now,
-                expires_at=now + int(policy.seconds),
-            )
-        )
+        if request.key not in known:
+            found.append(_new_approval(run, request, policy))
+        elif record := await store.get(pending_partition(run.owner), known[request.key]):
+            found.append(Approval.from_record(record))
+        else:
+            raise Decided
     return found
+
+
+def _new_approval(run: Run, request: ApprovalRequest, policy: ApprovalPolicy) -> Approval:
+    now = int(time.time())
+    return Approval(
+        id=new_id("mcp_approval_request"),
+        owner=run.owner,
+        run=run.id,
+        response_id=run.id,
+        root=run.stored.root,
+        agency=policy.agency,
+        request=request,
+        approvers=policy.approvers,
+        created_at=now,
+        expires_at=now + int(policy.seconds),
+    )
 
 
 def wait_in_place(approvals: Sequence[Approval]) -> Wait:
