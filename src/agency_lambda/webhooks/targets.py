@@ -14,8 +14,7 @@ _URL = re.compile(
     re.IGNORECASE,
 )
 _PORTS = {"http": 80, "https": 443}
-_GLOBAL_UNICAST = IPv6Network("2000::/3")  # outside of it are those that hold or stand for an IPv4 address
-_6TO4 = IPv6Network("2002::/16")
+_GLOBAL_UNICAST = IPv6Network("2000::/3")  # outside of it are multicast, and what stands for an IPv4 address
 _LOOKUPS_AT_ONCE = 16  # a lookup that hangs cannot be ended
 _lookups = ThreadPoolExecutor(_LOOKUPS_AT_ONCE, "lookup")
 
@@ -87,9 +86,8 @@ def _is_allowed(address: str, *, is_secure: bool) -> bool:
     ip = ip_address(address)
     if _allows_loopback() and ip.is_loopback:
         return True
-    if ip.version == 6 and (ip not in _GLOBAL_UNICAST or ip in _6TO4):
-        return False
-    return is_secure and ip.is_global and not ip.is_multicast
+    is_unicast = not ip.is_multicast if ip.version == 4 else ip in _GLOBAL_UNICAST
+    return is_secure and ip.is_global and is_unicast
 
 
 def _allows_loopback() -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from agency_lambda.errors import StoreUnavailable
+from agency_lambda.queue.local import LocalQueue
 from agency_lambda.queue.messages import Delivery, dump, load
 from agency_lambda.store import Store, open_store
 from agency_lambda.webhooks import delivering
@@ -271,6 +272,29 @@ def test_redelivery_has_the_same_id_and_begins_anew(play: Callable[..., None], h
         again = await redeliver(scene.store, queue, "ann", delivery.id)
         scene.clock.passed += 10
         assert (await scene.sweep(), len(hook.received), await scene.due_rows()) == (1, 4, 0)
+
+    play(story)
+
+
+def test_redelivery_that_meets_the_end_of_an_attempt_is_written_over_it(
+    play: Callable[..., None], hook: Receiver
+) -> None:
+    async def story(scene: Scene) -> None:
+        delivery, get = await scene.announce(), scene.store.get
+        queue: Any = LocalQueue()
+
+        async def with_an_attempt_behind(partition: str, sort: str) -> Any:
+            found = await get(partition, sort)
+            if partition == deliveries_partition("ann"):
+                scene.store.get = get  # type: ignore[method-assign]
+                await scene.deliverer.deliver(delivery.message)
+            return found
+
+        scene.store.get = with_an_attempt_behind  # type: ignore[method-assign]
+        await redeliver(scene.store, queue, "ann", delivery.id)
+        assert (await scene.find(delivery)).status == "pending"
+        await scene.deliverer.deliver(await queue.receive())
+        assert (hook.ids, await scene.due_rows()) == ([delivery.id] * 2, 0)
 
     play(story)
 
