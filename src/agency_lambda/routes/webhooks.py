@@ -9,17 +9,9 @@ from agency_lambda.routes.dependencies import Caller
 from agency_lambda.routes.listing import CursorPage
 from agency_lambda.routes.pages import not_in_list
 from agency_lambda.routes.strict import StrictRoute
-from agency_lambda.webhooks.model import (
-    StoredDelivery,
-    WebhookEvent,
-    delete_endpoint,
-    deliveries_partition,
-    delivery_key,
-    find_endpoint,
-    no_webhook,
-)
+from agency_lambda.webhooks import WebhookEvent
 
-# What sends is imported by the routes: few processes are asked for webhooks.
+# What this room needs is imported by the routes: few processes are asked for webhooks.
 router = APIRouter(prefix="/v1/webhooks", responses=V1_RESPONSES, route_class=StrictRoute)
 
 
@@ -56,17 +48,17 @@ async def set_webhook(body: Webhook, caller: Caller) -> dict[str, Any]:
 @router.get("", response_model=None)
 async def retrieve_webhook(caller: Caller) -> dict[str, Any]:
     """Return where events are sent, without the secret."""
-    if (found := await find_endpoint(caller.runs.store, caller.owner)) is None:
-        raise no_webhook()
-    return found.resource
+    from agency_lambda.webhooks.endpoints import get_endpoint
+
+    return (await get_endpoint(caller.runs.store, caller.owner)).resource
 
 
 @router.delete("", response_model=None)
 async def delete_webhook(caller: Caller) -> dict[str, Any]:
     """Send no more events. What has not been delivered is dropped."""
-    if await find_endpoint(caller.runs.store, caller.owner) is None:
-        raise no_webhook()
-    await caller.runs.store.write(delete_endpoint(caller.owner))
+    from agency_lambda.webhooks.endpoints import remove_endpoint
+
+    await remove_endpoint(caller.runs.store, caller.owner)
     caller.runs.announcements.forget(caller.owner)
     return {"object": "webhook", "deleted": True}
 
@@ -74,6 +66,8 @@ async def delete_webhook(caller: Caller) -> dict[str, Any]:
 @router.get("/deliveries", response_model=None)
 async def list_deliveries(caller: Caller, requested: CursorPage) -> dict[str, Any]:
     """List the events of the last 30 days, newest first, and how each was delivered."""
+    from agency_lambda.webhooks.model import StoredDelivery, deliveries_partition
+
     query = PageQuery(
         limit=requested.limit,
         descending=requested.order == "desc",
@@ -95,6 +89,8 @@ async def redeliver_event(delivery_id: str, caller: Caller) -> dict[str, Any]:
 
 
 def _key(event_id: str | None, param: str) -> str:
+    from agency_lambda.webhooks.model import delivery_key
+
     key = delivery_key(event_id) if event_id else ""
     if key is None:
         raise not_in_list(event_id, param)

@@ -5,7 +5,8 @@ from typing import get_args
 
 from agency_lambda.errors import StoreUnavailable
 from agency_lambda.store import Store
-from agency_lambda.webhooks.model import StoredDelivery, WebhookEvent, find_endpoint
+from agency_lambda.webhooks import WebhookEvent
+from agency_lambda.webhooks.model import StoredDelivery, find_endpoint
 
 _FRESH = 10.0  # seconds that a process uses what it has read of an owner's endpoint
 _MOST_OWNERS = 10_000  # whose endpoints a process remembers

@@ -3,10 +3,24 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from agency_lambda.store import Conflict, Store
-from agency_lambda.webhooks.model import Endpoint, find_endpoint
+from agency_lambda.webhooks.model import Endpoint, delete_endpoint, find_endpoint, no_webhook
 from agency_lambda.webhooks.signatures import new_secret
 
 _OVERLAP = 24 * 3600  # seconds in which the secret before signs too
+
+
+async def get_endpoint(store: Store, owner: str) -> Endpoint:
+    """Raises NotFound."""
+    found = await find_endpoint(store, owner)
+    if found is None:
+        raise no_webhook()
+    return found
+
+
+async def remove_endpoint(store: Store, owner: str) -> None:
+    """Raises NotFound."""
+    await get_endpoint(store, owner)
+    await store.write(delete_endpoint(owner))
 
 
 async def save_endpoint(

@@ -9,14 +9,8 @@ from agency_lambda.errors import NotFound
 from agency_lambda.protocol.ids import created_microseconds, new_id
 from agency_lambda.queue.messages import Delivery
 from agency_lambda.store import ABSENT, Change, Delete, Put, Record, Store
+from agency_lambda.webhooks import WebhookEvent
 
-WebhookEvent = Literal[
-    "response.completed",
-    "response.failed",
-    "response.incomplete",
-    "response.cancelled",
-    "response.approval_required",
-]
 END_EVENTS: dict[str, WebhookEvent] = {
     "completed": "response.completed",
     "failed": "response.failed",

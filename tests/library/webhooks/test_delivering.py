@@ -13,7 +13,7 @@ from agency_lambda.errors import StoreUnavailable
 from agency_lambda.queue.local import LocalQueue
 from agency_lambda.queue.messages import Delivery, dump, load
 from agency_lambda.store import Store, open_store
-from agency_lambda.webhooks import delivering
+from agency_lambda.webhooks import WebhookEvent, delivering
 from agency_lambda.webhooks.announcements import Announcements
 from agency_lambda.webhooks.delivering import Deliverer
 from agency_lambda.webhooks.endpoints import save_endpoint
@@ -21,7 +21,6 @@ from agency_lambda.webhooks.model import (
     DUE,
     RETRIES,
     StoredDelivery,
-    WebhookEvent,
     delete_endpoint,
     deliveries_partition,
     find_delivery,

@@ -8,7 +8,8 @@ import pytest
 from openai import AsyncOpenAI, InvalidWebhookSignatureError, OpenAI
 from openai.types.webhooks import ResponseCompletedWebhookEvent
 
-from agency_lambda.webhooks.model import END_EVENTS, StoredDelivery, WebhookEvent
+from agency_lambda.webhooks import WebhookEvent
+from agency_lambda.webhooks.model import END_EVENTS, StoredDelivery
 from agency_lambda.webhooks.signatures import new_secret, signed_headers
 
 
