@@ -1,0 +1,41 @@
+"""How to answer from a shell what a run asks: `make run` prints it."""
+
+import json
+import shlex
+from typing import Any
+
+from agency_lambda.approvals.model import Approval
+
+_LONGEST = 300  # characters of arguments
+
+
+def shell_commands(approval: Approval, url: str, *, has_keys: bool) -> str:
+    """Return who asks what, and a command for each answer. has_keys: callers need one."""
+    answers: dict[str, dict[str, Any]] = {
+        "approve": {"approve": True},
+        "refuse": {"approve": False, "reason": "Because ..."},
+    }
+    if approval.request.kind == "question":
+        answers["approve"]["answer"] = _example(approval)
+    key = ' -H "authorization: Bearer $KEY"' if has_keys else ""
+    command = f"curl -s {url}/v1/approvals/{approval.id} -H 'content-type: application/json'{key} -d"
+    lines = [f"{name + ':':8} {command} {shlex.quote(json.dumps(body))}" for name, body in answers.items()]
+    return "\n".join([f"\n{approval.response_id} waits: {_request(approval)}", *lines])
+
+
+def _request(approval: Approval) -> str:
+    request = approval.request
+    if request.kind == "question":
+        asked = json.loads(request.arguments)
+        choices = f" ({', '.join(asked['choices'])})" if asked["choices"] else ""
+        return f"{request.agent} of {approval.agency} asks: {asked['question']}{choices}"
+    call = f"{request.name} {request.arguments}"
+    call = call if len(call) <= _LONGEST else f"{call[:_LONGEST]}..."
+    if request.kind == "repeat":
+        return f"whether {call} was carried out is unknown. Call it again for {request.agent} of {approval.agency}?"
+    return f"{request.agent} of {approval.agency} wants to call {call}"
+
+
+def _example(approval: Approval) -> str:
+    choices = json.loads(approval.request.arguments)["choices"]
+    return choices[0] if choices else "..."
