@@ -143,4 +143,4 @@ class RunContext:
         if journal is None:
             self._messages.add(key)
         recording = self.builder.tool_call(agent, tool.name, arguments, key)
-        return ToolCall(key, tool.name, journal, recording, parent_call=_parent_call, authorize=self.authorize)
+        return ToolCall(key, agent, tool.name, journal, recording, parent_call=_parent_call, authorize=self.authorize)

@@ -20,6 +20,13 @@ class RunWaits(Interruption):
     """Nothing of the run can go on before a person has decided."""
 
 
+class RepeatRefused(Interruption):
+    """Nobody knows whether a call was carried out, and a person does not want it made again.
+
+    The tool ends, and the model gets the text. No `except Exception` of the tool catches it.
+    """
+
+
 class ProcessExitRaised(Exception):
     """The agency's code raised a BaseException such as SystemExit."""
 

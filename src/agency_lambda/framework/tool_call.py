@@ -1,7 +1,9 @@
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
+from itertools import count
 from typing import Any, Self
 
 from agency_lambda.framework.call_journal import CallJournal
@@ -13,6 +15,7 @@ class ToolCall:
     def __init__(
         self,
         key: str,
+        agent: str,
         tool: str,
         journal: CallJournal | None,
         recording: AbstractContextManager[None],
@@ -20,8 +23,10 @@ class ToolCall:
         parent_call: ContextVar[str],
         authorize: Callable[[], Awaitable[None]],
     ) -> None:
-        self.key, self._tool, self._journal, self._recording = key, tool, journal, recording
+        self.key, self.agent, self.tool = key, agent, tool
+        self._journal, self._recording = journal, recording
         self._parent_call, self._authorize = parent_call, authorize
+        self._numbers: dict[str, count[int]] = {}
         self.finished: bool
         self.output: Any
         self.finished, self.output = journal.find_tool_output(key) if journal else (False, None)
@@ -30,15 +35,29 @@ class ToolCall:
         await self._authorize()
         self._recording.__enter__()
         self._token = self._parent_call.set(self.key)
+        self._outer = current_tool_call.set(self)
+        self.loop = asyncio.get_running_loop()
         self._started_at = time.time()
         return self
 
     async def __aexit__(self, *failure: Any) -> None:
+        current_tool_call.reset(self._outer)
         self._parent_call.reset(self._token)
         self._recording.__exit__(*failure)
+
+    @property
+    def is_journaled(self) -> bool:
+        return self._journal is not None
+
+    def next_number(self, place: str) -> int:
+        """Return how many calls of this tool have asked with the same `place`."""
+        return next(self._numbers.setdefault(place, count(1)))  # from any thread
 
     async def save(self, output: Any) -> Any:
         """Store the output and return the stored one, maybe another attempt's."""
         if self._journal is None:
             return output
-        return await self._journal.save_tool_output(self.key, output, self._tool, self._started_at)
+        return await self._journal.save_tool_output(self.key, output, self.tool, self._started_at)
+
+
+current_tool_call: ContextVar[ToolCall | None] = ContextVar("current_tool_call", default=None)

@@ -28,7 +28,7 @@ from agency_lambda import tool_idempotency
 from agency_lambda.framework import handoffs, mcp_servers, unsaved_items
 from agency_lambda.framework.client_tools import ClientTool
 from agency_lambda.framework.context import RunContext, current_run
-from agency_lambda.framework.interruptions import ProcessExitRaised, contain_exits
+from agency_lambda.framework.interruptions import ProcessExitRaised, RepeatRefused, contain_exits
 from agency_lambda.framework.tool_arguments import arguments_fault, message_fault
 from agency_lambda.framework.tool_output import to_sendable, with_arguments
 
@@ -135,6 +135,8 @@ async def _output(tool: FunctionTool, context: Any, arguments: str) -> Any:
     try:
         with contain_exits():
             return await _sdk().invoke(function_tool=tool, context=context, arguments=arguments)
+    except RepeatRefused as refused:
+        return str(refused)
     except Exception as error:
         if (fault := arguments_fault(arguments)) is not None:
             return _UNUSABLE.format(tool=tool.name, fault=fault)

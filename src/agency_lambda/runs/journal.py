@@ -213,6 +213,14 @@ class Journal:
         body = self._records.get(f"decision/{call}")
         return body and Decision(approve=body["approve"], reason=body["reason"], arguments=body["arguments"])
 
+    def find_row(self, key: str) -> dict[str, Any] | None:
+        return self._records.get(key)
+
+    async def add_row(self, key: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Return the row that is stored: `body` itself, or an earlier one."""
+        self._records[key] = stored = await self._write(key, body)
+        return stored
+
     async def allow_call(self, call: str, most: float) -> bool:
         """Return whether a call is among the first `most`, alike in all attempts."""
         if math.isinf(most) or call in self._allowed:
