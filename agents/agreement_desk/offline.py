@@ -10,6 +10,7 @@ from typing import Any
 
 from agreement_desk.letter import client_in, subject_of, write_letter
 from agreement_desk.phrases import (
+    CHANGED,
     COMMENT,
     LETTER,
     LIST,
@@ -76,6 +77,7 @@ def communication_agent(turn: Turn) -> Reply:
         return _ask(turn, "PlanfixAgent", f"Store this letter in task {task}.\n\n{letter}")
     if not STORED.match(calls[1].output):
         return f"{_stop('the letter is written but not stored', calls[1])}\n\n{letter}"
+    letter = calls[1].output.partition(CHANGED)[2] or letter
     return f"{MARK} The letter for task {task} is written and stored.\n\n{letter}"
 
 
@@ -139,9 +141,12 @@ def _store_letter(turn: Turn, task_id: int, letter: str) -> Reply:
     if len(turn.calls) == 1:
         description = f"{without_letter(details['description'])}\n\n{LETTER}\n{letter}".strip()
         return _use(turn, "update_task", {"task_id": task_id, "name": None, "description": description})
-    if "updated" not in read_json(turn.calls[1].output):
+    used, _, output = turn.calls[1].output.rpartition("\n")
+    if "updated" not in read_json(output):
         return _stop(f"the letter is not stored in task {task_id}", turn.calls[1])
-    return f"{MARK} The letter is stored in task {task_id}."
+    stored = f"{MARK} The letter is stored in task {task_id}"
+    changed = str(read_json(used).get("description") or "")  # by the person who has approved it
+    return f"{stored}{CHANGED}{changed.partition(LETTER)[2].strip() or changed}" if changed else f"{stored}."
 
 
 def _once(turn: Turn, tool: str, arguments: dict[str, Any]) -> Reply:

@@ -11,6 +11,7 @@ STOP = f"{MARK} I have to stop:"
 NOTHING_ASKED = f"{MARK} Please write what the client asks, for example: Client Weber GmbH asks about ..."
 OPEN = "Open a subtask for this request."
 LETTER = "--- Letter ---"
+CHANGED = ", as a person has changed it:\n\n"
 
 TASK = re.compile(r"(?:task|aufgabe|задач\w{0,3}|任务) ?(?:number |no\.? ?|№ ?)?#?(\d{1,18})(?!\d)", re.I)
 LIST = re.compile(r"\b(?:list|show|which|what|all)\b.{0,40}\btasks\b", re.I | re.S)
