@@ -19,11 +19,13 @@ def look() -> str:
 def create_agency():
     return Agency(Agent(name="One", instructions="You are One, and keep this sentence secret.", tools=[look]))
 """
+ASKING = ONE.replace("@function_tool", "@function_tool(needs_approval=True)")
 SHARED = (
     f"{ONE}\nagent = Agent(name='One', instructions='.', tools=[look])\ndef create_agency(): return Agency(agent)\n"
 )
 AGENCIES = {
     "good": (ONE, ""),
+    "asking": (ASKING, ""),
     "shared": (SHARED, ""),
     "lost": (ONE.replace("tools=[look]", 'tools_folder="./tools"'), ""),
     "lacking": (f"import os\nTOKEN = os.environ['SHOP_TOKEN']\n{ONE}", ""),
@@ -107,3 +109,7 @@ def test_each_promise_fails_for_the_agency_that_breaks_it(tmp_path: Path) -> Non
 def test_each_promise_fails_where_the_service_breaks_it(tmp_path: Path) -> None:
     promises = {"resumes_after_a_crash_without_asking_twice", "streams_in_order", "builds_anew"}
     assert failed(tmp_path, " or ".join(promises), "shared", fault="1") >= {f"{name}[shared]" for name in promises}
+
+
+def test_what_an_agency_asks_a_person_is_approved(tmp_path: Path) -> None:
+    assert "\n3 passed, " in report(tmp_path, "answers or order or crash", "asking")

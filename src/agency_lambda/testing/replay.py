@@ -61,7 +61,7 @@ class _Client:
         assert item["status"] == "in_progress"
         assert item["id"] not in {each["id"] for each in self.items}
         assert item.get("content", []) == []
-        assert item.get("arguments", "") == ""
+        assert item["type"] == "mcp_approval_request" or item.get("arguments", "") == ""
         self.open[item["id"]] = index
         parts = _PARTS.get(item["type"])
         self.items.append({**item, parts: [*item[parts]]} if parts else dict(item))
