@@ -9,6 +9,7 @@ import pytest
 
 from agency_lambda.errors import ApprovalDecided
 from agency_lambda.record.spans import build_spans
+from agency_lambda.runs.repository import delete_run
 from scripts.runs import _row, _waiting
 from scripts.trace import drawn
 from tests.library.approvals.desk import Start, asked_in, desk, has, later, text_of
@@ -209,6 +210,15 @@ def test_run_that_is_ended_while_it_waits_asks_nobody_any_more(desk: Start, back
     if how != "delete":
         (shown,) = tool_node(at.get(f"/v1/responses/{run}/trace"))["approvals"]
         assert shown["status"] == "withdrawn"
+
+
+def test_run_that_is_deleted_before_it_has_ended_asks_nobody_any_more(desk: Start) -> None:
+    at = desk()
+    response = at.ask()
+    (waiting,) = at.pending()
+    at.run(delete_run(at.runs.store, "ann", response["id"]))
+    assert at.pending() == []
+    assert at.get(f"/v1/approvals/{waiting['id']}")["status"] == "withdrawn"
 
 
 def test_attempts_are_counted_over_all_waits(desk: Start) -> None:
