@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from agency_swarm import Agency, Agent, function_tool
 
+from agency_lambda import ask_person
 from agency_lambda.run_service import get_run_service
 from agency_lambda.runs import worker
 from agency_lambda.testing.events import Context, http_event
@@ -76,7 +77,7 @@ class Desk:
 
 @pytest.fixture
 def desk(start: Callable[..., Service], monkeypatch: pytest.MonkeyPatch) -> Start:
-    """desk(approvers="both", tools=1, NAME=value, ...)"""
+    """desk(approvers="both", tools=1, NAME=value, ...): with a model, of an agent that asks persons."""
     paid: list[tuple[str, int]] = []
 
     def pay(number: int) -> Any:
@@ -88,9 +89,10 @@ def desk(start: Callable[..., Service], monkeypatch: pytest.MonkeyPatch) -> Star
 
         return called
 
-    def begin(approvers: str | None = None, tools: int = 1, **settings: str) -> Desk:
+    def begin(approvers: str | None = None, tools: int = 1, model: Any = None, **settings: str) -> Desk:
         def create() -> Agency:
-            return Agency(Agent(name="Solo", instructions="You pay.", tools=[pay(number) for number in range(tools)]))
+            given = [ask_person] if model else [pay(number) for number in range(tools)]
+            return Agency(Agent(name="Solo", instructions="You pay.", tools=given, model=model))
 
         monkeypatch.setattr("agencies.AGENCIES", {"desk": {"create_agency": create, "approvers": approvers}})
         return Desk(start(API_KEYS=api_keys(), **settings), paid)

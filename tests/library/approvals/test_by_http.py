@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from agency_lambda.errors import ApprovalDecided
+from agency_lambda.framework.offline_model import OfflineModel
 from agency_lambda.record.spans import build_spans
 from agency_lambda.runs.repository import delete_run
 from scripts.runs import _row, _waiting
@@ -58,6 +59,28 @@ def test_changed_arguments_are_used_and_both_are_kept(desk: Start) -> None:
     at.work(response["id"])
     assert at.paid == [("eve", 1)]
     assert "paid 1 to eve" in text_of(at.response(response["id"]))
+
+
+def test_question_is_answered_by_one_of_its_choices(desk: Start) -> None:
+    asks = [("ask_person", {"question": "Which colour?", "choices": ["red", "blue"]})]
+    at = desk(model=OfflineModel("Solo", lambda turn: f"It is {turn.calls[0].output}." if turn.calls else asks))
+    response = at.ask()
+    (waiting,) = at.pending()
+    assert (waiting["kind"], waiting["name"]) == ("question", "ask_person")
+    assert waiting["arguments"] == {"question": "Which colour?", "choices": ["red", "blue"]}
+    for wrong in ({}, {"answer": "green"}, {"answer": "red", "arguments": {}}, {"answer": "red", "reason": "blue"}):
+        assert at.decide(waiting["id"], **wrong)[0] == 400
+    _, decided = at.decide(waiting["id"], answer="blue")
+    assert (decided["status"], decided["decision"]["reason"]) == ("approved", "blue")
+    at.work(response["id"])
+    assert "It is blue." in text_of(at.response(response["id"]))
+
+
+def test_answer_is_for_questions_only(desk: Start) -> None:
+    at = desk()
+    at.ask()
+    status, refused = at.decide(at.pending()[0]["id"], answer="red")
+    assert (status, refused["error"]["param"]) == (400, "answer")
 
 
 def test_second_decision_is_a_409_that_says_what_was_decided(desk: Start) -> None:
@@ -229,6 +252,7 @@ def test_attempts_are_counted_over_all_waits(desk: Start) -> None:
         at.work(response["id"])
     trace = at.get(f"/v1/responses/{response['id']}/trace")
     assert (trace["status"], trace["attempts"]) == ("completed", 3)
+    assert at.get("/v1/responses")["data"][0]["attempts"] == 3
     calls = [node for node in trace["root"]["children"] if node["type"] == "model_call"]
     assert [(node["attempt"], node["replayed"]) for node in calls] == [(1, True), (2, True), (3, False)]
 
