@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from agency_lambda.store import Add
 
 UNITS = ("usd", "tokens")
+RUN_ACCOUNT = "spend"
 CLOSED = "closed"  # how many calls have used more than was reserved for them
 _ALARM_AT = 0.8
 _KEPT = 40 * 24 * 3600  # seconds after its end that a period's record is kept
@@ -77,4 +78,4 @@ def _period(owner: str, sort: str, end: datetime, limits: Mapping[str, int]) -> 
 
 
 def run(partition: str, expires: int, limits: Mapping[str, int]) -> Account:
-    return Account(partition, "spend", expires, limits, "run")
+    return Account(partition, RUN_ACCOUNT, expires, limits, "run")

@@ -21,13 +21,14 @@ from agency_lambda.runs.decisions import (
     check_pending,
     decide,
     decision_changes,
+    kept_until,
     lease_changes,
     log,
     with_input,
 )
 from agency_lambda.runs.idempotency_keys import IdempotencyKeys
 from agency_lambda.runs.leases import Leases
-from agency_lambda.runs.model import RETENTION, StoredResponse
+from agency_lambda.runs.model import StoredResponse
 from agency_lambda.runs.stored_responses import Responses
 from agency_lambda.runs.waiting import MOST_ASKED
 from agency_lambda.store import Change, Conflict, Store
@@ -71,7 +72,7 @@ async def answer(
         return await responses.get(run_id)
     continued = _continued(stored, request, decisions)
     freed = lease_changes(await Leases(runs.store).find(run_id))
-    put = continued.put(client.name, decisions[0][0].expires_at + RETENTION)
+    put = continued.put(client.name, kept_until(stored))
     try:
         await runs.store.write(*decision_changes(decisions, decider), *freed, put, *claims)
     except Conflict:

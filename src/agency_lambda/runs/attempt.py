@@ -208,7 +208,10 @@ class Attempt:
                 return await self._wait_in_place(self.repository, approvals)
             return await self._end(RunEvent.ASK, result, approvals=approvals)
         except Decided:  # then another attempt goes on at once
-            raise await self._hand_over() from None
+            if self.repository.lease.cancelled:
+                return await self._end(RunEvent.END_CANCELLED)
+            # One that asks again what was decided before it began would go on for ever.
+            raise await self._hand_over(counts_as_attempt=not self.repository.lease.decided) from None
 
     async def _wait_in_place(self, repository: RunRepository, approvals: Sequence[Approval]) -> ResponseObject:
         self._show(approvals)

@@ -2,13 +2,14 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from agency_lambda.approvals import decided
 from agency_lambda.approvals.deciders import NOBODY, Decider
 from agency_lambda.approvals.model import Approval, pending_partition
-from agency_lambda.errors import ApprovalDecided
+from agency_lambda.errors import ApprovalDecided, NotFound
 from agency_lambda.owner_digest import owner_digest
 from agency_lambda.protocol.approvals import Decision
 from agency_lambda.protocol.ids import new_id
@@ -105,14 +106,22 @@ async def end_waiting(runs: "RunService", run_id: str) -> None:
     lease = await Leases(runs.store).find(run_id)
     if lease is None or not lease.is_waiting or lease.until > time.time():
         return
-    stored = await Responses(runs.store, lease.owner).get(run_id)
-    expired = [each["id"] for each in stored.asked if each["expires_at"] <= time.time()]
-    records = [await runs.store.get(pending_partition(lease.owner), each) for each in expired]
-    approvals = [Approval.from_record(record) for record in records if record]
+    approvals = await _expired(runs.store, lease.owner, run_id)
     if approvals:
-        await decide(runs, [(each, _unanswered(each)) for each in approvals], NOBODY)
+        with suppress(ApprovalDecided):  # somebody was first
+            await decide(runs, [(each, _unanswered(each)) for each in approvals], NOBODY)
     elif await Leases(runs.store).wake(run_id):
         await runs.send(run_id)
+
+
+async def _expired(store: Store, owner: str, run_id: str) -> list[Approval]:
+    try:
+        stored = await Responses(store, owner).get(run_id)
+    except NotFound:  # nothing has swept for so long that its records have expired: then its lease is removed
+        return []
+    ids = [each["id"] for each in stored.asked if each["expires_at"] <= time.time()]
+    records = [await store.get(pending_partition(owner), each) for each in ids]
+    return [Approval.from_record(record) for record in records if record]
 
 
 def _unanswered(approval: Approval) -> Decision:
@@ -123,11 +132,12 @@ def _unanswered(approval: Approval) -> Decision:
 async def _add_input(store: Store, owner: str, run_id: str, decisions: Decisions) -> list[Change]:
     # A continuation begins with what was decided, as a client would send it.
     stored = await Responses(store, owner).get(run_id)
-    return [
-        with_input(stored, [answer_item(*each) for each in decisions]).put(
-            owner, decisions[0][0].expires_at + RETENTION
-        )
-    ]
+    return [with_input(stored, [answer_item(*each) for each in decisions]).put(owner, kept_until(stored))]
+
+
+def kept_until(stored: StoredResponse) -> int:
+    """Return how long the records of a run are kept that waits, in Unix seconds."""
+    return int(max(each["expires_at"] for each in stored.asked)) + RETENTION
 
 
 def with_input(stored: StoredResponse, items: list[Item]) -> StoredResponse:

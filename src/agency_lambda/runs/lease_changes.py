@@ -34,14 +34,15 @@ def change_lease(
         case "renew":
             put = lease.put(until=now + model.LEASE_SECONDS)
         case "requeue":
-            put = lease.put(holder="", until=now + model.GRACE, lost=lost)
+            put = lease.put(holder="", until=now + model.GRACE, lost=lost, decided=False)
         case "free":
             until = now + min(after, model.LONGEST_PAUSE) + model.GRACE
-            put = lease.put(holder="", until=until, attempts=lease.attempts - (not counts_as_attempt))
+            attempts = lease.attempts - (not counts_as_attempt)
+            put = lease.put(holder="", until=until, attempts=attempts, decided=False)
         case "mark":
             put = lease.put(cancelled=True)
         case "decide":
-            put = lease.put(decided=True)
+            put = lease.put(decided=bool(lease.holder))  # the next attempt reads it anyway
         case "bury":
             put = replace(lease.put(dead=True), expires=int(now) + _TOMBSTONE)
         case "wait":

@@ -54,10 +54,10 @@ class Leases:
         lease = await self.find(run_id) if run_id else None
         return lease is not None and lease.is_waiting
 
-    async def wake_waiting(self, run_id: str) -> None:
-        """Free a run that waits for its turn; do nothing to others."""
+    async def give_turn(self, run_id: str) -> None:
+        """Free a run that waits for its turn, or keep it from waiting; do nothing to one that is free."""
         lease = await self.find(run_id)
-        if lease and lease.is_waiting:
+        if lease and (lease.is_waiting or lease.holder):
             await self._apply(RunEvent.WAKE, lease)
 
     async def due(self) -> list[str]:

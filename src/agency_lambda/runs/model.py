@@ -19,6 +19,10 @@ EVENT_ROWS, BEHIND_EVENT_ROWS = "event/", "event0"  # each row has some events, 
 LEASE_PARTITIONS = [f"running#{number:02x}" for number in range(16)]
 WAITING_PARTITIONS = [f"waiting#{number:02x}" for number in range(16)]  # leases of runs that wait for a person
 DUE_PARTITION = "waiting/due"  # one entry each, by the time when its waiting ends
+_NEW_FIELDS = {
+    "decided": False,
+    "forgiven": 0,
+}  # of leases, written where they are set: earlier versions cannot read them
 
 
 def expiry() -> int:
@@ -73,8 +77,9 @@ class Lease:
     def put(self, **changed: Any) -> Put:
         body = asdict(replace(self, **changed))
         del body["id"], body["version"], body["partition"]
-        if not body["decided"]:  # which an earlier version of this service does not know
-            del body["decided"]
+        for name in _NEW_FIELDS:
+            if not body[name]:
+                del body[name]
         return Put(self.partition, self.id, body, expected=self.version)
 
     def delete(self) -> Delete:
@@ -85,7 +90,7 @@ class Lease:
         return replace(self, partition=lease_partition(self.id, waiting=waiting), version=ABSENT)
 
     def written(self, put: Put) -> "Lease":
-        return replace(self, **{"decided": False, **put.body}, partition=put.partition, version=put.version)
+        return replace(self, **{**_NEW_FIELDS, **put.body}, partition=put.partition, version=put.version)
 
     @property
     def is_waiting(self) -> bool:

@@ -26,6 +26,7 @@ from agency_lambda.runs.transitions import NotAllowed, RunEvent, find, lease_sta
 from agency_lambda.runs.waiting import ApprovalPolicy, Decided, open_approvals, withdrawals
 from agency_lambda.store import Change, Conflict, NotWritten, Store
 
+_WAITS = (RunEvent.WAIT, RunEvent.WAIT_FOR_TURN, RunEvent.ASK)
 _CONFLICT_SECONDS = model.LEASE_SECONDS  # in which an attempt that conflicts with others writes again
 _CONFLICT_PAUSE, _LONGEST_CONFLICT_PAUSE = 0.005, 0.2  # seconds at most before that: the first one, and any
 _CREATE_TIMEOUT = 10.0  # seconds for the first write of a run
@@ -123,6 +124,9 @@ class RunRepository:
         """Raises Decided, OutcomeUncertain."""
         try:
             return await open_approvals(self._store, self.run, requests, policy)
+        except Decided:
+            self.run = await self._rebase(appends=False)
+            raise
         except StoreUnavailable as error:
             raise OutcomeUncertain from error
 
@@ -145,7 +149,10 @@ class RunRepository:
     async def wait_for_turn(self, until: float, kept_until: int) -> None:
         """Wait in the conversation, behind a run that waits for a person."""
         await keep(self._store, self.run, kept_until)
-        await self._apply(RunEvent.WAIT_FOR_TURN, wait=Wait(until, kept_until))
+        try:
+            await self._apply(RunEvent.WAIT_FOR_TURN, wait=Wait(until, kept_until))
+        except Decided:  # it was cancelled, or its turn has come
+            await self.release(counts_as_attempt=False)
 
     async def purge_if_deleted(self) -> None:
         with suppress(StoreUnavailable):  # what is left expires
@@ -162,7 +169,7 @@ class RunRepository:
                 if appends and self.run.has_lost_conversation:
                     raise NotFound("The conversation was deleted while this run worked on it.")
                 before = self.run
-                if event in (RunEvent.WAIT, RunEvent.ASK) and self.lease.decided:
+                if event in _WAITS and (self.lease.decided or self.lease.cancelled):
                     raise Decided
                 wait = details.get("wait")
                 try:

@@ -2,13 +2,15 @@
 
 from itertools import batched
 
+from agency_lambda.budgets.accounts import RUN_ACCOUNT
 from agency_lambda.history.turns import load_records
 from agency_lambda.runs.model import Run, response_partition
 from agency_lambda.runs.owners import OWNERS
 from agency_lambda.runs.run_index import entry_key, index_partition
-from agency_lambda.store import Conflict, Put, Record, Store
+from agency_lambda.store import Add, Conflict, Put, Record, Store
 
 _AT_ONCE = 10  # records in a write
+_MORE = 6 * 3600  # seconds that records live longer, so that a run which soon waits again need not write them again
 
 
 async def keep(store: Store, run: Run, until: int) -> None:
@@ -31,9 +33,9 @@ async def keep(store: Store, run: Run, until: int) -> None:
     soon = [record for record in records if record.expires is not None and record.expires < until]
     for some in batched(soon, _AT_ONCE, strict=False):
         try:
-            await store.write(*(_extended(record, until) for record in some))
+            await store.write(*(_extended(record, until + _MORE) for record in some))
         except Conflict:  # one of them was written or deleted meanwhile
-            await _extend_each(store, some, until)
+            await _extend_each(store, some, until + _MORE)
 
 
 async def _entry(store: Store, owner: str, response_id: str) -> Record | None:
@@ -52,5 +54,7 @@ async def _extend_each(store: Store, records: tuple[Record, ...], until: int) ->
                 found = await store.get(record.partition, record.sort)
 
 
-def _extended(record: Record, until: int) -> Put:
+def _extended(record: Record, until: int) -> Put | Add:
+    if record.sort == RUN_ACCOUNT:  # a counter, which a Put would begin anew
+        return Add(record.partition, record.sort, {}, expires=until)
     return Put(record.partition, record.sort, record.body, until, expected=record.version)

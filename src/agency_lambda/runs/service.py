@@ -271,7 +271,7 @@ class RunService:
 
     async def _give_turn(self, run_id: str) -> None:
         with suppress(StoreUnavailable):  # then it looks for its turn itself, later
-            await self._leases.wake_waiting(run_id)
+            await self._leases.give_turn(run_id)
         await self.send(run_id)
 
     async def _stored(self, attempt: Attempt) -> ResponseObject:

@@ -20,7 +20,7 @@ MOST_ASKED = 20  # approvals that a run waits for at once; it asks for others wh
 
 
 class Decided(Exception):
-    """A person has decided what this attempt was to wait for."""
+    """A person has decided what this attempt was to wait for, or it was cancelled, or its turn has come."""
 
 
 @dataclass(frozen=True)
