@@ -19,10 +19,8 @@ EVENT_ROWS, BEHIND_EVENT_ROWS = "event/", "event0"  # each row has some events, 
 LEASE_PARTITIONS = [f"running#{number:02x}" for number in range(16)]
 WAITING_PARTITIONS = [f"waiting#{number:02x}" for number in range(16)]  # leases of runs that wait for a person
 DUE_PARTITION = "waiting/due"  # one entry each, by the time when its waiting ends
-_NEW_FIELDS = {
-    "decided": False,
-    "forgiven": 0,
-}  # of leases, written where they are set: earlier versions cannot read them
+# Of a lease, and not written where they are not set, as earlier versions cannot read a record with them.
+_NEW_FIELDS = {"decided": False, "forgiven": 0}
 
 
 def expiry() -> int:
