@@ -6,7 +6,9 @@ import os
 import shlex
 import socket
 import sys
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 
@@ -14,6 +16,9 @@ import uvicorn
 
 from agency_lambda import catalogue
 from agency_lambda.app import App
+from agency_lambda.approvals.model import Approval
+from agency_lambda.approvals.queries import first_pending
+from agency_lambda.approvals.shell_commands import shell_commands
 from agency_lambda.catalogue.check import check
 from agency_lambda.errors import ServiceError
 from agency_lambda.queue.local import LocalQueue
@@ -44,21 +49,27 @@ def serve(app: str) -> None:
         check()
     except (ConfigurationError, EventLoopError, ServiceError) as error:
         sys.exit(f"Not started: {error}")
-    print(_hint(settings, listener.getsockname()[1]), flush=True)
+    port = listener.getsockname()[1]
+    print(_hint(settings, port), flush=True)
     # Its loop is ours and its lifespan too: the environment has started the app already.
     server = uvicorn.Server(uvicorn.Config(environment.asgi, lifespan="off", interface="asgi3", log_level="warning"))
     with suppress(KeyboardInterrupt):
-        environment.run(_serve(server, listener))
+        environment.run(_serve(server, listener, partial(_print_asked, port, settings.auth == "keys")))
     environment.close()
 
 
-async def _serve(server: uvicorn.Server, listener: socket.socket) -> None:
+async def _serve(
+    server: uvicorn.Server, listener: socket.socket, print_asked: Callable[[Sequence[Approval]], None]
+) -> None:
     """Run the server, and the worker beside it."""
     from agency_lambda.record.export import export_run
     from agency_lambda.run_service import get_run_service
     from agency_lambda.runs import worker as run_worker
 
     runs, worker = get_run_service(), None
+    runs.on_asked = print_asked
+    with suppress(ServiceError):
+        print_asked([each for owner in await runs.owners.known() for each in await first_pending(runs.store, owner)])
     if isinstance(runs.queue, LocalQueue):
         worker = asyncio.create_task(run_worker.serve(runs, runs.queue, export_run))
     try:
@@ -67,6 +78,11 @@ async def _serve(server: uvicorn.Server, listener: socket.socket) -> None:
         if worker:
             worker.cancel()
             await asyncio.wait({worker})
+
+
+def _print_asked(port: int, has_keys: bool, approvals: Sequence[Approval]) -> None:
+    for each in approvals:
+        print(shell_commands(each, f"localhost:{port}", has_keys=has_keys), flush=True)
 
 
 def _refuse_package() -> None:

@@ -20,3 +20,8 @@ async def find(store: Store, owner: str, approval_id: str) -> Approval | Decided
         return Approval.from_record(pending)
     decided = await store.get(decided_partition(owner), approval_id)
     return DecidedApproval.from_record(decided) if decided else None
+
+
+async def first_pending(store: Store, owner: str) -> list[Approval]:
+    """Return the approvals that have waited longest, 100 at most."""
+    return [Approval.from_record(each) for each in await store.query(pending_partition(owner), limit=100)]

@@ -79,7 +79,7 @@ class Attempt:
         self._durable, self._refused, self.admission, self._paid = durable, refused, admission, paid
         self._announce, self._approval_policy = announce, approval_policy
         self.delivery: StoredDelivery | None = None  # to the owner's webhook, of what was written last
-        self.approvals_asked = 0
+        self.asked: list[Approval] = []  # what persons are asked that no earlier attempt has asked
         self.log_fields: dict[str, Any] = {}  # for the log, when it has ended
         self._heartbeat = Heartbeat(self, client_timeout)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -203,7 +203,7 @@ class Attempt:
         policy = self._approval_policy(self.response["model"])
         try:
             approvals = await self.repository.open_approvals(result.asked, policy)
-            self.approvals_asked = sum(not each.version for each in approvals)
+            self.asked = [each for each in approvals if not each.version]
             if self.response["background"]:
                 return await self._wait_in_place(self.repository, approvals)
             return await self._end(RunEvent.ASK, result, approvals=approvals)
@@ -218,7 +218,7 @@ class Attempt:
         waiting = outcome.waiting_response(self.response, self.log.output, self.execution)
         waiting["usage"], by_model = self._own_counts(waiting["usage"])
         self.is_over, events = True, self.log.unsaved()
-        more = await self._announced("in_progress", [each for each in approvals if not each.version])
+        more = await self._announced("in_progress", self.asked)
         await repository.wait(waiting, events, wait_in_place(approvals), by_model, more)
         self.log.mark_saved(len(events))
         return waiting

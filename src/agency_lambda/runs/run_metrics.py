@@ -38,8 +38,8 @@ def report(attempt: "Attempt", seconds: float) -> dict[str, Any]:
         known |= {"attempts": lease.attempts, "lease_steals": lease.lost, "queue_age_ms": queue_age_ms}
         known |= {"journal_hits": execution.journal_hits if execution else 0}
         known |= {"handovers": int(attempt.stopped == "handed over")}
-    if attempt.approvals_asked:
-        known["approvals_asked"] = attempt.approvals_asked
+    if attempt.asked:
+        known["approvals_asked"] = len(attempt.asked)
     if invocation := current_invocation.get():
         invocation.report.fields.update(known)
     return known

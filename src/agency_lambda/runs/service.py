@@ -3,7 +3,7 @@ import logging
 import math
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
@@ -76,6 +76,7 @@ class RunService:
         self.announcements = Announcements(self.store)
         self._leases, self._answer_seconds = Leases(self.store), settings.answer_seconds
         self.owners = Owners(self.store, settings.approval_days)
+        self.on_asked: Callable[[Sequence[Approval]], None] | None = None  # of a run that has begun to wait
         self._exports = settings.otel_exporter_otlp_endpoint is not None
 
     @cached_property
@@ -255,7 +256,10 @@ class RunService:
     async def execute(self, attempt: Attempt) -> ResponseObject:
         """Raises ServiceError if the run failed."""
         try:
-            return await attempt.execute()
+            response = await attempt.execute()
+            if attempt.asked and self.on_asked:
+                self.on_asked(attempt.asked)
+            return response
         except HandedOver as handed_over:
             await self.send(attempt.response["id"], handed_over.after)
             return handed_over.response
