@@ -13,6 +13,7 @@ from agents.run_internal import guardrails, run_loop, tool_actions, tool_executi
 from pydantic_core import to_jsonable_python
 
 from agency_lambda.framework.context import RunContext, current_run
+from agency_lambda.framework.interruptions import contain_exits
 from agency_lambda.protocol.approvals import ApprovalRequest, Decision
 
 _LABELS = frozenset({"id", "type", "call_id", "name", "status", "server_label", "namespace", "created_by"})
@@ -70,7 +71,8 @@ def _asking(maybe_approve: Callable[..., Awaitable[Any]]) -> Callable[..., Await
             return await maybe_approve(executor, func_tool=func_tool, tool_call=tool_call, **step)
         decision = run.decided(executor.public_agent.name, func_tool, tool_call.call_id)
         if decision is None:
-            result = await maybe_approve(executor, func_tool=func_tool, tool_call=tool_call, **step)
+            with contain_exits():  # `needs_approval` may be code of the agency's
+                result = await maybe_approve(executor, func_tool=func_tool, tool_call=tool_call, **step)
             if not _is_asked(result):
                 return result
             decision = await _decision(run, executor.public_agent.name, func_tool, tool_call)

@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Callable
+from copy import copy
+from dataclasses import fields, replace
 from typing import Any
 
 from agents import ToolCallOutputItem
@@ -31,6 +33,8 @@ def _with_journal(execute: Callable[..., Any]) -> Callable[..., Any]:
         if not finished:
             await run.authorize()
             started_at = time.time()
+            if run.journal.find_decision(call):
+                arguments = _always_asking(arguments)
             with contain_exits(), run.calls.call():
                 item = await execute(agent=agent, **arguments)
             run.calls.check()
@@ -41,6 +45,16 @@ def _with_journal(execute: Callable[..., Any]) -> Callable[..., Any]:
         return ToolCallOutputItem(agent=agent, raw_item=output["raw_item"], output=output["output"])
 
     return execute_once
+
+
+def _always_asking(arguments: dict[str, Any]) -> dict[str, Any]:
+    # A decision holds for its call, whatever a function of the arguments returns by now.
+    if (call := arguments.get("call")) is None:
+        return arguments
+    tools = {each.name: copy(getattr(call, each.name)) for each in fields(call) if each.name.endswith("_tool")}
+    for tool in tools.values():
+        tool.needs_approval = True
+    return {**arguments, "call": replace(call, **tools)}
 
 
 def _tool(arguments: dict[str, Any]) -> str:
