@@ -25,10 +25,7 @@ def install() -> None:
     for holder, name in (
         (sdk_run, "run_single_turn"),
         (run_loop, "run_single_turn_streamed"),
-        (sdk_run, "start_streaming"),
-        (sdk_run.AgentRunner, "run"),
         (guardrails, "run_single_input_guardrail"),
-        (guardrails, "run_single_output_guardrail"),
     ):
         setattr(holder, name, _as_open_call(getattr(holder, name)))
     executor._run_single_tool = _as_open_call(executor._run_single_tool)

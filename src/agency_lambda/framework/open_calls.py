@@ -25,7 +25,7 @@ _current: ContextVar[_Call | None] = ContextVar("open_call", default=None)
 
 
 class OpenCalls:
-    """The tree of calls: agents, their turns, tools, guardrails.
+    """The tree of calls: agents' turns, tools, guardrails.
 
     A call is active unless it waits for a person or for calls within it. Calls may be on several threads and loops.
     """
@@ -76,8 +76,6 @@ class OpenCalls:
         changes = self._changes
         await asyncio.wait((future,), timeout=_PAUSE)
         for _ in range(_ITERATIONS):
-            if self._active or changes != self._changes:
-                return
             await asyncio.sleep(0)
         with self._lock:
             if self.waits or self._active or changes != self._changes:

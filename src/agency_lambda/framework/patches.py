@@ -153,7 +153,7 @@ PATCHES = (
         f"{_TESTS}/runs/test_tool_error_text.py",
     ),
     Patch(
-        _names("agents.run", "AgentRunner.run", "run_single_turn", "start_streaming")
+        _names("agents.run", "run_single_turn")
         + _names("agents.run_internal.run_loop", "run_single_turn_streamed")
         + _names("agents.run_internal.guardrails", "run_single_input_guardrail")
         + _names(

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from agency_swarm import Agency, Agent, function_tool
 from agents import Agent as SDKAgent
-from agents import Model, Runner
+from agents import AgentHooks, Model, Runner
+from agents.tool_context import ToolContext
 
 from agency_lambda.framework.offline_model import OfflineModel
 from agency_lambda.protocol.approvals import Decision
@@ -162,21 +163,22 @@ async def test_a_person_may_change_the_arguments_and_the_model_is_told(stored: S
     made: list[int] = []
     seen: list[str] = []
 
-    async def pay(context: Any, amount: int) -> str:
+    async def pay(context: ToolContext[Any], amount: int) -> str:
         """Pays."""
         made.append(amount)
         seen.append(context.tool_arguments)
         return f"paid {amount}"
 
-    from agents.tool_context import ToolContext
+    class Hooks(AgentHooks[Any]):
+        async def on_tool_start(self, context: Any, agent: Any, tool: Any) -> None:
+            seen.append(context.tool_arguments)
 
-    pay.__annotations__["context"] = ToolContext
     model = Recording(then(*PAY))
-    tool = function_tool(pay, needs_approval=True)
-    run = stored(lambda: Agency(Agent(name="Solo", instructions=".", model=model, tools=[tool])))
+    settings: Any = {"tools": [function_tool(pay, needs_approval=True)], "hooks": Hooks()}
+    run = stored(lambda: Agency(Agent(name="Solo", instructions=".", model=model, **settings)))
     result = await run.to_end(lambda asked: Decision(approve=True, arguments='{"amount": 3}'))
     line = 'A person approved this call with other arguments, which were used: {"amount": 3}'
-    assert (made, seen) == ([3], ['{"amount": 3}'])
+    assert (made, seen) == ([3], ['{"amount": 3}'] * 2)
     assert words(run) == [f"{line}\npaid 3"]
     (call,) = (item for item in model.sent[-1] if item.get("type") == "function_call")
     assert json.loads(call["arguments"]) == {"amount": 5}

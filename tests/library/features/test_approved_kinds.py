@@ -72,10 +72,10 @@ def patch(made: Made) -> Agency:
 
 
 class Calls(Plays):
-    """Makes one call, and answers when its input has what became of it."""
+    """Makes calls, and answers when its input has what became of them."""
 
-    def __init__(self, call: Any) -> None:
-        super().__init__([call], [message_item("done")])
+    def __init__(self, *calls: Any) -> None:
+        super().__init__([*calls], [message_item("done")])
         self.sent: list[Any] = []
 
     async def get_response(self, *args: Any, **named: Any) -> Any:
@@ -85,8 +85,8 @@ class Calls(Plays):
         return await super().get_response(*args, **named)
 
 
-def solo(call: Any, **settings: Any) -> Agency:
-    return Agency(Agent(name="Solo", instructions=".", model=Calls(call), **settings))
+def solo(*calls: Any, **settings: Any) -> Agency:
+    return Agency(Agent(name="Solo", instructions=".", model=Calls(*calls), **settings))
 
 
 def as_tool(made: Made) -> Agency:

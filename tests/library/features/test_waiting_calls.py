@@ -8,7 +8,7 @@ import pytest
 from agency_swarm import Agency, Agent, GuardrailFunctionOutput, ToolOutputText, function_tool, input_guardrail
 from agents import Agent as SDKAgent
 from agents import CustomTool, Runner
-from openai.types.responses import ResponseCustomToolCall
+from openai.types.responses import ResponseCustomToolCall, ResponseFunctionToolCall
 
 from agency_lambda.errors import GuardrailTriggered
 from agency_lambda.framework.offline_model import OfflineModel
@@ -27,6 +27,11 @@ class SlowModel(OfflineModel):
         await asyncio.sleep(SLOW)
         return await super().get_response(*args, **named)
 
+    async def stream_response(self, *args: Any, **named: Any) -> Any:
+        await asyncio.sleep(SLOW)
+        async for event in super().stream_response(*args, **named):
+            yield event
+
 
 def noting(made: list[Any]) -> Any:
     @function_tool
@@ -42,15 +47,23 @@ def slow(name: str, made: list[Any]) -> Agent:
     return Agent(name=name, instructions=".", model=SlowModel(name, then(("note", {}))), tools=[noting(made)])
 
 
+async def by_a_stream(made: list[Any]) -> Any:
+    result = Runner.run_streamed(slow("Other", made), "Note.")
+    async for _ in result.stream_events():
+        pass
+    return result
+
+
+@pytest.mark.parametrize("streams", [False, True])
 @awaited
-async def test_agencies_that_a_tool_asks_at_once_go_on(stored: Stored) -> None:
+async def test_agencies_that_a_tool_asks_at_once_go_on(streams: bool, stored: Stored) -> None:
     made: list[Any] = []
 
     @function_tool
     async def ask_both() -> str:
         """Asks two agencies."""
         one = Agency(scripted("One", then(*PAY), tools=[paying(made)])).get_response("Pay.")
-        other = Agency(slow("Other", made)).get_response("Note.")
+        other = by_a_stream(made) if streams else Agency(slow("Other", made)).get_response("Note.")
         return str([result.final_output for result in await asyncio.gather(one, other)])
 
     run = stored(lambda: Agency(scripted("Solo", then(("ask_both", {})), tools=[ask_both])))
@@ -95,23 +108,24 @@ async def test_nobody_is_asked_if_a_guardrail_refuses_meanwhile(stored: Stored) 
         await run.attempt()
 
 
-@pytest.mark.parametrize("retries", [False, True])
 @awaited
-async def test_code_that_catches_everything_does_not_finish_its_call(retries: bool, stored: Stored) -> None:
+async def test_code_that_catches_everything_does_not_finish_its_call(stored: Stored) -> None:
     made: list[Any] = []
 
     @function_tool
     async def careless() -> str:
         """Asks another agency."""
         inner = Agency(scripted("Inner", then(*PAY), tools=[paying(made)]))
-        for _ in range(1 + retries):
-            with suppress(BaseException):
-                return str((await inner.get_response("Pay.")).final_output)
+        with suppress(BaseException):
+            return str((await inner.get_response("Pay.")).final_output)
+        with suppress(BaseException):
+            await Agency(slow("Other", made)).get_response("Note.")
         return "an error of mine"
 
     run = stored(lambda: Agency(scripted("Solo", then(("careless", {})), tools=[careless])))
-    assert names((await run.attempt()).asked) == [("Inner", "pay")]
-    assert "error of mine" not in str(run.output)
+    result = await run.attempt()
+    assert (names(result.asked), made) == ([("Inner", "pay")], [])
+    assert "error of mine" not in str(result.history)
     await run.to_end()
     assert (words(run), made) == (["paid 5"], [5])
 
@@ -135,6 +149,49 @@ async def test_a_run_is_cancelled_while_a_call_waits(stored: Stored) -> None:
     with pytest.raises(asyncio.CancelledError):
         await attempt
     assert [item["status"] for item in run.output if item.get("tool") == "work"] == ["incomplete"]
+
+
+@awaited
+async def test_a_run_is_cancelled_while_it_ends_its_attempt(stored: Stored) -> None:
+    cleans = asyncio.Event()
+
+    @function_tool
+    async def ask_agency() -> str:
+        """Asks another agency."""
+        try:
+            inner = Agency(scripted("Inner", then(*PAY), tools=[paying([])]))
+            return str((await inner.get_response("Pay.")).final_output)
+        finally:
+            cleans.set()
+            await asyncio.sleep(5)
+
+    run = stored(lambda: Agency(scripted("Solo", then(("ask_agency", {})), tools=[ask_agency])))
+    attempt = asyncio.create_task(run.attempt())
+    await cleans.wait()
+    attempt.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await attempt
+
+
+@awaited
+async def test_a_call_of_another_kind_is_finished_first(stored: Stored) -> None:
+    made: list[Any] = []
+
+    async def query(context: Any, text: str) -> str:
+        await asyncio.sleep(SLOW)
+        made.append(text)
+        return "done"
+
+    def desk() -> Agency:
+        custom = ResponseCustomToolCall(call_id="c1", input="SELECT 1", name="sql", type="custom_tool_call")
+        pay = ResponseFunctionToolCall(call_id="c2", arguments='{"amount": 5}', name="pay", type="function_call")
+        return solo(custom, pay, tools=[CustomTool("sql", "SQL.", query), paying(made)])
+
+    run = stored(desk)
+    assert names((await run.attempt()).asked) == [("Solo", "pay")]
+    assert made == ["SELECT 1"]
+    await run.to_end()
+    assert made == ["SELECT 1", 5]
 
 
 @awaited
