@@ -2,9 +2,8 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import suppress
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from agency_lambda.approvals.model import Approval
@@ -12,31 +11,23 @@ from agency_lambda.errors import (
     INTERNAL,
     AttemptsExhausted,
     Interrupted,
-    InvalidRequest,
     LoopMisused,
     OutcomeUnknown,
     ServiceError,
     StoreUnavailable,
 )
 from agency_lambda.framework.interruptions import AttemptOver
-from agency_lambda.protocol.response_object import FINAL, ResponseObject
+from agency_lambda.protocol.response_object import ResponseObject
 from agency_lambda.protocol.types import Event
 from agency_lambda.runs import outcome, run_metrics
+from agency_lambda.runs.ending import Announce, Ending, GetPolicy
 from agency_lambda.runs.event_log import EventLog
 from agency_lambda.runs.heartbeat import Heartbeat
 from agency_lambda.runs.outcome import HandedOver
 from agency_lambda.runs.paid_calls import PaidCalls
 from agency_lambda.runs.repository import LeaseLost, OutcomeUncertain, RunRepository
-from agency_lambda.runs.transitions import STOPS, TABLE, RunEvent, State, Stop
-from agency_lambda.runs.waiting import (
-    ApprovalPolicy,
-    Decided,
-    own_counts,
-    request_item,
-    wait_in_continuation,
-    wait_in_place,
-)
-from agency_lambda.store import Change
+from agency_lambda.runs.transitions import STOPS, RunEvent, Stop
+from agency_lambda.runs.waiting import Decided
 from lambda_loop import DeadlineExceeded
 
 if TYPE_CHECKING:
@@ -53,8 +44,7 @@ class Attempt:
 
     execution: None if it is `refused`, or `stopped` from the beginning; then `paid` has the cost of earlier attempts.
     durable: another attempt can follow. client_timeout: of the gateway, in seconds.
-    announce: gets the status that is about to be written and the ids of open approvals, and returns the delivery to
-    write with it. approval_policy: who approves what the agency of this name asks.
+    announce, approval_policy: see `Ending`.
     """
 
     def __init__(
@@ -70,14 +60,14 @@ class Attempt:
         refused: ServiceError | None = None,
         admission: "Admission | None" = None,
         paid: PaidCalls | None = None,
-        approval_policy: Callable[[str], ApprovalPolicy] | None = None,
-        announce: Callable[[str, list[str]], Awaitable["StoredDelivery | None"]] | None = None,
+        approval_policy: GetPolicy | None = None,
+        announce: Announce | None = None,
     ) -> None:
         self.response, self.log, self.repository = response, log, repository
         self.execution, self.stopped, self.is_over = execution, stopped, False
         self.next_run_id: str | None = None  # it gets the lock of the conversation after this run
-        self._durable, self._refused, self.admission, self._paid = durable, refused, admission, paid
-        self._announce, self._approval_policy = announce, approval_policy
+        self._durable, self._refused, self.admission, self.paid = durable, refused, admission, paid
+        self._ending = Ending(self, announce, approval_policy)
         self.delivery: StoredDelivery | None = None  # to the owner's webhook, of what was written last
         self.asked: list[Approval] = []  # what persons are asked that no earlier attempt has asked
         self.log_fields: dict[str, Any] = {}  # for the log, when it has ended
@@ -191,51 +181,19 @@ class Attempt:
                 raise LoopMisused(str(conflict))
             if result.asked:
                 return await self._wait(result)
-            return await self._end(RunEvent.CUT_SHORT if result.incomplete else RunEvent.COMPLETE, result)
+            return await self._ending.end(RunEvent.CUT_SHORT if result.incomplete else RunEvent.COMPLETE, result)
         except ServiceError as error:  # such as a conversation that was deleted
             return await self._fail(error)
 
     async def _wait(self, result: "AgencyResult") -> ResponseObject:
-        """Wait for persons: under its own id, or in a new run if a client waits for the response of this one."""
-        if self.repository is None or self._approval_policy is None:
-            message = "An agent asks for a person's approval: that needs a response that is stored."
-            raise InvalidRequest(message, param="store", code="approval_not_stored")
-        policy = self._approval_policy(self.response["model"])
         try:
-            approvals = await self.repository.open_approvals(result.asked, policy)
-            self.asked = [each for each in approvals if not each.version]
-            if self.response["background"]:
-                return await self._wait_in_place(self.repository, approvals)
-            return await self._end(RunEvent.ASK, result, approvals=approvals)
+            return await self._ending.wait(result)
         except Decided:  # then another attempt goes on at once
+            assert self.repository
             if self.repository.lease.cancelled:
-                return await self._end(RunEvent.END_CANCELLED)
+                return await self._ending.end(RunEvent.END_CANCELLED)
             # One that asks again what was decided before it began would go on for ever.
             raise await self._hand_over(counts_as_attempt=not self.repository.lease.decided) from None
-
-    async def _wait_in_place(self, repository: RunRepository, approvals: Sequence[Approval]) -> ResponseObject:
-        self._show(approvals)
-        waiting = outcome.waiting_response(self.response, self.log.output, self.execution)
-        waiting["usage"], by_model = self._own_counts(waiting["usage"])
-        self.is_over, events = True, self.log.unsaved()
-        more = await self._announced("in_progress", self.asked)
-        await repository.wait(waiting, events, wait_in_place(approvals), by_model, more)
-        self.log.mark_saved(len(events))
-        return waiting
-
-    def _show(self, approvals: Sequence[Approval]) -> None:
-        for each in approvals:
-            self.log.output.open(request_item(each), each.id).close()
-
-    async def _announced(self, status: str, approvals: Sequence[Approval]) -> Sequence[Change]:
-        if self._announce is None or not (approvals or status in FINAL):
-            return ()
-        self.delivery = await self._announce(status, [each.id for each in approvals])
-        return self.delivery.new_changes() if self.delivery else ()
-
-    def _own_counts(self, usage: dict[str, Any]) -> tuple[dict[str, Any], Any]:
-        by_model = self.execution.usage_by_model() if self.execution else self._paid and self._paid.by_model
-        return own_counts(self.repository.run, usage, by_model) if self.repository else (usage, by_model)
 
     async def _end_failed(self, error: ServiceError) -> ResponseObject:
         if isinstance(error, StoreUnavailable) and self.is_resumable:
@@ -252,7 +210,7 @@ class Attempt:
         if event is None:
             raise LeaseLost if self.stopped == "lost" else OutcomeUncertain
         if event == RunEvent.END_CANCELLED:
-            return await self._end(event)
+            return await self._ending.end(event)
         if event == RunEvent.GIVE_UP:
             return await self._fail(AttemptsExhausted("The run was interrupted too often, and is given up."))
         if event == RunEvent.RELEASE:
@@ -268,7 +226,7 @@ class Attempt:
 
     @property
     def _attempts(self) -> int:
-        return self.lease.attempts if self.lease else 0
+        return self.lease.attempts - self.lease.forgiven if self.lease else 0
 
     async def _hand_over(self, after: float = 0.0, *, counts_as_attempt: bool = False) -> HandedOver:
         assert self.repository
@@ -282,36 +240,8 @@ class Attempt:
         return HandedOver(self.response, after)
 
     async def _fail(self, error: ServiceError) -> ResponseObject:
-        await self._end(RunEvent.GIVE_UP if isinstance(error, AttemptsExhausted) else RunEvent.FAIL, error=error)
+        await self._ending.end(RunEvent.GIVE_UP if isinstance(error, AttemptsExhausted) else RunEvent.FAIL, error=error)
         try:
             raise error
         finally:  # its traceback would hold it, and with it what the agents have left open
             del error
-
-    async def _end(
-        self,
-        event: RunEvent,
-        result: "AgencyResult | None" = None,
-        error: ServiceError | None = None,
-        approvals: Sequence[Approval] = (),
-    ) -> ResponseObject:
-        self.is_over = True
-        self.log.output.close()
-        self._show(approvals)
-        status = TABLE[State.HELD, event].status
-        final = outcome.final_response(self.response, status, self.log.output, self.execution, result, error)
-        if self._paid:
-            final["usage"] = self._paid.usage
-        final["usage"], by_model = self._own_counts(final["usage"])
-        if self.repository:
-            last = self.log.next(f"response.{status}", response=final)
-            events = [*self.log.unsaved(), last] if self.log.records_events else []
-            more = await self._announced(status, approvals)
-            history = result.history if result else None
-            make = partial(wait_in_continuation, approvals=approvals, by_model=by_model, response=final)
-            asked = make if approvals else None
-            self.next_run_id = await self.repository.end(event, final, history, events, by_model, more, asked)
-            self.log.mark_saved(len(events))
-        self.response = final
-        self.log.emit(f"response.{status}", response=dict(final))
-        return final

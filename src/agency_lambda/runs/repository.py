@@ -20,9 +20,9 @@ from agency_lambda.runs.following import limited_to_invocation
 from agency_lambda.runs.leases import Leases
 from agency_lambda.runs.model import Lease, Run, response_partition
 from agency_lambda.runs.retention import keep
-from agency_lambda.runs.run_index import ByModel, delete_entry
+from agency_lambda.runs.run_index import ByModel
 from agency_lambda.runs.stored_responses import Responses
-from agency_lambda.runs.transitions import NotAllowed, RunEvent, find, lease_state
+from agency_lambda.runs.transitions import NotAllowed, RunEvent
 from agency_lambda.runs.waiting import ApprovalPolicy, Decided, open_approvals, withdrawals
 from agency_lambda.store import Change, Conflict, NotWritten, Store
 
@@ -111,7 +111,7 @@ class RunRepository:
             before = await self._apply(event, is_last=True, more=more, **details)
         except StoreUnavailable as error:
             raise OutcomeUncertain from error
-        return None if asked else _next_run_id(before, self.run)
+        return None if asked else next_run_id(before, self.run)
 
     async def shown_before(self) -> set[str]:
         """Return the ids of complete items that the responses have shown which this run continues."""
@@ -255,30 +255,6 @@ async def _void(store: Store, run: Run, failure: Exception) -> None:
     raise StoreUnavailable("The store could not be written. Nothing has begun.") from failure
 
 
-async def purge(store: Store, owner: str, run_id: str, lease: Lease | None) -> None:
-    # The response's own record is the last one, and the entry goes with it.
-    await delete_partition(store, response_partition(owner, run_id), *delete_entry(owner, run_id))
-    if lease:
-        await Leases(store).purged(lease)
-
-
-async def delete_run(store: Store, owner: str, run_id: str) -> str | None:
-    """Delete a run but not its turn. Returns the id of the run that gets its conversation's lock, if any."""
-    while True:
-        run = await load_run(store, owner, run_id, await Leases(store).find(run_id))
-        if find(lease_state(run.lease), RunEvent.DELETE, run.lease).status == "purged":
-            await purge(store, owner, run_id, run.lease)
-            return None
-        after, changes = advance(run, RunEvent.DELETE)
-        changes += await withdrawals(store, run)
-        try:
-            await store.write(*changes)
-        except Conflict:
-            continue
-        await purge(store, owner, run_id, after.lease)
-        return _next_run_id(run, after)
-
-
-def _next_run_id(before: Run, after: Run) -> str | None:
+def next_run_id(before: Run, after: Run) -> str | None:
     had_lock = before.conversation is not None and before.conversation.active_run_id == before.id
     return after.conversation.active_run_id if had_lock and after.conversation else None

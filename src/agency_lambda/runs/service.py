@@ -1,6 +1,5 @@
 import asyncio
 import logging
-import math
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -12,41 +11,37 @@ from agency_lambda.approvals.deciders import Client, Decider
 from agency_lambda.approvals.model import Approval
 from agency_lambda.budgets import Budgets
 from agency_lambda.errors import (
-    AttemptsExhausted,
-    ConversationBusy,
     NotFound,
     SecretUnavailable,
     ServiceError,
     StoreUnavailable,
     UnsupportedParameter,
 )
-from agency_lambda.history.conversations import conversation_waits
 from agency_lambda.protocol import response_object
 from agency_lambda.protocol.approvals import Decision
 from agency_lambda.protocol.request import CompactRequest, CreateResponse
 from agency_lambda.protocol.response_object import ResponseObject
 from agency_lambda.queue import Queue, open_queue
 from agency_lambda.queue.messages import Export, Message
-from agency_lambda.runs.admission import NOT_ADMITTED, admit, readmit
-from agency_lambda.runs.answers import answer, answers_approvals
+from agency_lambda.runs.admission import readmit
 from agency_lambda.runs.attempt import Attempt
 from agency_lambda.runs.cancellation import cancel_all, cancel_run
-from agency_lambda.runs.creation import new_run, refuse_contradictions
 from agency_lambda.runs.decisions import decide
+from agency_lambda.runs.deletion import delete_run, purge
 from agency_lambda.runs.event_log import EventLog
 from agency_lambda.runs.following import limited_to_invocation
-from agency_lambda.runs.idempotency_keys import IdempotencyKeys
 from agency_lambda.runs.leases import Leases
 from agency_lambda.runs.model import RETENTION, StoredResponse
 from agency_lambda.runs.outcome import MOST_ATTEMPTS, HandedOver, raise_failed
 from agency_lambda.runs.owners import Owners
 from agency_lambda.runs.paid_calls import load_paid_calls
 from agency_lambda.runs.preparation import RunPreparation
-from agency_lambda.runs.repository import OutcomeUncertain, RunRepository, delete_run, load_run, purge
+from agency_lambda.runs.repository import OutcomeUncertain, RunRepository, load_run
+from agency_lambda.runs.requests import IdempotentRequest, OnDeadlineResponse, RunRequest, begin
 from agency_lambda.runs.stored_responses import Responses
 from agency_lambda.runs.transitions import Stop
 from agency_lambda.settings import Settings
-from agency_lambda.store import Change, Conflict, Store, open_store
+from agency_lambda.store import Store, open_store
 from agency_lambda.webhooks.announcements import Announcements
 from agency_lambda.webhooks.model import END_EVENTS, StoredDelivery
 
@@ -59,11 +54,6 @@ _EXPORT_DELAY = 3.0  # seconds, in which the end of the run is written
 _TURN_PAUSE = 3600.0  # seconds until a run that waits behind one that waits for a person looks for its turn
 _LOCKED_PAUSE = 5.0  # seconds until a run that waits for its conversation is tried again, without a message
 
-IdempotentRequest = tuple[str, bytes]
-"""An Idempotency-Key header, and the body of its request as JSON."""
-# Sets what the invocation answers if it ends before the run. None: it was not stored, so nothing ends it later.
-OnDeadlineResponse = Callable[[ResponseObject | None], None]
-
 
 class RunService:
     """Shares the models, the store and the queue among runs."""
@@ -72,9 +62,9 @@ class RunService:
         self.store: Store = open_store(settings.store)
         self.queue: Queue = open_queue(settings.queue)
         self.budgets = Budgets(self.store, settings)
-        self._preparation = RunPreparation(settings, self.store, self.budgets, secrets)
+        self.preparation = RunPreparation(settings, self.store, self.budgets, secrets)
         self.announcements = Announcements(self.store)
-        self._leases, self._answer_seconds = Leases(self.store), settings.answer_seconds
+        self.leases, self.answer_seconds = Leases(self.store), settings.answer_seconds
         self.owners = Owners(self.store, settings.approval_days)
         self.on_asked: Callable[[Sequence[Approval]], None] | None = None  # of a run that has begun to wait
         self._exports = settings.otel_exporter_otlp_endpoint is not None
@@ -87,111 +77,20 @@ class RunService:
 
     async def create(
         self,
-        request: CreateResponse,
+        body: CreateResponse,
         owner: str,
-        idempotent_request: IdempotentRequest | None = None,
+        idempotent: IdempotentRequest | None = None,
         conversation_name: str | None = None,
         on_deadline_response: OnDeadlineResponse = lambda response: None,
         client: Client | None = None,
     ) -> Attempt | StoredResponse:
-        """Return an attempt to execute, or a response that is made elsewhere. client: decides what it answers."""
-        refuse_contradictions(request, has_key=idempotent_request is not None, has_queue=self.queue.durable)
-        keys = IdempotencyKeys(self.store, owner)
-        while True:
-            if idempotent_request and (original_id := await keys.find(*idempotent_request)):
-                return await self._replay_idempotent(request, owner, original_id, on_deadline_response)
-            try:
-                if answers_approvals(request):
-                    return await self._answer(
-                        request, client or Client(owner), idempotent_request, on_deadline_response
-                    )
-                return await self._create(request, owner, idempotent_request, conversation_name, on_deadline_response)
-            except Conflict:
-                on_deadline_response(None)  # another request wrote one of its records first: read them again
-            except (StoreUnavailable, *NOT_ADMITTED):
-                on_deadline_response(None)
-                raise
-            except ConversationBusy as busy:
-                is_waiting = await self._leases.is_waiting(busy.run_id)
-                if request.cancel_waiting:
-                    if is_waiting and busy.run_id:
-                        await self.cancel(owner, busy.run_id)
-                    request = request.model_copy(update={"cancel_waiting": None})
-                    continue
-                await self._fail_orphan(busy)
-                if not (idempotent_request and await keys.find(*idempotent_request)):
-                    # else it is busy with this very request
-                    raise (conversation_waits(busy.run_id) if is_waiting else busy) from None
-
-    async def _create(
-        self,
-        request: CreateResponse,
-        owner: str,
-        idempotent_request: IdempotentRequest | None,
-        conversation_name: str | None,
-        on_deadline_response: OnDeadlineResponse,
-    ) -> Attempt | StoredResponse:
-        run = await new_run(self.store, request, owner, conversation_name)
-        response, log = run.stored.response, EventLog(run.id, records_events=run.stored.is_streamed)
-        execution = await self._preparation.prepare(run, log, request)
-        if response["store"] and self.queue.durable:
-            on_deadline_response(response)
-        keys = IdempotencyKeys(self.store, owner)
-        puts: list[Change] = [keys.put(*idempotent_request, run.id)] if idempotent_request else []
-        puts += self.owners.put_if_new(owner)
-        try:
-            run, admission = await admit(self.store, self.budgets, run, execution, puts)
-        except OutcomeUncertain:
-            return self._uncertain(response)
-        if response["store"]:
-            self.owners.mark_written(owner)
-        if response["background"]:
-            await self.send(run.id)
-            return run.stored
-        repository = RunRepository(self.store, run) if response["store"] else None
-        client_timeout = math.inf if log.records_events else self._answer_seconds
-        options = {"execution": execution, "client_timeout": client_timeout, "admission": admission}
-        return self._attempt(run.stored.response, log, repository, **options)
-
-    async def _answer(
-        self,
-        request: CreateResponse,
-        client: Client,
-        idempotent_request: IdempotentRequest | None,
-        on_deadline_response: OnDeadlineResponse,
-    ) -> Attempt | StoredResponse:
-        stored = await answer(self, request, client, idempotent_request)
-        if stored.response["background"]:
-            return stored
-        if self.queue.durable:
-            on_deadline_response(stored.response)
-        client_timeout = math.inf if stored.is_streamed else self._answer_seconds
-        return await self.resume(stored.response["id"], client_timeout=client_timeout) or stored
-
-    async def _replay_idempotent(
-        self, request: CreateResponse, owner: str, response_id: str, on_deadline_response: OnDeadlineResponse
-    ) -> Attempt | StoredResponse:
-        response = response_object.new_response(request, response_id, request.conversation_id)
-        on_deadline_response(response)
-        try:
-            return await Responses(self.store, owner).get(response_id)
-        except StoreUnavailable:
-            return self._uncertain(response)
-
-    def _uncertain(self, response: ResponseObject) -> Attempt:
-        # The run may be stored or not: this attempt executes nothing, and returns the response as it is.
-        return self._attempt(response, EventLog(response["id"], records_events=False), stopped="uncertain")
-
-    async def _fail_orphan(self, busy: ConversationBusy) -> None:
-        # Without a queue nobody resumes the run that holds the lock, if its process died.
-        if busy.run_id and not self.queue.durable and (attempt := await self.resume(busy.run_id)) is not None:
-            attempt.stop("given up")
-            with suppress(AttemptsExhausted):
-                await self.execute(attempt)
+        """Return an attempt to execute, or a response that is made elsewhere. client: decides what the body answers."""
+        client = client or Client(owner)
+        return await begin(self, RunRequest(body, owner, client, idempotent, conversation_name, on_deadline_response))
 
     async def resume(self, run_id: str, **options: Any) -> Attempt | None:
         """Take the lease of a run, and return the next attempt; None if the run is final, held, waiting or deleted."""
-        lease = await self._leases.take(run_id, uuid.uuid4().hex)
+        lease = await self.leases.take(run_id, uuid.uuid4().hex)
         if lease is None:
             return None
         try:
@@ -208,7 +107,7 @@ class RunService:
     async def _wait_for_turn(self, repository: RunRepository) -> None:
         conversation = repository.run.conversation
         assert conversation
-        active = await self._leases.find(conversation.active_run_id) if conversation.active_run_id else None
+        active = await self.leases.find(conversation.active_run_id) if conversation.active_run_id else None
         if active and active.is_waiting:
             now = time.time()
             await repository.wait_for_turn(now + _TURN_PAUSE, int(max(active.until, now)) + RETENTION)
@@ -224,7 +123,7 @@ class RunService:
         execution, refused = None, None
         if not stopped:
             try:
-                execution = await self._preparation.prepare(run, log)
+                execution = await self.preparation.prepare(run, log)
             except (StoreUnavailable, SecretUnavailable):  # another attempt may succeed
                 raise
             except ServiceError as error:  # such as a conversation that was deleted
@@ -235,14 +134,14 @@ class RunService:
         paid = None if execution else await load_paid_calls(self.store, run.owner, run.stored.root)
         options = {"execution": execution, "stopped": stopped, "refused": refused, "admission": admission, "paid": paid}
         options |= more
-        return self._attempt(run.stored.response, log, repository, **options)
+        return self.attempt(run.stored.response, log, repository, **options)
 
-    def _attempt(
+    def attempt(
         self, response: ResponseObject, log: EventLog, repository: RunRepository | None = None, **options: Any
     ) -> Attempt:
         if repository:
             options["announce"] = partial(self._announced, response["id"], repository.run.owner)
-        policy = self._preparation.approval_policy
+        policy = self.preparation.approval_policy
         return Attempt(response, log, repository, durable=self.queue.durable, approval_policy=policy, **options)
 
     async def _announced(self, run_id: str, owner: str, status: str, approvals: list[str]) -> StoredDelivery | None:
@@ -275,7 +174,7 @@ class RunService:
 
     async def _give_turn(self, run_id: str) -> None:
         with suppress(StoreUnavailable):  # then it looks for its turn itself, later
-            await self._leases.give_turn(run_id)
+            await self.leases.give_turn(run_id)
         await self.send(run_id)
 
     async def _stored(self, attempt: Attempt) -> ResponseObject:
@@ -323,14 +222,14 @@ class RunService:
         """Wait for another request's foreground run. Raises ServiceError if it failed."""
         if not stored.response["background"]:
             with suppress(StoreUnavailable):  # then the response is returned as it was
-                stored = await Responses(self.store, owner).final(stored.response["id"], self._answer_seconds)
+                stored = await Responses(self.store, owner).final(stored.response["id"], self.answer_seconds)
         return raise_failed(stored.response)
 
     async def compact(self, request: CompactRequest, owner: str) -> dict[str, Any]:
-        return await self._preparation.compact(request, owner)
+        return await self.preparation.compact(request, owner)
 
     async def aclose(self) -> None:
-        await self._preparation.aclose()
+        await self.preparation.aclose()
         await self.store.aclose()
         await self.queue.aclose()
 

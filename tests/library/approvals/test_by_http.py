@@ -10,7 +10,7 @@ import pytest
 from agency_lambda.errors import ApprovalDecided
 from agency_lambda.framework.offline_model import OfflineModel
 from agency_lambda.record.spans import build_spans
-from agency_lambda.runs.repository import delete_run
+from agency_lambda.runs.deletion import delete_run
 from scripts.runs import _row, _waiting
 from scripts.trace import drawn
 from tests.library.approvals.desk import Start, asked_in, desk, has, later, text_of

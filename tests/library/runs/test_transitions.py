@@ -22,6 +22,7 @@ from agency_lambda.protocol.approvals import ApprovalRequest
 from agency_lambda.protocol.ids import new_id
 from agency_lambda.protocol.response_object import FINAL
 from agency_lambda.runs.attempt import Attempt
+from agency_lambda.runs.deletion import delete_run, purge
 from agency_lambda.runs.event_log import EventLog
 from agency_lambda.runs.leases import Leases
 from agency_lambda.runs.model import (
@@ -32,14 +33,7 @@ from agency_lambda.runs.model import (
     response_partition,
 )
 from agency_lambda.runs.outcome import HandedOver
-from agency_lambda.runs.repository import (
-    OutcomeUncertain,
-    RunRepository,
-    delete_run,
-    load_run,
-    purge,
-    save_new,
-)
+from agency_lambda.runs.repository import OutcomeUncertain, RunRepository, load_run, save_new
 from agency_lambda.runs.run_index import entry_key, index_partition
 from agency_lambda.runs.transitions import STOPS, TABLE, NotAllowed, RunEvent, State, Stop, find, lease_state
 from agency_lambda.runs.waiting import ApprovalPolicy, wait_in_continuation, wait_in_place

@@ -1,0 +1,35 @@
+"""Deletes runs."""
+
+from agency_lambda.history.turns import delete_partition
+from agency_lambda.runs.changes import advance
+from agency_lambda.runs.leases import Leases
+from agency_lambda.runs.model import Lease, response_partition
+from agency_lambda.runs.repository import load_run, next_run_id
+from agency_lambda.runs.run_index import delete_entry
+from agency_lambda.runs.transitions import RunEvent, find, lease_state
+from agency_lambda.runs.waiting import withdrawals
+from agency_lambda.store import Conflict, Store
+
+
+async def purge(store: Store, owner: str, run_id: str, lease: Lease | None) -> None:
+    # The response's own record is the last one, and the entry goes with it.
+    await delete_partition(store, response_partition(owner, run_id), *delete_entry(owner, run_id))
+    if lease:
+        await Leases(store).purged(lease)
+
+
+async def delete_run(store: Store, owner: str, run_id: str) -> str | None:
+    """Delete a run but not its turn. Returns the id of the run that gets its conversation's lock, if any."""
+    while True:
+        run = await load_run(store, owner, run_id, await Leases(store).find(run_id))
+        if find(lease_state(run.lease), RunEvent.DELETE, run.lease).status == "purged":
+            await purge(store, owner, run_id, run.lease)
+            return None
+        after, changes = advance(run, RunEvent.DELETE)
+        changes += await withdrawals(store, run)
+        try:
+            await store.write(*changes)
+        except Conflict:
+            continue
+        await purge(store, owner, run_id, after.lease)
+        return next_run_id(run, after)

@@ -1,0 +1,104 @@
+"""What is written when an attempt ends its run, or lets it wait for persons."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from agency_lambda.approvals.model import Approval
+from agency_lambda.errors import InvalidRequest, ServiceError
+from agency_lambda.protocol.response_object import FINAL, ResponseObject
+from agency_lambda.runs import outcome
+from agency_lambda.runs.repository import RunRepository
+from agency_lambda.runs.transitions import TABLE, RunEvent, State
+from agency_lambda.runs.waiting import ApprovalPolicy, own_counts, request_item, wait_in_continuation, wait_in_place
+from agency_lambda.store import Change
+
+if TYPE_CHECKING:
+    from agency_lambda.framework.execution import AgencyResult
+    from agency_lambda.runs.attempt import Attempt
+    from agency_lambda.webhooks.model import StoredDelivery
+
+type Announce = Callable[[str, list[str]], Awaitable[StoredDelivery | None]]
+"""Gets a status that is about to be written and the ids of new approvals; returns the delivery to write with it."""
+
+type GetPolicy = Callable[[str], ApprovalPolicy]
+"""Returns who approves what the agency of a request's `model` asks."""
+
+
+class Ending:
+    def __init__(self, attempt: "Attempt", announce: Announce | None, approval_policy: GetPolicy | None) -> None:
+        self._attempt, self._announce, self._approval_policy = attempt, announce, approval_policy
+
+    async def end(
+        self,
+        event: RunEvent,
+        result: "AgencyResult | None" = None,
+        error: ServiceError | None = None,
+        approvals: Sequence[Approval] = (),
+    ) -> ResponseObject:
+        """Write and return the final response. approvals: with which it ends, for RunEvent.ASK."""
+        attempt, log = self._attempt, self._attempt.log
+        attempt.is_over = True
+        log.output.close()
+        self._show(approvals)
+        status = TABLE[State.HELD, event].status
+        final = outcome.final_response(attempt.response, status, log.output, attempt.execution, result, error)
+        if attempt.paid:
+            final["usage"] = attempt.paid.usage
+        final["usage"], by_model = self._own_counts(final["usage"])
+        if attempt.repository:
+            last = log.next(f"response.{status}", response=final)
+            events = [*log.unsaved(), last] if log.records_events else []
+            more = await self._announced(status, approvals)
+            history = result.history if result else None
+            make = partial(wait_in_continuation, approvals=approvals, by_model=by_model, response=final)
+            asked = make if approvals else None
+            attempt.next_run_id = await attempt.repository.end(event, final, history, events, by_model, more, asked)
+            log.mark_saved(len(events))
+        attempt.response = final
+        log.emit(f"response.{status}", response=dict(final))
+        return final
+
+    async def wait(self, result: "AgencyResult") -> ResponseObject:
+        """Let the run wait: under its own id, or in a new run if a client waits for the response of this one.
+
+        Raises:
+            Decided: a person has decided meanwhile.
+            InvalidRequest: it is not stored.
+        """
+        attempt, repository = self._attempt, self._attempt.repository
+        if repository is None or self._approval_policy is None:
+            message = "An agent asks for a person's approval: that needs a response that is stored."
+            raise InvalidRequest(message, param="store", code="approval_not_stored")
+        policy = self._approval_policy(attempt.response["model"])
+        approvals = await repository.open_approvals(result.asked, policy)
+        attempt.asked = [each for each in approvals if not each.version]
+        if attempt.response["background"]:
+            return await self._wait_in_place(repository, approvals)
+        return await self.end(RunEvent.ASK, result, approvals=approvals)
+
+    async def _wait_in_place(self, repository: RunRepository, approvals: Sequence[Approval]) -> ResponseObject:
+        attempt, log = self._attempt, self._attempt.log
+        self._show(approvals)
+        waiting = outcome.waiting_response(attempt.response, log.output, attempt.execution)
+        waiting["usage"], by_model = self._own_counts(waiting["usage"])
+        attempt.is_over, events = True, log.unsaved()
+        more = await self._announced("in_progress", attempt.asked)
+        await repository.wait(waiting, events, wait_in_place(approvals), by_model, more)
+        log.mark_saved(len(events))
+        return waiting
+
+    def _show(self, approvals: Sequence[Approval]) -> None:
+        for each in approvals:
+            self._attempt.log.output.open(request_item(each), each.id).close()
+
+    async def _announced(self, status: str, approvals: Sequence[Approval]) -> Sequence[Change]:
+        if self._announce is None or not (approvals or status in FINAL):
+            return ()
+        delivery = self._attempt.delivery = await self._announce(status, [each.id for each in approvals])
+        return delivery.new_changes() if delivery else ()
+
+    def _own_counts(self, usage: dict[str, Any]) -> tuple[dict[str, Any], Any]:
+        attempt = self._attempt
+        by_model = attempt.execution.usage_by_model() if attempt.execution else attempt.paid and attempt.paid.by_model
+        return own_counts(attempt.repository.run, usage, by_model) if attempt.repository else (usage, by_model)
