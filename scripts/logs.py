@@ -23,7 +23,10 @@ _LATE = 10_000  # milliseconds; CloudWatch shows events in the order in which th
 _SWEEP = "SweepFunction"
 _AWS = ("START RequestId: ", "END RequestId: ", "REPORT RequestId: ")  # AWS's own where they are text
 _FAILURES = ("deadline_exceeded", "export_failed")  # fields of a line that is an error
-_WARNINGS = ("model_failures", "nested_entries", "conflicts", "leftovers", "zombies", "not_configured", "lease_steals")
+_WARNINGS = (
+    *("model_failures", "nested_entries", "conflicts", "leftovers", "zombies", "not_configured", "lease_steals"),
+    "webhook_failed",
+)
 _NAMED = ("model", "owner", "response_id")
 _COUNTED = ("model_calls", "tool_calls", "total_tokens", "journal_hits", "failures")
 #: of a report of ours: what is said otherwise, or in whole only with LEVEL=DEBUG

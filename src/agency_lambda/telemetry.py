@@ -97,7 +97,7 @@ def log_export_failure(run_id: str, failures: int, error: Exception) -> None:
 
 
 def log_webhook_failure(**fields: Any) -> None:
-    """Print that an event will not reach its owner's webhook."""
+    """Print that an event does not reach its owner's webhook, and is not sent any more."""
     print(json.dumps({**fields, **_metrics({"WebhookFailures": 1})}), flush=True)
 
 

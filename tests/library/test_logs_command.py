@@ -49,6 +49,7 @@ def test_a_request_is_one_readable_line() -> None:
         (SWEEP, line(500), "ERROR"),
         (SWEEP, logged("ERROR", "the store could not be swept"), "ERROR"),
         (API, json.dumps({"response_id": "resp_1", "failures": 2, "export_failed": "NotExported: down"}), "ERROR"),
+        (API, json.dumps({"response_id": "resp_1", "webhook_failed": "status 500"}), "WARNING"),
     ],
 )
 def test_lines_have_a_level_and_the_sweep_is_left_out(name: str, message: str, shown_from: str) -> None:

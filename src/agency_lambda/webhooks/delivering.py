@@ -109,8 +109,7 @@ def _retried(delivery: StoredDelivery, pause: float) -> StoredDelivery:
         response_id=delivery.response_id,
         owner=owner_digest(delivery.owner),
         attempts=delivery.attempts,
-        last_status=delivery.last_status,
-        last_error=delivery.last_error,
+        webhook_failed=delivery.last_error or f"status {delivery.last_status}",
     )
     return replace(delivery, status="failed", next_attempt_at=None, due="")
 
