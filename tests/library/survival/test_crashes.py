@@ -25,6 +25,8 @@ from agency_lambda.runs.stored_responses import Responses
 from agency_lambda.store import Store, open_store
 from agency_lambda.testing.aws import dynamodb_here
 from agency_lambda.testing.service import SETTINGS
+from agency_lambda.webhooks.endpoints import save_endpoint
+from agency_lambda.webhooks.model import DUE, END_EVENTS, deliveries_partition
 from tests.library.conftest import PYTHONPATH
 from tests.library.model_server import ModelServer
 from tests.library.survival.desk import SIGN, Label, label, paid_twice, play
@@ -32,6 +34,7 @@ from tests.library.v1.test_streams import balanced
 
 ROOT = Path(__file__).parents[3]
 HERE = Path(__file__).parent
+ENDS = [*END_EVENTS.values()]
 JOB = {"model": "desk", "input": "the job"}
 
 
@@ -63,6 +66,7 @@ class Stage:
         self.marks.touch()
         self._runner = asyncio.Runner()
         self._store = open_store(url)
+        self._do(lambda store: save_endpoint(store, "owner", "http://localhost/", ENDS, rotates_secret=False))
         self._zygote = subprocess.Popen(
             [sys.executable, str(HERE / "zygote.py")],
             env={**environment, "STORE": url, "MARKS": str(self.marks), **provider(server)},
@@ -115,6 +119,14 @@ class Stage:
     def response(self, run: str) -> dict[str, Any]:
         response: dict[str, Any] = self.records(run)["response"]["response"]
         return response
+
+    def announced(self, run: str) -> list[str]:
+        """Return the events of a run that its owner's webhook is to get."""
+        newest: dict[str, Any] = {"descending": True, "limit": 2}
+        deliveries = self._do(lambda store: store.query(deliveries_partition("owner"), **newest))
+        due = self._do(lambda store: store.query(DUE, **newest))
+        assert {record.body["id"] for record in due} == {record.body["id"] for record in deliveries}
+        return [record.body["event"] for record in deliveries if record.body["response_id"] == run]
 
     def unfinished(self) -> list[str]:
         leases = self._do(lambda store: Leases(store).all())
@@ -277,6 +289,7 @@ def walk(stage: Stage, asked: dict[str, Any]) -> int:
         in_flight = len(asked_before) - kept
         assert broken_off(records["response"]["response"]) <= in_flight, where
         assert stage.unfinished() == [], where
+        assert stage.announced(run) == ["response.completed"], where
         assert len(asked_after) == (0 if final else questions.total() - kept), where
         assert paid_twice(asked_before + asked_after) == [], where
         assert Counter(asked_before + asked_after) >= questions, where

@@ -23,6 +23,7 @@ from agency_lambda.errors import ServiceError
 from agency_lambda.framework.models import MeteredModel
 from agency_lambda.protocol.request import CreateResponse
 from agency_lambda.queue.local import LocalQueue
+from agency_lambda.queue.messages import Message
 from agency_lambda.runs import heartbeat
 from agency_lambda.runs.attempt import Attempt as RunAttempt
 from agency_lambda.runs.journal import Journal
@@ -125,8 +126,9 @@ class Attempt:
             await self.point("end is kept")
             return following
 
-        async def _send(queue: LocalQueue, sent: str, after: float = 0.0) -> None:
-            self.note(sent=sent)
+        async def _send(queue: LocalQueue, sent: Message, after: float = 0.0) -> None:
+            if isinstance(sent, str):
+                self.note(sent=sent)
             await send(queue, sent, after)
 
         Journal.load, Journal._write, MeteredModel._ask = _load, _write, _asked  # type: ignore[method-assign]
