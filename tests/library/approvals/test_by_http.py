@@ -20,8 +20,8 @@ __all__ = ["desk", "later"]
 TO_EVE = {"to": "eve", "amount": 1}
 
 
-def test_approved_call_is_made_once_under_the_same_id(desk: Start) -> None:
-    at = desk()
+def test_approved_call_is_made_once_under_the_same_id(desk: Start, url: str) -> None:
+    at = desk(STORE=url)
     response = at.ask()
     assert (response["status"], at.paid) == ("in_progress", [])
     (item,), (waiting,) = asked_in(response), at.pending()
@@ -143,8 +143,8 @@ def test_operator_may_not_decide_what_the_owner_must(desk: Start) -> None:
     assert at.decide(approval)[0] == 200
 
 
-def test_decision_of_another_person_goes_on_in_a_response_that_is_named(desk: Start) -> None:
-    at = desk()
+def test_decision_of_another_person_goes_on_in_a_response_that_is_named(desk: Start, url: str) -> None:
+    at = desk(STORE=url)
     first = at.ask(background=False)
     assert (first["status"], first["output"][-1]["type"]) == ("completed", "mcp_approval_request")
     (waiting,) = at.pending("eve")
