@@ -3,7 +3,8 @@
 # ServiceError 500
 #  ├─ InvalidRequest 400
 #  │   ├─ InvalidJSON 400
-#  │   └─ UnboundedCost 400        nothing bounds what a model call may cost, and its owner has a budget
+#  │   ├─ UnboundedCost 400        nothing bounds what a model call may cost, and its owner has a budget
+#  │   └─ ApprovalNotStored 400    a person is asked, and the response is not stored
 #  ├─ UnsupportedParameter 400     refused rather than ignored
 #  ├─ Unauthenticated 401          no credentials
 #  │   ├─ InvalidCredentials 401   an unknown key, or a token that is not valid here
@@ -77,6 +78,10 @@ class InvalidJSON(InvalidRequest):
 
 class UnboundedCost(InvalidRequest):
     kind = "unbounded_cost"
+
+
+class ApprovalNotStored(InvalidRequest):
+    kind = "approval_not_stored"
 
 
 class UnsupportedParameter(ServiceError):

@@ -68,6 +68,10 @@ async def answer(
     keys = IdempotencyKeys(runs.store, client.name)
     claims: list[Change] = [keys.put(*idempotent, run_id)] if idempotent else []
     if stored.continues is None or stored.response["output"]:  # it goes on under its own id
+        _check_unchanged(stored, request, _OWN - {"metadata"})
+        if request.stream and not stored.is_streamed:
+            message = "The run that waits has no events: leave 'stream' out, and poll its response."
+            raise InvalidRequest(message, param="stream")
         await decide(runs, decisions, decider, claims)
         return await responses.get(run_id)
     continued = _continued(stored, request, decisions)
@@ -128,14 +132,20 @@ def _check_place(request: CreateResponse, stored: StoredResponse) -> None:
         raise InvalidRequest("That approval was not asked for in this conversation.", param="conversation")
 
 
-def _continued(stored: StoredResponse, request: CreateResponse, decisions: Decisions) -> StoredResponse:
-    """Return the waiting run as this request continues it."""
+def _check_unchanged(stored: StoredResponse, request: CreateResponse, own: frozenset[str]) -> dict[str, Any]:
+    """Return the request's parameters. own: those that may differ from what the run was created with."""
     sent, body = request.model_dump(mode="json", exclude_unset=True, by_alias=True), stored.request.body
-    for name in sent.keys() - _OWN:
+    for name in sent.keys() - own:
         if sent[name] != body.get(name):
             raise InvalidRequest(f"{name!r} stays as it was while a run waits: leave it out.", param=name)
     if request.model != body["model"]:
         raise InvalidRequest(f"The run that waits is of {body['model']!r}.", param="model")
+    return sent
+
+
+def _continued(stored: StoredResponse, request: CreateResponse, decisions: Decisions) -> StoredResponse:
+    """Return the waiting run as this request continues it."""
+    sent, body = _check_unchanged(stored, request, _OWN), stored.request.body
     own = {name: sent[name] for name in _RENEWED if name in sent}
     kept: dict[str, Any] = {name: value for name, value in body.items() if name not in _RENEWED}
     if "conversation" not in kept:

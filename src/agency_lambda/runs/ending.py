@@ -5,7 +5,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from agency_lambda.approvals.model import Approval
-from agency_lambda.errors import InvalidRequest, ServiceError
+from agency_lambda.errors import ApprovalNotStored, ServiceError
 from agency_lambda.protocol.response_object import FINAL, ResponseObject
 from agency_lambda.runs import outcome
 from agency_lambda.runs.repository import RunRepository
@@ -69,7 +69,7 @@ class Ending:
         attempt, repository = self._attempt, self._attempt.repository
         if repository is None or self._approval_policy is None:
             message = "An agent asks for a person's approval: that needs a response that is stored."
-            raise InvalidRequest(message, param="store", code="approval_not_stored")
+            raise ApprovalNotStored(message, param="store")
         policy = self._approval_policy(attempt.response["model"])
         approvals = await repository.open_approvals(result.asked, policy)
         attempt.asked = [each for each in approvals if not each.version]

@@ -6,9 +6,13 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import openai
+import pytest
 from agents import (
     Agent,
+    ModelBehaviorError,
+    ModelResponse,
     ModelSettings,
+    ModelTracing,
     OpenAIConversationsSession,
     OpenAIResponsesModel,
     RunConfig,
@@ -17,8 +21,10 @@ from agents import (
     SQLiteSession,
     function_tool,
 )
+from openai.types.responses.response_output_item import McpApprovalRequest
 from openai.types.shared import Reasoning
 
+from tests.library.clients.payments import answer
 from tests.library.clients.server import MODEL, Server
 
 QUIET = RunConfig(tracing_disabled=True)
@@ -170,3 +176,23 @@ def test_a_handoff(server: Server) -> None:
     result, _ = run(server, once)
     assert result.last_agent.name == "Weatherman"
     assert result.final_output
+
+
+def test_its_model_answers_approvals_and_its_runner_needs_the_tool_that_asks(server: Server) -> None:
+    async def asked(_: Any, client: openai.AsyncOpenAI) -> Any:
+        model = OpenAIResponsesModel("payments", openai_client=client)
+        agent = Agent("Laptop", model=model)
+        with pytest.raises(ModelBehaviorError, match="server label payments not found"):
+            await Runner.run(agent, "pay ann", run_config=QUIET)  # approvals of servers that it does not declare
+        response = await _get(model, "pay ann; Colleague: pay bob", None)
+        while isinstance(request := response.output[-1], McpApprovalRequest):
+            response = await _get(model, [answer(request)], response.response_id)
+        return response.output[-1]
+
+    message, _ = run(server, asked)
+    assert message.content[0].text.replace("[offline model] ", "") == "Entry: paid 1 to ann | Colleague: paid 1 to bob"
+
+
+async def _get(model: OpenAIResponsesModel, given: Any, previous: str | None) -> ModelResponse:
+    settings, tracing = ModelSettings(), ModelTracing.DISABLED
+    return await model.get_response("", given, settings, [], None, [], tracing, previous_response_id=previous)

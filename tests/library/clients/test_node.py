@@ -20,7 +20,8 @@ pytestmark = [
 
 
 @pytest.mark.parametrize(
-    "script", ["responses", "streams", "tools", "conversations", "webhooks", "errors", "ai_sdk", "ai_sdk_chat"]
+    "script",
+    ["responses", "streams", "tools", "conversations", "approvals", "webhooks", "errors", "ai_sdk", "ai_sdk_chat"],
 )
 def test_from_node(server: Server, script: str) -> None:
     settings = {"BASE_URL": server.base_url, "API_KEY": server.key, "MODEL": MODEL, "QUESTION": QUESTION}

@@ -138,14 +138,18 @@ class Provider:
         kind = kinds.pop(0) if kinds else "text"
         if kind.isdigit():
             return int(kind), {"error": {"message": "no", "type": "test", "code": None}}
-        encrypted = self.encrypts and "reasoning.encrypted_content" in body.get("include", ())
-        output, reason = self.answers.of(kind, encrypted)
+        output, reason = self.output(kind, body)
         if self.item_id is not None:
             output = [{**item, "id": self.item_id} for item in output]
         if chat:
             return 200, _completion(output, reason)
         self.made.note(output, body["model"], stored=body.get("store") is not False)
         return 200, _response(output, reason, body["model"])
+
+    def output(self, kind: str, body: Item) -> tuple[list[Item], str | None]:
+        """Return what a model says, and why it is incomplete."""
+        encrypted = self.encrypts and "reasoning.encrypted_content" in body.get("include", ())
+        return self.answers.of(kind, encrypted)
 
     def _check_encryption(self, body: Item) -> None:
         if not self.encrypts and "reasoning.encrypted_content" in body.get("include", ()):
