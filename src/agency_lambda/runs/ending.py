@@ -64,7 +64,7 @@ class Ending:
 
         Raises:
             Decided: a person has decided meanwhile.
-            InvalidRequest: it is not stored.
+            ApprovalNotStored: it is not stored.
         """
         attempt, repository = self._attempt, self._attempt.repository
         if repository is None or self._approval_policy is None:
