@@ -1,4 +1,3 @@
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -152,21 +151,9 @@ class AgencyExecution:
             StoreUnavailable: an answer could not be stored.
         """
         calls = self._run_context.calls
-
-        async def authorize_call() -> None:
-            calls.check()
-            await authorize()
-
-        self._run_context.authorize = authorize_call
-        try:
-            with calls.call():
-                result = await self._run_to_end()
-        except BaseException:
-            if not calls.waits or _is_cancelled():
-                raise
-        if calls.waits:  # whatever code that has caught RunWaits made of it
-            return AgencyResult(self._new_items_with_messages(), asked=calls.asked)
-        return result
+        self._run_context.authorize = calls.checked(authorize)
+        result = await calls.run(self._run_to_end())
+        return result or AgencyResult(self._new_items_with_messages(), asked=calls.asked)
 
     async def _run_to_end(self) -> AgencyResult:
         token = active_run.set(self._run_context)
@@ -253,8 +240,3 @@ class AgencyExecution:
         earlier = messages[: self._history_length]
         calls = [each for each in earlier if each.get("call_id") in answered and "output" not in each]
         return list(replace_surrogates(storable([*calls, *known], awaited, len(calls))))
-
-
-def _is_cancelled() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0

@@ -1,7 +1,7 @@
 """The open calls of a run, and when none of them can go on without a person."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from threading import Lock
@@ -48,10 +48,28 @@ class OpenCalls:
             _current.reset(token)
             self._change(call, -1)
 
+    async def run[T](self, attempt: Awaitable[T]) -> T | None:
+        """Return None if the run waits, whatever code that has caught RunWaits made of it."""
+        result = None
+        try:
+            with self.call():
+                result = await attempt
+        except BaseException:
+            if not self.waits or _is_cancelled():
+                raise
+        return None if self.waits else result
+
     def check(self) -> None:
         """Raise RunWaits if the run waits: code that has caught it must not go on."""
         if self.waits:
             raise RunWaits
+
+    def checked(self, authorize: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+        async def authorize_call() -> None:
+            self.check()
+            await authorize()
+
+        return authorize_call
 
     async def wait(self, request: ApprovalRequest) -> NoReturn:
         """Wait until nothing else of the run can go on.
@@ -98,6 +116,11 @@ class OpenCalls:
             parent.children += by
             if parent.is_open and was_leaf != (not parent.children):
                 self._active -= by
+
+
+def _is_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _end(future: Any) -> None:
