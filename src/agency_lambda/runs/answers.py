@@ -18,12 +18,12 @@ from agency_lambda.protocol.types import Item
 from agency_lambda.runs.decisions import (
     Decisions,
     answer_item,
-    check_pending,
     decide,
     decision_changes,
     kept_until,
     lease_changes,
     log,
+    reread,
     with_input,
 )
 from agency_lambda.runs.idempotency_keys import IdempotencyKeys
@@ -80,7 +80,7 @@ async def answer(
     try:
         await runs.store.write(*decision_changes(decisions, decider), *freed, put, *claims)
     except Conflict:
-        await check_pending(runs.store, decisions)
+        await reread(runs.store, decisions)
         raise
     log(decisions, decider)
     if request.background:

@@ -37,20 +37,24 @@ async def decide(runs: "RunService", decisions: Decisions, decider: Decider, mor
     Raises:
         ApprovalDecided: somebody else was first, or the run has ended. Nothing is stored.
     """
-    run_id, owner = decisions[0][0].run, decisions[0][0].owner
     while True:
-        lease = await Leases(runs.store).find(run_id)
+        first = decisions[0][0]
+        lease = await Leases(runs.store).find(first.run)
+        if lease is None:  # it has ended; another run may wait for the same
+            decisions = await reread(runs.store, decisions)
+            if decisions[0][0].run != first.run:
+                continue
         changes = lease_changes(lease)
-        if lease and lease.is_waiting and run_id != decisions[0][0].response_id:
-            changes += await _add_input(runs.store, owner, run_id, decisions)
+        if lease and lease.is_waiting and first.continued_by:
+            changes += await _add_input(runs.store, first.owner, first.run, decisions)
         try:
             await runs.store.write(*decision_changes(decisions, decider), *changes, *more)
         except Conflict:
-            await check_pending(runs.store, decisions)
+            decisions = await reread(runs.store, decisions)
             continue
         log(decisions, decider)
-        await runs.send(run_id)
-        return run_id
+        await runs.send(first.run)
+        return first.run
 
 
 def log(decisions: Decisions, decider: Decider) -> None:
@@ -93,12 +97,19 @@ def lease_changes(lease: Lease | None) -> list[Change]:
     return [*change_lease(lease, row.lease)]
 
 
-async def check_pending(store: Store, decisions: Decisions) -> None:
-    """Raise ApprovalDecided unless all are as they were read."""
-    for approval, _ in decisions:
+async def reread(store: Store, decisions: Decisions) -> Decisions:
+    """Return the decisions with their approvals as they are now, as another run may wait for them.
+
+    Raises:
+        ApprovalDecided: one is decided.
+    """
+    found = list[tuple[Approval, Decision]]()
+    for approval, decision in decisions:
         record = await store.get(pending_partition(approval.owner), approval.id)
-        if record is None or record.version != approval.version:
+        if record is None:
             raise ApprovalDecided(f"{approval.id} is decided already.")
+        found.append((Approval.from_record(record), decision))
+    return found
 
 
 async def end_waiting(runs: "RunService", run_id: str) -> None:

@@ -91,7 +91,7 @@ def desk(start: Callable[..., Service], monkeypatch: pytest.MonkeyPatch) -> Star
 
     def begin(approvers: str | None = None, tools: int = 1, model: Any = None, **settings: str) -> Desk:
         def create() -> Agency:
-            given = [ask_person] if model else [pay(number) for number in range(tools)]
+            given = [*([ask_person] if model else []), *(pay(number) for number in range(tools))]
             return Agency(Agent(name="Solo", instructions="You pay.", tools=given, model=model))
 
         monkeypatch.setattr("agencies.AGENCIES", {"desk": {"create_agency": create, "approvers": approvers}})

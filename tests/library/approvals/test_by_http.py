@@ -7,8 +7,11 @@ from typing import Any
 import httpx
 import pytest
 
+from agency_lambda.approvals.deciders import Decider
+from agency_lambda.approvals.queries import find
 from agency_lambda.errors import ApprovalDecided
 from agency_lambda.framework.offline_model import OfflineModel
+from agency_lambda.protocol.approvals import Decision
 from agency_lambda.record.spans import build_spans
 from agency_lambda.runs.deletion import delete_run
 from scripts.runs import _row, _waiting
@@ -95,10 +98,6 @@ def test_second_decision_is_a_409_that_says_what_was_decided(desk: Start) -> Non
 
 
 def test_of_two_approvers_at_once_one_counts(desk: Start) -> None:
-    from agency_lambda.approvals.deciders import Decider
-    from agency_lambda.approvals.queries import find
-    from agency_lambda.protocol.approvals import Decision
-
     at = desk()
     for _ in range(20):
         response = at.ask()
@@ -115,6 +114,21 @@ def test_of_two_approvers_at_once_one_counts(desk: Start) -> None:
         decided = at.get(f"/v1/approvals/{approval.id}")
         assert decided["decision"]["as"] == ("owner", "operator")[winner]
         assert len(at.paid) - paid == (1, 0)[winner]
+
+
+def test_decision_counts_although_another_run_waits_by_now(desk: Start) -> None:
+    """Of two requests in the foreground the client answers one, while somebody is about to decide the other."""
+    both = [(f"pay_{number}", {"to": "eve", "amount": number}) for number in range(2)]
+    at = desk(tools=2, model=OfflineModel("Solo", lambda turn: "Paid." if turn.calls else both))
+    response = at.ask(background=False)
+    read = [at.run(find(at.runs.store, "ann", each["id"]))[0] for each in asked_in(response)]
+    answer = {"type": "mcp_approval_response", "approval_request_id": read[0].id, "approve": True}
+    again = at.ask(background=False, input=[answer], previous_response_id=response["id"])
+    assert [item["id"] for item in asked_in(again)] == [read[1].id]
+    (last,) = at.run(at.runs.decide(read[1], Decision(approve=True), Decider("eve", "operator")))
+    assert last not in (response["id"], again["id"], read[1].run)
+    at.work(last)
+    assert (at.response(last)["status"], len(at.paid)) == ("completed", 2)
 
 
 @pytest.mark.parametrize("approvers", ["operators", "other_operators"])
