@@ -27,12 +27,8 @@ async def cancel_run(runs: "RunService", owner: str, response_id: str) -> Respon
     try:
         async with asyncio.timeout_at(end):
             stored = await responses.get(response_id)
-            if stored.response["status"] in FINAL:
-                if stored.continued_by:
-                    with suppress(NotFound):
-                        await cancel_run(runs, owner, stored.continued_by)
-                return stored.response
-            await Leases(runs.store).cancel(response_id)
+            if stored.response["status"] not in FINAL:
+                await Leases(runs.store).cancel(response_id)
     except TimeoutError as error:
         raise _not_in_time() from error
     with suppress(StoreUnavailable, TimeoutError):
@@ -40,6 +36,9 @@ async def cancel_run(runs: "RunService", owner: str, response_id: str) -> Respon
             while stored.response["status"] not in FINAL:
                 await _execute_if_free(runs, response_id)
                 stored = await responses.final(response_id, _POLL_INTERVAL)
+    if stored.continued_by:
+        with suppress(NotFound):
+            await cancel_run(runs, owner, stored.continued_by)
     return stored.response
 
 

@@ -204,6 +204,7 @@ class RunService:
         stored = await Responses(self.store, owner).get(response_id)
         if stored.response["status"] not in response_object.FINAL:
             await self.cancel(owner, response_id)
+            stored = await Responses(self.store, owner).get(response_id)  # it may have asked before it was cancelled
         if stored.continued_by:
             await self._delete_continuation(owner, stored.continued_by)
         if next_run_id := await delete_run(self.store, owner, response_id):
