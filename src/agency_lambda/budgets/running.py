@@ -13,6 +13,11 @@ _UNSTORED, _BEHIND_UNSTORED = "unstored/", "unstored0"
 _LONGEST = 900.0  # seconds after which a run that is not stored, and is still counted, has died
 
 
+def begun_again(owner: str) -> Add:
+    """Return the change by which a run counts that has waited: there is no limit, as a person has decided it."""
+    return Add(spend_partition(owner), RUNNING, {"runs": 1})
+
+
 def ended(owner: str) -> Add:
     return Add(spend_partition(owner), RUNNING, {"runs": -1})
 

@@ -21,12 +21,16 @@ NOT_ADMITTED = (BudgetExceeded, TooManyRuns, UnboundedCost)
 
 @dataclass(frozen=True)
 class Admission:
-    """count: of a run that is not stored. reserved: of a waiting run, until its first attempt begins."""
+    """count: of a run that is not stored. reserved: of a queued run, until its first attempt begins.
+
+    counts_again: among its owner's runs, after it has waited.
+    """
 
     run_id: str
     spending: "Advance | None" = None
     count: RunCount | None = None
     reserved: "Reservation | None" = None
+    counts_again: bool = False
 
     def take_over(self) -> None:
         """Take over what the run's record holds no longer."""
@@ -95,10 +99,12 @@ async def _save(
         return saved
 
 
-def readmit(store: Store, run: Run, execution: "AgencyExecution | None") -> Admission:
-    spending = execution.spending if execution else None
-    if (body := (run.stored.budget or {}).get("reserved")) is None:
-        return Admission(run.id, spending)
+async def readmit(store: Store, budgets: Budgets, run: Run, execution: "AgencyExecution | None") -> Admission:
+    spending, budget = execution.spending if execution else None, run.stored.budget or {}
+    if (body := budget.get("reserved")) is None:
+        has_waited = execution is not None and run.lease is not None and run.lease.forgiven > 0
+        counts = has_waited and "counted" not in budget and await budgets.run_count(run.owner) is not None
+        return Admission(run.id, spending, counts_again=counts)
     from agency_lambda.budgets.reservation import Reservation
     from agency_lambda.budgets.spending import Advance
 

@@ -138,9 +138,10 @@ class Attempt:
     async def _start(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._settle_timeout = self._loop.create_future()
-        if self.response["status"] == "queued" and self.repository and not self.stopped:
+        counts = self.admission is not None and self.admission.counts_again
+        if (self.response["status"] == "queued" or counts) and self.repository and not self.stopped:
             try:
-                await self.repository.start()
+                await self.repository.start(counts=counts)
             except StoreUnavailable as error:
                 raise OutcomeUncertain from error
             if self.admission:

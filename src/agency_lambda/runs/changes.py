@@ -6,7 +6,7 @@ from typing import Any
 
 from agency_lambda.approvals.model import Approval, Asked
 from agency_lambda.budgets.reservation import released
-from agency_lambda.budgets.running import ended
+from agency_lambda.budgets.running import begun_again, ended
 from agency_lambda.history.turns import Turn
 from agency_lambda.protocol.response_object import ResponseObject
 from agency_lambda.protocol.types import Event
@@ -46,16 +46,20 @@ def advance(
     pending: Mapping[str, dict[str, Any]] = _NONE_PENDING,
     by_model: ByModel | None = None,
     wait: Wait | None = None,
+    counts: bool = False,
     **lease: Any,
 ) -> tuple[Run, list[Change]]:
     """Return the run after an event, and the changes to write together.
 
-    response, turn, events, pending, by_model, wait: as the row needs them. lease: see `change_lease`.
+    response, turn, events, pending, by_model, wait: as the row needs them. counts: among its owner's runs again, after
+    it has waited. lease: see `change_lease`.
     """
     row = find(State.ABSENT if run.is_new else lease_state(run.lease), event, run.lease)
     changes: list[Change] = []
     for column in (_write_budget, _write_response, _write_entry, _write_lease, _write_turn, _write_approvals):
-        run, written = column(run, row, response=response, turn=turn, by_model=by_model, wait=wait, **lease)
+        run, written = column(
+            run, row, response=response, turn=turn, by_model=by_model, wait=wait, counts=counts, **lease
+        )
         changes += written
     if events:
         changes.append(run.put_events(events, wait.kept_until if wait else None))
@@ -69,8 +73,11 @@ def advance(
 Written = tuple[Run, list[Change]]
 
 
-def _write_budget(run: Run, row: Transition, **_: Any) -> Written:
+def _write_budget(run: Run, row: Transition, *, counts: bool, **_: Any) -> Written:
     budget, is_started = run.stored.budget, row.status == "in_progress" and row.to == State.HELD
+    if counts and "counted" not in (budget or {}):
+        budget = {**(budget or {}), "counted": True}
+        return replace(run, stored=replace(run.stored, budget=budget)), [begun_again(run.owner)]
     if budget is None or run.is_new or row.status in ("", "purged"):
         return run, []
     kept = {name: value for name, value in budget.items() if is_started and name != "reserved"}
@@ -119,6 +126,7 @@ def _write_lease(
     turn: object,
     by_model: object,
     wait: Wait | None,
+    counts: object,
     **details: Any,
 ) -> Written:
     if not row.lease or run.lease is None:

@@ -69,8 +69,9 @@ class RunRepository:
         lease = await self._leases.find(self.run.id)
         return lease is not None and lease.holder == self.lease.holder
 
-    async def start(self) -> None:
-        await self._apply(RunEvent.START)
+    async def start(self, *, counts: bool = False) -> None:
+        """counts: among its owner's runs at once again, after it has waited."""
+        await self._apply(RunEvent.START, counts=counts)
 
     async def heartbeat(self, events: list[Event], pending: dict[str, dict[str, Any]]) -> Lease:
         new_pending = pending if pending.keys() - self._stored_pending else {}

@@ -130,7 +130,7 @@ class RunService:
                 refused = error
         log.output.hide(await repository.shown_before())
         log.restore(events, execution.item_ids if execution else set(), run.stored.response["output"])
-        admission = readmit(self.store, run, execution)
+        admission = await readmit(self.store, self.budgets, run, execution)
         paid = None if execution else await load_paid_calls(self.store, run.owner, run.stored.root)
         options = {"execution": execution, "stopped": stopped, "refused": refused, "admission": admission, "paid": paid}
         options |= more

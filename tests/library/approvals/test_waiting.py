@@ -18,6 +18,7 @@ from agency_lambda.runs.model import DUE_PARTITION, Lease, lease_partition
 from agency_lambda.store import Change, Put
 from agency_lambda.store.sqlite import SQLiteStore
 from tests.library.approvals.desk import DAY, Desk, Later, Start, desk, later, text_of
+from tests.library.callers import bearer
 from tests.library.conftest import ROOT
 
 __all__ = ["desk", "later"]
@@ -95,6 +96,27 @@ def test_thousand_waiting_runs_cost_no_write_and_no_message_in_an_hour(desk: Sta
     assert calls["write"] == calls["records"] == 0
     assert calls["query"] == 60 * without["query"]
     assert messages(at) == sent
+
+
+def test_run_counts_among_its_owners_runs_but_while_it_waits(desk: Start) -> None:
+    at = desk(BUDGET_RUNS_AT_ONCE="1")
+    waiting = [at.ask()["id"] for _ in range(2)]  # neither counts, so the second one may begin
+    for approval in at.pending():
+        assert at.decide(approval["id"])[0] == 200
+    attempts = at.run(*map(at.runs.resume, waiting))
+    at.run(*(attempt._start() for attempt in attempts))
+    assert runs_of_ann(at) == 2
+    at.run(at.runs.execute(attempts[0]))
+    assert runs_of_ann(at) == 1
+    status, refused = at.service.post("/v1/responses", {"model": "desk", "input": "Pay."}, **bearer("ann"))
+    assert (status, refused["error"]["code"]) == (429, "too_many_runs")
+    at.run(at.runs.execute(attempts[1]))
+    assert [at.response(each)["status"] for each in waiting] == ["completed", "completed"]
+    assert runs_of_ann(at) == 0
+
+
+def runs_of_ann(at: Desk) -> int:
+    return int(at.run(at.runs.budgets.describe("ann"))[0]["runs"])
 
 
 #: what lies in the store of a run that waits, by partition and sort -> days that it is kept: 30 to decide, and 30

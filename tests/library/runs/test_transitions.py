@@ -12,10 +12,10 @@ import pytest
 
 from agency_lambda.errors import ServiceError, StoreUnavailable
 from agency_lambda.runs.attempt import Attempt
+from agency_lambda.runs.deletion import delete_run
 from agency_lambda.runs.event_log import EventLog
 from agency_lambda.runs.leases import Leases
 from agency_lambda.runs.outcome import HandedOver
-from agency_lambda.runs.deletion import delete_run
 from agency_lambda.runs.repository import OutcomeUncertain, RunRepository, save_new
 from agency_lambda.runs.transitions import STOPS, TABLE, NotAllowed, RunEvent, State, Stop, find
 from agency_lambda.store import Change, NotWritten, Store, open_store

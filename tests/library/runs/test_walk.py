@@ -198,6 +198,8 @@ class Walk(RuleBasedStateMachine):
         self.do(whole, faults, which)
 
     async def ask(self, attempt: RunRepository, count: int = CALLS) -> None:
+        if attempt.run.lease is None:  # it has ended
+            return
         partition = response_partition(OWNER, attempt.run.stored.root)
         rows = await self.store.query(partition, after="journal/decision/", before="journal/decision0")
         decided = {row.sort.removeprefix("journal/decision/") for row in rows}
@@ -227,7 +229,7 @@ class Walk(RuleBasedStateMachine):
             try:
                 match event:
                     case RunEvent.START:
-                        await attempt.start()
+                        await attempt.start(counts=attempt.lease.forgiven > 0)
                     case RunEvent.HEARTBEAT:
                         await attempt.heartbeat([], {})
                     case RunEvent.RELEASE:
