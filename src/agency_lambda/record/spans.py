@@ -52,10 +52,10 @@ def build_spans(trace: Mapping[str, Any], response: ResponseObject, owner: str) 
 class _Spans:
     def __init__(self, trace: Mapping[str, Any], response: ResponseObject, owner: str) -> None:
         self._trace, self._response, self._owner = trace, response, owner
+        self._began = (created_microseconds(response["id"]) or response["created_at"] * 10**6) / 10**6
 
     def build(self) -> Iterator[Span]:
-        root, response = self._trace["root"], self._response
-        started_at = (created_microseconds(response["id"]) or response["created_at"] * 10**6) / 10**6
+        root, response, started_at = self._trace["root"], self._response, self._began
         ended_at = max(root["ended_at"] or 0.0, response["completed_at"] or 0.0, started_at)
         yield Span(
             name=f"invoke_workflow {self._agency}",
@@ -91,7 +91,13 @@ class _Spans:
             error="failed" if node["status"] == "failed" else None,
         )
         for number, child in enumerate(node["children"]):
+            if self._is_of_response_before(child):
+                continue
             yield from self._below(child, path, f"{path}.{number}", (started_at, ended_at))
+
+    def _is_of_response_before(self, node: Node) -> bool:
+        # Its spans are sent with that response.
+        return "continues" in self._trace and node["ended_at"] is not None and node["ended_at"] <= self._began
 
     def _common(self) -> dict[str, Any]:
         conversation = self._response.get("conversation")

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from agency_lambda.errors import NotFound
 from agency_lambda.prices import load as load_prices
 from agency_lambda.protocol import bounds
 from agency_lambda.protocol.ids import created_microseconds
 from agency_lambda.protocol.response_object import FINAL, ResponseObject
+from agency_lambda.protocol.types import Item
 from agency_lambda.record import nodes
 from agency_lambda.record.nodes import Node
 from agency_lambda.record.open_approvals import open_approvals
@@ -24,7 +26,7 @@ from agency_lambda.record.rows import (
     names_of_call,
 )
 from agency_lambda.runs.leases import Leases
-from agency_lambda.runs.model import response_partition
+from agency_lambda.runs.model import StoredResponse, response_partition
 from agency_lambda.runs.run_index import entry_key, index_partition
 from agency_lambda.runs.stored_responses import Responses
 from agency_lambda.settings import Settings
@@ -68,14 +70,22 @@ async def load_trace(store: Store, owner: str, response_id: str, options: TraceO
         rows.add_approval(key, row)
     since = _made_at(response_id if stored.continues else None, 0.0)
     attempts = max(rows.attempts(since), await _counted_attempts(store, owner, stored.response))
-    root_input = (await responses.get(stored.root)).request.input if stored.continues else stored.request.input
     tree = partial(_Tree, rows, stored.response, attempts=attempts, since=since)
-    trace = _trace(tree(root_input, options=options), stored.response)
+    trace = _trace(tree(await _first_input(responses, stored), options=options), stored.response)
     if options.with_contents and bounds.size(trace) > bounds.ANSWER:
         trace = _trace(tree([], options=TraceOptions(price=options.price)), stored.response)
         trace["contents"] = "too_large"
     chain = {"continues": stored.continues and stored.continues.before[-1], "continued_by": stored.continued_by}
     return trace | {"attempts": attempts} | {name: value for name, value in chain.items() if value}
+
+
+async def _first_input(responses: Responses, stored: StoredResponse) -> list[Item]:
+    if stored.continues is None:
+        return stored.request.input
+    try:
+        return (await responses.get(stored.root)).request.input
+    except NotFound:  # it was deleted, and with it what the agents did
+        return []
 
 
 def _made_at(response_id: str | None, otherwise: float) -> float:

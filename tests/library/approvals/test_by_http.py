@@ -214,6 +214,31 @@ def test_traces_of_a_response_and_of_its_continuation_are_one_story(desk: Start)
     assert replayed == [True, False]
 
 
+def test_spans_of_a_continuation_are_its_own(desk: Start) -> None:
+    at = desk()
+    first = at.ask(background=False)
+    (waiting,) = at.pending()
+    at.decide(waiting["id"])
+    at.work(waiting["continued_by"])
+    sent = []
+    for response_id in (first["id"], waiting["continued_by"]):
+        trace, response = at.get(f"/v1/responses/{response_id}/trace"), at.response(response_id)
+        sent.append([span.name for span in build_spans(trace, response, "ann")])
+    assert sent[0] == ["invoke_workflow desk", "invoke_agent Solo", "chat offline", "execute_tool pay_0"]
+    assert sent[1] == ["invoke_workflow desk", "invoke_agent Solo", "execute_tool pay_0", "chat offline"]
+
+
+def test_trace_of_a_continuation_is_there_when_its_first_response_is_not(desk: Start) -> None:
+    at = desk()
+    first = at.ask(background=False)
+    (waiting,) = at.pending()
+    at.decide(waiting["id"])
+    at.work(waiting["continued_by"])
+    assert at.service.delete(f"/v1/responses/{first['id']}", **bearer("ann"))[0] == 200
+    trace = at.get(f"/v1/responses/{waiting['continued_by']}/trace")
+    assert (trace["status"], trace["root"]["children"]) == ("completed", [])
+
+
 def tool_node(trace: dict[str, Any]) -> dict[str, Any]:
     (node,) = [node for node in trace["root"]["children"] if node["type"] == "tool_call"]
     return dict(node)
