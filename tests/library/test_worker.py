@@ -20,6 +20,8 @@ from agency_swarm import Agency, Agent, function_tool
 from agency_lambda.history.conversations import Conversations
 from agency_lambda.protocol.request import CreateResponse
 from agency_lambda.queue import open_queue
+from agency_lambda.queue.local import LocalQueue
+from agency_lambda.runs import worker as worker_module
 from agency_lambda.runs.outcome import MOST_ATTEMPTS
 from agency_lambda.runs.repository import LeaseLost
 from agency_lambda.runs.stored_responses import Responses
@@ -484,3 +486,30 @@ def test_an_ended_run_is_exported_by_the_worker(
         assert worker.queue.messages() == []
         (root,) = [span for span in receiver.spans() if not span["parent"]]
     assert root["trace"] == made.removeprefix("resp_")
+
+
+def test_a_message_that_comes_while_its_run_is_worked_on_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As of a run that is handed over because a person has decided meanwhile."""
+    queue, handled = LocalQueue(), list[str]()
+
+    async def handle(runs: object, message: str, export: object) -> None:
+        handled.append(message)
+        if len(handled) == 1:
+            await queue.send(message)
+            await asyncio.sleep(0.05)
+
+    async def sweep_never(runs: object) -> None:
+        await asyncio.Event().wait()
+
+    async def play() -> None:
+        await queue.send("resp_1")
+        serving_queue = asyncio.create_task(worker_module.serve(None, queue, None))  # type: ignore[arg-type]
+        while len(handled) < 2:
+            await asyncio.sleep(0.01)
+        serving_queue.cancel()
+        await asyncio.wait([serving_queue])
+
+    monkeypatch.setattr(worker_module, "_handle", handle)
+    monkeypatch.setattr(worker_module, "_sweep_repeatedly", sweep_never)
+    asyncio.run(asyncio.wait_for(play(), 10))
+    assert handled == ["resp_1", "resp_1"]

@@ -66,29 +66,39 @@ async def reap_expired(runs: "RunService") -> int:
 async def serve(runs: "RunService", queue: "LocalQueue", export: ExportRun) -> None:
     """Work on the queue's messages until cancelled."""
     working: dict[Message, asyncio.Task[None]] = {}
+    again: set[Message] = set()  # came while they were worked on, as of a run that is handed over
     reaper = asyncio.create_task(_sweep_repeatedly(runs))
     places: dict[type, AbstractAsyncContextManager[Any]] = {
         str: asyncio.Semaphore(_AT_ONCE),
         Export: asyncio.Semaphore(_EXPORTS_AT_ONCE),
         Delivery: nullcontext(),  # the deliverer has its own
     }
+
+    def begin(message: Message) -> None:
+        task = asyncio.create_task(_handle_in_place(runs, message, export, places[type(message)]))
+        working[message] = task
+        task.add_done_callback(partial(end, message))
+
+    def end(message: Message, task: asyncio.Task[None]) -> None:
+        del working[message]
+        if message in again:
+            again.discard(message)
+            begin(message)
+
     try:
         while True:
             message = await queue.receive()
-            if message not in working:
-                task = asyncio.create_task(_handle_in_place(runs, message, export, places[type(message)]))
-                working[message] = task
-                task.add_done_callback(partial(_forget, working, message))
+            if message in working:
+                again.add(message)
+            else:
+                begin(message)
     finally:
         reaper.cancel()
+        again.clear()
         tasks = [*working.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(reaper, *tasks, return_exceptions=True)
-
-
-def _forget(working: dict[Message, Any], message: Message, task: asyncio.Task[None]) -> None:
-    del working[message]
 
 
 async def _sweep_repeatedly(runs: "RunService") -> None:
