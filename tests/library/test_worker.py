@@ -490,13 +490,15 @@ def test_an_ended_run_is_exported_by_the_worker(
 
 def test_a_message_that_comes_while_its_run_is_worked_on_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     """As of a run that is handed over because a person has decided meanwhile."""
-    queue, handled = LocalQueue(), list[str]()
+    queue, handled, both = LocalQueue(), list[str](), asyncio.Event()
 
     async def handle(runs: object, message: str, export: object) -> None:
         handled.append(message)
         if len(handled) == 1:
             await queue.send(message)
             await asyncio.sleep(0.05)
+        else:
+            both.set()
 
     async def sweep_never(runs: object) -> None:
         await asyncio.Event().wait()
@@ -504,8 +506,7 @@ def test_a_message_that_comes_while_its_run_is_worked_on_is_not_lost(monkeypatch
     async def play() -> None:
         await queue.send("resp_1")
         serving_queue = asyncio.create_task(worker_module.serve(None, queue, None))  # type: ignore[arg-type]
-        while len(handled) < 2:
-            await asyncio.sleep(0.01)
+        await both.wait()
         serving_queue.cancel()
         await asyncio.wait([serving_queue])
 

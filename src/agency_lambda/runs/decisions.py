@@ -44,6 +44,7 @@ async def decide(runs: "RunService", decisions: Decisions, decider: Decider, mor
             decisions = await reread(runs.store, decisions)
             if decisions[0][0].run != first.run:
                 continue
+            await runs.store.write(*(change for approval, _ in decisions for change in decided.withdraw(approval)))
         changes = lease_changes(lease)
         if lease and lease.is_waiting and first.continued_by:
             changes += await _add_input(runs.store, first.owner, first.run, decisions)

@@ -35,16 +35,18 @@ class ApprovalPolicy:
 async def open_approvals(
     store: Store, run: Run, requests: Sequence[ApprovalRequest], policy: ApprovalPolicy
 ) -> list[Approval]:
-    """Return an approval for each request; those that were asked before are as they are stored. Raises Decided."""
-    known, found = {each["key"]: each["id"] for each in run.stored.asked}, list[Approval]()
-    for request in requests[:MOST_ASKED]:
-        if request.key not in known:
-            found.append(_new_approval(run, request, policy))
-        elif record := await store.get(pending_partition(run.owner), known[request.key]):
-            found.append(Approval.from_record(record))
-        else:
-            raise Decided
-    return found
+    """Return what is open: what was asked before, also where this attempt has not come to it, and new requests.
+
+    Raises:
+        Decided: one of the requests is not open any more.
+    """
+    known = {each["key"]: each["id"] for each in run.stored.asked}
+    records = await asyncio.gather(*(store.get(pending_partition(run.owner), each) for each in known.values()))
+    pending = [Approval.from_record(record) for record in records if record]
+    if {each.key for each in requests} & known.keys() - {each.request.key for each in pending}:
+        raise Decided
+    new = [_new_approval(run, each, policy) for each in requests if each.key not in known]
+    return [*pending, *new[: max(MOST_ASKED - len(pending), 0)]]
 
 
 def _new_approval(run: Run, request: ApprovalRequest, policy: ApprovalPolicy) -> Approval:

@@ -5,11 +5,13 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import replace
 from typing import get_args
 from unittest.mock import patch
 
 import pytest
 
+from agency_lambda.approvals.model import pending_partition
 from agency_lambda.errors import ServiceError, StoreUnavailable
 from agency_lambda.runs.attempt import Attempt
 from agency_lambda.runs.deletion import delete_run
@@ -18,10 +20,13 @@ from agency_lambda.runs.leases import Leases
 from agency_lambda.runs.outcome import HandedOver
 from agency_lambda.runs.repository import OutcomeUncertain, RunRepository, save_new
 from agency_lambda.runs.transitions import STOPS, TABLE, NotAllowed, RunEvent, State, Stop, find
+from agency_lambda.runs.waiting import MOST_ASKED, wait_in_place
 from agency_lambda.store import Change, NotWritten, Store, open_store
 from tests.library.runs.states import (
     CONVERSATION,
     OWNER,
+    POLICY,
+    REQUEST,
     Crash,
     Faulty,
     Service,
@@ -142,6 +147,27 @@ def test_runs_that_end_at_once_in_one_conversation_all_end(event: RunEvent) -> N
             attempts.append(attempt)
         await asyncio.gather(*(end(attempt, event) for attempt in attempts))
         assert {(await stored(store, attempt.run.id))[0] for attempt in attempts} == {State.FINAL}
+
+    on_store(play)
+
+
+def test_what_was_asked_stays_asked_where_an_attempt_does_not_come_to_it() -> None:
+    async def play(store: Store) -> None:
+        run_id, _ = await bring(store, State.WAITING)
+        await Leases(store).wake(run_id)
+        attempt = await Service(store).take(run_id)
+        assert attempt
+        others = [replace(REQUEST, key=f"Clerk/{number}") for number in range(2, 2 + MOST_ASKED)]
+        approvals = await attempt.open_approvals(others, POLICY)
+        assert [each.request.key for each in approvals[:2]] == [REQUEST.key, "Clerk/2"]
+        assert len(approvals) == MOST_ASKED
+        await attempt.wait({**attempt.run.stored.response, "output": []}, [], wait_in_place(approvals), None)
+        assert len(await store.query(pending_partition(OWNER))) == MOST_ASKED
+        await Leases(store).cancel(run_id)
+        attempt = await Service(store).take(run_id)
+        assert attempt
+        await end(attempt, RunEvent.END_CANCELLED)
+        assert await store.query(pending_partition(OWNER)) == []
 
     on_store(play)
 
