@@ -1,10 +1,11 @@
 """Calls that wait, through the service: by the stock client's items, and by a worker."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from agency_swarm import Agency
+from agency_swarm import Agency, function_tool
 
 from agency_lambda import catalogue
 from tests.library.conftest import Service
@@ -53,6 +54,26 @@ def two_colleagues(made: Made) -> Agency:
     clerk = scripted("Clerk", at_once(*PAY, ("pay", {"amount": 6})), tools=[paying(made)])
     cashier = scripted("Cashier", then(("pay", {"amount": 7})), tools=[paying(made)])
     return Agency(boss, communication_flows=[boss > clerk, boss > cashier])
+
+
+def nested_on_the_loop(made: Made) -> Agency:
+    @function_tool
+    async def ask_agency() -> str:
+        """Asks another agency on the loop that runs."""
+        inner = Agency(scripted("Inner", then(*PAY), tools=[paying(made)]))
+        return str(asyncio.run(inner.get_response("Pay.")).final_output)
+
+    script = at_once(("pay", {"amount": 1}), ("ask_agency", {}), ("ask_agency", {}))
+    return Agency(scripted("Solo", script, tools=[ask_agency, paying(made)]))
+
+
+def test_calls_in_runs_within_each_other_on_one_loop_wait_together(serve: Serve) -> None:
+    made: Made = []
+    service = serve(lambda: nested_on_the_loop(made))
+    first = service.respond("Order paper.", model="desk")
+    assert sorted(each["agent"] for each in requests(first)) == ["Inner", "Inner", "Solo"]
+    second = service.respond(answers(first, approve=True), model="desk", previous_response_id=first["id"])
+    assert (second["status"], sorted(made)) == ("completed", [1, 5, 5])
 
 
 @pytest.mark.parametrize("approve", [True, False])

@@ -1,6 +1,7 @@
 """What goes on beside a call that waits, what ends it, and what is not asked about."""
 
 import asyncio
+import threading
 from contextlib import suppress
 from typing import Any
 
@@ -149,6 +150,34 @@ async def test_a_run_is_cancelled_while_a_call_waits(stored: Stored) -> None:
     with pytest.raises(asyncio.CancelledError):
         await attempt
     assert [item["status"] for item in run.output if item.get("tool") == "work"] == ["incomplete"]
+
+
+@awaited
+async def test_a_thread_whose_call_waits_ends_with_a_run_that_is_cancelled(stored: Stored) -> None:
+    ended = threading.Event()
+
+    @function_tool
+    def ask_agency() -> str:
+        """Asks another agency."""
+        try:
+            inner = Agency(scripted("Inner", then(*PAY), tools=[paying([])]))
+            return str(inner.get_response_sync("Pay.").final_output)
+        finally:
+            ended.set()
+
+    @function_tool
+    async def work() -> None:
+        """Works for ever."""
+        await asyncio.Event().wait()
+
+    script = at_once(("ask_agency", {}), ("work", {}))
+    run = stored(lambda: Agency(scripted("Solo", script, tools=[ask_agency, work])))
+    attempt = asyncio.create_task(run.attempt())
+    await asyncio.sleep(SLOW)
+    attempt.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await attempt
+    assert await asyncio.to_thread(ended.wait, 5)
 
 
 @awaited
