@@ -43,6 +43,11 @@ class Approval:
     version: str = ABSENT
 
     @property
+    def shows_content(self) -> bool:
+        """Return whether the run's owner sees arguments and reasons: only who may decide does."""
+        return self.approvers in ("both", "owner")
+
+    @property
     def continued_by(self) -> str | None:
         """Return the response that goes on, None if it is the one that asks."""
         return None if self.run == self.response_id else self.run

@@ -162,5 +162,5 @@ def answer_item(approval: Approval, decision: Decision) -> Item:
         "id": new_id("mcp_approval_response"),
         "approval_request_id": approval.id,
         "approve": decision.approve,
-        "reason": decision.reason,
+        "reason": decision.reason if approval.shows_content else None,
     }

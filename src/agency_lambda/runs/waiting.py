@@ -133,11 +133,10 @@ def add_counts(counts: dict[str, Any], others: dict[str, Any], sign: int) -> dic
 
 def request_item(approval: Approval) -> Item:
     """Return the request as its owner sees it, who is asked for a decision, or only sees that somebody is."""
-    may_see = approval.approvers in ("both", "owner")
     return {
         "type": "mcp_approval_request",
         "server_label": approval.agency,
         "name": approval.request.name,
-        "arguments": approval.request.arguments if may_see else "{}",
+        "arguments": approval.request.arguments if approval.shows_content else "{}",
         "agent": approval.request.agent,
     }

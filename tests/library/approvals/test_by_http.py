@@ -149,6 +149,17 @@ def test_owner_who_may_not_decide_is_a_403_and_sees_no_arguments(desk: Start, ap
     assert has(at.get(f"/v1/admin/responses/{response['id']}/trace", "eve"), "SECRET")
 
 
+def test_owner_who_may_not_decide_sees_no_reason_in_the_input_either(desk: Start) -> None:
+    at = desk("operators")
+    response = at.ask(background=False)
+    decided = at.decide(at.pending()[0]["id"], "eve", approve=False, reason="SECRET")[1]
+    at.work(decided["continued_by"])
+    (item,) = at.get(f"/v1/responses/{decided['continued_by']}/input_items")["data"]
+    assert (item["approve"], item["reason"]) == (False, None)
+    assert "SECRET" in text_of(at.response(decided["continued_by"]))  # the model is told
+    assert not has(response, "SECRET")
+
+
 def test_operator_may_not_decide_what_the_owner_must(desk: Start) -> None:
     at = desk("owner")
     at.ask()
