@@ -1,9 +1,7 @@
 """The tree of what a run's agents did, from its journal."""
 
-import json
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -14,34 +12,15 @@ from agency_lambda.protocol.ids import created_microseconds
 from agency_lambda.protocol.response_object import FINAL, ResponseObject
 from agency_lambda.protocol.types import Item
 from agency_lambda.record import nodes
-from agency_lambda.record.nodes import Node
 from agency_lambda.record.open_approvals import open_approvals
-from agency_lambda.record.rows import (
-    ApprovalRow,
-    JournalRows,
-    ModelCallRow,
-    Status,
-    ToolCallRow,
-    is_call,
-    names_of_call,
-)
+from agency_lambda.record.rows import JournalRows
+from agency_lambda.record.tree import TraceOptions, Tree
 from agency_lambda.runs.leases import Leases
 from agency_lambda.runs.model import StoredResponse, response_partition
 from agency_lambda.runs.run_index import entry_key, index_partition
 from agency_lambda.runs.stored_responses import Responses
 from agency_lambda.settings import Settings
 from agency_lambda.store import Store
-
-MicroDollars = Callable[[str, Mapping[str, Any]], int | None]
-"""Return what a call of a model cost by the usage of its answer; None if the model has no price."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class TraceOptions:
-    """with_contents: include prompts, arguments and outputs, for operators."""
-
-    price: MicroDollars = lambda model, usage: None
-    with_contents: bool = False
 
 
 def trace_options(settings: Settings, *, with_contents: bool = False) -> TraceOptions:
@@ -70,7 +49,7 @@ async def load_trace(store: Store, owner: str, response_id: str, options: TraceO
         rows.add_approval(key, row)
     since = _made_at(response_id if stored.continues else None, 0.0)
     attempts = max(rows.attempts(since), await _counted_attempts(store, owner, stored.response))
-    tree = partial(_Tree, rows, stored.response, attempts=attempts, since=since)
+    tree = partial(Tree, rows, stored.response, attempts=attempts, since=since)
     trace = _trace(tree(await _first_input(responses, stored), options=options), stored.response)
     if options.with_contents and bounds.size(trace) > bounds.ANSWER:
         trace = _trace(tree([], options=TraceOptions(price=options.price)), stored.response)
@@ -105,7 +84,7 @@ async def _counted_attempts(store: Store, owner: str, response: ResponseObject) 
     return max(entry.body["attempts"] or 0 if entry else 0, 2 if has_replayed else 1)
 
 
-def _trace(tree: "_Tree", response: ResponseObject) -> dict[str, Any]:
+def _trace(tree: Tree, response: ResponseObject) -> dict[str, Any]:
     root = tree.root()
     return {
         "object": "trace",
@@ -119,163 +98,3 @@ def _trace(tree: "_Tree", response: ResponseObject) -> dict[str, Any]:
         "usd": tree.own_usd if tree.is_continuation else root["usd"],
         "root": root,
     }
-
-
-class _Tree:
-    """since: when the response began, if it continues another one's journal."""
-
-    def __init__(
-        self,
-        rows: JournalRows,
-        response: ResponseObject,
-        request_input: Any,
-        *,
-        attempts: int,
-        since: float,
-        options: TraceOptions,
-    ) -> None:
-        self._rows, self._scopes, self._tools = rows, {**rows.scopes}, {**rows.tools}
-        self._response, self._input = response, request_input
-        self._attempts, self._since, self._options = attempts, since, options
-        self._prompts = {row.instructions_digest: row.instructions for row in rows.calls if row.instructions}
-        self._client_tools = {tool["name"] for tool in response["tools"] if "name" in tool}
-        self._callers = {name: row.agent for name, row in rows.tools.items()}
-        self._callers |= {
-            name: scope[0].within.partition("/")[0] for name, scope in rows.scopes.items() if scope[0].within
-        }
-
-    def root(self) -> Node:
-        agency, _, addressed = self._response["model"].partition("/")
-        children = self._agents(self._scopes.pop("", []), addressed or agency, self._input)
-        root = children[0] if children else nodes.agent(addressed or None, [], None)
-        while self._scopes:  # the answer that called was deleted: its agent ended the attempt with it
-            orphans = self._scopes.pop(next(iter(self._scopes)))
-            root["children"] += self._agents(orphans, orphans[0].agent, None)
-        root["children"] += [self._finished_tool(name) for name in [*self._tools]]
-        whole = nodes.summed(root) | {"status": self._response["status"]}
-        return whole if self._is_over else whole | {"ended_at": None}
-
-    def _agents(self, scope: list[ModelCallRow], name: str, asked: Any) -> list[Node]:
-        """Return the scope's agent, with others that it calls (judges, after handoffs) as children."""
-        named = [(row.agent or self._agent_of(row), row.identity) for row in scope]
-        main = next((agent for agent, identity in named if not identity), "") or name
-        groups: dict[tuple[str, str], list[ModelCallRow]] = {}
-        for row, (agent, identity) in zip(scope, named, strict=True):
-            groups.setdefault((agent or main, identity), []).append(row)
-        if not groups:
-            return []
-        first = (main, "") if (main, "") in groups else next(iter(groups))
-        children = self._calls(first[0], groups.pop(first), scope, asked)
-        for (agent, _), rows in groups.items():
-            children.append(nodes.agent(agent, self._calls(agent, rows, scope, None), None))
-        return [nodes.agent(first[0], nodes.in_order(children), None)]
-
-    def _agent_of(self, row: ModelCallRow) -> str:
-        # An earlier version's row: the keys of its tool calls begin with the agent.
-        names = [name for number in range(len(row.output)) for name in names_of_call(row, number)]
-        return next((self._callers[name] for name in names if name in self._callers), "")
-
-    def _calls(self, agent: str, rows: list[ModelCallRow], scope: list[ModelCallRow], asked: Any) -> list[Node]:
-        found: list[Node] = []
-        for row in rows:
-            call = nodes.model_call(agent, row, self._replayed(row), self._usd(row))
-            if row.status == "in_progress":
-                call |= {"replayed": False, "status": "incomplete" if self._is_over else row.status}
-            if self._options.with_contents:
-                instructions = self._prompts.get(row.instructions_digest)
-                call |= nodes.contents_of_model_call(row, instructions, row.input if asked is None else asked)
-            calls = [
-                self._called(agent, row, number, is_followed=row is not rows[-1], scope=scope)
-                for number, item in enumerate(row.output)
-                if is_call(item) or self._approvals(row, number)
-            ]
-            asked = nodes.outputs_of(calls)
-            found += [call, *calls]
-        return found
-
-    def _called(
-        self, agent: str, row: ModelCallRow, number: int, *, is_followed: bool, scope: list[ModelCallRow]
-    ) -> Node:
-        item, names = row.output[number], names_of_call(row, number)
-        tool = next((self._tools.pop(name) for name in names if name in self._tools), None)
-        within = next((self._scopes.pop(name) for name in names if name in self._scopes), [])
-        sent = _message(item) if tool is None else None
-        children = self._agents(within, sent["recipient_agent"] if sent else agent, sent and sent.get("message"))
-        name = nodes.called_name(item)
-        if sent is not None:
-            node = nodes.message(agent, children[0]["name"] if children else name, children)
-        else:
-            node = nodes.tool_call(agent, name, tool, self._replayed(tool) if tool else None, children)
-        is_followed = is_followed or (name.startswith("transfer_to_") and row is not scope[-1])
-        node["status"] = "completed" if tool else self._status(row, node, item, is_followed=is_followed)
-        node["_began"] = node["started_at"] or row.ended_at or row.began
-        if approvals := self._approvals(row, number):
-            node["approvals"] = [nodes.approval(each, with_contents=self._options.with_contents) for each in approvals]
-        if self._options.with_contents:
-            node |= nodes.contents_of_call(item, tool, children)
-        return node
-
-    def _approvals(self, row: ModelCallRow, number: int) -> list[ApprovalRow]:
-        return [each for name in names_of_call(row, number) for each in self._rows.approvals.get(name, ())]
-
-    def _status(self, row: ModelCallRow, node: Node, item: Mapping[str, Any], *, is_followed: bool) -> Status:
-        if item["type"] == "mcp_approval_request":  # the call of the provider's server is an item of the next answer
-            return "completed" if is_followed else "incomplete" if self._is_over else "in_progress"
-        if item["type"] != "function_call":
-            return "failed" if item.get("status") == "failed" else "completed"  # the provider has made it
-        if row.status == "incomplete":
-            return "incomplete"  # half a call is not made
-        is_answered = is_followed or self._response["status"] == "completed"
-        if node["type"] == "message" or node["name"].startswith("transfer_to_"):
-            if is_answered:
-                return self._message_status(row, node)
-        elif node["name"] in self._client_tools:
-            return "completed"
-        elif is_answered:
-            return "incomplete"  # no such tool, or max_tool_calls was used up
-        return "incomplete" if self._is_over else "in_progress"
-
-    def _message_status(self, row: ModelCallRow, node: Node) -> Status:
-        if node["children"]:
-            return "failed" if node["children"][-1]["status"] == "failed" else "completed"
-        # It was refused; but of some earlier versions nobody knows who was asked.
-        is_refused = row.started_at is not None and not node["name"].startswith("transfer_to_")
-        return "failed" if is_refused else "completed"
-
-    def _finished_tool(self, name: str) -> Node:
-        tool = self._tools.pop(name)
-        return nodes.tool_call(tool.agent, tool.tool or "", tool, self._replayed(tool), [])
-
-    def _replayed(self, row: ModelCallRow | ToolCallRow) -> bool | None:
-        if row.attempt is None:
-            return None
-        return row.attempt < self._attempts or (row.started_at or 0.0) < self._since
-
-    @property
-    def is_continuation(self) -> bool:
-        return self._since > 0.0
-
-    @property
-    def own_usd(self) -> float | None:
-        """Return what the calls have cost that no response before this one has paid for."""
-        prices = [self._usd(row) for row in self._rows.calls if row.began >= self._since]
-        return None if None in prices else round(sum(price or 0.0 for price in prices), 6)
-
-    def _usd(self, row: ModelCallRow) -> float | None:
-        if row.status == "failed" or not row.usage:
-            return 0.0
-        cost = self._options.price(row.model, row.usage) if row.model else None
-        return None if cost is None else cost / 1_000_000
-
-    @property
-    def _is_over(self) -> bool:
-        return self._response["status"] in FINAL
-
-
-def _message(item: Mapping[str, Any]) -> dict[str, Any] | None:
-    try:
-        arguments = json.loads(item.get("arguments") or "null")
-    except (ValueError, RecursionError):
-        return None
-    is_message = isinstance(arguments, dict) and isinstance(arguments.get("recipient_agent"), str)
-    return arguments if is_message else None

@@ -18,6 +18,7 @@ from tests.library.callers import api_keys, bearer
 from tests.library.conftest import Service
 
 DAY = 24 * 3600
+TO_EVE = {"to": "eve", "amount": 1}
 Later = Callable[[float], None]
 Start = Callable[..., "Desk"]
 
@@ -122,3 +123,8 @@ def asked_in(response: dict[str, Any]) -> list[dict[str, Any]]:
 
 def has(value: Any, text: str) -> bool:
     return text in json.dumps(value)
+
+
+def tool_node(trace: dict[str, Any]) -> dict[str, Any]:
+    (node,) = [node for node in trace["root"]["children"] if node["type"] == "tool_call"]
+    return dict(node)
