@@ -17,7 +17,8 @@ class Leases:
         self._store = store
 
     async def find(self, run_id: str) -> Lease | None:
-        for partition in (lease_partition(run_id), lease_partition(run_id, waiting=True), _OLD_PARTITION):
+        running, waiting = lease_partition(run_id), lease_partition(run_id, waiting=True)
+        for partition in (running, waiting, running, _OLD_PARTITION):  # it may be woken between the first two reads
             if record := await self._store.get(partition, run_id):
                 return Lease.from_record(record)
         return None

@@ -188,6 +188,16 @@ def test_run_whose_turn_comes_at_any_moment_in_which_it_begins_to_wait_for_it_ta
     assert asyncio.run(every_moment(play)) >= 5
 
 
+def test_run_that_is_woken_while_its_lease_is_looked_for_is_found(store: Store) -> None:
+    async def play(number: int) -> Interleaved:
+        run_id = await waiting(store, A)
+        interleaved = Interleaved(store, number, lambda: Leases(store).wake(run_id))
+        assert await Leases(interleaved).find(run_id)  # type: ignore[arg-type]
+        return interleaved
+
+    assert asyncio.run(every_moment(play)) == 2
+
+
 def test_decision_about_a_run_that_has_ended_is_too_late(store: Store) -> None:
     async def play() -> None:
         run_id = await waiting(store, A)

@@ -265,6 +265,28 @@ class Walk(RuleBasedStateMachine):
         self.deleted.add(run_id)
         self.do(lambda service: service.delete(OWNER, run_id), faults, which)
 
+    @rule(which=WHICH, event=st.sampled_from([*ENDS, None]), faults=FAULTS)
+    def end_with_open_approvals(self, which: int, event: RunEvent | None, faults: list[str]) -> None:
+        """A run that waits ends, though not all has been decided; event: None if it is deleted."""
+        approvals = self.runner.run(self.pending())
+        if not approvals:
+            return
+        run_id = approvals[which % len(approvals)].run
+
+        async def whole(service: Service) -> None:
+            if event is None:
+                self.deleted.add(run_id)
+                return await service.delete(OWNER, run_id)
+            if event == RunEvent.END_CANCELLED:
+                await Service(self.store).cancel(OWNER, run_id)
+            else:
+                await self.decide_now(Service(self.store), approvals[which % len(approvals)], DECIDERS[0])
+            if attempt := await Service(self.store).take(run_id):
+                self.attempts.append(through(attempt, service.store))
+                await end(attempt, event)
+
+        self.do(whole, faults, which)
+
     @rule()
     def read_approvals(self) -> None:
         self.read = self.runner.run(self.pending()) or self.read
@@ -459,7 +481,7 @@ TestWalk = Walk.TestCase
 TestWalk.settings = settings(
     max_examples=40,
     phases=(Phase.generate,),  # shrinking a walk takes minutes
-    stateful_step_count=30,
+    stateful_step_count=40,
     deadline=None,
     suppress_health_check=list(HealthCheck),
     derandomize=True,
