@@ -6,6 +6,7 @@ from pathlib import Path
 from agency_swarm import Agency, Agent, function_tool
 
 from tests.library.model_server import Answer, ModelRequest, call
+from tests.library.survival import desk
 from tests.library.survival.desk import label
 
 NEEDED = {"Ann": ["lease", "letter"], "Bob": ["order"]}
@@ -31,6 +32,7 @@ def asking() -> Agency:
         """Leaves a line in a file."""
         with marks().open("a") as file:
             print(paper, file=file)
+        await desk.point("the paper is signed")
         return f"{paper} is signed"
 
     chief = Agent(name="Chief", instructions="You are Chief.", model="one")

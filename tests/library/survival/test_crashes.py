@@ -43,8 +43,8 @@ class Attempt:
 
     def __init__(self, log: Path, end: dict[str, Any]) -> None:
         self.name = log.name
-        self.died, self.stopped = end.get("exited") == 9, "stopped" in end
-        assert self.stopped or end["exited"] in (0, 9), end
+        self.died, self.stopped = end.get("exited") in (9, -signal.SIGKILL), "stopped" in end
+        assert self.stopped or self.died or end["exited"] == 0, end
         self._facts = [json.loads(line) for line in log.read_text().splitlines()]
         self.points = self._all("point")
         self.ends = self._all("ended")
@@ -107,7 +107,7 @@ class Stage:
         """As if twenty seconds had passed."""
 
         async def write(store: Store) -> None:
-            if lease := await Leases(store).find(run):
+            if (lease := await Leases(store).find(run)) and not lease.is_waiting:
                 await store.write(lease.put(until=time.time() - 1))
 
         self._do(write)

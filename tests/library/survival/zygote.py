@@ -1,11 +1,12 @@
 """Attempts at runs, each in a process of its own that is forked from this one, and that dies where it is told to.
 
 A script: it reads commands from stdin, one JSON object a line, and answers each with one line.
-    {"do": "start", "request": {...} or "run": ID or "cancel": ID, "at": N, "how": "exit" or "stop", "settle": bool,
-     "log": PATH}   -> {"pid": ...}
+    {"do": "start", "request": {...} or "run": ID or "cancel": ID or "decide": ID, "at": N, "settle": bool,
+     "how": "exit", "kill" or "stop", "writes": bool, "log": PATH}   -> {"pid": ...}
     {"do": "wait", "pid": ...}  -> {"exited": code} or {"stopped": true}
 
 A process notes in its log every point that it passes; at the N-th it dies without a word, or stops (SIGSTOP).
+writes: the points are before and behind every write into the store.
 settle: and lets what goes on beside it go on for a moment before, so that events are kept.
 """
 
@@ -19,8 +20,13 @@ import threading
 from typing import Any
 
 import agencies
+from agency_lambda.approvals import queries
+from agency_lambda.approvals.deciders import Decider
+from agency_lambda.approvals.model import Approval
 from agency_lambda.errors import ServiceError
+from agency_lambda.framework import open_calls
 from agency_lambda.framework.models import MeteredModel
+from agency_lambda.protocol.approvals import Decision
 from agency_lambda.protocol.request import CreateResponse
 from agency_lambda.queue.local import LocalQueue
 from agency_lambda.queue.messages import Message
@@ -30,9 +36,9 @@ from agency_lambda.runs.journal import Journal
 from agency_lambda.runs.repository import RunRepository
 from agency_lambda.runs.service import RunService
 from agency_lambda.settings import Settings
-from agency_lambda.store import dynamodb  # noqa: F401 - imported once, not in every process
+from agency_lambda.store import Change, dynamodb  # noqa: F401 - imported once, not in every process
 from agency_lambda.store.sqlite import SQLiteStore
-from tests.library.survival import desk
+from tests.library.survival import asking, desk
 
 _writing = threading.RLock()
 
@@ -54,7 +60,9 @@ class Attempt:
             return
         if self._command.get("settle"):
             await asyncio.sleep(0.06)
-        if self._command.get("how") == "stop":
+        if self._command.get("how") == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        elif self._command.get("how") == "stop":
             with _writing:  # whoever is stopped with SQLite's lock in its hands stops all others too
                 os.kill(os.getpid(), signal.SIGSTOP)
         else:
@@ -65,6 +73,12 @@ class Attempt:
         try:
             if cancelled := self._command.get("cancel"):
                 self.note(outcome=(await runs.cancel("owner", cancelled))["status"])
+                return
+            if approval := self._command.get("decide"):
+                pending = await queries.find(runs.store, "owner", approval)
+                if isinstance(pending, Approval):
+                    await runs.decide(pending, Decision(approve=True), Decider("owner", "owner"))
+                self.note(outcome="decided")
                 return
             begun = await self._begin(runs)
             if begun is not None:
@@ -97,6 +111,24 @@ class Attempt:
                 into_file(store, *arguments, **options)
 
         SQLiteStore._write = _into_file  # type: ignore[method-assign]
+        if self._command.get("writes"):
+            self._watch_writes()
+        else:
+            self._watch_steps()
+        desk.point = self.point
+
+    def _watch_writes(self) -> None:
+        write, heartbeat.FLUSH = SQLiteStore.write, 0.2
+
+        async def _write(store: SQLiteStore, *changes: Change) -> None:
+            rows = ", ".join(sorted({change.sort.rpartition("/")[0] or change.partition for change in changes}))
+            await self.point(f"{rows} is to be written")
+            await write(store, *changes)
+            await self.point(f"{rows} is written")
+
+        SQLiteStore.write = _write  # type: ignore[method-assign]
+
+    def _watch_steps(self) -> None:
         load, write, asked = Journal.load, Journal._write, MeteredModel._ask
         end, send = RunRepository.end, LocalQueue.send
 
@@ -133,7 +165,6 @@ class Attempt:
 
         Journal.load, Journal._write, MeteredModel._ask = _load, _write, _asked  # type: ignore[method-assign]
         RunRepository.end, LocalQueue.send = _end, _send  # type: ignore[method-assign]
-        desk.point = self.point
 
 
 def warm_up() -> None:
@@ -148,9 +179,10 @@ def warm_up() -> None:
 
 
 def main() -> None:
-    agencies.AGENCIES = {"desk": "tests.library.survival.desk:desk"}
-    heartbeat.FLUSH, heartbeat.RENEW = 0.02, 0.1
+    agencies.AGENCIES = {name: f"tests.library.survival.{name}:{name}" for name in ("desk", "asking")}
+    heartbeat.FLUSH, heartbeat.RENEW, open_calls._PAUSE = 0.02, 0.1, 0.02
     warm_up()
+    asking.asking()
     for line in sys.stdin:
         command = json.loads(line)
         if command["do"] == "wait":
@@ -160,6 +192,7 @@ def main() -> None:
         elif pid := os.fork():
             answer = {"pid": pid}
         else:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # log lines are no answers of this process
             os.environ["OPENAI_API_KEY"] = os.path.basename(command["log"])  # the model server knows who asks
             making = Attempt(command)
             making.watch()
