@@ -1,3 +1,5 @@
+import asyncio
+from collections.abc import Sequence
 from functools import partial
 from typing import Annotated, Any
 
@@ -5,15 +7,19 @@ from fastapi import APIRouter, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from agency_lambda import catalogue
+from agency_lambda.approvals.model import Approval, pending_partition
 from agency_lambda.exception_handlers import RESPONSES
 from agency_lambda.protocol import bounds
 from agency_lambda.protocol.ids import new_id
 from agency_lambda.protocol.items import text_of
 from agency_lambda.protocol.request import CreateResponse
 from agency_lambda.protocol.response_object import FINAL, ResponseObject, json_response, open_requests
+from agency_lambda.protocol.types import Item
 from agency_lambda.routes.dependencies import Caller, IdempotencyKey, idempotent_request
 from agency_lambda.routes.strict import StrictRoute
 from agency_lambda.runs.model import StoredResponse
+from agency_lambda.runs.outcome import raise_failed
+from agency_lambda.runs.waiting import request_item
 
 router = APIRouter(responses=RESPONSES, route_class=StrictRoute)
 
@@ -79,12 +85,12 @@ async def completion(body: Completion, caller: Caller, key: IdempotencyKey = Non
     conversation_name = f"{name}/{body.thread_id or new_id('thread')}"
     request, runs = CreateResponse(model=model, input=body.message), caller.runs
 
-    def unfinished(response: ResponseObject) -> Response:
+    def unfinished(response: ResponseObject, approvals: Sequence[Item] = ()) -> Response:
         payload = {
             "run_id": response["id"],
             "thread_id": conversation_name.removeprefix(f"{name}/"),
             "status": response["status"],
-            **({"approvals": asked} if (asked := open_requests(response)) else {}),
+            **({"approvals": approvals} if approvals else {}),
         }
         return json_response(response, caller.root_path, payload)
 
@@ -97,10 +103,19 @@ async def completion(body: Completion, caller: Caller, key: IdempotencyKey = Non
         if isinstance(attempt_or_response, StoredResponse)
         else runs.execute(attempt_or_response)
     )
-    if open_requests(response):  # the rest is the answer of another run, which waits for the decision
-        asked, response = open_requests(response), (await caller.responses.last(response["id"])).response
-        response = response if response["status"] in FINAL else {**response, "output": asked}
-    return _answer(response, name) if response["status"] in FINAL else unfinished(response)
+    if not open_requests(response):
+        return _answer(response, name) if response["status"] in FINAL else unfinished(response)
+    rest = await caller.responses.last(response["id"])  # the answer is that of the run that waits for the decision
+    if rest.response["status"] in FINAL:
+        return _answer(raise_failed(rest.response), name)
+    return unfinished(rest.response, await _undecided(caller, rest))
+
+
+async def _undecided(caller: Caller, waiting: StoredResponse) -> list[Item]:
+    partition = pending_partition(caller.owner)
+    records = await asyncio.gather(*(caller.runs.store.get(partition, each["id"]) for each in waiting.asked))
+    approvals = [Approval.from_record(record) for record in records if record]
+    return [{"id": each.id, **request_item(each)} for each in approvals]
 
 
 def _answer(response: dict[str, Any], agency: str) -> dict[str, Any]:
