@@ -104,7 +104,9 @@ def test_health_needs_no_key(deployment: Deployment) -> None:
     ("method", "path"),
     [
         *(("GET", path) for path in ("/agencies", "/v1/models", "/v1/responses/resp_1", "/docs", "/openapi.json")),
+        *(("GET", path) for path in ("/v1/approvals", "/v1/approvals/mcpr_1", "/v1/webhooks/deliveries")),
         *(("POST", path) for path in ("/completion", "/v1/responses", "/v1/responses/resp_1/cancel", "/health")),
+        *(("POST", "/v1/approvals/mcpr_1"), ("PUT", "/v1/webhooks")),
         ("DELETE", "/v1/responses/resp_1"),
     ],
 )
@@ -158,6 +160,21 @@ def test_a_run_can_be_cancelled(deployment: Deployment) -> None:
         answer = deployment.call("POST", f"/v1/responses/{response['id']}/cancel")
         assert answer.status_code == 200, answer.text
     assert deployment.ended(response["id"])["status"] == "cancelled"
+
+
+def test_routes_of_approvals_and_webhooks_are_let_through(deployment: Deployment) -> None:
+    waiting = deployment.call("GET", "/v1/approvals")
+    assert (waiting.status_code, waiting.json()["data"]) == (200, [])
+    nobody = deployment.call("POST", "/v1/approvals/mcpr_1", {"approve": True})
+    assert (nobody.status_code, nobody.json()["error"]["code"]) == (404, "not_found")
+    hook = {"url": "https://example.com/hook", "events": ["response.completed"]}
+    made = deployment.call("PUT", "/v1/webhooks", hook)
+    assert (made.status_code, made.json()["secret"][:6]) == (200, "whsec_")
+    deliveries = deployment.call("GET", "/v1/webhooks/deliveries")
+    assert (deliveries.status_code, deliveries.json()["data"]) == (200, [])
+    assert deployment.call("DELETE", "/v1/webhooks").status_code == 200
+    refused = deployment.call("PUT", "/v1/webhooks", {**hook, "url": "http://169.254.169.254/latest"})
+    assert refused.status_code == 400
 
 
 def test_a_conversation_goes_on(deployment: Deployment) -> None:

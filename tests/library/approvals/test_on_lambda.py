@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,12 @@ from agency_lambda.testing.events import rest_event
 from tests.library.approvals.desk import Desk, Later, asked_in, later, text_of
 from tests.library.callers import api_keys, bearer
 from tests.library.conftest import Service
+from tests.library.paths import ROOT
 from tests.library.runtime_emulator import RuntimeEmulator, binary
 from tests.library.test_worker import SCHEDULE, Queue, sqs
 
 __all__ = ["later"]
+MONITORING = ROOT / "src" / "agency_lambda_cdk" / "monitoring.py"
 
 
 class Deployed:
@@ -99,6 +102,49 @@ def test_sweep_ends_what_nobody_answers(office: Desk, later: Later) -> None:
     response = office.response(response["id"])
     assert response["status"] == "completed"
     assert "Nobody answered" in text_of(response)
+
+
+def test_decision_at_the_moment_of_expiry_leaves_the_sweep_to_its_work(
+    office: Desk, later: Later, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = [ask(office, "pay ann")["id"] for _ in range(3)]
+    approvals, store_type, raced = office.pending(), type(office.runs.store), list[str]()
+    write = store_type.write
+
+    async def decide_first(store: Any, *changes: Any) -> None:
+        ids = [each.sort for each in changes if each.partition == "ann/approvals"]
+        if ids and not raced:
+            raced.extend(ids)
+            approval = await find(store, "ann", ids[0])
+            await office.runs.decide(approval, Decision(approve=True), Decider("ann", "owner"))
+        await write(store, *changes)
+
+    later(30.1)
+    monkeypatch.setattr(store_type, "write", decide_first)
+    office.sweep()
+    office.work(*runs)
+    assert office.pending() == []
+    ends = [office.get(f"/v1/approvals/{each['id']}")["status"] for each in approvals]
+    assert sorted(ends) == ["approved", "expired", "expired"]
+    assert {office.response(run)["status"] for run in runs} == {"completed"}
+
+
+def test_run_that_waits_raises_no_alarm(office: Desk, later: Later, capsys: pytest.CaptureFixture[str]) -> None:
+    alarms = set(re.findall(r'^    "(\w+)": \(\d+, "', MONITORING.read_text(), re.MULTILINE))
+    assert "ExpiredLeases" in alarms
+    run = ask(office, "pay ann; pay bob")["id"]
+    later(1)
+    office.sweep()
+    office.decide(office.pending()[0]["id"])
+    office.work(run)
+    later(32)
+    office.sweep()
+    office.work(run)
+    assert office.response(run)["status"] == "completed"
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
+    logged = {name for line in lines for name, value in line.items() if value not in (0, [0], [0.0])}
+    assert "ApprovalsDecided" in logged
+    assert logged & alarms == set()
 
 
 def test_decision_while_the_worker_has_the_run_is_not_lost(office: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
