@@ -21,7 +21,18 @@ pytestmark = [
 
 @pytest.mark.parametrize(
     "script",
-    ["responses", "streams", "tools", "conversations", "approvals", "webhooks", "errors", "ai_sdk", "ai_sdk_chat"],
+    [
+        "responses",
+        "streams",
+        "tools",
+        "conversations",
+        "approvals",
+        "webhooks",
+        "errors",
+        "ai_sdk",
+        "ai_sdk_chat",
+        "ai_sdk_approvals",
+    ],
 )
 def test_from_node(server: Server, script: str) -> None:
     settings = {"BASE_URL": server.base_url, "API_KEY": server.key, "MODEL": MODEL, "QUESTION": QUESTION}
