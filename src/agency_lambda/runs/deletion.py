@@ -1,5 +1,8 @@
 """Deletes runs."""
 
+from contextlib import suppress
+
+from agency_lambda.history.conversations import Conversations
 from agency_lambda.history.turns import delete_partition
 from agency_lambda.runs.changes import advance
 from agency_lambda.runs.leases import Leases
@@ -33,3 +36,17 @@ async def delete_run(store: Store, owner: str, run_id: str) -> str | None:
             continue
         await purge(store, owner, run_id, after.lease)
         return next_run_id(run, after)
+
+
+async def release_expired(store: Store, owner: str, conversation_id: str, run_id: str) -> bool:
+    """Pass on the lock of a run whose records have expired, as nothing has swept for months.
+
+    Returns False if it is there. Raises NotFound.
+    """
+    if await Leases(store).find(run_id) or await store.get(response_partition(owner, run_id), "response"):
+        return False
+    conversation = await Conversations(store, owner).get(conversation_id)
+    if conversation.active_run_id == run_id:
+        with suppress(Conflict):  # somebody else has, or it was appended to
+            await store.write(conversation.release(run_id))
+    return True

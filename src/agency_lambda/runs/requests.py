@@ -16,6 +16,7 @@ from agency_lambda.runs.admission import NOT_ADMITTED, admit
 from agency_lambda.runs.answers import answer, answers_approvals
 from agency_lambda.runs.attempt import Attempt
 from agency_lambda.runs.creation import new_run, refuse_contradictions
+from agency_lambda.runs.deletion import release_expired
 from agency_lambda.runs.event_log import EventLog
 from agency_lambda.runs.idempotency_keys import IdempotencyKeys
 from agency_lambda.runs.model import StoredResponse
@@ -73,6 +74,10 @@ async def _make_way(runs: "RunService", request: RunRequest, busy: ConversationB
         if is_waiting and busy.run_id:
             await runs.cancel(request.owner, busy.run_id)
         return replace(request, body=request.body.model_copy(update={"cancel_waiting": None}))
+    conversation_id = request.conversation_name or request.body.conversation_id
+    known = busy.run_id and conversation_id and (request.owner, conversation_id, busy.run_id)
+    if known and not is_waiting and await release_expired(runs.store, *known):
+        return request
     await _fail_orphan(runs, busy)
     if await _repeated(runs, request):  # it is busy with this very request
         return request

@@ -27,7 +27,7 @@ from agency_lambda.runs.admission import readmit
 from agency_lambda.runs.attempt import Attempt
 from agency_lambda.runs.cancellation import cancel_all, cancel_run
 from agency_lambda.runs.decisions import decide
-from agency_lambda.runs.deletion import delete_run, purge
+from agency_lambda.runs.deletion import delete_run, purge, release_expired
 from agency_lambda.runs.event_log import EventLog
 from agency_lambda.runs.following import limited_to_invocation
 from agency_lambda.runs.leases import Leases
@@ -112,6 +112,8 @@ class RunService:
             now = time.time()
             await repository.wait_for_turn(now + _TURN_PAUSE, int(max(active.until, now)) + RETENTION)
         else:
+            if active is None and conversation.active_run_id:
+                await release_expired(self.store, repository.run.owner, conversation.id, conversation.active_run_id)
             await repository.release(after=_LOCKED_PAUSE, counts_as_attempt=False)
 
     async def _resumed(self, repository: RunRepository, **more: Any) -> Attempt:

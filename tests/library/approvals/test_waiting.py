@@ -81,6 +81,23 @@ def test_days_are_a_setting(desk: Start, later: Later) -> None:
     assert at.response(response["id"])["status"] == "completed"
 
 
+@pytest.mark.parametrize("days", [31, 61, 400])
+def test_conversation_goes_on_after_a_time_in_which_nothing_ran(desk: Start, later: Later, days: int) -> None:
+    at = desk()
+    _, conversation = at.service.post("/v1/conversations", {}, **bearer("ann"))
+    first = at.ask(conversation=conversation["id"])
+    later(days)
+    at.sweep()
+    at.work(first["id"])
+    status, found = at.service.get(f"/v1/responses/{first['id']}", **bearer("ann"))
+    assert (status, found.get("status")) == ((200, "completed") if days == 31 else (404, None))
+    assert at.paid == at.pending() == []
+    again = {"model": "desk", "input": "Pay Bob.", "conversation": conversation["id"]}
+    status, response = at.service.post("/v1/responses", again, **bearer("ann"))
+    assert (status, response["status"]) == (200, "completed")
+    assert len(at.pending()) == 1
+
+
 def test_thousand_waiting_runs_cost_no_write_and_no_message_in_an_hour(desk: Start, later: Later) -> None:
     at = desk()
     with counted() as without:

@@ -21,7 +21,7 @@ from agency_lambda.runs.repository import RunRepository, save_new
 from agency_lambda.runs.retention import keep
 from agency_lambda.runs.worker import reap_expired
 from agency_lambda.store import Add, Put, Record, Store, open_store
-from tests.library.runs.states import OWNER, POLICY, REQUEST, Service, ask, new, wait
+from tests.library.runs.states import CONVERSATION, OWNER, POLICY, REQUEST, Service, ask, new, wait
 
 DAY = 24 * 3600
 SOON, LATER = int(time.time()) + 30 * DAY, int(time.time()) + 60 * DAY
@@ -97,7 +97,7 @@ def test_run_whose_records_have_expired_before_anything_swept_is_removed(
 ) -> None:
     async def play() -> None:
         service, now = Service(store), time.time()
-        run = await save_new(store, await new(store, background=True), [])
+        run = await save_new(store, await new(store, background=True, conversation_id=CONVERSATION), [])
         attempt = await service.take(run.id)
         assert attempt
         await wait(attempt)
@@ -109,6 +109,11 @@ def test_run_whose_records_have_expired_before_anything_swept_is_removed(
         assert await store.query(DUE_PARTITION) == []
         await reap_expired(service)
         assert service.messages.sent == [run.id]
+        behind = await save_new(store, await new(store, background=True, conversation_id=CONVERSATION), [])
+        assert await service.take(behind.id) is None  # it passes the lock on
+        attempt = await service.take(behind.id)
+        assert attempt
+        assert not attempt.run.waits_for_conversation
 
     asyncio.run(play())
 
