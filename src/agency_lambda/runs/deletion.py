@@ -39,13 +39,10 @@ async def delete_run(store: Store, owner: str, run_id: str) -> str | None:
 
 
 async def release_expired(store: Store, owner: str, conversation_id: str, run_id: str) -> bool:
-    """Pass on the lock of a run whose records have expired, as nothing has swept for months.
-
-    Returns False if it is there. Raises NotFound.
-    """
+    """Pass on the lock of a run whose records have expired, as nothing has swept for months; False if it is there."""
     if await Leases(store).find(run_id) or await store.get(response_partition(owner, run_id), "response"):
         return False
-    conversation = await Conversations(store, owner).get(conversation_id)
+    conversation = await Conversations(store, owner).load_to_extend(conversation_id, create=True)
     if conversation.active_run_id == run_id:
         with suppress(Conflict):  # somebody else has, or it was appended to
             await store.write(conversation.release(run_id))

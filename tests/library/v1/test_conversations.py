@@ -2,11 +2,13 @@
 
 import asyncio
 import json
+import time
 from typing import Any
 
 import pytest
 
 from agency_lambda.history.conversations import Conversations
+from agency_lambda.runs.model import Lease
 from agency_lambda.settings import get_settings
 from agency_lambda.store import Delete, StoreUnavailable, open_store
 from agency_lambda.store.sqlite import SQLiteStore
@@ -92,7 +94,12 @@ async def other_process(name: str, *, takes: bool = True) -> None:
     """Another process runs in the conversation, or no longer does."""
     store = open_store(get_settings().store)
     conversation = await Conversations(store, "local").load_to_extend(name, create=True)
-    await store.write(conversation.acquire("resp_other") if takes else conversation.release("resp_other"))
+    now = time.time()
+    lease = Lease("resp_other", "local", holder="other", until=now + 20, attempts=1, queued_at=now)
+    if takes:
+        await store.write(conversation.acquire("resp_other"), lease.put())
+    else:
+        await store.write(conversation.release("resp_other"), Delete(lease.partition, lease.id))
     await store.aclose()
 
 
