@@ -63,17 +63,17 @@ def _with_given_arguments(execute: Callable[..., Awaitable[Any]]) -> Callable[..
 def _asking(maybe_approve: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
     @wraps(maybe_approve)
     async def called(executor: Any, *, func_tool: FunctionTool, tool_call: Any, **step: Any) -> Any:
-        run = current_run()
-        if run is None or func_tool.needs_approval is False:
+        run, agent = current_run(), executor.public_agent.name
+        was_asked = run is not None and run.was_asked(agent, tool_call.call_id)
+        if run is None or (func_tool.needs_approval is False and not was_asked):
             return await maybe_approve(executor, func_tool=func_tool, tool_call=tool_call, **step)
-        decision = run.decided(executor.public_agent.name, func_tool, tool_call.call_id)
-        if decision is None:
+        if not was_asked:
             with contain_exits():  # `needs_approval` may be code of the agency's
                 result = await maybe_approve(executor, func_tool=func_tool, tool_call=tool_call, **step)
             if not _is_asked(result):
                 return result
-            decision = await _decision(run, executor.public_agent.name, func_tool, tool_call)
-        # A decision holds for its call, whatever a function of the arguments returns by now.
+        # Who is asked decides, whatever a function of the arguments or a new version of the tool says by now.
+        decision = await _decision(run, agent, func_tool, tool_call)
         step |= {"func_tool": _always_asking(func_tool), "tool_call": tool_call}
         asked = await maybe_approve(executor, **step)
         if _is_asked(asked):

@@ -14,6 +14,7 @@ class JournaledCall:
     """A model call under its key in the journal.
 
     parent: the enclosing tool call's key, or "". has_own_input: nothing else of the run holds what the agent was asked.
+    items_digest: of agent and items, "" if the run is not stored.
     """
 
     key: str
@@ -21,6 +22,7 @@ class JournaledCall:
     request: ModelRequest
     parent: str = ""
     has_own_input: bool = False
+    items_digest: str = ""
     started_at: float = field(default_factory=time.time)
 
 
@@ -85,6 +87,11 @@ class CallJournal(Protocol):
     async def save_tool_output(self, call: str, output: Any, tool: str, started_at: float) -> Any: ...
 
     async def allow_call(self, call: str, most: float) -> bool: ...
+
+    @property
+    def has_asked(self) -> bool: ...
+
+    def was_asked(self, call: str) -> bool: ...
 
     def find_decision(self, call: str) -> Decision | None: ...
 

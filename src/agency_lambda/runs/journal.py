@@ -1,14 +1,10 @@
 """The answers of a stored run, each stored before its use, so that no attempt repeats a call."""
 
-import json
 import math
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
-
-from pydantic_core import to_jsonable_python
 
 from agency_lambda.errors import StoreUnavailable
 from agency_lambda.framework.call_journal import JournaledCall
@@ -21,6 +17,7 @@ from agency_lambda.history import UniqueIds, is_call
 from agency_lambda.protocol.approvals import Decision
 from agency_lambda.protocol.surrogates import replace_surrogates
 from agency_lambda.runs import journal_rows
+from agency_lambda.runs.call_keys import ModelCallKeys
 from agency_lambda.runs.journal_rows import digest, was_allowed
 from agency_lambda.runs.model import expiry, response_partition
 from agency_lambda.store import ABSENT, Change, Conflict, Delete, Put, Store
@@ -33,7 +30,7 @@ class Entry:
 
 
 class Journal:
-    """store: None if the run is not stored. keeps_prompts: for operators' traces."""
+    """store: None if the run is not stored. keeps_prompts: for operators' traces. asked: keys of open approvals."""
 
     def __init__(
         self,
@@ -44,8 +41,9 @@ class Journal:
         *,
         attempt: int = 1,
         keeps_prompts: bool = True,
+        asked: Collection[str] = (),
     ) -> None:
-        self.attempt, self._keeps_prompts = attempt, keeps_prompts
+        self.attempt, self._keeps_prompts, self._asked = attempt, keeps_prompts, frozenset(asked)
         self.call_ids, self.item_ids = call_ids or UniqueIds(), UniqueIds(field="id")
         self._numbers = count()
         self._calls: dict[str, str] = {}  # a call's id, which is unique in the run -> the answer's key and its place
@@ -54,7 +52,7 @@ class Journal:
         self._by_call_ids = False  # an earlier version of this service has begun the run
         self._store, self._partition = store, response_partition(owner, run_id)
         self._records: dict[str, Any] = {}
-        self._taken: defaultdict[str, set[int]] = defaultdict(set)  # digest of a model call -> numbers in use
+        self._keys = ModelCallKeys()
         self._prompts: set[str] = set()  # digests of the instructions that a row of the run has
         self._failures: list[tuple[ModelUnavailable, str]] = []  # and the keys of their model calls
         self._unwritten: dict[str, dict[str, Any]] = {}  # failures that no answer has followed yet
@@ -74,6 +72,7 @@ class Journal:
             bodies = [body for key, body in self._records.items() if key.startswith("model/")]
             self._prompts = {body["instructions_digest"] for body in bodies if "instructions" in body}
             self._by_call_ids = any("within" not in body for body in bodies)
+            self._keys.restore(self._records, ignores_tools=self.has_asked)
             answers = [body["response"]["output"] for body in bodies]
             for ids in (self.call_ids, self.item_ids):
                 ids.restore(item for output in answers for item in output)
@@ -85,25 +84,16 @@ class Journal:
     def begin_call(
         self, agent: str, request: ModelRequest, parent: str = "", *, has_own_input: bool = False
     ) -> JournaledCall:
-        return JournaledCall(self._model_call_key(agent, request, parent), agent, request, parent, has_own_input)
-
-    def _model_call_key(self, agent: str, request: ModelRequest, parent_call_key: str) -> str:
-        # sha256 of agent, items and tools, and the number among equal calls of the run.
         if self._store is None:
-            return f"model/{next(self._numbers)}"
-        tools = [(tool.name, getattr(tool, "params_json_schema", None)) for tool in request.tools]
-        identity = [request.identity or agent, request.items, tools]
-        place = digest(json.dumps(identity, sort_keys=True, default=to_jsonable_python))
-        if parent_call_key and not self._by_call_ids:
-            place = f"{place}/{digest(parent_call_key)[:16]}"
-        number = next(number for number in count(1) if number not in self._taken[place])
-        self._taken[place].add(number)
-        return f"model/{place}/{number:04d}"
+            key, items_digest = f"model/{next(self._numbers)}", ""
+        else:
+            key, items_digest = self._keys.claim(agent, request, "" if self._by_call_ids else parent)
+        return JournaledCall(key, agent, request, parent, has_own_input, items_digest)
 
     def release(self, key: str) -> None:
         """Free the key of a call without an answer."""
-        place, _, number = key.removeprefix("model/").rpartition("/")
-        self._taken[place].discard(int(number))
+        if self._store is not None:
+            self._keys.release(key)
 
     def find(self, call: JournaledCall) -> Entry | None:
         """Return the stored answer; without one the call is pending."""
@@ -153,7 +143,7 @@ class Journal:
 
     def _answer_body(self, call: JournaledCall, answered: ModelAnswer, ids: dict[int, str]) -> dict[str, Any]:
         body = journal_rows.model_call_fields(call, self.attempt) | dump_answer(answered) | {"ids": ids}
-        body["ended_at"] = journal_rows.now()
+        body |= {"ended_at": journal_rows.now(), "items_digest": call.items_digest}
         if self._by_call_ids:
             del body["within"]
         if prompt := journal_rows.instructions_digest(call):
@@ -208,6 +198,15 @@ class Journal:
         body = to_journal_body(output) | journal_rows.tool_call_fields(tool, started_at, self.attempt)
         stored = await self._write(f"tool/{call}", body)
         return output if stored is body else from_journal_body(stored)
+
+    @property
+    def has_asked(self) -> bool:
+        """Return whether the run has asked a person anything."""
+        return bool(self._asked) or any(key.startswith("decision/") for key in self._records)
+
+    def was_asked(self, call: str) -> bool:
+        """Return whether a person was asked about a call, or has decided."""
+        return call in self._asked or f"decision/{call}" in self._records
 
     def find_decision(self, call: str) -> Decision | None:
         body = self._records.get(f"decision/{call}")

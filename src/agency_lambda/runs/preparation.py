@@ -116,6 +116,7 @@ class RunPreparation:
             call_ids,
             attempt=max(run.lease.attempts, 1) if run.lease else 1,
             keeps_prompts=self._settings.trace_content == "1",
+            asked=[each["key"] for each in run.stored.asked],
         )
         if not run.is_new:
             await journal.load()

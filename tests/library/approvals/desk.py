@@ -24,10 +24,13 @@ Start = Callable[..., "Desk"]
 
 
 class Desk:
-    """paid: the calls that were made. Ann has the runs; Eve is an operator, Bob is neither."""
+    """paid: the calls that were made. version: of the agency; what is changed in it is deployed at once.
 
-    def __init__(self, service: Service, paid: list[tuple[str, int]]) -> None:
-        self.service, self.paid = service, paid
+    Ann has the runs; Eve is an operator, Bob is neither.
+    """
+
+    def __init__(self, service: Service, paid: list[tuple[str, int]], version: dict[str, Any]) -> None:
+        self.service, self.paid, self.version = service, paid, version
 
     @property
     def runs(self) -> Any:
@@ -81,8 +84,8 @@ def desk(start: Callable[..., Service], monkeypatch: pytest.MonkeyPatch) -> Star
     """desk(approvers="both", tools=1, NAME=value, ...): with a model, of an agent that asks persons."""
     paid: list[tuple[str, int]] = []
 
-    def pay(number: int) -> Any:
-        @function_tool(name_override=f"pay_{number}", needs_approval=True)
+    def pay(number: int, needs_approval: Any) -> Any:
+        @function_tool(name_override=f"pay_{number}", needs_approval=needs_approval)
         async def called(to: str, amount: int) -> str:
             """Pays."""
             paid.append((to, amount))
@@ -91,12 +94,15 @@ def desk(start: Callable[..., Service], monkeypatch: pytest.MonkeyPatch) -> Star
         return called
 
     def begin(approvers: str | None = None, tools: int = 1, model: Any = None, **settings: str) -> Desk:
+        version: dict[str, Any] = {"tools": tools, "needs_approval": True}
+
         def create() -> Agency:
-            given = [*([ask_person] if model else []), *(pay(number) for number in range(tools))]
+            paying = [pay(number, version["needs_approval"]) for number in range(version["tools"])]
+            given = [*([ask_person] if model else []), *paying]
             return Agency(Agent(name="Solo", instructions="You pay.", tools=given, model=model))
 
         monkeypatch.setattr("agencies.AGENCIES", {"desk": {"create_agency": create, "approvers": approvers}})
-        return Desk(start(API_KEYS=api_keys(), **settings), paid)
+        return Desk(start(API_KEYS=api_keys(), **settings), paid, version)
 
     return begin
 

@@ -1,5 +1,7 @@
 """A person decides over HTTP: approve, refuse, change, answer; once, and only who may."""
 
+from typing import Any
+
 import pytest
 
 from agency_lambda.approvals.deciders import Decider
@@ -120,6 +122,38 @@ def test_decision_counts_although_another_run_waits_by_now(desk: Start) -> None:
     assert last not in (response["id"], again["id"], read[1].run)
     at.work(last)
     assert (at.response(last)["status"], len(at.paid)) == ("completed", 2)
+
+
+@pytest.mark.parametrize("changed", [{"tools": 3}, {"needs_approval": False}])
+def test_deployment_while_a_run_waits_repeats_nothing(desk: Start, changed: dict[str, Any]) -> None:
+    both = [(f"pay_{number}", {"to": "eve", "amount": number}) for number in range(2)]
+    at = desk(tools=2, model=OfflineModel("Solo", lambda turn: f"{turn.calls}" if turn.calls else both))
+    response = at.ask()
+    first, second = (item["id"] for item in asked_in(response))
+    at.version |= changed
+    assert at.decide(first, approve=False)[0] == 200
+    at.work(response["id"])
+    assert (at.paid, [each["id"] for each in at.pending()]) == ([], [second])
+    assert at.decide(second)[0] == 200
+    at.work(response["id"])
+    response = at.response(response["id"])
+    assert (response["status"], at.paid, response["usage"]["model_calls"]) == ("completed", [("eve", 1)], 2)
+
+
+def test_call_that_was_asked_about_waits_although_it_would_not_ask_by_now(desk: Start) -> None:
+    async def decided_elsewhere(*_: Any) -> bool:
+        return at.version["asks"]
+
+    both = [(f"pay_{number}", {"to": "eve", "amount": number}) for number in range(2)]
+    at = desk(tools=2, model=OfflineModel("Solo", lambda turn: "Paid." if turn.calls else both))
+    at.version |= {"needs_approval": decided_elsewhere, "asks": True}
+    response = at.ask()
+    at.version["asks"] = False
+    for approval in [item["id"] for item in asked_in(response)]:
+        assert at.response(response["id"])["status"] == "in_progress"
+        assert at.decide(approval, approve=False)[0] == 200
+        at.work(response["id"])
+    assert (at.response(response["id"])["status"], at.paid) == ("completed", [])
 
 
 @pytest.mark.parametrize("approvers", ["operators", "other_operators"])
