@@ -27,24 +27,30 @@ def arguments_object(text: str) -> dict[str, Any] | None:
     return replace_surrogates(value) if isinstance(value, dict) else None
 
 
-def checked(request: ApprovalRequest, decision: Decision) -> Decision:
-    """Return a decision that can be carried out. Raises InvalidRequest, which names the field."""
+def checked(request: ApprovalRequest, decision: Decision, *, answer: str = "answer") -> Decision:
+    """Return a decision that can be carried out. answer: the field with the answer of a question.
+
+    Raises:
+        InvalidRequest: names the field.
+    """
+    if not (decision.reason or "").strip():
+        decision = replace(decision, reason=None)  # as an empty field of a form is
     if decision.reason is not None and len(decision.reason) > MOST_REASON:
         raise over_limit("reason", "characters", MOST_REASON)
     if decision.arguments is not None:
         _check_arguments(request, decision)
     if request.kind == "question" and decision.approve:
-        _check_answer(request, decision)
+        _check_answer(request, decision, answer)
     return replace(decision, reason=replace_surrogates(decision.reason))
 
 
-def _check_answer(request: ApprovalRequest, decision: Decision) -> None:
-    if not (decision.reason and decision.reason.strip()):
-        raise InvalidRequest("A question is answered by a text: send 'answer', or 'approve': false.", param="answer")
+def _check_answer(request: ApprovalRequest, decision: Decision, field: str) -> None:
+    if decision.reason is None:
+        raise InvalidRequest(f"A question is answered by a text: send {field!r}, or 'approve': false.", param=field)
     choices = (arguments_object(request.arguments) or {}).get("choices")
     if choices and isinstance(choices, list) and decision.reason not in choices:
         known = ", ".join(map(repr, choices))
-        raise InvalidRequest(f"The answer is none of the choices: {known[:_LONGEST_MESSAGE]}.", param="answer")
+        raise InvalidRequest(f"The answer is none of the choices: {known[:_LONGEST_MESSAGE]}.", param=field)
 
 
 def _check_arguments(request: ApprovalRequest, decision: Decision) -> None:

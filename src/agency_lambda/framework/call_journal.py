@@ -43,6 +43,7 @@ class CallJournal(Protocol):
     item_ids: UniqueIds
     hits: int
     attempt: int
+    has_asked: bool
 
     @property
     def pending(self) -> Mapping[str, dict[str, Any]]: ...
@@ -87,9 +88,6 @@ class CallJournal(Protocol):
     async def save_tool_output(self, call: str, output: Any, tool: str, started_at: float) -> Any: ...
 
     async def allow_call(self, call: str, most: float) -> bool: ...
-
-    @property
-    def has_asked(self) -> bool: ...
 
     def was_asked(self, call: str) -> bool: ...
 

@@ -70,7 +70,7 @@ async def update(conversation_id: str, body: Description, caller: Caller) -> dic
 @router.delete("/{conversation_id}")
 async def delete(conversation_id: str, caller: Caller) -> dict[str, Any]:
     """Delete a conversation and its items."""
-    await caller.conversations.delete(conversation_id)
+    await caller.runs.delete_conversation(caller.owner, conversation_id)
     return {"id": conversation_id, "object": "conversation.deleted", "deleted": True}
 
 

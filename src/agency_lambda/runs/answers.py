@@ -117,7 +117,8 @@ async def _decision(store: Store, owner: str, item: Item, number: int) -> tuple[
         raise NotFound(f"Approval with id {approval_id[:99]!r} not found.", param=param)
     if not isinstance(found, Approval):
         raise ApprovalDecided(f"{approval_id} is {found.status} already.", param=param)
-    return found, checked(found.request, Decision(approve=item["approve"], reason=item.get("reason")))
+    decision = Decision(approve=item["approve"], reason=item.get("reason"))
+    return found, checked(found.request, decision, answer="reason")
 
 
 def _check_place(request: CreateResponse, stored: StoredResponse) -> None:

@@ -44,7 +44,7 @@ async def decide(runs: "RunService", decisions: Decisions, decider: Decider, mor
             decisions = await reread(runs.store, decisions)
             if decisions[0][0].run != first.run:
                 continue
-            await runs.store.write(*(change for approval, _ in decisions for change in decided.withdraw(approval)))
+            await _withdraw(runs.store, decisions)
         changes = lease_changes(lease)
         if lease and lease.is_waiting and first.continued_by:
             changes += await _add_input(runs.store, first.owner, first.run, decisions)
@@ -56,6 +56,11 @@ async def decide(runs: "RunService", decisions: Decisions, decider: Decider, mor
         log(decisions, decider)
         await runs.send(first.run)
         return first.run
+
+
+async def _withdraw(store: Store, decisions: Decisions) -> None:
+    with suppress(Conflict):  # somebody else has
+        await store.write(*(change for approval, _ in decisions for change in decided.withdraw(approval)))
 
 
 def log(decisions: Decisions, decider: Decider) -> None:

@@ -60,6 +60,7 @@ class Journal:
         self.pending: dict[str, dict[str, Any]] = {}  # model calls without an answer yet, which the heartbeat stores
         self._replayed: set[str] = set()
         self.hits = 0
+        self.has_asked = False  # whether earlier attempts have asked a person anything
 
     async def load(self) -> None:
         if self._store:
@@ -72,6 +73,7 @@ class Journal:
             bodies = [body for key, body in self._records.items() if key.startswith("model/")]
             self._prompts = {body["instructions_digest"] for body in bodies if "instructions" in body}
             self._by_call_ids = any("within" not in body for body in bodies)
+            self.has_asked = bool(self._asked) or any(key.startswith("decision/") for key in self._records)
             self._keys.restore(self._records, ignores_tools=self.has_asked)
             answers = [body["response"]["output"] for body in bodies]
             for ids in (self.call_ids, self.item_ids):
@@ -198,11 +200,6 @@ class Journal:
         body = to_journal_body(output) | journal_rows.tool_call_fields(tool, started_at, self.attempt)
         stored = await self._write(f"tool/{call}", body)
         return output if stored is body else from_journal_body(stored)
-
-    @property
-    def has_asked(self) -> bool:
-        """Return whether the run has asked a person anything."""
-        return bool(self._asked) or any(key.startswith("decision/") for key in self._records)
 
     def was_asked(self, call: str) -> bool:
         """Return whether a person was asked about a call, or has decided."""

@@ -17,6 +17,7 @@ from agency_lambda.errors import (
     StoreUnavailable,
     UnsupportedParameter,
 )
+from agency_lambda.history.conversations import Conversations
 from agency_lambda.protocol import response_object
 from agency_lambda.protocol.approvals import Decision
 from agency_lambda.protocol.request import CompactRequest, CreateResponse
@@ -211,6 +212,16 @@ class RunService:
             await self._delete_continuation(owner, stored.continued_by)
         if next_run_id := await delete_run(self.store, owner, response_id):
             await self._give_turn(next_run_id)
+
+    async def delete_conversation(self, owner: str, conversation_id: str) -> None:
+        """Delete a conversation. A run of it that waits for a person is cancelled, those behind it fail."""
+        conversations = Conversations(self.store, owner)
+        conversation = await conversations.get(conversation_id)
+        await conversations.delete(conversation_id)
+        if conversation.active_run_id and await self.leases.is_waiting(conversation.active_run_id):
+            await self.cancel(owner, conversation.active_run_id)
+        for run_id in conversation.waiting_run_ids:
+            await self._give_turn(run_id)
 
     async def _delete_continuation(self, owner: str, response_id: str) -> None:
         # It cannot go on without the journal of the response that is deleted.

@@ -139,4 +139,5 @@ def request_item(approval: Approval) -> Item:
         "name": approval.request.name,
         "arguments": approval.request.arguments if approval.shows_content else "{}",
         "agent": approval.request.agent,
+        "kind": approval.request.kind,
     }

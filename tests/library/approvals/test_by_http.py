@@ -72,6 +72,31 @@ def test_question_is_answered_by_one_of_its_choices(desk: Start) -> None:
     assert "It is blue." in text_of(at.response(response["id"]))
 
 
+def test_stock_client_answers_a_question_by_a_reason(desk: Start) -> None:
+    asks = [("ask_person", {"question": "Which colour?", "choices": None})]
+    at = desk(model=OfflineModel("Solo", lambda turn: f"It is {turn.calls[0].output}." if turn.calls else asks))
+    response = at.ask(background=False)
+    (item,) = asked_in(response)
+    assert item["kind"] == "question"
+    answer = {"type": "mcp_approval_response", "approval_request_id": item["id"], "approve": True}
+    request = {"model": "desk", "previous_response_id": response["id"]}
+    for reason in (None, "", " "):
+        status, refused = at.service.post(
+            "/v1/responses", {**request, "input": [{**answer, "reason": reason}]}, **bearer("ann")
+        )
+        assert (status, refused["error"]["param"]) == (400, "reason")
+    again = at.ask(**request, background=False, input=[{**answer, "reason": "green"}])
+    assert "It is green." in text_of(again)
+
+
+def test_empty_reason_is_none(desk: Start) -> None:
+    at = desk()
+    response = at.ask()
+    assert at.decide(at.pending()[0]["id"], approve=False, reason=" ")[1]["decision"]["reason"] is None
+    at.work(response["id"])
+    assert "not approved" in text_of(at.response(response["id"]))
+
+
 def test_answer_is_for_questions_only(desk: Start) -> None:
     at = desk()
     at.ask()
@@ -242,3 +267,23 @@ def test_run_that_is_deleted_before_it_has_ended_asks_nobody_any_more(desk: Star
     at.run(delete_run(at.runs.store, "ann", response["id"]))
     assert at.pending() == []
     assert at.get(f"/v1/approvals/{waiting['id']}")["status"] == "withdrawn"
+
+
+@pytest.mark.parametrize("background", [True, False])
+def test_deleted_conversation_asks_nobody_any_more(desk: Start, background: bool) -> None:
+    at = desk()
+    status, conversation = at.service.post("/v1/conversations", {}, **bearer("ann"))
+    assert status == 200
+    at.ask(conversation=conversation["id"], background=background)
+    behind = at.service.post(
+        "/v1/responses",
+        {"model": "desk", "input": "And then?", "background": True, "conversation": conversation["id"]},
+        **bearer("ann"),
+    )[1]["id"]
+    at.work(behind)
+    (approval,) = at.pending()
+    at.service.delete(f"/v1/conversations/{conversation['id']}", **bearer("ann"))
+    assert at.pending() == []
+    assert at.get(f"/v1/approvals/{approval['id']}")["status"] == "withdrawn"
+    at.work(behind)
+    assert at.response(behind)["error"]["detail_code"] == "not_found"
