@@ -25,15 +25,20 @@ def shell_commands(approval: Approval, url: str, *, has_keys: bool) -> str:
 
 def _request(approval: Approval) -> str:
     request = approval.request
+    call = _shown(f"{request.name} {request.arguments}")
     if request.kind == "question":
         asked = json.loads(request.arguments)
         choices = f" ({', '.join(asked['choices'])})" if asked["choices"] else ""
-        return f"{request.agent} of {approval.agency} asks: {asked['question']}{choices}"
-    call = f"{request.name} {request.arguments}"
-    call = call if len(call) <= _LONGEST else f"{call[:_LONGEST]}..."
+        return f"{request.agent} of {approval.agency} asks: {_shown(asked['question'] + choices)}"
     if request.kind == "repeat":
         return f"whether {call} was carried out is unknown. Call it again for {request.agent} of {approval.agency}?"
     return f"{request.agent} of {approval.agency} wants to call {call}"
+
+
+def _shown(text: str) -> str:
+    """Return a model's text on one line, without characters that a terminal obeys."""
+    line = "".join(each if each.isprintable() else f"\\u{ord(each):04x}" for each in text)
+    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}... (the rest: GET /v1/approvals)"
 
 
 def _example(approval: Approval) -> str:

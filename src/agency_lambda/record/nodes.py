@@ -125,9 +125,12 @@ def contents_of_model_call(row: ModelCallRow, instructions: str | None, asked: A
     }
 
 
-def contents_of_call(item: Any, tool: ToolCallRow | None, children: list[Node]) -> Node:
-    """Return arguments and output; of a message, the colleague's last words."""
-    output = tool.output if tool else _last_words(children)
+def contents_of_call(
+    item: Any, tool: ToolCallRow | None, children: list[Node], approvals: Sequence[ApprovalRow]
+) -> Node:
+    """Return arguments and output: of a message the colleague's last words, of a refused call the reason."""
+    reasons = [each.reason for each in approvals if each.approve is False]
+    output = tool.output if tool else _last_words(children) or next(iter(reasons), None)
     return {"call_id": item.get("call_id"), "arguments": item.get("arguments", item), "output": output}
 
 

@@ -118,10 +118,11 @@ class Tree:
         is_followed = is_followed or (name.startswith("transfer_to_") and row is not scope[-1])
         node["status"] = "completed" if tool else self._status(row, node, item, is_followed=is_followed)
         node["_began"] = node["started_at"] or row.ended_at or row.began
-        if approvals := self._approvals(row, number):
+        approvals = self._approvals(row, number)
+        if approvals:
             node["approvals"] = [nodes.approval(each, with_contents=self._options.with_contents) for each in approvals]
         if self._options.with_contents:
-            node |= nodes.contents_of_call(item, tool, children)
+            node |= nodes.contents_of_call(item, tool, children, approvals)
         return node
 
     def _approvals(self, row: ModelCallRow, number: int) -> list[ApprovalRow]:

@@ -39,6 +39,17 @@ def test_trace_shows_what_waits_and_what_was_decided(desk: Start) -> None:
     assert full["address"]
 
 
+def test_operators_see_what_the_model_was_told_of_a_refused_call(desk: Start) -> None:
+    at = desk()
+    response = at.ask()
+    at.decide(at.pending()[0]["id"], approve=False, reason="Too dear.")
+    at.work(response["id"])
+    trace = at.get(f"/v1/admin/responses/{response['id']}/trace", "eve")
+    assert tool_node(trace)["output"] == "Too dear."
+    *_, last = (node for node in trace["root"]["children"] if node["type"] == "model_call")
+    assert [each["output"] for each in last["input"]] == ["Too dear."]
+
+
 def test_traces_of_a_response_and_of_its_continuation_are_one_story(desk: Start) -> None:
     at = desk()
     first = at.ask(background=False)
