@@ -9,6 +9,7 @@ import httpx
 
 _WIDTH, _LABEL, _BAR = 100, 45, 21  # columns
 _STATUSES = {"failed": "failed", "incomplete": "not finished", "in_progress": "pending"}
+_REFUSED = ("refused", "expired")  # which ends the call
 
 
 def main() -> None:
@@ -48,12 +49,14 @@ def drawn(trace: dict[str, Any]) -> Iterator[str]:
 
 def _lines(node: dict[str, Any], lead: str, branch: str, span: tuple[float | None, float | None]) -> Iterator[str]:
     label = f"{lead}{branch}{_label(node)}"
-    label = label if len(label) <= _LABEL else f"{label[: _LABEL - 1]}…"
+    lead += {"": "", "├ ": "│ ", "└ ": "  "}[branch]
+    if len(label) > _LABEL:  # the numbers are below it
+        yield label if len(label) <= _WIDTH else f"{label[: _WIDTH - 1]}…"
+        label = lead if len(lead) <= _LABEL else ""
     has_tokens = node["input_tokens"] or node["output_tokens"]
     tokens = f"{node['input_tokens']:,}+{node['output_tokens']:,}" if has_tokens else ""
     usd = f"{node['usd']:.4f}" if node["usd"] else ""
     yield f"{label:{_LABEL}} {_milliseconds(node):>9} {tokens:>13} {usd:>8} {_bar(node, *span)}"[:_WIDTH].rstrip()
-    lead += {"": "", "├ ": "│ ", "└ ": "  "}[branch]
     children = node["children"]
     if node["type"] == "message" and len(children) == 1:  # the colleague is in the line of the message
         children = children[0]["children"]
@@ -70,8 +73,10 @@ def _ends(node: dict[str, Any]) -> Iterator[float]:
 
 def _label(node: dict[str, Any]) -> str:
     names = {"model_call": f"asks {node['name'] or 'its model'}", "message": f"-> {node['name']}"}
-    marks = [names.get(node["type"], node["name"] or "?"), _STATUSES.get(node["status"], "")]
-    marks += map(_approval, node.get("approvals", ()))
+    approvals = [*map(_approval, node.get("approvals", ()))]
+    is_refused = node["status"] == "incomplete" and approvals and approvals[-1].startswith(_REFUSED)
+    marks = [names.get(node["type"], node["name"] or "?")]
+    marks += [*([] if is_refused else [_STATUSES.get(node["status"], "")]), *approvals]
     if node["replayed"]:
         marks.append(f"replayed (attempt {node['attempt']})" if node["attempt"] else "replayed")
     first, *others = [mark for mark in marks if mark]

@@ -20,7 +20,8 @@ def shell_commands(approval: Approval, url: str, *, has_keys: bool) -> str:
     key = ' -H "authorization: Bearer $KEY"' if has_keys else ""
     command = f"curl -s {url}/v1/approvals/{approval.id} -H 'content-type: application/json'{key} -d"
     lines = [f"{name + ':':8} {command} {shlex.quote(json.dumps(body))}" for name, body in answers.items()]
-    return "\n".join([f"\n{approval.response_id} waits: {_request(approval)}", *lines])
+    goes_on = f" (goes on as {approval.continued_by})" if approval.continued_by else ""
+    return "\n".join([f"\n{approval.response_id} waits{goes_on}: {_request(approval)}", *lines])
 
 
 def _request(approval: Approval) -> str:

@@ -27,8 +27,11 @@ if TYPE_CHECKING:
 Decisions = Sequence[tuple[Approval, Decision]]
 """Of one run."""
 
-_NOBODY_ANSWERED = "Nobody answered the request for approval in time. The tool was not called."
-_NOBODY_ANSWERED_QUESTION = "Nobody answered the question in time."
+_NOBODY_ANSWERED = {
+    "tool": "Nobody answered the request for approval in time. The tool was not called.",
+    "question": "Nobody answered the question in time.",
+    "repeat": "Nobody said in time whether to call it again.",
+}
 
 
 async def decide(runs: "RunService", decisions: Decisions, decider: Decider, more: Sequence[Change] = ()) -> str:
@@ -142,8 +145,7 @@ async def _expired(store: Store, owner: str, run_id: str) -> list[Approval]:
 
 
 def _unanswered(approval: Approval) -> Decision:
-    is_question = approval.request.kind == "question"
-    return Decision(approve=False, reason=_NOBODY_ANSWERED_QUESTION if is_question else _NOBODY_ANSWERED)
+    return Decision(approve=False, reason=_NOBODY_ANSWERED[approval.request.kind])
 
 
 async def _add_input(store: Store, owner: str, run_id: str, decisions: Decisions) -> list[Change]:

@@ -6,7 +6,7 @@ import re
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from ipaddress import IPv6Network, ip_address
+from ipaddress import IPv4Network, IPv6Network, ip_address
 
 _URL = re.compile(
     r"(?P<scheme>https?)://(?:\[(?P<address>[0-9a-f:.]+)\]|(?P<name>[a-z0-9_](?:[a-z0-9._-]*[a-z0-9_])?))"
@@ -15,6 +15,7 @@ _URL = re.compile(
 )
 _PORTS = {"http": 80, "https": 443}
 _GLOBAL_UNICAST = IPv6Network("2000::/3")  # outside of it are multicast, and what stands for an IPv4 address
+_NOT_PUBLIC = (IPv4Network("192.88.99.0/24"), IPv6Network("3fff::/20"))  # is_global lets both through
 _LOOKUPS_AT_ONCE = 16  # a lookup that hangs cannot be ended
 _lookups = ThreadPoolExecutor(_LOOKUPS_AT_ONCE, "lookup")
 
@@ -44,7 +45,7 @@ def parse(url: str) -> Target:
     if match is None:
         raise ValueError("must be https://HOST/PATH, in ASCII, without user, password and fragment")
     scheme, host = match["scheme"].lower(), (match["address"] or match["name"]).lower()
-    if scheme == "http" and not _allows_loopback():
+    if scheme == "http" and not (_allows_loopback() and _is_loopback(host)):
         raise ValueError("must be https://")
     port = int(match["port"] or _PORTS[scheme])
     if port not in (443, *range(1024, 65536)) and not (scheme == "http" and port == _PORTS["http"]):
@@ -53,6 +54,13 @@ def parse(url: str) -> Target:
     target = Target(scheme == "https", host, port, path if path.startswith("/") else f"/{path}")
     _refuse_literal(target)
     return target
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:  # it is a name
+        return host == "localhost"
 
 
 def _refuse_literal(target: Target) -> None:
@@ -87,7 +95,7 @@ def _is_allowed(address: str, *, is_secure: bool) -> bool:
     if _allows_loopback() and ip.is_loopback:
         return True
     is_unicast = not ip.is_multicast if ip.version == 4 else ip in _GLOBAL_UNICAST
-    return is_secure and ip.is_global and is_unicast
+    return is_secure and ip.is_global and is_unicast and not any(ip in network for network in _NOT_PUBLIC)
 
 
 def _allows_loopback() -> bool:

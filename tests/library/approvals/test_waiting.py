@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from agency_lambda.approvals.model import pending_partition
+from agency_lambda.approvals.model import Approval, pending_partition
 from agency_lambda.runs.model import DUE_PARTITION, Lease, lease_partition
 from agency_lambda.store import Change, Put
 from agency_lambda.store.sqlite import SQLiteStore
@@ -66,6 +66,19 @@ def test_what_nobody_has_answered_is_refused_after_30_days(desk: Start, later: L
         None,
     )
     assert at.decide(waiting["id"])[0] == 409
+
+
+@pytest.mark.parametrize(("kind", "reason"), [("repeat", "whether to call it again."), ("tool", "was not called.")])
+def test_reason_of_what_expired_claims_only_what_is_known(desk: Start, later: Later, kind: Any, reason: str) -> None:
+    at = desk()
+    at.ask()
+    (record,) = at.run(at.runs.store.query(pending_partition("ann")))[0]
+    approval = Approval.from_record(record)
+    changed = replace(approval, request=replace(approval.request, kind=kind))
+    at.run(at.runs.store.write(changed.put(changed.expires_at + DAY)))
+    later(30.1)
+    at.sweep()
+    assert at.get(f"/v1/approvals/{approval.id}")["decision"]["reason"].endswith(reason)
 
 
 def test_days_are_a_setting(desk: Start, later: Later) -> None:

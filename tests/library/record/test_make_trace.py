@@ -43,6 +43,21 @@ def test_what_was_replayed_failed_or_is_pending_is_marked() -> None:
     assert "No price is known" in lines[-1]
 
 
+def test_a_refusal_ends_a_call_and_no_mark_is_cut() -> None:
+    trace, _ = traced(office)
+    refused, made = [node for node in trace["root"]["children"] if node["type"] == "message"][:2]
+    refused |= {"status": "incomplete", "approvals": [{"status": "refused", "decided_by": "local"}]}
+    made |= {"approvals": [{"status": "approved", "decided_by": "eve@example.com"}], "replayed": True, "attempt": 2}
+    lines = [*script.drawn(trace)]
+    assert any("[refused by local] " in line for line in lines)
+    (number,) = [
+        n for n, line in enumerate(lines) if line.endswith("[approved by eve@example.com, replayed (attempt 2)]")
+    ]
+    assert lines[number + 1].startswith("│ ")
+    assert "█" in lines[number + 1]
+    assert max(map(len, lines)) <= 100
+
+
 def test_run_without_times_is_drawn_too(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     trace, _ = traced(office)
 

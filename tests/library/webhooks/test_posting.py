@@ -69,11 +69,11 @@ def test_connection_goes_to_the_address_that_was_checked(hook: Receiver, monkeyp
         return found
 
     monkeypatch.setattr(targets, "_look_up", rebinding)
-    assert status_of(f"http://rebinding.example.com:{hook.server_port}/") == 200
-    assert asked == ["rebinding.example.com"]
-    assert hook.received[0][1]["host"] == f"rebinding.example.com:{hook.server_port}"
+    assert status_of(f"http://localhost:{hook.server_port}/") == 200
+    assert asked == ["localhost"]
+    assert hook.received[0][1]["host"] == f"localhost:{hook.server_port}"
     with pytest.raises(NotDelivered, match="public"):
-        status_of(f"http://rebinding.example.com:{hook.server_port}/")
+        status_of(f"http://localhost:{hook.server_port}/")
 
 
 def test_redirect_to_loopback_from_a_public_name_is_a_failure(hook: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,7 +108,7 @@ class _Writer:
 
 def test_next_address_is_tried_if_one_does_not_answer(hook: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
     answers(monkeypatch, "127.0.0.2", "127.0.0.1")  # the receiver listens on the second alone
-    assert status_of(f"http://two.example.com:{hook.server_port}/") == 200
+    assert status_of(f"http://localhost:{hook.server_port}/") == 200
 
 
 def test_nobody_listens() -> None:
@@ -290,4 +290,4 @@ def test_lookup_that_hangs_ends_with_the_time(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(posting, "TIMEOUT", 0.2)
     monkeypatch.setattr(targets, "_look_up", lambda target: time.sleep(1))
     with pytest.raises(NotDelivered, match="no answer within"):
-        status_of("http://slow.example.com/")
+        status_of("https://slow.example.com/")

@@ -12,8 +12,8 @@ from agency_lambda.webhooks.targets import AddressRefused, parse, resolve
 PUBLIC, PUBLIC_6 = "93.184.215.14", "2606:2800:21f:cb07:6820:80da:af6b:8b2c"
 NOT_PUBLIC = [
     *("127.0.0.1", "10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "224.0.1.1"),
-    *("255.255.255.255", "192.0.2.1", "198.18.0.1", "240.0.0.1"),
-    *("::1", "::", "fe80::1", "fe80::1%eth0", "fd00:ec2::254", "ff02::1", "2001:db8::1", "2001::1"),
+    *("255.255.255.255", "192.0.2.1", "198.18.0.1", "240.0.0.1", "192.88.99.1"),
+    *("::1", "::", "fe80::1", "fe80::1%eth0", "fd00:ec2::254", "ff02::1", "2001:db8::1", "2001::1", "3fff::1"),
     *("::ffff:127.0.0.1", "::ffff:8.8.8.8", "::127.0.0.1"),  # mapped, compatible
     *("2002:7f00:1::", "2002:808:808::"),  # 6to4
     *("64:ff9b::7f00:1", "64:ff9b::808:808", "64:ff9b:1::a00:1"),  # NAT64
@@ -107,15 +107,15 @@ def test_what_a_good_url_becomes() -> None:
 def test_loopback_is_allowed_on_this_machine_and_a_private_network_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     for url in ("http://127.0.0.1:1234/", "http://localhost/", "http://[::1]:1234/", "https://127.0.0.1/"):
         parse(url)
-    for url in ("http://10.0.0.1/", f"http://{PUBLIC}/", "https://169.254.169.254/"):
-        with pytest.raises(ValueError, match="public"):
+    for url in ("http://10.0.0.1/", f"http://{PUBLIC}/", "http://hooks.example.com/", "http://127.1/"):
+        with pytest.raises(ValueError, match="must be https"):
             parse(url)
-    answers(monkeypatch, PUBLIC)
-    with pytest.raises(AddressRefused):  # in clear text
-        asyncio.run(resolve(parse("http://hooks.example.com/")))
-    answers(monkeypatch, "127.0.0.1", "10.0.0.1")
-    with pytest.raises(AddressRefused):
-        asyncio.run(resolve(parse("http://hooks.example.com/")))
+    with pytest.raises(ValueError, match="public"):
+        parse("https://169.254.169.254/")
+    for found in ([PUBLIC], ["127.0.0.1", "10.0.0.1"]):
+        answers(monkeypatch, *found)
+        with pytest.raises(AddressRefused):  # the first in clear text
+            asyncio.run(resolve(parse("http://localhost/")))
 
 
 def test_name_without_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
