@@ -195,7 +195,7 @@ def test_page_says_what_waiting_costs(desk: Start) -> None:
     (decided,) = writes
     with written() as writes:
         at.ask(background=False)
-    page = (ROOT / "docs" / "approvals.md").read_text()
+    page = (ROOT / "docs" / "performance.md").read_text()
     for when, changes in (("the run begins to wait", begins), ("a decision, or its expiry", decided)):
         size = sum(len(json.dumps(each.body)) for each in changes if isinstance(each, Put))
         (said,) = re.findall(rf"^\| {when} \| one of (\d+) records, ([\d,]+) bytes", page, re.MULTILINE)

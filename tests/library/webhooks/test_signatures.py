@@ -4,13 +4,16 @@ import json
 import time
 from typing import Any
 
+import httpx
 import pytest
+from fastapi.testclient import TestClient
 from openai import AsyncOpenAI, InvalidWebhookSignatureError, OpenAI
 from openai.types.webhooks import ResponseCompletedWebhookEvent
 
 from agency_lambda.webhooks import WebhookEvent
 from agency_lambda.webhooks.model import END_EVENTS, StoredDelivery
 from agency_lambda.webhooks.signatures import new_secret, signed_headers
+from tests.library.paths import ROOT
 
 
 def test_the_test_vector_of_standard_webhooks() -> None:
@@ -48,6 +51,27 @@ def test_openais_client_unwraps_an_event_that_openai_does_not_have() -> None:
     unwrapped: Any = OpenAI(api_key="any").webhooks.unwrap(body, headers, secret=secret)
     assert (unwrapped.type, unwrapped.data.id) == ("response.approval_required", "resp_1")
     assert unwrapped.data.approvals == ["mcpr_1", "mcpr_2"]
+
+
+def test_sample_of_the_page_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    secret, sample = new_secret(), dict[str, Any]()
+    for name, value in {"URL": "http://127.0.0.1:9", "KEY": "any", "WEBHOOK_SECRET": secret}.items():
+        monkeypatch.setenv(name, value)
+    page = (ROOT / "docs" / "webhooks.md").read_text()
+    exec(page.split("```python\n")[1].split("```")[0], sample)
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        message = {"type": "message", "content": [{"type": "output_text", "text": f"text of {request.url.path}"}]}
+        return httpx.Response(200, json={"id": "resp_1", "output": [message]})
+
+    http_client = httpx.AsyncClient(transport=httpx.MockTransport(answer))
+    sample["client"] = sample["client"].with_options(http_client=http_client)
+    with TestClient(sample["app"]) as server:
+        for event, approvals in (("response.completed", ()), ("response.approval_required", ["mcpr_1"])):
+            body, headers = signed(event, secret, approvals=approvals)
+            assert server.post("/hook", content=body, headers=headers).status_code == 200
+        assert server.post("/hook", content=body + b" ", headers=headers).status_code == 400
+    assert capsys.readouterr().out == "text of /v1/responses/resp_1\nresp_1 waits for ['mcpr_1']\n"
 
 
 def test_another_secret_another_body_and_an_old_time_are_refused() -> None:
