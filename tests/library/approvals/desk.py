@@ -29,8 +29,8 @@ class Desk:
     Ann has the runs; Eve is an operator, Bob is neither.
     """
 
-    def __init__(self, service: Service, paid: list[tuple[str, int]], version: dict[str, Any]) -> None:
-        self.service, self.paid, self.version = service, paid, version
+    def __init__(self, service: Service, paid: list[tuple[str, int]], version: dict[str, Any] | None = None) -> None:
+        self.service, self.paid, self.version = service, paid, version or {}
 
     @property
     def runs(self) -> Any:
