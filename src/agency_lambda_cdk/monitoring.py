@@ -156,6 +156,9 @@ class Monitoring(Construct):
             "Model": [self._own(each) for each in ("ModelCalls", "ModelFailures", "JournalHits")],
             "Tokens": [self._own(each) for each in ("InputTokens", "OutputTokens")],
             "Runs": [self._own(each) for each in ("Attempts", "Handovers", "LeaseSteals")],
+            "Approvals, webhooks": [
+                self._own(each) for each in ("ApprovalsAsked", "ApprovalsDecided", "WebhookFailures")
+            ],
             "Loop": [self._own(each) for each in ("NestedEntries", "LoopConflicts", "Leftovers")],
             "Concurrency": [each.function.metric("ConcurrentExecutions", statistic="max") for each in functions.every],
         }

@@ -34,7 +34,7 @@ class Client:
         """Raises ApproverRequired."""
         role = role_to_decide(approval.approvers, approval.owner, self.name, is_operator=self.is_operator)
         if role is None:
-            raise ApproverRequired("This approval is decided by somebody else: see the agency's 'approvers'.")
+            raise ApproverRequired(f"You may not decide this: its approvers are {approval.approvers!r}.")
         return Decider(self.name, role, self.address)
 
 

@@ -35,7 +35,7 @@ class _Caller:
     def client(self) -> Client:
         """Return who sends the request; its address is as the server or API Gateway knows it."""
         address = self._request.client.host if self._request.client else None
-        return Client(self.owner, self._request.state.is_operator, address)
+        return Client(str(self._request.state.owner), self._request.state.is_operator, address)
 
     @property
     def root_path(self) -> str:

@@ -19,10 +19,8 @@ from agency_lambda.runs.decisions import (
     Decisions,
     answer_item,
     decide,
-    decision_changes,
     kept_until,
-    lease_changes,
-    log,
+    record,
     reread,
     with_input,
 )
@@ -67,7 +65,7 @@ async def answer(
     decider, *_ = [client.decider_of(approval) for approval, _ in decisions]
     keys = IdempotencyKeys(runs.store, client.name)
     claims: list[Change] = [keys.put(*idempotent, run_id)] if idempotent else []
-    if stored.continues is None or stored.response["output"]:  # it goes on under its own id
+    if stored.continues is None or _has_begun(stored):  # it goes on under its own id
         _check_unchanged(stored, request, _OWN - {"metadata"})
         if request.stream and not stored.is_streamed:
             message = "The run that waits has no events: leave 'stream' out, and poll its response."
@@ -75,17 +73,20 @@ async def answer(
         await decide(runs, decisions, decider, claims)
         return await responses.get(run_id)
     continued = _continued(stored, request, decisions)
-    freed = lease_changes(await Leases(runs.store).find(run_id))
+    lease = await Leases(runs.store).find(run_id)
     put = continued.put(client.name, kept_until(stored))
     try:
-        await runs.store.write(*decision_changes(decisions, decider), *freed, put, *claims)
+        await record(runs.store, decisions, decider, lease, [put, *claims])
     except Conflict:
         await reread(runs.store, decisions)
         raise
-    log(decisions, decider)
     if request.background:
         await runs.send(run_id)
     return replace(continued, version=put.version)
+
+
+def _has_begun(stored: StoredResponse) -> bool:
+    return bool(stored.response["output"])
 
 
 async def _read(store: Store, request: CreateResponse, owner: str) -> Decisions:

@@ -27,7 +27,7 @@ from agency_lambda.runs.outcome import HandedOver
 from agency_lambda.runs.paid_calls import PaidCalls
 from agency_lambda.runs.repository import LeaseLost, OutcomeUncertain, RunRepository
 from agency_lambda.runs.transitions import STOPS, RunEvent, Stop
-from agency_lambda.runs.waiting import Decided
+from agency_lambda.runs.waiting import WaitOver
 from lambda_loop import DeadlineExceeded
 
 if TYPE_CHECKING:
@@ -189,7 +189,7 @@ class Attempt:
     async def _wait(self, result: "AgencyResult") -> ResponseObject:
         try:
             return await self._ending.wait(result)
-        except Decided:  # then another attempt goes on at once
+        except WaitOver:  # then another attempt goes on at once
             assert self.repository
             if self.repository.lease.cancelled:
                 return await self._ending.end(RunEvent.END_CANCELLED)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 Decisions = Sequence[tuple[Approval, Decision]]
 """Of one run."""
 
+_ENDED = "The run that asked has ended: there is nothing to decide any more."
 _NOBODY_ANSWERED = {
     "tool": "Nobody answered the request for approval in time. The tool was not called.",
     "question": "Nobody answered the question in time.",
@@ -43,30 +44,44 @@ async def decide(runs: "RunService", decisions: Decisions, decider: Decider, mor
     while True:
         first = decisions[0][0]
         lease = await Leases(runs.store).find(first.run)
-        if lease is None:  # it has ended; another run may wait for the same
-            decisions = await reread(runs.store, decisions)
-            if decisions[0][0].run != first.run:
-                continue
-            await _withdraw(runs.store, decisions)
-        changes = lease_changes(lease)
-        if lease and lease.is_waiting and first.continued_by:
-            changes += await _add_input(runs.store, first.owner, first.run, decisions)
+        if lease is None:
+            decisions = await _of_next_run(runs.store, decisions)
+            continue
+        has_begun = not (lease.is_waiting and first.continued_by)
+        added = [] if has_begun else await _add_input(runs.store, first.owner, first.run, decisions)
         try:
-            await runs.store.write(*decision_changes(decisions, decider), *changes, *more)
+            await record(runs.store, decisions, decider, lease, [*added, *more])
         except Conflict:
             decisions = await reread(runs.store, decisions)
             continue
-        log(decisions, decider)
         await runs.send(first.run)
         return first.run
 
 
-async def _withdraw(store: Store, decisions: Decisions) -> None:
-    with suppress(Conflict):  # somebody else has
-        await store.write(*(change for approval, _ in decisions for change in decided.withdraw(approval)))
+async def record(
+    store: Store, decisions: Decisions, decider: Decider, lease: Lease | None, more: Sequence[Change]
+) -> None:
+    """Store decisions, with more changes, and free their run or tell its attempt. Raises ApprovalDecided, Conflict."""
+    try:
+        row = find(lease_state(lease), RunEvent.WAKE, lease)
+    except NotAllowed:
+        raise ApprovalDecided(_ENDED) from None
+    assert lease
+    await store.write(*_decision_changes(decisions, decider), *change_lease(lease, row.lease), *more)
+    _log(decisions, decider)
 
 
-def log(decisions: Decisions, decider: Decider) -> None:
+async def _of_next_run(store: Store, decisions: Decisions) -> Decisions:
+    """Return decisions for the run that waits in place of one that has ended. Raises ApprovalDecided."""
+    found = await reread(store, decisions)
+    if found[0][0].run == decisions[0][0].run:  # nobody can decide any more
+        with suppress(Conflict):
+            await store.write(*(change for approval, _ in found for change in decided.withdraw(approval)))
+        raise ApprovalDecided(_ENDED)
+    return found
+
+
+def _log(decisions: Decisions, decider: Decider) -> None:
     from agency_lambda import telemetry  # imports Powertools
 
     for approval, decision in decisions:
@@ -82,7 +97,7 @@ def log(decisions: Decisions, decider: Decider) -> None:
         telemetry.log_decided(fields, max(time.time() - approval.created_at, 0.0))
 
 
-def decision_changes(decisions: Decisions, decider: Decider) -> list[Change]:
+def _decision_changes(decisions: Decisions, decider: Decider) -> list[Change]:
     return [
         change
         for approval, decision in decisions
@@ -94,16 +109,6 @@ def decision_changes(decisions: Decisions, decider: Decider) -> list[Change]:
             expires=approval.expires_at + RETENTION,
         )
     ]
-
-
-def lease_changes(lease: Lease | None) -> list[Change]:
-    """Return what frees a waiting run, or tells its attempt. Raises ApprovalDecided if it has ended."""
-    try:
-        row = find(lease_state(lease), RunEvent.WAKE, lease)
-    except NotAllowed:
-        raise ApprovalDecided("The run that asked has ended: there is nothing to decide any more.") from None
-    assert lease
-    return [*change_lease(lease, row.lease)]
 
 
 async def reread(store: Store, decisions: Decisions) -> Decisions:

@@ -63,7 +63,7 @@ class Ending:
         """Let the run wait: under its own id, or in a new run if a client waits for the response of this one.
 
         Raises:
-            Decided: a person has decided meanwhile.
+            WaitOver: a person has decided meanwhile.
             ApprovalNotStored: it is not stored.
         """
         attempt, repository = self._attempt, self._attempt.repository

@@ -23,7 +23,7 @@ from agency_lambda.runs.retention import keep
 from agency_lambda.runs.run_index import ByModel
 from agency_lambda.runs.stored_responses import Responses
 from agency_lambda.runs.transitions import NotAllowed, RunEvent
-from agency_lambda.runs.waiting import ApprovalPolicy, Decided, open_approvals, withdrawals
+from agency_lambda.runs.waiting import ApprovalPolicy, WaitOver, open_approvals, withdrawals
 from agency_lambda.store import Change, Conflict, NotWritten, Store
 
 _WAITS = (RunEvent.WAIT, RunEvent.WAIT_FOR_TURN, RunEvent.ASK)
@@ -122,10 +122,10 @@ class RunRepository:
         return {item["id"] for item in shown if item["type"] != "mcp_approval_request"}
 
     async def open_approvals(self, requests: Sequence[ApprovalRequest], policy: ApprovalPolicy) -> list[Approval]:
-        """Raises Decided, OutcomeUncertain."""
+        """Raises WaitOver, OutcomeUncertain."""
         try:
             return await open_approvals(self._store, self.run, requests, policy)
-        except Decided:
+        except WaitOver:
             self.run = await self._rebase(appends=False)
             raise
         except StoreUnavailable as error:
@@ -139,7 +139,7 @@ class RunRepository:
         by_model: ByModel | None,
         more: Sequence[Change] = (),
     ) -> None:
-        """Begin to wait for a person. Raises Decided if one has decided meanwhile."""
+        """Begin to wait for a person. Raises WaitOver if one has decided meanwhile."""
         try:
             await keep(self._store, self.run, wait.kept_until)
             details = {"response": response, "events": events, "wait": wait, "by_model": by_model}
@@ -152,7 +152,7 @@ class RunRepository:
         await keep(self._store, self.run, kept_until)
         try:
             await self._apply(RunEvent.WAIT_FOR_TURN, wait=Wait(until, kept_until))
-        except Decided:  # it was cancelled, or its turn has come
+        except WaitOver:  # it was cancelled, or its turn has come
             await self.release(counts_as_attempt=False)
 
     async def purge_if_deleted(self) -> None:
@@ -171,7 +171,7 @@ class RunRepository:
                     raise NotFound("The conversation was deleted while this run worked on it.")
                 before = self.run
                 if event in _WAITS and (self.lease.decided or self.lease.cancelled):
-                    raise Decided
+                    raise WaitOver
                 wait = details.get("wait")
                 try:
                     made = {"wait": wait(before)} if callable(wait) else {}

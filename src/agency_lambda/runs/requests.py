@@ -38,11 +38,14 @@ class RunRequest:
     """conversation_name: the caller's own name; such a conversation is created if needed."""
 
     body: CreateResponse
-    owner: str
     client: Client
     idempotent: IdempotentRequest | None
     conversation_name: str | None
     on_deadline_response: OnDeadlineResponse
+
+    @property
+    def owner(self) -> str:
+        return self.client.name
 
 
 async def begin(runs: "RunService", request: RunRequest) -> Attempt | StoredResponse:

@@ -87,7 +87,7 @@ class RunService:
     ) -> Attempt | StoredResponse:
         """Return an attempt to execute, or a response that is made elsewhere. client: decides what the body answers."""
         client = client or Client(owner)
-        return await begin(self, RunRequest(body, owner, client, idempotent, conversation_name, on_deadline_response))
+        return await begin(self, RunRequest(body, client, idempotent, conversation_name, on_deadline_response))
 
     async def resume(self, run_id: str, **options: Any) -> Attempt | None:
         """Take the lease of a run, and return the next attempt; None if the run is final, held, waiting or deleted."""

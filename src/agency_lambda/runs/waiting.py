@@ -19,7 +19,7 @@ from agency_lambda.store import Change, Store
 MOST_ASKED = 20  # approvals that a run waits for at once; it asks for others when one of them is decided
 
 
-class Decided(Exception):
+class WaitOver(Exception):
     """A person has decided what this attempt was to wait for, or it was cancelled, or its turn has come."""
 
 
@@ -38,13 +38,13 @@ async def open_approvals(
     """Return what is open: what was asked before, also where this attempt has not come to it, and new requests.
 
     Raises:
-        Decided: one of the requests is not open any more.
+        WaitOver: one of the requests is not open any more.
     """
     known = {each["key"]: each["id"] for each in run.stored.asked}
     records = await asyncio.gather(*(store.get(pending_partition(run.owner), each) for each in known.values()))
     pending = [Approval.from_record(record) for record in records if record]
     if {each.key for each in requests} & known.keys() - {each.request.key for each in pending}:
-        raise Decided
+        raise WaitOver
     new = [_new_approval(run, each, policy) for each in requests if each.key not in known]
     return [*pending, *new[: max(MOST_ASKED - len(pending), 0)]]
 

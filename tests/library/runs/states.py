@@ -18,7 +18,7 @@ from agency_lambda.runs.repository import RunRepository
 from agency_lambda.runs.run_index import entry_key, index_partition
 from agency_lambda.runs.service import RunService
 from agency_lambda.runs.transitions import TABLE, RunEvent, State, lease_state
-from agency_lambda.runs.waiting import ApprovalPolicy, Decided, wait_in_continuation, wait_in_place
+from agency_lambda.runs.waiting import ApprovalPolicy, WaitOver, wait_in_continuation, wait_in_place
 from agency_lambda.store import Conflict, Store, StoreUnavailable
 
 OWNER, CONVERSATION = "owner", "conv_1"
@@ -180,7 +180,7 @@ async def wait_or_ask(attempt: RunRepository, requests: Sequence[ApprovalRequest
     is_background = attempt.run.stored.response["background"]
     try:
         await (wait if is_background else ask)(attempt, requests)
-    except Decided:
+    except WaitOver:
         if attempt.lease.cancelled:
             await end(attempt, RunEvent.END_CANCELLED)
         else:
