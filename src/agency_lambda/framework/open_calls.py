@@ -32,7 +32,8 @@ class OpenCalls:
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._active, self._changes = 0, 0
+        self._active = 0  # calls without calls within them that do not wait: with none, nothing goes on
+        self._changes = 0
         self._requests: dict[asyncio.Future[None], ApprovalRequest] = {}
         self.waits = False
         self.asked: tuple[ApprovalRequest, ...] = ()  # in the order in which they were
@@ -93,6 +94,8 @@ class OpenCalls:
     async def _pause(self, future: asyncio.Future[None]) -> None:
         changes = self._changes
         await asyncio.wait((future,), timeout=_PAUSE)
+        if self._active:
+            return
         for _ in range(_ITERATIONS):
             await asyncio.sleep(0)
         with self._lock:
