@@ -71,6 +71,9 @@ def test_what_waits_is_printed_with_commands_that_answer(tmp_path: Path) -> None
         run = httpx.post(url, json={"model": "payer", "input": "hello", "background": True}, timeout=30).json()["id"]
         assert "Payer of payer wants to call pay" in printed(lines, f"{run} waits:")
         command = printed(lines, "approve:")
+        whole = httpx.post(url, json={"model": "payer", "input": "hello"}, timeout=30).json()["id"]
+        (waiting, _) = httpx.get(f"http://127.0.0.1:{port}/v1/approvals").json()["data"]
+        assert printed(lines, f"{whole} waits (goes on as {waiting['continued_by']}): Payer")
     with serving(tmp_path, port) as lines:  # what waits still is printed again
         assert printed(lines, f"{run} waits:")
         assert printed(lines, "approve:") == command

@@ -4,6 +4,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
@@ -159,8 +160,9 @@ class RunService:
         """Raises ServiceError if the run failed."""
         try:
             response = await attempt.execute()
-            if attempt.asked and self.on_asked:
-                self.on_asked(attempt.asked)
+            if attempt.asked and attempt.repository and self.on_asked:
+                goes_on = attempt.repository.run.stored.continued_by
+                self.on_asked([replace(each, run=goes_on or each.run) for each in attempt.asked])
             return response
         except HandedOver as handed_over:
             await self.send(attempt.response["id"], handed_over.after)
