@@ -5,7 +5,6 @@ from fastapi import APIRouter
 from agency_lambda.errors import ApprovalDecided, InvalidRequest, NotFound
 from agency_lambda.exception_handlers import V1_RESPONSES
 from agency_lambda.protocol.request import Body
-from agency_lambda.record.index_pages import PageQuery
 from agency_lambda.routes.dependencies import Caller, OwnerFilter
 from agency_lambda.routes.listing import CursorPage
 from agency_lambda.routes.pages import not_in_list
@@ -34,12 +33,7 @@ async def list_approvals(caller: Caller, requested: CursorPage, owner: OwnerFilt
     """List what waits for a decision, newest first: the caller's own; for operators of all owners, or of one."""
     from agency_lambda.record.approvals import list_pending
 
-    query = PageQuery(
-        limit=requested.limit,
-        descending=requested.order == "desc",
-        after=_key(requested.after, "after"),
-        before=_key(requested.before, "before"),
-    )
+    query = requested.query(_key(requested.after, "after"), _key(requested.before, "before"))
     caller.refuse_other_owner(owner)
     owners = [owner] if owner else [caller.owner]
     if caller.client.is_operator and not owner:

@@ -11,7 +11,7 @@ from agency_lambda.protocol import bounds
 from agency_lambda.protocol.items import parse_items, to_agent_input
 from agency_lambda.protocol.request import Body, Metadata
 from agency_lambda.protocol.types import Item
-from agency_lambda.record.index_pages import PageQuery, read_page
+from agency_lambda.record.index_pages import read_page
 from agency_lambda.routes.dependencies import Caller
 from agency_lambda.routes.listing import CursorPage
 from agency_lambda.routes.pages import Page, not_in_list, paginate
@@ -45,11 +45,8 @@ async def create(caller: Caller, body: NewConversation | None = None) -> dict[st
 @router.get("")
 async def list_all(caller: Caller, requested: CursorPage) -> dict[str, Any]:
     """List the conversations, newest first."""
-    query = PageQuery(
-        limit=requested.limit,
-        descending=requested.order == "desc",
-        after=await _key(caller, requested.after, "after"),
-        before=await _key(caller, requested.before, "before"),
+    query = requested.query(
+        await _key(caller, requested.after, "after"), await _key(caller, requested.before, "before")
     )
     index = conversation_index(caller.owner)
     return await read_page(caller.runs.store, index, query, lambda entry: entry.body)

@@ -25,6 +25,10 @@ class CursorRequest:
     after: str | None
     before: str | None
 
+    def query(self, after: str, before: str, **created: int | None) -> PageQuery:
+        """after, before: the keys of the ids. created: as PageQuery has it."""
+        return PageQuery(limit=self.limit, descending=self.order == "desc", after=after, before=before, **created)
+
 
 @dataclass(frozen=True)
 class RunPageRequest:
@@ -52,14 +56,8 @@ async def _run_page(
     created_after: _Seconds = None,
     created_before: _Seconds = None,
 ) -> RunPageRequest:
-    query = PageQuery(
-        limit=page.limit,
-        descending=page.order == "desc",
-        after=run_key(page.after, "after"),
-        before=run_key(page.before, "before"),
-        created_after=created_after,
-        created_before=created_before,
-    )
+    after, before = run_key(page.after, "after"), run_key(page.before, "before")
+    query = page.query(after, before, created_after=created_after, created_before=created_before)
     return RunPageRequest(query, RunFilter(status, model, conversation))
 
 

@@ -4,7 +4,7 @@ from fastapi import APIRouter
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from agency_lambda.exception_handlers import V1_RESPONSES
-from agency_lambda.record.index_pages import PageQuery, read_page
+from agency_lambda.record.index_pages import read_page
 from agency_lambda.routes.dependencies import Caller
 from agency_lambda.routes.listing import CursorPage
 from agency_lambda.routes.pages import not_in_list
@@ -68,12 +68,7 @@ async def list_deliveries(caller: Caller, requested: CursorPage) -> dict[str, An
     """List the events of the last 30 days, newest first, and how each was delivered."""
     from agency_lambda.webhooks.model import StoredDelivery, deliveries_partition
 
-    query = PageQuery(
-        limit=requested.limit,
-        descending=requested.order == "desc",
-        after=_key(requested.after, "after"),
-        before=_key(requested.before, "before"),
-    )
+    query = requested.query(_key(requested.after, "after"), _key(requested.before, "before"))
     partition = deliveries_partition(caller.owner)
     return await read_page(
         caller.runs.store, partition, query, lambda record: StoredDelivery.from_record(record).resource
