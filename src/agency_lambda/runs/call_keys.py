@@ -25,7 +25,7 @@ class ModelCallKeys:
         """Know the stored answers, by key.
 
         ignores_tools: where no stored call has the same tools, take one with others: a new deployment may have changed
-        them while the run waited.
+        them since.
         """
         self._stored = rows
         if ignores_tools:

@@ -74,7 +74,8 @@ class Journal:
             self._prompts = {body["instructions_digest"] for body in bodies if "instructions" in body}
             self._by_call_ids = any("within" not in body for body in bodies)
             self.has_asked = bool(self._asked) or any(key.startswith("decision/") for key in self._records)
-            self._keys.restore(self._records, ignores_tools=self.has_asked)
+            has_begun = any(key.startswith("once/") for key in self._records)  # a call that must not become another
+            self._keys.restore(self._records, ignores_tools=self.has_asked or has_begun)
             answers = [body["response"]["output"] for body in bodies]
             for ids in (self.call_ids, self.item_ids):
                 ids.restore(item for output in answers for item in output)

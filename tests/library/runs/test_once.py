@@ -76,6 +76,29 @@ def test_an_outcome_is_returned_without_a_call(tmp_path: Path, post: Post) -> No
     assert "send answered: number 1" in answer
 
 
+def test_call_is_not_made_again_although_a_deployment_has_added_a_tool(tmp_path: Path, post: Post) -> None:
+    @function_tool
+    @once(reconcile=post.found)
+    async def lost(letter: str) -> str:
+        """Sends a letter."""
+        return await post.lost(letter)
+
+    @function_tool
+    def new() -> str:
+        """Is new."""
+        return "new"
+
+    async def test(run: Attempts) -> None:
+        assert await run.attempt() == "in_progress"
+        deployed.append(new)
+        assert await run.attempt() == "completed"
+        assert "lost answered: found hello" in await run.answer()
+
+    deployed: list[Any] = [lost]
+    play(tmp_path, post.ends, lambda: single(tools=[*deployed]), test)
+    assert post.sent == ["hello"]
+
+
 @pytest.mark.parametrize("is_found", [True, False])
 def test_reconcile_says_whether_the_call_was_made(tmp_path: Path, post: Post, is_found: bool) -> None:
     @function_tool
