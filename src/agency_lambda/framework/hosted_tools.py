@@ -33,7 +33,7 @@ def _with_journal(execute: Callable[..., Any]) -> Callable[..., Any]:
         if not finished:
             await run.authorize()
             started_at = time.time()
-            if run.journal.find_decision(call):
+            if run.journal.was_asked(call):
                 arguments = _always_asking(arguments)
             with contain_exits(), run.calls.call():
                 item = await execute(agent=agent, **arguments)

@@ -180,6 +180,27 @@ KINDS: dict[str, tuple[Callable[[Made], Agency], tuple[str, str]]] = {
 }
 
 
+@pytest.mark.parametrize("kind", ["shell", "custom", "apply_patch"])
+@awaited
+async def test_a_call_that_was_asked_about_waits_although_its_tool_would_not_ask_by_now(
+    kind: str, stored: Stored
+) -> None:
+    made: Made = []
+    needs_approval = True
+
+    def create() -> Agency:
+        agency = KINDS[kind][0](made)
+        agency.agents["Solo"].tools[0].needs_approval = needs_approval  # type: ignore[union-attr]
+        return agency
+
+    run = stored(create)
+    (asked,) = (await run.attempt()).asked
+    needs_approval = False
+    assert ((await run.attempt()).asked, made) == ((asked,), [])
+    await run.decide(asked, Decision(approve=False))
+    assert ((await run.attempt()).asked, made) == ((), [])
+
+
 @holds("needs_approval")
 @pytest.mark.parametrize("approve", [True, False])
 @pytest.mark.parametrize("kind", KINDS)

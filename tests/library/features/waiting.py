@@ -28,7 +28,7 @@ APPROVED, REFUSED = Decision(approve=True), Decision(approve=False)
 
 @dataclass
 class StoredRun:
-    """attempt(): one attempt, as a worker makes it. events: of the last one."""
+    """attempt(): one attempt, as a worker makes it. events, asked (keys of calls): of the last one."""
 
     create_agency: Callable[[], Agency]
     store: Store
@@ -38,11 +38,12 @@ class StoredRun:
     history: list[dict[str, Any]] = field(default_factory=list)
     output: list[dict[str, Any]] = field(default_factory=list)
     events: list[dict[str, Any]] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
 
     async def attempt(self) -> AgencyResult:
         request = CreateResponse.model_validate({"model": "desk", "input": self.input, "store": True, **self.fields})
         response = new_response(request, "resp_1", None)
-        journal = Journal(self.store, "owner", "resp_1", UniqueIds(self.history))
+        journal = Journal(self.store, "owner", "resp_1", UniqueIds(self.history), asked=self.asked)
         await journal.load()
         output = OutputBuilder(self._emit, "resp_1")
         output.restore([*self.events], journal.ids)
@@ -59,9 +60,11 @@ class StoredRun:
         execution = await prepare_run("desk", Entry(create_agency=self.create_agency), self.models, run_input)
         self.meter = execution.meter
         try:
-            return await execution.run(_authorized)
+            result = await execution.run(_authorized)
         finally:
             self.output = output.items
+        self.asked = [each.key for each in result.asked]
+        return result
 
     async def decide(self, asked: ApprovalRequest, decision: Decision = APPROVED) -> None:
         partition = response_partition("owner", "resp_1")
