@@ -8,6 +8,7 @@ from agency_lambda.budgets import accounts
 from agency_lambda.budgets.accounts import CLOSED
 from agency_lambda.budgets.limits import Limits, default_limits, dollars, micro
 from agency_lambda.budgets.running import RUNNING, RunCount, forget_unstored
+from agency_lambda.owner_cache import OwnerCache
 from agency_lambda.settings import Settings
 from agency_lambda.store import ABSENT, Add, Conflict, Delete, Put, Store
 
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Budgets", "Limits"]
 
-_FRESH = 10.0  # seconds that a process uses the limits that it has read
-_MOST_OWNERS = 10_000  # whose limits a process remembers
 _ROW = "limits"
 _RUN_KEPT = 30 * 24 * 3600  # seconds that the account of a run is kept
 
@@ -26,7 +25,7 @@ _RUN_KEPT = 30 * 24 * 3600  # seconds that the account of a run is kept
 class Budgets:
     def __init__(self, store: Store, settings: Settings) -> None:
         self._store, self._settings, self._default = store, settings, default_limits(settings)
-        self._limits: dict[str, tuple[float, Limits]] = {}  # owner -> when they were read, and what they were
+        self._limits = OwnerCache[Limits]()
         if settings.prices:
             self.prices()  # raises ConfigurationError
 
@@ -36,13 +35,7 @@ class Budgets:
         return load(self._settings.prices)
 
     async def limits(self, owner: str) -> Limits:
-        read_at, limits = self._limits.get(owner, (0.0, self._default))
-        if not 0 <= time.time() - read_at < _FRESH:
-            limits = await self._read(owner) or self._default
-            if len(self._limits) >= _MOST_OWNERS:
-                self._limits.clear()
-            self._limits[owner] = time.time(), limits
-        return limits
+        return self._limits.fresh(owner) or self._limits.keep(owner, await self._read(owner) or self._default)
 
     async def set_limits(self, owner: str, limits: Limits) -> None:
         """Store the limits, open a budget that was closed, and count unstored runs that have begun no longer."""
@@ -55,7 +48,7 @@ class Budgets:
                 break
             except Conflict:  # another request has set them, and opened it
                 continue
-        self._limits.pop(owner, None)
+        self._limits.forget(owner)
         await forget_unstored(self._store, owner)
 
     async def _opened(self, owner: str) -> list[Add]:
@@ -67,7 +60,7 @@ class Budgets:
     async def reset_limits(self, owner: str) -> None:
         """Put the settings' default back."""
         await self._store.write(Delete(accounts.spend_partition(owner), _ROW))
-        self._limits.pop(owner, None)
+        self._limits.forget(owner)
 
     async def spending(
         self, owner: str, run_partition: str = "", max_usd: float | None = None, max_tokens: int | None = None

@@ -171,7 +171,7 @@ def test_limits_that_cannot_be_read_stay_and_without_any_nothing_begins(
     @function_tool
     async def break_off() -> str:
         """Makes the limits unreadable."""
-        monkeypatch.setattr(stage[0].budgets, "_limits", {})
+        stage[0].budgets._limits.forget(OWNER)
         monkeypatch.setattr(stage[0].budgets, "_read", broken)
         return "broken"
 
