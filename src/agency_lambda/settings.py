@@ -76,7 +76,7 @@ class Settings(BaseSettings):
     jwt_operator_claim: Annotated[str, AfterValidator(validators.claim)] | None = None
     operators: Annotated[tuple[str, ...], NoDecode, BeforeValidator(validators.owners)] = ()
     cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(validators.origins)] = ()
-    approvers: Literal["both", "owner", "operators", "other_operators"] = "both"
+    approvers: validators.Approvers = "both"
     approval_days: int = Field(default=30, ge=1, le=365)
     trace_content: Literal["0", "1"] = "1"
     answer_seconds: float = Field(default=math.inf, gt=0)

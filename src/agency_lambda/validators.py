@@ -2,7 +2,7 @@
 
 import os
 import re
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 OWNER = re.compile(r"[A-Za-z0-9_.@-]{1,64}")
@@ -14,6 +14,9 @@ _STORE = re.compile(r"sqlite:///.+|dynamodb://[a-zA-Z0-9_.-]{3,255}")
 _CLAIM = re.compile(r"[^\s=]+(=\S+)?")
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
+
+Approvers = Literal["both", "owner", "operators", "other_operators"]
+"""Who may decide: the run's owner, an operator, either; or an operator whose name is not the owner's."""
 
 type ApiKey = tuple[str, bytes, bool]
 """Owner, SHA-256, and whether it is an operator's."""

@@ -5,9 +5,10 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from agency_lambda.approvals.deciders import Decider, Role
-from agency_lambda.approvals.model import Approval, Approvers, decided_partition
+from agency_lambda.approvals.model import Approval, decided_partition
 from agency_lambda.protocol.approvals import ApprovalKind, Decision
 from agency_lambda.store import ABSENT, Change, Put, Record
+from agency_lambda.validators import Approvers
 
 Status = Literal["approved", "refused", "expired", "withdrawn"]
 

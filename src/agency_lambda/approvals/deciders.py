@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from agency_lambda.approvals.model import Approval, Approvers
+from agency_lambda.approvals.model import Approval
 from agency_lambda.errors import ApproverRequired
+from agency_lambda.validators import Approvers
 
 Role = Literal["owner", "operator", "expiry"]
 """In which role somebody has decided; "expiry": nobody has in time."""

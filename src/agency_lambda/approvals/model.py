@@ -1,14 +1,11 @@
 """The records of approvals."""
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
 
 from agency_lambda.protocol.approvals import ApprovalRequest
 from agency_lambda.store import ABSENT, Delete, Put, Record
-
-Approvers = Literal["both", "owner", "operators", "other_operators"]
-"""Who may decide: the run's owner, an operator, either; or an operator whose name is not the owner's."""
-
+from agency_lambda.validators import Approvers
 
 Asked = dict[str, Any]
 """What a run keeps of an approval that it waits for: id, key of the call, and when it was asked and expires."""

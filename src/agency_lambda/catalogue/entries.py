@@ -5,13 +5,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from agency_lambda.catalogue import source_roots
 from agency_lambda.errors import AgencyMisconfigured
 from agency_lambda.framework.building import CreateAgency, is_agency
+from agency_lambda.validators import Approvers
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +33,7 @@ class Entry(BaseModel):
     max_usd: Annotated[float, Field(ge=0)] | None = None
     max_tokens: Annotated[int, Field(ge=0)] | None = None
     model: Annotated[str, Field(min_length=1)] | None = None
-    approvers: Literal["both", "owner", "operators", "other_operators"] | None = None
+    approvers: Approvers | None = None
 
     @property
     def factory(self) -> CreateAgency:
