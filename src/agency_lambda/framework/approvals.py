@@ -50,12 +50,12 @@ def _as_open_call(function: Callable[..., Awaitable[Any]]) -> Callable[..., Awai
 def _with_given_arguments(execute: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
     # For guardrails and hooks. `tools` calls the tool with them; the model's own call stays in its memory.
     @wraps(execute)
-    async def called(executor: Any, *, func_tool: FunctionTool, tool_context: Any, **call: Any) -> Any:
+    async def called(executor: Any, *, tool_context: Any, **call: Any) -> Any:
         run = current_run()
-        given = run and run.given_arguments(executor.public_agent.name, func_tool, tool_context.tool_call_id)
+        given = run and run.given_arguments(executor.public_agent.name, tool_context.tool_call_id)
         if given is not None:
             tool_context.tool_arguments = given
-        return await execute(executor, func_tool=func_tool, tool_context=tool_context, **call)
+        return await execute(executor, tool_context=tool_context, **call)
 
     return called
 
@@ -74,7 +74,7 @@ def _asking(maybe_approve: Callable[..., Awaitable[Any]]) -> Callable[..., Await
                 return result
         # Who is asked decides, whatever a function of the arguments or a new version of the tool says by now.
         decision = await _decision(run, agent, func_tool, tool_call)
-        step |= {"func_tool": _always_asking(func_tool), "tool_call": tool_call}
+        step |= {"func_tool": always_asking(func_tool), "tool_call": tool_call}
         asked = await maybe_approve(executor, **step)
         if _is_asked(asked):
             _decide(decision, executor.context_wrapper, asked.run_item)
@@ -88,7 +88,7 @@ def _is_asked(result: Any) -> bool:
     return isinstance(result, FunctionToolResult) and isinstance(result.run_item, ToolApprovalItem)
 
 
-def _always_asking(tool: FunctionTool) -> FunctionTool:
+def always_asking[T: Any](tool: T) -> T:
     asking = copy(tool)
     asking.needs_approval = True
     return asking

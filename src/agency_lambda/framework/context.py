@@ -109,19 +109,15 @@ class RunContext:
         await self.authorize()
         return await self.journal.allow_call(self.journal.tool_call_key(agent, call_id), self.meter.limits.tool_calls)
 
-    def decided(self, agent: str, tool: FunctionTool, call_id: str) -> Decision | None:
-        """Return a person's decision on a call."""
-        if not self.journal.has_asked:
-            return None
-        return self.journal.find_decision(self.journal.tool_call_key(agent, call_id))
-
     def was_asked(self, agent: str, call_id: str) -> bool:
         """Return whether a person was asked about a call: then it is not made without a decision."""
         return self.journal.has_asked and self.journal.was_asked(self.journal.tool_call_key(agent, call_id))
 
-    def given_arguments(self, agent: str, tool: FunctionTool, call_id: str) -> str | None:
+    def given_arguments(self, agent: str, call_id: str) -> str | None:
         """Return the arguments that a person gave in place of the model's."""
-        decision = self.decided(agent, tool, call_id)
+        if not self.journal.has_asked:
+            return None
+        decision = self.journal.find_decision(self.journal.tool_call_key(agent, call_id))
         return decision.arguments if decision else None
 
     async def decision(self, request: ApprovalRequest) -> Decision:

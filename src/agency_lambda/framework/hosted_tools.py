@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from copy import copy
 from dataclasses import fields, replace
 from typing import Any
 
@@ -10,6 +9,7 @@ from agents import ToolCallOutputItem
 from agents.run_internal import tool_actions
 from pydantic_core import to_jsonable_python
 
+from agency_lambda.framework.approvals import always_asking
 from agency_lambda.framework.context import current_run
 from agency_lambda.framework.interruptions import contain_exits
 
@@ -34,7 +34,7 @@ def _with_journal(execute: Callable[..., Any]) -> Callable[..., Any]:
             await run.authorize()
             started_at = time.time()
             if run.journal.was_asked(call):
-                arguments = _always_asking(arguments)
+                arguments = _with_asking_tools(arguments)
             with contain_exits(), run.calls.call():
                 item = await execute(agent=agent, **arguments)
             run.calls.check()
@@ -47,13 +47,12 @@ def _with_journal(execute: Callable[..., Any]) -> Callable[..., Any]:
     return execute_once
 
 
-def _always_asking(arguments: dict[str, Any]) -> dict[str, Any]:
+def _with_asking_tools(arguments: dict[str, Any]) -> dict[str, Any]:
     # A decision holds for its call, whatever a function of the arguments returns by now.
     if (call := arguments.get("call")) is None:
         return arguments
-    tools = {each.name: copy(getattr(call, each.name)) for each in fields(call) if each.name.endswith("_tool")}
-    for tool in tools.values():
-        tool.needs_approval = True
+    names = [each.name for each in fields(call) if each.name.endswith("_tool")]
+    tools = {name: always_asking(getattr(call, name)) for name in names}
     return {**arguments, "call": replace(call, **tools)}
 
 

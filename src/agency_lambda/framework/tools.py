@@ -110,7 +110,7 @@ async def _invoke(
 ) -> Any:
     if not await run.allows_call(context.agent.name, context.tool_call_id):
         return _LIMIT_REACHED
-    given = run.given_arguments(context.agent.name, tool, context.tool_call_id)
+    given = run.given_arguments(context.agent.name, context.tool_call_id)
     arguments = arguments if given is None else given
     async with run.tool_call(context.agent.name, tool, arguments, context.tool_call_id) as call:
         if call.finished:
