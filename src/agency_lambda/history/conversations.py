@@ -19,6 +19,11 @@ from agency_lambda.protocol.surrogates import to_json_bytes
 from agency_lambda.protocol.types import Item
 from agency_lambda.store import ABSENT, Conflict, Delete, Put, Store
 
+_BUSY = "Another run is adding to this conversation. Try again when it is done."
+_WAITS = (
+    "A run in this conversation waits for a person: answer its approval (GET /v1/approvals), or cancel it by "
+    "sending 'cancel_waiting': true."
+)
 _HEAD = "head"  # sort key of the record of a conversation; it sorts behind every turn, whose key is a number
 _STORED_NAMES = {name: name for name in ("created_at", "metadata", "turns", "items", "size", "parts", "listed")}
 _STORED_NAMES |= {"active_run_id": "run", "waiting_run_ids": "waiting"}
@@ -200,16 +205,8 @@ def _from_body(body: dict[str, Any]) -> dict[str, Any]:
     return {name: body[stored] for name, stored in _STORED_NAMES.items() if stored in body}
 
 
-def conversation_busy(run_id: str | None = None) -> ConversationBusy:
-    error = ConversationBusy("Another run is adding to this conversation. Try again when it is done.")
-    error.run_id = run_id
-    return error
-
-
-def conversation_waits(run_id: str | None) -> ConversationBusy:
-    error = ConversationBusy(
-        "A run in this conversation waits for a person: answer its approval (GET /v1/approvals), or cancel it by "
-        "sending 'cancel_waiting': true."
-    )
+def conversation_busy(run_id: str | None = None, *, waits: bool = False) -> ConversationBusy:
+    """waits: the run that holds the lock waits for a person."""
+    error = ConversationBusy(_WAITS if waits else _BUSY)
     error.run_id = run_id
     return error

@@ -1,8 +1,6 @@
 """Approvals as callers read them: an owner its own, an operator those of all owners."""
 
-import asyncio
 from collections.abc import Sequence
-from itertools import batched
 from typing import Any
 
 from agency_lambda.approvals.decided import DecidedApproval
@@ -18,7 +16,6 @@ from agency_lambda.runs.owners import Owners
 from agency_lambda.store import Store
 
 _FEW = 10  # approvals in one read of an owner, where there are many owners
-_AT_ONCE = 16  # owners that are asked at the same time
 _MOST_BYTES = 5_000_000  # of a page
 
 
@@ -56,8 +53,4 @@ async def _find(
 ) -> Approval | DecidedApproval | None:
     if owner or not client.is_operator:
         return await find(store, owner or client.name, approval_id)
-    for some in batched(await owners.known(), _AT_ONCE, strict=False):
-        for found in await asyncio.gather(*(find(store, each, approval_id) for each in some)):
-            if found:
-                return found
-    return None
+    return await owners.search(lambda each: find(store, each, approval_id))

@@ -10,6 +10,7 @@ from agency_lambda.protocol import bounds, response_object
 from agency_lambda.protocol.output import OutputBuilder
 from agency_lambda.protocol.response_object import ResponseObject
 from agency_lambda.protocol.surrogates import replace_surrogates
+from agency_lambda.protocol.types import Item
 from agency_lambda.runs import run_metrics
 from lambda_loop import EventLoopConflict, current_invocation
 
@@ -37,10 +38,7 @@ def final_response(
     error: ServiceError | None = None,
 ) -> ResponseObject:
     """Raises AnswerTooLarge."""
-    items = replace_surrogates(output.items)
-    fitting = response_object.fit_output(response, items)
-    if result and len(fitting) < len(items):
-        raise AnswerTooLarge(f"The output of this run has more than {bounds.RESOURCE:,} bytes.")
+    fitting = _fitting_items(response, output, is_whole=result is not None)
     if execution:
         execution.count_unused_answers()
     return response | {
@@ -57,10 +55,17 @@ def waiting_response(
     response: ResponseObject, output: OutputBuilder, execution: "AgencyExecution | None"
 ) -> ResponseObject:
     """Return the response of a run that waits and will go on. Raises AnswerTooLarge."""
-    items = replace_surrogates(output.items)
-    if len(response_object.fit_output(response, items)) < len(items):
-        raise AnswerTooLarge(f"The output of this run has more than {bounds.RESOURCE:,} bytes.")
+    items = _fitting_items(response, output, is_whole=True)
     return response | {"output": items, "usage": run_metrics.usage(execution.meter if execution else None)}
+
+
+def _fitting_items(response: ResponseObject, output: OutputBuilder, *, is_whole: bool) -> list[Item]:
+    """Return the items that an answer has room for. is_whole: raise AnswerTooLarge if that is not all of them."""
+    items = replace_surrogates(output.items)
+    fitting = response_object.fit_output(response, items)
+    if is_whole and len(fitting) < len(items):
+        raise AnswerTooLarge(f"The output of this run has more than {bounds.RESOURCE:,} bytes.")
+    return fitting
 
 
 def _incomplete_details(result: "AgencyResult") -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from itertools import batched
 
 from agency_lambda.history.turns import is_valid_id
@@ -47,11 +48,17 @@ class Owners:
             return None
         if (lease := await Leases(self._store).find(response_id)) is not None:
             return lease.owner
+
+        async def owner_if_stored(owner: str) -> str | None:
+            record = await self._store.get(response_partition(owner, response_id), "response")
+            return owner if record and record.body else None
+
+        return await self.search(owner_if_stored)
+
+    async def search[T](self, look: Callable[[str], Awaitable[T | None]]) -> T | None:
+        """Return what is found first, at any owner."""
         for owners in batched(await self.known(), _AT_ONCE, strict=False):
-            records = await asyncio.gather(
-                *(self._store.get(response_partition(each, response_id), "response") for each in owners)
-            )
-            for owner, record in zip(owners, records, strict=True):
-                if record and record.body:
-                    return owner
+            for found in await asyncio.gather(*map(look, owners)):
+                if found is not None:
+                    return found
         return None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from agency_lambda.approvals.deciders import Client
 from agency_lambda.errors import AttemptsExhausted, ConversationBusy, StoreUnavailable
-from agency_lambda.history.conversations import conversation_waits
+from agency_lambda.history.conversations import conversation_busy
 from agency_lambda.protocol import response_object
 from agency_lambda.protocol.request import CreateResponse
 from agency_lambda.protocol.response_object import ResponseObject
@@ -84,7 +84,7 @@ async def _make_way(runs: "RunService", request: RunRequest, busy: ConversationB
     await _fail_orphan(runs, busy)
     if await _repeated(runs, request):  # it is busy with this very request
         return request
-    raise (conversation_waits(busy.run_id) if is_waiting else busy) from None
+    raise (conversation_busy(busy.run_id, waits=True) if is_waiting else busy) from None
 
 
 async def _fail_orphan(runs: "RunService", busy: ConversationBusy) -> None:
