@@ -1,6 +1,8 @@
 """Approvals of one owner."""
 
+import asyncio
 import re
+from collections.abc import Iterable
 
 from agency_lambda.approvals.decided import DecidedApproval
 from agency_lambda.approvals.model import Approval, decided_partition, pending_partition
@@ -16,10 +18,16 @@ def is_approval_id(text: str) -> bool:
 async def find(store: Store, owner: str, approval_id: str) -> Approval | DecidedApproval | None:
     if not is_approval_id(approval_id):
         return None
-    if pending := await store.get(pending_partition(owner), approval_id):
-        return Approval.from_record(pending)
+    if waiting := await pending(store, owner, [approval_id]):
+        return waiting[0]
     decided = await store.get(decided_partition(owner), approval_id)
     return DecidedApproval.from_record(decided) if decided else None
+
+
+async def pending(store: Store, owner: str, ids: Iterable[str]) -> list[Approval]:
+    """Return those that wait for their decision, in the order of their ids."""
+    records = await asyncio.gather(*(store.get(pending_partition(owner), each) for each in ids))
+    return [Approval.from_record(record) for record in records if record]
 
 
 async def first_pending(store: Store, owner: str) -> list[Approval]:

@@ -1,4 +1,3 @@
-import asyncio
 from collections.abc import Sequence
 from functools import partial
 from typing import Annotated, Any
@@ -7,7 +6,6 @@ from fastapi import APIRouter, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from agency_lambda import catalogue
-from agency_lambda.approvals.model import Approval, pending_partition
 from agency_lambda.exception_handlers import RESPONSES
 from agency_lambda.protocol import bounds
 from agency_lambda.protocol.ids import new_id
@@ -112,9 +110,9 @@ async def completion(body: Completion, caller: Caller, key: IdempotencyKey = Non
 
 
 async def _undecided(caller: Caller, waiting: StoredResponse) -> list[Item]:
-    partition = pending_partition(caller.owner)
-    records = await asyncio.gather(*(caller.runs.store.get(partition, each["id"]) for each in waiting.asked))
-    approvals = [Approval.from_record(record) for record in records if record]
+    from agency_lambda.approvals.queries import pending  # few runs ask
+
+    approvals = await pending(caller.runs.store, caller.owner, (each["id"] for each in waiting.asked))
     return [{"id": each.id, **request_item(each)} for each in approvals]
 
 

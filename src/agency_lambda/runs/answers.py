@@ -25,7 +25,6 @@ from agency_lambda.runs.decisions import (
     with_input,
 )
 from agency_lambda.runs.idempotency_keys import IdempotencyKeys
-from agency_lambda.runs.leases import Leases
 from agency_lambda.runs.model import StoredResponse
 from agency_lambda.runs.stored_responses import Responses
 from agency_lambda.runs.waiting import MOST_ASKED
@@ -73,7 +72,7 @@ async def answer(
         await decide(runs, decisions, decider, claims)
         return await responses.get(run_id)
     continued = _continued(stored, request, decisions)
-    lease = await Leases(runs.store).find(run_id)
+    lease = await runs.leases.find(run_id)
     put = continued.put(client.name, kept_until(stored))
     try:
         await record(runs.store, decisions, decider, lease, [put, *claims])

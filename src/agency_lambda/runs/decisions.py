@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 from agency_lambda.approvals import decided
 from agency_lambda.approvals.deciders import NOBODY, Decider
-from agency_lambda.approvals.model import Approval, pending_partition
+from agency_lambda.approvals.model import Approval
+from agency_lambda.approvals.queries import pending
 from agency_lambda.errors import ApprovalDecided, NotFound
 from agency_lambda.owner_digest import owner_digest
 from agency_lambda.protocol.approvals import Decision
 from agency_lambda.protocol.ids import new_id
 from agency_lambda.protocol.types import Item
 from agency_lambda.runs.lease_changes import change_lease
-from agency_lambda.runs.leases import Leases
 from agency_lambda.runs.model import RETENTION, Lease, StoredResponse, response_partition
 from agency_lambda.runs.stored_responses import Responses
 from agency_lambda.runs.transitions import NotAllowed, RunEvent, find, lease_state
@@ -43,7 +43,7 @@ async def decide(runs: "RunService", decisions: Decisions, decider: Decider, mor
     """
     while True:
         first = decisions[0][0]
-        lease = await Leases(runs.store).find(first.run)
+        lease = await runs.leases.find(first.run)
         if lease is None:
             decisions = await _of_next_run(runs.store, decisions)
             continue
@@ -117,25 +117,22 @@ async def reread(store: Store, decisions: Decisions) -> Decisions:
     Raises:
         ApprovalDecided: one is decided.
     """
-    found = list[tuple[Approval, Decision]]()
-    for approval, decision in decisions:
-        record = await store.get(pending_partition(approval.owner), approval.id)
-        if record is None:
-            raise ApprovalDecided(f"{approval.id} is decided already.")
-        found.append((Approval.from_record(record), decision))
-    return found
+    found = await pending(store, decisions[0][0].owner, (approval.id for approval, _ in decisions))
+    if gone := [approval.id for approval, _ in decisions if approval.id not in {each.id for each in found}]:
+        raise ApprovalDecided(f"{gone[0]} is decided already.")
+    return [(approval, decision) for approval, (_, decision) in zip(found, decisions, strict=True)]
 
 
 async def end_waiting(runs: "RunService", run_id: str) -> None:
     """Queue a run whose waiting has ended: decide what has expired, or let it look for its turn again."""
-    lease = await Leases(runs.store).find(run_id)
+    lease = await runs.leases.find(run_id)
     if lease is None or not lease.is_waiting or lease.until > time.time():
         return
     approvals = await _expired(runs.store, lease.owner, run_id)
     if approvals:
         with suppress(ApprovalDecided):  # somebody was first
             await decide(runs, [(each, _unanswered(each)) for each in approvals], NOBODY)
-    elif await Leases(runs.store).wake(run_id):
+    elif await runs.leases.wake(run_id):
         await runs.send(run_id)
 
 
@@ -144,9 +141,7 @@ async def _expired(store: Store, owner: str, run_id: str) -> list[Approval]:
         stored = await Responses(store, owner).get(run_id)
     except NotFound:  # nothing has swept for so long that its records have expired: then its lease is removed
         return []
-    ids = [each["id"] for each in stored.asked if each["expires_at"] <= time.time()]
-    records = [await store.get(pending_partition(owner), each) for each in ids]
-    return [Approval.from_record(record) for record in records if record]
+    return await pending(store, owner, (each["id"] for each in stored.asked if each["expires_at"] <= time.time()))
 
 
 def _unanswered(approval: Approval) -> Decision:

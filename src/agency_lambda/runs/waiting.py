@@ -1,13 +1,13 @@
 """What a run writes when it begins to wait for persons."""
 
-import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from agency_lambda.approvals.decided import withdraw
-from agency_lambda.approvals.model import Approval, Approvers, pending_partition
+from agency_lambda.approvals.model import Approval
+from agency_lambda.approvals.queries import pending
 from agency_lambda.protocol.approvals import ApprovalRequest
 from agency_lambda.protocol.ids import new_id
 from agency_lambda.protocol.response_object import ResponseObject
@@ -15,6 +15,7 @@ from agency_lambda.protocol.types import Item
 from agency_lambda.runs.changes import Wait
 from agency_lambda.runs.model import RETENTION, Continuation, Lease, Run, StoredRequest, StoredResponse
 from agency_lambda.store import Change, Store
+from agency_lambda.validators import Approvers
 
 MOST_ASKED = 20  # approvals that a run waits for at once; it asks for others when one of them is decided
 
@@ -41,12 +42,11 @@ async def open_approvals(
         WaitOver: one of the requests is not open any more.
     """
     known = {each["key"]: each["id"] for each in run.stored.asked}
-    records = await asyncio.gather(*(store.get(pending_partition(run.owner), each) for each in known.values()))
-    pending = [Approval.from_record(record) for record in records if record]
-    if {each.key for each in requests} & known.keys() - {each.request.key for each in pending}:
+    still_open = await pending(store, run.owner, known.values())
+    if {each.key for each in requests} & known.keys() - {each.request.key for each in still_open}:
         raise WaitOver
     new = [_new_approval(run, each, policy) for each in requests if each.key not in known]
-    return [*pending, *new[: max(MOST_ASKED - len(pending), 0)]]
+    return [*still_open, *new[: max(MOST_ASKED - len(still_open), 0)]]
 
 
 def _new_approval(run: Run, request: ApprovalRequest, policy: ApprovalPolicy) -> Approval:
@@ -103,9 +103,8 @@ def _continuation(run: Run, asked: list[dict[str, Any]], by_model: Any, response
 
 async def withdrawals(store: Store, run: Run) -> list[Change]:
     """Return the changes by which nobody decides any more what a run has asked that ends."""
-    partition, asked = pending_partition(run.owner), [each["id"] for each in run.stored.asked]
-    records = await asyncio.gather(*(store.get(partition, each) for each in asked))
-    return [change for record in records if record for change in withdraw(Approval.from_record(record))]
+    approvals = await pending(store, run.owner, (each["id"] for each in run.stored.asked))
+    return [change for approval in approvals for change in withdraw(approval)]
 
 
 def own_counts(run: Run, usage: dict[str, Any], by_model: Any) -> tuple[dict[str, Any], dict[str, Any]]:
