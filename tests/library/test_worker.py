@@ -18,6 +18,7 @@ import pytest
 from agency_swarm import Agency, Agent, function_tool
 
 from agency_lambda.history.conversations import Conversations
+from agency_lambda.owner_digest import owner_digest
 from agency_lambda.protocol.request import CreateResponse
 from agency_lambda.queue import open_queue
 from agency_lambda.queue.local import LocalQueue
@@ -48,8 +49,10 @@ class Queue(NamedTuple):
 
     def messages(self) -> list[dict[str, Any]]:
         """Those that are there, taken out; as Lambda hands them to a function."""
-        found = self.client.receive_message(QueueUrl=self.url, MaxNumberOfMessages=10).get("Messages", [])
+        most = {"MaxNumberOfMessages": 10, "AttributeNames": ["MessageGroupId"]}
+        found = self.client.receive_message(QueueUrl=self.url, **most).get("Messages", [])
         for each in found:
+            assert each["Attributes"] == {"MessageGroupId": owner_digest("local")}  # all who send know the owner
             self.client.delete_message(QueueUrl=self.url, ReceiptHandle=each["ReceiptHandle"])
         return [message(each["Body"], each["MessageId"]) for each in found]
 

@@ -1,6 +1,7 @@
 """The queue of runs that wait for a worker, of ended runs that are to be exported, and of webhooks' deliveries.
 
-Messages are hints, as the store has the work: one that is lost, late or doubled does no harm.
+Messages are hints, as the store has the work: one that is lost, late or doubled does no harm. No owner's messages wait
+for all that another one has sent before.
 """
 
 from typing import Protocol
@@ -11,8 +12,11 @@ from agency_lambda.queue.messages import Message
 class Queue(Protocol):
     durable: bool  # whether a message outlives this process
 
-    async def send(self, message: Message, delay: float = 0.0) -> None:
-        """Queue a message for a worker, `delay` seconds from now."""
+    async def send(self, message: Message, delay: float = 0.0, *, owner: str = "") -> None:
+        """Queue a message for a worker, `delay` seconds from now.
+
+        owner: whose run it is, for a fair share. Exports and deliveries name theirs.
+        """
         ...
 
     async def retry_soon(self, receipt: str) -> None:

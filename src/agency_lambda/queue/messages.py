@@ -26,6 +26,11 @@ type Message = str | Export | Delivery
 """The id of a run that waits for a worker, an export, or a delivery."""
 
 
+def owner_of(message: Message, owner: str) -> str:
+    """Return the owner of a message. owner: of a run's, which does not name it."""
+    return owner if isinstance(message, str) else message.owner
+
+
 def dump(message: Message) -> str:
     match message:
         case Export():

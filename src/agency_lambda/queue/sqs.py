@@ -8,7 +8,8 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from agency_lambda.queue.messages import Message, dump
+from agency_lambda.owner_digest import owner_digest
+from agency_lambda.queue.messages import Message, dump, owner_of
 
 logger = logging.getLogger(__name__)
 _CONFIG = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 4})
@@ -23,8 +24,9 @@ class SQSQueue:
         self._url = url
         self._client: Any = None
 
-    async def send(self, message: Message, delay: float = 0.0) -> None:
-        await asyncio.to_thread(self._send, dump(message), min(round(delay), _MAX_DELAY))
+    async def send(self, message: Message, delay: float = 0.0, *, owner: str = "") -> None:
+        seconds, owner = min(round(delay), _MAX_DELAY), owner_of(message, owner)
+        await asyncio.to_thread(self._send, dump(message), seconds, owner_digest(owner) if owner else "")
 
     async def retry_soon(self, receipt: str) -> None:
         try:
@@ -38,8 +40,10 @@ class SQSQueue:
             self._client = boto3.session.Session().client("sqs", config=_CONFIG)
         return self._client
 
-    def _send(self, body: str, delay: int) -> None:
-        self._sqs.send_message(QueueUrl=self._url, MessageBody=body, DelaySeconds=delay)
+    def _send(self, body: str, delay: int, group: str) -> None:
+        # A group makes the queue a fair one: what one group has sent does not delay the others' messages.
+        fair = {"MessageGroupId": group} if group else {}
+        self._sqs.send_message(QueueUrl=self._url, MessageBody=body, DelaySeconds=delay, **fair)
 
     def _make_visible(self, receipt: str) -> None:
         self._sqs.change_message_visibility(QueueUrl=self._url, ReceiptHandle=receipt, VisibilityTimeout=_RETRY_DELAY)

@@ -80,7 +80,7 @@ async def answer(
         await reread(runs.store, decisions)
         raise
     if request.background:
-        await runs.send(run_id)
+        await runs.send(run_id, owner=client.name)
     return replace(continued, version=put.version)
 
 

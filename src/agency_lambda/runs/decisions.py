@@ -54,7 +54,7 @@ async def decide(runs: "RunService", decisions: Decisions, decider: Decider, mor
         except Conflict:
             decisions = await reread(runs.store, decisions)
             continue
-        await runs.send(first.run)
+        await runs.send(first.run, owner=first.owner)
         return first.run
 
 
@@ -133,7 +133,7 @@ async def end_waiting(runs: "RunService", run_id: str) -> None:
         with suppress(ApprovalDecided):  # somebody was first
             await decide(runs, [(each, _unanswered(each)) for each in approvals], NOBODY)
     elif await runs.leases.wake(run_id):
-        await runs.send(run_id)
+        await runs.send(run_id, owner=lease.owner)
 
 
 async def _expired(store: Store, owner: str, run_id: str) -> list[Approval]:

@@ -66,5 +66,6 @@ def _begin_waiting(lease: Lease, until: float) -> list[Put | Delete]:
 
 
 def _end_waiting(lease: Lease, *, cancelled: bool) -> list[Put | Delete]:
-    free = lease.moved(waiting=False).put(until=time.time() + model.GRACE, cancelled=cancelled)
+    now = time.time()  # its time in the queue is measured without the wait
+    free = lease.moved(waiting=False).put(until=now + model.GRACE, cancelled=cancelled, queued_at=now)
     return [free, lease.delete(), Delete(model.DUE_PARTITION, lease.due_key)]

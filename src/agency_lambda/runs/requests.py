@@ -112,7 +112,7 @@ async def _create(runs: "RunService", request: RunRequest) -> Attempt | StoredRe
     if response["store"]:
         runs.owners.mark_written(owner)
     if response["background"]:
-        await runs.send(run.id)
+        await runs.send(run.id, owner=owner)
         return run.stored
     repository = RunRepository(runs.store, run) if response["store"] else None
     client_timeout = math.inf if log.records_events else runs.answer_seconds

@@ -158,6 +158,7 @@ class RunService:
 
     async def execute(self, attempt: Attempt) -> ResponseObject:
         """Raises ServiceError if the run failed."""
+        owner = attempt.lease.owner if attempt.lease else ""
         try:
             response = await attempt.execute()
             if attempt.asked and attempt.repository and self.on_asked:
@@ -165,7 +166,7 @@ class RunService:
                 self.on_asked([replace(each, run=goes_on or each.run) for each in attempt.asked])
             return response
         except HandedOver as handed_over:
-            await self.send(attempt.response["id"], handed_over.after)
+            await self.send(attempt.response["id"], handed_over.after, owner=owner)
             return handed_over.response
         except OutcomeUncertain:
             return await self._stored(attempt)
@@ -173,14 +174,14 @@ class RunService:
             if attempt.admission:
                 await attempt.admission.close()
             if attempt.next_run_id:
-                await self._give_turn(attempt.next_run_id)
+                await self._give_turn(owner, attempt.next_run_id)
             if attempt.delivery:
                 await self.send(attempt.delivery.message)
 
-    async def _give_turn(self, run_id: str) -> None:
+    async def _give_turn(self, owner: str, run_id: str) -> None:
         with suppress(StoreUnavailable):  # then it looks for its turn itself, later
             await self.leases.give_turn(run_id)
-        await self.send(run_id)
+        await self.send(run_id, owner=owner)
 
     async def _stored(self, attempt: Attempt) -> ResponseObject:
         if attempt.repository is None:
@@ -213,7 +214,7 @@ class RunService:
         if stored.continued_by:
             await self._delete_continuation(owner, stored.continued_by)
         if next_run_id := await delete_run(self.store, owner, response_id):
-            await self._give_turn(next_run_id)
+            await self._give_turn(owner, next_run_id)
 
     async def delete_conversation(self, owner: str, conversation_id: str) -> None:
         """Delete a conversation. A run of it that waits for a person is cancelled, those behind it fail."""
@@ -223,7 +224,7 @@ class RunService:
         if conversation.active_run_id and await self.leases.is_waiting(conversation.active_run_id):
             await self.cancel(owner, conversation.active_run_id)
         for run_id in conversation.waiting_run_ids:
-            await self._give_turn(run_id)
+            await self._give_turn(owner, run_id)
 
     async def _delete_continuation(self, owner: str, response_id: str) -> None:
         # It cannot go on without the journal of the response that is deleted.
@@ -249,9 +250,10 @@ class RunService:
         await self.store.aclose()
         await self.queue.aclose()
 
-    async def send(self, message: Message, after: float = 0.0) -> None:
+    async def send(self, message: Message, after: float = 0.0, *, owner: str = "") -> None:
+        """Queue a message, or log that the queue did not take it. owner: whose run it is."""
         try:
             async with asyncio.timeout(limited_to_invocation(_CALL_TIMEOUT)):
-                await self.queue.send(message, after)
+                await self.queue.send(message, after, owner=owner)
         except Exception:
             logger.exception("the queue did not take the message %s", message)

@@ -4,7 +4,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from agency_lambda.errors import AttemptsExhausted, ServiceError
 from agency_lambda.queue.messages import Delivery, Export, Message, load
 from agency_lambda.runs.decisions import end_waiting
 from agency_lambda.runs.leases import Leases
+from agency_lambda.runs.places import Places
 from agency_lambda.store import Store
 
 if TYPE_CHECKING:
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 _REAP = 1.0  # seconds between looks for runs that nobody works on
-_AT_ONCE = 8  # runs in one process
-_EXPORTS_AT_ONCE = 4
 _FIRST_PAUSE, _LONGEST_PAUSE = 10.0, 900.0  # seconds between exports of a run that fail
 _GIVE_UP = 13 * 24 * 3600.0  # seconds after which an export that fails becomes a dead letter
 
@@ -57,44 +55,43 @@ async def reap_expired(runs: "RunService") -> int:
         telemetry.log_expired(expired)
     sent = [lease for lease in overdue if await leases.requeued(lease)]
     for lease in sent:
-        await runs.queue.send(lease.id)
+        await runs.queue.send(lease.id, owner=lease.owner)
     for run_id in await leases.due():
         await end_waiting(runs, run_id)
     return len(sent)
 
 
 async def serve(runs: "RunService", queue: "LocalQueue", export: ExportRun) -> None:
-    """Work on the queue's messages until cancelled."""
+    """Work on the queue's messages until cancelled. A message is taken when there is a place for it."""
     working: dict[Message, asyncio.Task[None]] = {}
     again: set[Message] = set()  # came while they were worked on, as of a run that is handed over
+    places = Places()
     reaper = asyncio.create_task(_sweep_repeatedly(runs))
-    places: dict[type, AbstractAsyncContextManager[Any]] = {
-        str: asyncio.Semaphore(_AT_ONCE),
-        Export: asyncio.Semaphore(_EXPORTS_AT_ONCE),
-        Delivery: nullcontext(),  # the deliverer has its own
-    }
 
-    def begin(message: Message) -> None:
-        task = asyncio.create_task(_handle_in_place(runs, message, export, places[type(message)]))
-        working[message] = task
-        task.add_done_callback(partial(end, message))
+    def accept(message: Message, owner: str) -> bool:
+        return message in working or places.take(message, owner)
 
-    def end(message: Message, task: asyncio.Task[None]) -> None:
+    def begin(message: Message, owner: str) -> None:
+        working[message] = asyncio.create_task(_handle_or_log(runs, message, export))
+        working[message].add_done_callback(partial(end, message, owner))
+
+    def end(message: Message, owner: str, task: asyncio.Task[None]) -> None:
         del working[message]
+        places.leave(message, owner)
         if message in again:
             again.discard(message)
-            begin(message)
+            queue.put(message, owner)
+        queue.offer_again()
 
     try:
         while True:
-            message = await queue.receive()
+            message, owner = await queue.receive(accept)
             if message in working:
                 again.add(message)
             else:
-                begin(message)
+                begin(message, owner)
     finally:
         reaper.cancel()
-        again.clear()
         tasks = [*working.values()]
         for task in tasks:
             task.cancel()
@@ -118,14 +115,11 @@ async def sweep(runs: "RunService") -> int:
     return expired
 
 
-async def _handle_in_place(
-    runs: "RunService", message: Message, export: ExportRun, place: AbstractAsyncContextManager[Any]
-) -> None:
-    async with place:
-        try:
-            await _handle(runs, message, export)
-        except Exception:
-            logger.exception("%s: an attempt failed", message if isinstance(message, str) else type(message).__name__)
+async def _handle_or_log(runs: "RunService", message: Message, export: ExportRun) -> None:
+    try:
+        await _handle(runs, message, export)
+    except Exception:
+        logger.exception("%s: an attempt failed", message if isinstance(message, str) else type(message).__name__)
 
 
 async def _handle(runs: "RunService", message: Message, export: ExportRun) -> None:

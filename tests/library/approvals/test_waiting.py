@@ -233,7 +233,7 @@ async def copied(at: Desk, run_id: str, count: int) -> None:
 
 
 def messages(at: Desk) -> int:
-    return int(at.runs.queue._sent.qsize() + len(at.runs.queue._waiting))
+    return len(at.runs.queue)
 
 
 @contextmanager

@@ -176,7 +176,7 @@ class Queue:
     def __init__(self) -> None:
         self.sent: list[tuple[Any, float]] = []
 
-    async def send(self, message: Any, delay: float = 0.0) -> None:
+    async def send(self, message: Any, delay: float = 0.0, *, owner: str = "") -> None:
         self.sent.append((message, delay))
 
     async def retry_soon(self, receipt: str) -> None: ...

@@ -12,6 +12,7 @@ from agency_lambda.history.turns import HistoryCursor
 from agency_lambda.protocol.approvals import ApprovalRequest
 from agency_lambda.protocol.ids import new_id
 from agency_lambda.protocol.response_object import FINAL
+from agency_lambda.queue.messages import owner_of
 from agency_lambda.runs.leases import Leases
 from agency_lambda.runs.model import Lease, Run, StoredRequest, StoredResponse, response_partition
 from agency_lambda.runs.repository import RunRepository
@@ -62,7 +63,8 @@ class Messages:
     def __init__(self) -> None:
         self.sent: list[Any] = []
 
-    async def send(self, message: Any, after: float = 0.0) -> None:
+    async def send(self, message: Any, after: float = 0.0, *, owner: str = "") -> None:
+        assert owner_of(message, owner) == OWNER
         self.sent.append(message)
 
 

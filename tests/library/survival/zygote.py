@@ -158,10 +158,10 @@ class Attempt:
             await self.point("end is kept")
             return following
 
-        async def _send(queue: LocalQueue, sent: Message, after: float = 0.0) -> None:
+        async def _send(queue: LocalQueue, sent: Message, after: float = 0.0, *, owner: str = "") -> None:
             if isinstance(sent, str):
                 self.note(sent=sent)
-            await send(queue, sent, after)
+            await send(queue, sent, after, owner=owner)
 
         Journal.load, Journal._write, MeteredModel._ask = _load, _write, _asked  # type: ignore[method-assign]
         RunRepository.end, LocalQueue.send = _end, _send  # type: ignore[method-assign]

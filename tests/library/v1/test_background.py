@@ -112,7 +112,7 @@ def sent_for(service: Service) -> list[str]:
         assert isinstance(queue, LocalQueue)
         with suppress(TimeoutError):
             while True:
-                found.append(await asyncio.wait_for(queue.receive(), 0.01))
+                found.append((await asyncio.wait_for(queue.receive(), 0.01))[0])
         return found
 
     found: list[str] = service.handler.run(received())
@@ -440,7 +440,7 @@ async def _received_within(seconds: float) -> list[str]:
 
     queue = get_run_service().queue
     assert isinstance(queue, LocalQueue)
-    return [await asyncio.wait_for(queue.receive(), seconds)]
+    return [(await asyncio.wait_for(queue.receive(), seconds))[0]]
 
 
 def test_a_model_that_stays_out_of_order_fails_the_run(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -449,9 +449,9 @@ def test_a_model_that_stays_out_of_order_fails_the_run(start: Start, monkeypatch
     delays: list[float] = []
     send = LocalQueue.send
 
-    async def noted(self: LocalQueue, run: str, after: float = 0.0) -> None:
+    async def noted(self: LocalQueue, run: str, after: float = 0.0, *, owner: str = "") -> None:
         delays.append(after)
-        await send(self, run)
+        await send(self, run, owner=owner)
 
     monkeypatch.setattr(LocalQueue, "send", noted)
     with ModelServer(lambda request: Failure(500)) as server:

@@ -57,14 +57,14 @@ def every_write_takes_effect_and_hangs(patch: Patch) -> None:
 
 
 def queue_hangs(patch: Patch) -> None:
-    async def hanging(*arguments: Any) -> None:
+    async def hanging(*arguments: Any, owner: str) -> None:
         await asyncio.sleep(30)
 
     patch.setattr("agency_lambda.queue.local.LocalQueue.send", hanging)
 
 
 def queue_fails(patch: Patch) -> None:
-    async def failing(*arguments: Any) -> None:
+    async def failing(*arguments: Any, owner: str) -> None:
         raise OSError("no queue")
 
     patch.setattr("agency_lambda.queue.local.LocalQueue.send", failing)

@@ -27,9 +27,9 @@ def hook() -> Iterator[Receiver]:
 
 def told(at: Desk, hook: Receiver) -> list[tuple[str, Any]]:
     """What the receiver gets when the messages that were queued are worked on."""
-    sent, before = at.runs.queue._sent, len(hook.received)
-    while not sent.empty():
-        _, _, message = sent.get_nowait()
+    before = len(hook.received)
+    while received := at.runs.queue.take():
+        message, _ = received
         if isinstance(message, Delivery):
             at.service.handler.run(at.runs.deliverer.deliver(message))
     payloads = [json.loads(body) for *_, body in hook.received[before:]]

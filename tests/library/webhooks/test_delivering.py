@@ -295,7 +295,7 @@ def test_redelivery_that_meets_the_end_of_an_attempt_is_written_over_it(
         scene.store.get = with_an_attempt_behind  # type: ignore[method-assign]
         await redeliver(scene.store, queue, "ann", delivery.id)
         assert (await scene.find(delivery)).status == "pending"
-        await scene.deliverer.deliver(await queue.receive())
+        await scene.deliverer.deliver((await queue.receive())[0])
         assert (hook.ids, await scene.due_rows()) == ([delivery.id] * 2, 0)
 
     play(story)

@@ -35,9 +35,8 @@ def deliver(service: Service) -> None:
     from agency_lambda.run_service import get_run_service
 
     runs: Any = get_run_service()
-    while not runs.queue._sent.empty():
-        _, _, message = runs.queue._sent.get_nowait()
-        service.handler.run(runs.deliverer.deliver(message))
+    while received := runs.queue.take():
+        service.handler.run(runs.deliverer.deliver(received[0]))
 
 
 def respond(service: Service, key: str = ANN, **body: Any) -> str:
