@@ -82,6 +82,8 @@ class Settings(BaseSettings):
     answer_seconds: float = Field(default=math.inf, gt=0)
     max_model_calls: int = Field(default=50, ge=1)
     max_output_tokens: int = Field(default=100_000, ge=16)  # 16 is the least that OpenAI takes
+    messages_at_once: int = Field(default=10, ge=1)
+    message_seconds: float = Field(default=604_800.0, gt=0)
     max_usd_per_run: _Limit = None
     max_tokens_per_run: _Count = None
     budget_usd_per_day: _Limit = None

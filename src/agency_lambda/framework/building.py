@@ -64,10 +64,11 @@ def copy_agency(agency: "Agency") -> "Agency":
     """Return an agency with its own history, hooks and user context, on the same agents."""
     # Two runs on one agency would read each other's. `isolation` copies the agents.
     from agency_swarm.streaming.utils import EventStreamMerger
-    from agency_swarm.utils.thread import ThreadManager
+
+    from agency_lambda.framework.memory import Memory
 
     copied = copy(agency)
-    copied.thread_manager = ThreadManager(agency._load_threads_callback, agency._save_threads_callback)
+    copied.thread_manager = Memory(agency._load_threads_callback, agency._save_threads_callback)
     copied.event_stream_merger = EventStreamMerger()
     copied._default_run_hooks = [*agency._default_run_hooks]
     copied.user_context = {name: _copy_value(value) for name, value in agency.user_context.items()}

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from agency_swarm.tools.send_message import SendMessage
 from agents import FunctionTool
@@ -11,6 +11,7 @@ from agents import FunctionTool
 from agency_lambda.framework.call_journal import CallJournal
 from agency_lambda.framework.client_options import ClientOptions
 from agency_lambda.framework.client_tools import ClientTool
+from agency_lambda.framework.message_slots import MessageSlots
 from agency_lambda.framework.model_call import ModelCall
 from agency_lambda.framework.models import Meter, ModelRequest, ModelsOfRun, active_run
 from agency_lambda.framework.open_calls import OpenCalls
@@ -21,6 +22,8 @@ from agency_lambda.protocol.approvals import ApprovalRequest, Decision
 
 if TYPE_CHECKING:
     from agency_swarm import Agency, Agent
+
+    from agency_lambda.framework.mailbox import Message
 
 _parent_call: ContextVar[str] = ContextVar("parent_call", default="")  # key of the tool call that this code runs in
 
@@ -40,6 +43,7 @@ class RunContext:
     options: the client's, for `entry`, the addressed agent. live: stream events.
     caller: merged into `MasterContext.user_context`.
     spending: the budget of the run, if any.
+    messages_at_once: to one recipient, side by side. message_seconds: until one has failed.
     authorize: raises `AttemptOver` once this attempt may call nothing; set when it begins.
     """
 
@@ -56,6 +60,8 @@ class RunContext:
         caller: dict[str, Any],
         live: bool,
         spending: Spending | None = None,
+        messages_at_once: int = 10,
+        message_seconds: float = 604_800,
     ) -> None:
         self.response_id, self.meter, self.builder, self.journal = response_id, meter, builder, journal
         self.longest_silence, self.resolve = models
@@ -66,7 +72,16 @@ class RunContext:
         self.copies: dict[int, tuple[Agency, Agency]] = {}  # id -> agency made before the run, the run's copy
         self.client_calls_tool = False  # the run has ended with calls that the client has to answer
         self._entry, self._options = entry, options
+        self.message_slots, self.message_seconds = MessageSlots(messages_at_once), message_seconds
         self._messages: set[str] = set()  # keys of tool calls that ask a colleague
+
+    def transport(self, sender: str, recipient: str) -> Literal["memory", "queue"]:
+        """Return how messages of a sender reach a recipient."""
+        return "memory"
+
+    async def post(self, message: "Message") -> Any:
+        """Have another run answer a message. Raises RunWaits until it has."""
+        raise NotImplementedError
 
     @property
     def is_outside_tools(self) -> bool:

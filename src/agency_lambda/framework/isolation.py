@@ -13,7 +13,7 @@ from agency_lambda.framework.building import copy_agency
 from agency_lambda.framework.context import RunContext, current_run
 
 if TYPE_CHECKING:
-    from agency_swarm import Agency, Agent
+    from agency_swarm import Agency, Agent, MasterContext
 
 _LISTS = ("tools", "handoffs", "mcp_servers", "input_guardrails", "output_guardrails")
 _RUN = "_agency_lambda_run"  # attribute of an agency: a weak reference to the run that it belongs to
@@ -48,6 +48,47 @@ def _copy_agent(agent: "Agent") -> "Agent":
     copied._tool_concurrency_manager = ToolConcurrencyManager()
     setup_file_manager(copied)
     return copied
+
+
+def copy_recipient(agent: "Agent", context: "MasterContext") -> "tuple[MasterContext, Agent]":
+    """Return a context and an agent for one message, with copies of the agents that the message may be handed to.
+
+    The framework writes a message's instructions onto its agent. Tools of an agent may refuse other calls of it.
+    """
+    from agency_swarm.tools.concurrency import ToolConcurrencyManager
+
+    copied, states = copy(context), {**context.agent_runtime_state}
+    reached = _reached_by_handoffs(agent, context)
+    copies = {id(each): _copy_for_message(each) for each in reached}
+    for each in reached:
+        copies[id(each)].handoffs = [_redirect(handoff, copies) for handoff in each.handoffs]
+        if state := states.get(each.name):
+            states[each.name] = state = copy(state)
+            state.tool_concurrency_manager = ToolConcurrencyManager()
+            state.handoffs = [_redirect(handoff, copies) for handoff in state.handoffs]
+    copied.agents = {name: copies.get(id(each), each) for name, each in context.agents.items()}
+    copied.agent_runtime_state = states
+    return copied, copies[id(agent)]
+
+
+def _copy_for_message(agent: "Agent") -> "Agent":
+    # Its lists stay shared: what a tool adds to its agent stays there.
+    from agency_swarm.agent import Execution, setup_file_manager
+
+    copied = copy(agent)
+    copied._execution = Execution(copied)
+    setup_file_manager(copied)
+    return copied
+
+
+def _reached_by_handoffs(agent: "Agent", context: "MasterContext") -> "list[Agent]":
+    reached, others = [agent], [each for each in context.agents.values() if each is not agent]
+    for each in reached:
+        state = context.agent_runtime_state.get(each.name)
+        handoffs = [*each.handoffs, *(state.handoffs if state else ())]
+        targets = [getattr(handoff, "_agent_ref", lambda: handoff)() for handoff in handoffs]  # noqa: B023
+        reached += [other for other in others if other not in reached and any(other is target for target in targets)]
+    return reached
 
 
 def _redirect(handoff: Any, copies: "dict[int, Agent]") -> Any:

@@ -8,6 +8,7 @@ from threading import Lock
 from typing import Any, NoReturn
 
 from agency_lambda.framework.interruptions import RunWaits
+from agency_lambda.framework.message_slots import release_slots
 from agency_lambda.protocol.approvals import ApprovalRequest
 
 _PAUSE = 0.1  # seconds without a change before a run waits: code between two calls is not seen
@@ -79,6 +80,7 @@ class OpenCalls:
             RunWaits: always.
         """
         call, future = _Call(_current.get()), asyncio.get_running_loop().create_future()
+        release_slots()  # or messages that wait for a slot could wait for the person too
         with self._lock:
             self._requests[future] = request
         self._change(call, 1, active=0)

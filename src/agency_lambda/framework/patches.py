@@ -106,6 +106,13 @@ PATCHES = (
         f"{_TESTS}/history/test_unsaved.py",
     ),
     Patch(
+        _names("agency_swarm.agency.core", "ThreadManager") + _names("agency_swarm.utils.thread", "ThreadManager"),
+        _SWARM,
+        "Messages that are sent side by side would see one another, in an order that timing decides.",
+        f"{_HERE}.memory",
+        f"{_TESTS}/features/test_messages.py",
+    ),
+    Patch(
         _names("agency_swarm.agent.execution", "RunConfig"),
         _SWARM,
         "An unknown tool ends the run instead of returning an error to the model; colleagues get no caller's config.",

@@ -90,6 +90,8 @@ async def prepare_run(name: str, entry: AgencyEntry, models: Models, run_input: 
         caller=_caller(run_input.response, run_input.owner),
         live=bool(request.stream),
         spending=run_input.spending,
+        messages_at_once=models.settings.messages_at_once,
+        message_seconds=models.settings.message_seconds,
     )
     assign_run(agency, context)
     models.attach(agency, context)

@@ -25,11 +25,12 @@ from agents.run_internal import guardrails, run_loop, tool_execution, turn_prepa
 from agents.tool import invoke_function_tool
 
 from agency_lambda import tool_idempotency
-from agency_lambda.framework import handoffs, mcp_servers, unsaved_items
+from agency_lambda.framework import handoffs, mailbox, mcp_servers, unsaved_items
 from agency_lambda.framework.client_tools import ClientTool
 from agency_lambda.framework.context import RunContext, current_run
 from agency_lambda.framework.interruptions import ProcessExitRaised, RepeatRefused, contain_exits
 from agency_lambda.framework.tool_arguments import arguments_fault, message_fault
+from agency_lambda.framework.tool_call import ToolCall
 from agency_lambda.framework.tool_output import to_sendable, with_arguments
 
 _UNUSABLE = "Error: Invalid arguments for tool {tool}: {fault}. The tool was not called."
@@ -118,7 +119,7 @@ async def _invoke(
             return call.output
         token = tool_idempotency.current.set(f"{run.response_id}/{call.key}")
         try:
-            output = to_sendable(await _output(tool, context, arguments))
+            output = to_sendable(await _output(tool, run, context, arguments, call))
             output = output if given is None else with_arguments(output, given)
         finally:
             tool_idempotency.current.reset(token)
@@ -127,13 +128,15 @@ async def _invoke(
         return await call.save(output)
 
 
-async def _output(tool: FunctionTool, context: Any, arguments: str) -> Any:
+async def _output(tool: FunctionTool, run: RunContext, context: Any, arguments: str, call: ToolCall) -> Any:
     # Malformed arguments return an error text to the model.
     # SendMessage of Agency Swarm 1.11 raises on them outside of its own `try`.
     if isinstance(tool, SendMessage) and (fault := message_fault(arguments)):
         return _UNUSABLE.format(tool=tool.name, fault=fault)
     try:
         with contain_exits():
+            if isinstance(tool, SendMessage):
+                return await mailbox.send(run, tool, context, arguments, call)
             return await _sdk().invoke(function_tool=tool, context=context, arguments=arguments)
     except RepeatRefused as refused:
         return str(refused)

@@ -172,6 +172,19 @@ class Journal:
         self._begun.add(place.rpartition("/")[0])
         return f"{agent}/{place if self._store is None else digest(place)[:32]}"
 
+    def place(self, call_id: str) -> tuple[str, int] | None:
+        """Return the key of the answer that made a call, and the call's number in it, the same in every attempt."""
+        if (place := self._calls.get(call_id)) is None:
+            return None
+        answer, _, number = place.rpartition("/")
+        return answer, int(number)
+
+    def calls_before(self, call_id: str) -> list[Any]:
+        """Return the function calls before a call in its answer."""
+        answer, number = self.place(call_id) or ("", 0)
+        output: list[Any] = next((output for output, key in self._usable if key == answer), [])
+        return [item for item in output[:number] if item.type == "function_call"]
+
     def unused_answers(self) -> list[ModelAnswer]:
         """Return, once, answers that only led to finished tool calls."""
         left = [key for key in self._records if key.startswith("model/") and key not in self._replayed]

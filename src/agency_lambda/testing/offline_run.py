@@ -30,9 +30,9 @@ def record(monkeypatch: pytest.MonkeyPatch, before_model: Callable[[int], None] 
 
     calls, output, answer = Calls(), tools._output, OfflineModel._answer
 
-    async def _output(tool: Any, context: Any, arguments: str) -> Any:
+    async def _output(tool: Any, run: Any, context: Any, *call: Any) -> Any:
         if isinstance(tool, SendMessage):
-            return await output(tool, context, arguments)
+            return await output(tool, run, context, *call)
         calls.tools.append((context.agent.name, tool.name))
         return TOOL_OUTPUT
 

@@ -1,0 +1,145 @@
+"""Delivers the messages between agents: calls of `send_message`, in one process or by the queue."""
+
+import json
+from copy import copy
+from dataclasses import dataclass
+from types import MethodType
+from typing import TYPE_CHECKING, Any
+
+from agency_swarm.agent.tools import _attach_one_call_guard
+from agency_swarm.tools.send_message import SendMessage
+from agents.tool import invoke_function_tool
+
+from agency_lambda.framework.isolation import copy_recipient
+from agency_lambda.framework.memory import Fork, Memory, Pair
+from agency_lambda.framework.message_deadline import MessageDeadline
+from agency_lambda.framework.tool_call import ToolCall
+
+if TYPE_CHECKING:
+    from agents.tool_context import ToolContext
+
+    from agency_lambda.framework.context import RunContext
+
+MAX_BATCH = 100  # messages of one model answer to one recipient
+_CIRCLE = "Error: The message was not sent, as nobody could ever answer it. These agents wait for each other: {circle}."
+_TOO_MANY = "Error: The message was not sent: one answer may send {most} messages to '{recipient}'."
+_NO_ANSWER = (
+    "Error: Failed to get response from agent '{recipient}'. Reason: it did not answer within {seconds:g} seconds."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Message:
+    """One call of `send_message`.
+
+    call: its key is the same in every attempt. memory: the sender's. batch, number: the answer, and the call in it.
+    """
+
+    tool: SendMessage
+    context: "ToolContext[Any]"
+    arguments: str
+    call: ToolCall
+    memory: Memory
+    batch: str
+    number: int
+    recipient: str
+
+    @property
+    def pair(self) -> Pair:
+        return self.tool.sender_agent.name, self.recipient
+
+    def fork(self) -> Fork:
+        return self.memory.fork(self.batch, self.number, self.pair)
+
+
+async def send(run: "RunContext", tool: SendMessage, context: Any, arguments: str, call: ToolCall) -> Any:
+    """Return the recipient's answer, or a text that says why there is none."""
+    message = _message(run, tool, context, arguments, call)
+    if message is None:
+        return await invoke_function_tool(function_tool=tool, context=context, arguments=arguments)
+    if (row := run.journal.find_row(f"message/{call.key}")) and "output" in row:
+        message.memory.restore(message.batch, message.number, message.pair, row["memory"])
+        return row["output"]
+    if fault := _circle(message) or _excess(run, message):
+        return fault
+    if run.transport(*message.pair) == "queue":
+        return await run.post(message)
+    return await _deliver(run, message)
+
+
+def _message(run: "RunContext", tool: SendMessage, context: Any, arguments: str, call: ToolCall) -> Message | None:
+    # None for what the framework refuses, and for a memory of the agency's own.
+    memory = getattr(context.context, "thread_manager", None)
+    recipient = tool.recipients.get(_recipient_key(arguments))
+    if recipient is None or not isinstance(memory, Memory):
+        return None
+    batch, number = run.journal.place(context.tool_call_id) or (context.tool_call_id, 0)
+    return Message(
+        tool=tool,
+        context=context,
+        arguments=arguments,
+        call=call,
+        memory=memory,
+        batch=batch,
+        number=number,
+        recipient=recipient.name,
+    )
+
+
+def _recipient_key(arguments: str) -> str:
+    return str(json.loads(arguments or "{}").get("recipient_agent") or "").lower()
+
+
+def _circle(message: Message) -> str | None:
+    pairs, pair = message.memory.pairs, message.pair
+    if pair not in pairs:
+        return None
+    circle, last = "", ""
+    for sender, recipient in (*pairs[pairs.index(pair) :], pair):
+        begin = "" if sender == last else f"{', ' if circle else ''}{sender}"  # after a handoff another one sends
+        circle, last = f"{circle}{begin} -> {recipient}", recipient
+    return _CIRCLE.format(circle=circle)
+
+
+def _excess(run: "RunContext", message: Message) -> str | None:
+    if message.number < MAX_BATCH:
+        return None
+    calls = run.journal.calls_before(message.context.tool_call_id)
+    same = [each for each in calls if each.name == message.tool.name]
+    before = sum(_recipient_key(each.arguments) == message.recipient.lower() for each in same)
+    return None if before < MAX_BATCH else _TOO_MANY.format(most=MAX_BATCH, recipient=message.recipient)
+
+
+async def _deliver(run: "RunContext", message: Message) -> Any:
+    fork = message.fork()
+    deadline = MessageDeadline(run.message_seconds)
+    output: Any = None
+    try:
+        with deadline:
+            async with run.message_slots.slot(message.recipient):
+                run.calls.check()
+                output = await invoke(message, fork)
+    finally:
+        if not deadline.has_passed:
+            fork.join()
+    if deadline.has_passed:
+        text = _NO_ANSWER.format(recipient=message.recipient, seconds=run.message_seconds)
+        row = await run.journal.add_row(f"message/{message.call.key}", {"output": text, "memory": []})
+        return row["output"]
+    return output
+
+
+async def invoke(message: Message, memory: Memory) -> Any:
+    """Invoke the framework's tool, with a recipient that no other message shares."""
+    key, context = message.recipient.lower(), copy(message.context)
+    context.context, recipient = copy_recipient(message.tool.recipients[key], context.context)
+    context.context.thread_manager = memory
+    tool: Any = object.__new__(type(message.tool))  # `copy` calls an `__init__` of the SDK's tools, which this is not
+    vars(tool).update(vars(message.tool))
+    tool.recipients = {**tool.recipients, key: recipient}
+    # The framework binds the tool's method, and a guard around it, to the tool.
+    tool.on_invoke_tool = MethodType(type(tool).on_invoke_tool, tool)
+    if getattr(tool, "_one_call_guard_installed", False):
+        tool._one_call_guard_installed = False
+        _attach_one_call_guard(tool, tool.sender_agent)
+    return await invoke_function_tool(function_tool=tool, context=context, arguments=message.arguments)

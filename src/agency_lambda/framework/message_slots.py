@@ -1,0 +1,99 @@
+"""Limits the messages to one recipient that are worked on side by side in a run."""
+
+import asyncio
+from collections import defaultdict, deque
+from contextlib import suppress
+from contextvars import ContextVar, Token
+from threading import Lock
+from types import TracebackType
+
+_Waiting = deque[asyncio.Future[None]]
+
+
+class MessageSlots:
+    """The slots of a run's recipients, in the order of their messages.
+
+    Each depth of messages within messages has slots of its own, so that a message waits only for work that never waits
+    for it. Messages may be on several threads and event loops.
+    """
+
+    def __init__(self, at_once: int) -> None:
+        self._at_once, self._lock = at_once, Lock()
+        self._taken: defaultdict[tuple[str, int], int] = defaultdict(int)
+        self._waiting: defaultdict[tuple[str, int], _Waiting] = defaultdict(deque)
+
+    def slot(self, recipient: str) -> "Slot":
+        return Slot(self, recipient)
+
+    async def acquire(self, mailbox: tuple[str, int]) -> None:
+        with self._lock:
+            if self._taken[mailbox] < self._at_once:
+                self._taken[mailbox] += 1
+                return
+            future = asyncio.get_running_loop().create_future()
+            self._waiting[mailbox].append(future)
+        try:
+            await future
+        except asyncio.CancelledError:
+            self._forget(mailbox, future)
+            raise
+
+    def release(self, mailbox: tuple[str, int]) -> None:
+        with self._lock:
+            waiting = self._waiting[mailbox]
+            while waiting:
+                future = waiting.popleft()
+                with suppress(RuntimeError):  # its loop has been closed
+                    future.get_loop().call_soon_threadsafe(_give, future)
+                    return
+            self._taken[mailbox] -= 1
+
+    def _forget(self, mailbox: tuple[str, int], future: asyncio.Future[None]) -> None:
+        with self._lock:
+            was_given = future not in self._waiting[mailbox]
+            if not was_given:
+                self._waiting[mailbox].remove(future)
+        if was_given:
+            self.release(mailbox)
+
+
+class Slot:
+    """One slot, from its acquisition until its message ends or waits for a person."""
+
+    def __init__(self, slots: MessageSlots, recipient: str) -> None:
+        self._outer = _slot.get()
+        self._depth: int = 1 + self._outer._depth if self._outer else 1
+        self._slots, self._mailbox, self._is_held = slots, (recipient, self._depth), False
+
+    async def __aenter__(self) -> None:
+        await self._slots.acquire(self._mailbox)
+        self._is_held = True
+        self._token: Token[Slot | None] = _slot.set(self)
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
+        _slot.reset(self._token)
+        self.release()
+
+    def release(self) -> None:
+        held, self._is_held = self._is_held, False
+        if held:
+            self._slots.release(self._mailbox)
+
+    def release_all(self) -> None:
+        self.release()
+        if self._outer:
+            self._outer.release_all()
+
+
+_slot: ContextVar[Slot | None] = ContextVar("message_slot", default=None)
+
+
+def release_slots() -> None:
+    """Release the slots of the messages that this code is within: it waits, and does not go on in this attempt."""
+    if slot := _slot.get():
+        slot.release_all()
+
+
+def _give(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
