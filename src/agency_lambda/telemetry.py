@@ -28,9 +28,10 @@ _COUNTS = {
     "lease_steals": "LeaseSteals",
     "not_configured": "AgenciesNotConfigured",
     "approvals_asked": "ApprovalsAsked",
+    "agent_messages": "AgentMessages",
 }
 #: metrics of each agency too, as each costs: CloudWatch asks for a metric by its dimensions
-_BY_AGENCY = ("ModelCalls", "ModelFailures", "TotalTokens", "RunDuration")
+_BY_AGENCY = ("ModelCalls", "ModelFailures", "TotalTokens", "RunDuration", "QueueAge")
 _TIMES = {"run_duration_ms": "RunDuration", "queue_age_ms": "QueueAge"}
 # At INFO, which Lambda's JSON log format sets, agency_swarm logs the messages between agents.
 logging.getLogger("agency_swarm").setLevel(logging.WARNING)

@@ -73,7 +73,7 @@ class Environment:
     log_days: int = 30
     alarms: bool = True  # 16 of USD 0.10 a month each
     alarm_email: str = ""
-    metrics_by_agency: bool = True  # 4 of USD 0.30 a month for each agency, and their graphs
+    metrics_by_agency: bool = True  # 5 of USD 0.30 a month for each agency, and their graphs
     xray: bool = False  # AWS X-Ray follows requests through gateway and functions: USD 5 a million traces
     tokens_per_hour: int = 1_000_000  # more is an alarm
     monthly_budget: int = 0  # USD, of the whole account; 0: no budget

@@ -117,7 +117,7 @@ class Monitoring(Construct):
     def _by_agency(self, name: str) -> cloudwatch.MathExpression:
         """Return one line for each agency, of those that have runs."""
         of_service = f'{{AgencyLambda,service,agency}} MetricName="{name}" service="{self._environment.stack}"'
-        statistic = "p95" if name == "RunDuration" else "Sum"
+        statistic = "p95" if name in ("RunDuration", "QueueAge") else "Sum"
         return cloudwatch.MathExpression(
             expression=f"SEARCH('{of_service}', '{statistic}', 300)", label="", using_metrics={}, period=_FIVE_MINUTES
         )
@@ -155,7 +155,7 @@ class Monitoring(Construct):
             ],
             "Model": [self._own(each) for each in ("ModelCalls", "ModelFailures", "JournalHits")],
             "Tokens": [self._own(each) for each in ("InputTokens", "OutputTokens")],
-            "Runs": [self._own(each) for each in ("Attempts", "Handovers", "LeaseSteals")],
+            "Runs": [self._own(each) for each in ("Attempts", "Handovers", "LeaseSteals", "AgentMessages")],
             "Approvals, webhooks": [
                 self._own(each) for each in ("ApprovalsAsked", "ApprovalsDecided", "WebhookFailures")
             ],
@@ -167,6 +167,7 @@ class Monitoring(Construct):
                 "TotalTokens": "Tokens by agency",
                 "ModelCalls": "Model calls by agency",
                 "RunDuration": "Runs, ms",
+                "QueueAge": "Time in the queue, ms",
             }
             graphs |= {title: [self._by_agency(name)] for name, title in titles.items()}
         dashboard.add_widgets(

@@ -158,6 +158,7 @@ def test_in_lambdas_json_log_the_line_is_as_it_is(tmp_path: Path, clean_environm
 def test_metrics_of_an_agency_are_few_and_a_switch(start: Callable[..., Service]) -> None:
     report = InvocationReport("patch", status=200)
     report.fields.update(agency="desk", model_calls=2, total_tokens=7, attempts=1, run_duration_ms=1.0)
+    report.fields.update(queue_age_ms=5.0, agent_messages=3)
     start()
     assert len(telemetry.log_line(report)["_aws"]["CloudWatchMetrics"]) == 1  # type: ignore[index]
     start(METRICS_BY_AGENCY="1")
@@ -165,5 +166,6 @@ def test_metrics_of_an_agency_are_few_and_a_switch(start: Callable[..., Service]
     assert (line["agency"], line["service"]) == ("desk", "agency")
     whole, of_agency = line["_aws"]["CloudWatchMetrics"]
     assert (whole["Dimensions"], of_agency["Dimensions"]) == ([["service"]], [["service", "agency"]])
-    assert {each["Name"] for each in of_agency["Metrics"]} == {"ModelCalls", "TotalTokens", "RunDuration"}
+    assert {each["Name"] for each in of_agency["Metrics"]} == {"ModelCalls", "TotalTokens", "RunDuration", "QueueAge"}
+    assert (line["AgentMessages"], line["QueueAge"]) == ([3], [5.0])
     assert len(telemetry.log_line(InvocationReport("patch"))["_aws"]["CloudWatchMetrics"]) == 1  # type: ignore[index]

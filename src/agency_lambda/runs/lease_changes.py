@@ -36,9 +36,8 @@ def change_lease(
         case "requeue":
             put = lease.put(holder="", until=now + model.GRACE, lost=lost, decided=False)
         case "free":
-            until = now + min(after, model.LONGEST_PAUSE) + model.GRACE
-            attempts = lease.attempts - (not counts_as_attempt)
-            put = lease.put(holder="", until=until, attempts=attempts, decided=False)
+            due, attempts = now + min(after, model.LONGEST_PAUSE), lease.attempts - (not counts_as_attempt)
+            put = lease.put(holder="", until=due + model.GRACE, attempts=attempts, decided=False, queued_at=due)
         case "mark":
             put = lease.put(cancelled=True)
         case "decide":

@@ -605,7 +605,11 @@ def test_metrics_of_each_agency_are_a_switch(dev: Assembly) -> None:
         variables = assembly.service["WorkerFunction"]["Properties"]["Environment"]["Variables"]
         (board,) = assembly.of_type("AWS::CloudWatch::Dashboard").values()
         assert variables["METRICS_BY_AGENCY"] == switch
-        assert ("{AgencyLambda,service,agency}" in json.dumps(board["DashboardBody"])) == (switch == "1")
+        body = json.dumps(board["DashboardBody"])
+        for metric in ("ModelCalls", "QueueAge"):
+            searched = rf"{{AgencyLambda,service,agency}} MetricName=\\\"{metric}\\\""
+            assert (searched in body) == (switch == "1"), metric
+        assert "AgentMessages" in body
 
 
 def test_x_ray_is_a_switch(dev: Assembly) -> None:

@@ -160,3 +160,14 @@ def test_lease_of_an_earlier_version_is_read() -> None:
     lease = Lease.from_record(Record("running#00", "resp_1", body, "v", None, 0))
     assert (lease.decided, lease.forgiven, lease.is_waiting) == (False, 0, False)
     assert {each.name for each in fields(Lease)} - OLD_FIELDS == {"id", "version", "partition", "decided", "forgiven"}
+
+
+def test_time_in_the_queue_is_without_earlier_attempts_and_waits() -> None:
+    lease = Lease("resp_1", OWNER, holder="", until=0.0, attempts=1, queued_at=0.0).moved(waiting=True)
+    for how in ("wake", "wake cancelled", "revoke"):
+        put = change_lease(lease, how)[0]  # type: ignore[arg-type]
+        assert isinstance(put, Put)
+        assert put.body["queued_at"] == pytest.approx(time.time(), abs=5), how
+    put = change_lease(replace(lease.moved(waiting=False), holder="a"), "free", after=60)[0]
+    assert isinstance(put, Put)
+    assert put.body["queued_at"] == pytest.approx(time.time() + 60, abs=5)
