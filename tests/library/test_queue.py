@@ -15,7 +15,7 @@ from agency_lambda.queue.messages import Delivery, Export, Message
 from agency_lambda.queue.sqs import SQSQueue
 from agency_lambda.runs import worker
 from agency_lambda.runs.places import Places
-from tests.library.test_worker import sqs
+from agency_lambda.testing.aws import sqs
 
 OWNERS = ("ann", "bob", "cid")
 type Step = str | None

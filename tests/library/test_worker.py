@@ -8,12 +8,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import boto3
 import pytest
 from agency_swarm import Agency, Agent, function_tool
 
@@ -27,7 +25,7 @@ from agency_lambda.runs.outcome import MOST_ATTEMPTS
 from agency_lambda.runs.repository import LeaseLost
 from agency_lambda.runs.stored_responses import Responses
 from agency_lambda.settings import get_settings
-from agency_lambda.testing.aws import moto, serving
+from agency_lambda.testing.aws import sqs
 from agency_lambda.testing.events import Context, rest_event
 from lambda_loop import InvocationReport
 from tests.library.conftest import PYTHONPATH
@@ -55,37 +53,6 @@ class Queue(NamedTuple):
             assert each["Attributes"] == {"MessageGroupId": owner_digest("local")}  # all who send know the owner
             self.client.delete_message(QueueUrl=self.url, ReceiptHandle=each["ReceiptHandle"])
         return [message(each["Body"], each["MessageId"]) for each in found]
-
-
-@contextmanager
-def sqs() -> Iterator[tuple[Any, dict[str, str]]]:
-    """A client of an SQS on loopback, and the environment in which boto3 finds it."""
-    from werkzeug.serving import WSGIRequestHandler, make_server
-
-    class Quiet(WSGIRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def log(self, *arguments: Any) -> None: ...
-
-    server = make_server("127.0.0.1", 0, moto(), threaded=True, request_handler=Quiet)
-    with serving(server):
-        endpoint = f"http://127.0.0.1:{server.server_port}"
-        environment = {
-            "AWS_ENDPOINT_URL_SQS": endpoint,
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
-            "AWS_DEFAULT_REGION": "eu-central-1",
-            "AWS_EC2_METADATA_DISABLED": "true",
-        }
-        client = boto3.session.Session().client(
-            "sqs",
-            endpoint_url=endpoint,
-            region_name="eu-central-1",
-            aws_access_key_id="test",
-            aws_secret_access_key="test",
-        )
-        yield client, environment
-        client.close()
 
 
 def message(body: str, message_id: str = "message-1") -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Stores to test on: DynamoDB on loopback, and a relay that fails on demand."""
+"""What to test on: DynamoDB and SQS on loopback, and a relay before DynamoDB that fails on demand."""
 
 import http.client
 import json
@@ -16,6 +16,13 @@ from urllib.parse import urlsplit
 import boto3
 import pytest
 
+_ACCOUNT = {
+    "AWS_ACCESS_KEY_ID": "test",
+    "AWS_SECRET_ACCESS_KEY": "test",
+    "AWS_DEFAULT_REGION": "eu-central-1",
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+
 
 @contextmanager
 def dynamodb_here(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, dict[str, str]]]:
@@ -31,18 +38,11 @@ def dynamodb_here(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, dict[s
 def dynamodb_table() -> Iterator[tuple[str, dict[str, str]]]:
     """Yield (name, boto3's environment) of a new table of moto, or of AGENCY_TEST_DYNAMODB_URL."""
     with _endpoint() as url:
-        environment = {
-            "AWS_ENDPOINT_URL_DYNAMODB": url,
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
-            "AWS_DEFAULT_REGION": "eu-central-1",
-            "AWS_EC2_METADATA_DISABLED": "true",
-        }
         client = dynamodb_client(url)
         name = f"test-{uuid.uuid4().hex}"
         _create_table(client, name)
         try:
-            yield name, environment
+            yield name, {"AWS_ENDPOINT_URL_DYNAMODB": url, **_ACCOUNT}
         finally:
             client.delete_table(TableName=name)
             client.close()
@@ -64,12 +64,25 @@ def _create_table(client: Any, name: str) -> None:
 
 
 def dynamodb_client(url: str) -> Any:
+    return _client("dynamodb", url)
+
+
+@contextmanager
+def sqs() -> Iterator[tuple[Any, dict[str, str]]]:
+    """Yield (client, boto3's environment) of an SQS of moto."""
+    with _moto_server() as url:
+        client = _client("sqs", url)
+        yield client, {"AWS_ENDPOINT_URL_SQS": url, **_ACCOUNT}
+        client.close()
+
+
+def _client(service: str, url: str) -> Any:
     return boto3.session.Session().client(
-        "dynamodb",
+        service,
         endpoint_url=url,
-        region_name="eu-central-1",
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
+        region_name=_ACCOUNT["AWS_DEFAULT_REGION"],
+        aws_access_key_id=_ACCOUNT["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=_ACCOUNT["AWS_SECRET_ACCESS_KEY"],
     )
 
 
@@ -78,6 +91,12 @@ def _endpoint() -> Iterator[str]:
     if url := os.environ.get("AGENCY_TEST_DYNAMODB_URL"):
         yield url
         return
+    with _moto_server() as url:
+        yield url
+
+
+@contextmanager
+def _moto_server() -> Iterator[str]:
     from werkzeug.serving import WSGIRequestHandler, make_server
 
     class Quiet(WSGIRequestHandler):

@@ -15,14 +15,14 @@ from agency_lambda.approvals.deciders import Decider
 from agency_lambda.approvals.queries import find
 from agency_lambda.protocol.approvals import Decision
 from agency_lambda.runs import worker
-from agency_lambda.testing.aws import dynamodb_table
+from agency_lambda.testing.aws import dynamodb_table, sqs
 from agency_lambda.testing.events import rest_event
 from tests.library.approvals.desk import Desk, Later, asked_in, later, text_of
 from tests.library.callers import api_keys, bearer
 from tests.library.conftest import Service
 from tests.library.paths import ROOT
 from tests.library.runtime_emulator import RuntimeEmulator, binary
-from tests.library.test_worker import SCHEDULE, Queue, sqs
+from tests.library.test_worker import SCHEDULE, Queue
 
 __all__ = ["later"]
 MONITORING = ROOT / "src" / "agency_lambda_cdk" / "monitoring.py"
