@@ -78,12 +78,15 @@ class Settings(BaseSettings):
     cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(validators.origins)] = ()
     approvers: validators.Approvers = "both"
     approval_days: int = Field(default=30, ge=1, le=365)
+    agent_messages: Literal["memory", "queue"] = "memory"
+    messages_at_once: int = Field(default=10, ge=1)
+    max_messages: int = Field(default=200, ge=1, le=10_000)
+    max_message_depth: int = Field(default=5, ge=1, le=50)
+    message_seconds: float = Field(default=7 * 86_400.0, gt=0, le=20 * 86_400.0)  # records are kept for 30 days
     trace_content: Literal["0", "1"] = "1"
     answer_seconds: float = Field(default=math.inf, gt=0)
     max_model_calls: int = Field(default=50, ge=1)
     max_output_tokens: int = Field(default=100_000, ge=16)  # 16 is the least that OpenAI takes
-    messages_at_once: int = Field(default=10, ge=1)
-    message_seconds: float = Field(default=604_800.0, gt=0)
     max_usd_per_run: _Limit = None
     max_tokens_per_run: _Count = None
     budget_usd_per_day: _Limit = None

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from agency_lambda.catalogue import source_roots
 from agency_lambda.errors import AgencyMisconfigured
 from agency_lambda.framework.building import CreateAgency, is_agency
+from agency_lambda.protocol.messages import Transport
 from agency_lambda.validators import Approvers
 
 logger = logging.getLogger(__name__)
@@ -19,6 +20,8 @@ logger = logging.getLogger(__name__)
 WHERE = "AGENCIES in agents/agencies.py"
 _NAME = re.compile(r"[^/\s]{1,64}")
 _CALLBACKS = ("load_threads_callback", "save_threads_callback")
+Flow = Annotated[str, StringConstraints(pattern=r"\A[^>]+>[^>]+\z")]
+"""Two names of agents, "Sender>Recipient"."""
 ImportString = Annotated[str, StringConstraints(pattern=r"\A[\w-]+(\.[\w-]+)*:\w+(\.\w+)*\z")]
 
 
@@ -34,6 +37,11 @@ class Entry(BaseModel):
     max_tokens: Annotated[int, Field(ge=0)] | None = None
     model: Annotated[str, Field(min_length=1)] | None = None
     approvers: Approvers | None = None
+    messages: dict[Flow, Transport] | None = None
+
+    def transport(self, sender: str, recipient: str) -> Transport | None:
+        """Return how one agent's messages reach another, or None for AGENT_MESSAGES."""
+        return (self.messages or {}).get(f"{sender}>{recipient}")
 
     @property
     def factory(self) -> CreateAgency:

@@ -46,6 +46,9 @@ class CallJournal(Protocol):
     has_asked: bool
 
     @property
+    def has_open_messages(self) -> bool: ...
+
+    @property
     def pending(self) -> Mapping[str, dict[str, Any]]: ...
 
     @property

@@ -1,9 +1,9 @@
 """The context of one run, for its models and tools."""
 
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from agency_swarm.tools.send_message import SendMessage
 from agents import FunctionTool
@@ -11,6 +11,7 @@ from agents import FunctionTool
 from agency_lambda.framework.call_journal import CallJournal
 from agency_lambda.framework.client_options import ClientOptions
 from agency_lambda.framework.client_tools import ClientTool
+from agency_lambda.framework.memory import Memory
 from agency_lambda.framework.message_slots import MessageSlots
 from agency_lambda.framework.model_call import ModelCall
 from agency_lambda.framework.models import Meter, ModelRequest, ModelsOfRun, active_run
@@ -19,11 +20,11 @@ from agency_lambda.framework.response_builder import ResponseBuilder
 from agency_lambda.framework.spending import Spending
 from agency_lambda.framework.tool_call import ToolCall
 from agency_lambda.protocol.approvals import ApprovalRequest, Decision
+from agency_lambda.protocol.messages import Message, Transport
+from agency_lambda.protocol.types import Item
 
 if TYPE_CHECKING:
     from agency_swarm import Agency, Agent
-
-    from agency_lambda.framework.mailbox import Message
 
 _parent_call: ContextVar[str] = ContextVar("parent_call", default="")  # key of the tool call that this code runs in
 
@@ -33,7 +34,14 @@ def current_run() -> "RunContext | None":
     return run if isinstance(run, RunContext) else None
 
 
-async def _not_executed() -> None:
+type GetTransport = Callable[[str, str], Transport]
+"""Returns how messages of a sender reach a recipient."""
+
+type Send = Callable[[Message, Sequence[Item]], Awaitable[Mapping[str, Any]]]
+"""Gives a message, with the memory before its batch, to a run of its own; returns the message's row in the journal."""
+
+
+async def _not_executed(*_: Any) -> Any:
     raise RuntimeError("The run is not executed.")
 
 
@@ -43,8 +51,8 @@ class RunContext:
     options: the client's, for `entry`, the addressed agent. live: stream events.
     caller: merged into `MasterContext.user_context`.
     spending: the budget of the run, if any.
-    messages_at_once: to one recipient, side by side. message_seconds: until one has failed.
-    authorize: raises `AttemptOver` once this attempt may call nothing; set when it begins.
+    messages_at_once: to one recipient, side by side. message_seconds: until one has failed. transport: of messages.
+    authorize: raises `AttemptOver` once this attempt may call nothing. send: see `Send`. Both are set when it begins.
     """
 
     def __init__(
@@ -62,11 +70,16 @@ class RunContext:
         spending: Spending | None = None,
         messages_at_once: int = 10,
         message_seconds: float = 604_800,
+        transport: GetTransport = lambda sender, recipient: "memory",
     ) -> None:
         self.response_id, self.meter, self.builder, self.journal = response_id, meter, builder, journal
         self.longest_silence, self.resolve = models
         self.caller, self.live, self.spending = caller, live, spending
         self.authorize: Callable[[], Awaitable[None]] = _not_executed
+        self.send: Send = _not_executed
+        self.transport = transport
+        self.memory: Memory | None = None  # that of the run's own agency, set when it begins
+        self.recalled = 0  # items of it that were there before the root run
         self.calls = OpenCalls()
         builder.run_waits = lambda: self.calls.waits
         self.copies: dict[int, tuple[Agency, Agency]] = {}  # id -> agency made before the run, the run's copy
@@ -74,14 +87,6 @@ class RunContext:
         self._entry, self._options = entry, options
         self.message_slots, self.message_seconds = MessageSlots(messages_at_once), message_seconds
         self._messages: set[str] = set()  # keys of tool calls that ask a colleague
-
-    def transport(self, sender: str, recipient: str) -> Literal["memory", "queue"]:
-        """Return how messages of a sender reach a recipient."""
-        return "memory"
-
-    async def post(self, message: "Message") -> Any:
-        """Have another run answer a message. Raises RunWaits until it has."""
-        raise NotImplementedError
 
     @property
     def is_outside_tools(self) -> bool:
@@ -142,6 +147,15 @@ class RunContext:
             RunWaits: nobody has yet, and nothing else of the run can go on.
         """
         return self.journal.find_decision(request.key) or await self.calls.wait(request)
+
+    async def post(self, message: Message, memory: Sequence[Item]) -> Mapping[str, Any]:
+        """Return the row of a message that another run has answered. memory: before its batch, without the history.
+
+        Raises:
+            RunWaits: it is not answered yet, and nothing else of the run can go on.
+        """
+        row = self.journal.find_row(f"message/{message.key}") or await self.send(message, memory)
+        return row if "output" in row else await self.calls.wait(message)
 
     async def is_to_be_made(self, agent: str, call_id: str) -> bool:
         """Return whether a call has no output yet and is within `max_tool_calls`."""

@@ -16,12 +16,14 @@ from agency_lambda.errors import (
     GuardrailTriggered,
     InvalidOutput,
     RunLimitExceeded,
+    ServiceError,
     StoreUnavailable,
     UpstreamFailed,
 )
 from agency_lambda.framework import conversation_starters, unknown_tools, worst_case
 from agency_lambda.framework.client_tools import OUTPUT_PENDING
-from agency_lambda.framework.context import RunContext
+from agency_lambda.framework.context import RunContext, Send
+from agency_lambda.framework.delivery import deliver
 from agency_lambda.framework.interruptions import AnswerNotStored, RunWaits
 from agency_lambda.framework.models import (
     AnswerIncomplete,
@@ -43,6 +45,7 @@ from agency_lambda.history import storable
 from agency_lambda.protocol.approvals import ApprovalRequest
 from agency_lambda.protocol.items import parse_items, to_agent_input
 from agency_lambda.protocol.items import text_of as words_of
+from agency_lambda.protocol.messages import Message
 from agency_lambda.protocol.surrogates import replace_surrogates
 from agency_lambda.protocol.types import Item
 
@@ -55,19 +58,24 @@ class AgencyResult:
     """The result of a run.
 
     history: new items of the agents' memory. incomplete: why, if it is; detail: our word.
-    asked: what persons have to decide before the run goes on; then it has not ended.
+    asked: what persons have to decide before the run goes on. waits_for_agents: it has messages without an answer.
+    output: of a child run, what the sender's model gets. error: why its recipient has failed.
     """
 
     history: list[Item]
     incomplete: Reason | None = None
     detail: str | None = None
     asked: Sequence[ApprovalRequest] = ()
+    waits_for_agents: bool = False
+    output: str | None = None
+    error: ServiceError | None = None
 
 
 class AgencyExecution:
     """An agency that is ready to answer once.
 
     history: the agents' memory. new_input: the client's in the agents' format. starters: the owner's cache folder.
+    message: of a child run, which it delivers in place of the input.
     """
 
     def __init__(
@@ -79,10 +87,14 @@ class AgencyExecution:
         history: list[Item],
         new_input: Sequence[Item],
         starters: Path | None,
+        message: Message | None = None,
     ) -> None:
         self._agency, self._agent, self._run_context, self._starters = agency, agent, run_context, starters
-        self._new_input, self._history_length = list(new_input), len(history)
+        self._new_input, self._history_length, self._message = list(new_input), len(history), message
         agency.thread_manager.replace_messages(history)
+        if message:
+            agency.thread_manager.pairs = tuple((sender, recipient) for sender, recipient in message.pairs)
+        run_context.memory = agency.thread_manager
 
     @property
     def meter(self) -> Meter:
@@ -97,6 +109,11 @@ class AgencyExecution:
     def pending(self) -> dict[str, dict[str, Any]]:
         """Return the open model calls by their journal keys."""
         return dict(self._run_context.journal.pending)
+
+    @property
+    def has_open_messages(self) -> bool:
+        """Return whether other runs may work for this one, as far as the journal knows."""
+        return self._run_context.journal.has_open_messages
 
     @property
     def item_ids(self) -> set[str]:
@@ -140,8 +157,8 @@ class AgencyExecution:
         tools = [*agent.tools, *run.client_tools(agent)]
         return worst_case.of_first_call(run.spending, model, texts, [*items, *self._new_input], tools, settings)
 
-    async def run(self, authorize: Callable[[], Awaitable[None]]) -> AgencyResult:
-        """Run the agents. authorize: awaited before each model or tool call; raises to refuse it.
+    async def run(self, authorize: Callable[[], Awaitable[None]], send: Send) -> AgencyResult:
+        """Run the agents. authorize: awaited before each model or tool call; raises to refuse it. send: see `Send`.
 
         Raises:
             GuardrailTriggered: a guardrail refused.
@@ -151,15 +168,20 @@ class AgencyExecution:
             StoreUnavailable: an answer could not be stored.
         """
         calls = self._run_context.calls
-        self._run_context.authorize = calls.checked(authorize)
-        result = await calls.run(self._run_to_end())
-        return result or AgencyResult(self._new_items_with_messages(), asked=calls.asked)
+        self._run_context.authorize, self._run_context.send = calls.checked(authorize), send
+        if result := await calls.run(self._run_to_end()):
+            return result
+        asked = [each for each in calls.requests if isinstance(each, ApprovalRequest)]
+        waits_for_agents = len(asked) < len(calls.requests)
+        return AgencyResult(self._new_items_with_messages(), asked=asked, waits_for_agents=waits_for_agents)
 
     async def _run_to_end(self) -> AgencyResult:
         token = active_run.set(self._run_context)
         conversation_starters.folder.set(self._starters)
         tracing.of_run.set(self._agency._trace_processors)
         try:
+            if self._message:
+                return await self._deliver(self._message)
             result = await self._run_agents()
         except (InputGuardrailTripwireTriggered, OutputGuardrailTripwireTriggered) as error:
             raise GuardrailTriggered("A guardrail of the agency refused this run.") from error
@@ -174,6 +196,23 @@ class AgencyExecution:
         finally:
             active_run.reset(token)
         return self._final_result(result)
+
+    async def _deliver(self, message: Message) -> AgencyResult:
+        with self._run_context.builder.within(message.activity):
+            output, failure = await deliver(self._agency, message)
+        await tracing.flush()
+        error = await self._error_of(failure) if failure else None
+        added = self._agency.thread_manager.get_all_messages()[self._history_length :]
+        return AgencyResult(list(replace_surrogates(added)), output=output, error=error)
+
+    async def _error_of(self, failure: Exception) -> ServiceError:
+        try:
+            result = await self._answer_after(failure)
+        except ServiceError as error:
+            return error
+        except Exception:  # noqa: BLE001 - the agency's own
+            return ServiceError(f"{type(failure).__name__} was raised by the agency's own code.")
+        return RunLimitExceeded(f"The recipient's answer is incomplete: {result.incomplete}.")
 
     async def _run_agents(self) -> "RunResult":
         name = self._agency.name or "Unnamed Agency"

@@ -1,6 +1,7 @@
 """Delivers the messages between agents: calls of `send_message`, in one process or by the queue."""
 
 import json
+from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass
 from types import MethodType
@@ -14,6 +15,7 @@ from agency_lambda.framework.isolation import copy_recipient
 from agency_lambda.framework.memory import Fork, Memory, Pair
 from agency_lambda.framework.message_deadline import MessageDeadline
 from agency_lambda.framework.tool_call import ToolCall
+from agency_lambda.protocol.messages import Message
 
 if TYPE_CHECKING:
     from agents.tool_context import ToolContext
@@ -29,7 +31,7 @@ _NO_ANSWER = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Message:
+class Sending:
     """One call of `send_message`.
 
     call: its key is the same in every attempt. memory: the sender's. batch, number: the answer, and the call in it.
@@ -54,27 +56,48 @@ class Message:
 
 async def send(run: "RunContext", tool: SendMessage, context: Any, arguments: str, call: ToolCall) -> Any:
     """Return the recipient's answer, or a text that says why there is none."""
-    message = _message(run, tool, context, arguments, call)
-    if message is None:
+    sending = _sending(run, tool, context, arguments, call)
+    if sending is None:
         return await invoke_function_tool(function_tool=tool, context=context, arguments=arguments)
     if (row := run.journal.find_row(f"message/{call.key}")) and "output" in row:
-        message.memory.restore(message.batch, message.number, message.pair, row["memory"])
-        return row["output"]
-    if fault := _circle(message) or _excess(run, message):
+        return _answered(run, sending, row)
+    if fault := _circle(sending) or _excess(run, sending):
         return fault
-    if run.transport(*message.pair) == "queue":
-        return await run.post(message)
-    return await _deliver(run, message)
+    if sending.memory.root is run.memory and run.transport(*sending.pair) == "queue":
+        return _answered(run, sending, await run.post(_queued(run, sending), sending.fork().before[run.recalled :]))
+    return await _deliver(run, sending)
 
 
-def _message(run: "RunContext", tool: SendMessage, context: Any, arguments: str, call: ToolCall) -> Message | None:
+def _answered(run: "RunContext", sending: Sending, row: Mapping[str, Any]) -> Any:
+    sending.memory.restore(sending.batch, sending.number, sending.pair, row["memory"])
+    run.builder.add_items(row.get("items", ()))
+    run.meter.add_message(row.get("usage", {}), row.get("by_model", {}))
+    return row["output"]
+
+
+def _queued(run: "RunContext", sending: Sending) -> Message:
+    return Message(
+        key=sending.call.key,
+        batch=sending.batch,
+        number=sending.number,
+        sender=sending.pair[0],
+        recipient=sending.recipient,
+        tool=sending.tool.name,
+        arguments=sending.arguments,
+        call_id=sending.context.tool_call_id,
+        activity=run.builder.current_activity,
+        enclosing=sending.memory.pairs,
+    )
+
+
+def _sending(run: "RunContext", tool: SendMessage, context: Any, arguments: str, call: ToolCall) -> Sending | None:
     # None for what the framework refuses, and for a memory of the agency's own.
     memory = getattr(context.context, "thread_manager", None)
     recipient = tool.recipients.get(_recipient_key(arguments))
     if recipient is None or not isinstance(memory, Memory):
         return None
     batch, number = run.journal.place(context.tool_call_id) or (context.tool_call_id, 0)
-    return Message(
+    return Sending(
         tool=tool,
         context=context,
         arguments=arguments,
@@ -90,8 +113,8 @@ def _recipient_key(arguments: str) -> str:
     return str(json.loads(arguments or "{}").get("recipient_agent") or "").lower()
 
 
-def _circle(message: Message) -> str | None:
-    pairs, pair = message.memory.pairs, message.pair
+def _circle(sending: Sending) -> str | None:
+    pairs, pair = sending.memory.pairs, sending.pair
     if pair not in pairs:
         return None
     circle, last = "", ""
@@ -101,45 +124,45 @@ def _circle(message: Message) -> str | None:
     return _CIRCLE.format(circle=circle)
 
 
-def _excess(run: "RunContext", message: Message) -> str | None:
-    if message.number < MAX_BATCH:
+def _excess(run: "RunContext", sending: Sending) -> str | None:
+    if sending.number < MAX_BATCH:
         return None
-    calls = run.journal.calls_before(message.context.tool_call_id)
-    same = [each for each in calls if each.name == message.tool.name]
-    before = sum(_recipient_key(each.arguments) == message.recipient.lower() for each in same)
-    return None if before < MAX_BATCH else _TOO_MANY.format(most=MAX_BATCH, recipient=message.recipient)
+    calls = run.journal.calls_before(sending.context.tool_call_id)
+    same = [each for each in calls if each.name == sending.tool.name]
+    before = sum(_recipient_key(each.arguments) == sending.recipient.lower() for each in same)
+    return None if before < MAX_BATCH else _TOO_MANY.format(most=MAX_BATCH, recipient=sending.recipient)
 
 
-async def _deliver(run: "RunContext", message: Message) -> Any:
-    fork = message.fork()
+async def _deliver(run: "RunContext", sending: Sending) -> Any:
+    fork = sending.fork()
     deadline = MessageDeadline(run.message_seconds)
     output: Any = None
     try:
         with deadline:
-            async with run.message_slots.slot(message.recipient):
+            async with run.message_slots.slot(sending.recipient):
                 run.calls.check()
-                output = await invoke(message, fork)
+                output = await invoke(sending, fork)
     finally:
         if not deadline.has_passed:
             fork.join()
     if deadline.has_passed:
-        text = _NO_ANSWER.format(recipient=message.recipient, seconds=run.message_seconds)
-        row = await run.journal.add_row(f"message/{message.call.key}", {"output": text, "memory": []})
+        text = _NO_ANSWER.format(recipient=sending.recipient, seconds=run.message_seconds)
+        row = await run.journal.add_row(f"message/{sending.call.key}", {"output": text, "memory": []})
         return row["output"]
     return output
 
 
-async def invoke(message: Message, memory: Memory) -> Any:
+async def invoke(sending: Sending, memory: Memory) -> Any:
     """Invoke the framework's tool, with a recipient that no other message shares."""
-    key, context = message.recipient.lower(), copy(message.context)
-    context.context, recipient = copy_recipient(message.tool.recipients[key], context.context)
+    key, context = sending.recipient.lower(), copy(sending.context)
+    context.context, recipient = copy_recipient(sending.tool.recipients[key], context.context)
     context.context.thread_manager = memory
-    tool: Any = object.__new__(type(message.tool))  # `copy` calls an `__init__` of the SDK's tools, which this is not
-    vars(tool).update(vars(message.tool))
+    tool: Any = object.__new__(type(sending.tool))  # `copy` calls an `__init__` of the SDK's tools, which this is not
+    vars(tool).update(vars(sending.tool))
     tool.recipients = {**tool.recipients, key: recipient}
     # The framework binds the tool's method, and a guard around it, to the tool.
     tool.on_invoke_tool = MethodType(type(tool).on_invoke_tool, tool)
     if getattr(tool, "_one_call_guard_installed", False):
         tool._one_call_guard_installed = False
         _attach_one_call_guard(tool, tool.sender_agent)
-    return await invoke_function_tool(function_tool=tool, context=context, arguments=message.arguments)
+    return await invoke_function_tool(function_tool=tool, context=context, arguments=sending.arguments)

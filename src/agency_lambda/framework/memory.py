@@ -48,6 +48,10 @@ class Memory(ThreadManager):  # type: ignore[misc]
             self._batch = _Batch(batch, [*self._store.messages])
         return Fork(self, self._batch, number, pair)
 
+    @property
+    def root(self) -> "Memory":
+        return self
+
     def restore(self, batch: str, number: int, pair: Pair, added: Sequence[Any]) -> None:
         """Join what a message added in an earlier attempt."""
         fork = self.fork(batch, number, pair)
@@ -105,6 +109,15 @@ class Fork(Memory):
         self._parent, self._of, self._number = parent, batch, number
         self._store.messages = [*batch.before]
         self._begin = len(batch.before)
+
+    @property
+    def root(self) -> Memory:
+        return self._parent.root
+
+    @property
+    def before(self) -> Items:
+        """Return what the sender's memory held before the batch."""
+        return self._of.before
 
     @property
     def added(self) -> Items:

@@ -1,4 +1,4 @@
-"""The open calls of a run, and when none of them can go on without a person."""
+"""The open calls of a run, and when none of them can go on without a person or another run."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
@@ -10,6 +10,10 @@ from typing import Any, NoReturn
 from agency_lambda.framework.interruptions import RunWaits
 from agency_lambda.framework.message_slots import release_slots
 from agency_lambda.protocol.approvals import ApprovalRequest
+from agency_lambda.protocol.messages import Message
+
+type Request = ApprovalRequest | Message
+"""What a call waits for: a person, or an agent whose run is another one."""
 
 _PAUSE = 0.1  # seconds without a change before a run waits: code between two calls is not seen
 _ITERATIONS = 20  # of the event loop, in the same time: a slow machine may make none in it
@@ -28,16 +32,16 @@ _current: ContextVar[_Call | None] = ContextVar("open_call", default=None)
 class OpenCalls:
     """The tree of calls: agents' turns, tools, guardrails.
 
-    A call is active unless it waits for a person or for calls within it. Calls may be on several threads and loops.
+    A call is active unless it waits for a request or for calls within it. Calls may be on several threads and loops.
     """
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._active = 0  # calls without calls within them that do not wait: with none, nothing goes on
         self._changes = 0
-        self._requests: dict[asyncio.Future[None], ApprovalRequest] = {}
+        self._requests: dict[asyncio.Future[None], Request] = {}
         self.waits = False
-        self.asked: tuple[ApprovalRequest, ...] = ()  # in the order in which they were
+        self.requests: tuple[Request, ...] = ()  # for which the run waits, in the order in which they were made
 
     @contextmanager
     def call(self) -> Iterator[None]:
@@ -73,7 +77,7 @@ class OpenCalls:
 
         return authorize_call
 
-    async def wait(self, request: ApprovalRequest) -> NoReturn:
+    async def wait(self, request: Request) -> NoReturn:
         """Wait until nothing else of the run can go on.
 
         Raises:
@@ -103,14 +107,14 @@ class OpenCalls:
         with self._lock:
             if self.waits or self._active or changes != self._changes:
                 return
-            self.waits, self.asked = True, tuple(self._requests.values())
+            self.waits, self.requests = True, tuple(self._requests.values())
             waiting = [*self._requests]
         for each in waiting:
             with suppress(RuntimeError):  # its loop has been closed
                 each.get_loop().call_soon_threadsafe(_end, each)
 
     def _change(self, call: _Call, by: int, active: int = 1) -> None:
-        """Add or remove a call. active: 0 for one that waits for a person."""
+        """Add or remove a call. active: 0 for one that waits for a request."""
         with self._lock:
             self._changes += 1
             call.is_open = by > 0

@@ -10,7 +10,7 @@ from agency_lambda.framework.building import CreateAgency, addressed_agent, buil
 from agency_lambda.framework.call_journal import CallJournal
 from agency_lambda.framework.client_options import ClientOptions
 from agency_lambda.framework.client_tools import refuse_clashes
-from agency_lambda.framework.context import RunContext
+from agency_lambda.framework.context import GetTransport, RunContext
 from agency_lambda.framework.execution import AgencyExecution
 from agency_lambda.framework.isolation import assign_run, isolate
 from agency_lambda.framework.models import Limits, Meter, Models
@@ -18,6 +18,7 @@ from agency_lambda.framework.models.offline import agency_script
 from agency_lambda.framework.response_builder import ResponseBuilder
 from agency_lambda.framework.spending import Spending
 from agency_lambda.framework.unsupported import refused_by_chat
+from agency_lambda.protocol.messages import Message
 from agency_lambda.protocol.output import OutputBuilder
 from agency_lambda.protocol.request import CreateResponse
 from agency_lambda.protocol.response_object import ResponseObject
@@ -51,7 +52,9 @@ class RunInput:
     """A run's input.
 
     history: the agents' memory. new_input: the client's input in their format. root: the id of the response that has
-    the run's journal, from which ids and idempotency keys are made.
+    the run's journal, from which ids and idempotency keys are made. message: of a child run, in place of the input.
+    asked_in: the response that the client has asked for. recalled: items of the history that were there before its run.
+    transport: of messages between agents; None for "memory".
     """
 
     request: CreateResponse
@@ -62,7 +65,11 @@ class RunInput:
     output: OutputBuilder
     journal: CallJournal
     root: str
+    asked_in: str
+    recalled: int
     spending: Spending | None = None
+    message: Message | None = None
+    transport: GetTransport | None = None
 
 
 async def prepare_run(name: str, entry: AgencyEntry, models: Models, run_input: RunInput) -> AgencyExecution:
@@ -87,17 +94,25 @@ async def prepare_run(name: str, entry: AgencyEntry, models: Models, run_input: 
         builder=_response_builder(run_input, agency),
         journal=run_input.journal,
         models=models.of_run(_offline_script(entry, models), entry.model),
-        caller=_caller(run_input.response, run_input.owner),
+        caller=_caller(run_input),
         live=bool(request.stream),
         spending=run_input.spending,
         messages_at_once=models.settings.messages_at_once,
         message_seconds=models.settings.message_seconds,
+        **({"transport": run_input.transport} if run_input.transport else {}),
     )
+    context.recalled = run_input.recalled
     assign_run(agency, context)
     models.attach(agency, context)
     starters = _starters_folder(name, agency.agents[agent], run_input, options)
     return AgencyExecution(
-        agency, agent, context, history=run_input.history, new_input=run_input.new_input, starters=starters
+        agency,
+        agent,
+        context,
+        history=run_input.history,
+        new_input=run_input.new_input,
+        starters=starters,
+        message=run_input.message,
     )
 
 
@@ -142,12 +157,13 @@ def _offline_script(entry: AgencyEntry, models: Models) -> "Mapping[str, Script]
     return agency_script(entry.factory) if models.offline else None
 
 
-def _caller(response: ResponseObject, owner: str) -> dict[str, Any]:
+def _caller(run_input: RunInput) -> dict[str, Any]:
     # Tools find it in `MasterContext.user_context`.
+    response = run_input.response
     conversation = response.get("conversation") or {}
     return {
-        "owner": owner,
-        "response_id": response["id"],
+        "owner": run_input.owner,
+        "response_id": run_input.asked_in,
         "conversation_id": conversation.get("id"),
         "metadata": dict(response["metadata"]),
     }

@@ -77,6 +77,25 @@ class ResponseBuilder:
         opened.close()
 
     @property
+    def current_activity(self) -> str | None:
+        """Return the id of the activity that this code runs in."""
+        return _activity_id.get() or None
+
+    def add_items(self, items: Sequence[Item]) -> None:
+        """Add items that the run of a message has shown."""
+        for item in items:
+            self._output.add(item, item["id"])
+
+    @contextmanager
+    def within(self, activity: str | None) -> Iterator[None]:
+        """Nest activities in one of another run. activity: its id."""
+        token = _activity_id.set(activity or "")
+        try:
+            yield
+        finally:
+            _activity_id.reset(token)
+
+    @property
     def messages(self) -> list[Item]:
         return [item for item in self._output.items if item["type"] == "message" and item["content"]]
 
@@ -144,5 +163,5 @@ class ResponseBuilder:
             "agent": agent,
             "tool": tool,
             **({"recipient": recipient} if is_known else {}),
-            "parent": _activity_id.get(),
+            "parent": self.current_activity,
         }

@@ -99,7 +99,7 @@ async def completion(body: Completion, caller: Caller, key: IdempotencyKey = Non
     response = await (
         runs.wait_until_final(caller.owner, attempt_or_response)
         if isinstance(attempt_or_response, StoredResponse)
-        else runs.execute(attempt_or_response)
+        else runs.answer(attempt_or_response)
     )
     if not open_requests(response):
         return _answer(response, name) if response["status"] in FINAL else unfinished(response)

@@ -41,7 +41,7 @@ async def create(body: CreateResponse, caller: Caller, key: IdempotencyKey = Non
         return EventStreamResponse(
             resumable_events(events, attempt.response, root, last_stored=attempt.last_stored), attempt.leave
         )
-    return json_response(await runs.execute(attempt), root)
+    return json_response(await runs.answer(attempt), root)
 
 
 async def _follow_stored(stored: StoredResponse, caller: Caller, *, stream: bool) -> Response:

@@ -2,7 +2,7 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -16,13 +16,16 @@ from agency_lambda.errors import (
     ServiceError,
     StoreUnavailable,
 )
-from agency_lambda.framework.interruptions import AttemptOver
+from agency_lambda.framework.interruptions import AnswerNotStored, AttemptOver
+from agency_lambda.protocol.messages import Message
 from agency_lambda.protocol.response_object import ResponseObject
-from agency_lambda.protocol.types import Event
+from agency_lambda.protocol.types import Event, Item
 from agency_lambda.runs import outcome, run_metrics
+from agency_lambda.runs.child_runs import ChildRuns
 from agency_lambda.runs.ending import Announce, Ending, GetPolicy
 from agency_lambda.runs.event_log import EventLog
 from agency_lambda.runs.heartbeat import Heartbeat
+from agency_lambda.runs.model import Sending
 from agency_lambda.runs.outcome import HandedOver
 from agency_lambda.runs.paid_calls import PaidCalls
 from agency_lambda.runs.repository import LeaseLost, OutcomeUncertain, RunRepository
@@ -44,7 +47,7 @@ class Attempt:
 
     execution: None if it is `refused`, or `stopped` from the beginning; then `paid` has the cost of earlier attempts.
     durable: another attempt can follow. client_timeout: of the gateway, in seconds.
-    announce, approval_policy: see `Ending`.
+    announce, approval_policy: see `Ending`. child_runs: None if its agents talk in this process only.
     """
 
     def __init__(
@@ -62,16 +65,24 @@ class Attempt:
         paid: PaidCalls | None = None,
         approval_policy: GetPolicy | None = None,
         announce: Announce | None = None,
+        child_runs: ChildRuns | None = None,
     ) -> None:
         self.response, self.log, self.repository = response, log, repository
         self.execution, self.stopped, self.is_over = execution, stopped, False
         self.next_run_id: str | None = None  # it gets the lock of the conversation after this run
+        self.answered: Sending | None = None  # the message that this child run has answered
         self._durable, self._refused, self.admission, self.paid = durable, refused, admission, paid
+        self.child_runs = child_runs
+        if child_runs and execution:
+            child_runs.may_be_open = execution.has_open_messages
         self._ending = Ending(self, announce, approval_policy)
         self.delivery: StoredDelivery | None = None  # to the owner's webhook, of what was written last
         self.asked: list[Approval] = []  # what persons are asked that no earlier attempt has asked
         self.log_fields: dict[str, Any] = {}  # for the log, when it has ended
         self._heartbeat = Heartbeat(self, client_timeout)
+        self._answers_until = time.monotonic() + client_timeout
+        self.goes_on = False  # elsewhere, without the end of its client's time: it waits for other agents
+        self._followed = -1
         self._loop: asyncio.AbstractEventLoop | None = None
         self._agents: asyncio.Task[AgencyResult] | None = None
         self._task: asyncio.Task[ResponseObject] | None = None
@@ -103,9 +114,16 @@ class Attempt:
             self.log.end()
             self.log_fields = run_metrics.report(self, time.monotonic() - started)
 
-    def follow(self, execution: Coroutine[Any, Any, ResponseObject]) -> AsyncGenerator[Event]:
+    async def follow(self, execution: Coroutine[Any, Any, ResponseObject]) -> AsyncGenerator[Event]:
+        """Yield the events, also of later attempts where this one has ended to wait for other agents."""
         self._task = asyncio.create_task(execution)
-        return self.log.follow()
+        async for event in self.log.follow():
+            self._followed = event["sequence_number"]
+            yield event
+        if self.goes_on and self.repository:
+            async for event in self.repository.responses.events(self.response["id"], self._followed):
+                self._followed = event["sequence_number"]
+                yield event
 
     async def leave(self) -> None:
         assert self._task
@@ -115,10 +133,17 @@ class Attempt:
             await self._task
 
     @property
+    def seconds_left(self) -> float:
+        """Return how long its client waits for the response."""
+        return self._answers_until - time.monotonic()
+
+    @property
     def is_resumable(self) -> bool:
         return self.repository is not None and self._durable
 
     def last_stored(self) -> int:
+        if self.goes_on:
+            return max(self.log.last_saved, self._followed)
         return self.log.last_saved if self.is_resumable else len(self.log.events) - 1
 
     async def authorize(self) -> None:
@@ -126,6 +151,14 @@ class Attempt:
         await self._heartbeat.check_lease()
         if self.stopped or self.is_over:
             raise AttemptOver
+
+    async def _send_message(self, message: Message, memory: Sequence[Item]) -> Mapping[str, Any]:
+        assert self.child_runs
+        await self.authorize()
+        try:
+            return await self.child_runs.send(message, memory)
+        except StoreUnavailable as error:
+            raise AnswerNotStored from error
 
     def stop(self, why: Stop) -> None:
         """End the agents' work now; the first reason counts."""
@@ -156,7 +189,7 @@ class Attempt:
         if self.stopped:
             return await self._end_stopped()
         assert self.execution
-        self._agents = asyncio.create_task(self.execution.run(self.authorize))
+        self._agents = asyncio.create_task(self.execution.run(self.authorize, self._send_message))
         try:
             await asyncio.wait({self._agents, self._settle_timeout}, return_when=asyncio.FIRST_COMPLETED)
         except BaseException:  # noqa: BLE001 - cancelled from outside, or the deadline; raised again in the end
@@ -180,13 +213,16 @@ class Attempt:
         try:
             if conflict := outcome.hidden_conflict(self.response, self._attempts):
                 raise LoopMisused(str(conflict))
-            if result.asked:
+            if result.asked or result.waits_for_agents:
                 return await self._wait(result)
+            if result.error:
+                return await self._end_failed(result.error, result)
             return await self._ending.end(RunEvent.CUT_SHORT if result.incomplete else RunEvent.COMPLETE, result)
         except ServiceError as error:  # such as a conversation that was deleted
             return await self._fail(error)
 
     async def _wait(self, result: "AgencyResult") -> ResponseObject:
+        self.goes_on = result.waits_for_agents
         try:
             return await self._ending.wait(result)
         except WaitOver:  # then another attempt goes on at once
@@ -196,14 +232,14 @@ class Attempt:
             # One that asks again what was decided before it began would go on for ever.
             raise await self._hand_over(counts_as_attempt=not self.repository.lease.decided) from None
 
-    async def _end_failed(self, error: ServiceError) -> ResponseObject:
+    async def _end_failed(self, error: ServiceError, result: "AgencyResult | None" = None) -> ResponseObject:
         if isinstance(error, StoreUnavailable) and self.is_resumable:
             raise OutcomeUncertain from error
         if isinstance(error, StoreUnavailable):
             return await self._fail(OutcomeUnknown(str(error)))
         if (after := outcome.seconds_to_retry(self.response, self._attempts, error)) is not None:
             raise await self._hand_over(after, counts_as_attempt=True) from error
-        return await self._fail(error)
+        return await self._fail(error, result)
 
     async def _end_stopped(self) -> ResponseObject:
         assert self.stopped
@@ -240,8 +276,9 @@ class Attempt:
             raise OutcomeUncertain from failure
         return HandedOver(self.response, after)
 
-    async def _fail(self, error: ServiceError) -> ResponseObject:
-        await self._ending.end(RunEvent.GIVE_UP if isinstance(error, AttemptsExhausted) else RunEvent.FAIL, error=error)
+    async def _fail(self, error: ServiceError, result: "AgencyResult | None" = None) -> ResponseObject:
+        event = RunEvent.GIVE_UP if isinstance(error, AttemptsExhausted) else RunEvent.FAIL
+        await self._ending.end(event, result, error=error)
         try:
             raise error
         finally:  # its traceback would hold it, and with it what the agents have left open

@@ -8,12 +8,14 @@ from agency_lambda.approvals.model import Approval, Asked
 from agency_lambda.budgets.reservation import released
 from agency_lambda.budgets.running import begun_again, ended
 from agency_lambda.history.turns import Turn
+from agency_lambda.protocol.messages import MessageAnswer
 from agency_lambda.protocol.response_object import ResponseObject
 from agency_lambda.protocol.types import Event
 from agency_lambda.runs import model
 from agency_lambda.runs.lease_changes import change_lease
 from agency_lambda.runs.model import Run
 from agency_lambda.runs.run_index import ByModel, delete_entry, put_entry
+from agency_lambda.runs.sending import answered_changes
 from agency_lambda.runs.transitions import RunEvent, State, Transition, find, lease_state
 from agency_lambda.store import Change, Delete, Put
 
@@ -24,16 +26,19 @@ _NONE_PENDING: Mapping[str, dict[str, Any]] = {}
 class Wait:
     """What a run waits for.
 
-    until: when the first approval expires; kept_until: when the run's records do, both in Unix seconds.
+    until: when the first approval, or message to an agent, expires. kept_until: when the records do that are written
+    now; needed_until: until when the others are needed. All in Unix seconds.
     approvals: rows to write. asked: what is open then. continuation: the run that waits in place of one whose response
-    ends.
+    ends. for_agents: it waits for messages, too.
     """
 
     until: float
     kept_until: int
+    needed_until: int
     approvals: Sequence[Approval] = ()
     asked: Sequence[Asked] = ()
     continuation: Run | None = None
+    for_agents: bool = False
 
 
 def advance(
@@ -46,20 +51,20 @@ def advance(
     pending: Mapping[str, dict[str, Any]] = _NONE_PENDING,
     by_model: ByModel | None = None,
     wait: Wait | None = None,
+    answer: MessageAnswer | None = None,
     counts: bool = False,
     **lease: Any,
 ) -> tuple[Run, list[Change]]:
     """Return the run after an event, and the changes to write together.
 
-    response, turn, events, pending, by_model, wait: as the row needs them. counts: among its owner's runs again, after
-    it has waited. lease: see `change_lease`.
+    response, turn, events, pending, by_model, wait: as the row needs them. answer: of a child run, for its sender.
+    counts: among its owner's runs again, after it has waited. lease: see `change_lease`.
     """
     row = find(State.ABSENT if run.is_new else lease_state(run.lease), event, run.lease)
     changes: list[Change] = []
-    for column in (_write_budget, _write_response, _write_entry, _write_lease, _write_turn, _write_approvals):
-        run, written = column(
-            run, row, response=response, turn=turn, by_model=by_model, wait=wait, counts=counts, **lease
-        )
+    details: dict[str, Any] = {"response": response, "turn": turn, "by_model": by_model, "wait": wait, "answer": answer}
+    for column in _COLUMNS:
+        run, written = column(run, row, counts=counts, **details, **lease)
         changes += written
     if events:
         changes.append(run.put_events(events, wait.kept_until if wait else None))
@@ -97,7 +102,8 @@ def _write_response(
     if not row.status:
         return run, []
     response = {**(response or run.stored.response), "status": row.status}
-    stored = replace(run.stored, response=response, cursor=run.cursor.next if row.conversation == "append" else None)
+    adds_turn = row.conversation == "append" and run.stored.sending is None
+    stored = replace(run.stored, response=response, cursor=run.cursor.next if adds_turn else None)
     if wait:
         continued_by = wait.continuation.id if wait.continuation else None
         stored = replace(stored, asked=[] if continued_by else list(wait.asked), continued_by=continued_by)
@@ -107,7 +113,7 @@ def _write_response(
 
 def _write_entry(run: Run, row: Transition, *, by_model: ByModel | None, wait: Wait | None, **_: Any) -> Written:
     response, expires = run.stored.response, wait.kept_until if wait else None
-    match row.entry:
+    match row.entry if run.stored.sending is None else "":
         case "add":
             return run, [*put_entry(run.owner, response, is_new=True, expires=expires)]
         case "replace":
@@ -126,13 +132,14 @@ def _write_lease(
     turn: object,
     by_model: object,
     wait: Wait | None,
+    answer: object,
     counts: object,
     **details: Any,
 ) -> Written:
     if not row.lease or run.lease is None:
         return run, []
     if wait:
-        details["until"] = wait.until
+        details |= {"until": wait.until, "for_agents": wait.for_agents}
     changes = change_lease(run.lease, row.lease, **details)
     own = changes[0]
     is_open = isinstance(own, Put) and row.to != State.GIVEN_UP
@@ -141,7 +148,7 @@ def _write_lease(
 
 def _write_turn(run: Run, row: Transition, *, turn: Turn | None, wait: Wait | None, **_: Any) -> Written:
     conversation = run.conversation
-    if not row.conversation or (conversation is None and row.conversation != "append"):
+    if not row.conversation or run.stored.sending or (conversation is None and row.conversation != "append"):
         return run, []
     if conversation is None:
         assert turn
@@ -158,3 +165,16 @@ def _write_turn(run: Run, row: Transition, *, turn: Turn | None, wait: Wait | No
 def _write_approvals(run: Run, row: Transition, *, wait: Wait | None, **_: Any) -> Written:
     new = wait.approvals if wait and not wait.continuation else ()
     return run, [each.put(each.expires_at + model.RETENTION) for each in new]
+
+
+def _write_answer(run: Run, row: Transition, *, answer: MessageAnswer | None, **_: Any) -> Written:
+    if run.is_new or row.to not in (State.FINAL, State.GIVEN_UP, State.DELETED):
+        return run, []
+    changes = answered_changes(run, answer, run.stored.response["error"])
+    return replace(run, open_message=None), changes
+
+
+_COLUMNS = (
+    *(_write_budget, _write_response, _write_entry, _write_lease, _write_turn, _write_approvals),
+    _write_answer,
+)

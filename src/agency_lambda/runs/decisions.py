@@ -15,6 +15,7 @@ from agency_lambda.owner_digest import owner_digest
 from agency_lambda.protocol.approvals import Decision
 from agency_lambda.protocol.ids import new_id
 from agency_lambda.protocol.types import Item
+from agency_lambda.runs.child_runs import end_overdue
 from agency_lambda.runs.lease_changes import change_lease
 from agency_lambda.runs.model import RETENTION, Lease, StoredResponse, response_partition
 from agency_lambda.runs.stored_responses import Responses
@@ -132,8 +133,16 @@ async def end_waiting(runs: "RunService", run_id: str) -> None:
     if approvals:
         with suppress(ApprovalDecided):  # somebody was first
             await decide(runs, [(each, _unanswered(each)) for each in approvals], NOBODY)
-    elif await runs.leases.wake(run_id):
+    elif not (lease.for_agents and await _end_overdue(runs, lease)) and await runs.leases.wake(run_id):
         await runs.send(run_id, owner=lease.owner)
+
+
+async def _end_overdue(runs: "RunService", lease: Lease) -> bool:
+    try:
+        stored = await Responses(runs.store, lease.owner).get(lease.id)
+    except NotFound:
+        return False
+    return await end_overdue(runs, lease.owner, stored.root)
 
 
 async def _expired(store: Store, owner: str, run_id: str) -> list[Approval]:

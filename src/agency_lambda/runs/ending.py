@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from agency_lambda.approvals.model import Approval
 from agency_lambda.errors import ApprovalNotStored, ServiceError
+from agency_lambda.protocol.messages import MessageAnswer
 from agency_lambda.protocol.response_object import FINAL, ResponseObject
 from agency_lambda.runs import outcome
 from agency_lambda.runs.repository import RunRepository
@@ -53,17 +54,36 @@ class Ending:
             history = result.history if result else None
             make = partial(wait_in_continuation, approvals=approvals, by_model=by_model, response=final)
             asked = make if approvals else None
-            attempt.next_run_id = await attempt.repository.end(event, final, history, events, by_model, more, asked)
+            answer = self._answer(result, final, by_model)
+            if attempt.child_runs:
+                await attempt.child_runs.end()
+            attempt.next_run_id = await attempt.repository.end(
+                event, final, history, events, by_model, more, asked, answer
+            )
+            attempt.answered = attempt.repository.run.stored.sending
             log.mark_saved(len(events))
         attempt.response = final
         log.emit(f"response.{status}", response=dict(final))
         return final
 
+    def _answer(self, result: "AgencyResult | None", final: ResponseObject, by_model: Any) -> MessageAnswer | None:
+        if result is None or result.output is None:
+            return None
+        return MessageAnswer(
+            output=result.output,
+            memory=result.history,
+            items=final["output"],
+            usage=final["usage"],
+            by_model=by_model or {},
+        )
+
     async def wait(self, result: "AgencyResult") -> ResponseObject:
         """Let the run wait: under its own id, or in a new run if a client waits for the response of this one.
 
+        While other agents work for it, its client waits on, and is not asked yet.
+
         Raises:
-            WaitOver: a person has decided meanwhile.
+            WaitOver: something has come meanwhile.
             ApprovalNotStored: it is not stored.
         """
         attempt, repository = self._attempt, self._attempt.repository
@@ -71,20 +91,25 @@ class Ending:
             message = "An agent asks for a person's approval: that needs a response that is stored."
             raise ApprovalNotStored(message, param="store")
         policy = self._approval_policy(attempt.response["model"])
-        approvals = await repository.open_approvals(result.asked, policy)
+        agents_until = await repository.agents_until() if result.waits_for_agents else None
+        in_place = attempt.response["background"] or agents_until is not None
+        asks = result.asked if attempt.response["background"] or not in_place else ()
+        approvals = await repository.open_approvals(asks, policy)
         attempt.asked = [each for each in approvals if not each.version]
-        if attempt.response["background"]:
-            return await self._wait_in_place(repository, approvals)
+        if in_place:
+            return await self._wait_in_place(repository, approvals, agents_until)
         return await self.end(RunEvent.ASK, result, approvals=approvals)
 
-    async def _wait_in_place(self, repository: RunRepository, approvals: Sequence[Approval]) -> ResponseObject:
+    async def _wait_in_place(
+        self, repository: RunRepository, approvals: Sequence[Approval], agents_until: float | None
+    ) -> ResponseObject:
         attempt, log = self._attempt, self._attempt.log
         self._show(approvals)
         waiting = outcome.waiting_response(attempt.response, log.output, attempt.execution)
         waiting["usage"], by_model = self._own_counts(waiting["usage"])
         attempt.is_over, events = True, log.unsaved()
         more = await self._announced("in_progress", attempt.asked)
-        await repository.wait(waiting, events, wait_in_place(approvals), by_model, more)
+        await repository.wait(waiting, events, wait_in_place(approvals, agents_until), by_model, more)
         log.mark_saved(len(events))
         return waiting
 

@@ -71,7 +71,7 @@ def _number(record: Record) -> int:
 
 async def _is_over(store: Store, partition: str, run_id: str) -> bool:
     lease = await Leases(store).find(run_id)
-    if lease is None or lease.dead or lease.is_waiting:
+    if lease is None or lease.dead or lease.waits_for_person:
         return True
     # A run is cancelled before its response is deleted.
     return lease.cancelled and await store.get(partition, "response") is None

@@ -84,6 +84,10 @@ class Journal:
     def ids(self) -> set[str]:
         return {item_id for body in self._records.values() for item_id in body.get("ids", {}).values()}
 
+    @property
+    def has_open_messages(self) -> bool:
+        return any(key.startswith("message/") and "output" not in body for key, body in self._records.items())
+
     def begin_call(
         self, agent: str, request: ModelRequest, parent: str = "", *, has_own_input: bool = False
     ) -> JournaledCall:

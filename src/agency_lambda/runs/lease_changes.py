@@ -19,11 +19,12 @@ def change_lease(
     after: float = 0.0,
     counts_as_attempt: bool = True,
     until: float = 0.0,
+    for_agents: bool = False,
 ) -> list[Put | Delete]:
     """Return the changes, that of its record first.
 
     after: seconds until the next attempt. counts_as_attempt: False for one that executed nothing. until: when its
-    waiting ends, in Unix seconds.
+    waiting ends, in Unix seconds. for_agents: it waits for other agents.
     """
     now, lost = time.time(), lease.lost + bool(lease.holder)
     match how:
@@ -45,7 +46,7 @@ def change_lease(
         case "bury":
             put = replace(lease.put(dead=True), expires=int(now) + _TOMBSTONE)
         case "wait":
-            return _begin_waiting(lease, until)
+            return _begin_waiting(lease, until, for_agents=for_agents)
         case "wake" | "wake cancelled":
             return _end_waiting(lease, cancelled=lease.cancelled or how == "wake cancelled")
         case "revoke" if lease.is_waiting:
@@ -57,14 +58,15 @@ def change_lease(
     return [put]
 
 
-def _begin_waiting(lease: Lease, until: float) -> list[Put | Delete]:
+def _begin_waiting(lease: Lease, until: float, *, for_agents: bool) -> list[Put | Delete]:
     # The attempts so far went well: they do not count when a run is given up.
-    waiting = replace(lease.moved(waiting=True), until=until, forgiven=lease.attempts)
+    waiting = replace(lease.moved(waiting=True), until=until, forgiven=lease.attempts, for_agents=for_agents)
     due = Put(model.DUE_PARTITION, waiting.due_key, {})
     return [waiting.put(holder="", decided=False), *([lease.delete()] if lease.version else []), due]
 
 
 def _end_waiting(lease: Lease, *, cancelled: bool) -> list[Put | Delete]:
     now = time.time()  # its time in the queue is measured without the wait
-    free = lease.moved(waiting=False).put(until=now + model.GRACE, cancelled=cancelled, queued_at=now)
+    until = now + model.GRACE
+    free = lease.moved(waiting=False).put(until=until, cancelled=cancelled, queued_at=now, for_agents=False)
     return [free, lease.delete(), Delete(model.DUE_PARTITION, lease.due_key)]

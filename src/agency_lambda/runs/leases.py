@@ -51,12 +51,12 @@ class Leases:
         """Free a waiting run, or tell its attempt that something was decided. Returns None if it is final."""
         return await self._apply(RunEvent.WAKE, await self.find(run_id))
 
-    async def is_waiting(self, run_id: str | None) -> bool:
+    async def waits_for_person(self, run_id: str | None) -> bool:
         lease = await self.find(run_id) if run_id else None
-        return lease is not None and lease.is_waiting
+        return lease is not None and lease.waits_for_person
 
     async def give_turn(self, run_id: str) -> None:
-        """Free a run that waits for its turn, or keep it from waiting; do nothing to one that is free."""
+        """Free a run that waits for its turn or for agents, or keep it from waiting; do nothing to one that is free."""
         lease = await self.find(run_id)
         if lease and (lease.is_waiting or lease.holder):
             await self._apply(RunEvent.WAKE, lease)

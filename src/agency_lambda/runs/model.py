@@ -6,6 +6,7 @@ from typing import Any
 
 from agency_lambda.history.conversations import Conversation
 from agency_lambda.history.turns import HistoryCursor
+from agency_lambda.protocol.messages import Message
 from agency_lambda.protocol.response_object import ResponseObject
 from agency_lambda.protocol.types import Event, Item
 from agency_lambda.store import ABSENT, Delete, Put, Record
@@ -20,7 +21,7 @@ LEASE_PARTITIONS = [f"running#{number:02x}" for number in range(16)]
 WAITING_PARTITIONS = [f"waiting#{number:02x}" for number in range(16)]  # leases of runs that wait for a person
 DUE_PARTITION = "waiting/due"  # one entry each, by the time when its waiting ends
 # Of a lease, and not written where they are not set, as earlier versions cannot read a record with them.
-_NEW_FIELDS = {"decided": False, "forgiven": 0}
+_NEW_FIELDS = {"decided": False, "forgiven": 0, "for_agents": False}
 
 
 def expiry() -> int:
@@ -47,7 +48,8 @@ class Lease:
 
     holder: the attempt at work, or "". until: Unix seconds. attempts: begun. lost: expired ones.
     cancelled: it is to end. dead: the run was given up, and its message is no dead letter yet.
-    decided: a person has decided something since the attempt began. forgiven: attempts before it waited for a person.
+    decided: something that it may wait for has come since the attempt began. forgiven: attempts before it waited.
+    for_agents: it waits for messages to other agents, and goes on by itself.
     """
 
     id: str
@@ -61,6 +63,7 @@ class Lease:
     dead: bool = False
     decided: bool = False
     forgiven: int = 0
+    for_agents: bool = False
     version: str = ABSENT
     partition: str = ""
 
@@ -93,6 +96,10 @@ class Lease:
     @property
     def is_waiting(self) -> bool:
         return self.partition in WAITING_PARTITIONS
+
+    @property
+    def waits_for_person(self) -> bool:
+        return self.is_waiting and not self.for_agents
 
     @property
     def due_key(self) -> str:
@@ -128,12 +135,28 @@ class Continuation:
 
 
 @dataclass(frozen=True)
+class Sending:
+    """The message that a child run works on, and who waits for it.
+
+    run: the run to wake. journal: the response in whose partition the rows of that run's journal are. root: the one
+    that the client has asked for, which has the budget. until: the deadline, in Unix seconds.
+    """
+
+    message: Message
+    run: str
+    journal: str
+    root: str
+    until: float
+
+
+@dataclass(frozen=True)
 class StoredResponse:
     """cursor: the end of its turn, if any.
 
     budget: ends with the run: `counted` among its owner's, `reserved` for its first call.
     asked: approvals that the run waits for, or has waited for, without their contents.
     continued_by: the id of the run that goes on after this response, which has ended with an open approval.
+    sending: of a child run, which is neither in lists nor in the history.
     """
 
     response: ResponseObject
@@ -144,6 +167,7 @@ class StoredResponse:
     asked: list[dict[str, Any]] = field(default_factory=list)
     continues: Continuation | None = None
     continued_by: str | None = None
+    sending: Sending | None = None
 
     @classmethod
     def from_record(cls, record: Record) -> "StoredResponse":
@@ -152,6 +176,9 @@ class StoredResponse:
         cursor = HistoryCursor.from_json(body["place"]) if body["place"] else None
         continues = Continuation(**body["continues"]) if "continues" in body else None
         waiting = {"asked": body.get("asked", []), "continues": continues, "continued_by": body.get("continued_by")}
+        sending = body.get("sending")
+        if sending:
+            waiting["sending"] = Sending(**{**sending, "message": Message(**sending["message"])})
         return cls(body["response"], request, cursor, record.version, body.get("budget"), **waiting)
 
     def put(self, owner: str, expires: int | None = None) -> Put:
@@ -166,6 +193,7 @@ class StoredResponse:
             **({"asked": self.asked} if self.asked else {}),
             **({"continues": asdict(self.continues)} if self.continues else {}),
             **({"continued_by": self.continued_by} if self.continued_by else {}),
+            **({"sending": asdict(self.sending)} if self.sending else {}),
         }
         partition = response_partition(owner, self.response["id"])
         return Put(partition, "response", body, expires or expiry(), expected=self.version)
@@ -185,7 +213,8 @@ class StoredResponse:
 class Run:
     """A stored or new run, which only transitions change.
 
-    cursor: to which its turn is appended. lease: None when it is final.
+    cursor: to which its turn is appended. lease: None when it is final. open_message: the version of the record that
+    lets a child run answer; None if nobody waits for it any more.
     """
 
     owner: str
@@ -193,6 +222,7 @@ class Run:
     cursor: HistoryCursor
     lease: Lease | None
     conversation: Conversation | None = None
+    open_message: str | None = None
 
     @property
     def id(self) -> str:

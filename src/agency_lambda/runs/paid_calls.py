@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from agency_lambda.runs.model import response_partition
 from agency_lambda.runs.run_index import COUNTS_OF_MODEL
 from agency_lambda.runs.run_metrics import usage_of_counts
+from agency_lambda.runs.waiting import add_counts
 from agency_lambda.store import Store
 
 _TOKENS = ("input_tokens", "output_tokens", "total_tokens")
@@ -22,8 +23,13 @@ class PaidCalls(NamedTuple):
 
 
 async def load_paid_calls(store: Store, owner: str, run_id: str) -> PaidCalls:
-    records = await store.query(response_partition(owner, run_id), after="journal/model/", before="journal/model0")
-    return _sum(record.body for record in records)
+    partition = response_partition(owner, run_id)
+    records = await store.query(partition, after="journal/model/", before="journal/model0")
+    messages = await store.query(partition, after="journal/message/", before="journal/message0")
+    paid = _sum(record.body for record in records)
+    for body in (record.body for record in messages if record.body.get("usage")):
+        paid = PaidCalls(add_counts(paid.usage, body["usage"], 1), add_counts(paid.by_model, body["by_model"], 1))
+    return paid
 
 
 def _sum(rows: Iterable[Mapping[str, Any]]) -> PaidCalls:

@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +10,14 @@ from agency_lambda.budgets import Budgets
 from agency_lambda.errors import NotFound
 from agency_lambda.history import UniqueIds
 from agency_lambda.history.loading import TurnCache, load_history
+from agency_lambda.history.turns import HistoryCursor
 from agency_lambda.protocol.items import to_agent_input
 from agency_lambda.protocol.request import CompactRequest, CreateResponse
 from agency_lambda.protocol.types import Item
+from agency_lambda.runs.child_runs import MessageLimits
 from agency_lambda.runs.event_log import EventLog
-from agency_lambda.runs.model import Run, response_partition
+from agency_lambda.runs.model import Run, Sending, response_partition
+from agency_lambda.runs.sending import batch_memory
 from agency_lambda.runs.stored_responses import Responses
 from agency_lambda.runs.validation import refuse_empty, refuse_loose_ends
 from agency_lambda.runs.waiting import ApprovalPolicy
@@ -23,15 +26,25 @@ from agency_lambda.store import Store
 
 if TYPE_CHECKING:
     from agency_lambda.budgets.spending import Spending
+    from agency_lambda.framework.context import GetTransport
     from agency_lambda.framework.execution import AgencyExecution
     from agency_lambda.framework.models import Models
     from agency_lambda.runs.journal import Journal
 
 
 class RunPreparation:
+    """has_queue: whether workers execute what is queued."""
+
     def __init__(
-        self, settings: Settings, store: Store, budgets: Budgets, secrets: Mapping[str, str] | None = None
+        self,
+        settings: Settings,
+        store: Store,
+        budgets: Budgets,
+        secrets: Mapping[str, str] | None = None,
+        *,
+        has_queue: bool = True,
     ) -> None:
+        self._has_queue = has_queue
         self._settings, self._store, self._budgets, self._secrets = settings, store, budgets, secrets
         self._turns = TurnCache()
 
@@ -51,10 +64,11 @@ class RunPreparation:
         """
         if run.has_lost_conversation:
             raise NotFound("The conversation was deleted before this run had its turn.")
+        if run.stored.sending:
+            return await self._prepare_child(run, run.stored.sending, log)
         request, items = request or CreateResponse.model_validate(run.stored.request.body), await self._input(run)
         await asyncio.sleep(0)  # parsing the largest input takes 200 ms, and so does what follows
-        cursor = run.cursor.without_last(len(run.stored.continues.before)) if run.stored.continues else run.cursor
-        history, new_input = await load_history(self._store, cursor, self._turns), to_agent_input(items)
+        history, new_input = await load_history(self._store, history_of(run), self._turns), to_agent_input(items)
         refuse_empty(new_input)
         refuse_loose_ends(history, items, new_input)
         found = catalogue.find_entry(request.model)
@@ -63,6 +77,22 @@ class RunPreparation:
             catalogue.check_model(request.model)
             return None
         return await self._prepare_agents(found, run, request, history, new_input, log, spending)
+
+    async def _prepare_child(self, run: Run, sending: Sending, log: EventLog) -> "AgencyExecution":
+        root = await Responses(self._store, run.owner).get(sending.root)
+        request = CreateResponse.model_validate(root.request.body)
+        history = await load_history(self._store, run.cursor, self._turns)
+        memory = await batch_memory(self._store, run.owner, sending)
+        found = catalogue.find_entry(request.model)
+        spending = await self._spending(run, found[1])
+        return await self._prepare_agents(found, run, request, history, [], log, spending, memory)
+
+    def message_limits(self) -> MessageLimits:
+        settings = self._settings
+        return MessageLimits(settings.max_messages, settings.max_message_depth, settings.message_seconds)
+
+    def _transport(self, entry: catalogue.Entry) -> "GetTransport":
+        return lambda sender, recipient: entry.transport(sender, recipient) or self._settings.agent_messages
 
     async def _input(self, run: Run) -> list[Item]:
         if run.stored.continues is None:
@@ -83,28 +113,35 @@ class RunPreparation:
         new_input: list[Item],
         log: EventLog,
         spending: "Spending",
+        memory: Sequence[Item] = (),
     ) -> "AgencyExecution":
         from agency_lambda.framework.prepare import RunInput, prepare_run
 
         journal = await self._load_journal(run, request, UniqueIds([*history, *new_input]))
         await self.models.refresh()
+        sending = run.stored.sending
         run_input = RunInput(
             request=request,
             response=run.stored.response,
             owner=run.owner,
-            history=history,
+            history=[*history, *memory],
             new_input=new_input,
             output=log.output,
             journal=journal,
             root=run.stored.root,
+            asked_in=sending.root if sending else run.id,
+            recalled=len(history),
             spending=spending,
+            message=sending.message if sending else None,
+            transport=self._transport(found[1]) if self._has_queue and request.stored else None,
         )
         return await prepare_run(*found, self.models, run_input)
 
     async def _spending(self, run: Run, entry: catalogue.Entry) -> "Spending":
         usd = self._settings.max_usd_per_run if entry.max_usd is None else entry.max_usd
         tokens = self._settings.max_tokens_per_run if entry.max_tokens is None else entry.max_tokens
-        return await self._budgets.spending(run.owner, response_partition(run.owner, run.stored.root), usd, tokens)
+        root = run.stored.sending.root if run.stored.sending else run.stored.root
+        return await self._budgets.spending(run.owner, response_partition(run.owner, root), usd, tokens)
 
     async def _load_journal(self, run: Run, request: CreateResponse, call_ids: UniqueIds) -> "Journal":
         from agency_lambda.runs.journal import Journal
@@ -130,6 +167,11 @@ class RunPreparation:
     async def aclose(self) -> None:
         if "models" in self.__dict__:
             await self.models.aclose()
+
+
+def history_of(run: Run) -> HistoryCursor:
+    """Return where the history is that a run begins with."""
+    return run.cursor.without_last(len(run.stored.continues.before)) if run.stored.continues else run.cursor
 
 
 def needs_no_agency(request: CreateResponse) -> bool:

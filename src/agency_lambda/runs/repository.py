@@ -12,6 +12,7 @@ from agency_lambda.errors import NotFound, StoreUnavailable
 from agency_lambda.history.conversations import Conversations
 from agency_lambda.history.turns import HistoryCursor, Turn, delete_partition
 from agency_lambda.protocol.approvals import ApprovalRequest
+from agency_lambda.protocol.messages import MessageAnswer
 from agency_lambda.protocol.response_object import ResponseObject
 from agency_lambda.protocol.types import Event, Item
 from agency_lambda.runs import model
@@ -21,6 +22,7 @@ from agency_lambda.runs.leases import Leases
 from agency_lambda.runs.model import Lease, Run, response_partition
 from agency_lambda.runs.retention import keep
 from agency_lambda.runs.run_index import ByModel
+from agency_lambda.runs.sending import find_open, open_messages
 from agency_lambda.runs.stored_responses import Responses
 from agency_lambda.runs.transitions import NotAllowed, RunEvent
 from agency_lambda.runs.waiting import ApprovalPolicy, WaitOver, open_approvals, withdrawals
@@ -92,11 +94,12 @@ class RunRepository:
         by_model: ByModel | None = None,
         more: Sequence[Change] = (),
         asked: MakeWait | None = None,
+        answer: MessageAnswer | None = None,
     ) -> str | None:
         """Write the end. Returns the id of the run that gets its conversation's lock, if any.
 
         history: None if it adds no turn. by_model: paid calls. more: changes to write with it. asked: of a response
-        that ends with open approvals.
+        that ends with open approvals. answer: of a child run, whose history is that of its message.
 
         Raises:
             NotFound: its conversation was deleted.
@@ -104,12 +107,12 @@ class RunRepository:
         stored = self.run.stored
         replaces = len(stored.continues.before) if stored.continues else 0
         items = [*stored.request.input, *response["output"]]
-        turn = None if history is None else Turn(items, history, replaces)
+        turn = None if history is None or stored.sending else Turn(items, history, replaces)
         try:
             if asked:
                 await keep(self._store, self.run, asked(self.run).kept_until)
             details = {"response": response, "turn": turn, "events": events, "by_model": by_model, "wait": asked}
-            before = await self._apply(event, is_last=True, more=more, **details)
+            before = await self._apply(event, is_last=True, more=more, answer=answer, **details)
         except StoreUnavailable as error:
             raise OutcomeUncertain from error
         return None if asked else next_run_id(before, self.run)
@@ -131,6 +134,16 @@ class RunRepository:
         except StoreUnavailable as error:
             raise OutcomeUncertain from error
 
+    async def agents_until(self) -> float:
+        """Return the first deadline of open messages. Raises WaitOver if there are none."""
+        try:
+            found = await open_messages(self._store, self.run.owner, self.run.stored.root)
+        except StoreUnavailable as error:
+            raise OutcomeUncertain from error
+        if not found:
+            raise WaitOver
+        return float(min(body["until"] for body in found.values()))
+
     async def wait(
         self,
         response: ResponseObject,
@@ -139,9 +152,9 @@ class RunRepository:
         by_model: ByModel | None,
         more: Sequence[Change] = (),
     ) -> None:
-        """Begin to wait for a person. Raises WaitOver if one has decided meanwhile."""
+        """Begin to wait for persons or agents. Raises WaitOver if something has come meanwhile."""
         try:
-            await keep(self._store, self.run, wait.kept_until)
+            await keep(self._store, self.run, wait.needed_until)
             details = {"response": response, "events": events, "wait": wait, "by_model": by_model}
             await self._apply(RunEvent.WAIT, is_last=True, more=more, **details)
         except StoreUnavailable as error:
@@ -151,7 +164,7 @@ class RunRepository:
         """Wait in the conversation, behind a run that waits for a person."""
         await keep(self._store, self.run, kept_until)
         try:
-            await self._apply(RunEvent.WAIT_FOR_TURN, wait=Wait(until, kept_until))
+            await self._apply(RunEvent.WAIT_FOR_TURN, wait=Wait(until, kept_until, kept_until))
         except WaitOver:  # it was cancelled, or its turn has come
             await self.release(counts_as_attempt=False)
 
@@ -221,7 +234,8 @@ async def load_run(store: Store, owner: str, run_id: str, lease: Lease | None) -
         cursor = conversation.end
         if run_id not in (conversation.active_run_id, *conversation.waiting_run_ids):
             conversation = None  # it was deleted
-    return Run(owner, stored, cursor, lease, conversation)
+    open_message = await find_open(store, owner, stored.sending) if stored.sending else None
+    return Run(owner, stored, cursor, lease, conversation, open_message)
 
 
 async def save_new(store: Store, run: Run, more: list[Change]) -> Run:

@@ -72,7 +72,7 @@ async def _repeated(runs: "RunService", request: RunRequest) -> str | None:
 
 async def _make_way(runs: "RunService", request: RunRequest, busy: ConversationBusy) -> RunRequest:
     """Return the request to try again. Raises ConversationBusy if the run that holds the lock goes on."""
-    is_waiting = await runs.leases.is_waiting(busy.run_id)
+    is_waiting = await runs.leases.waits_for_person(busy.run_id)
     if request.body.cancel_waiting:
         if is_waiting and busy.run_id:
             await runs.cancel(request.owner, busy.run_id)

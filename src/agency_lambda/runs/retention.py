@@ -7,6 +7,7 @@ from agency_lambda.history.turns import load_records
 from agency_lambda.runs.model import Run, response_partition
 from agency_lambda.runs.owners import OWNERS
 from agency_lambda.runs.run_index import entry_key, index_partition
+from agency_lambda.runs.sending import COUNTER
 from agency_lambda.store import Add, Conflict, Put, Record, Store
 
 _AT_ONCE = 10  # records in a write
@@ -55,6 +56,6 @@ async def _extend_each(store: Store, records: tuple[Record, ...], until: int) ->
 
 
 def _extended(record: Record, until: int) -> Put | Add:
-    if record.sort == RUN_ACCOUNT:  # a counter, which a Put would begin anew
+    if record.sort in (RUN_ACCOUNT, COUNTER):  # which a Put would begin anew
         return Add(record.partition, record.sort, {}, expires=until)
     return Put(record.partition, record.sort, record.body, until, expected=record.version)

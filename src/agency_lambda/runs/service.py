@@ -28,18 +28,20 @@ from agency_lambda.queue.messages import Export, Message
 from agency_lambda.runs.admission import readmit
 from agency_lambda.runs.attempt import Attempt
 from agency_lambda.runs.cancellation import cancel_all, cancel_run
+from agency_lambda.runs.child_runs import ChildRuns, delete_child_runs, wake_sender
 from agency_lambda.runs.decisions import decide
 from agency_lambda.runs.deletion import delete_run, purge, release_expired
 from agency_lambda.runs.event_log import EventLog
 from agency_lambda.runs.following import limited_to_invocation
 from agency_lambda.runs.leases import Leases
-from agency_lambda.runs.model import RETENTION, StoredResponse
+from agency_lambda.runs.model import RETENTION, Sending, StoredResponse
 from agency_lambda.runs.outcome import MOST_ATTEMPTS, HandedOver, raise_failed
 from agency_lambda.runs.owners import Owners
 from agency_lambda.runs.paid_calls import load_paid_calls
-from agency_lambda.runs.preparation import RunPreparation
+from agency_lambda.runs.preparation import RunPreparation, history_of
 from agency_lambda.runs.repository import OutcomeUncertain, RunRepository, load_run
 from agency_lambda.runs.requests import IdempotentRequest, OnDeadlineResponse, RunRequest, begin
+from agency_lambda.runs.sending import wakes
 from agency_lambda.runs.stored_responses import Responses
 from agency_lambda.runs.transitions import Stop
 from agency_lambda.settings import Settings
@@ -64,7 +66,7 @@ class RunService:
         self.store: Store = open_store(settings.store)
         self.queue: Queue = open_queue(settings.queue)
         self.budgets = Budgets(self.store, settings)
-        self.preparation = RunPreparation(settings, self.store, self.budgets, secrets)
+        self.preparation = RunPreparation(settings, self.store, self.budgets, secrets, has_queue=self.queue.durable)
         self.announcements = Announcements(self.store)
         self.leases, self.answer_seconds = Leases(self.store), settings.answer_seconds
         self.owners = Owners(self.store, settings.approval_days)
@@ -145,6 +147,9 @@ class RunService:
     ) -> Attempt:
         if repository:
             options["announce"] = partial(self._announced, response["id"], repository.run.owner)
+        if repository and self.queue.durable:
+            limits = self.preparation.message_limits()
+            options["child_runs"] = ChildRuns(self, repository.run, history_of(repository.run), limits)
         policy = self.preparation.approval_policy
         return Attempt(response, log, repository, durable=self.queue.durable, approval_policy=policy, **options)
 
@@ -174,11 +179,26 @@ class RunService:
             if attempt.admission:
                 await attempt.admission.close()
             if attempt.next_run_id:
-                await self._give_turn(owner, attempt.next_run_id)
+                await self.give_turn(owner, attempt.next_run_id)
+            if attempt.answered:
+                await self._wake_sender(owner, attempt.response["id"], attempt.answered)
             if attempt.delivery:
                 await self.send(attempt.delivery.message)
 
-    async def _give_turn(self, owner: str, run_id: str) -> None:
+    async def answer(self, attempt: Attempt) -> ResponseObject:
+        """Execute an attempt whose client waits, also where it waits for other agents. Raises as `execute`."""
+        response = await self.execute(attempt)
+        if not attempt.goes_on or attempt.repository is None:
+            return response
+        with suppress(StoreUnavailable):  # then the response is returned as it was
+            response = (await attempt.repository.responses.final(response["id"], attempt.seconds_left)).response
+        return raise_failed(response)
+
+    async def _wake_sender(self, owner: str, run_id: str, answered: Sending) -> None:
+        with suppress(StoreUnavailable):  # then the sweep does
+            await wake_sender(self, run_id, wakes(owner, answered))
+
+    async def give_turn(self, owner: str, run_id: str) -> None:
         with suppress(StoreUnavailable):  # then it looks for its turn itself, later
             await self.leases.give_turn(run_id)
         await self.send(run_id, owner=owner)
@@ -213,18 +233,21 @@ class RunService:
             stored = await Responses(self.store, owner).get(response_id)  # it may have asked before it was cancelled
         if stored.continued_by:
             await self._delete_continuation(owner, stored.continued_by)
+        await delete_child_runs(self, owner, response_id)
         if next_run_id := await delete_run(self.store, owner, response_id):
-            await self._give_turn(owner, next_run_id)
+            await self.give_turn(owner, next_run_id)
+        if stored.sending:
+            await self._wake_sender(owner, response_id, stored.sending)
 
     async def delete_conversation(self, owner: str, conversation_id: str) -> None:
         """Delete a conversation. A run of it that waits for a person is cancelled, those behind it fail."""
         conversations = Conversations(self.store, owner)
         conversation = await conversations.get(conversation_id)
         await conversations.delete(conversation_id)
-        if conversation.active_run_id and await self.leases.is_waiting(conversation.active_run_id):
+        if conversation.active_run_id and await self.leases.waits_for_person(conversation.active_run_id):
             await self.cancel(owner, conversation.active_run_id)
         for run_id in conversation.waiting_run_ids:
-            await self._give_turn(owner, run_id)
+            await self.give_turn(owner, run_id)
 
     async def _delete_continuation(self, owner: str, response_id: str) -> None:
         # It cannot go on without the journal of the response that is deleted.

@@ -1,5 +1,6 @@
 """What a run writes when it begins to wait for persons."""
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,10 +14,11 @@ from agency_lambda.protocol.ids import new_id
 from agency_lambda.protocol.response_object import ResponseObject
 from agency_lambda.protocol.types import Item
 from agency_lambda.runs.changes import Wait
-from agency_lambda.runs.model import RETENTION, Continuation, Lease, Run, StoredRequest, StoredResponse
+from agency_lambda.runs.model import RETENTION, Continuation, Lease, Run, StoredRequest, StoredResponse, expiry
 from agency_lambda.store import Change, Store
 from agency_lambda.validators import Approvers
 
+_DAY = 24 * 3600
 MOST_ASKED = 20  # approvals that a run waits for at once; it asks for others when one of them is decided
 
 
@@ -65,10 +67,15 @@ def _new_approval(run: Run, request: ApprovalRequest, policy: ApprovalPolicy) ->
     )
 
 
-def wait_in_place(approvals: Sequence[Approval]) -> Wait:
-    """Return what a run writes that goes on under its own id."""
+def wait_in_place(approvals: Sequence[Approval], agents_until: float | None = None) -> Wait:
+    """Return what a run writes that goes on under its own id. agents_until: the first deadline of its messages."""
     new = [each for each in approvals if not each.version]
-    return Wait(*_times(approvals), new, [each.asked for each in approvals])
+    until, kept_until, needed_until = _times(approvals) if approvals else (math.inf, 0, 0)
+    if agents_until is not None:
+        until, needed_until = min(until, agents_until), max(needed_until, int(agents_until) + _DAY)
+        kept_until = max(kept_until, expiry(), needed_until)
+    asked = [each.asked for each in approvals]
+    return Wait(until, kept_until, needed_until, new, asked, for_agents=agents_until is not None)
 
 
 def wait_in_continuation(run: Run, approvals: Sequence[Approval], by_model: Any, response: ResponseObject) -> Wait:
@@ -79,9 +86,10 @@ def wait_in_continuation(run: Run, approvals: Sequence[Approval], by_model: Any,
     return Wait(*_times(approvals), moved, asked, continuation)
 
 
-def _times(approvals: Sequence[Approval]) -> tuple[float, int]:
+def _times(approvals: Sequence[Approval]) -> tuple[float, int, int]:
     expiries = [each.expires_at for each in approvals]
-    return float(min(expiries)), max(expiries) + RETENTION
+    kept_until = max(expiries) + RETENTION
+    return float(min(expiries)), kept_until, kept_until
 
 
 def _continuation(run: Run, asked: list[dict[str, Any]], by_model: Any, response: ResponseObject) -> Run:

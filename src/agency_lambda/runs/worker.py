@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from agency_lambda import telemetry
 from agency_lambda.errors import AttemptsExhausted, ServiceError
 from agency_lambda.queue.messages import Delivery, Export, Message, load
+from agency_lambda.runs.child_runs import wake_senders
 from agency_lambda.runs.decisions import end_waiting
 from agency_lambda.runs.leases import Leases
 from agency_lambda.runs.places import Places
@@ -110,6 +111,7 @@ async def _sweep_repeatedly(runs: "RunService") -> None:
 async def sweep(runs: "RunService") -> int:
     """Queue runs whose lease has expired, and deliveries that are due; returns how many runs."""
     expired = await reap_expired(runs)
+    await wake_senders(runs)
     for delivery in await runs.deliverer.due():
         await runs.queue.send(delivery)
     return expired

@@ -1,8 +1,9 @@
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from agents import ModelSettings, Usage
 from openai.types.responses import ResponseUsage
@@ -35,7 +36,10 @@ class Limits:
 
 @dataclass
 class Meter:
-    """Usage of one run over all agents and attempts, failed calls included."""
+    """Usage of one run over all agents and attempts, failed calls included.
+
+    of_messages: of other runs that have answered its messages, which have limits of their own.
+    """
 
     limits: Limits = Limits()
     model_calls: int = 0
@@ -48,6 +52,7 @@ class Meter:
     tool_calls: int = 0
     model_failures: int = 0
     replayed: Counter[str] = field(default_factory=Counter, repr=False, compare=False)
+    of_messages: Counter[str] = field(default_factory=Counter, repr=False, compare=False)
     by_model: defaultdict[str, Counter[str]] = field(
         default_factory=lambda: defaultdict(Counter), repr=False, compare=False
     )
@@ -95,11 +100,19 @@ class Meter:
         self.replayed["tool_calls"] += 1
 
     def counts(self) -> dict[str, int]:
-        return {name: getattr(self, name) for name in _COUNTED}
+        return {name: getattr(self, name) + self.of_messages[name] for name in _COUNTED}
 
     def paid(self) -> dict[str, int]:
         """Return the counts of this attempt alone."""
-        return {name: value - self.replayed[name] for name, value in self.counts().items()}
+        return {name: getattr(self, name) - self.replayed[name] for name in _COUNTED}
+
+    def add_message(self, usage: Mapping[str, Any], by_model: Mapping[str, Mapping[str, int]]) -> None:
+        """Add what the run of a message has paid for. usage: as in its response."""
+        details = [value for value in usage.values() if isinstance(value, Mapping)]
+        for counts in (usage, *details):
+            self.of_messages.update({name: counts[name] for name in _COUNTED if name in counts})
+        for model, counts in by_model.items():
+            self.by_model[model].update(counts)
 
     def add(self, usage: Usage | ResponseUsage | None, model: str = "") -> None:
         """Add the tokens of one answer; None if the server reports none. model: the provider's."""

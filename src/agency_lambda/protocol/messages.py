@@ -1,0 +1,59 @@
+"""Messages between agents on which runs of their own work."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from agency_lambda.protocol.types import Item
+
+Transport = Literal["memory", "queue"]
+"""In the process of the sender's run, or by a run of its own."""
+
+type Pairs = Sequence[Sequence[str]]
+"""Names of agents, (sender, recipient)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Message:
+    """A call of `send_message`.
+
+    key: the call's, the same in every attempt. batch: the model answer that has sent it; number: its place there.
+    tool: the name of `send_message`, which an agency may have changed. arguments: JSON. call_id: the model's.
+    activity: the id of the item that shows the call. enclosing: the messages around it, the outermost first.
+    """
+
+    key: str
+    batch: str
+    number: int
+    sender: str
+    recipient: str
+    tool: str
+    arguments: str
+    call_id: str
+    activity: str | None = None
+    enclosing: Pairs = ()
+
+    @property
+    def pairs(self) -> Pairs:
+        """Return those around it, and its own."""
+        return [*self.enclosing, (self.sender, self.recipient)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MessageAnswer:
+    """What comes back.
+
+    output: what the sender's model gets. memory: items that it has added to the agents' memory. items: activities.
+    usage: of its run and of those that it has sent messages to; by_model: the provider's model -> counts.
+    """
+
+    output: str
+    memory: Sequence[Item] = ()
+    items: Sequence[Item] = ()
+    usage: Mapping[str, Any] = field(default_factory=dict)
+    by_model: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+
+
+def failure_text(recipient: str, reason: str) -> str:
+    """Return what the framework returns to the sender's model for a message that failed."""
+    return f"Error: Failed to get response from agent '{recipient}'. Reason: {reason}"

@@ -1,0 +1,94 @@
+"""The rows of messages that child runs work on."""
+
+import hashlib
+import time
+from dataclasses import asdict
+from typing import Any
+
+from agency_lambda.protocol.messages import MessageAnswer, failure_text
+from agency_lambda.protocol.types import Item
+from agency_lambda.runs.model import Run, Sending, expiry, response_partition
+from agency_lambda.store import ABSENT, Add, Change, Delete, Put, Store
+
+OPEN = "message/"  # one row for each message without an answer, by batch
+ENDED_PARTITION = "messages/ended"  # one row for each child run that has ended and may have to wake its sender
+COUNTER = "messages"  # of the root's child runs
+
+
+def _digest(batch: str) -> str:
+    return hashlib.sha256(batch.encode()).hexdigest()[:16]
+
+
+def message_row(key: str) -> str:
+    """Return the name of a message's row in its sender's journal."""
+    return f"message/{key}"
+
+
+def batch_row(batch: str) -> str:
+    """Return the name of the row that has the sender's memory before a batch."""
+    return f"batch/{_digest(batch)}"
+
+
+def open_rows(batch: str = "") -> str:
+    return f"{OPEN}{_digest(batch)}/" if batch else OPEN
+
+
+def open_row(sending: Sending) -> str:
+    return open_rows(sending.message.batch) + sending.message.key
+
+
+def sent_changes(owner: str, sending: Sending, run_id: str, most: int) -> list[Change]:
+    """Return what is written with a new child run. LimitReached: its root has sent `most` messages."""
+    partition = response_partition(owner, sending.journal)
+    body = {"run": run_id, "until": sending.until}
+    return [
+        Put(partition, f"journal/{message_row(sending.message.key)}", body, expiry(), expected=ABSENT),
+        Put(partition, open_row(sending), body, expiry(), expected=ABSENT),
+        Add(response_partition(owner, sending.root), COUNTER, {"sent": 1}, {"sent": most}, expiry()),
+    ]
+
+
+def answered_changes(run: Run, answer: MessageAnswer | None, error: dict[str, Any] | None) -> list[Change]:
+    """Return what the end of a child run writes for its sender; nothing if nobody waits for it any more."""
+    sending = run.stored.sending
+    if sending is None or run.open_message is None:
+        return []
+    if answer is None:
+        reason = error["message"] if error else _reason(run, sending)
+        answer = MessageAnswer(output=failure_text(sending.message.recipient, reason))
+    partition = response_partition(run.owner, sending.journal)
+    body = {"run": run.id, **asdict(answer)}
+    return [
+        Put(partition, f"journal/{message_row(sending.message.key)}", body, expiry()),
+        Delete(partition, open_row(sending), expected=run.open_message),
+        Put(ENDED_PARTITION, run.id, wakes(run.owner, sending), expiry()),
+    ]
+
+
+def _reason(run: Run, sending: Sending) -> str:
+    if time.time() < sending.until:
+        return "it was cancelled."
+    return f"it did not answer within {sending.until - run.stored.response['created_at']:.0f} seconds."
+
+
+def wakes(owner: str, sending: Sending) -> dict[str, str]:
+    return {"owner": owner, "run": sending.run, "journal": sending.journal, "batch": sending.message.batch}
+
+
+async def find_open(store: Store, owner: str, sending: Sending) -> str | None:
+    """Return the version of a message's record, None if nobody waits for its answer any more."""
+    record = await store.get(response_partition(owner, sending.journal), open_row(sending))
+    return record.version if record else None
+
+
+async def open_messages(store: Store, owner: str, journal: str, batch: str = "") -> dict[str, Any]:
+    """Return the bodies of open messages, by their run's id."""
+    prefix = open_rows(batch)
+    records = await store.query(response_partition(owner, journal), after=prefix, before=prefix[:-1] + "0")
+    return {record.body["run"]: record.body for record in records}
+
+
+async def batch_memory(store: Store, owner: str, sending: Sending) -> list[Item]:
+    """Return what the sender's run, and those around it, had added to the agents' memory before a batch."""
+    record = await store.get(response_partition(owner, sending.journal), f"journal/{batch_row(sending.message.batch)}")
+    return list(record.body["memory"]) if record else []
