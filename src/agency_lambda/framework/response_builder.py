@@ -84,7 +84,8 @@ class ResponseBuilder:
     def add_items(self, items: Sequence[Item]) -> None:
         """Add items that the run of a message has shown."""
         for item in items:
-            self._output.add(item, item["id"])
+            new = {name: value for name, value in item.items() if name not in ("id", "status")}
+            self._output.open(new, item["id"]).close(status=item["status"])
 
     @contextmanager
     def within(self, activity: str | None) -> Iterator[None]:

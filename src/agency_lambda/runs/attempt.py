@@ -79,6 +79,7 @@ class Attempt:
         self.delivery: StoredDelivery | None = None  # to the owner's webhook, of what was written last
         self.asked: list[Approval] = []  # what persons are asked that no earlier attempt has asked
         self.log_fields: dict[str, Any] = {}  # for the log, when it has ended
+        self._shared_stream = repository.shared_stream() if repository else None
         self._heartbeat = Heartbeat(self, client_timeout)
         self._answers_until = time.monotonic() + client_timeout
         self.goes_on = False  # elsewhere, without the end of its client's time: it waits for other agents
@@ -159,6 +160,12 @@ class Attempt:
             return await self.child_runs.send(message, memory)
         except StoreUnavailable as error:
             raise AnswerNotStored from error
+
+    async def show(self) -> None:
+        """Show what this child run does in its root's stream."""
+        if self._shared_stream:
+            with suppress(StoreUnavailable):  # then the root shows it when it goes on
+                await self._shared_stream.show(self.log.events)
 
     def stop(self, why: Stop) -> None:
         """End the agents' work now; the first reason counts."""

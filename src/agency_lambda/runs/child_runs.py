@@ -77,9 +77,11 @@ class ChildRuns:
 
     def _sending_of(self, message: Message) -> Sending:
         stored = self._sender.stored
-        root = stored.sending.root if stored.sending else stored.root
+        root, shown_in = stored.root, self._sender.id
+        if stored.sending:
+            root, shown_in = stored.sending.root, stored.sending.shown_in
         until = time.time() + self._limits.seconds
-        return Sending(message, self._sender.id, stored.root, root, until)
+        return Sending(message, self._sender.id, stored.root, root, shown_in, until)
 
     def _new_run(self, sending: Sending) -> Run:
         sender, run_id = self._sender, new_id("resp")

@@ -10,6 +10,7 @@ from agency_lambda.protocol.messages import MessageAnswer
 from agency_lambda.protocol.response_object import FINAL, ResponseObject
 from agency_lambda.runs import outcome
 from agency_lambda.runs.repository import RunRepository
+from agency_lambda.runs.shared_stream import opened
 from agency_lambda.runs.transitions import TABLE, RunEvent, State
 from agency_lambda.runs.waiting import ApprovalPolicy, own_counts, request_item, wait_in_continuation, wait_in_place
 from agency_lambda.store import Change
@@ -61,6 +62,7 @@ class Ending:
                 event, final, history, events, by_model, more, asked, answer
             )
             attempt.answered = attempt.repository.run.stored.sending
+            await attempt.show()
             log.mark_saved(len(events))
         attempt.response = final
         log.emit(f"response.{status}", response=dict(final))
@@ -108,7 +110,9 @@ class Ending:
         waiting = outcome.waiting_response(attempt.response, log.output, attempt.execution)
         waiting["usage"], by_model = self._own_counts(waiting["usage"])
         attempt.is_over, events = True, log.unsaved()
-        more = await self._announced("in_progress", attempt.asked)
+        more = [*await self._announced("in_progress", attempt.asked)]
+        if agents_until is not None:
+            more += opened(repository.run, len(log.events), len(log.output.items))
         await repository.wait(waiting, events, wait_in_place(approvals, agents_until), by_model, more)
         log.mark_saved(len(events))
         return waiting

@@ -58,6 +58,7 @@ class Heartbeat:
             events, execution = self._attempt.log.unsaved(), self._attempt.execution
             lease = await repository.heartbeat(events, execution.pending if execution else {})
             self._attempt.log.mark_saved(len(events))
+            await self._attempt.show()
             return lease
 
     async def check_lease(self) -> None:

@@ -139,13 +139,15 @@ class Sending:
     """The message that a child run works on, and who waits for it.
 
     run: the run to wake. journal: the response in whose partition the rows of that run's journal are. root: the one
-    that the client has asked for, which has the budget. until: the deadline, in Unix seconds.
+    that the client has asked for, which has the budget. shown_in: the one whose stream it follows, the root or what
+    continues it. until: the deadline, in Unix seconds.
     """
 
     message: Message
     run: str
     journal: str
     root: str
+    shown_in: str
     until: float
 
 

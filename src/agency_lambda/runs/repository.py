@@ -23,6 +23,7 @@ from agency_lambda.runs.model import Lease, Run, response_partition
 from agency_lambda.runs.retention import keep
 from agency_lambda.runs.run_index import ByModel
 from agency_lambda.runs.sending import find_open, open_messages
+from agency_lambda.runs.shared_stream import SharedStream
 from agency_lambda.runs.stored_responses import Responses
 from agency_lambda.runs.transitions import NotAllowed, RunEvent
 from agency_lambda.runs.waiting import ApprovalPolicy, WaitOver, open_approvals, withdrawals
@@ -133,6 +134,12 @@ class RunRepository:
             raise
         except StoreUnavailable as error:
             raise OutcomeUncertain from error
+
+    def shared_stream(self) -> SharedStream | None:
+        stored = self.run.stored
+        return (
+            SharedStream(self._store, self.run.owner, stored.sending) if stored.sending and stored.is_streamed else None
+        )
 
     async def agents_until(self) -> float:
         """Return the first deadline of open messages. Raises WaitOver if there are none."""

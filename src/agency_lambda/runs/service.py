@@ -25,6 +25,7 @@ from agency_lambda.protocol.request import CompactRequest, CreateResponse
 from agency_lambda.protocol.response_object import ResponseObject
 from agency_lambda.queue import Queue, open_queue
 from agency_lambda.queue.messages import Export, Message
+from agency_lambda.runs import shared_stream
 from agency_lambda.runs.admission import readmit
 from agency_lambda.runs.attempt import Attempt
 from agency_lambda.runs.cancellation import cancel_all, cancel_run
@@ -123,6 +124,7 @@ class RunService:
     async def _resumed(self, repository: RunRepository, **more: Any) -> Attempt:
         run, lease = repository.run, repository.lease
         log = EventLog(run.id, records_events=run.stored.is_streamed)
+        await shared_stream.close(self.store, run)
         events = await repository.responses.stored_events(run.id)
         given_up: Stop | None = "given up" if lease.attempts - lease.forgiven > MOST_ATTEMPTS else None
         stopped = "cancelled" if lease.cancelled else given_up
