@@ -136,10 +136,9 @@ class RunRepository:
             raise OutcomeUncertain from error
 
     def shared_stream(self) -> SharedStream | None:
-        stored = self.run.stored
-        return (
-            SharedStream(self._store, self.run.owner, stored.sending) if stored.sending and stored.is_streamed else None
-        )
+        """Return the stream that a child run adds to, if its root is streamed."""
+        sending = self.run.stored.sending
+        return SharedStream(self._store, self.run.owner, sending) if sending and self.run.stored.is_streamed else None
 
     async def agents_until(self) -> float:
         """Return the first deadline of open messages. Raises WaitOver if there are none."""

@@ -1,7 +1,8 @@
 """The stream of a root run that waits for other agents: their runs add to it what they do."""
 
-from collections.abc import Iterable, Iterator
-from typing import Any
+import asyncio
+import random
+from dataclasses import dataclass
 
 from agency_lambda.protocol.types import Event
 from agency_lambda.runs.model import Run, Sending, event_row, expiry, response_partition
@@ -9,7 +10,8 @@ from agency_lambda.runs.stored_responses import Responses
 from agency_lambda.store import ABSENT, Change, Conflict, Delete, Put, Store
 
 _OPEN = "stream"  # the record that lets child runs add events: it is there while the root's own attempts do not
-_KINDS = ("response.output_item.added", "response.output_item.done")
+_ADDED, _DONE = "response.output_item.added", "response.output_item.done"
+_TRIES, _PAUSE = 5, 0.1  # of one write that conflicts with other child runs', and seconds at most between two
 
 
 def opened(run: Run, events: int, items: int) -> list[Change]:
@@ -31,45 +33,66 @@ class SharedStream:
     def __init__(self, store: Store, owner: str, sending: Sending) -> None:
         self._store, self._responses = store, Responses(store, owner)
         self._run_id, self._partition = sending.shown_in, response_partition(owner, sending.shown_in)
-        self._indexes: dict[str, int] | None = None  # an item's id -> its place in the root's output
+        self._items: _ShownItems | None = None
         self._shown = 0  # of the child run's events
 
     async def show(self, events: list[Event]) -> None:
         """Add what is new. While the root's own attempt is at work that is left to a later call, or to its journal."""
-        new = [event for event in events[self._shown :] if event["type"] in _KINDS]
-        if not new or (record := await self._store.get(self._partition, _OPEN)) is None:
-            return
-        indexes = {**(await self._known() if self._indexes is None else self._indexes)}
-        number, items = record.body["events"], record.body["items"]
-        added = [*_renumbered(new, indexes, number, items)]
-        body = {"events": number + len(added), "items": max([items - 1, *indexes.values()]) + 1}
-        changes: list[Change] = [Put(self._partition, _OPEN, body, expiry(), expected=record.version)]
-        if added:
-            changes.append(Put(self._partition, event_row(number), added, expiry(), expected=ABSENT))
-        try:
-            await self._store.write(*changes)
-        except Conflict:  # another child run was faster, or the root goes on
-            return
-        self._shown, self._indexes = len(events), indexes
-
-    async def _known(self) -> dict[str, int]:
-        return _indexes(await self._responses.stored_events(self._run_id))
-
-
-def _indexes(events: Iterable[Event]) -> dict[str, int]:
-    return {event["item"]["id"]: event["output_index"] for event in events if event["type"] == _KINDS[0]}
-
-
-def _renumbered(events: list[Event], indexes: dict[str, int], number: int, items: int) -> Iterator[Event]:
-    """Yield the events that the root's stream lacks, and note the places of their items."""
-    for event in events:
-        item_id: str = event["item"]["id"]
-        if event["type"] == _KINDS[0]:
-            if item_id in indexes:  # by an attempt that was interrupted
+        new = [event for event in events[self._shown :] if event["type"] in (_ADDED, _DONE)]
+        for _ in range(_TRIES if new else 0):
+            if (record := await self._store.get(self._partition, _OPEN)) is None:
+                return
+            items = self._items.copy() if self._items else await self._known()
+            number, count = record.body["events"], record.body["items"]
+            added, count = items.add(new, number, count)
+            body = {"events": number + len(added), "items": count}
+            changes: list[Change] = [Put(self._partition, _OPEN, body, expiry(), expected=record.version)]
+            if added:
+                changes.append(Put(self._partition, event_row(number), added, expiry(), expected=ABSENT))
+            try:
+                await self._store.write(*changes)
+            except Conflict:  # another child run was faster, or the root goes on
+                await asyncio.sleep(random.uniform(0, _PAUSE))
                 continue
-            indexes[item_id], items = items, items + 1
-        elif item_id not in indexes:
-            continue
-        place: dict[str, Any] = {"sequence_number": number, "output_index": indexes[item_id]}
-        yield {**event, **place}
-        number += 1
+            self._shown, self._items = len(events), items
+            return
+
+    async def _known(self) -> "_ShownItems":
+        items = _ShownItems({}, set())
+        for event in await self._responses.stored_events(self._run_id):
+            items.note(event)
+        return items
+
+
+@dataclass(frozen=True)
+class _ShownItems:
+    """indexes: an item's id -> its place in the root's output. done: ids of those that are complete."""
+
+    indexes: dict[str, int]
+    done: set[str]
+
+    def copy(self) -> "_ShownItems":
+        return _ShownItems({**self.indexes}, {*self.done})
+
+    def note(self, event: Event) -> None:
+        if event["type"] == _ADDED:
+            self.indexes[event["item"]["id"]] = event["output_index"]
+        elif event["type"] == _DONE:
+            self.done.add(event["item"]["id"])
+
+    def add(self, events: list[Event], number: int, count: int) -> tuple[list[Event], int]:
+        """Return the events that the root's stream lacks, and how many items it has then.
+
+        number: of the next event. count: of items so far. An interrupted attempt may have added some of them.
+        """
+        added: list[Event] = []
+        for event in events:
+            item_id = event["item"]["id"]
+            if event["type"] == _ADDED and item_id not in self.indexes:
+                self.indexes[item_id], count = count, count + 1
+            elif event["type"] == _ADDED or item_id in self.done or item_id not in self.indexes:
+                continue
+            place = {"sequence_number": number + len(added), "output_index": self.indexes[item_id]}
+            added.append({**event, **place})
+            self.note(added[-1])
+        return added, count
