@@ -78,7 +78,7 @@ class Settings(BaseSettings):
     cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(validators.origins)] = ()
     approvers: validators.Approvers = "both"
     approval_days: int = Field(default=30, ge=1, le=365)
-    agent_messages: Literal["memory", "queue"] = "memory"
+    agent_messages: validators.Transport = "memory"
     messages_at_once: int = Field(default=10, ge=1)
     max_messages: int = Field(default=200, ge=1, le=10_000)
     max_message_depth: int = Field(default=5, ge=1, le=50)

@@ -15,6 +15,9 @@ _CLAIM = re.compile(r"[^\s=]+(=\S+)?")
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
+Transport = Literal["memory", "queue"]
+"""How a message reaches an agent: in the process of its sender's run, or by a run of its own."""
+
 Approvers = Literal["both", "owner", "operators", "other_operators"]
 """Who may decide: the run's owner, an operator, either; or an operator whose name is not the owner's."""
 

@@ -12,8 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from agency_lambda.catalogue import source_roots
 from agency_lambda.errors import AgencyMisconfigured
 from agency_lambda.framework.building import CreateAgency, is_agency
-from agency_lambda.protocol.messages import Transport
-from agency_lambda.validators import Approvers
+from agency_lambda.validators import Approvers, Transport
 
 logger = logging.getLogger(__name__)
 

@@ -20,8 +20,9 @@ from agency_lambda.framework.response_builder import ResponseBuilder
 from agency_lambda.framework.spending import Spending
 from agency_lambda.framework.tool_call import ToolCall
 from agency_lambda.protocol.approvals import ApprovalRequest, Decision
-from agency_lambda.protocol.messages import Message, Transport
+from agency_lambda.protocol.messages import Message
 from agency_lambda.protocol.types import Item
+from agency_lambda.validators import Transport
 
 if TYPE_CHECKING:
     from agency_swarm import Agency, Agent

@@ -171,7 +171,7 @@ class AgencyExecution:
         self._run_context.authorize, self._run_context.send = calls.checked(authorize), send
         if result := await calls.run(self._run_to_end()):
             return result
-        asked = [each for each in calls.requests if isinstance(each, ApprovalRequest)]
+        asked = tuple(each for each in calls.requests if isinstance(each, ApprovalRequest))
         waits_for_agents = len(asked) < len(calls.requests)
         return AgencyResult(self._new_items_with_messages(), asked=asked, waits_for_agents=waits_for_agents)
 

@@ -2,12 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from agency_lambda.protocol.types import Item
-
-Transport = Literal["memory", "queue"]
-"""In the process of the sender's run, or by a run of its own."""
 
 type Pairs = Sequence[Sequence[str]]
 """Names of agents, (sender, recipient)."""

@@ -51,6 +51,8 @@ class StoredRun:
             request=request,
             response=response,
             root=response["id"],
+            asked_in=response["id"],
+            recalled=len(self.history),
             owner="owner",
             history=[*self.history],
             new_input=[{"role": "user", "content": self.input}],
@@ -60,7 +62,7 @@ class StoredRun:
         execution = await prepare_run("desk", Entry(create_agency=self.create_agency), self.models, run_input)
         self.meter = execution.meter
         try:
-            result = await execution.run(_authorized)
+            result = await execution.run(_authorized, _sent)
         finally:
             self.output = output.items
         self.asked = [each.key for each in result.asked]
@@ -83,6 +85,10 @@ class StoredRun:
 
 async def _authorized() -> None:
     pass
+
+
+async def _sent(message: Any, memory: Any) -> Any:
+    raise AssertionError("a message was queued")
 
 
 def awaited(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:

@@ -173,7 +173,7 @@ def test_run_whose_turn_comes_at_any_moment_in_which_it_begins_to_wait_for_it_ta
             assert attempt
             next_run_id = await end(attempt, RunEvent.COMPLETE)
             assert next_run_id == second.id
-            await service._give_turn(OWNER, next_run_id)
+            await service.give_turn(OWNER, next_run_id)
 
         interleaved = Interleaved(store, number, first_ends)
         attempt = await Service(interleaved).take(second.id)

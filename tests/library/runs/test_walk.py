@@ -181,7 +181,7 @@ class Walk(RuleBasedStateMachine):
                 self.attempts.append(through(attempt, service.store))
                 next_run_id = await end(attempt, event)
                 if next_run_id and gives_turn:
-                    await service._give_turn(OWNER, next_run_id)
+                    await service.give_turn(OWNER, next_run_id)
 
         self.do(whole, faults, which)
 
