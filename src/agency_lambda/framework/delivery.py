@@ -1,15 +1,18 @@
 """Delivers a message in the process of its child run, by the framework's own tool."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from agents import InputGuardrailTripwireTriggered
 from agents.tool_context import ToolContext
+from pydantic_core import to_jsonable_python
 
 from agency_lambda.errors import AgencyMisconfigured
 from agency_lambda.framework.interruptions import contain_exits
 from agency_lambda.protocol.messages import Message
+from agency_lambda.protocol.surrogates import replace_surrogates
+from agency_lambda.protocol.types import Item
 
 if TYPE_CHECKING:
     from agency_swarm import Agency, Agent
@@ -35,6 +38,11 @@ async def deliver(agency: "Agency", message: Message) -> tuple[str, Exception | 
     with _failures(tool.recipients[message.recipient.lower()]) as failures, contain_exits():
         output = await tool.on_invoke_tool(context, message.arguments)
     return output, failures[0] if failures else None
+
+
+def plain_items(items: Sequence[Any]) -> list[Item]:
+    """Return items of an agency's memory as JSON values, which a store can take."""
+    return list(replace_surrogates(to_jsonable_python(items, fallback=str)))
 
 
 def _find_tool(agency: "Agency", message: Message) -> "SendMessage":

@@ -23,7 +23,7 @@ from agency_lambda.errors import (
 from agency_lambda.framework import conversation_starters, unknown_tools, worst_case
 from agency_lambda.framework.client_tools import OUTPUT_PENDING
 from agency_lambda.framework.context import RunContext, Send
-from agency_lambda.framework.delivery import deliver
+from agency_lambda.framework.delivery import deliver, plain_items
 from agency_lambda.framework.interruptions import AnswerNotStored, RunWaits
 from agency_lambda.framework.models import (
     AnswerIncomplete,
@@ -202,8 +202,8 @@ class AgencyExecution:
             output, failure = await deliver(self._agency, message)
         await tracing.flush()
         error = await self._error_of(failure) if failure else None
-        added = self._agency.thread_manager.get_all_messages()[self._history_length :]
-        return AgencyResult(list(replace_surrogates(added)), output=output, error=error)
+        added = plain_items(self._agency.thread_manager.get_all_messages()[self._history_length :])
+        return AgencyResult(added, output=replace_surrogates(output), error=error)
 
     async def _error_of(self, failure: Exception) -> ServiceError:
         try:

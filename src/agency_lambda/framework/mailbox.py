@@ -11,6 +11,7 @@ from agency_swarm.agent.tools import _attach_one_call_guard
 from agency_swarm.tools.send_message import SendMessage
 from agents.tool import invoke_function_tool
 
+from agency_lambda.framework.delivery import plain_items
 from agency_lambda.framework.isolation import copy_recipient
 from agency_lambda.framework.memory import Fork, Memory, Pair
 from agency_lambda.framework.message_deadline import MessageDeadline
@@ -64,7 +65,8 @@ async def send(run: "RunContext", tool: SendMessage, context: Any, arguments: st
     if fault := _circle(sending) or _excess(run, sending):
         return fault
     if sending.memory.root is run.memory and run.transport(*sending.pair) == "queue":
-        return _answered(run, sending, await run.post(_queued(run, sending), sending.fork().before[run.recalled :]))
+        before = plain_items(sending.fork().before[run.recalled :])
+        return _answered(run, sending, await run.post(_queued(run, sending), before))
     return await _deliver(run, sending)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import batched
 from typing import TYPE_CHECKING, Any
 
-from agency_lambda.errors import NotFound
+from agency_lambda.errors import NotFound, StoreUnavailable
 from agency_lambda.history.turns import HistoryCursor
 from agency_lambda.protocol.ids import new_id
 from agency_lambda.protocol.messages import Message, failure_text
@@ -18,6 +18,7 @@ from agency_lambda.protocol.types import Item
 from agency_lambda.runs import sending as rows
 from agency_lambda.runs.changes import advance
 from agency_lambda.runs.model import Lease, Run, Sending, StoredRequest, StoredResponse, expiry, response_partition
+from agency_lambda.runs.repository import OutcomeUncertain
 from agency_lambda.runs.transitions import RunEvent
 from agency_lambda.store import Conflict, Delete, LimitReached, Put, Record
 
@@ -70,10 +71,15 @@ class ChildRuns:
         return {"run": run.id}
 
     async def end(self) -> None:
-        """Cancel those that still work."""
-        if self.sent or self.may_be_open:
-            for run_id in await rows.open_messages(self._runs.store, self._sender.owner, self._sender.stored.root):
-                await _cancel(self._runs, self._sender.owner, run_id)
+        """Cancel those that still work. Raises OutcomeUncertain."""
+        if not (self.sent or self.may_be_open):
+            return
+        owner, journal = self._sender.owner, self._sender.stored.root
+        try:
+            for run_id in await rows.open_messages(self._runs.store, owner, journal):
+                await _cancel(self._runs, owner, run_id)
+        except StoreUnavailable as error:
+            raise OutcomeUncertain from error
 
     def _sending_of(self, message: Message) -> Sending:
         stored = self._sender.stored

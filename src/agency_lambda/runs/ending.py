@@ -122,7 +122,9 @@ class Ending:
             self._attempt.log.output.open(request_item(each), each.id).close()
 
     async def _announced(self, status: str, approvals: Sequence[Approval]) -> Sequence[Change]:
-        if self._announce is None or not (approvals or status in FINAL):
+        repository = self._attempt.repository
+        is_child = repository is not None and repository.run.stored.sending is not None  # its owner hears of the root
+        if self._announce is None or not (approvals or (status in FINAL and not is_child)):
             return ()
         delivery = self._attempt.delivery = await self._announce(status, [each.id for each in approvals])
         return delivery.new_changes() if delivery else ()
