@@ -209,6 +209,22 @@ def test_a_run_that_is_sent_while_it_is_worked_on_waits_behind_its_owners_others
     assert Counter(swarm.begun) == {run_of("ann", number): 1 + (number == 0) for number in range(11)}
 
 
+def test_a_run_that_is_sent_again_and_again_holds_one_place(swarm: Swarm) -> None:
+    async def scenario() -> None:
+        for _ in range(5):
+            await swarm.queue.send("resp_ann_0", owner="ann")
+            await swarm.settle()
+        for number in range(1, 11):
+            await swarm.queue.send(run_of("ann", number), owner="ann")
+        await swarm.settle()
+        assert swarm.at_work == [run_of("ann", number) for number in range(10)]
+        await swarm.end("resp_ann_0")
+        await swarm.end("resp_ann_1")
+        assert swarm.begun[10:] == ["resp_ann_10", "resp_ann_0"]
+
+    swarm.play(scenario)
+
+
 @pytest.fixture
 def sqs_queue(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Any, str]]:
     with sqs() as (client, environment):

@@ -89,6 +89,17 @@ def test_stock_client_answers_a_question_by_a_reason(desk: Start) -> None:
     assert "It is green." in text_of(again)
 
 
+def test_run_that_is_answered_in_the_background_is_queued_as_its_owners(desk: Start) -> None:
+    at = desk()
+    response = at.ask(background=False)
+    (item,) = asked_in(response)
+    answer = {"type": "mcp_approval_response", "approval_request_id": item["id"], "approve": True}
+    request = {"model": "desk", "previous_response_id": response["id"], "background": True, "input": [answer]}
+    status, again = at.service.post("/v1/responses", request, **bearer("ann"))
+    assert status == 200
+    assert at.runs.queue.take() == (again["id"], "ann")
+
+
 def test_empty_reason_is_none(desk: Start) -> None:
     at = desk()
     response = at.ask()
