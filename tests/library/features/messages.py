@@ -11,7 +11,7 @@ from agency_swarm import Agent
 
 from agency_lambda.framework.models import Models
 from agency_lambda.framework.offline_model import OfflineModel
-from agency_lambda.offline.turn import text_of
+from agency_lambda.offline.turn import read_turn, text_of
 from agency_lambda.store import open_store
 from tests.library.features.waiting import Stored, StoredRun
 from tests.library.models.agencies import settings
@@ -59,9 +59,10 @@ class OfficeModel(OfflineModel):
         async for event in super().stream_response(instructions, items, *args, **named):
             yield event
 
-    def _plan(self, *args: Any) -> Any:
-        plan, turn = super()._plan(*args)
-        return (plan.removeprefix("[offline model] ") if isinstance(plan, str) else plan), turn
+    def _plan(self, items: Any, *request: Any) -> Any:
+        turn = read_turn(items, {})
+        assert self.script
+        return self.script(turn), turn
 
     async def _note(self, instructions: str | None, items: Any) -> None:
         texts = tuple(text_of(item["content"]) for item in items if "role" in item)

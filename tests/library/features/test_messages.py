@@ -8,7 +8,6 @@ import pytest
 from agency_swarm import Agency, function_tool
 
 from agency_lambda.framework.models import Models
-from agency_lambda.offline import plan
 from tests.library.features.messages import Asked, Office, batches, in_reverse, stored_in, to
 from tests.library.features.waiting import Stored, awaited
 from tests.library.models.agencies import settings
@@ -185,10 +184,7 @@ async def test_recipients_that_ask_each_other_do_not_wait_for_a_slot_for_ever(tm
 
 
 @awaited
-async def test_a_message_behind_a_hundred_of_one_answer_is_not_sent(
-    stored: Stored, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(plan, "_MOST_CALLS", 200)
+async def test_a_message_behind_a_hundred_of_one_answer_is_not_sent(stored: Stored) -> None:
     office = Office()
 
     def create() -> Agency:
