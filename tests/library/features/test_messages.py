@@ -1,12 +1,16 @@
 """Messages of one model answer are a batch: side by side, each with the memory before it, joined in their order."""
 
 import asyncio
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from agency_swarm import Agency, function_tool
 
+from agency_lambda.framework.context import RunContext
+from agency_lambda.framework.mailbox import Message
+from agency_lambda.framework.memory import Memory
 from agency_lambda.framework.models import Models
 from tests.library.features.messages import Asked, Office, batches, in_reverse, stored_in, to
 from tests.library.features.waiting import Stored, awaited
@@ -206,30 +210,87 @@ async def test_a_message_behind_a_hundred_of_one_answer_is_not_sent(stored: Stor
 async def test_a_message_that_is_not_answered_in_time_fails_and_is_not_sent_again(
     tmp_path: Path, swallows: bool
 ) -> None:
-    ended: list[str] = []
+    office, is_slow = Office(), True
 
-    async def answer(asked: Asked) -> None:
-        if asked.texts[-1] == "b":
-            try:
-                await asyncio.sleep(9)
-            except asyncio.CancelledError:
-                ended.append("b")
-                if not swallows:
-                    raise
-                await asyncio.sleep(9)
-
-    office = Office(answer)
+    async def instructions(context: Any, agent: Any) -> str:
+        if is_slow and context.context.thread_manager.get_all_messages()[-1]["content"] == "b":
+            with suppress(asyncio.CancelledError) if swallows else nullcontext():
+                await asyncio.sleep(99)
+            await asyncio.sleep(99)
+        return "I am Clerk."
 
     def create() -> Agency:
         boss = office.agent("Boss", batches(ABC, [to("Clerk", "d")]))
-        return Agency(boss, communication_flows=[(boss, office.agent("Clerk"))])
+        clerk = office.agent("Clerk")
+        clerk.instructions = instructions
+        return Agency(boss, communication_flows=[(boss, clerk)])
 
     run = stored_in(tmp_path, message_seconds=0.3)(create)
     await run.attempt()
     text = "Error: Failed to get response from agent 'Clerk'. Reason: it did not answer within 0.3 seconds."
-    assert (words(run), ended) == (f"re a | {text} | re c | re d", ["b"])
+    assert words(run) == f"re a | {text} | re c | re d"
     assert office.texts("Clerk")[-1] == ("a", "re a", "c", "re c", "d")
-    asked = len(office.asked)
-    office.answer = Office().answer
+    asked, is_slow = len(office.asked), False
     await run.attempt()
     assert (len(office.asked), words(run)) == (asked, f"re a | {text} | re c | re d")
+
+
+@awaited
+async def test_what_the_journal_has_of_a_message_is_remembered_and_not_sent(
+    stored: Stored, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def post(run: RunContext, message: Message) -> str:
+        row = {"output": "known", "memory": [item("posted")]}
+        await run.journal.add_row(f"message/{message.call.key}", row)
+        return "unknown"
+
+    monkeypatch.setattr(RunContext, "transport", lambda run, sender, recipient: "queue")
+    monkeypatch.setattr(RunContext, "post", post)
+    office = Office()
+
+    def create() -> Agency:
+        boss = office.agent("Boss", lambda turn: turn.calls[0].output if turn.calls else [to("Clerk", "a")])
+        return Agency(boss, communication_flows=[(boss, office.agent("Clerk"))])
+
+    run = stored(create)
+    assert "posted" not in str((await run.attempt()).history)
+    assert "posted" in str((await run.attempt()).history)
+    assert (words(run), office.texts("Clerk")) == ("known", [])
+
+
+PAIR = ("Boss", "Clerk")
+
+
+def item(text: str) -> dict[str, Any]:
+    return {"role": "user", "content": text, "agent": "Clerk", "callerAgent": "Boss"}
+
+
+def test_memory_of_a_batch_begins_before_it_whenever_a_call_of_it_does() -> None:
+    saved: list[int] = []
+    memory = Memory(save_threads_callback=lambda items: saved.append(len(items)))
+    memory.add_message(item("before"))
+    memory.restore("one", 3, PAIR, [item("3")])
+    second, first = memory.fork("one", 2, PAIR), memory.fork("one", 1, PAIR)
+    for fork, text in ((second, "2"), (first, "1")):
+        assert fork.get_conversation_history(*reversed(PAIR)) == [item("before")]
+        fork.add_message(item(text))
+        assert fork.added == [item(text)]
+        fork.join()
+    joined = [item(text) for text in ("before", "1", "2", "3")]
+    assert memory.get_all_messages() == memory.get_conversation_history(*reversed(PAIR)) == joined
+    assert saved == [1]
+    assert memory.fork("two", 0, PAIR).get_all_messages() == joined
+    assert saved == [1, 4]
+
+
+def test_memory_keeps_what_is_joined_late() -> None:
+    memory = Memory()
+    late, later = memory.fork("one", 0, PAIR), memory.fork("one", 1, PAIR)
+    memory.add_message(item("own"))
+    late.add_message(item("late"))
+    late.join()
+    assert memory.get_all_messages() == [item("own"), item("late")]
+    memory.fork("two", 0, PAIR).join()
+    later.add_message(item("later"))
+    later.join()
+    assert memory.get_all_messages() == [item("own"), item("late"), item("later")]

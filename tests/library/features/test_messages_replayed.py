@@ -66,7 +66,7 @@ def undisturbed() -> tuple[list[Asked], str, list[Any]]:
 
 
 @given(PAUSES, st.integers(0, CALLS - 1))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 def test_timing_and_broken_attempts_change_no_request_and_no_memory(pauses: list[int], breaks: int) -> None:
     asked, words, memory = asyncio.run(asyncio.wait_for(played(pauses, breaks), 20))
     assert {*asked} == {*undisturbed()[0]}
