@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from agency_swarm import Agency, Agent, MasterContext
 
 _LISTS = ("tools", "handoffs", "mcp_servers", "input_guardrails", "output_guardrails")
+_INSTRUCTIONS = "_agency_lambda_instructions"  # attribute of an agent: those without what a message has added
 _RUN = "_agency_lambda_run"  # attribute of an agency: a weak reference to the run that it belongs to
 
 
@@ -24,6 +25,8 @@ def isolate(agency: "Agency") -> None:
     from agency_swarm.agency import setup
 
     copies = {id(agent): _copy_agent(agent) for agent in agency.agents.values()}
+    for agent in copies.values():
+        vars(agent)[_INSTRUCTIONS] = agent.instructions
     for each in copies.values():
         each.handoffs = [_redirect(handoff, copies) for handoff in each.handoffs]
     agency.agents = {name: copies[id(agent)] for name, agent in agency.agents.items()}
@@ -76,6 +79,7 @@ def _copy_for_message(agent: "Agent") -> "Agent":
     from agency_swarm.agent import Execution, setup_file_manager
 
     copied = copy(agent)
+    copied.instructions = vars(agent).get(_INSTRUCTIONS, agent.instructions)
     copied._execution = Execution(copied)
     setup_file_manager(copied)
     return copied

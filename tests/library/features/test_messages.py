@@ -2,16 +2,18 @@
 
 import asyncio
 from contextlib import nullcontext, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from agency_swarm import Agency, function_tool
 
+from agency_lambda.framework import prepare
 from agency_lambda.framework.context import RunContext
-from agency_lambda.framework.mailbox import Message
 from agency_lambda.framework.memory import Memory
 from agency_lambda.framework.models import Models
+from agency_lambda.protocol.messages import Message
 from tests.library.features.messages import Asked, Office, batches, in_reverse, stored_in, to
 from tests.library.features.waiting import Stored, awaited
 from tests.library.models.agencies import settings
@@ -86,6 +88,28 @@ async def test_each_message_has_its_own_instructions_and_leaves_the_agents(store
     begin = "Be kind.\n\nI am Clerk."
     assert told == {"a": f"{begin}\n\n---\n\nFor a.", "b": f"{begin}\n\n---\n\nFor b.", "c": begin}
     assert agents[0].instructions == "I am Clerk."
+
+
+@awaited
+async def test_an_agent_that_is_asked_back_has_the_same_instructions(stored: Stored) -> None:
+    office = Office()
+
+    def create() -> Agency:
+        boss, clerk = (
+            office.agent("Boss", batches([to("Clerk", "?", "Hurry.")])),
+            office.agent("Clerk", batches([to("Aide", "!")])),
+        )
+        aide = office.agent("Aide", batches([to("Boss", "b"), to("Clerk", "a")]))
+        flows = [boss > clerk, clerk > aide, aide > clerk, aide > boss]
+        return Agency(boss, communication_flows=flows, shared_instructions="Be kind.")
+
+    await stored(create).attempt()
+    told = {(asked.agent, asked.texts[-1][:1]): asked.instructions for asked in office.asked}
+    assert {name: told[name] for name in [("Boss", "b"), ("Clerk", "a"), ("Clerk", "?")]} == {
+        ("Boss", "b"): "Be kind.\n\nI am Boss.",
+        ("Clerk", "a"): "Be kind.\n\nI am Clerk.",
+        ("Clerk", "?"): "Be kind.\n\nI am Clerk.\n\n---\n\nHurry.",
+    }
 
 
 @awaited
@@ -239,12 +263,10 @@ async def test_a_message_that_is_not_answered_in_time_fails_and_is_not_sent_agai
 async def test_what_the_journal_has_of_a_message_is_remembered_and_not_sent(
     stored: Stored, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def post(run: RunContext, message: Message) -> str:
-        row = {"output": "known", "memory": [item("posted")]}
-        await run.journal.add_row(f"message/{message.call.key}", row)
-        return "unknown"
+    async def post(run: RunContext, message: Message, memory: Any) -> Any:
+        return await run.journal.add_row(f"message/{message.key}", {"output": "known", "memory": [item("posted")]})
 
-    monkeypatch.setattr(RunContext, "transport", lambda run, sender, recipient: "queue")
+    monkeypatch.setattr(prepare, "RunContext", partial(RunContext, transport=lambda sender, recipient: "queue"))
     monkeypatch.setattr(RunContext, "post", post)
     office = Office()
 
@@ -253,7 +275,8 @@ async def test_what_the_journal_has_of_a_message_is_remembered_and_not_sent(
         return Agency(boss, communication_flows=[(boss, office.agent("Clerk"))])
 
     run = stored(create)
-    assert "posted" not in str((await run.attempt()).history)
+    assert "posted" in str((await run.attempt()).history)
+    monkeypatch.delattr(RunContext, "post")
     assert "posted" in str((await run.attempt()).history)
     assert (words(run), office.texts("Clerk")) == ("known", [])
 
