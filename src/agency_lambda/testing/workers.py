@@ -89,24 +89,27 @@ def workers(
         yield started
 
 
-def main(handler: str = "handler.worker") -> None:
-    """Hand the messages of QUEUE to `handler(event, context)` of a module, batch by batch, until SIGTERM."""
+def main(handler: str = "handler.worker", window: float = 0.0) -> None:
+    """Hand the messages of QUEUE to `handler(event, context)` of a module, batch by batch, until SIGTERM.
+
+    window: seconds that a batch which is not full waits for more messages.
+    """
     import boto3
 
     stopped = list[int]()
     signal.signal(signal.SIGTERM, lambda number, frame: stopped.append(number))
     handle, client, swept_at = import_module(handler).handler, boto3.session.Session().client("sqs"), time.monotonic()
     while not stopped:
-        if not _work(client, os.environ["QUEUE"], handle):
+        if not _work(client, os.environ["QUEUE"], handle, window):
             time.sleep(_PAUSE)
         if time.monotonic() > swept_at + _SWEEP:
             handle({"source": "aws.events"}, Context(_SECONDS))
             swept_at = time.monotonic()
 
 
-def _work(client: Any, url: str, handle: Any) -> int:
+def _work(client: Any, url: str, handle: Any, window: float) -> int:
     """Work on one batch, and delete the messages that have not failed. Returns how many there were."""
-    received = client.receive_message(QueueUrl=url, MaxNumberOfMessages=_BATCH).get("Messages", [])
+    received = _receive(client, url, window)
     if received:
         answer = handle({"Records": [*map(_record, received)]}, Context(_SECONDS))
         failed = {each["itemIdentifier"] for each in answer["batchItemFailures"]}
@@ -114,6 +117,16 @@ def _work(client: Any, url: str, handle: Any) -> int:
             if each["MessageId"] not in failed:
                 client.delete_message(QueueUrl=url, ReceiptHandle=each["ReceiptHandle"])
     return len(received)
+
+
+def _receive(client: Any, url: str, window: float) -> list[dict[str, str]]:
+    batch, end = list[dict[str, str]](), time.monotonic() + window
+    while True:
+        most = _BATCH - len(batch)
+        batch += client.receive_message(QueueUrl=url, MaxNumberOfMessages=most).get("Messages", [])
+        if len(batch) in (0, _BATCH) or time.monotonic() > end:
+            return batch
+        time.sleep(_PAUSE)
 
 
 def _record(message: Mapping[str, str]) -> dict[str, str]:
