@@ -1,9 +1,12 @@
 """The nodes of a trace. Callers may see all but what `contents_of_...` returns."""
 
+import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from agency_lambda.record.rows import ApprovalRow, ModelCallRow, ToolCallRow
+from agency_lambda.errors import detail_code
+from agency_lambda.record.rows import ApprovalRow, MessageRow, ModelCallRow, ToolCallRow
+from agency_lambda.record.run_record import RunRecord
 
 Node = dict[str, Any]
 
@@ -51,6 +54,30 @@ def approval(row: ApprovalRow, *, with_contents: bool) -> Node:
 
 def message(agent: str, recipient: str, children: list[Node]) -> Node:
     return _node("message", recipient, agent, children)
+
+
+def run(row: MessageRow, child: RunRecord | None) -> Node:
+    """Return what is known of the run that works on a message; of a deleted one what its sender knows."""
+    response = child.stored.response if child else None
+    return {
+        "response_id": row.run,
+        "status": response and response["status"],
+        "waits_for": child and child.waits_for,
+        "queued_at": row.sent_at,
+        "ended_at": row.ended_at,
+        "attempts": child and child.attempts,
+        "error_code": response and response["error"] and detail_code(response["error"]),
+    }
+
+
+def message_arguments(text: Any) -> dict[str, Any] | None:
+    """Return what a call says if it is a message to an agent."""
+    try:
+        arguments = json.loads(text or "null")
+    except (ValueError, RecursionError):
+        return None
+    is_message = isinstance(arguments, dict) and isinstance(arguments.get("recipient_agent"), str)
+    return arguments if is_message else None
 
 
 def _node(kind: str, name: str | None, agent: str | None, children: list[Node], **fields: Any) -> Node:
@@ -106,6 +133,18 @@ def usage(root: Node) -> dict[str, int]:
     return {"model_calls": len(calls), **tokens, "total_tokens": sum(tokens.values())}
 
 
+def usd_since(root: Node, since: float) -> float | None:
+    """Return what the calls have cost that began at a time or later, None if one has no price."""
+    leaves = [node for node in walk(root) if not node["children"]]
+    prices = [node["usd"] for node in leaves if _began(node) >= since]
+    return None if None in prices else round(sum(prices), 6)
+
+
+def _began(node: Node) -> float:
+    queued_at = node["run"]["queued_at"] if "run" in node else 0.0
+    return node["started_at"] or node["ended_at"] or queued_at or 0.0
+
+
 def walk(node: Node) -> Iterator[Node]:
     yield node
     for child in node["children"]:
@@ -125,12 +164,11 @@ def contents_of_model_call(row: ModelCallRow, instructions: str | None, asked: A
     }
 
 
-def contents_of_call(
-    item: Any, tool: ToolCallRow | None, children: list[Node], approvals: Sequence[ApprovalRow]
-) -> Node:
+def contents_of_call(item: Any, output: Any, children: list[Node], approvals: Sequence[ApprovalRow]) -> Node:
     """Return arguments and output: of a message the colleague's last words, of a refused call the reason."""
     reasons = [each.reason for each in approvals if each.approve is False]
-    output = tool.output if tool else _last_words(children) or next(iter(reasons), None)
+    if output is None:
+        output = _last_words(children) or next(iter(reasons), None)
     return {"call_id": item.get("call_id"), "arguments": item.get("arguments", item), "output": output}
 
 

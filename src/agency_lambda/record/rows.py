@@ -4,9 +4,10 @@ import hashlib
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
+from agency_lambda.protocol.ids import created_microseconds
 from agency_lambda.runs.model import RETENTION
 from agency_lambda.store import Record
 
@@ -69,10 +70,26 @@ class ToolCallRow:
     ended_at: float | None
 
 
+@dataclass(frozen=True, kw_only=True)
+class MessageRow:
+    """run: the child run that works on it, if one does. output: what its sender's model got; None if nothing yet."""
+
+    run: str | None = None
+    output: str | None = None
+    ended_at: float | None = None
+    usage: Mapping[str, Any] = field(default_factory=dict)
+    by_model: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+
+    @property
+    def sent_at(self) -> float:
+        made = created_microseconds(self.run) if self.run else None
+        return made / 10**6 if made else 0.0
+
+
 class JournalRows:
     """scopes: model calls in order, by enclosing tool call. tools: finished ones. See `names_of_call` for the keys.
 
-    approvals: what persons have decided, by tool call.
+    approvals: what persons have decided, messages: what is known of those that runs have answered, by tool call.
     """
 
     def __init__(self, records: Iterable[Record], until: float = math.inf) -> None:
@@ -84,6 +101,8 @@ class JournalRows:
             if key.startswith("decision/"):
                 self.add_approval(key.removeprefix("decision/"), ApprovalRow(**row.body))
         self.tools = {_name(key): _tool_call(key, row) for key, row in rows.items() if key.startswith("tool/")}
+        messages = {_name(key): _message(row) for key, row in rows.items() if key.startswith("message/")}
+        self.messages = {name: message for name, message in messages.items() if message.sent_at <= until}
         calls = [_answered(key, row) for key, row in rows.items() if key.startswith("model/")]
         calls += [_failed(key, row) for key, row in rows.items() if key.startswith("failed/")]
         calls = [call for call in calls if call.began <= until]
@@ -144,5 +163,9 @@ def _call(key: str, status: Status, body: Mapping[str, Any], **answer: Any) -> M
 
 def _tool_call(key: str, record: Record) -> ToolCallRow:
     body, agent = record.body, key.split("/")[1]
-    fields = {name: body.get(name) for name in ("tool", "attempt", "started_at", "ended_at")}
-    return ToolCallRow(agent=agent, output=body["output"], **fields)
+    known = {name: body.get(name) for name in ("tool", "attempt", "started_at", "ended_at")}
+    return ToolCallRow(agent=agent, output=body["output"], **known)
+
+
+def _message(record: Record) -> MessageRow:
+    return MessageRow(**{each.name: record.body[each.name] for each in fields(MessageRow) if each.name in record.body})

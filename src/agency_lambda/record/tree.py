@@ -1,22 +1,23 @@
 """The tree of a run, from the rows of its journal."""
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from agency_lambda.protocol.response_object import FINAL, ResponseObject
 from agency_lambda.record import nodes
 from agency_lambda.record.nodes import Node
 from agency_lambda.record.rows import (
     ApprovalRow,
-    JournalRows,
+    MessageRow,
     ModelCallRow,
     Status,
     ToolCallRow,
     is_call,
     names_of_call,
 )
+from agency_lambda.record.run_record import RunRecord
+
+_STATUS_OF_MESSAGE = {"completed": "completed", "queued": "in_progress", "in_progress": "in_progress"}
 
 MicroDollars = Callable[[str, Mapping[str, Any]], int | None]
 """Return what a call of a model cost by the usage of its answer; None if the model has no price."""
@@ -31,21 +32,13 @@ class TraceOptions:
 
 
 class Tree:
-    """since: when the response began, if it continues another one's journal."""
+    """asked: the input of its first agent. since: when the root response began, if it continues another's journal."""
 
-    def __init__(
-        self,
-        rows: JournalRows,
-        response: ResponseObject,
-        request_input: Any,
-        *,
-        attempts: int,
-        since: float,
-        options: TraceOptions,
-    ) -> None:
-        self._rows, self._scopes, self._tools = rows, {**rows.scopes}, {**rows.tools}
-        self._response, self._input = response, request_input
-        self._attempts, self._since, self._options = attempts, since, options
+    def __init__(self, record: RunRecord, asked: Any, *, since: float, options: TraceOptions) -> None:
+        rows, response = record.rows, record.stored.response
+        self._record, self._rows, self._scopes, self._tools = record, rows, {**rows.scopes}, {**rows.tools}
+        self._response, self._input = response, asked
+        self._since, self._options = since, options
         self._prompts = {row.instructions_digest: row.instructions for row in rows.calls if row.instructions}
         self._client_tools = {tool["name"] for tool in response["tools"] if "name" in tool}
         self._callers = {name: row.agent for name, row in rows.tools.items()}
@@ -54,15 +47,31 @@ class Tree:
         }
 
     def root(self) -> Node:
-        agency, _, addressed = self._response["model"].partition("/")
-        children = self._agents(self._scopes.pop("", []), addressed or agency, self._input)
-        root = children[0] if children else nodes.agent(addressed or None, [], None)
+        whole = nodes.summed(self._agent()) | {"status": self._response["status"]}
+        return whole if self._is_over else whole | {"ended_at": None}
+
+    def recipients(self) -> list[Node]:
+        """Return the agent that works on a child run's message; none before its first call."""
+        agent = self._agent()
+        if not self._is_over:
+            agent["status"] = "in_progress"
+        return [agent] if agent["children"] else []
+
+    @property
+    def addressed(self) -> str:
+        """Return the agent that was asked by its name, "" for an agency's own."""
+        sending = self._record.stored.sending
+        return sending.message.recipient if sending else self._response["model"].partition("/")[2]
+
+    def _agent(self) -> Node:
+        agency = self._response["model"].partition("/")[0]
+        children = self._agents(self._scopes.pop("", []), self.addressed or agency, self._input)
+        root = children[0] if children else nodes.agent(self.addressed or None, [], None)
         while self._scopes:  # the answer that called was deleted: its agent ended the attempt with it
             orphans = self._scopes.pop(next(iter(self._scopes)))
             root["children"] += self._agents(orphans, orphans[0].agent, None)
         root["children"] += [self._finished_tool(name) for name in [*self._tools]]
-        whole = nodes.summed(root) | {"status": self._response["status"]}
-        return whole if self._is_over else whole | {"ended_at": None}
+        return root
 
     def _agents(self, scope: list[ModelCallRow], name: str, asked: Any) -> list[Node]:
         """Return the scope's agent, with others that it calls (judges, after handoffs) as children."""
@@ -107,23 +116,51 @@ class Tree:
     ) -> Node:
         item, names = row.output[number], names_of_call(row, number)
         tool = next((self._tools.pop(name) for name in names if name in self._tools), None)
-        within = next((self._scopes.pop(name) for name in names if name in self._scopes), [])
-        sent = _message(item) if tool is None else None
-        children = self._agents(within, sent["recipient_agent"] if sent else agent, sent and sent.get("message"))
-        name = nodes.called_name(item)
-        if sent is not None:
-            node = nodes.message(agent, children[0]["name"] if children else name, children)
+        sent = nodes.message_arguments(item.get("arguments")) if tool is None else None
+        answered = next((self._rows.messages[name] for name in names if name in self._rows.messages), MessageRow())
+        if answered.run:
+            child = next((found for name in names if (found := self._record.children.get(name))), None)
+            node = self._sent(agent, sent or {}, answered, child)
         else:
-            node = nodes.tool_call(agent, name, tool, self._replayed(tool) if tool else None, children)
-        is_followed = is_followed or (name.startswith("transfer_to_") and row is not scope[-1])
-        node["status"] = "completed" if tool else self._status(row, node, item, is_followed=is_followed)
-        node["_began"] = node["started_at"] or row.ended_at or row.began
+            node = self._made(agent, row, number, tool, sent)
+            is_followed = is_followed or (node["name"].startswith("transfer_to_") and row is not scope[-1])
+            node["status"] = "completed" if tool else self._status(row, node, item, is_followed=is_followed)
+        node["_began"] = answered.sent_at or node["started_at"] or row.ended_at or row.began
         approvals = self._approvals(row, number)
         if approvals:
             node["approvals"] = [nodes.approval(each, with_contents=self._options.with_contents) for each in approvals]
         if self._options.with_contents:
-            node |= nodes.contents_of_call(item, tool, children, approvals)
+            output = tool.output if tool else answered.output
+            node |= nodes.contents_of_call(item, output, node["children"], approvals)
         return node
+
+    def _made(
+        self, agent: str, row: ModelCallRow, number: int, tool: ToolCallRow | None, sent: dict[str, Any] | None
+    ) -> Node:
+        """Return a call that this run has made. sent: its arguments, if it is a message."""
+        names = names_of_call(row, number)
+        within = next((self._scopes.pop(name) for name in names if name in self._scopes), [])
+        children = self._agents(within, sent["recipient_agent"] if sent else agent, sent and sent.get("message"))
+        name = nodes.called_name(row.output[number])
+        if sent is not None:
+            return nodes.message(agent, children[0]["name"] if children else name, children)
+        return nodes.tool_call(agent, name, tool, self._replayed(tool) if tool else None, children)
+
+    def _sent(self, agent: str, sent: Mapping[str, Any], row: MessageRow, child: RunRecord | None) -> Node:
+        """Return a message that a child run works on, with what it has done, as far as that is known."""
+        if child is None:  # it was deleted, or is not shown; its sender has its usage
+            node = nodes.message(agent, str(sent.get("recipient_agent")), [])
+            node |= {name: row.usage.get(name) or 0 for name in ("input_tokens", "output_tokens")}
+            node["usd"] = self._usd_by_model(row.by_model)
+            status = "in_progress" if row.output is None else "completed"
+        else:
+            tree = Tree(child, sent.get("message"), since=self._since, options=self._options)
+            node = nodes.message(agent, tree.addressed or "", tree.recipients())
+            status = child.stored.response["status"]
+        node["status"] = _STATUS_OF_MESSAGE.get(status, "failed")
+        if self._is_over and node["status"] == "in_progress":
+            node["status"] = "incomplete"
+        return node | {"run": nodes.run(row, child)}
 
     def _approvals(self, row: ModelCallRow, number: int) -> list[ApprovalRow]:
         return [each for name in names_of_call(row, number) for each in self._rows.approvals.get(name, ())]
@@ -159,17 +196,7 @@ class Tree:
     def _replayed(self, row: ModelCallRow | ToolCallRow) -> bool | None:
         if row.attempt is None:
             return None
-        return row.attempt < self._attempts or (row.started_at or 0.0) < self._since
-
-    @property
-    def is_continuation(self) -> bool:
-        return self._since > 0.0
-
-    @property
-    def own_usd(self) -> float | None:
-        """Return what the calls have cost that no response before this one has paid for."""
-        prices = [self._usd(row) for row in self._rows.calls if row.began >= self._since]
-        return None if None in prices else round(sum(price or 0.0 for price in prices), 6)
+        return row.attempt < self._record.attempts or (row.started_at or 0.0) < self._since
 
     def _usd(self, row: ModelCallRow) -> float | None:
         if row.status == "failed" or not row.usage:
@@ -177,15 +204,10 @@ class Tree:
         cost = self._options.price(row.model, row.usage) if row.model else None
         return None if cost is None else cost / 1_000_000
 
+    def _usd_by_model(self, by_model: Mapping[str, Mapping[str, int]]) -> float | None:
+        costs = [self._options.price(model, {**each, "input_tokens_details": each}) for model, each in by_model.items()]
+        return None if None in costs else sum(cost or 0 for cost in costs) / 1_000_000
+
     @property
     def _is_over(self) -> bool:
-        return self._response["status"] in FINAL
-
-
-def _message(item: Mapping[str, Any]) -> dict[str, Any] | None:
-    try:
-        arguments = json.loads(item.get("arguments") or "null")
-    except (ValueError, RecursionError):
-        return None
-    is_message = isinstance(arguments, dict) and isinstance(arguments.get("recipient_agent"), str)
-    return arguments if is_message else None
+        return self._record.is_over

@@ -57,7 +57,7 @@ def answered_changes(run: Run, answer: MessageAnswer | None, error: dict[str, An
         reason = error["message"] if error else _reason(run, sending)
         answer = MessageAnswer(output=failure_text(sending.message.recipient, reason))
     partition = response_partition(run.owner, sending.journal)
-    body = {"run": run.id, **asdict(answer)}
+    body = {"run": run.id, "ended_at": round(time.time(), 3), **asdict(answer)}
     return [
         Put(partition, f"journal/{message_row(sending.message.key)}", body, expiry()),
         Delete(partition, open_row(sending), expected=run.open_message),

@@ -215,14 +215,23 @@ def test_failed_call_that_a_run_went_on_from_is_shown() -> None:
 
 
 def test_message_that_was_refused_has_failed() -> None:
-    def answer(request: Any) -> Any:
-        if request.instructions.startswith("Ann"):
-            return "Done."
-        return send("Ann", "Ann") if len(request.items) == 1 else "Ann was busy."
+    def circle() -> Agency:
+        boss, ann = (Agent(name=name, instructions=name, model="one") for name in ("Boss", "Ann"))
+        return Agency(boss, communication_flows=[boss > ann, ann > boss])
 
-    trace, _ = traced(team, answer)
-    statuses = {(node["status"], len(node["children"])) for node in nodes(trace, "message")}
-    assert statuses == {("completed", 1), ("failed", 0)}
+    def answer(request: Any) -> Any:
+        other = "Boss" if request.instructions.startswith("Ann") else "Ann"
+        return "Done." if any("output" in str(item.get("type")) for item in request.items) else send(other)
+
+    trace, _ = traced(circle, answer)
+    refused = ("message Boss", [("agent Boss", ["Boss?", "message send_message", "Boss?"])])
+    asked = ("message Ann", [("agent Ann", ["Ann?", refused, "Ann?"])])
+    assert outline(trace["root"]) == ("agent Boss", ["Boss?", asked, "Boss?"])
+    assert [(node["status"], len(node["children"])) for node in nodes(trace, "message")] == [
+        ("completed", 1),
+        ("completed", 1),
+        ("failed", 0),
+    ]
 
 
 def test_what_goes_on_has_no_end_and_neither_has_what_is_around_it() -> None:
