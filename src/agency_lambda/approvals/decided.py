@@ -39,6 +39,7 @@ class DecidedApproval:
     role: Role | None = None
     address: str | None = None
     continued_by: str | None = None
+    root_response_id: str | None = None
 
     @classmethod
     def from_record(cls, record: Record) -> "DecidedApproval":
@@ -47,6 +48,8 @@ class DecidedApproval:
     def put(self) -> Put:
         body = asdict(self)
         del body["id"]
+        if self.root_response_id is None:  # an earlier version cannot read it
+            del body["root_response_id"]
         return Put(decided_partition(self.owner), self.id, body, expected=ABSENT)
 
 
@@ -96,6 +99,7 @@ def _decided(approval: Approval, status: Status, decider: Decider | None = None)
         expires_at=approval.expires_at,
         decided_at=int(time.time()),
         continued_by=approval.continued_by,
+        root_response_id=approval.root_response_id,
         **by,
     )
 

@@ -24,7 +24,8 @@ class Approval:
     """A request that waits for its decision.
 
     run: the run that waits, which the decision queues. response_id: the response whose output shows it. root: the
-    response whose partition has the journal. created_at, expires_at: Unix seconds.
+    response whose partition has the journal. root_response_id: the one that the client has asked for, if the run that
+    waits works on a message for it. created_at, expires_at: Unix seconds.
     """
 
     id: str
@@ -37,6 +38,7 @@ class Approval:
     approvers: Approvers
     created_at: int
     expires_at: int
+    root_response_id: str | None = None
     version: str = ABSENT
 
     @property
@@ -58,6 +60,8 @@ class Approval:
         """expires: of the record, later than `expires_at`."""
         body = asdict(self)
         del body["id"], body["version"]
+        if self.root_response_id is None:  # an earlier version cannot read it
+            del body["root_response_id"]
         return Put(pending_partition(self.owner), self.id, body, expires, expected=self.version)
 
     @property

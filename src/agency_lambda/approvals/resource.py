@@ -47,6 +47,7 @@ def _resource(
         "id": approval.id,
         "object": "approval",
         "response_id": approval.response_id,
+        "root_response_id": approval.root_response_id or approval.response_id,
         "agency": approval.agency,
         "agent": agent,
         "name": name,

@@ -96,6 +96,7 @@ class ChildRuns:
         conversation = sender.stored.response.get("conversation")
         response = new_response(request, run_id, conversation and conversation["id"])
         response["metadata"] = sender.stored.response["metadata"]
+        response |= {"sent_by": sending.run, "root_response_id": sending.shown_in}
         body = {"model": model, "stream": streams}
         stored = StoredResponse(response, StoredRequest(body, [], self._history.as_json, None), sending=sending)
         lease = Lease(run_id, sender.owner, holder="", until=0.0, attempts=0, queued_at=time.time())

@@ -58,6 +58,10 @@ async def _conversation(
 
 async def cursor_after(responses: Responses, response_id: str) -> HistoryCursor:
     stored = await responses.get(response_id, "previous_response_id")
+    if stored.sending:
+        root = stored.sending.shown_in
+        message = f"Response {response_id!r} answers an agent's message, and cannot be continued: continue {root!r}."
+        raise InvalidRequest(message, param="previous_response_id")
     if stored.cursor is None:
         message = f"Response {response_id!r} cannot be continued: it is {stored.response['status']}."
         raise InvalidRequest(message, param="previous_response_id")

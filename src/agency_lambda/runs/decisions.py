@@ -89,6 +89,7 @@ def _log(decisions: Decisions, decider: Decider) -> None:
         fields = {
             "approval": approval.id,
             "response_id": approval.response_id,
+            "root_response_id": approval.root_response_id,
             "agency": approval.agency,
             "owner": owner_digest(approval.owner),
             "status": decided.status_of(decision, decider),

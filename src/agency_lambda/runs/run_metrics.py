@@ -40,6 +40,8 @@ def report(attempt: "Attempt", seconds: float) -> dict[str, Any]:
         known |= {"handovers": int(attempt.stopped == "handed over")}
     if attempt.asked:
         known["approvals_asked"] = len(attempt.asked)
+    if attempt.child_runs and attempt.child_runs.sent:
+        known["agent_messages"] = attempt.child_runs.sent
     if invocation := current_invocation.get():
         invocation.report.fields.update(known)
     return known
@@ -52,4 +54,6 @@ def _names(attempt: "Attempt") -> dict[str, str]:
         names |= {"agent": execution.agent, "model": ", ".join(sorted(execution.usage_by_model()))}
     if repository:  # that of any other run is in the invocation's report
         names["owner"] = owner_digest(repository.run.owner)
+        if sending := repository.run.stored.sending:
+            names |= {"agent": sending.message.recipient, "sent_by": sending.run, "root_response_id": sending.shown_in}
     return {name: value for name, value in names.items() if value}

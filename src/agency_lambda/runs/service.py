@@ -35,7 +35,7 @@ from agency_lambda.runs.deletion import delete_run, purge, release_expired
 from agency_lambda.runs.event_log import EventLog
 from agency_lambda.runs.following import limited_to_invocation
 from agency_lambda.runs.leases import Leases
-from agency_lambda.runs.model import RETENTION, Sending, StoredResponse
+from agency_lambda.runs.model import RETENTION, Run, Sending, StoredResponse
 from agency_lambda.runs.outcome import MOST_ATTEMPTS, HandedOver, raise_failed
 from agency_lambda.runs.owners import Owners
 from agency_lambda.runs.paid_calls import load_paid_calls
@@ -148,20 +148,24 @@ class RunService:
         self, response: ResponseObject, log: EventLog, repository: RunRepository | None = None, **options: Any
     ) -> Attempt:
         if repository:
-            options["announce"] = partial(self._announced, response["id"], repository.run.owner)
+            options["announce"] = partial(self._announced, repository.run)
         if repository and self.queue.durable:
             limits = self.preparation.message_limits()
             options["child_runs"] = ChildRuns(self, repository.run, history_of(repository.run), limits)
         policy = self.preparation.approval_policy
         return Attempt(response, log, repository, durable=self.queue.durable, approval_policy=policy, **options)
 
-    async def _announced(self, run_id: str, owner: str, status: str, approvals: list[str]) -> StoredDelivery | None:
+    async def _announced(self, run: Run, status: str, approvals: list[str]) -> StoredDelivery | None:
+        # The end of a child run is no news for its owner, and its spans are sent with its root's.
+        if run.stored.sending and not approvals:
+            return None
         # An export before the end is written, as a process that dies behind it would have sent nothing. A delivery is
         # written with the end, and its message is sent afterwards: the sweep finds it if that is lost.
         if self._exports and status in response_object.FINAL:
-            await self.send(Export(run=run_id, owner=owner, queued_at=time.time()), _EXPORT_DELAY)
+            await self.send(Export(run=run.id, owner=run.owner, queued_at=time.time()), _EXPORT_DELAY)
         event = "response.approval_required" if approvals else END_EVENTS[status]
-        return await self.announcements.announce(owner, event, run_id, approvals)
+        root = run.stored.sending.shown_in if run.stored.sending else None
+        return await self.announcements.announce(run.owner, event, run.id, approvals, root)
 
     async def execute(self, attempt: Attempt) -> ResponseObject:
         """Raises ServiceError if the run failed."""

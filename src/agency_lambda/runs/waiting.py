@@ -64,6 +64,7 @@ def _new_approval(run: Run, request: ApprovalRequest, policy: ApprovalPolicy) ->
         approvers=policy.approvers,
         created_at=now,
         expires_at=now + int(policy.seconds),
+        root_response_id=run.stored.sending.shown_in if run.stored.sending else None,
     )
 
 

@@ -18,7 +18,12 @@ class Announcements:
         self._wanted = OwnerCache[Collection[str]]()
 
     async def announce(
-        self, owner: str, event: WebhookEvent, response_id: str, approvals: Sequence[str] = ()
+        self,
+        owner: str,
+        event: WebhookEvent,
+        response_id: str,
+        approvals: Sequence[str] = (),
+        root_response_id: str | None = None,
     ) -> StoredDelivery | None:
         """Return the delivery of an event, if its owner wants it.
 
@@ -27,7 +32,7 @@ class Announcements:
         """
         if not await self._wants(owner, event):
             return None
-        return StoredDelivery.new(owner, event, response_id, approvals)
+        return StoredDelivery.new(owner, event, response_id, approvals, root_response_id)
 
     def forget(self, owner: str) -> None:
         """Read the owner's endpoint again."""

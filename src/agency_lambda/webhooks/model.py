@@ -76,7 +76,8 @@ def no_webhook() -> NotFound:
 class StoredDelivery:
     """An event for an owner's endpoint, and how often it was sent.
 
-    due: the sort key of its row in `DUE`, "" if it is not to be tried. Times are in Unix seconds.
+    due: the sort key of its row in `DUE`, "" if it is not to be tried. root_response_id: the response that the client
+    has asked for, if another one waits for it. Times are in Unix seconds.
     """
 
     id: str
@@ -94,12 +95,21 @@ class StoredDelivery:
     last_status: int | None = None
     last_error: str | None = None
     due: str = ""
+    root_response_id: str | None = None
     version: str = field(default=ABSENT, compare=False)
 
     @classmethod
-    def new(cls, owner: str, event: WebhookEvent, response_id: str, approvals: Sequence[str] = ()) -> "StoredDelivery":
+    def new(
+        cls,
+        owner: str,
+        event: WebhookEvent,
+        response_id: str,
+        approvals: Sequence[str] = (),
+        root_response_id: str | None = None,
+    ) -> "StoredDelivery":
         now = int(time.time())
         fields: dict[str, Any] = {"event": event, "response_id": response_id, "approvals": list(approvals)}
+        fields["root_response_id"] = root_response_id
         delivery = cls(id=new_id("evt"), owner=owner, created_at=now, **fields, **_from(now))
         return replace(delivery, due=delivery.due_at(now + _GRACE))
 
@@ -115,6 +125,7 @@ class StoredDelivery:
     def payload(self) -> dict[str, Any]:
         """What is sent: as OpenAI's events, and the same in every attempt."""
         data = {"id": self.response_id} | ({"approvals": list(self.approvals)} if self.approvals else {})
+        data |= {"root_response_id": self.root_response_id} if self.root_response_id else {}
         return {"id": self.id, "object": "event", "created_at": self.created_at, "type": self.event, "data": data}
 
     @property
@@ -146,6 +157,8 @@ class StoredDelivery:
     def _put(self) -> Put:
         body = asdict(self)
         del body["version"]
+        if self.root_response_id is None:  # an earlier version cannot read it
+            del body["root_response_id"]
         return Put(deliveries_partition(self.owner), str(delivery_key(self.id)), body, self.expires, self.version)
 
     def _put_due(self) -> Put:
