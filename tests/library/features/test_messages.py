@@ -15,6 +15,7 @@ from agency_lambda.framework.memory import Memory
 from agency_lambda.framework.models import Models
 from agency_lambda.protocol.messages import Message
 from tests.library.features.messages import Asked, Office, batches, in_reverse, stored_in, to
+from tests.library.features.rows import holds
 from tests.library.features.waiting import Stored, awaited
 from tests.library.models.agencies import settings
 from tests.library.runs.stage import play, said
@@ -32,6 +33,7 @@ def words(run: Any) -> str:
     return said([item for item in run.output if item["type"] == "message"][-1])
 
 
+@holds("send_message")
 @awaited
 async def test_batch_is_side_by_side_and_joined_in_the_order_of_its_calls(stored: Stored) -> None:
     office = Office(in_reverse("a", "b", "c"))
