@@ -11,6 +11,7 @@ from agents import FunctionTool
 from agency_lambda.framework.call_journal import CallJournal
 from agency_lambda.framework.client_options import ClientOptions
 from agency_lambda.framework.client_tools import ClientTool
+from agency_lambda.framework.exclusive_tools import ExclusiveTools
 from agency_lambda.framework.memory import Memory
 from agency_lambda.framework.message_slots import MessageSlots
 from agency_lambda.framework.model_call import ModelCall
@@ -87,6 +88,7 @@ class RunContext:
         self.client_calls_tool = False  # the run has ended with calls that the client has to answer
         self._entry, self._options = entry, options
         self.message_slots, self.message_seconds = MessageSlots(messages_at_once), message_seconds
+        self.exclusive_tools = ExclusiveTools()
         self._messages: set[str] = set()  # keys of tool calls that ask a colleague
 
     @property

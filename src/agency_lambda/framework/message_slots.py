@@ -25,6 +25,9 @@ class MessageSlots:
     def slot(self, recipient: str) -> "Slot":
         return Slot(self, recipient)
 
+    def slot_at_any_depth(self, name: str) -> "Slot":
+        return Slot(self, name, at_any_depth=True)
+
     async def acquire(self, mailbox: tuple[str, int]) -> None:
         with self._lock:
             if self._taken[mailbox] < self._at_once:
@@ -60,10 +63,11 @@ class MessageSlots:
 class Slot:
     """One slot, from its acquisition until its message ends or waits for a person."""
 
-    def __init__(self, slots: MessageSlots, recipient: str) -> None:
+    def __init__(self, slots: MessageSlots, recipient: str, *, at_any_depth: bool = False) -> None:
         self._outer = _slot.get()
         self._depth: int = 1 + self._outer._depth if self._outer else 1
-        self._slots, self._mailbox, self._is_held = slots, (recipient, self._depth), False
+        self._slots, self._is_held = slots, False
+        self._mailbox = (recipient, 0 if at_any_depth else self._depth)
 
     async def __aenter__(self) -> None:
         await self._slots.acquire(self._mailbox)

@@ -137,6 +137,10 @@ async def _output(tool: FunctionTool, run: RunContext, context: Any, arguments: 
         with contain_exits():
             if isinstance(tool, SendMessage):
                 return await mailbox.send(run, tool, context, arguments, call)
+            if getattr(tool, "one_call_at_a_time", False):
+                memory = getattr(context.context, "thread_manager", None)
+                async with run.exclusive_tools.call(context.agent.name, tool.name, memory):
+                    return await _sdk().invoke(function_tool=tool, context=context, arguments=arguments)
             return await _sdk().invoke(function_tool=tool, context=context, arguments=arguments)
     except RepeatRefused as refused:
         return str(refused)

@@ -115,24 +115,40 @@ async def test_an_agent_that_is_asked_back_has_the_same_instructions(stored: Sto
 
 
 @awaited
-async def test_tools_that_refuse_parallel_calls_do_not_refuse_those_of_another_message(stored: Stored) -> None:
-    office, both = Office(), asyncio.Barrier(2)
+async def test_tools_with_one_call_at_a_time_wait_for_those_of_other_messages(stored: Stored) -> None:
+    office, looked = Office(), asyncio.Event()
+    active, most = 0, 0
 
     @function_tool
     async def work() -> str:
         """Works."""
-        await both.wait()
+        nonlocal active, most
+        active += 1
+        most = max(most, active)
+        await looked.wait()
+        await asyncio.sleep(0.01)
+        active -= 1
         return "worked"
+
+    @function_tool
+    async def look() -> str:
+        """Looks, while another message's tool works."""
+        looked.set()
+        return "looked"
 
     work.one_call_at_a_time = True
 
+    def clerk(turn: Any) -> Any:
+        calls = {"a": [("work", {})], "b": [("work", {})], "c": [("look", {})]}
+        return batches(calls[turn.message])(turn)
+
     def create() -> Agency:
-        boss = office.agent("Boss", batches(ABC[:2]))
-        return Agency(boss, communication_flows=[(boss, office.agent("Clerk", batches([("work", {})]), tools=[work]))])
+        boss = office.agent("Boss", batches(ABC))
+        return Agency(boss, communication_flows=[(boss, office.agent("Clerk", clerk, tools=[work, look]))])
 
     run = stored(create)
     await run.attempt()
-    assert words(run) == "worked | worked"
+    assert (most, words(run)) == (1, "worked | worked | looked")
 
 
 @pytest.mark.parametrize("stream", [True, False])
