@@ -62,6 +62,7 @@ class ModelRequest:
     path: str
     headers: dict[str, str]
     body: dict[str, Any]
+    raw: bytes = b""
 
     @property
     def chat(self) -> bool:
@@ -172,9 +173,9 @@ class _Door(BaseHTTPRequestHandler):
         pass
 
     def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        raw = self.rfile.read(int(self.headers["Content-Length"]))
         headers = {name.lower(): value for name, value in self.headers.items()}
-        request = ModelRequest(self.path, headers, body)
+        request = ModelRequest(self.path, headers, json.loads(raw), raw)
         self.owner.requests.append(request)
         answer = self.owner.answer(request)
         time.sleep(self.owner.delay)

@@ -95,6 +95,8 @@ def services(monkeypatch: pytest.MonkeyPatch, kind: type[Service] = Service) -> 
         started.append(kind(mode, app))
         return started[-1]
 
-    yield start
-    for each in started:
-        each.handler.close()
+    try:
+        yield start
+    finally:
+        for each in started:
+            each.handler.close()
