@@ -18,6 +18,7 @@ from agency_lambda.framework.model_call import ModelCall
 from agency_lambda.framework.models import Meter, ModelRequest, ModelsOfRun, active_run
 from agency_lambda.framework.open_calls import OpenCalls
 from agency_lambda.framework.response_builder import ResponseBuilder
+from agency_lambda.framework.shared_values import SharedValues, Values
 from agency_lambda.framework.spending import Spending
 from agency_lambda.framework.tool_call import ToolCall
 from agency_lambda.protocol.approvals import ApprovalRequest, Decision
@@ -39,8 +40,11 @@ def current_run() -> "RunContext | None":
 type GetTransport = Callable[[str, str], Transport]
 """Returns how messages of a sender reach a recipient."""
 
-type Send = Callable[[Message, Sequence[Item]], Awaitable[Mapping[str, Any]]]
-"""Gives a message, with the memory before its batch, to a run of its own; returns the message's row in the journal."""
+type Send = Callable[[Message, Sequence[Item], Values], Awaitable[Mapping[str, Any]]]
+"""Gives a message to a run of its own; returns the message's row in the journal.
+
+With it go the memory before its batch, and what had been changed in `user_context`.
+"""
 
 
 async def _not_executed(*_: Any) -> Any:
@@ -82,6 +86,7 @@ class RunContext:
         self.transport = transport
         self.memory: Memory | None = None  # that of the run's own agency, set when it begins
         self.recalled = 0  # items of it that were there before the root run
+        self.shared: SharedValues | None = None  # None where all agents are in this process
         self.calls = OpenCalls()
         builder.run_waits = lambda: self.calls.waits
         self.copies: dict[int, tuple[Agency, Agency]] = {}  # id -> agency made before the run, the run's copy
@@ -151,13 +156,15 @@ class RunContext:
         """
         return self.journal.find_decision(request.key) or await self.calls.wait(request)
 
-    async def post(self, message: Message, memory: Sequence[Item]) -> Mapping[str, Any]:
+    async def post(self, message: Message, memory: Sequence[Item], shared: Values) -> Mapping[str, Any]:
         """Return the row of a message that another run has answered. memory: before its batch, without the history.
+
+        shared: see `Send`.
 
         Raises:
             RunWaits: it is not answered yet, and nothing else of the run can go on.
         """
-        row = self.journal.find_row(f"message/{message.key}") or await self.send(message, memory)
+        row = self.journal.find_row(f"message/{message.key}") or await self.send(message, memory, shared)
         return row if "output" in row else await self.calls.wait(message)
 
     async def is_to_be_made(self, agent: str, call_id: str) -> bool:

@@ -1,5 +1,5 @@
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,7 +59,8 @@ class AgencyResult:
 
     history: new items of the agents' memory. incomplete: why, if it is; detail: our word.
     asked: what persons have to decide before the run goes on. waits_for_agents: it has messages without an answer.
-    output: of a child run, what the sender's model gets. error: why its recipient has failed.
+    output: of a child run, what the sender's model gets. error: why its recipient has failed. shared: see
+    `SharedValues.answer`.
     """
 
     history: list[Item]
@@ -69,6 +70,7 @@ class AgencyResult:
     waits_for_agents: bool = False
     output: str | None = None
     error: ServiceError | None = None
+    shared: Mapping[str, Any] = field(default_factory=dict)
 
 
 class AgencyExecution:
@@ -203,7 +205,9 @@ class AgencyExecution:
         await tracing.flush()
         error = await self._error_of(failure) if failure else None
         added = plain_items(self._agency.thread_manager.get_all_messages()[self._history_length :])
-        return AgencyResult(added, output=replace_surrogates(output), error=error)
+        shared = self._run_context.shared
+        given_back = shared.answer(self._agency.user_context) if shared else {}
+        return AgencyResult(added, output=replace_surrogates(output), error=error, shared=given_back)
 
     async def _error_of(self, failure: Exception) -> ServiceError:
         try:

@@ -60,20 +60,28 @@ async def send(run: "RunContext", tool: SendMessage, context: Any, arguments: st
     sending = _sending(run, tool, context, arguments, call)
     if sending is None:
         return await invoke_function_tool(function_tool=tool, context=context, arguments=arguments)
-    if (row := run.journal.find_row(f"message/{call.key}")) and "output" in row:
+    row = run.journal.find_row(f"message/{call.key}")
+    if row and "output" in row:
         return _answered(run, sending, row)
     if fault := _circle(sending) or _excess(run, sending):
         return fault
-    if sending.memory.root is run.memory and run.transport(*sending.pair) == "queue":
-        before = plain_items(sending.fork().before[run.recalled :])
-        return _answered(run, sending, await run.post(_queued(run, sending), before))
+    if row or (sending.memory.root is run.memory and run.transport(*sending.pair) == "queue"):
+        return await _post(run, sending)
     return await _deliver(run, sending)
+
+
+async def _post(run: "RunContext", sending: Sending) -> Any:
+    before = plain_items(sending.fork().before[run.recalled :])
+    shared = run.shared.changed(sending.context.context.user_context) if run.shared else {}
+    return _answered(run, sending, await run.post(_queued(run, sending), before, shared))
 
 
 def _answered(run: "RunContext", sending: Sending, row: Mapping[str, Any]) -> Any:
     sending.memory.restore(sending.batch, sending.number, sending.pair, row["memory"])
     run.builder.add_items(row.get("items", ()))
     run.meter.add_message(row.get("usage", {}), row.get("by_model", {}))
+    if run.shared and (shared := row.get("shared")):
+        run.shared.join(sending.context.context.user_context, sending.batch, sending.number, shared)
     return row["output"]
 
 

@@ -1,6 +1,6 @@
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -16,6 +16,7 @@ from agency_lambda.framework.isolation import assign_run, isolate
 from agency_lambda.framework.models import Limits, Meter, Models
 from agency_lambda.framework.models.offline import agency_script
 from agency_lambda.framework.response_builder import ResponseBuilder
+from agency_lambda.framework.shared_values import SharedValues
 from agency_lambda.framework.spending import Spending
 from agency_lambda.framework.unsupported import refused_by_chat
 from agency_lambda.protocol.messages import Message
@@ -54,7 +55,8 @@ class RunInput:
     history: the agents' memory. new_input: the client's input in their format. root: the id of the response that has
     the run's journal, from which ids and idempotency keys are made. message: of a child run, in place of the input.
     asked_in: the response that the client has asked for. recalled: items of the history that were there before its run.
-    transport: of messages between agents; None for "memory".
+    transport: of messages between agents; None for "memory" alone. shared: what a child run's sender had changed in
+    `user_context`.
     """
 
     request: CreateResponse
@@ -70,6 +72,7 @@ class RunInput:
     spending: Spending | None = None
     message: Message | None = None
     transport: GetTransport | None = None
+    shared: Mapping[str, Any] = field(default_factory=dict)
 
 
 async def prepare_run(name: str, entry: AgencyEntry, models: Models, run_input: RunInput) -> AgencyExecution:
@@ -103,6 +106,8 @@ async def prepare_run(name: str, entry: AgencyEntry, models: Models, run_input: 
     )
     context.recalled = run_input.recalled
     assign_run(agency, context)
+    if run_input.transport:
+        context.shared = SharedValues(agency.user_context, run_input.shared)
     models.attach(agency, context)
     starters = _starters_folder(name, agency.agents[agent], run_input, options)
     return AgencyExecution(

@@ -42,6 +42,7 @@ class MessageAnswer:
 
     output: what the sender's model gets. memory: items that it has added to the agents' memory. items: activities.
     usage: of its run and of those that it has sent messages to; by_model: the provider's model -> counts.
+    shared: see `SharedValues.answer`.
     """
 
     output: str
@@ -49,6 +50,7 @@ class MessageAnswer:
     items: Sequence[Item] = ()
     usage: Mapping[str, Any] = field(default_factory=dict)
     by_model: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    shared: Mapping[str, Any] = field(default_factory=dict)
 
 
 def failure_text(recipient: str, reason: str) -> str:

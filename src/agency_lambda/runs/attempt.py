@@ -153,11 +153,13 @@ class Attempt:
         if self.stopped or self.is_over:
             raise AttemptOver
 
-    async def _send_message(self, message: Message, memory: Sequence[Item]) -> Mapping[str, Any]:
+    async def _send_message(
+        self, message: Message, memory: Sequence[Item], shared: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
         assert self.child_runs
         await self.authorize()
         try:
-            return await self.child_runs.send(message, memory)
+            return await self.child_runs.send(message, memory, shared)
         except StoreUnavailable as error:
             raise AnswerNotStored from error
 

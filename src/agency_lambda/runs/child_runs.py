@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import batched
@@ -20,7 +20,7 @@ from agency_lambda.runs.changes import advance
 from agency_lambda.runs.model import Lease, Run, Sending, StoredRequest, StoredResponse, expiry, response_partition
 from agency_lambda.runs.repository import OutcomeUncertain
 from agency_lambda.runs.transitions import RunEvent
-from agency_lambda.store import Conflict, Delete, LimitReached, Put, Record
+from agency_lambda.store import ABSENT, Conflict, Delete, LimitReached, Put, Record
 
 if TYPE_CHECKING:
     from agency_lambda.runs.service import RunService
@@ -47,17 +47,17 @@ class ChildRuns:
         self.sent = 0
         self.may_be_open = True  # until a journal says that there are none
 
-    async def send(self, message: Message, memory: Sequence[Item]) -> dict[str, Any]:
+    async def send(self, message: Message, memory: Sequence[Item], shared: Mapping[str, Any]) -> dict[str, Any]:
         """Store and queue a run for a message. Returns its row in the journal, which is an earlier attempt's if there.
 
-        memory: items that the run has added to the agents' memory before the message's batch.
+        memory: items that the run has added to the agents' memory before the message's batch. shared: see `Send`.
         """
         if len(message.pairs) > self._limits.depth:
             return _refused(message, f"A message may be sent by {self._limits.depth} messages within each other.")
         sending = self._sending_of(message)
         run = self._new_run(sending)
         async with self._sending:
-            await self._save_batch(sending, memory)
+            await self._save_batch(sending, {"memory": list(memory), "shared": dict(shared)})
             try:
                 changes = advance(run, RunEvent.ENQUEUE)[1]
                 sent = rows.sent_changes(run.owner, sending, run.id, self._limits.most)
@@ -102,11 +102,12 @@ class ChildRuns:
         lease = Lease(run_id, sender.owner, holder="", until=0.0, attempts=0, queued_at=time.time())
         return Run(sender.owner, stored, self._history, lease)
 
-    async def _save_batch(self, sending: Sending, memory: Sequence[Item]) -> None:
+    async def _save_batch(self, sending: Sending, body: dict[str, Any]) -> None:
         row = rows.batch_row(sending.message.batch)
         if row not in self._batches:
             partition = response_partition(self._sender.owner, sending.journal)
-            await self._runs.store.write(Put(partition, f"journal/{row}", {"memory": list(memory)}, expiry()))
+            with suppress(Conflict):  # an earlier attempt has written it, which knew what its tools had shared
+                await self._runs.store.write(Put(partition, f"journal/{row}", body, expiry(), expected=ABSENT))
             self._batches.add(row)
 
     async def _row(self, sending: Sending) -> Record:

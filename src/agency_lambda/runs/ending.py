@@ -77,6 +77,7 @@ class Ending:
             items=final["output"],
             usage=final["usage"],
             by_model=by_model or {},
+            shared=result.shared,
         )
 
     async def wait(self, result: "AgencyResult") -> ResponseObject:

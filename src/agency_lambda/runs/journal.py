@@ -20,7 +20,8 @@ from agency_lambda.runs import journal_rows
 from agency_lambda.runs.call_keys import ModelCallKeys
 from agency_lambda.runs.journal_rows import digest, was_allowed
 from agency_lambda.runs.model import expiry, response_partition
-from agency_lambda.store import ABSENT, Change, Conflict, Delete, Put, Store
+from agency_lambda.runs.sending import COUNTER, TOOL_CALLS
+from agency_lambda.store import ABSENT, Add, Change, Conflict, Delete, Put, Store
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,10 @@ class Entry:
 
 
 class Journal:
-    """store: None if the run is not stored. keeps_prompts: for operators' traces. asked: keys of open approvals."""
+    """store: None if the run is not stored. keeps_prompts: for operators' traces. asked: keys of open approvals.
+
+    counted_in: the partition that counts the tool calls of several runs together; "" where this one is alone.
+    """
 
     def __init__(
         self,
@@ -42,6 +46,7 @@ class Journal:
         attempt: int = 1,
         keeps_prompts: bool = True,
         asked: Collection[str] = (),
+        counted_in: str = "",
     ) -> None:
         self.attempt, self._keeps_prompts, self._asked = attempt, keeps_prompts, frozenset(asked)
         self.call_ids, self.item_ids = call_ids or UniqueIds(), UniqueIds(field="id")
@@ -50,7 +55,7 @@ class Journal:
         self._begun: set[str] = set()  # keys of answers whose calls have begun
         self._usable: list[tuple[Any, str]] = []  # outputs that the SDK continues with -> their answers' keys
         self._by_call_ids = False  # an earlier version of this service has begun the run
-        self._store, self._partition = store, response_partition(owner, run_id)
+        self._store, self._partition, self._counted_in = store, response_partition(owner, run_id), counted_in
         self._records: dict[str, Any] = {}
         self._keys = ModelCallKeys()
         self._prompts: set[str] = set()  # digests of the instructions that a row of the run has
@@ -240,11 +245,26 @@ class Journal:
         if math.isinf(most) or call in self._allowed:
             return True
         if (decided := self._records.get(f"allowed/{call}")) is None:
-            allowed = len(self._allowed) < most
-            if allowed:
-                self._allowed.add(call)
-            decided = await self._write(f"allowed/{call}", {"allowed": allowed})
+            decided = await (self._count if self._counted_in else self._allow)(f"allowed/{call}", most)
         return bool(decided["allowed"])
+
+    async def _allow(self, key: str, most: float) -> dict[str, Any]:
+        if allowed := len(self._allowed) < most:
+            self._allowed.add(key.partition("/")[2])
+        return await self._write(key, {"allowed": allowed})
+
+    async def _count(self, key: str, most: float) -> dict[str, Any]:
+        assert self._store
+        put = Put(self._partition, f"journal/{key}", {"allowed": True}, expiry(), expected=ABSENT)
+        try:
+            await self._store.write(
+                put, Add(self._counted_in, COUNTER, {TOOL_CALLS: 1}, {TOOL_CALLS: int(most)}, expiry())
+            )
+        except Conflict:  # the limit, or an attempt that has lost its lease
+            return await self._write(key, {"allowed": False})
+        except StoreUnavailable as error:
+            raise AnswerNotStored from error
+        return {"allowed": True}
 
     async def _write(self, key: str, body: dict[str, Any], settlement: Sequence[Change] = ()) -> dict[str, Any]:
         try:

@@ -17,7 +17,7 @@ from agency_lambda.protocol.types import Item
 from agency_lambda.runs.child_runs import MessageLimits
 from agency_lambda.runs.event_log import EventLog
 from agency_lambda.runs.model import Run, Sending, response_partition
-from agency_lambda.runs.sending import batch_memory
+from agency_lambda.runs.sending import load_batch
 from agency_lambda.runs.stored_responses import Responses
 from agency_lambda.runs.validation import refuse_empty, refuse_loose_ends
 from agency_lambda.runs.waiting import ApprovalPolicy
@@ -82,14 +82,17 @@ class RunPreparation:
         root = await Responses(self._store, run.owner).get(sending.root)
         request = CreateResponse.model_validate(root.request.body)
         history = await load_history(self._store, run.cursor, self._turns)
-        memory = await batch_memory(self._store, run.owner, sending)
+        batch = await load_batch(self._store, run.owner, sending)
         found = catalogue.find_entry(request.model)
         spending = await self._spending(run, found[1])
-        return await self._prepare_agents(found, run, request, history, [], log, spending, memory)
+        return await self._prepare_agents(found, run, request, history, [], log, spending, batch)
 
     def message_limits(self) -> MessageLimits:
         settings = self._settings
         return MessageLimits(settings.max_messages, settings.max_message_depth, settings.message_seconds)
+
+    def _uses_queue(self, entry: catalogue.Entry) -> bool:
+        return "queue" in (self._settings.agent_messages, *(entry.messages or {}).values())
 
     def _transport(self, entry: catalogue.Entry) -> "GetTransport":
         return lambda sender, recipient: entry.transport(sender, recipient) or self._settings.agent_messages
@@ -113,37 +116,39 @@ class RunPreparation:
         new_input: list[Item],
         log: EventLog,
         spending: "Spending",
-        memory: Sequence[Item] = (),
+        batch: tuple[Sequence[Item], Mapping[str, Any]] = ((), {}),
     ) -> "AgencyExecution":
         from agency_lambda.framework.prepare import RunInput, prepare_run
 
-        journal = await self._load_journal(run, request, UniqueIds([*history, *new_input]))
+        uses_queue = self._has_queue and request.stored and self._uses_queue(found[1])
+        counted_in = _root_partition(run) if uses_queue and request.max_tool_calls else ""
+        journal = await self._load_journal(run, request, UniqueIds([*history, *new_input]), counted_in)
         await self.models.refresh()
         sending = run.stored.sending
         run_input = RunInput(
             request=request,
             response=run.stored.response,
             owner=run.owner,
-            history=[*history, *memory],
+            history=[*history, *batch[0]],
             new_input=new_input,
             output=log.output,
             journal=journal,
             root=run.stored.root,
-            asked_in=sending.root if sending else run.id,
+            asked_in=sending.shown_in if sending else run.id,
             recalled=len(history),
+            shared=batch[1],
             spending=spending,
             message=sending.message if sending else None,
-            transport=self._transport(found[1]) if self._has_queue and request.stored else None,
+            transport=self._transport(found[1]) if uses_queue else None,
         )
         return await prepare_run(*found, self.models, run_input)
 
     async def _spending(self, run: Run, entry: catalogue.Entry) -> "Spending":
         usd = self._settings.max_usd_per_run if entry.max_usd is None else entry.max_usd
         tokens = self._settings.max_tokens_per_run if entry.max_tokens is None else entry.max_tokens
-        root = run.stored.sending.root if run.stored.sending else run.stored.root
-        return await self._budgets.spending(run.owner, response_partition(run.owner, root), usd, tokens)
+        return await self._budgets.spending(run.owner, _root_partition(run), usd, tokens)
 
-    async def _load_journal(self, run: Run, request: CreateResponse, call_ids: UniqueIds) -> "Journal":
+    async def _load_journal(self, run: Run, request: CreateResponse, call_ids: UniqueIds, counted_in: str) -> "Journal":
         from agency_lambda.runs.journal import Journal
 
         journal = Journal(
@@ -154,6 +159,7 @@ class RunPreparation:
             attempt=max(run.lease.attempts, 1) if run.lease else 1,
             keeps_prompts=self._settings.trace_content == "1",
             asked=[each["key"] for each in run.stored.asked],
+            counted_in=counted_in,
         )
         if not run.is_new:
             await journal.load()
@@ -172,6 +178,11 @@ class RunPreparation:
 def history_of(run: Run) -> HistoryCursor:
     """Return where the history is that a run begins with."""
     return run.cursor.without_last(len(run.stored.continues.before)) if run.stored.continues else run.cursor
+
+
+def _root_partition(run: Run) -> str:
+    """Return the partition of the run that the client has asked for, where all runs for it count what they use."""
+    return response_partition(run.owner, run.stored.sending.root if run.stored.sending else run.stored.root)
 
 
 def needs_no_agency(request: CreateResponse) -> bool:

@@ -12,7 +12,8 @@ from agency_lambda.store import ABSENT, Add, Change, Delete, Put, Store
 
 OPEN = "message/"  # one row for each message without an answer, by batch
 ENDED_PARTITION = "messages/ended"  # one row for each child run that has ended and may have to wake its sender
-COUNTER = "messages"  # of the root's child runs
+COUNTER = "messages"  # of the root's child runs, and of the tool calls of all of them
+TOOL_CALLS = "tool_calls"  # counted only where the client limits them
 
 
 def _digest(batch: str) -> str:
@@ -88,7 +89,7 @@ async def open_messages(store: Store, owner: str, journal: str, batch: str = "")
     return {record.body["run"]: record.body for record in records}
 
 
-async def batch_memory(store: Store, owner: str, sending: Sending) -> list[Item]:
-    """Return what the sender's run, and those around it, had added to the agents' memory before a batch."""
+async def load_batch(store: Store, owner: str, sending: Sending) -> tuple[list[Item], dict[str, Any]]:
+    """Return what the sender's run, and those around it, had added to the memory, and shared, before a batch."""
     record = await store.get(response_partition(owner, sending.journal), f"journal/{batch_row(sending.message.batch)}")
-    return list(record.body["memory"]) if record else []
+    return (record.body["memory"], record.body["shared"]) if record else ([], {})

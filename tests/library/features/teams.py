@@ -1,6 +1,7 @@
 """Small teams that differ in kind, for each transport of the messages between their agents."""
 
 import base64
+from itertools import pairwise
 from typing import Any
 
 from agency_swarm import Agency, Agent, BaseTool, Handoff, MasterContext, SendMessage, ToolOutputImage, function_tool
@@ -38,7 +39,7 @@ def wired(given: dict[str, Agent], *chains: str, **fields: Any) -> Agency:
 
 
 def _pairs(agents: list[Agent]) -> list[Any]:
-    return [*zip(agents, agents[1:], strict=False)]
+    return [*pairwise(agents)]
 
 
 def passing_on(recipient: str, *marks: str) -> Any:

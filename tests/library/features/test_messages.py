@@ -281,7 +281,7 @@ async def test_a_message_that_is_not_answered_in_time_fails_and_is_not_sent_agai
 async def test_what_the_journal_has_of_a_message_is_remembered_and_not_sent(
     stored: Stored, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def post(run: RunContext, message: Message, memory: Any) -> Any:
+    async def post(run: RunContext, message: Message, memory: Any, shared: Any) -> Any:
         return await run.journal.add_row(f"message/{message.key}", {"output": "known", "memory": [item("posted")]})
 
     monkeypatch.setattr(prepare, "RunContext", partial(RunContext, transport=lambda sender, recipient: "queue"))

@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -14,8 +13,8 @@ import httpx
 import pytest
 from agency_swarm import Agency
 
-from agency_lambda.framework.offline_model import output_items
 from agency_lambda.auth.localhost import LOCAL
+from agency_lambda.framework.offline_model import output_items
 from agency_lambda.history.conversations import Conversations
 from agency_lambda.history.turns import load_turns
 from agency_lambda.offline import Script

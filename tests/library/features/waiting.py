@@ -87,7 +87,7 @@ async def _authorized() -> None:
     pass
 
 
-async def _sent(message: Any, memory: Any) -> Any:
+async def _sent(message: Any, memory: Any, shared: Any) -> Any:
     raise AssertionError("a message was queued")
 
 
