@@ -123,6 +123,7 @@ def _attempt(finding: Finding, create_agency: CreateAgency) -> Exception | Syste
 
     try:
         finding.description = catalogue.described(finding.name, create_agency)
+        catalogue.entry(finding.name).check_flows(finding.description)
         build(create_agency)
         agency_script(create_agency)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever it is, it is shown

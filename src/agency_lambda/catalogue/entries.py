@@ -7,7 +7,7 @@ from functools import cache
 from importlib import import_module
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from agency_lambda.catalogue import source_roots
 from agency_lambda.errors import AgencyMisconfigured
@@ -19,8 +19,12 @@ logger = logging.getLogger(__name__)
 WHERE = "AGENCIES in agents/agencies.py"
 _NAME = re.compile(r"[^/\s]{1,64}")
 _CALLBACKS = ("load_threads_callback", "save_threads_callback")
-Flow = Annotated[str, StringConstraints(pattern=r"\A[^>]+>[^>]+\z")]
-"""Two names of agents, "Sender>Recipient"."""
+Flow = Annotated[
+    str,
+    StringConstraints(pattern=r"\A[^>]+>[^>]+\z"),
+    AfterValidator(lambda flow: re.sub(r"\s*>\s*", ">", flow.strip())),
+]
+"""Two names of agents, "Sender>Recipient"; spaces around them do not count."""
 ImportString = Annotated[str, StringConstraints(pattern=r"\A[\w-]+(\.[\w-]+)*:\w+(\.\w+)*\z")]
 
 
@@ -41,6 +45,13 @@ class Entry(BaseModel):
     def transport(self, sender: str, recipient: str) -> Transport | None:
         """Return how one agent's messages reach another, or None for AGENT_MESSAGES."""
         return (self.messages or {}).get(f"{sender}>{recipient}")
+
+    def check_flows(self, description: Mapping[str, Any]) -> None:
+        """Raise AgencyMisconfigured if `messages` has a flow that the agency has not. description: of the agency."""
+        known = {f"{flow['from']}>{flow['to']}" for flow in description["flows"]}
+        if unknown := sorted((self.messages or {}).keys() - known):
+            names = ", ".join(sorted(known)) or "none"
+            raise AgencyMisconfigured(f"messages: the agency has no flow {unknown[0]!r}. Its flows: {names}")
 
     @property
     def factory(self) -> CreateAgency:

@@ -113,9 +113,9 @@ class AgencyExecution:
         return dict(self._run_context.journal.pending)
 
     @property
-    def has_open_messages(self) -> bool:
-        """Return whether other runs may work for this one, as far as the journal knows."""
-        return self._run_context.journal.has_open_messages
+    def open_messages(self) -> set[str]:
+        """Return the names of journal rows of messages that other runs have not answered, as far as they are known."""
+        return self._run_context.journal.open_messages
 
     @property
     def item_ids(self) -> set[str]:
@@ -141,10 +141,13 @@ class AgencyExecution:
         return {model: {**counts} for model, counts in self._run_context.meter.by_model.items()}
 
     def count_unused_answers(self) -> None:
-        """Count model calls within tools that an earlier attempt finished."""
-        for answer in self._run_context.journal.unused_answers():
-            self._run_context.meter.model_calls += 1
-            self._run_context.meter.replay(answer.response.usage, answer.model)
+        """Count what this attempt has not come to: model calls within tools that have finished, and messages."""
+        journal, meter = self._run_context.journal, self._run_context.meter
+        for answer in journal.unused_answers():
+            meter.model_calls += 1
+            meter.replay(answer.response.usage, answer.model)
+        for row in journal.unused_messages():
+            meter.add_message(row.get("usage", {}), row.get("by_model", {}))
 
     def first_call(self) -> Any:
         """Return what the first model call may cost, for `Spending`. Raises UnboundedCost."""

@@ -74,7 +74,7 @@ class Attempt:
         self._durable, self._refused, self.admission, self.paid = durable, refused, admission, paid
         self.child_runs = child_runs
         if child_runs and execution:
-            child_runs.may_be_open = execution.has_open_messages
+            child_runs.restore(execution.open_messages)
         self._ending = Ending(self, announce, approval_policy)
         self.delivery: StoredDelivery | None = None  # to the owner's webhook, of what was written last
         self.asked: list[Approval] = []  # what persons are asked that no earlier attempt has asked
@@ -239,7 +239,8 @@ class Attempt:
             if self.repository.lease.cancelled:
                 return await self._ending.end(RunEvent.END_CANCELLED)
             # One that asks again what was decided before it began would go on for ever.
-            raise await self._hand_over(counts_as_attempt=not self.repository.lease.decided) from None
+            has_gone_on = self.repository.lease.decided or (self.child_runs and self.child_runs.sent)
+            raise await self._hand_over(counts_as_attempt=not has_gone_on) from None
 
     async def _end_failed(self, error: ServiceError, result: "AgencyResult | None" = None) -> ResponseObject:
         if isinstance(error, StoreUnavailable) and self.is_resumable:

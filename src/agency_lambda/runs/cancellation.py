@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from itertools import batched
 from typing import TYPE_CHECKING
@@ -8,7 +8,7 @@ from agency_lambda.errors import NotFound, ServiceError, StoreUnavailable
 from agency_lambda.protocol.response_object import FINAL, ResponseObject
 from agency_lambda.runs.following import seconds_to_wait
 from agency_lambda.runs.leases import Leases
-from agency_lambda.runs.model import Lease
+from agency_lambda.runs.model import Lease, StoredResponse
 from agency_lambda.runs.stored_responses import Responses
 
 if TYPE_CHECKING:
@@ -52,7 +52,9 @@ async def cancel_all(runs: "RunService", owner: str) -> tuple[list[ResponseObjec
         async with asyncio.timeout_at(end):
             waiting = [lease for lease in await leases.waiting() if lease.owner == owner]
             unfinished = [*await _unfinished(leases, owner), *waiting]
-            chosen = [lease.id for lease in sorted(unfinished, key=lambda lease: lease.cancelled)[:MOST_RUNS]]
+            in_order = [lease.id for lease in sorted(unfinished, key=lambda lease: lease.cancelled)]
+            roots = await _roots(Responses(runs.store, owner), in_order)
+            chosen = roots[:MOST_RUNS]
             await _for_each(chosen, leases.cancel)
     except TimeoutError as error:
         raise _not_in_time() from error
@@ -60,7 +62,19 @@ async def cancel_all(runs: "RunService", owner: str) -> tuple[list[ResponseObjec
         async with asyncio.timeout_at(end):
             await _execute_until_final(runs, owner, chosen)
     found = await _for_each(chosen, lambda run_id: _response(Responses(runs.store, owner), run_id))
-    return [response for response in found if response], len(unfinished) > len(chosen)
+    return [response for response in found if response], len(roots) > len(chosen)
+
+
+async def _roots(responses: Responses, run_ids: Sequence[str]) -> list[str]:
+    """Return the first runs, and one more than are cancelled at once, that do not end with another one of them."""
+    found, all_ids = list[str](), set(run_ids)
+    for some in batched(run_ids, _AT_ONCE, strict=False):
+        stored = await asyncio.gather(*(_stored(responses, run_id) for run_id in some))
+        ends = [each and each.sending and each.sending.shown_in for each in stored]
+        found += [run_id for run_id, root in zip(some, ends, strict=True) if root not in all_ids]
+        if len(found) > MOST_RUNS:
+            break
+    return found
 
 
 def _end_of_wait() -> float:
@@ -94,8 +108,13 @@ async def _execute_if_free(runs: "RunService", run_id: str) -> None:
 
 
 async def _response(responses: Responses, response_id: str) -> ResponseObject | None:
+    stored = await _stored(responses, response_id)
+    return stored.response if stored else None
+
+
+async def _stored(responses: Responses, response_id: str) -> StoredResponse | None:
     try:
-        return (await responses.get(response_id)).response
+        return await responses.get(response_id)
     except NotFound:  # it was deleted
         return None
 

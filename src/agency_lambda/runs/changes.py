@@ -78,12 +78,12 @@ def advance(
 Written = tuple[Run, list[Change]]
 
 
-def _write_budget(run: Run, row: Transition, *, counts: bool, **_: Any) -> Written:
+def _write_budget(run: Run, row: Transition, *, counts: bool, wait: Wait | None, **_: Any) -> Written:
     budget, is_started = run.stored.budget, row.status == "in_progress" and row.to == State.HELD
     if counts and "counted" not in (budget or {}):
         budget = {**(budget or {}), "counted": True}
         return replace(run, stored=replace(run.stored, budget=budget)), [begun_again(run.owner)]
-    if budget is None or run.is_new or row.status in ("", "purged"):
+    if budget is None or run.is_new or row.status in ("", "purged") or (wait and wait.for_agents):
         return run, []
     kept = {name: value for name, value in budget.items() if is_started and name != "reserved"}
     changes: list[Change] = []
@@ -167,10 +167,12 @@ def _write_approvals(run: Run, row: Transition, *, wait: Wait | None, **_: Any) 
     return run, [each.put(each.expires_at + model.RETENTION) for each in new]
 
 
-def _write_answer(run: Run, row: Transition, *, answer: MessageAnswer | None, **_: Any) -> Written:
+def _write_answer(
+    run: Run, row: Transition, *, answer: MessageAnswer | None, by_model: ByModel | None, **_: Any
+) -> Written:
     if run.is_new or row.to not in (State.FINAL, State.GIVEN_UP, State.DELETED):
         return run, []
-    changes = answered_changes(run, answer, run.stored.response["error"])
+    changes = answered_changes(run, answer, by_model)
     return replace(run, open_message=None), changes
 
 

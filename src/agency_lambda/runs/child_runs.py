@@ -9,6 +9,7 @@ from itertools import batched
 from typing import TYPE_CHECKING, Any
 
 from agency_lambda.errors import NotFound, StoreUnavailable
+from agency_lambda.framework.interruptions import AttemptOver
 from agency_lambda.history.turns import HistoryCursor
 from agency_lambda.protocol.ids import new_id
 from agency_lambda.protocol.messages import Message, failure_text
@@ -18,6 +19,7 @@ from agency_lambda.protocol.types import Item
 from agency_lambda.runs import sending as rows
 from agency_lambda.runs.changes import advance
 from agency_lambda.runs.model import Lease, Run, Sending, StoredRequest, StoredResponse, expiry, response_partition
+from agency_lambda.runs.paid_calls import PaidCalls, load_paid_by
 from agency_lambda.runs.repository import OutcomeUncertain
 from agency_lambda.runs.transitions import RunEvent
 from agency_lambda.store import ABSENT, Conflict, Delete, LimitReached, Put, Record
@@ -44,42 +46,67 @@ class ChildRuns:
         self._runs, self._sender, self._history, self._limits = runs, sender, history, limits
         self._sending = asyncio.Lock()  # they have a counter and their batch's row in common
         self._batches: set[str] = set()
+        self._open: set[str] | None = None  # names of messages' rows without an answer; None: not known
+        self._has_ended = False
         self.sent = 0
-        self.may_be_open = True  # until a journal says that there are none
+
+    def restore(self, rows_without_answer: set[str]) -> None:
+        """Begin with what an attempt's journal knows."""
+        self._open = rows_without_answer
 
     async def send(self, message: Message, memory: Sequence[Item], shared: Mapping[str, Any]) -> dict[str, Any]:
         """Store and queue a run for a message. Returns its row in the journal, which is an earlier attempt's if there.
 
         memory: items that the run has added to the agents' memory before the message's batch. shared: see `Send`.
         """
-        if len(message.pairs) > self._limits.depth:
-            return _refused(message, f"A message may be sent by {self._limits.depth} messages within each other.")
         sending = self._sending_of(message)
         run = self._new_run(sending)
         async with self._sending:
+            if self._has_ended:
+                raise AttemptOver
+            if len(message.pairs) > self._limits.depth:
+                return await self._refuse(sending, f"Messages may be {self._limits.depth} deep within each other.")
             await self._save_batch(sending, {"memory": list(memory), "shared": dict(shared)})
             try:
                 changes = advance(run, RunEvent.ENQUEUE)[1]
                 sent = rows.sent_changes(run.owner, sending, run.id, self._limits.most)
                 await self._runs.store.write(*changes, *sent)
             except LimitReached:
-                return _refused(message, f"A run may send {self._limits.most} messages.")
+                return await self._refuse(sending, f"A run may send {self._limits.most} messages.")
             except Conflict:  # another attempt of this run, which has lost its lease, has sent it
-                return dict((await self._row(sending)).body)
-        self.sent += 1
+                return await self._row(sending)
+            self.sent += 1
+            if self._open is not None:
+                self._open.add(rows.message_row(message.key))
         await self._runs.send(run.id, owner=run.owner)
         return {"run": run.id}
 
-    async def end(self) -> None:
-        """Cancel those that still work. Raises OutcomeUncertain."""
-        if not (self.sent or self.may_be_open):
-            return
-        owner, journal = self._sender.owner, self._sender.stored.root
+    async def end(self) -> PaidCalls | None:
+        """Cancel those that still work, and send no more.
+
+        Returns what those have paid for that have not answered before this attempt. Raises OutcomeUncertain.
+        """
+        async with self._sending:
+            self._has_ended = True
+        if self._open is not None and not self._open:
+            return None
         try:
-            for run_id in await rows.open_messages(self._runs.store, owner, journal):
-                await _cancel(self._runs, owner, run_id)
+            return await self._end()
         except StoreUnavailable as error:
             raise OutcomeUncertain from error
+
+    async def _end(self) -> PaidCalls | None:
+        owner, journal = self._sender.owner, self._sender.stored.root
+        opened = {each.body["late"]["row"]: each for each in await self._open_messages()}
+        for some in batched(opened.values(), _AT_ONCE, strict=False):
+            await asyncio.gather(*(_cancel(self._runs, owner, each.body["run"]) for each in some))
+        ended = (self._open or set()) - opened.keys()
+        return await load_paid_by(
+            self._runs.store, owner, journal, ended, [each.body["run"] for each in opened.values()]
+        )
+
+    async def _open_messages(self) -> list[Record]:
+        return await rows.open_messages(self._runs.store, self._sender.owner, self._sender.stored.root)
 
     def _sending_of(self, message: Message) -> Sending:
         stored = self._sender.stored
@@ -87,7 +114,7 @@ class ChildRuns:
         if stored.sending:
             root, shown_in = stored.sending.root, stored.sending.shown_in
         until = time.time() + self._limits.seconds
-        return Sending(message, self._sender.id, stored.root, root, shown_in, until)
+        return Sending(message, self._sender.id, stored.root, root, shown_in, until, self._limits.seconds)
 
     def _new_run(self, sending: Sending) -> Run:
         sender, run_id = self._sender, new_id("resp")
@@ -110,16 +137,21 @@ class ChildRuns:
                 await self._runs.store.write(Put(partition, f"journal/{row}", body, expiry(), expected=ABSENT))
             self._batches.add(row)
 
-    async def _row(self, sending: Sending) -> Record:
+    async def _refuse(self, sending: Sending, reason: str) -> dict[str, Any]:
+        # It is written, as another attempt, after a deployment, may have other limits.
+        body = {"output": failure_text(sending.message.recipient, reason), "memory": []}
+        try:
+            await self._runs.store.write(rows.refused_change(self._sender.owner, sending, body))
+        except Conflict:
+            return await self._row(sending)
+        return body
+
+    async def _row(self, sending: Sending) -> dict[str, Any]:
         partition = response_partition(self._sender.owner, sending.journal)
         record = await self._runs.store.get(partition, f"journal/{rows.message_row(sending.message.key)}")
         if record is None:
             raise NotFound("The run was deleted.")
-        return record
-
-
-def _refused(message: Message, reason: str) -> dict[str, Any]:
-    return {"output": failure_text(message.recipient, reason), "memory": []}
+        return dict(record.body)
 
 
 async def wake_sender(runs: "RunService", run_id: str, wakes: dict[str, str]) -> None:
@@ -137,17 +169,27 @@ async def wake_senders(runs: "RunService") -> None:
 
 
 async def end_overdue(runs: "RunService", owner: str, journal: str) -> bool:
-    """Cancel child runs whose deadline has passed; return whether there are any."""
-    found = await rows.open_messages(runs.store, owner, journal)
-    overdue = [run_id for run_id, body in found.items() if body["until"] <= time.time()]
-    for run_id in overdue:
-        await _cancel(runs, owner, run_id)
-    return bool(overdue)
+    """Cancel child runs whose deadline has passed; return whether any will wake their sender."""
+    found, ending = await rows.open_messages(runs.store, owner, journal), 0
+    for opened in found:
+        if opened.body["until"] > time.time():
+            continue
+        if await _cancel(runs, owner, opened.body["run"]):
+            ending += 1
+        else:  # it has expired, or an earlier version of this service has ended it
+            with suppress(Conflict):  # it has answered
+                await runs.store.write(*rows.late_changes(opened))
+    return ending > 0
 
 
-async def _cancel(runs: "RunService", owner: str, run_id: str) -> None:
-    if await runs.leases.cancel(run_id):
+async def _cancel(runs: "RunService", owner: str, run_id: str) -> bool:
+    """Return whether the run is to end by itself."""
+    lease = await runs.leases.find(run_id)
+    if lease and lease.cancelled and not lease.dead:
+        return True
+    if cancelled := await runs.leases.cancel(run_id):
         await runs.send(run_id, owner=owner)
+    return cancelled is not None
 
 
 async def delete_child_runs(runs: "RunService", owner: str, journal: str) -> None:

@@ -9,6 +9,7 @@ from agency_lambda.errors import ApprovalNotStored, ServiceError
 from agency_lambda.protocol.messages import MessageAnswer
 from agency_lambda.protocol.response_object import FINAL, ResponseObject
 from agency_lambda.runs import outcome
+from agency_lambda.runs.paid_calls import PaidCalls
 from agency_lambda.runs.repository import RunRepository
 from agency_lambda.runs.shared_stream import opened
 from agency_lambda.runs.transitions import TABLE, RunEvent, State
@@ -48,6 +49,8 @@ class Ending:
         if attempt.paid:
             final["usage"] = attempt.paid.usage
         final["usage"], by_model = self._own_counts(final["usage"])
+        if attempt.child_runs and (more_paid := await attempt.child_runs.end()):
+            final["usage"], by_model = PaidCalls(final["usage"], by_model or {}).plus(*more_paid)
         if attempt.repository:
             last = log.next(f"response.{status}", response=final)
             events = [*log.unsaved(), last] if log.records_events else []
@@ -56,8 +59,6 @@ class Ending:
             make = partial(wait_in_continuation, approvals=approvals, by_model=by_model, response=final)
             asked = make if approvals else None
             answer = self._answer(result, final, by_model)
-            if attempt.child_runs:
-                await attempt.child_runs.end()
             attempt.next_run_id = await attempt.repository.end(
                 event, final, history, events, by_model, more, asked, answer
             )

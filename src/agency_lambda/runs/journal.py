@@ -90,8 +90,16 @@ class Journal:
         return {item_id for body in self._records.values() for item_id in body.get("ids", {}).values()}
 
     @property
-    def has_open_messages(self) -> bool:
-        return any(key.startswith("message/") and "output" not in body for key, body in self._records.items())
+    def open_messages(self) -> set[str]:
+        """Return the names of messages' rows without an answer."""
+        return {key for key, body in self._records.items() if key.startswith("message/") and "output" not in body}
+
+    def unused_messages(self) -> list[dict[str, Any]]:
+        """Return, once, the rows of answered messages that this attempt has not come to."""
+        answered = {key for key, body in self._records.items() if key.startswith("message/") and "output" in body}
+        left = answered - self._replayed
+        self._replayed |= left
+        return [self._records[key] for key in left]
 
     def begin_call(
         self, agent: str, request: ModelRequest, parent: str = "", *, has_own_input: bool = False
@@ -233,6 +241,7 @@ class Journal:
         return body and Decision(approve=body["approve"], reason=body["reason"], arguments=body["arguments"])
 
     def find_row(self, key: str) -> dict[str, Any] | None:
+        self._replayed.add(key)
         return self._records.get(key)
 
     async def add_row(self, key: str, body: dict[str, Any]) -> dict[str, Any]:

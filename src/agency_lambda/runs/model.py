@@ -140,7 +140,7 @@ class Sending:
 
     run: the run to wake. journal: the response in whose partition the rows of that run's journal are. root: the one
     that the client has asked for, which has the budget. shown_in: the one whose stream it follows, the root or what
-    continues it. until: the deadline, in Unix seconds.
+    continues it. until: the deadline, in Unix seconds; seconds: from when it was sent.
     """
 
     message: Message
@@ -149,6 +149,7 @@ class Sending:
     root: str
     shown_in: str
     until: float
+    seconds: float
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 from agency_lambda.runs.model import response_partition
 from agency_lambda.runs.run_index import COUNTS_OF_MODEL
 from agency_lambda.runs.run_metrics import usage_of_counts
+from agency_lambda.runs.sending import open_messages
 from agency_lambda.runs.waiting import add_counts
-from agency_lambda.store import Store
+from agency_lambda.store import Record, Store
 
 _TOKENS = ("input_tokens", "output_tokens", "total_tokens")
 _DETAILS = {
@@ -21,14 +22,34 @@ class PaidCalls(NamedTuple):
     usage: dict[str, Any]
     by_model: dict[str, dict[str, int]]
 
+    def plus(self, usage: dict[str, Any], by_model: dict[str, Any]) -> "PaidCalls":
+        return PaidCalls(add_counts(self.usage, usage, 1), add_counts(self.by_model, by_model, 1))
+
 
 async def load_paid_calls(store: Store, owner: str, run_id: str) -> PaidCalls:
     partition = response_partition(owner, run_id)
     records = await store.query(partition, after="journal/model/", before="journal/model0")
     messages = await store.query(partition, after="journal/message/", before="journal/message0")
-    paid = _sum(record.body for record in records)
+    return _with_answers(_sum(record.body for record in records), messages)
+
+
+async def load_paid_by(
+    store: Store, owner: str, journal: str, ended: Iterable[str], working: Iterable[str]
+) -> PaidCalls:
+    """Return what child runs have paid for so far. ended: rows of their messages. working: ids of other ones."""
+    partition = response_partition(owner, journal)
+    records = [await store.get(partition, f"journal/{row}") for row in ended]
+    paid = _with_answers(_sum(()), [record for record in records if record])
+    for run_id in working:
+        paid = paid.plus(*await load_paid_calls(store, owner, run_id))
+        inner = [each.body["run"] for each in await open_messages(store, owner, run_id)]
+        paid = paid.plus(*await load_paid_by(store, owner, run_id, (), inner))
+    return paid
+
+
+def _with_answers(paid: PaidCalls, messages: Iterable[Record]) -> PaidCalls:
     for body in (record.body for record in messages if record.body.get("usage")):
-        paid = PaidCalls(add_counts(paid.usage, body["usage"], 1), add_counts(paid.by_model, body["by_model"], 1))
+        paid = paid.plus(body["usage"], body["by_model"])
     return paid
 
 

@@ -13,6 +13,7 @@ from agency_lambda.history.loading import TurnCache, load_history
 from agency_lambda.history.turns import HistoryCursor
 from agency_lambda.protocol.items import to_agent_input
 from agency_lambda.protocol.request import CompactRequest, CreateResponse
+from agency_lambda.protocol.response_object import FINAL
 from agency_lambda.protocol.types import Item
 from agency_lambda.runs.child_runs import MessageLimits
 from agency_lambda.runs.event_log import EventLog
@@ -79,7 +80,11 @@ class RunPreparation:
         return await self._prepare_agents(found, run, request, history, new_input, log, spending)
 
     async def _prepare_child(self, run: Run, sending: Sending, log: EventLog) -> "AgencyExecution":
-        root = await Responses(self._store, run.owner).get(sending.root)
+        responses = Responses(self._store, run.owner)
+        root = await responses.get(sending.root)
+        last = await responses.last(root.continued_by) if root.continued_by else root
+        if run.open_message is None or last.response["status"] in FINAL:
+            raise NotFound("Nobody waits for the answer of this run any more.")
         request = CreateResponse.model_validate(root.request.body)
         history = await load_history(self._store, run.cursor, self._turns)
         batch = await load_batch(self._store, run.owner, sending)

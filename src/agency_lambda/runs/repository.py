@@ -147,8 +147,9 @@ class RunRepository:
         except StoreUnavailable as error:
             raise OutcomeUncertain from error
         if not found:
+            self.run = await self._rebase(appends=False)
             raise WaitOver
-        return float(min(body["until"] for body in found.values()))
+        return float(min(record.body["until"] for record in found))
 
     async def wait(
         self,

@@ -8,7 +8,8 @@ from typing import Any
 from agency_lambda.protocol.messages import MessageAnswer, failure_text
 from agency_lambda.protocol.types import Item
 from agency_lambda.runs.model import Run, Sending, expiry, response_partition
-from agency_lambda.store import ABSENT, Add, Change, Delete, Put, Store
+from agency_lambda.runs.run_index import ByModel
+from agency_lambda.store import ABSENT, Add, Change, Delete, Put, Record, Store
 
 OPEN = "message/"  # one row for each message without an answer, by batch
 ENDED_PARTITION = "messages/ended"  # one row for each child run that has ended and may have to wake its sender
@@ -42,21 +43,28 @@ def sent_changes(owner: str, sending: Sending, run_id: str, most: int) -> list[C
     """Return what is written with a new child run. LimitReached: its root has sent `most` messages."""
     partition = response_partition(owner, sending.journal)
     body = {"run": run_id, "until": sending.until}
+    late = {"row": message_row(sending.message.key), "output": failure_text(sending.message.recipient, _late(sending))}
     return [
         Put(partition, f"journal/{message_row(sending.message.key)}", body, expiry(), expected=ABSENT),
-        Put(partition, open_row(sending), body, expiry(), expected=ABSENT),
+        Put(partition, open_row(sending), {**body, "late": late}, expiry(), expected=ABSENT),
         Add(response_partition(owner, sending.root), COUNTER, {"sent": 1}, {"sent": most}, expiry()),
     ]
 
 
-def answered_changes(run: Run, answer: MessageAnswer | None, error: dict[str, Any] | None) -> list[Change]:
-    """Return what the end of a child run writes for its sender; nothing if nobody waits for it any more."""
+def refused_change(owner: str, sending: Sending, body: dict[str, Any]) -> Put:
+    partition = response_partition(owner, sending.journal)
+    return Put(partition, f"journal/{message_row(sending.message.key)}", body, expiry(), expected=ABSENT)
+
+
+def answered_changes(run: Run, answer: MessageAnswer | None, by_model: ByModel | None) -> list[Change]:
+    """Return what the end of a child run writes for its sender; nothing if nobody waits for it any more.
+
+    answer: None if the recipient has none; then the run's response says why.
+    """
     sending = run.stored.sending
     if sending is None or run.open_message is None:
         return []
-    if answer is None:
-        reason = error["message"] if error else _reason(run, sending)
-        answer = MessageAnswer(output=failure_text(sending.message.recipient, reason))
+    answer = answer or _failure(run, sending, by_model)
     partition = response_partition(run.owner, sending.journal)
     body = {"run": run.id, "ended_at": round(time.time(), 3), **asdict(answer)}
     return [
@@ -66,10 +74,30 @@ def answered_changes(run: Run, answer: MessageAnswer | None, error: dict[str, An
     ]
 
 
-def _reason(run: Run, sending: Sending) -> str:
-    if time.time() < sending.until:
-        return "it was cancelled."
-    return f"it did not answer within {sending.until - run.stored.response['created_at']:.0f} seconds."
+def _failure(run: Run, sending: Sending, by_model: ByModel | None) -> MessageAnswer:
+    response = run.stored.response
+    cancelled = "it was cancelled." if time.time() < sending.until else _late(sending)
+    reason = response["error"]["message"] if response["error"] else cancelled
+    return MessageAnswer(
+        output=failure_text(sending.message.recipient, reason),
+        items=response["output"],
+        usage=response["usage"] or {},
+        by_model=by_model or {},
+    )
+
+
+def _late(sending: Sending) -> str:
+    return f"it did not answer within {sending.seconds:g} seconds."
+
+
+def late_changes(opened: Record) -> list[Change]:
+    """Return what ends the waiting for a message whose run is not there any more. opened: the message's record."""
+    late = opened.body["late"]
+    body = {"run": opened.body["run"], "output": late["output"], "memory": []}
+    return [
+        Put(opened.partition, f"journal/{late['row']}", body, expiry()),
+        Delete(opened.partition, opened.sort, expected=opened.version),
+    ]
 
 
 def wakes(owner: str, sending: Sending) -> dict[str, str]:
@@ -82,11 +110,10 @@ async def find_open(store: Store, owner: str, sending: Sending) -> str | None:
     return record.version if record else None
 
 
-async def open_messages(store: Store, owner: str, journal: str, batch: str = "") -> dict[str, Any]:
-    """Return the bodies of open messages, by their run's id."""
+async def open_messages(store: Store, owner: str, journal: str, batch: str = "") -> list[Record]:
+    """Return the records of open messages, each with its run's id."""
     prefix = open_rows(batch)
-    records = await store.query(response_partition(owner, journal), after=prefix, before=prefix[:-1] + "0")
-    return {record.body["run"]: record.body for record in records}
+    return await store.query(response_partition(owner, journal), after=prefix, before=prefix[:-1] + "0")
 
 
 async def load_batch(store: Store, owner: str, sending: Sending) -> tuple[list[Item], dict[str, Any]]:

@@ -1,0 +1,127 @@
+"""A swarm in this process: an agency whose messages go through the queue, a worker, and what the store holds of it."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+from agency_swarm import Agency
+
+from agency_lambda.protocol.request import CreateResponse
+from agency_lambda.runs import worker
+from agency_lambda.runs.attempt import Attempt
+from agency_lambda.runs.leases import Leases
+from agency_lambda.runs.model import Lease, StoredResponse, response_partition
+from agency_lambda.runs.service import RunService
+from agency_lambda.runs.stored_responses import Responses
+from tests.library.models.agencies import settings
+from tests.library.runs.stage import on_stage, said
+
+OWNER, SECONDS = "owner", 15.0
+
+
+class Swarm:
+    """Runs of the agency "desk"."""
+
+    def __init__(self, runs: RunService) -> None:
+        self.runs, self.store = runs, runs.store
+        self.responses = Responses(runs.store, OWNER)
+
+    async def begin(self, text: str = "go", **fields: Any) -> str:
+        """Return the id of a new run in the background."""
+        body = {"model": "desk", "input": text, "background": True, **fields}
+        made = await self.runs.create(CreateResponse.model_validate(body), OWNER)
+        return str(made.response["id"])
+
+    async def ask(self, text: str = "go", **fields: Any) -> dict[str, Any]:
+        """Return the response of a run in the foreground, as a client gets it."""
+        made = await self.runs.create(CreateResponse.model_validate({"model": "desk", "input": text, **fields}), OWNER)
+        assert isinstance(made, Attempt)
+        return dict(await self.runs.answer(made))
+
+    async def final(self, run_id: str, seconds: float = SECONDS) -> dict[str, Any]:
+        response: dict[str, Any] = (await self.responses.final(run_id, seconds)).response
+        assert response["status"] not in ("queued", "in_progress"), await self.lease(run_id)
+        return response
+
+    async def run(self, **fields: Any) -> dict[str, Any]:
+        return await self.final(await self.begin(**fields))
+
+    async def rows(self, run_id: str, kind: str = "message") -> dict[str, Any]:
+        after, before = f"journal/{kind}/", f"journal/{kind}0"
+        found = await self.store.query(response_partition(OWNER, run_id), after=after, before=before)
+        return {record.sort: record.body for record in found}
+
+    async def children(self, run_id: str) -> list[str]:
+        return [body["run"] for body in (await self.rows(run_id)).values() if "run" in body]
+
+    async def child(self, run_id: str, of: Callable[[StoredResponse], bool] = lambda stored: True) -> str:
+        """Return the id of a child run as soon as there is one."""
+        return str(await until(lambda: self._first_child(run_id)))
+
+    async def _first_child(self, run_id: str) -> str | None:
+        return next(iter(await self.children(run_id)), None)
+
+    async def lease(self, run_id: str) -> Lease | None:
+        return await Leases(self.store).find(run_id)
+
+    async def waits(self, run_id: str) -> Lease:
+        """Return the lease of a run as soon as it waits."""
+
+        async def waiting() -> Lease | None:
+            lease = await self.lease(run_id)
+            return lease if lease and lease.is_waiting else None
+
+        lease = await until(waiting)
+        assert isinstance(lease, Lease)
+        return lease
+
+    async def nothing_is_left(self) -> None:
+        """No lease, open message or end that is to be told is left."""
+
+        async def is_quiet() -> bool:
+            leases = [*await self.runs.leases.all(), *await self.runs.leases.waiting()]
+            return not (leases or await self.store.query("messages/ended") or await self.store.query("waiting/due"))
+
+        await until(is_quiet)
+
+
+async def until(look: Callable[[], Any], seconds: float = SECONDS) -> Any:
+    """Return what `look` returns as soon as it is something."""
+    end = time.monotonic() + seconds
+    while not (found := await look()):
+        assert time.monotonic() < end
+        await asyncio.sleep(0.02)
+    return found
+
+
+@asynccontextmanager
+async def swarm(folder: Path, create: Callable[[], Agency], **named: Any) -> AsyncIterator[Swarm]:
+    """named: settings. Its worker is ended with it."""
+    service = settings(key=None, **{"store": f"sqlite:///{folder}/agency.db", "agent_messages": "queue", **named})
+    async with on_stage(create, service) as runs:
+        serving = asyncio.create_task(worker.serve(runs, runs.queue, _not_exported))  # type: ignore[arg-type]
+        try:
+            yield Swarm(runs)
+        finally:
+            serving.cancel()
+            await asyncio.gather(serving, return_exceptions=True)
+
+
+async def _not_exported(store: Any, message: Any) -> None:
+    raise AssertionError(message)
+
+
+def words(response: dict[str, Any]) -> str:
+    return said([item for item in response["output"] if item["type"] == "message"][-1])
+
+
+def awaited(test: Callable[..., Any]) -> Callable[..., None]:
+    @wraps(test)
+    def run(*args: Any, **named: Any) -> None:
+        asyncio.run(asyncio.wait_for(test(*args, **named), 40))
+
+    return run
