@@ -246,12 +246,13 @@ class RunService:
             await self._wake_sender(owner, response_id, stored.sending)
 
     async def delete_conversation(self, owner: str, conversation_id: str) -> None:
-        """Delete a conversation. A run of it that waits for a person is cancelled, those behind it fail."""
+        """Delete a conversation. A run of it that waits is cancelled, those behind it fail."""
         conversations = Conversations(self.store, owner)
         conversation = await conversations.get(conversation_id)
         await conversations.delete(conversation_id)
-        if conversation.active_run_id and await self.leases.waits_for_person(conversation.active_run_id):
-            await self.cancel(owner, conversation.active_run_id)
+        active = await self.leases.find(conversation.active_run_id) if conversation.active_run_id else None
+        if active and active.is_waiting:
+            await self.cancel(owner, active.id)
         for run_id in conversation.waiting_run_ids:
             await self.give_turn(owner, run_id)
 

@@ -1,6 +1,7 @@
 """A swarm in this process: an agency whose messages go through the queue, a worker, and what the store holds of it."""
 
 import asyncio
+import itertools
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -10,17 +11,50 @@ from typing import Any
 
 from agency_swarm import Agency
 
+from agency_lambda.history.conversations import Conversations
 from agency_lambda.protocol.request import CreateResponse
 from agency_lambda.runs import worker
 from agency_lambda.runs.attempt import Attempt
 from agency_lambda.runs.leases import Leases
-from agency_lambda.runs.model import Lease, StoredResponse, response_partition
+from agency_lambda.runs.model import Lease, response_partition
 from agency_lambda.runs.service import RunService
 from agency_lambda.runs.stored_responses import Responses
+from tests.library.features.messages import Asked, Office, batches, to
 from tests.library.models.agencies import settings
 from tests.library.runs.stage import on_stage, said
 
 OWNER, SECONDS = "owner", 15.0
+
+
+def chain(office: Office, *names: str, **last: Any) -> Any:
+    """Each asks the next one. last: of the last one."""
+
+    def create() -> Agency:
+        agents = [office.agent(name, batches([to(other, "go")])) for name, other in itertools.pairwise(names)]
+        agents.append(office.agent(names[-1], **last))
+        return Agency(agents[0], communication_flows=[*itertools.pairwise(agents)])
+
+    return create
+
+
+def desk(office: Office, *answers: Any) -> Any:
+    def create() -> Agency:
+        boss = office.agent("Boss", batches(*answers))
+        return Agency(boss, communication_flows=[(boss, office.agent("Clerk"))])
+
+    return create
+
+
+class Gate:
+    """Lets nobody answer who is named, until it is opened."""
+
+    def __init__(self, name: str) -> None:
+        self.name, self.reached, self.opened = name, asyncio.Event(), asyncio.Event()
+
+    async def __call__(self, asked: Asked) -> None:
+        if asked.agent == self.name:
+            self.reached.set()
+            await self.opened.wait()
 
 
 class Swarm:
@@ -42,6 +76,11 @@ class Swarm:
         assert isinstance(made, Attempt)
         return dict(await self.runs.answer(made))
 
+    async def conversation(self) -> str:
+        head = await Conversations(self.store, OWNER).load_to_extend("conv", create=True)
+        await self.store.write(head.set_metadata({}))
+        return head.id
+
     async def final(self, run_id: str, seconds: float = SECONDS) -> dict[str, Any]:
         response: dict[str, Any] = (await self.responses.final(run_id, seconds)).response
         assert response["status"] not in ("queued", "in_progress"), await self.lease(run_id)
@@ -58,12 +97,12 @@ class Swarm:
     async def children(self, run_id: str) -> list[str]:
         return [body["run"] for body in (await self.rows(run_id)).values() if "run" in body]
 
-    async def child(self, run_id: str, of: Callable[[StoredResponse], bool] = lambda stored: True) -> str:
-        """Return the id of a child run as soon as there is one."""
-        return str(await until(lambda: self._first_child(run_id)))
-
-    async def _first_child(self, run_id: str) -> str | None:
-        return next(iter(await self.children(run_id)), None)
+    async def statuses(self, run_id: str) -> list[str]:
+        """Return the status of a run, and those of the runs below it."""
+        found = [str((await self.responses.get(run_id)).response["status"])]
+        for child in await self.children(run_id):
+            found += await self.statuses(child)
+        return found
 
     async def lease(self, run_id: str) -> Lease | None:
         return await Leases(self.store).find(run_id)

@@ -1,7 +1,5 @@
 """What limits a swarm: the number of its runs, their depth, and the time of each message."""
 
-import asyncio
-import itertools
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +10,8 @@ from agency_lambda.approvals.model import pending_partition
 from agency_lambda.runs import heartbeat
 from agency_lambda.settings import ConfigurationError, get_settings
 from agency_lambda.store import Delete
-from tests.library.features.messages import Asked, Office, batches, to
-from tests.library.runs.swarm import awaited, swarm, words
+from tests.library.features.messages import Office, batches, to
+from tests.library.runs.swarm import Gate, awaited, chain, desk, swarm, words
 
 FAILED = "Error: Failed to get response from agent '{}'. Reason: {}"
 LATE = FAILED.format("Clerk", "it did not answer within 0.5 seconds.")
@@ -23,37 +21,6 @@ LATE_AIDE = FAILED.format("Aide", "it did not answer within 0.5 seconds.")
 @pytest.fixture(autouse=True)
 def _cancellations_are_noticed_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(heartbeat, "RENEW", 0.1)
-
-
-def chain(office: Office, *names: str, **last: Any) -> Any:
-    """Each asks the next one. last: of the last one."""
-
-    def create() -> Agency:
-        agents = [office.agent(name, batches([to(other, "go")])) for name, other in itertools.pairwise(names)]
-        agents.append(office.agent(names[-1], **last))
-        return Agency(agents[0], communication_flows=[*itertools.pairwise(agents)])
-
-    return create
-
-
-def desk(office: Office, *answers: Any) -> Any:
-    def create() -> Agency:
-        boss = office.agent("Boss", batches(*answers))
-        return Agency(boss, communication_flows=[(boss, office.agent("Clerk"))])
-
-    return create
-
-
-class Gate:
-    """Lets nobody answer who is named, until it is opened."""
-
-    def __init__(self, name: str) -> None:
-        self.name, self.reached, self.opened = name, asyncio.Event(), asyncio.Event()
-
-    async def __call__(self, asked: Asked) -> None:
-        if asked.agent == self.name:
-            self.reached.set()
-            await self.opened.wait()
 
 
 @awaited
@@ -157,7 +124,7 @@ async def test_message_fails_in_the_end_whose_run_is_not_there_any_more(tmp_path
     async with swarm(tmp_path, chain(office, "Boss", "Clerk"), message_seconds=1) as at:
         run_id = await at.begin()
         await gate.reached.wait()
-        child = await at.child(run_id)
+        (child,) = await at.children(run_id)
         await at.waits(run_id)
         lease = await at.lease(child)
         assert lease
