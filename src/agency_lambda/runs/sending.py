@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from agency_lambda.protocol.messages import MessageAnswer, failure_text
+from agency_lambda.protocol.response_object import ResponseObject
 from agency_lambda.protocol.types import Item
 from agency_lambda.runs.model import Run, Sending, expiry, response_partition
 from agency_lambda.runs.run_index import ByModel
@@ -76,14 +77,20 @@ def answered_changes(run: Run, answer: MessageAnswer | None, by_model: ByModel |
 
 def _failure(run: Run, sending: Sending, by_model: ByModel | None) -> MessageAnswer:
     response = run.stored.response
-    cancelled = "it was cancelled." if time.time() < sending.until else _late(sending)
-    reason = response["error"]["message"] if response["error"] else cancelled
     return MessageAnswer(
-        output=failure_text(sending.message.recipient, reason),
+        output=failure_text(sending.message.recipient, _reason(response, sending)),
         items=response["output"],
         usage=response["usage"] or {},
         by_model=by_model or {},
     )
+
+
+def _reason(response: ResponseObject, sending: Sending) -> str:
+    if error := response["error"]:
+        return str(error["message"])
+    if incomplete := response["incomplete_details"]:
+        return f"its answer is incomplete: {incomplete.get('detail') or incomplete['reason']}."
+    return "it was cancelled." if time.time() < sending.until else _late(sending)
 
 
 def _late(sending: Sending) -> str:

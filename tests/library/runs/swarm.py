@@ -15,6 +15,7 @@ from agency_lambda.history.conversations import Conversations
 from agency_lambda.protocol.request import CreateResponse
 from agency_lambda.runs import worker
 from agency_lambda.runs.attempt import Attempt
+from agency_lambda.runs.lease_changes import change_lease
 from agency_lambda.runs.leases import Leases
 from agency_lambda.runs.model import Lease, response_partition
 from agency_lambda.runs.service import RunService
@@ -117,6 +118,17 @@ class Swarm:
         lease = await until(waiting)
         assert isinstance(lease, Lease)
         return lease
+
+    async def paid(self, run_id: str) -> int:
+        """Return the number of model calls in a run's journal."""
+        return len(await self.rows(run_id, "model"))
+
+    async def interrupted(self, run_id: str) -> None:
+        """Let another attempt take up a run, whose process has slept for too long."""
+        lease = await self.lease(run_id)
+        assert lease
+        await self.store.write(*change_lease(lease, "requeue"))
+        await self.runs.send(run_id, owner=OWNER)
 
     async def nothing_is_left(self) -> None:
         """No lease, open message or end that is to be told is left."""
