@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Awaitable, Callable
-from copy import copy
 from dataclasses import replace
 from functools import wraps
 from typing import Any
@@ -14,6 +13,7 @@ from pydantic_core import to_jsonable_python
 
 from agency_lambda.framework.context import RunContext, current_run
 from agency_lambda.framework.interruptions import contain_exits
+from agency_lambda.framework.isolation import copy_tool
 from agency_lambda.protocol.approvals import ApprovalRequest, Decision
 
 _LABELS = frozenset({"id", "type", "call_id", "name", "status", "server_label", "namespace", "created_by"})
@@ -89,7 +89,7 @@ def _is_asked(result: Any) -> bool:
 
 
 def always_asking[T: Any](tool: T) -> T:
-    asking = copy(tool)
+    asking = copy_tool(tool)
     asking.needs_approval = True
     return asking
 

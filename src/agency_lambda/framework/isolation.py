@@ -74,6 +74,13 @@ def copy_recipient(agent: "Agent", context: "MasterContext") -> "tuple[MasterCon
     return copied, copies[id(agent)]
 
 
+def copy_tool[T](tool: T) -> T:
+    """Return a shallow copy. Not by `copy`: of a function tool that calls `__init__`, which subclasses change."""
+    copied = object.__new__(type(tool))
+    vars(copied).update(vars(tool))
+    return copied
+
+
 def _copy_for_message(agent: "Agent") -> "Agent":
     # Its lists stay shared: what a tool adds to its agent stays there.
     from agency_swarm.agent import Execution, setup_file_manager

@@ -12,7 +12,7 @@ from agency_swarm.tools.send_message import SendMessage
 from agents.tool import invoke_function_tool
 
 from agency_lambda.framework.delivery import plain_items
-from agency_lambda.framework.isolation import copy_recipient
+from agency_lambda.framework.isolation import copy_recipient, copy_tool
 from agency_lambda.framework.memory import Fork, Memory, Pair
 from agency_lambda.framework.message_deadline import MessageDeadline
 from agency_lambda.framework.tool_call import ToolCall
@@ -167,8 +167,7 @@ async def invoke(sending: Sending, memory: Memory) -> Any:
     key, context = sending.recipient.lower(), copy(sending.context)
     context.context, recipient = copy_recipient(sending.tool.recipients[key], context.context)
     context.context.thread_manager = memory
-    tool: Any = object.__new__(type(sending.tool))  # `copy` calls an `__init__` of the SDK's tools, which this is not
-    vars(tool).update(vars(sending.tool))
+    tool: Any = copy_tool(sending.tool)
     tool.recipients = {**tool.recipients, key: recipient}
     # The framework binds the tool's method, and a guard around it, to the tool.
     tool.on_invoke_tool = MethodType(type(tool).on_invoke_tool, tool)

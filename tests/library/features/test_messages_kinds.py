@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from agency_swarm import Agency, BaseTool, GuardrailFunctionOutput, Handoff, function_tool, input_guardrail
+from agency_swarm.tools.send_message import SendMessage
 from agents import RunContextWrapper
 from pydantic import BaseModel
 
@@ -158,3 +159,23 @@ async def test_tools_of_threads_send_messages_side_by_side(tmp_path: Path) -> No
     run = stored_in(tmp_path, messages_at_once=1)(create)
     await run.attempt()
     assert words(run) == "re a | re b | re c"
+
+
+@awaited
+async def test_a_message_is_sent_when_a_person_has_approved_it(stored: Stored) -> None:
+    class Ask(SendMessage):
+        def __init__(self, *args: Any, **named: Any) -> None:
+            super().__init__(*args, **named)
+            self.needs_approval = True
+
+    office = Office()
+
+    def create() -> Agency:
+        boss, clerk = office.agent("Boss", batches([to("Clerk", "a")])), office.agent("Clerk")
+        return Agency(boss, communication_flows=[(boss > clerk, Ask)])
+
+    run = stored(create)
+    (asked,) = (await run.attempt()).asked
+    assert (asked.agent, asked.name, office.texts("Clerk")) == ("Boss", "send_message", [])
+    await run.to_end()
+    assert (words(run), office.texts("Clerk")) == ("re a", [("a",)])
