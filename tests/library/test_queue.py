@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from agency_lambda.owner_digest import owner_digest
 from agency_lambda.queue.local import LocalQueue
-from agency_lambda.queue.messages import Delivery, Export, Message
+from agency_lambda.queue.messages import Delivery, Export, Message, load
 from agency_lambda.queue.sqs import SQSQueue
 from agency_lambda.runs import worker
 from agency_lambda.runs.places import Places
@@ -257,3 +257,34 @@ def test_sqs_is_told_whose_message_it_is_and_by_no_name(
     assert received["Attributes"].get("MessageGroupId") == group
     attributes = client.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
     assert "FifoQueue" not in attributes
+
+
+def test_sqs_takes_ten_runs_a_request_and_what_it_refuses_is_logged(
+    sqs_queue: tuple[Any, str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    client, url = sqs_queue
+    run_ids, requests = [run_of("ann", number) for number in range(12)], list[int]()
+    queue = SQSQueue(url)
+    send = queue._sqs.send_message_batch
+
+    def send_batch(**request: Any) -> Any:
+        requests.append(len(request["Entries"]))
+        return {**send(**request), **({"Failed": [{}]} if len(requests) == 2 else {})}
+
+    async def play() -> None:
+        monkeypatch.setattr(queue._sqs, "send_message_batch", send_batch)
+        await queue.send_runs(run_ids, owner="ann")
+        await queue.aclose()
+
+    asyncio.run(play())
+    received = [
+        each
+        for _ in range(2)
+        for each in client.receive_message(QueueUrl=url, MaxNumberOfMessages=10, AttributeNames=["All"])["Messages"]
+    ]
+    assert {load(each["Body"]) for each in received} == {*run_ids}
+    assert {each["Attributes"]["MessageGroupId"] for each in received} == {owner_digest("ann")}
+    assert requests == [10, 2]
+    assert [record.getMessage() for record in caplog.records if "sweep" in record.getMessage()] == [
+        "the queue did not take 1 of 2 runs: the sweep sends them"
+    ]

@@ -4,6 +4,7 @@ Messages are hints, as the store has the work: one that is lost, late or doubled
 for all that another one has sent before.
 """
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from agency_lambda.queue.messages import Message
@@ -17,6 +18,10 @@ class Queue(Protocol):
 
         owner: whose run it is, for a fair share. Exports and deliveries name theirs.
         """
+        ...
+
+    async def send_runs(self, run_ids: Sequence[str], *, owner: str) -> None:
+        """Queue runs of one owner together, so that workers find as many as they take at once."""
         ...
 
     async def retry_soon(self, receipt: str) -> None:

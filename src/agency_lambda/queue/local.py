@@ -4,7 +4,7 @@ import asyncio
 import heapq
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import count
 
@@ -32,6 +32,10 @@ class LocalQueue:
 
     async def send(self, message: Message, delay: float = 0.0, *, owner: str = "") -> None:
         self.put(message, owner, delay)
+
+    async def send_runs(self, run_ids: Sequence[str], *, owner: str) -> None:
+        for run_id in run_ids:
+            self.put(run_id, owner)
 
     def put(self, message: Message, owner: str, delay: float = 0.0) -> None:
         due = time.monotonic() + delay

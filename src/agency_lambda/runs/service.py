@@ -280,6 +280,14 @@ class RunService:
         await self.store.aclose()
         await self.queue.aclose()
 
+    async def send_runs(self, run_ids: Sequence[str], *, owner: str) -> None:
+        """Queue runs together, or log that the queue did not take them."""
+        try:
+            async with asyncio.timeout(limited_to_invocation(_CALL_TIMEOUT)):
+                await self.queue.send_runs(run_ids, owner=owner)
+        except Exception:
+            logger.exception("the queue did not take %d runs", len(run_ids))
+
     async def send(self, message: Message, after: float = 0.0, *, owner: str = "") -> None:
         """Queue a message, or log that the queue did not take it. owner: whose run it is."""
         try:
