@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import Mapping, Sequence
 from functools import cache
+from itertools import batched
 from typing import TYPE_CHECKING
 
 from agency_lambda.errors import NotFound
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from agency_lambda.refreshing_cache import RefreshingCache
 
 _TIMEOUT = 5.0  # seconds that a collector may take
+_MOST_SPANS = 2000  # that are sent together
 Headers = Mapping[str, str]
 
 
@@ -82,8 +84,9 @@ def _send(url: str, headers: Headers | None, trace: int, spans: Sequence[Span]) 
 
     exporter = OTLPSpanExporter(endpoint=url, headers=dict(headers or {}) or None, timeout=_TIMEOUT)
     try:
-        if exporter.export(_readable(trace, spans)) is not SpanExportResult.SUCCESS:
-            raise NotExported("The collector did not take the spans; the log says why.")
+        for some in batched(_readable(trace, spans), _MOST_SPANS, strict=False):
+            if exporter.export(some) is not SpanExportResult.SUCCESS:
+                raise NotExported("The collector did not take the spans; the log says why.")
     finally:
         exporter.shutdown()  # type: ignore[no-untyped-call]
 

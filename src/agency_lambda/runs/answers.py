@@ -58,13 +58,16 @@ async def answer(
         Conflict: the run has changed meanwhile.
     """
     decisions = await _read(runs.store, request, client.name)
-    run_id, responses = decisions[0][0].run, Responses(runs.store, client.name)
-    stored = await responses.get(run_id)
-    _check_place(request, stored)
+    responses = Responses(runs.store, client.name)
+    waiting = await responses.get(decisions[0][0].run)
+    # The client of a child run is that of the run for which it answers a message.
+    stored = await responses.get(waiting.sending.shown_in) if waiting.sending else waiting
+    run_id = stored.response["id"]
+    _check_place(request, stored, asked_by=waiting.response["id"])
     decider, *_ = [client.decider_of(approval) for approval, _ in decisions]
     keys = IdempotencyKeys(runs.store, client.name)
     claims: list[Change] = [keys.put(*idempotent, run_id)] if idempotent else []
-    if stored.continues is None or _has_begun(stored):  # it goes on under its own id
+    if waiting.sending or stored.continues is None or _has_begun(stored):  # it goes on under its own id
         _check_unchanged(stored, request, _OWN - {"metadata"})
         if request.stream and not stored.is_streamed:
             message = "The run that waits has no events: leave 'stream' out, and poll its response."
@@ -121,9 +124,9 @@ async def _decision(store: Store, owner: str, item: Item, number: int) -> tuple[
     return found, checked(found.request, decision, answer="reason")
 
 
-def _check_place(request: CreateResponse, stored: StoredResponse) -> None:
+def _check_place(request: CreateResponse, stored: StoredResponse, asked_by: str) -> None:
     before, conversation = request.previous_response_id, request.conversation_id
-    chain = [*(stored.continues.before if stored.continues else []), stored.response["id"]]
+    chain = [*(stored.continues.before if stored.continues else []), stored.response["id"], asked_by]
     if before is None and conversation is None:
         message = "Answer with the 'previous_response_id' of the response that asks, or in its conversation."
         raise InvalidRequest(message, param="previous_response_id")

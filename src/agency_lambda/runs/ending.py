@@ -116,6 +116,7 @@ class Ending:
         if agents_until is not None:
             more += opened(repository.run, len(log.events), len(log.output.items))
         await repository.wait(waiting, events, wait_in_place(approvals, agents_until), by_model, more)
+        await attempt.show()
         log.mark_saved(len(events))
         return waiting
 

@@ -49,13 +49,17 @@ async def begun(runs: RunService, **fields: Any) -> str:
     return str((await runs.create(CreateResponse.model_validate(asked), "owner")).response["id"])
 
 
-async def worked(runs: RunService, most: int = 1000) -> None:
-    """Make attempts until nothing is queued, or so many."""
+async def worked(runs: RunService, most: int = 1000) -> list[Any]:
+    """Make attempts until nothing is queued, or so many. Returns the messages that are about no attempt."""
     queue: Any = runs.queue
+    others = []
     while most and (received := queue.take()):
-        most -= 1
         if isinstance(received[0], str):
+            most -= 1
             await worker.work(runs, received[0])
+        else:
+            others.append(received[0])
+    return others
 
 
 async def ended(runs: RunService, **fields: Any) -> str:
