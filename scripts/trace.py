@@ -77,6 +77,8 @@ def _label(node: dict[str, Any]) -> str:
     is_refused = node["status"] == "incomplete" and approvals and approvals[-1].startswith(_REFUSED)
     marks = [names.get(node["type"], node["name"] or "?")]
     marks += [*([] if is_refused else [_STATUSES.get(node["status"], "")]), *approvals]
+    if node.get("run") and node["run"]["status"] == "queued":
+        marks.append("queued")
     if node["replayed"]:
         marks.append(f"replayed (attempt {node['attempt']})" if node["attempt"] else "replayed")
     first, *others = [mark for mark in marks if mark]

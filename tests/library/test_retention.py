@@ -19,6 +19,7 @@ from agency_lambda.store import Change, Put
 from agency_lambda.testing.aws import dynamodb_client, dynamodb_here
 from agency_lambda.testing.events import Context, http_event
 from tests.library.conftest import Service
+from tests.library.record.swarm import begun, swarm, worked
 
 DAY = 24 * 3600
 NEVER = None
@@ -39,8 +40,15 @@ PROMISES = {
     r"local/webhook endpoint": NEVER,
     r"local/deliveries \d{16}/evt_[0-9a-f]{32}": 30,
     r"webhooks/due \d{10}/local/evt_[0-9a-f]{32}": 30,
-    r"running#0[0-9a-f] [^/]+": NEVER,  # a run that is not over
+    r"local/response/[^/]+ journal/(message|batch)/.+": 30,  # what is sent to other agents, and what they return
+    r"local/response/[^/]+ message/.+": 30,  # is not answered yet
+    r"local/response/[^/]+ messages": 30,  # their number
+    r"local/response/[^/]+ stream": 30,  # to which the runs of messages add
+    r"messages/ended resp_[0-9a-f]{32}": 30,  # until the run is woken that has sent the message
+    r"waiting/due \d{12}/resp_[0-9a-f]{32}": NEVER,  # a run that waits
+    r"(running|waiting)#0[0-9a-f] [^/]+": NEVER,  # a run that is not over
 }
+SWARM = {"create_agency": swarm, "messages": {"Boss>Helper": "queue", "Helper>Deep": "queue"}}
 ASK = {"model": "letters", "input": "Client Nordwind asks about a date."}
 
 
@@ -126,6 +134,16 @@ class Kept:
 
         store.write = noting  # type: ignore[method-assign]
 
+    def leave_messages_open(self) -> None:
+        from agency_lambda.run_service import get_run_service
+
+        async def begin() -> None:
+            runs = get_run_service()
+            await begun(runs, "local", model="swarm", stream=True)
+            await worked(runs, 8)
+
+        self.service.handler.run(begin())
+
     def rows(self) -> list[Row]:
         """What lies in the store."""
         return self._as_rows(self._rows())
@@ -153,7 +171,9 @@ def kept(
 ) -> Kept:
     brief = lambda: Agency(Agent(name="Brief", instructions="Be brief."))  # noqa: E731
     hesitant = lambda: Agency(Agent(name="Hesitant", instructions="Think.", model=Hesitant()))  # noqa: E731
-    monkeypatch.setattr("agencies.AGENCIES", {**agencies.AGENCIES, "brief": brief, "hesitant": hesitant})
+    monkeypatch.setattr(
+        "agencies.AGENCIES", {**agencies.AGENCIES, "brief": brief, "hesitant": hesitant, "swarm": SWARM}
+    )
     return Kept(start(STORE=store[0]), store[1])
 
 
@@ -173,6 +193,7 @@ def test_each_row_is_kept_as_long_as_it_is_promised(kept: Kept, monkeypatch: pyt
     for name in ("FLUSH", "RENEW"):
         monkeypatch.setattr(f"agency_lambda.runs.heartbeat.{name}", 0.01)
     assert kept.service.post("/v1/responses", {"model": "hesitant", "input": "x"})[0] == 500
+    kept.leave_messages_open()
     met = set()
     for row in [*kept.rows(), *kept.written()]:
         (pattern,) = [each for each in PROMISES if re.fullmatch(each, row.name)] or [""]

@@ -151,6 +151,7 @@ def _of_node(node: Node) -> dict[str, Any]:
         "gen_ai.tool.name": _SEND_MESSAGE if is_message else node["name"],
         "gen_ai.tool.type": "function",
         "agency_lambda.recipient": node["name"] if is_message else None,
+        "agency_lambda.message.response_id": node["run"]["response_id"] if "run" in node else None,
         **_of_approval(node.get("approvals", ())),
     }
 

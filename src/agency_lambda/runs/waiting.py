@@ -52,7 +52,8 @@ async def open_approvals(
 
 
 def _new_approval(run: Run, request: ApprovalRequest, policy: ApprovalPolicy) -> Approval:
-    now = int(time.time())
+    now, sending = int(time.time()), run.stored.sending
+    expires_at = now + policy.seconds
     return Approval(
         id=new_id("mcp_approval_request"),
         owner=run.owner,
@@ -63,8 +64,8 @@ def _new_approval(run: Run, request: ApprovalRequest, policy: ApprovalPolicy) ->
         request=request,
         approvers=policy.approvers,
         created_at=now,
-        expires_at=now + int(policy.seconds),
-        root_response_id=run.stored.sending.shown_in if run.stored.sending else None,
+        expires_at=int(min(expires_at, sending.until) if sending else expires_at),
+        root_response_id=sending.shown_in if sending else None,
     )
 
 

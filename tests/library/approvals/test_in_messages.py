@@ -1,6 +1,7 @@
 """Persons are asked by agents whose messages runs of their own answer: shown, decided and gone on with as elsewhere."""
 
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +14,7 @@ from agency_lambda.protocol.request import CreateResponse
 from agency_lambda.runs.model import response_partition
 from agency_lambda.runs.stored_responses import Responses
 from agency_lambda.store import Delete
-from tests.library.approvals.desk import Desk, asked_in, has, text_of
+from tests.library.approvals.desk import DAY, Desk, asked_in, has, text_of
 from tests.library.callers import api_keys, bearer
 from tests.library.conftest import Service
 from tests.library.features.messages import batches, to
@@ -85,6 +86,7 @@ def test_decision_lets_the_child_go_on_and_then_its_root(swarm: Begin, stream: b
     assert (waiting["root_response_id"], waiting["response_id"] != root) == (root, True)
     assert at.response(waiting["response_id"])["sent_by"] == root
     assert at.response(root)["status"] == "in_progress"
+    assert waiting["expires_at"] == pytest.approx(time.time() + 7 * DAY, abs=60)  # the message's own deadline
     assert at.paid == []
     _, decided = at.decide(waiting["id"])
     assert (decided["status"], decided["root_response_id"]) == ("approved", root)

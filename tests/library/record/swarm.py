@@ -44,9 +44,9 @@ async def service(store: str, transport: str = "queue", make: Any = swarm, **mor
         yield runs
 
 
-async def begun(runs: RunService, **fields: Any) -> str:
+async def begun(runs: RunService, owner: str = "owner", **fields: Any) -> str:
     asked = {"model": "desk", "input": "Go.", "background": True, **fields}
-    return str((await runs.create(CreateResponse.model_validate(asked), "owner")).response["id"])
+    return str((await runs.create(CreateResponse.model_validate(asked), owner)).response["id"])
 
 
 async def worked(runs: RunService, most: int = 1000) -> list[Any]:

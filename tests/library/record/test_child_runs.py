@@ -122,6 +122,8 @@ def test_spans_of_all_runs_are_one_trace_that_is_sent_once(monkeypatch: pytest.M
         assert {span["trace"] for span in spans} == {root.removeprefix("resp_")}
         assert len(spans) == len(built) == len({span["id"] for span in spans})
         trees.append(tree(spans))
+        by_run = [span["attributes"].get("agency_lambda.message.response_id") for span in spans]
+        assert len({*by_run} - {None}) == (6 if transport == "queue" else 0)
     assert trees[0] == trees[1]
 
 
