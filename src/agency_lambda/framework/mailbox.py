@@ -78,6 +78,7 @@ async def _post(run: "RunContext", sending: Sending) -> Any:
 
 def _answered(run: "RunContext", sending: Sending, row: Mapping[str, Any]) -> Any:
     sending.memory.restore(sending.batch, sending.number, sending.pair, row["memory"])
+    run.journal.call_ids.restore(row["memory"])
     run.builder.add_items(row.get("items", ()))
     run.meter.add_message(row.get("usage", {}), row.get("by_model", {}))
     if run.shared and (shared := row.get("shared")):

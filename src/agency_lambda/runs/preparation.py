@@ -83,7 +83,9 @@ class RunPreparation:
         responses = Responses(self._store, run.owner)
         root = await responses.get(sending.root)
         last = await responses.last(root.continued_by) if root.continued_by else root
-        if run.open_message is None or last.response["status"] in FINAL:
+        sender = last if sending.run == last.response["id"] else await responses.get(sending.run)
+        # It may have been sent behind the end of its sender, by an attempt that has lost its lease.
+        if run.open_message is None or {each.response["status"] for each in (last, sender)} & FINAL:
             raise NotFound("Nobody waits for the answer of this run any more.")
         request = CreateResponse.model_validate(root.request.body)
         history = await load_history(self._store, run.cursor, self._turns)
@@ -127,7 +129,7 @@ class RunPreparation:
 
         uses_queue = self._has_queue and request.stored and self._uses_queue(found[1])
         counted_in = _root_partition(run) if uses_queue and request.max_tool_calls else ""
-        journal = await self._load_journal(run, request, UniqueIds([*history, *new_input]), counted_in)
+        journal = await self._load_journal(run, request, UniqueIds([*history, *batch[0], *new_input]), counted_in)
         await self.models.refresh()
         sending = run.stored.sending
         run_input = RunInput(
