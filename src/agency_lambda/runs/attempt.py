@@ -30,7 +30,7 @@ from agency_lambda.runs.outcome import HandedOver
 from agency_lambda.runs.paid_calls import PaidCalls
 from agency_lambda.runs.repository import LeaseLost, OutcomeUncertain, RunRepository
 from agency_lambda.runs.transitions import STOPS, RunEvent, Stop
-from agency_lambda.runs.waiting import WaitOver
+from agency_lambda.runs.waiting import MessagesAnswered, WaitOver
 from lambda_loop import DeadlineExceeded
 
 if TYPE_CHECKING:
@@ -234,12 +234,12 @@ class Attempt:
         self.goes_on = result.waits_for_agents
         try:
             return await self._ending.wait(result)
-        except WaitOver:  # then another attempt goes on at once
+        except WaitOver as over:  # then another attempt goes on at once
             assert self.repository
             if self.repository.lease.cancelled:
                 return await self._ending.end(RunEvent.END_CANCELLED)
             # One that asks again what was decided before it began would go on for ever.
-            has_gone_on = self.repository.lease.decided or (self.child_runs and self.child_runs.sent)
+            has_gone_on = self.repository.lease.decided or isinstance(over, MessagesAnswered)
             raise await self._hand_over(counts_as_attempt=not has_gone_on) from None
 
     async def _end_failed(self, error: ServiceError, result: "AgencyResult | None" = None) -> ResponseObject:

@@ -170,7 +170,8 @@ async def wake_sender(runs: "RunService", run_id: str, wakes: dict[str, str]) ->
     """Queue the sender of a child run that has ended, if it was the last of its batch. wakes: see `sending.wakes`."""
     owner, sender = wakes["owner"], wakes["run"]
     if not await rows.open_messages(runs.store, owner, wakes["journal"], wakes["batch"]):
-        await runs.give_turn(owner, sender)
+        await runs.leases.give_turn(sender)  # or raise, so that the sweep does it again
+        await runs.send(sender, owner=owner)
     await runs.store.write(Delete(rows.ENDED_PARTITION, run_id))
 
 

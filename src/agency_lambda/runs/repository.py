@@ -22,11 +22,11 @@ from agency_lambda.runs.leases import Leases
 from agency_lambda.runs.model import Lease, Run, response_partition
 from agency_lambda.runs.retention import keep
 from agency_lambda.runs.run_index import ByModel
-from agency_lambda.runs.sending import find_open, open_messages
+from agency_lambda.runs.sending import are_answered, find_open, open_messages
 from agency_lambda.runs.shared_stream import SharedStream
 from agency_lambda.runs.stored_responses import Responses
 from agency_lambda.runs.transitions import NotAllowed, RunEvent
-from agency_lambda.runs.waiting import ApprovalPolicy, WaitOver, open_approvals, withdrawals
+from agency_lambda.runs.waiting import ApprovalPolicy, MessagesAnswered, WaitOver, open_approvals, withdrawals
 from agency_lambda.store import Change, Conflict, NotWritten, Store
 
 _WAITS = (RunEvent.WAIT, RunEvent.WAIT_FOR_TURN, RunEvent.ASK)
@@ -142,14 +142,14 @@ class RunRepository:
 
     async def agents_until(self) -> float:
         """Return the first deadline of open messages. Raises WaitOver if there are none."""
+        place = self._store, self.run.owner, self.run.stored.root
         try:
-            found = await open_messages(self._store, self.run.owner, self.run.stored.root)
+            if found := await open_messages(*place):
+                return float(min(record.body["until"] for record in found))
+            self.run = await self._rebase(appends=False)
+            raise MessagesAnswered if await are_answered(*place) else WaitOver
         except StoreUnavailable as error:
             raise OutcomeUncertain from error
-        if not found:
-            self.run = await self._rebase(appends=False)
-            raise WaitOver
-        return float(min(record.body["until"] for record in found))
 
     async def wait(
         self,

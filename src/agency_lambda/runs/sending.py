@@ -123,6 +123,12 @@ async def open_messages(store: Store, owner: str, journal: str, batch: str = "")
     return await store.query(response_partition(owner, journal), after=prefix, before=prefix[:-1] + "0")
 
 
+async def are_answered(store: Store, owner: str, journal: str) -> bool:
+    """Return whether a journal has the answers of all messages."""
+    records = await store.query(response_partition(owner, journal), after="journal/message/", before="journal/message0")
+    return all("output" in record.body for record in records)
+
+
 async def load_batch(store: Store, owner: str, sending: Sending) -> tuple[list[Item], dict[str, Any]]:
     """Return what the sender's run, and those around it, had added to the memory, and shared, before a batch."""
     record = await store.get(response_partition(owner, sending.journal), f"journal/{batch_row(sending.message.batch)}")

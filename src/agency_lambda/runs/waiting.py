@@ -26,6 +26,10 @@ class WaitOver(Exception):
     """A person has decided what this attempt was to wait for, or it was cancelled, or its turn has come."""
 
 
+class MessagesAnswered(WaitOver):
+    """Other agents have answered all messages before this attempt began to wait for them."""
+
+
 @dataclass(frozen=True)
 class ApprovalPolicy:
     """agency: its name in the catalogue. seconds: until an approval expires."""

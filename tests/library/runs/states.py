@@ -97,7 +97,7 @@ async def new(store: Store, *, background: bool, conversation_id: str | None = N
         conversation = await Conversations(store, OWNER).load_to_extend(conversation_id, create=True)
         cursor = conversation.end
     response = {"id": run_id, "status": "", "background": background, "output": [], "error": None, "store": True}
-    response |= dict.fromkeys(("created_at", "completed_at", "incomplete_details", "usage"))
+    response |= {"metadata": {}} | dict.fromkeys(("created_at", "completed_at", "incomplete_details", "usage"))
     said = [{"type": "message", "id": run_id}]
     body = {"background": background, "model": "agency", "input": "Pay."}
     asked = StoredRequest(body, said, cursor.as_json, conversation_id)
