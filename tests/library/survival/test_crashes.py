@@ -61,7 +61,7 @@ class Stage:
     """A store, a model server, and processes that work on runs."""
 
     def __init__(self, url: str, environment: dict[str, str], folder: Path, server: ModelServer) -> None:
-        self.server, self._folder, self._logs = server, folder, count()
+        self.server, self.url, self._folder, self._logs = server, url, folder, count()
         self.marks = folder / "marks"
         self.marks.touch()
         self._runner = asyncio.Runner()

@@ -1,7 +1,8 @@
 """Attempts at runs, each in a process of its own that is forked from this one, and that dies where it is told to.
 
 A script: it reads commands from stdin, one JSON object a line, and answers each with one line.
-    {"do": "start", "request": {...} or "run": ID or "cancel": ID or "decide": ID, "at": N, "settle": bool,
+    {"do": "start", "request": {...} or "run": ID or "cancel": ID or "delete": ID or "decide": ID or "sweep": True,
+     "at": N, "settle": bool,
      "how": "exit", "kill" or "stop", "writes": bool, "log": PATH}   -> {"pid": ...}
     {"do": "wait", "pid": ...}  -> {"exited": code} or {"stopped": true}
 
@@ -30,13 +31,14 @@ from agency_lambda.protocol.approvals import Decision
 from agency_lambda.protocol.request import CreateResponse
 from agency_lambda.queue.local import LocalQueue
 from agency_lambda.queue.messages import Message
-from agency_lambda.runs import heartbeat
+from agency_lambda.runs import heartbeat, worker
 from agency_lambda.runs.attempt import Attempt as RunAttempt
 from agency_lambda.runs.journal import Journal
 from agency_lambda.runs.repository import RunRepository
 from agency_lambda.runs.service import RunService
 from agency_lambda.settings import Settings
-from agency_lambda.store import Change, dynamodb  # noqa: F401 - imported once, not in every process
+from agency_lambda.store import Change, Store
+from agency_lambda.store.dynamodb import DynamoDBStore
 from agency_lambda.store.sqlite import SQLiteStore
 from tests.library.survival import asking, desk
 
@@ -73,6 +75,14 @@ class Attempt:
         try:
             if cancelled := self._command.get("cancel"):
                 self.note(outcome=(await runs.cancel("owner", cancelled))["status"])
+                return
+            if deleted := self._command.get("delete"):
+                await runs.delete("owner", deleted)
+                self.note(outcome="deleted")
+                return
+            if "sweep" in self._command:
+                await worker.sweep(runs)
+                self.note(outcome="swept")
                 return
             if approval := self._command.get("decide"):
                 pending = await queries.find(runs.store, "owner", approval)
@@ -118,15 +128,20 @@ class Attempt:
         desk.point = self.point
 
     def _watch_writes(self) -> None:
-        write, heartbeat.FLUSH = SQLiteStore.write, 0.2
+        heartbeat.FLUSH = 0.2
+        for kind in (SQLiteStore, DynamoDBStore):
+            self._watch_store(kind)
 
-        async def _write(store: SQLiteStore, *changes: Change) -> None:
+    def _watch_store(self, kind: type[Store]) -> None:
+        write = kind.write
+
+        async def _write(store: Any, *changes: Change) -> None:
             rows = ", ".join(sorted({change.sort.rpartition("/")[0] or change.partition for change in changes}))
             await self.point(f"{rows} is to be written")
             await write(store, *changes)
             await self.point(f"{rows} is written")
 
-        SQLiteStore.write = _write  # type: ignore[method-assign]
+        kind.write = _write  # type: ignore[method-assign]
 
     def _watch_steps(self) -> None:
         load, write, asked = Journal.load, Journal._write, MeteredModel._ask
@@ -179,7 +194,7 @@ def warm_up() -> None:
 
 
 def main() -> None:
-    agencies.AGENCIES = {name: f"tests.library.survival.{name}:{name}" for name in ("desk", "asking")}
+    agencies.AGENCIES = {name: f"tests.library.survival.{name}:{name}" for name in ("desk", "asking", "swarm")}
     heartbeat.FLUSH, heartbeat.RENEW, open_calls._PAUSE = 0.02, 0.1, 0.02
     warm_up()
     asking.asking()
