@@ -48,6 +48,22 @@ def refusal() -> str:
     return str(caught.value)
 
 
+@pytest.mark.parametrize(("flow", "is_known"), [("One>Two", True), ("One>two", False), ("Two>One", False)])
+def test_a_flow_of_messages_that_the_agency_has_not_is_named(agents: Agents, flow: str, is_known: bool) -> None:
+    made = """
+        from agency_swarm import Agency, Agent
+
+        def create_agency():
+            one, two = Agent(name="One", instructions="."), Agent(name="Two", instructions=".")
+            return Agency(one, communication_flows=[(one, two)])
+    """
+    agents({"one": {"create_agency": "one.agency:create_agency", "messages": {flow: "queue"}}}, **{"one/agency": made})
+    if is_known:
+        check()
+    else:
+        assert f"agency 'one': messages: the agency has no flow '{flow}'. Its flows: One>Two" in refusal()
+
+
 @pytest.mark.parametrize(
     ("files", "said"),
     [

@@ -30,6 +30,14 @@ def test_a_dict_has_limits_of_its_own(agents: Agents) -> None:
     assert catalogue.build(catalogue.find("one")[1]).agents.keys() == {"One"}
 
 
+def test_transport_of_a_flow_is_found_by_the_agents_names(agents: Agents) -> None:
+    flows = {" Team Lead > Data Clerk ": "queue", "A>B": "memory"}
+    agents({"one": {"create_agency": "one.agency:create_agency", "messages": flows}}, **{"one/agency": AGENCY})
+    entry = catalogue.entry("one")
+    pairs = [("Team Lead", "Data Clerk"), ("A", "B"), ("Data Clerk", "Team Lead")]
+    assert [entry.transport(*pair) for pair in pairs] == ["queue", "memory", None]
+
+
 @pytest.mark.parametrize(
     ("table", "said"),
     [
@@ -53,6 +61,11 @@ def test_a_dict_has_limits_of_its_own(agents: Agents) -> None:
             "approvers: Input should be 'both', 'owner', 'operators'",
         ),
         ({"one": {"create_agency": "a:b", "model": ""}}, "model: String should have at least 1"),
+        ({"one": {"create_agency": "a:b", "messages": {"One": "queue"}}}, "messages: String should match pattern"),
+        (
+            {"one": {"create_agency": "a:b", "messages": {"A>B": "mail"}}},
+            "messages: Input should be 'memory' or 'queue'",
+        ),
     ],
 )
 def test_what_is_wrong_is_named(agents: Agents, table: Any, said: str) -> None:

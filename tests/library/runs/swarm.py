@@ -11,7 +11,10 @@ from typing import Any
 
 from agency_swarm import Agency
 
+from agency_lambda.approvals.deciders import Decider
+from agency_lambda.approvals.model import Approval, pending_partition
 from agency_lambda.history.conversations import Conversations
+from agency_lambda.protocol.approvals import Decision
 from agency_lambda.protocol.request import CreateResponse
 from agency_lambda.runs import worker
 from agency_lambda.runs.attempt import Attempt
@@ -108,6 +111,18 @@ class Swarm:
     async def lease(self, run_id: str) -> Lease | None:
         return await Leases(self.store).find(run_id)
 
+    async def pending(self) -> list[Approval]:
+        return [Approval.from_record(record) for record in await self.store.query(pending_partition(OWNER))]
+
+    async def asked(self) -> Approval:
+        """Return the approval of the run as soon as there is one."""
+        (approval,) = await until(self.pending)
+        assert isinstance(approval, Approval)
+        return approval
+
+    async def approve(self, approval: Approval) -> None:
+        await self.runs.decide(approval, Decision(approve=True), Decider(OWNER, "owner"))
+
     async def waits(self, run_id: str) -> Lease:
         """Return the lease of a run as soon as it waits."""
 
@@ -150,16 +165,19 @@ async def until(look: Callable[[], Any], seconds: float = SECONDS) -> Any:
 
 
 @asynccontextmanager
-async def swarm(folder: Path, create: Callable[[], Agency], **named: Any) -> AsyncIterator[Swarm]:
-    """named: settings. Its worker is ended with it."""
+async def swarm(
+    folder: Path, create: Callable[[], Agency], *, serves: bool = True, **named: Any
+) -> AsyncIterator[Swarm]:
+    """serves: with a worker, which is ended with it. named: settings."""
     service = settings(key=None, **{"store": f"sqlite:///{folder}/agency.db", "agent_messages": "queue", **named})
     async with on_stage(create, service) as runs:
-        serving = asyncio.create_task(worker.serve(runs, runs.queue, _not_exported))  # type: ignore[arg-type]
+        serving = [asyncio.create_task(worker.serve(runs, runs.queue, _not_exported))] if serves else []  # type: ignore[arg-type]
         try:
             yield Swarm(runs)
         finally:
-            serving.cancel()
-            await asyncio.gather(serving, return_exceptions=True)
+            for task in serving:
+                task.cancel()
+            await asyncio.gather(*serving, return_exceptions=True)
 
 
 async def _not_exported(store: Any, message: Any) -> None:
