@@ -145,15 +145,16 @@ async def test_answers_that_come_before_a_run_waits_do_not_count_as_attempts_in_
 
 @awaited
 async def test_message_that_two_attempts_send_has_one_run(tmp_path: Path) -> None:
-    office = Office()
+    office = Office(gate := Gate("Boss"))
     async with swarm(tmp_path, desk(office, [to("Clerk", "a"), to("Clerk", "b")]), serves=False) as at:
         run_id = await at.begin()
-        slow = await at.runs.resume(run_id)
+        slow = asyncio.create_task(worker.work(at.runs, run_id))
+        await gate.reached.wait()
         await at.interrupted(run_id)
-        other = await at.runs.resume(run_id)
-        assert slow
-        assert other
-        await asyncio.gather(at.runs.execute(slow), at.runs.execute(other))
+        office.answer = Office().answer
+        await worker.work(at.runs, run_id)
+        gate.opened.set()  # before its heartbeat hears of the other one
+        await slow
         children = await at.children(run_id)
         counter = await at.store.get(response_partition(OWNER, run_id), COUNTER)
         assert counter
