@@ -29,6 +29,7 @@ from benchmarks.beside import process_tree
 from benchmarks.child import ROOT, variables
 
 MESSAGES = 40
+_GOAL = 3.5  # times as fast as one worker, with 30 s a message
 _WORKER = (
     sys.executable,
     "-c",
@@ -75,6 +76,9 @@ def main() -> None:
             took[case.name].append(measure(case, asked.seconds, store, chain=asked.chain))
             print(case.name, {name: round(value, 2) for name, value in took[case.name][-1].items()}, file=sys.stderr)
     print(table(took))
+    if {"queue, 1 workers", "queue, 4 workers"} <= took.keys():
+        one, four = (median(each["wall"] for each in took[f"queue, {count} workers"]) for count in (1, 4))
+        print(f"4 workers are {one / four:.2f} times as fast as one; the goal is {_GOAL}")
 
 
 def table(took: dict[str, list[Took]]) -> str:

@@ -62,8 +62,6 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     if "Records" in event:
         counts = {name: count - before[name] for name, count in store.counts.items()}
         line = {
-            "begun": time.time() - (time.monotonic() - begun),
-            "pid": os.getpid(),
             "seconds": time.monotonic() - begun,
             "messages": len(event["Records"]),
             **counts,
