@@ -1,11 +1,12 @@
 """What is written when an attempt ends its run, or lets it wait for persons."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from agency_lambda.approvals.model import Approval
-from agency_lambda.errors import ApprovalNotStored, ServiceError
+from agency_lambda.errors import ApprovalNotStored, ServiceError, StoreUnavailable
 from agency_lambda.protocol.messages import MessageAnswer
 from agency_lambda.protocol.response_object import FINAL, ResponseObject
 from agency_lambda.runs import outcome
@@ -117,6 +118,9 @@ class Ending:
             more += opened(repository.run, len(log.events), len(log.output.items))
         await repository.wait(waiting, events, wait_in_place(approvals, agents_until), by_model, more)
         await attempt.show()
+        if agents_until is not None:
+            with suppress(StoreUnavailable):
+                await repository.show_asked()
         log.mark_saved(len(events))
         return waiting
 
@@ -126,7 +130,8 @@ class Ending:
 
     async def _announced(self, status: str, approvals: Sequence[Approval]) -> Sequence[Change]:
         repository = self._attempt.repository
-        is_child = repository is not None and repository.run.stored.sending is not None  # its owner hears of the root
+        # A child run's owner hears of its root, whose export has its spans.
+        is_child = repository is not None and repository.run.stored.sending is not None
         if self._announce is None or not (approvals or (status in FINAL and not is_child)):
             return ()
         delivery = self._attempt.delivery = await self._announce(status, [each.id for each in approvals])

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from agency_lambda.approvals.model import Approval
+from agency_lambda.approvals.queries import first_pending
 from agency_lambda.errors import NotFound, StoreUnavailable
 from agency_lambda.history.conversations import Conversations
 from agency_lambda.history.turns import HistoryCursor, Turn, delete_partition
@@ -26,7 +27,14 @@ from agency_lambda.runs.sending import are_answered, find_open, open_messages
 from agency_lambda.runs.shared_stream import SharedStream
 from agency_lambda.runs.stored_responses import Responses
 from agency_lambda.runs.transitions import NotAllowed, RunEvent
-from agency_lambda.runs.waiting import ApprovalPolicy, MessagesAnswered, WaitOver, open_approvals, withdrawals
+from agency_lambda.runs.waiting import (
+    ApprovalPolicy,
+    MessagesAnswered,
+    WaitOver,
+    open_approvals,
+    request_item,
+    withdrawals,
+)
 from agency_lambda.store import Change, Conflict, NotWritten, Store
 
 _WAITS = (RunEvent.WAIT, RunEvent.WAIT_FOR_TURN, RunEvent.ASK)
@@ -138,7 +146,19 @@ class RunRepository:
     def shared_stream(self) -> SharedStream | None:
         """Return the stream that a child run adds to, if its root is streamed."""
         sending = self.run.stored.sending
-        return SharedStream(self._store, self.run.owner, sending) if sending and self.run.stored.is_streamed else None
+        if sending is None or not self.run.stored.is_streamed:
+            return None
+        return SharedStream(self._store, self.run.owner, sending.shown_in)
+
+    async def show_asked(self) -> None:
+        """Show what child runs have asked persons before this root let them add to its stream."""
+        if self.run.stored.sending or not self.run.stored.is_streamed:
+            return
+        asked = [
+            each for each in await first_pending(self._store, self.run.owner) if each.root_response_id == self.run.id
+        ]
+        items = [{**request_item(each), "id": each.id, "status": "completed"} for each in asked]
+        await SharedStream(self._store, self.run.owner, self.run.id).show_items(items)
 
     async def agents_until(self) -> float:
         """Return the first deadline of open messages. Raises WaitOver if there are none."""

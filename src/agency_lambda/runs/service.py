@@ -156,9 +156,6 @@ class RunService:
         return Attempt(response, log, repository, durable=self.queue.durable, approval_policy=policy, **options)
 
     async def _announced(self, run: Run, status: str, approvals: list[str]) -> StoredDelivery | None:
-        # The end of a child run is no news for its owner, and its spans are sent with its root's.
-        if run.stored.sending and not approvals:
-            return None
         # An export before the end is written, as a process that dies behind it would have sent nothing. A delivery is
         # written with the end, and its message is sent afterwards: the sweep finds it if that is lost.
         if self._exports and status in response_object.FINAL:

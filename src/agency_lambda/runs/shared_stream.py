@@ -4,8 +4,8 @@ import asyncio
 import random
 from dataclasses import dataclass
 
-from agency_lambda.protocol.types import Event
-from agency_lambda.runs.model import Run, Sending, event_row, expiry, response_partition
+from agency_lambda.protocol.types import Event, Item
+from agency_lambda.runs.model import Run, event_row, expiry, response_partition
 from agency_lambda.runs.stored_responses import Responses
 from agency_lambda.store import ABSENT, Change, Conflict, Delete, Put, Store
 
@@ -28,11 +28,11 @@ async def close(store: Store, run: Run) -> None:
 
 
 class SharedStream:
-    """Shows the activities of one child run in its root's stream."""
+    """Shows what one child run does in the stream of its root. run_id: the root's."""
 
-    def __init__(self, store: Store, owner: str, sending: Sending) -> None:
+    def __init__(self, store: Store, owner: str, run_id: str) -> None:
         self._store, self._responses = store, Responses(store, owner)
-        self._run_id, self._partition = sending.shown_in, response_partition(owner, sending.shown_in)
+        self._run_id, self._partition = run_id, response_partition(owner, run_id)
         self._items: _ShownItems | None = None
         self._shown = 0  # of the child run's events
 
@@ -56,6 +56,9 @@ class SharedStream:
                 continue
             self._shown, self._items = len(events), items
             return
+
+    async def show_items(self, items: list[Item]) -> None:
+        await self.show([{"type": kind, "item": item} for item in items for kind in (_ADDED, _DONE)])
 
     async def _known(self) -> "_ShownItems":
         items = _ShownItems({}, set())

@@ -1,5 +1,6 @@
 """Persons are asked by agents whose messages runs of their own answer: shown, decided and gone on with as elsewhere."""
 
+import asyncio
 import json
 import time
 from collections.abc import Callable
@@ -9,6 +10,7 @@ import pytest
 from agency_swarm import Agency, Agent, function_tool
 
 from agency_lambda import ask_person, once
+from agency_lambda.approvals.queries import first_pending
 from agency_lambda.framework.offline_model import OfflineModel
 from agency_lambda.protocol.request import CreateResponse
 from agency_lambda.runs.model import response_partition
@@ -27,10 +29,16 @@ Begin = Callable[..., Desk]
 
 @pytest.fixture
 def swarm(start: Callable[..., Service], monkeypatch: pytest.MonkeyPatch) -> Begin:
-    """swarm(calls, letters=1, NAME=value, ...): Boss sends messages to Clerk, who makes the calls."""
+    """swarm(calls, letters=1, before_wait=None, NAME=value, ...): Boss sends messages to Clerk, who makes the calls."""
     paid: list[tuple[str, int]] = []
 
-    def begin(calls: Any, letters: int = 1, **settings: str) -> Desk:
+    def begin(calls: Any, letters: int = 1, before_wait: Any = None, **settings: str) -> Desk:
+        @function_tool
+        async def look() -> str:
+            """Looks."""
+            await before_wait()
+            return "looked"
+
         @function_tool(needs_approval=True)
         async def pay(to: str, amount: int) -> str:
             """Pays."""
@@ -46,7 +54,8 @@ def swarm(start: Callable[..., Service], monkeypatch: pytest.MonkeyPatch) -> Beg
 
         def create() -> Agency:
             messages = [to("Clerk", str(number)) for number in range(letters)]
-            boss = Agent(name="Boss", instructions="B", model=OfflineModel("Boss", batches(messages)))
+            asked = [*messages, *([("look", {})] if before_wait else [])]
+            boss = Agent(name="Boss", instructions="B", model=OfflineModel("Boss", batches(asked)), tools=[look])
             model = OfflineModel("Clerk", batches(*calls))
             return Agency(
                 boss,
@@ -116,6 +125,25 @@ def test_streams_show_what_a_child_asks_in_the_roots(swarm: Begin) -> None:
     drain(at)
     assert ids(asked_in({"output": shown(at, root)})) == [waiting["id"]]
     assert sorted(ids(shown(at, root))) == sorted(ids(at.response(root)["output"]))
+
+
+def test_stream_shows_what_a_child_has_asked_before_its_root_begins_to_wait(swarm: Begin) -> None:
+    slow = asyncio.Event()
+    at = swarm(PAY, before_wait=slow.wait)
+    body = CreateResponse.model_validate({"model": "desk", "input": "Pay.", "background": True, "stream": True})
+    root = at.service.handler.run(at.runs.create(body, "ann")).response["id"]
+
+    async def whole() -> None:
+        working = asyncio.create_task(worked(at.runs, 1))
+        while not await first_pending(at.runs.store, "ann"):
+            await asyncio.sleep(0.01)
+            await worked(at.runs, 1)
+        slow.set()
+        await working
+
+    at.service.handler.run(whole())
+    (waiting,) = at.pending()
+    assert ids(asked_in({"output": shown(at, root)})) == [waiting["id"]]
 
 
 def test_trace_shows_what_waits_in_a_child(swarm: Begin) -> None:
