@@ -1,7 +1,7 @@
 """Delivers the messages between agents: calls of `send_message`, in one process or by the queue."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from types import MethodType
@@ -17,6 +17,7 @@ from agency_lambda.framework.memory import Fork, Memory, Pair
 from agency_lambda.framework.message_deadline import MessageDeadline
 from agency_lambda.framework.tool_call import ToolCall
 from agency_lambda.protocol.messages import Message
+from agency_lambda.protocol.types import Item
 
 if TYPE_CHECKING:
     from agents.tool_context import ToolContext
@@ -77,13 +78,23 @@ async def _post(run: "RunContext", sending: Sending) -> Any:
 
 
 def _answered(run: "RunContext", sending: Sending, row: Mapping[str, Any]) -> Any:
-    sending.memory.restore(sending.batch, sending.number, sending.pair, row["memory"])
-    run.journal.call_ids.restore(row["memory"])
+    sending.memory.restore(sending.batch, sending.number, sending.pair, _with_own_ids(run, sending, row["memory"]))
     run.builder.add_items(row.get("items", ()))
     run.meter.add_message(row.get("usage", {}), row.get("by_model", {}))
     if run.shared and (shared := row.get("shared")):
         run.shared.join(sending.context.context.user_context, sending.batch, sending.number, shared)
     return row["output"]
+
+
+def _with_own_ids(run: "RunContext", sending: Sending, items: Sequence[Item]) -> Sequence[Item]:
+    # Servers that repeat ids give the same ones to several runs.
+    journal, agent = run.journal, sending.tool.sender_agent.name
+    keys = [journal.tool_call_key(agent, call.call_id) for call in journal.calls_before(sending.context.tool_call_id)]
+    rows = [row for key in keys if (row := journal.find_row(f"message/{key}"))]
+    before = [item for row in rows for item in row.get("memory", ())]
+    for ids in (journal.call_ids, journal.item_ids):
+        items = ids.join(items, before, sending.call.key)
+    return items
 
 
 def _queued(run: "RunContext", sending: Sending) -> Message:

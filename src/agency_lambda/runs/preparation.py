@@ -130,6 +130,7 @@ class RunPreparation:
         uses_queue = self._has_queue and request.stored and self._uses_queue(found[1])
         counted_in = _root_partition(run) if uses_queue and request.max_tool_calls else ""
         journal = await self._load_journal(run, request, UniqueIds([*history, *batch[0], *new_input]), counted_in)
+        journal.item_ids.restore(batch[0])
         await self.models.refresh()
         sending = run.stored.sending
         run_input = RunInput(

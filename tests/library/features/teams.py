@@ -186,19 +186,26 @@ def _guarded(ledger: Ledger) -> Agency:
     return wired(given, "Boss>Strict", "Boss>Mild", "Boss>Brief", "Boss>Never")
 
 
+_GUARDED = {
+    "Boss": batches(
+        [to(name, f"{word} {name}") for name in ("Strict", "Mild") for word in ("rude", "kind")],
+        [to("Brief", "x"), to("Never", "y")],
+        [to("Strict", "z"), to("Brief", "z"), to("Never", "z")],
+    ),
+    "Strict": answering,
+    "Mild": answering,
+    "Brief": lambda turn: "a long answer",
+    "Never": lambda turn: "a long answer",
+}
+
+
+def _is_reminded(request: ModelRequest) -> bool:
+    return "I am Brief" in request.instructions and "Be short." in str(request.items[-1])
+
+
 TEAMS["guardrails"] = Team(
     create=_guarded,
-    scripts={
-        "Boss": batches(
-            [to(name, f"{word} {name}") for name in ("Strict", "Mild") for word in ("rude", "kind")],
-            [to("Brief", "x"), to("Never", "y")],
-            [to("Strict", "z"), to("Brief", "z"), to("Never", "z")],
-        ),
-        "Strict": answering,
-        "Mild": answering,
-        "Brief": lambda turn: "ok" if "short" in turn.message else "a long answer",
-        "Never": lambda turn: "a long answer",
-    },
+    answer=lambda request: "ok" if _is_reminded(request) else scripts(_GUARDED)(request),
 )
 
 
@@ -309,7 +316,7 @@ def _with_client_tool(turn: Any) -> Any:
     made = [call.tool for call in turn.calls]
     if "send_message" not in made:
         return [to("Clerk", turn.message), ("weather", {"city": "Rome"}), to("Clerk", "b")]
-    return batches([], [to("Clerk", "c")])(turn) if made.count("send_message") < 3 else "done"
+    return [to("Clerk", "c")] if made.count("send_message") == 2 else "done"
 
 
 def _output_of_client(response: dict[str, Any]) -> dict[str, Any]:

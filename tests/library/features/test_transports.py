@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,43 @@ def test_transports_ask_and_answer_the_same(provider: Provider, name: str, tmp_p
     assert_same(memory, queue)
 
 
+@pytest.mark.parametrize("name", ["parallel, and a second batch", "three levels with tools", "guardrails"])
+def test_transports_ask_the_same_of_chat_completions(provider: Provider, name: str, tmp_path: Path) -> None:
+    kinds = "memory", "queue"
+    memory, queue = (play(provider, TEAMS[name], kind, tmp_path / kind, MODEL_API="chat") for kind in kinds)
+    assert_same(memory, queue)
+
+
+@pytest.mark.parametrize("name", ["three levels with tools", "two senders of one recipient", "five steps"])
+def test_transports_ask_the_same_of_servers_that_repeat_ids(
+    provider: Provider, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(provider, "is_careless", True)
+    memory, queue = (play(provider, TEAMS[name], kind, tmp_path / kind) for kind in ("memory", "queue"))
+    # Which of the repeated ids is replaced depends on who was faster, also in one process.
+    assert sorted(map(_numbered, memory.requests)) == sorted(map(_numbered, queue.requests))
+    assert (memory.text, sorted(memory.ledger)) == (queue.text, sorted(queue.ledger))
+
+
+def test_runs_that_are_not_stored_send_their_messages_in_memory(provider: Provider, tmp_path: Path) -> None:
+    team = replace(TEAMS["three levels with tools"], is_stored=False)
+    memory, queue = (play(provider, team, kind, tmp_path / kind) for kind in ("memory", "queue"))
+    assert_same(memory, queue)
+
+
+def test_transport_may_change_between_turns(provider: Provider, tmp_path: Path) -> None:
+    name = "a client's tool, and three turns"
+    memory, *mixed = (
+        play(provider, TEAMS[name], kinds, tmp_path / str(number))
+        for number, kinds in enumerate(
+            [["memory"] * 3, ["queue", "memory", "queue"], ["memory", "queue", "memory"]],
+        )
+    )
+    for each in mixed:
+        assert each.sent > 0
+        assert_same(memory, each)
+
+
 def assert_same(one: Seen, other: Seen) -> None:
     assert [*map(_end, one.responses)] == [*map(_end, other.responses)]
     assert sorted(one.requests) == sorted(other.requests)
@@ -36,6 +74,19 @@ def assert_same(one: Seen, other: Seen) -> None:
     assert _plain_history(one.history) == _plain_history(other.history)
     assert _tree(one.items) == _tree(other.items)
     assert one.usage == other.usage
+
+
+def _numbered(request: bytes) -> str:
+    """Replace ids of calls by their numbers in a request, which must have each once."""
+    items = json.loads(request)["input"]
+    ids = [item["call_id"] for item in items if item.get("type") == "function_call"]
+    assert len(ids) == len({*ids}), ids
+    assert len(items) == len({item.get("id", number) for number, item in enumerate(items)})
+    for number, call_id in enumerate(ids):
+        for item in items:
+            if item.get("call_id") == call_id:
+                item["call_id"] = number
+    return json.dumps(items)
 
 
 def _end(response: dict[str, Any]) -> Any:

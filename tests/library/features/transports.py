@@ -18,6 +18,7 @@ from agency_lambda.framework.offline_model import output_items
 from agency_lambda.history.conversations import Conversations
 from agency_lambda.history.turns import load_turns
 from agency_lambda.offline import Script
+from agency_lambda.offline.generic import MARK
 from agency_lambda.record.export import export_run
 from agency_lambda.run_service import get_run_service
 from agency_lambda.runs import worker
@@ -46,7 +47,6 @@ class Team:
     answer: Callable[[ModelRequest], Any] | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
     is_stored: bool = True
-    careless: bool = False
 
 
 @dataclass
@@ -72,13 +72,17 @@ def text_of(response: Mapping[str, Any]) -> str:
 
 
 class Provider(ModelServer):
-    """A server whose ids depend on what it is asked, and on how often it was asked the same."""
+    """A server whose ids depend on what it is asked, and on how often it was asked the same.
+
+    is_careless: the calls of every answer are `call_0`, `call_1` and so on.
+    """
 
     def __init__(self) -> None:
+        self.is_careless = False
         super().__init__(self._items)
 
     def begin(self, team: Team) -> None:
-        self._plan, self._asked, self._careless = team.answer or scripts(team.scripts), Counter[str](), team.careless
+        self._plan, self._asked = team.answer or scripts(team.scripts), Counter[str]()
         self.requests = []
 
     def _items(self, request: ModelRequest) -> Any:
@@ -88,11 +92,12 @@ class Provider(ModelServer):
         digest = hashlib.sha256(request.raw).hexdigest()[:24]
         self._asked[digest] += 1
         name = f"{digest}{self._asked[digest]:02d}"
+        plan = plan.removeprefix(f"{MARK} ") if isinstance(plan, str) else plan
         items = plan.items if isinstance(plan, Items) else output_items(plan)
         for number, item in enumerate(items):
             item.id = f"{item.id.partition('_')[0]}_{name}{number:02d}"
             if item.type == "function_call":
-                item.call_id = f"call_{number}" if self._careless else f"call_{name}{number:02d}"
+                item.call_id = f"call_{number}" if self.is_careless else f"call_{name}{number:02d}"
         return Items(items)
 
 
