@@ -235,6 +235,38 @@ TEAMS["output type, and instructions of three kinds"] = Team(
 )
 
 
+_ONE_EACH = [
+    [to("Clerk", "a", "For a.")],
+    [to("Strict", "rude")],
+    [to("Brief", "b", "For b.")],
+    [to("Clerk", "bad")],
+    [to("Strict", "kind")],
+    [to("Never", "c"), to("Clerk", "d")],
+    [to("Nobody", "e"), to("Brief", "")],
+]
+
+
+def _one_at_a_time(ledger: Ledger) -> Agency:
+    guarded = _guarded(ledger)
+    clerk = agent("Clerk", output_type=Sum)
+    given = {**guarded.agents, "Boss": agent("Boss"), "Clerk": clerk}
+    recipients = ("Clerk", "Strict", "Brief", "Never")
+    return wired(given, *(f"Boss>{name}" for name in recipients), "Strict>Brief", shared_instructions="Be kind.")
+
+
+def _answer_one(request: ModelRequest) -> Any:
+    if _is_reminded(request):
+        return "ok"
+    clerk = lambda turn: "no JSON" if turn.message == "bad" else '{"value": 3, "unit": "m"}'  # noqa: E731
+    ask = batches([to("Brief", "from Strict")])
+    return scripts({**_GUARDED, "Boss": batches(*_ONE_EACH), "Strict": ask, "Clerk": clerk})(request)
+
+
+TEAMS["one message at a time"] = Team(
+    create=_one_at_a_time, answer=_answer_one, turns=[{"input": "go"}, {"input": "more"}]
+)
+
+
 async def _instructions(context: RunContextWrapper[MasterContext], agent: Any) -> str:
     known = context.context
     return f"I am {agent.name} of {known.user_context['owner']}, {known.user_context['metadata']}, " + str(

@@ -1,6 +1,9 @@
 """The same agents give the same answers with either transport: model requests are compared byte for byte."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +14,7 @@ import pytest
 from tests.library.features.teams import TEAMS
 from tests.library.features.transports import Provider, Seen, play
 
+_READ = ("type", "role", "name", "arguments", "call_id", "output")
 _MADE_UP = ("id", "agent_run_id", "run_trace_id", "timestamp")
 
 
@@ -64,6 +68,28 @@ def test_transport_may_change_between_turns(provider: Provider, tmp_path: Path) 
         assert_same(memory, each)
 
 
+@pytest.mark.parametrize("name", ["five steps", "one message at a time"])
+def test_framework_alone_asks_the_same(provider: Provider, name: str, tmp_path: Path) -> None:
+    queue = play(provider, TEAMS[name], "queue", tmp_path)
+    provider.begin(TEAMS[name])
+    environment = {
+        "OPENAI_BASE_URL": provider.base_url,
+        "OPENAI_API_KEY": "sk-test",
+        "OPENAI_AGENTS_DISABLE_TRACING": "1",
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.library.features.bare", name],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stdout.splitlines()[-1:] == [queue.text], done.stderr
+    bare = [request.raw for request in provider.requests]
+    assert [*map(_as_read, bare)] == [*map(_as_read, queue.requests)]
+
+
 def assert_same(one: Seen, other: Seen) -> None:
     assert [*map(_end, one.responses)] == [*map(_end, other.responses)]
     assert sorted(one.requests) == sorted(other.requests)
@@ -87,6 +113,20 @@ def _numbered(request: bytes) -> str:
             if item.get("call_id") == call_id:
                 item["call_id"] = number
     return json.dumps(items)
+
+
+def _as_read(request: bytes) -> list[Any]:
+    """What a model reads. The service leaves out ids and states of items, and chooses the model."""
+    body = json.loads(request)
+    ids = [item.get("call_id") for item in body["input"]]
+    numbered = [{**item, "call_id": ids.index(item.get("call_id"))} for item in body["input"]]
+    items = [{name: item.get(name) for name in _READ} | {"content": _texts(item)} for item in numbered]
+    return [body.get("instructions"), body.get("tools"), items]
+
+
+def _texts(item: dict[str, Any]) -> list[str]:
+    content = item.get("content") or []
+    return [content] if isinstance(content, str) else [part["text"] for part in content]
 
 
 def _end(response: dict[str, Any]) -> Any:
