@@ -299,6 +299,29 @@ async def test_what_the_journal_has_of_a_message_is_remembered_and_not_sent(
     assert (words(run), office.texts("Clerk")) == ("known", [])
 
 
+@awaited
+async def test_a_message_that_another_run_works_on_is_not_sent_again_where_the_transport_has_changed(
+    stored: Stored, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def post(run: RunContext, message: Message, memory: Any, shared: Any) -> Any:
+        await run.journal.add_row(f"message/{message.key}", {"run": "resp_2"})
+        await run.calls.wait(message)
+
+    office = Office()
+
+    def create() -> Agency:
+        boss = office.agent("Boss", batches([to("Clerk", "a")]))
+        return Agency(boss, communication_flows=[(boss, office.agent("Clerk"))])
+
+    run = stored(create)
+    with monkeypatch.context() as queued:
+        queued.setattr(prepare, "RunContext", partial(RunContext, transport=lambda sender, recipient: "queue"))
+        queued.setattr(RunContext, "post", post)
+        assert (await run.attempt()).waits_for_agents
+    assert (await run.attempt()).waits_for_agents
+    assert office.texts("Clerk") == []
+
+
 PAIR = ("Boss", "Clerk")
 
 

@@ -1,5 +1,6 @@
 """The same agents give the same answers with either transport: model requests are compared byte for byte."""
 
+import asyncio
 import json
 import os
 import subprocess
@@ -11,8 +12,10 @@ from typing import Any
 
 import pytest
 
+from agency_lambda.run_service import get_run_service
+from agency_lambda.runs import worker
 from tests.library.features.teams import TEAMS
-from tests.library.features.transports import Provider, Seen, play
+from tests.library.features.transports import Provider, Seen, deployed, play
 
 _READ = ("type", "role", "name", "arguments", "call_id", "output")
 _MADE_UP = ("id", "agent_run_id", "run_trace_id", "timestamp")
@@ -66,6 +69,31 @@ def test_transport_may_change_between_turns(provider: Provider, tmp_path: Path) 
     for each in mixed:
         assert each.sent > 0
         assert_same(memory, each)
+
+
+def test_transport_may_change_while_a_run_waits(provider: Provider, tmp_path: Path) -> None:
+    team, seen = TEAMS["two senders of one recipient"], Seen()
+    memory = play(provider, team, "memory", tmp_path / "memory")
+    provider.begin(team)
+    begun, waited = dict[str, Any](), list[str]()
+    for kind in ("queue", "memory") * 4:
+        with deployed(provider, team, tmp_path / "changing", seen, AGENT_MESSAGES=kind) as service:
+            begun = begun or service.post("/v1/responses", {"model": "team", "input": "go", "background": True})[1]
+            runs = get_run_service()
+            leases = service.handler.run(runs.leases.all())
+            service.handler.run(asyncio.wait_for(_work(runs, [lease.id for lease in leases] or [begun["id"]]), 20))
+            seen.responses = [service.get(f"/v1/responses/{begun['id']}")[1]]
+            waited += [lease.id for lease in leases if lease.id != begun["id"]]
+        if seen.responses[0]["status"] == "completed":
+            break
+    assert len(waited) > 1, "nothing was sent to other runs"
+    assert (seen.responses[0]["status"], seen.text) == ("completed", memory.text)
+    assert sorted(request.raw for request in provider.requests) == sorted(memory.requests)
+
+
+async def _work(runs: Any, run_ids: list[str]) -> None:
+    for run_id in run_ids:
+        await worker.work(runs, run_id)
 
 
 @pytest.mark.parametrize("name", ["five steps", "one message at a time"])

@@ -3,8 +3,8 @@
 import asyncio
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -106,18 +106,24 @@ def play(provider: Provider, team: Team, transport: str | Sequence[str], folder:
     transports = [transport] * len(team.turns) if isinstance(transport, str) else transport
     seen, conversation = Seen(), None
     provider.begin(team)
+    for fields, kind in zip(team.turns, transports, strict=True):
+        with deployed(provider, team, folder, seen, AGENT_MESSAGES=kind, **settings) as service:
+            made = fields(seen.responses[-1]) if callable(fields) else fields
+            conversation = service.handler.run(_turn(service, team, made, conversation, seen))
+    seen.requests = [request.raw for request in provider.requests]
+    return seen
+
+
+@contextmanager
+def deployed(provider: Provider, team: Team, folder: Path, seen: Seen, **settings: str) -> Iterator[Service]:
+    """The service with a team."""
     given = {"OPENAI_API_KEY": "sk-test", "OPENAI_BASE_URL": provider.base_url, "MODEL": "gpt-test"}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("agencies.AGENCIES", {"team": lambda: team.create(seen.ledger)})
         patch.setattr("agency_lambda.framework.open_calls._PAUSE", 0.02)
         patch.setattr("agency_lambda.runs.following._POLL", 0.02)
-        for fields, kind in zip(team.turns, transports, strict=True):
-            with default_settings(patch, folder), services(patch) as start:
-                service = start(AGENT_MESSAGES=kind, **given, **team.settings, **settings)
-                made = fields(seen.responses[-1]) if callable(fields) else fields
-                conversation = service.handler.run(_turn(service, team, made, conversation, seen))
-    seen.requests = [request.raw for request in provider.requests]
-    return seen
+        with default_settings(patch, folder), services(patch) as start:
+            yield start(**given, **team.settings, **settings)
 
 
 async def _turn(service: Service, team: Team, fields: Any, conversation: str | None, seen: Seen) -> str | None:
