@@ -107,6 +107,15 @@ TEAMS["three levels with tools"] = Team(
     turns=[{"input": "go", "stream": True}],
 )
 
+TEAMS["siblings that call tools"] = Team(
+    create=lambda ledger: wired({"Clerk": agent("Clerk", tools=_working(ledger))}, "Boss>Aide>Clerk"),
+    scripts={
+        "Boss": batches([to("Aide", "x"), to("Aide", "y")], [to("Aide", "z"), to("Nobody", "1"), to("Nobody", "2")]),
+        "Aide": passing_on("Clerk", "1", "2"),
+        "Clerk": calling(*(("note", {"word": word}) for word in "abc")),
+    },
+)
+
 TEAMS["two senders of one recipient"] = Team(
     create=lambda ledger: flows("Boss>One>Clerk", "Boss>Two>Clerk", "Boss>Clerk"),
     scripts={
@@ -302,7 +311,12 @@ TEAMS["a tool of its own, and wrong arguments"] = Team(
 )
 
 
+_NUMBERS: dict[int, dict[str, int]] = {}  # by ledger: ids of responses
+
+
 def _remembering(ledger: Ledger) -> Agency:
+    numbers = _NUMBERS.setdefault(id(ledger), {})
+
     @function_tool
     async def remember(context: RunContextWrapper[MasterContext], name: str, value: str) -> str:
         """Remembers."""
@@ -313,7 +327,7 @@ def _remembering(ledger: Ledger) -> Agency:
     async def recall(context: RunContextWrapper[MasterContext]) -> str:
         """Recalls."""
         known = {**context.context.user_context}
-        known["response_id"] = known["response_id"][:5]
+        known["response_id"] = numbers.setdefault(known["response_id"], len(numbers))
         known["conversation_id"] = known["conversation_id"][:5]
         ledger.append(sorted(map(str, known.items())))
         return str(sorted(known.items()))
