@@ -5,8 +5,7 @@ begins with what the memory held before the batch, and what they add is joined i
 never decides what an agent remembers.
 """
 
-import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from agency_swarm.utils import thread
@@ -20,33 +19,9 @@ class _Batch:
     def __init__(self, key: str, before: Items) -> None:
         self.key, self.before = key, before
         self.ended: dict[int, Items] = {}  # number of a call -> what it has added, not joined yet
-        self.foreign: set[int] = set()  # those that other runs have worked on, each with call ids of its own
 
     def items(self) -> Items:
-        ended = self.ended
-        if self.foreign & ended.keys():
-            used = _call_ids(
-                [*self.before, *(item for number in ended.keys() - self.foreign for item in ended[number])]
-            )
-            ended = {number: self._renamed(number, ended[number], used) for number in sorted(ended)}
-        return [item for number in sorted(ended) for item in ended[number]]
-
-    def _renamed(self, number: int, added: Items, used: set[Any]) -> Items:
-        # Careless servers repeat ids, and of calls with one id the SDK forgets all but the last.
-        if number not in self.foreign:
-            return added
-        own = _call_ids(added)
-        new = {call_id: f"call_{_digest(f'{self.key}/{number}/{call_id}')}" for call_id in own & used}
-        used |= own
-        return [{**item, "call_id": new[item["call_id"]]} if item.get("call_id") in new else item for item in added]
-
-
-def _call_ids(items: Iterable[Any]) -> set[Any]:
-    return {item["call_id"] for item in items if item.get("call_id")}
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:24]
+        return [item for number in sorted(self.ended) for item in self.ended[number]]
 
 
 class Memory(ThreadManager):  # type: ignore[misc]
@@ -81,7 +56,7 @@ class Memory(ThreadManager):  # type: ignore[misc]
         """Join what a message added in an earlier attempt."""
         fork = self.fork(batch, number, pair)
         fork.add_messages([*added])
-        fork.join(foreign=True)
+        fork.join()
 
     def add_message(self, message: Any) -> None:
         self.add_messages([message])
@@ -119,11 +94,9 @@ class Memory(ThreadManager):  # type: ignore[misc]
             items, self._batch.ended = self._batch.items(), {}
             super().add_messages(items)
 
-    def _end(self, batch: _Batch, number: int, added: Items, *, foreign: bool) -> None:
+    def _end(self, batch: _Batch, number: int, added: Items) -> None:
         if batch is self._batch:
             batch.ended[number] = added
-            if foreign:
-                batch.foreign.add(number)
         elif added:  # of an earlier batch, whose other calls were cancelled
             self.add_messages(added)
 
@@ -150,9 +123,9 @@ class Fork(Memory):
     def added(self) -> Items:
         return self.get_all_messages()[self._begin :]
 
-    def join(self, *, foreign: bool = False) -> None:
-        """Give what was added to the sender's memory. foreign: by another run."""
-        self._parent._end(self._of, self._number, self.added, foreign=foreign)
+    def join(self) -> None:
+        """Give what was added to the sender's memory."""
+        self._parent._end(self._of, self._number, self.added)
 
 
 def install() -> None:

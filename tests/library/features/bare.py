@@ -1,4 +1,4 @@
-"""Agency Swarm without this service: `python -m tests.library.features.bare TEAM`, at OPENAI_BASE_URL."""
+"""Agency Swarm without this service: `python -m tests.library.features.bare TEAM ...`, at OPENAI_BASE_URL."""
 
 import asyncio
 import sys
@@ -8,13 +8,14 @@ from agency_swarm.utils import thread
 from tests.library.features.teams import TEAMS
 
 
-async def main(name: str) -> None:
+async def main(names: list[str]) -> None:
     assert thread.ThreadManager.__module__ == thread.__name__, "the service has changed the framework"
-    agency = TEAMS[name].create([])
-    for fields in TEAMS[name].turns:
-        assert not callable(fields)
-        print((await agency.get_response(fields["input"])).final_output)
+    for name in names:
+        agency = TEAMS[name].create([])
+        for fields in TEAMS[name].turns:
+            assert not callable(fields)
+            print((await agency.get_response(fields["input"])).final_output)
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1]))
+    asyncio.run(main(sys.argv[1:]))

@@ -358,23 +358,3 @@ def test_memory_keeps_what_is_joined_late() -> None:
     later.add_message(item("later"))
     later.join()
     assert memory.get_all_messages() == [item("own"), item("late"), item("later")]
-
-
-def test_memory_renames_calls_of_runs_that_repeat_the_ids_of_others() -> None:
-    def calls(answer: str) -> list[dict[str, Any]]:
-        call = {"type": "function_call", "call_id": "call_0", "name": "look", "arguments": answer}
-        output = {"type": "function_call_output", "call_id": "call_0", "output": answer}
-        return [{**each, "agent": "Clerk", "callerAgent": "Boss"} for each in (call, output)]
-
-    def joined(*order: int) -> list[dict[str, Any]]:
-        memory = Memory()
-        memory.add_messages(calls("before"))
-        for number in order:
-            memory.restore("one", number, PAIR, calls(f"{number}"))
-        return memory.get_all_messages()
-
-    items = joined(0, 1)
-    assert items == joined(1, 0)
-    ids = [item["call_id"] for item in items]
-    assert (ids[::2], len({*ids})) == (ids[1::2], 3)
-    assert ids[:2] == ["call_0"] * 2

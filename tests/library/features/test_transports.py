@@ -20,6 +20,7 @@ from agency_lambda.runs.child_runs import ChildRuns
 from tests.library.features.messages import batches, to
 from tests.library.features.teams import TEAMS
 from tests.library.features.transports import Provider, Seen, deployed, play
+from tests.library.model_server import scripts
 
 _READ = ("type", "role", "name", "arguments", "call_id", "output")
 _MADE_UP = ("id", "agent_run_id", "run_trace_id", "timestamp")
@@ -130,26 +131,27 @@ def test_messages_of_a_later_attempt_get_what_tools_had_shared_in_an_earlier_one
     assert [("boss" in str(entry)) for entry in seen.ledger] == [True, True]
 
 
-@pytest.mark.parametrize("name", ["five steps", "one message at a time"])
-def test_framework_alone_asks_the_same(provider: Provider, name: str, tmp_path: Path) -> None:
-    queue = play(provider, TEAMS[name], "queue", tmp_path)
-    provider.begin(TEAMS[name])
-    environment = {
-        "OPENAI_BASE_URL": provider.base_url,
-        "OPENAI_API_KEY": "sk-test",
-        "OPENAI_AGENTS_DISABLE_TRACING": "1",
-    }
+def test_framework_alone_asks_the_same(provider: Provider, tmp_path: Path) -> None:
+    names = ("five steps", "one message at a time")
+    queued = [play(provider, TEAMS[name], "queue", tmp_path / name) for name in names]
+    five, one = (TEAMS[name] for name in names)
+    assert one.answer
+    in_five = [f"I am {name}." for name in five.scripts]
+    five_steps, answer_one = scripts(five.scripts), one.answer
+    any_team = lambda asked: (five_steps if asked.instructions in in_five else answer_one)(asked)  # noqa: E731
+    provider.begin(replace(one, answer=any_team))
+    environment = {"OPENAI_BASE_URL": provider.base_url, "OPENAI_API_KEY": "sk-test"}
     done = subprocess.run(
-        [sys.executable, "-m", "tests.library.features.bare", name],
-        env={**os.environ, **environment},
+        [sys.executable, "-m", "tests.library.features.bare", *names],
+        env={**os.environ, **environment, "OPENAI_AGENTS_DISABLE_TRACING": "1"},
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
-    assert done.stdout.splitlines()[-1:] == [queue.text], done.stderr
+    assert done.stdout.splitlines()[1::2] == [seen.text for seen in queued], done.stderr
     bare = [request.raw for request in provider.requests]
-    assert [*map(_as_read, bare)] == [*map(_as_read, queue.requests)]
+    assert sorted(map(_as_read, bare)) == sorted(_as_read(each) for seen in queued for each in seen.requests)
 
 
 def assert_same(one: Seen, other: Seen) -> None:
@@ -177,13 +179,13 @@ def _numbered(request: bytes) -> str:
     return json.dumps(items)
 
 
-def _as_read(request: bytes) -> list[Any]:
+def _as_read(request: bytes) -> str:
     """What a model reads. The service leaves out ids and states of items, and chooses the model."""
     body = json.loads(request)
     ids = [item.get("call_id") for item in body["input"]]
     numbered = [{**item, "call_id": ids.index(item.get("call_id"))} for item in body["input"]]
     items = [{name: item.get(name) for name in _READ} | {"content": _texts(item)} for item in numbered]
-    return [body.get("instructions"), body.get("tools"), items]
+    return json.dumps([body.get("instructions"), body.get("tools"), items])
 
 
 def _texts(item: dict[str, Any]) -> list[str]:
