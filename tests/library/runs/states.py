@@ -67,6 +67,9 @@ class Messages:
         assert owner_of(message, owner) == OWNER
         self.sent.append(message)
 
+    async def send_runs(self, run_ids: Sequence[str], *, owner: str) -> None:
+        self.sent += run_ids
+
 
 class Service(RunService):
     """The service without agents: `resume` returns the repository of the next attempt."""
@@ -96,7 +99,15 @@ async def new(store: Store, *, background: bool, conversation_id: str | None = N
     if conversation_id:
         conversation = await Conversations(store, OWNER).load_to_extend(conversation_id, create=True)
         cursor = conversation.end
-    response = {"id": run_id, "status": "", "background": background, "output": [], "error": None, "store": True}
+    response = {
+        "id": run_id,
+        "status": "",
+        "background": background,
+        "output": [],
+        "error": None,
+        "store": True,
+        "metadata": {},
+    }
     response |= {"metadata": {}} | dict.fromkeys(("created_at", "completed_at", "incomplete_details", "usage"))
     said = [{"type": "message", "id": run_id}]
     body = {"background": background, "model": "agency", "input": "Pay."}
