@@ -1,14 +1,11 @@
 """The answers of a stored run, each stored before its use, so that no attempt repeats a call."""
 
-import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
-from agency_lambda.errors import StoreUnavailable
 from agency_lambda.framework.call_journal import JournaledCall
-from agency_lambda.framework.interruptions import AnswerNotStored
 from agency_lambda.framework.models import ModelAnswer, ModelRequest, ModelUnavailable
 from agency_lambda.framework.models.serialized_answer import dump_answer, load_answer
 from agency_lambda.framework.spending import Reservation
@@ -18,10 +15,11 @@ from agency_lambda.protocol.approvals import Decision
 from agency_lambda.protocol.surrogates import replace_surrogates
 from agency_lambda.runs import journal_rows
 from agency_lambda.runs.call_keys import ModelCallKeys
-from agency_lambda.runs.journal_rows import digest, was_allowed
-from agency_lambda.runs.model import expiry, response_partition
-from agency_lambda.runs.sending import COUNTER, TOOL_CALLS
-from agency_lambda.store import ABSENT, Add, Change, Conflict, Delete, Put, Store
+from agency_lambda.runs.journal_rows import digest
+from agency_lambda.runs.journal_store import JournalStore
+from agency_lambda.runs.model import response_partition
+from agency_lambda.runs.tool_call_limit import ToolCallLimit
+from agency_lambda.store import Store
 
 
 @dataclass(frozen=True)
@@ -55,56 +53,59 @@ class Journal:
         self._begun: set[str] = set()  # keys of answers whose calls have begun
         self._usable: list[tuple[Any, str]] = []  # outputs that the SDK continues with -> their answers' keys
         self._by_call_ids = False  # an earlier version of this service has begun the run
-        self._store, self._partition, self._counted_in = store, response_partition(owner, run_id), counted_in
-        self._records: dict[str, Any] = {}
+        self._stored = JournalStore(store, response_partition(owner, run_id))
+        self._limit = ToolCallLimit(self._stored, counted_in)
         self._keys = ModelCallKeys()
         self._prompts: set[str] = set()  # digests of the instructions that a row of the run has
         self._failures: list[tuple[ModelUnavailable, str]] = []  # and the keys of their model calls
-        self._unwritten: dict[str, dict[str, Any]] = {}  # failures that no answer has followed yet
-        self._allowed: set[str] = set()  # calls of tools that the run's max_tool_calls has allowed
         self.pending: dict[str, dict[str, Any]] = {}  # model calls without an answer yet, which the heartbeat stores
         self._replayed: set[str] = set()
         self.hits = 0
         self.has_asked = False  # whether earlier attempts have asked a person anything
 
     async def load(self) -> None:
-        if self._store:
-            records = await self._store.query(self._partition, after="journal/", before="journal0")
-            self._records = {record.sort.removeprefix("journal/"): record.body for record in records}
-            self._records.pop("asked", None)  # calls that were pending at a heartbeat
-            self._allowed = {key.partition("/")[2] for key, body in self._records.items() if was_allowed(key, body)}
-            # A number of its own also behind attempts that handed over, which do not count.
-            self.attempt = max(self.attempt, *(1 + body.get("attempt", 0) for body in self._records.values()), 0)
-            bodies = [body for key, body in self._records.items() if key.startswith("model/")]
-            self._prompts = {body["instructions_digest"] for body in bodies if "instructions" in body}
-            self._by_call_ids = any("within" not in body for body in bodies)
-            self.has_asked = bool(self._asked) or any(key.startswith("decision/") for key in self._records)
-            has_begun = any(key.startswith("once/") for key in self._records)  # a call that must not become another
-            self._keys.restore(self._records, ignores_tools=self.has_asked or has_begun)
-            answers = [body["response"]["output"] for body in bodies]
-            for ids in (self.call_ids, self.item_ids):
-                ids.restore(item for output in answers for item in output)
+        await self._stored.load()
+        self._limit.restore()
+        # A number of its own also behind attempts that handed over, which do not count.
+        self.attempt = max(self.attempt, *(1 + body.get("attempt", 0) for body in self._rows.values()), 0)
+        bodies = [self._rows[key] for key in self._stored.keys("model")]
+        self._prompts = {body["instructions_digest"] for body in bodies if "instructions" in body}
+        self._by_call_ids = any("within" not in body for body in bodies)
+        self.has_asked = bool(self._asked or self._stored.keys("decision"))
+        has_begun = bool(self._stored.keys("once"))  # a call that must not become another
+        self._keys.restore(self._rows, ignores_tools=self.has_asked or has_begun)
+        answers = [body["response"]["output"] for body in bodies]
+        for ids in (self.call_ids, self.item_ids):
+            ids.restore(item for output in answers for item in output)
+
+    @property
+    def _is_stored(self) -> bool:
+        return self._stored.store is not None
+
+    @property
+    def _rows(self) -> dict[str, Any]:
+        return self._stored.rows
 
     @property
     def ids(self) -> set[str]:
-        return {item_id for body in self._records.values() for item_id in body.get("ids", {}).values()}
+        return {item_id for body in self._rows.values() for item_id in body.get("ids", {}).values()}
 
     @property
     def open_messages(self) -> set[str]:
         """Return the names of messages' rows without an answer."""
-        return {key for key, body in self._records.items() if key.startswith("message/") and "output" not in body}
+        return {key for key in self._stored.keys("message") if "output" not in self._rows[key]}
 
     def unused_messages(self) -> list[dict[str, Any]]:
         """Return, once, the rows of answered messages that this attempt has not come to."""
-        answered = {key for key, body in self._records.items() if key.startswith("message/") and "output" in body}
+        answered = {key for key in self._stored.keys("message") if "output" in self._rows[key]}
         left = answered - self._replayed
         self._replayed |= left
-        return [self._records[key] for key in left]
+        return [self._rows[key] for key in left]
 
     def begin_call(
         self, agent: str, request: ModelRequest, parent: str = "", *, has_own_input: bool = False
     ) -> JournaledCall:
-        if self._store is None:
+        if not self._is_stored:
             key, items_digest = f"model/{next(self._numbers)}", ""
         else:
             key, items_digest = self._keys.claim(agent, request, "" if self._by_call_ids else parent)
@@ -112,12 +113,12 @@ class Journal:
 
     def release(self, key: str) -> None:
         """Free the key of a call without an answer."""
-        if self._store is not None:
+        if self._is_stored:
             self._keys.release(key)
 
     def find(self, call: JournaledCall) -> Entry | None:
         """Return the stored answer; without one the call is pending."""
-        if body := self._records.get(call.key):
+        if body := self._rows.get(call.key):
             self.hits += 1
             self._replayed.add(call.key)
             return _entry(body)
@@ -126,7 +127,7 @@ class Journal:
 
     def find_failure(self, key: str) -> ModelUnavailable | None:
         """Return a failure after which an earlier attempt went on."""
-        body = None if key in self._records else self._records.get(f"failed/{key}")
+        body = None if key in self._rows else self._rows.get(f"failed/{key}")
         if body is None:
             return None
         self.hits += 1
@@ -135,27 +136,28 @@ class Journal:
         return error
 
     def note_failure(self, call: JournaledCall, error: ModelUnavailable) -> None:
-        if self._store and (fields := self.pending.get(call.key)):
+        if self._is_stored and (fields := self.pending.get(call.key)):
             self._failures.append((error, call.key))
-            self._unwritten[f"failed/{call.key}"] = {**error.record(), **fields, "ended_at": journal_rows.now()}
+            failed = {**error.record(), **fields, "ended_at": journal_rows.now()}
+            self._stored.add_later(f"failed/{call.key}", failed)  # if an answer follows
 
     async def forget_failure(self, error: ModelUnavailable) -> None:
         """Delete the failure that ends this attempt."""
         key = next((f"failed/{key}" for failed, key in self._failures if failed is error), None)
-        if key and self._unwritten.pop(key, None) is None and self._store:
-            await self._store.write(Delete(self._partition, f"journal/{key}"))
+        if key:
+            await self._stored.delete(key)
 
     async def save_answer(
         self, call: JournaledCall, answered: ModelAnswer, ids: dict[int, str], reservation: Reservation | None = None
     ) -> Entry:
         """Store an answer and settle its reservation. Returns the stored one."""
-        if self._store is None:
+        if not self._is_stored:
             if reservation:
                 await reservation.write_settled(answered.response.usage)
             return Entry(answered, ids)
         settled = reservation.settle(answered.response.usage) if reservation else ()
         body = self._answer_body(call, answered, ids)
-        stored = await self._write(call.key, body, settled)
+        stored = await self._stored.add(call.key, body, settled)
         self.pending.pop(call.key, None)
         if stored is body and "instructions" in body:
             self._prompts.add(body["instructions_digest"])
@@ -187,7 +189,7 @@ class Journal:
         if place is None:
             return f"{agent}/{call_id}/1"
         self._begun.add(place.rpartition("/")[0])
-        return f"{agent}/{place if self._store is None else digest(place)[:32]}"
+        return f"{agent}/{place if not self._is_stored else digest(place)[:32]}"
 
     def place(self, call_id: str) -> tuple[str, int] | None:
         """Return the key of the answer that made a call, and the call's number in it, the same in every attempt."""
@@ -204,101 +206,52 @@ class Journal:
 
     def unused_answers(self) -> list[ModelAnswer]:
         """Return, once, answers that only led to finished tool calls."""
-        left = [key for key in self._records if key.startswith("model/") and key not in self._replayed]
+        left = [key for key in self._stored.keys("model") if key not in self._replayed]
         self._replayed.update(left)
-        return [_entry(self._records[key]).answered for key in left]
+        return [_entry(self._rows[key]).answered for key in left]
 
     async def forget_answer(self, output: list[Any] | None) -> bool:
         """Delete an unusable answer. Returns False if its calls have begun."""
         key = next((key for usable, key in self._usable if usable is output), None)
         if key is None or key in self._begun:
             return False
-        if self._store:
-            await self._store.write(Delete(self._partition, f"journal/{key}"))
+        await self._stored.delete(key)
         return True
 
     def find_tool_output(self, call: str) -> tuple[bool, Any]:
-        body = self._records.get(f"tool/{call}")
+        body = self._rows.get(f"tool/{call}")
         self.hits += body is not None
         return body is not None, body and from_journal_body(body)
 
     def has_tool_output(self, call: str) -> bool:
-        return f"tool/{call}" in self._records
+        return f"tool/{call}" in self._rows
 
     async def save_tool_output(self, call: str, output: Any, tool: str, started_at: float) -> Any:
-        if self._store is None:
+        if not self._is_stored:
             return output
         body = to_journal_body(output) | journal_rows.tool_call_fields(tool, started_at, self.attempt)
-        stored = await self._write(f"tool/{call}", body)
+        stored = await self._stored.add(f"tool/{call}", body)
         return output if stored is body else from_journal_body(stored)
 
     def was_asked(self, call: str) -> bool:
         """Return whether a person was asked about a call, or has decided."""
-        return call in self._asked or f"decision/{call}" in self._records
+        return call in self._asked or f"decision/{call}" in self._rows
 
     def find_decision(self, call: str) -> Decision | None:
-        body = self._records.get(f"decision/{call}")
+        body = self._rows.get(f"decision/{call}")
         return body and Decision(approve=body["approve"], reason=body["reason"], arguments=body["arguments"])
 
     def find_row(self, key: str) -> dict[str, Any] | None:
         self._replayed.add(key)
-        return self._records.get(key)
+        return self._rows.get(key)
 
     async def add_row(self, key: str, body: dict[str, Any]) -> dict[str, Any]:
         """Return the row that is stored: `body` itself, or an earlier one."""
-        self._records[key] = stored = await self._write(key, body)
+        self._rows[key] = stored = await self._stored.add(key, body)
         return stored
 
     async def allow_call(self, call: str, most: float) -> bool:
-        """Return whether a call is among the first `most`, alike in all attempts."""
-        if math.isinf(most) or call in self._allowed:
-            return True
-        if (decided := self._records.get(f"allowed/{call}")) is None:
-            decided = await (self._count if self._counted_in else self._allow)(f"allowed/{call}", most)
-        return bool(decided["allowed"])
-
-    async def _allow(self, key: str, most: float) -> dict[str, Any]:
-        if allowed := len(self._allowed) < most:
-            self._allowed.add(key.partition("/")[2])
-        return await self._write(key, {"allowed": allowed})
-
-    async def _count(self, key: str, most: float) -> dict[str, Any]:
-        assert self._store
-        put = Put(self._partition, f"journal/{key}", {"allowed": True}, expiry(), expected=ABSENT)
-        try:
-            await self._store.write(
-                put, Add(self._counted_in, COUNTER, {TOOL_CALLS: 1}, {TOOL_CALLS: int(most)}, expiry())
-            )
-        except Conflict:  # the limit, or an attempt that has lost its lease
-            return await self._write(key, {"allowed": False})
-        except StoreUnavailable as error:
-            raise AnswerNotStored from error
-        return {"allowed": True}
-
-    async def _write(self, key: str, body: dict[str, Any], settlement: Sequence[Change] = ()) -> dict[str, Any]:
-        try:
-            if self._store is None:
-                return body
-            for failed, record in [*self._unwritten.items()]:
-                await self._put_once(self._store, failed, record)
-                self._unwritten.pop(failed, None)
-            return await self._put_once(self._store, key, body, settlement)
-        except StoreUnavailable as error:
-            raise AnswerNotStored from error
-
-    async def _put_once(
-        self, store: Store, key: str, body: dict[str, Any], settlement: Sequence[Change] = ()
-    ) -> dict[str, Any]:
-        put = Put(self._partition, f"journal/{key}", body, expiry(), expected=ABSENT)
-        while True:
-            try:
-                await store.write(put, *settlement)
-            except Conflict:  # an attempt that has lost its lease, and does not know yet, or ours that has
-                if there := await store.get(put.partition, put.sort):
-                    await store.write(*settlement)  # both were paid
-                    return dict(there.body)
-                continue
-            return body
+        return await self._limit.allows(call, most)
 
 
 def _entry(body: dict[str, Any]) -> Entry:

@@ -34,6 +34,7 @@ from agency_lambda.queue.messages import Message
 from agency_lambda.runs import heartbeat, worker
 from agency_lambda.runs.attempt import Attempt as RunAttempt
 from agency_lambda.runs.journal import Journal
+from agency_lambda.runs.journal_store import JournalStore
 from agency_lambda.runs.repository import RunRepository
 from agency_lambda.runs.service import RunService
 from agency_lambda.settings import Settings
@@ -144,19 +145,19 @@ class Attempt:
         kind.write = _write  # type: ignore[method-assign]
 
     def _watch_steps(self) -> None:
-        load, write, asked = Journal.load, Journal._write, MeteredModel._ask
+        load, add, asked = Journal.load, JournalStore.add, MeteredModel._ask
         end, send = RunRepository.end, LocalQueue.send
 
         async def _load(journal: Journal) -> None:
             await load(journal)
-            self.note(loaded=[*journal._records])
+            self.note(loaded=[*journal._rows])
 
-        async def _write(journal: Journal, key: str, body: dict[str, Any], *more: Any) -> dict[str, Any]:
+        async def _add(journal: JournalStore, key: str, body: dict[str, Any], *more: Any) -> dict[str, Any]:
             if "asked" in body:
-                return await write(journal, key, body, *more)
+                return await add(journal, key, body, *more)
             kind = key.partition("/")[0]
             await self.point(f"{kind} is to be kept")
-            kept = await write(journal, key, body, *more)
+            kept = await add(journal, key, body, *more)
             await self.point(f"{kind} is kept")
             return kept
 
@@ -178,7 +179,7 @@ class Attempt:
                 self.note(sent=sent)
             await send(queue, sent, after, owner=owner)
 
-        Journal.load, Journal._write, MeteredModel._ask = _load, _write, _asked  # type: ignore[method-assign]
+        Journal.load, JournalStore.add, MeteredModel._ask = _load, _add, _asked  # type: ignore[method-assign]
         RunRepository.end, LocalQueue.send = _end, _send  # type: ignore[method-assign]
 
 
