@@ -7,6 +7,7 @@ import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agency_lambda.runs import outcome
+from agency_lambda.runs.lease_changes import change_lease
 from agency_lambda.runs.leases import Leases
 from agency_lambda.runs.model import (
     CLOCK_SKEW,
@@ -166,5 +168,24 @@ def test_runs_of_the_version_before_go_on_where_they_lie(url: str) -> None:
         assert ended
         await store.write(ended.delete())
         assert await leases.all() == []
+
+    on(url, work)
+
+
+def test_a_run_that_waits_for_long_is_queued_again_less_and_less_often(url: str) -> None:
+    async def work(store: Store) -> None:
+        await store.write(lease("run", "", until=0.0).put(queued_at=time.time() - 100))
+        (waiting,) = [each for each in await Leases(store).all() if each.is_overdue]
+
+        def requeued(lease: Lease) -> Any:
+            (put,) = change_lease(lease, "requeue")
+            assert isinstance(put, Put)
+            return put.body
+
+        assert requeued(waiting)["until"] == pytest.approx(time.time() + GRACE + 100, abs=5)
+        assert requeued(replace(waiting, queued_at=0.0))["until"] <= time.time() + LONGEST_PAUSE + GRACE
+        lost = requeued(replace(waiting, holder="dead"))  # its wait for a worker begins anew
+        assert lost["until"] == pytest.approx(time.time() + GRACE, abs=5)
+        assert lost["queued_at"] == pytest.approx(time.time(), abs=5)
 
     on(url, work)

@@ -1,8 +1,11 @@
 """A fair share of the queue and of a worker's places for every owner."""
 
 import asyncio
+import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,7 +17,9 @@ from agency_lambda.queue.local import LocalQueue
 from agency_lambda.queue.messages import Delivery, Export, Message, load
 from agency_lambda.queue.sqs import SQSQueue
 from agency_lambda.runs import worker
+from agency_lambda.runs.model import Lease
 from agency_lambda.runs.places import Places
+from agency_lambda.store import Put, open_store
 from agency_lambda.testing.aws import sqs
 
 OWNERS = ("ann", "bob", "cid")
@@ -288,3 +293,24 @@ def test_sqs_takes_ten_runs_a_request_and_what_it_refuses_is_logged(
     assert [record.getMessage() for record in caplog.records if "sweep" in record.getMessage()] == [
         "the queue did not take 1 of 2 runs: the sweep sends them"
     ]
+
+
+def test_a_process_queues_at_once_what_the_one_before_it_had_queued(tmp_path: Path) -> None:
+    store, queue, now = open_store(f"sqlite:///{tmp_path}/agency.db"), LocalQueue(), time.time()
+    runs = SimpleNamespace(store=store, queue=queue)
+
+    def lease(run_id: str, **fields: Any) -> Put:
+        known = {"holder": "", "until": now + 300, "attempts": 1, "queued_at": now - 290, **fields}
+        return Lease(run_id, "ann", **known).put()
+
+    async def play() -> None:
+        await store.write(lease("resp_1"), lease("resp_2", holder="a"), lease("resp_3", dead=True))
+        await store.write(lease("resp_4", queued_at=now + 0.5))
+        await worker._queue_free(runs)  # type: ignore[arg-type]
+        assert await queue.receive(lambda message, owner: True) == ("resp_1", "ann")
+        assert await asyncio.wait_for(queue.receive(lambda message, owner: True), 5) == ("resp_4", "ann")
+        assert time.time() >= now + 0.5
+        assert len(queue) == 0
+        await store.aclose()
+
+    asyncio.run(play())

@@ -72,7 +72,8 @@ class Journal:
         self._prompts = {body["instructions_digest"] for body in bodies if "instructions" in body}
         self._by_call_ids = any("within" not in body for body in bodies)
         self.has_asked = bool(self._asked or self._stored.keys("decision"))
-        has_begun = bool(self._stored.keys("once"))  # a call that must not become another
+        # A call that must not become another, and messages that others have answered.
+        has_begun = bool(self._stored.keys("once") or self._stored.keys("message"))
         self._keys.restore(self._rows, ignores_tools=self.has_asked or has_begun)
         answers = [body["response"]["output"] for body in bodies]
         for ids in (self.call_ids, self.item_ids):

@@ -35,7 +35,10 @@ def change_lease(
         case "renew":
             put = lease.put(until=now + model.LEASE_SECONDS)
         case "requeue":
-            put = lease.put(holder="", until=now + model.GRACE, lost=lost, decided=False)
+            queued_at = now if lease.holder else lease.queued_at
+            waited = min(max(now - queued_at, 0.0), model.LONGEST_PAUSE)  # where all workers are busy it waits for long
+            until = now + model.GRACE + waited
+            put = lease.put(holder="", until=until, lost=lost, decided=False, queued_at=queued_at)
         case "free":
             due, attempts = now + min(after, model.LONGEST_PAUSE), lease.attempts - (not counts_as_attempt)
             put = lease.put(holder="", until=due + model.GRACE, attempts=attempts, decided=False, queued_at=due)

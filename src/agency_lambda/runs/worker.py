@@ -100,12 +100,23 @@ async def serve(runs: "RunService", queue: "LocalQueue", export: ExportRun) -> N
 
 
 async def _sweep_repeatedly(runs: "RunService") -> None:
+    has_queued = False
     while True:
         try:
+            if not has_queued:
+                await _queue_free(runs)
+                has_queued = True
             await sweep(runs)
         except ServiceError:
             logger.exception("the store could not be swept")
         await asyncio.sleep(_REAP)
+
+
+async def _queue_free(runs: "RunService") -> None:
+    """Queue what an earlier process had queued: its queue has ended with it."""
+    for lease in await Leases(runs.store).all():
+        if not (lease.holder or lease.dead):
+            await runs.queue.send(lease.id, max(lease.queued_at - time.time(), 0.0), owner=lease.owner)
 
 
 async def sweep(runs: "RunService") -> int:
