@@ -58,12 +58,11 @@ class Sending:
 
 async def send(run: "RunContext", tool: SendMessage, context: Any, arguments: str, call: ToolCall) -> Any:
     """Return the recipient's answer, or a text that says why there is none."""
-    sending = _sending(run, tool, context, arguments, call)
-    if sending is None:
-        return await invoke_function_tool(function_tool=tool, context=context, arguments=arguments)
-    row = run.journal.find_row(f"message/{call.key}")
+    sending, row = _sending(run, tool, context, arguments, call), run.journal.find_row(f"message/{call.key}")
     if row and "output" in row:
         return _answered(run, sending, row)
+    if sending is None:
+        return await invoke_function_tool(function_tool=tool, context=context, arguments=arguments)
     if fault := _circle(sending) or _excess(run, sending):
         return fault
     if row or (sending.memory.root is run.memory and run.transport(*sending.pair) == "queue"):
@@ -77,10 +76,12 @@ async def _post(run: "RunContext", sending: Sending) -> Any:
     return _answered(run, sending, await run.post(_queued(run, sending), before, shared))
 
 
-def _answered(run: "RunContext", sending: Sending, row: Mapping[str, Any]) -> Any:
-    sending.memory.restore(sending.batch, sending.number, sending.pair, _with_own_ids(run, sending, row["memory"]))
+def _answered(run: "RunContext", sending: Sending | None, row: Mapping[str, Any]) -> Any:
     run.builder.add_items(row.get("items", ()))
     run.meter.add_message(row.get("usage", {}), row.get("by_model", {}))
+    if sending is None:  # a deployment has removed the recipient
+        return row["output"]
+    sending.memory.restore(sending.batch, sending.number, sending.pair, _with_own_ids(run, sending, row["memory"]))
     if run.shared and (shared := row.get("shared")):
         run.shared.join(sending.context.context.user_context, sending.batch, sending.number, shared)
     return row["output"]

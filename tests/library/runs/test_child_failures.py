@@ -138,9 +138,32 @@ async def test_deployment_that_removes_an_agent_or_a_flow_ends_the_messages_for_
             assert response["error"] == ended["error"]
         else:
             assert ended["error"]["message"] == "Boss cannot send messages to Clerk any more."
-            assert words(response) == "Error: Unknown recipient agent 'Clerk'. Available agents: Aide"
+            assert words(response) == FAILED + ended["error"]["message"]
         assert response["usage"]["model_calls"] == await at.paid(run_id) + await at.paid(child)
         await at.nothing_is_left()
+
+
+@awaited
+async def test_deployment_that_changes_what_a_sender_can_do_makes_it_ask_nothing_again(tmp_path: Path) -> None:
+    office, deployed = Office(gate := Gate("Clerk")), list[str]()
+
+    def create() -> Agency:
+        boss, clerk, aide = (
+            office.agent("Boss", batches([to("Clerk", "a")])),
+            office.agent("Clerk"),
+            office.agent("Aide"),
+        )
+        return Agency(boss, communication_flows=[(boss, clerk), *([(boss, aide)] if deployed else [])])
+
+    async with swarm(tmp_path, create) as at:
+        run_id = await at.begin()
+        await gate.reached.wait()
+        await at.waits(run_id)
+        deployed.append("another colleague")
+        gate.opened.set()
+        assert words(await at.final(run_id)) == "re a"
+        assert len(await at.children(run_id)) == 1
+        assert [asked.agent for asked in office.asked] == ["Boss", "Clerk", "Boss"]
 
 
 @awaited
