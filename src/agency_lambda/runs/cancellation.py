@@ -60,7 +60,7 @@ async def cancel_all(runs: "RunService", owner: str) -> tuple[list[ResponseObjec
         raise _not_in_time() from error
     with suppress(StoreUnavailable, TimeoutError):
         async with asyncio.timeout_at(end):
-            await _execute_until_final(runs, owner, chosen)
+            await execute_until_final(runs, owner, chosen)
     found = await _for_each(chosen, lambda run_id: _response(Responses(runs.store, owner), run_id))
     return [response for response in found if response], len(roots) > len(chosen)
 
@@ -89,7 +89,7 @@ async def _unfinished(leases: Leases, owner: str) -> list[Lease]:
     return [lease for lease in await leases.all() if lease.owner == owner and not lease.dead]
 
 
-async def _execute_until_final(runs: "RunService", owner: str, run_ids: Collection[str]) -> None:
+async def execute_until_final(runs: "RunService", owner: str, run_ids: Collection[str]) -> None:
     """Return when the cancelled runs have ended, here or where they run."""
     while True:
         left = [lease for lease in await _unfinished(Leases(runs.store), owner) if lease.id in run_ids]

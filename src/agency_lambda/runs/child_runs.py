@@ -2,10 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import batched
+from itertools import batched, chain
 from typing import TYPE_CHECKING, Any
 
 from agency_lambda.errors import NotFound, StoreUnavailable
@@ -17,17 +17,20 @@ from agency_lambda.protocol.request import CreateResponse
 from agency_lambda.protocol.response_object import new_response
 from agency_lambda.protocol.types import Item
 from agency_lambda.runs import sending as rows
+from agency_lambda.runs.cancellation import execute_until_final
 from agency_lambda.runs.changes import advance
+from agency_lambda.runs.following import seconds_to_wait
 from agency_lambda.runs.model import Lease, Run, Sending, StoredRequest, StoredResponse, expiry, response_partition
 from agency_lambda.runs.paid_calls import PaidCalls, load_paid_by
 from agency_lambda.runs.repository import OutcomeUncertain
 from agency_lambda.runs.transitions import RunEvent
-from agency_lambda.store import ABSENT, Conflict, Delete, LimitReached, Put, Record
+from agency_lambda.store import ABSENT, Conflict, Delete, LimitReached, Put, Store
 
 if TYPE_CHECKING:
     from agency_lambda.runs.service import RunService
 
-_AT_ONCE = 16  # runs that are deleted at the same time
+_AT_ONCE = 16  # runs that are cancelled or deleted at the same time
+_END_TIMEOUT = 5.0  # seconds in which child runs end before the end of their sender is written
 _SENT_TOGETHER = 10  # runs: workers that take five at once find five, and not one each
 
 
@@ -109,16 +112,32 @@ class ChildRuns:
 
     async def _end(self) -> PaidCalls | None:
         owner, journal = self._sender.owner, self._sender.stored.root
-        opened = {each.body["late"]["row"]: each for each in await self._open_messages()}
-        for some in batched(opened.values(), _AT_ONCE, strict=False):
-            await asyncio.gather(*(_cancel(self._runs, owner, each.body["run"]) for each in some))
-        ended = (self._open or set()) - opened.keys()
-        return await load_paid_by(
-            self._runs.store, owner, journal, ended, [each.body["run"] for each in opened.values()]
-        )
+        before = await self._open_messages()
+        await self._end_all(before.values())
+        still = await self._open_messages() if before else {}
+        ended = {*(self._open or ()), *before} - still.keys()
+        return await load_paid_by(self._runs.store, owner, journal, ended, still.values())
 
-    async def _open_messages(self) -> list[Record]:
-        return await rows.open_messages(self._runs.store, self._sender.owner, self._sender.stored.root)
+    async def _end_all(self, run_ids: Collection[str]) -> None:
+        """Return when they and what they have sent have ended, or after some seconds."""
+        levels, owner = await self._levels(run_ids), self._sender.owner
+        for some in batched(chain(*levels), _AT_ONCE, strict=False):
+            await asyncio.gather(*(_cancel(self._runs, owner, run_id) for run_id in some))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(min(_END_TIMEOUT, max(seconds_to_wait(), 0.0))):
+                for level in reversed(levels):  # who has sent messages ends after those who work on them
+                    await execute_until_final(self._runs, owner, level)
+
+    async def _levels(self, run_ids: Collection[str]) -> list[list[str]]:
+        levels = list[list[str]]()
+        while run_ids:
+            levels.append([*run_ids])
+            found = [await open_runs(self._runs.store, self._sender.owner, run_id) for run_id in run_ids]
+            run_ids = [*chain(*(each.values() for each in found))]
+        return levels
+
+    async def _open_messages(self) -> dict[str, str]:
+        return await open_runs(self._runs.store, self._sender.owner, self._sender.stored.root)
 
     def _sending_of(self, message: Message) -> Sending:
         stored = self._sender.stored
@@ -164,6 +183,11 @@ class ChildRuns:
         if record is None:
             raise NotFound("The run was deleted.")
         return dict(record.body)
+
+
+async def open_runs(store: Store, owner: str, journal: str) -> dict[str, str]:
+    """Return the runs that work on messages: the message's row in its sender's journal -> the run's id."""
+    return {each.body["late"]["row"]: each.body["run"] for each in await rows.open_messages(store, owner, journal)}
 
 
 async def wake_sender(runs: "RunService", run_id: str, wakes: dict[str, str]) -> None:
