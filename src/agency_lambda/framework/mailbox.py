@@ -15,6 +15,7 @@ from agency_lambda.framework.delivery import plain_items
 from agency_lambda.framework.isolation import copy_recipient, copy_tool
 from agency_lambda.framework.memory import Fork, Memory, Pair
 from agency_lambda.framework.message_deadline import MessageDeadline
+from agency_lambda.framework.models import AnswerIncomplete
 from agency_lambda.framework.tool_call import ToolCall
 from agency_lambda.protocol.messages import Message
 from agency_lambda.protocol.types import Item
@@ -79,6 +80,8 @@ async def _post(run: "RunContext", sending: Sending) -> Any:
 def _answered(run: "RunContext", sending: Sending | None, row: Mapping[str, Any]) -> Any:
     run.builder.add_items(row.get("items", ()))
     run.meter.add_message(row.get("usage", {}), row.get("by_model", {}))
+    if incomplete := row.get("incomplete"):
+        raise AnswerIncomplete(incomplete["reason"], incomplete.get("detail"))
     if sending is None:  # a deployment has removed the recipient
         return row["output"]
     sending.memory.restore(sending.batch, sending.number, sending.pair, _with_own_ids(run, sending, row["memory"]))
@@ -110,6 +113,7 @@ def _queued(run: "RunContext", sending: Sending) -> Message:
         call_id=sending.context.tool_call_id,
         activity=run.builder.current_activity,
         enclosing=sending.memory.pairs,
+        output_tokens=run.meter.client_tokens_left,
     )
 
 

@@ -17,6 +17,7 @@ class Message:
     key: the call's, the same in every attempt. batch: the model answer that has sent it; number: its place there.
     tool: the name of `send_message`, which an agency may have changed. arguments: JSON. call_id: the model's.
     activity: the id of the item that shows the call. enclosing: the messages around it, the outermost first.
+    output_tokens: what is left of the client's limit; None for none.
     """
 
     key: str
@@ -29,6 +30,7 @@ class Message:
     call_id: str
     activity: str | None = None
     enclosing: Pairs = ()
+    output_tokens: int | None = None
 
     @property
     def pairs(self) -> Pairs:
@@ -42,7 +44,8 @@ class MessageAnswer:
 
     output: what the sender's model gets. memory: items that it has added to the agents' memory. items: activities.
     usage: of its run and of those that it has sent messages to; by_model: the provider's model -> counts.
-    shared: see `SharedValues.answer`.
+    shared: see `SharedValues.answer`. incomplete: of a response that was broken off, which ends the sender's, too: its
+    `incomplete_details`.
     """
 
     output: str
@@ -51,6 +54,7 @@ class MessageAnswer:
     usage: Mapping[str, Any] = field(default_factory=dict)
     by_model: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     shared: Mapping[str, Any] = field(default_factory=dict)
+    incomplete: Mapping[str, Any] = field(default_factory=dict)
 
 
 def failure_text(recipient: str, reason: str) -> str:

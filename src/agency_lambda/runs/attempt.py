@@ -281,7 +281,8 @@ class Attempt:
             async with asyncio.timeout(_RELEASE_TIMEOUT):
                 await self._heartbeat.save(self.repository)
                 self.is_over = True
-                await self.repository.release(after=after, counts_as_attempt=counts_as_attempt)
+                shown = None if self.log.records_events else outcome.partial_response(self.response, self.log.output)
+                await self.repository.release(after=after, counts_as_attempt=counts_as_attempt, response=shown)
         except (StoreUnavailable, TimeoutError) as failure:
             raise OutcomeUncertain from failure
         return HandedOver(self.response, after)

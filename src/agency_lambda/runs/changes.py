@@ -99,9 +99,9 @@ def _write_response(
     if row.status == "deleted":
         partition = model.response_partition(run.owner, run.id)
         return run, [Delete(partition, "response", expected=run.stored.version)]
-    if not row.status:
+    if not (row.status or response):
         return run, []
-    response = {**(response or run.stored.response), "status": row.status}
+    response = {**(response or run.stored.response), "status": row.status or run.stored.response["status"]}
     adds_turn = row.conversation == "append" and run.stored.sending is None
     stored = replace(run.stored, response=response, cursor=run.cursor.next if adds_turn else None)
     if wait:

@@ -141,11 +141,11 @@ class ChildRuns:
 
     def _sending_of(self, message: Message) -> Sending:
         stored = self._sender.stored
-        root, shown_in = stored.root, self._sender.id
-        if stored.sending:
-            root, shown_in = stored.sending.root, stored.sending.shown_in
-        until = time.time() + self._limits.seconds
-        return Sending(message, self._sender.id, stored.root, root, shown_in, until, self._limits.seconds)
+        root, shown_in, seconds = stored.root, self._sender.id, self._limits.seconds
+        if outer := stored.sending:  # which it does not outlive
+            root, shown_in = outer.root, outer.shown_in
+            seconds = min(seconds, round(max(outer.until - time.time(), 0.0), 1))
+        return Sending(message, self._sender.id, stored.root, root, shown_in, time.time() + seconds, seconds)
 
     def _new_run(self, sending: Sending) -> Run:
         sender, run_id = self._sender, new_id("resp")

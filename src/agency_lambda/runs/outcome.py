@@ -59,6 +59,11 @@ def waiting_response(
     return response | {"output": items, "usage": run_metrics.usage(execution.meter if execution else None)}
 
 
+def partial_response(response: ResponseObject, output: OutputBuilder) -> ResponseObject:
+    """Return the response of a run that goes on in another attempt, with the output that has room."""
+    return response | {"output": _fitting_items(response, output, is_whole=False)}
+
+
 def _fitting_items(response: ResponseObject, output: OutputBuilder, *, is_whole: bool) -> list[Item]:
     """Return the items that an answer has room for. is_whole: raise AnswerTooLarge if that is not all of them."""
     items = replace_surrogates(output.items)

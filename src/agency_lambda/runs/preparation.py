@@ -88,6 +88,7 @@ class RunPreparation:
         if run.open_message is None or {each.response["status"] for each in (last, sender)} & FINAL:
             raise NotFound("Nobody waits for the answer of this run any more.")
         request = CreateResponse.model_validate(root.request.body)
+        request = request.model_copy(update={"max_output_tokens": sending.message.output_tokens})
         history = await load_history(self._store, run.cursor, self._turns)
         batch = await load_batch(self._store, run.owner, sending)
         found = catalogue.find_entry(request.model)

@@ -90,9 +90,11 @@ class RunRepository:
         self._stored_pending = pending.keys()
         return self.lease
 
-    async def release(self, *, after: float = 0.0, counts_as_attempt: bool = True) -> None:
-        """End this attempt, so that another one goes on."""
-        await self._apply(RunEvent.RELEASE, after=after, counts_as_attempt=counts_as_attempt)
+    async def release(
+        self, *, after: float = 0.0, counts_as_attempt: bool = True, response: ResponseObject | None = None
+    ) -> None:
+        """End this attempt, so that another one goes on. response: with the output so far, which no event has."""
+        await self._apply(RunEvent.RELEASE, after=after, counts_as_attempt=counts_as_attempt, response=response)
 
     async def end(
         self,

@@ -82,14 +82,13 @@ def _failure(run: Run, sending: Sending, by_model: ByModel | None) -> MessageAns
         items=response["output"],
         usage=response["usage"] or {},
         by_model=by_model or {},
+        incomplete=response["incomplete_details"] or {},
     )
 
 
 def _reason(response: ResponseObject, sending: Sending) -> str:
     if error := response["error"]:
         return str(error["message"])
-    if incomplete := response["incomplete_details"]:
-        return f"its answer is incomplete: {incomplete.get('detail') or incomplete['reason']}."
     return "it was cancelled." if time.time() < sending.until else _late(sending)
 
 

@@ -11,7 +11,7 @@ from agency_lambda.runs import heartbeat
 from agency_lambda.settings import ConfigurationError, get_settings
 from agency_lambda.store import Delete
 from tests.library.features.messages import Office, batches, to
-from tests.library.runs.swarm import Gate, awaited, chain, desk, swarm, words
+from tests.library.runs.swarm import OWNER, Gate, awaited, chain, desk, swarm, words
 
 FAILED = "Error: Failed to get response from agent '{}'. Reason: {}"
 LATE = FAILED.format("Clerk", "it did not answer within 0.5 seconds.")
@@ -114,6 +114,38 @@ async def test_message_fails_whose_deadline_passes_while_its_own_messages_are_wo
         (clerk,) = await at.children(aide)
         assert (await at.final(clerk))["status"] == "cancelled"
         await at.nothing_is_left()
+
+
+@awaited
+async def test_message_within_another_has_no_later_deadline(tmp_path: Path) -> None:
+    office = Office(gate := Gate("Clerk"))
+    async with swarm(tmp_path, chain(office, "Boss", "Aide", "Clerk"), message_seconds=30) as at:
+        run_id = await at.begin()
+        await gate.reached.wait()
+        (aide,) = await at.children(run_id)
+        (clerk,) = await at.children(aide)
+        outer, inner = [(await at.responses.get(each)).sending for each in (aide, clerk)]
+        assert outer
+        assert inner
+        assert outer.until - 5 < inner.until <= outer.until + 0.1
+        await at.runs.cancel(OWNER, run_id)
+
+
+@awaited
+async def test_clients_output_tokens_are_those_of_the_whole_swarm(tmp_path: Path) -> None:
+    office, asked = Office(), [[to("Clerk", text) for text in "abc"]]
+    async with swarm(tmp_path, desk(office, *asked)) as at:
+        response = await at.run(max_output_tokens=16)  # fewer than the first answer has
+        assert response["incomplete_details"]["reason"] == "max_output_tokens"
+        assert [each.agent for each in office.asked] == ["Boss"]
+        first = response["usage"]["output_tokens"]
+        run_id = await at.begin()
+        assert (await at.final(run_id))["status"] == "completed"
+        answers = sum(row["usage"]["output_tokens"] for row in (await at.rows(run_id)).values())
+        office.asked.clear()
+        response = await at.run(max_output_tokens=first + answers)
+        assert response["incomplete_details"]["reason"] == "max_output_tokens"
+        assert sorted(each.agent for each in office.asked) == ["Boss", "Clerk", "Clerk", "Clerk"]
 
 
 @awaited

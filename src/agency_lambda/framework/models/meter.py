@@ -63,8 +63,8 @@ class Meter:
         Raises:
             ModelCallLimit, OutputTokenLimit: the call would exceed a limit.
         """
-        client = self.limits.client_output_tokens
-        left = min(self.limits.output_tokens, math.inf if client is None else client) - self.output_tokens
+        client = self.client_tokens_left
+        left = min(self.limits.output_tokens - self.output_tokens, math.inf if client is None else client)
         if self.model_calls >= self.limits.model_calls:
             raise ModelCallLimit(f"the run was stopped after {self.limits.model_calls:.0f} model calls")
         if left <= 0:
@@ -73,6 +73,13 @@ class Meter:
         if client is None:
             return settings
         return replace(settings, max_tokens=min(int(left), settings.max_tokens or int(left)))
+
+    @property
+    def client_tokens_left(self) -> int | None:
+        """Return the output tokens that the client still allows, with those of messages counted; None for any."""
+        if (most := self.limits.client_output_tokens) is None:
+            return None
+        return max(most - self.output_tokens - self.of_messages["output_tokens"], 0)
 
     @contextmanager
     def failures(self) -> Iterator[None]:
