@@ -177,3 +177,27 @@ async def test_child_run_does_nothing_that_nobody_waits_for(tmp_path: Path) -> N
         await worker.work(at.runs, child)
         assert (await at.final(child))["error"]["detail_code"] == "not_found"
         assert office.texts("Clerk") == []
+
+
+@pytest.mark.parametrize("transport", ["memory", "queue"])
+@awaited
+async def test_run_that_goes_on_at_once_shows_what_its_tools_have_done(tmp_path: Path, transport: str) -> None:
+    """The message is answered before the tool ends, so that the run does not begin to wait."""
+    office = Office()
+
+    @function_tool
+    async def ask_agency() -> str:
+        """Asks another agency."""
+        await asyncio.sleep(0.5)
+        one, two = office.agent("One", batches([to("Two", "b")])), office.agent("Two")
+        return str((await Agency(one, communication_flows=[(one, two)]).get_response("go")).final_output)
+
+    def create() -> Agency:
+        boss = office.agent("Boss", batches([("ask_agency", {}), to("Clerk", "a")]), tools=[ask_agency])
+        return Agency(boss, communication_flows=[(boss, office.agent("Clerk"))])
+
+    async with swarm(tmp_path, create, agent_messages=transport) as at:
+        output = (await at.run())["output"]
+        shown = sorted(part["text"] for item in output for part in item.get("summary", ()))
+        assert shown == ["Boss asks Clerk", "Boss uses ask_agency", "One uses send_message"]
+        assert all(item["status"] == "completed" for item in output)
