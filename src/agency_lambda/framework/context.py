@@ -156,17 +156,6 @@ class RunContext:
         """
         return self.journal.find_decision(request.key) or await self.calls.wait(request)
 
-    async def post(self, message: Message, memory: Sequence[Item], shared: Values) -> Mapping[str, Any]:
-        """Return the row of a message that another run has answered. memory: before its batch, without the history.
-
-        shared: see `Send`.
-
-        Raises:
-            RunWaits: it is not answered yet, and nothing else of the run can go on.
-        """
-        row = self.journal.find_row(f"message/{message.key}") or await self.send(message, memory, shared)
-        return row if "output" in row else await self.calls.wait(message)
-
     async def is_to_be_made(self, agent: str, call_id: str) -> bool:
         """Return whether a call has no output yet and is within `max_tool_calls`."""
         key, most = self.journal.tool_call_key(agent, call_id), self.meter.limits.tool_calls

@@ -17,7 +17,7 @@ from agency_lambda.framework.memory import Fork, Memory, Pair
 from agency_lambda.framework.message_deadline import MessageDeadline
 from agency_lambda.framework.models import AnswerIncomplete
 from agency_lambda.framework.tool_call import ToolCall
-from agency_lambda.protocol.messages import Message
+from agency_lambda.protocol.messages import Message, failure_text, late_reason
 from agency_lambda.protocol.types import Item
 
 if TYPE_CHECKING:
@@ -28,13 +28,10 @@ if TYPE_CHECKING:
 MAX_BATCH = 100  # messages of one model answer to one recipient
 _CIRCLE = "Error: The message was not sent, as nobody could ever answer it. These agents wait for each other: {circle}."
 _TOO_MANY = "Error: The message was not sent: one answer may send {most} messages to '{recipient}'."
-_NO_ANSWER = (
-    "Error: Failed to get response from agent '{recipient}'. Reason: it did not answer within {seconds:g} seconds."
-)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sending:
+class SentMessage:
     """One call of `send_message`.
 
     call: its key is the same in every attempt. memory: the sender's. batch, number: the answer, and the call in it.
@@ -59,72 +56,76 @@ class Sending:
 
 async def send(run: "RunContext", tool: SendMessage, context: Any, arguments: str, call: ToolCall) -> Any:
     """Return the recipient's answer, or a text that says why there is none."""
-    sending, row = _sending(run, tool, context, arguments, call), run.journal.find_row(f"message/{call.key}")
+    sent, row = _sent(run, tool, context, arguments, call), run.journal.find_row(f"message/{call.key}")
     if row and "output" in row:
-        return _answered(run, sending, row)
-    if sending is None:
+        return _answered(run, sent, row)
+    if sent is None:
         return await invoke_function_tool(function_tool=tool, context=context, arguments=arguments)
-    if fault := _circle(sending) or _excess(run, sending):
+    if fault := _circle(sent) or _excess(run, sent):
         return fault
-    if row or (sending.memory.root is run.memory and run.transport(*sending.pair) == "queue"):
-        return await _post(run, sending)
-    return await _deliver(run, sending)
+    if row or (sent.memory.root is run.memory and run.transport(*sent.pair) == "queue"):
+        return await _queue(run, sent, row)
+    return await _deliver(run, sent)
 
 
-async def _post(run: "RunContext", sending: Sending) -> Any:
-    before = plain_items(sending.fork().before[run.recalled :])
-    shared = run.shared.changed(sending.context.context.user_context) if run.shared else {}
-    return _answered(run, sending, await run.post(_queued(run, sending), before, shared))
+async def _queue(run: "RunContext", sent: SentMessage, row: Mapping[str, Any] | None) -> Any:
+    """Raises RunWaits: there is no answer yet, and nothing else of the run can go on."""
+    message = _message(run, sent)
+    if row is None:
+        before = plain_items(sent.fork().before[run.recalled :])
+        shared = run.shared.changed(sent.context.context.user_context) if run.shared else {}
+        row = await run.send(message, before, shared)
+    return _answered(run, sent, row) if "output" in row else await run.calls.wait(message)
 
 
-def _answered(run: "RunContext", sending: Sending | None, row: Mapping[str, Any]) -> Any:
+def _answered(run: "RunContext", sent: SentMessage | None, row: Mapping[str, Any]) -> Any:
     run.builder.add_items(row.get("items", ()))
     run.meter.add_message(row.get("usage", {}), row.get("by_model", {}))
     if incomplete := row.get("incomplete"):
         raise AnswerIncomplete(incomplete["reason"], incomplete.get("detail"))
-    if sending is None:  # a deployment has removed the recipient
+    if sent is None:  # a deployment has removed the recipient
         return row["output"]
-    sending.memory.restore(sending.batch, sending.number, sending.pair, _with_own_ids(run, sending, row["memory"]))
+    sent.memory.restore(sent.batch, sent.number, sent.pair, _with_own_ids(run, sent, row["memory"]))
     if run.shared and (shared := row.get("shared")):
-        run.shared.join(sending.context.context.user_context, sending.batch, sending.number, shared)
+        run.shared.join(sent.context.context.user_context, sent.batch, sent.number, shared)
     return row["output"]
 
 
-def _with_own_ids(run: "RunContext", sending: Sending, items: Sequence[Item]) -> Sequence[Item]:
+def _with_own_ids(run: "RunContext", sent: SentMessage, items: Sequence[Item]) -> Sequence[Item]:
     # Servers that repeat ids give the same ones to several runs.
-    journal, agent = run.journal, sending.tool.sender_agent.name
-    keys = [journal.tool_call_key(agent, call.call_id) for call in journal.calls_before(sending.context.tool_call_id)]
+    journal, agent = run.journal, sent.tool.sender_agent.name
+    keys = [journal.tool_call_key(agent, call.call_id) for call in journal.calls_before(sent.context.tool_call_id)]
     rows = [row for key in keys if (row := journal.find_row(f"message/{key}"))]
     before = [item for row in rows for item in row.get("memory", ())]
     for ids in (journal.call_ids, journal.item_ids):
-        items = ids.join(items, before, sending.call.key)
+        items = ids.join(items, before, sent.call.key)
     return items
 
 
-def _queued(run: "RunContext", sending: Sending) -> Message:
+def _message(run: "RunContext", sent: SentMessage) -> Message:
     return Message(
-        key=sending.call.key,
-        batch=sending.batch,
-        number=sending.number,
-        sender=sending.pair[0],
-        recipient=sending.recipient,
-        tool=sending.tool.name,
-        arguments=sending.arguments,
-        call_id=sending.context.tool_call_id,
+        key=sent.call.key,
+        batch=sent.batch,
+        number=sent.number,
+        sender=sent.pair[0],
+        recipient=sent.recipient,
+        tool=sent.tool.name,
+        arguments=sent.arguments,
+        call_id=sent.context.tool_call_id,
         activity=run.builder.current_activity,
-        enclosing=sending.memory.pairs,
+        enclosing=sent.memory.pairs,
         output_tokens=run.meter.client_tokens_left,
     )
 
 
-def _sending(run: "RunContext", tool: SendMessage, context: Any, arguments: str, call: ToolCall) -> Sending | None:
+def _sent(run: "RunContext", tool: SendMessage, context: Any, arguments: str, call: ToolCall) -> SentMessage | None:
     # None for what the framework refuses, and for a memory of the agency's own.
     memory = getattr(context.context, "thread_manager", None)
     recipient = tool.recipients.get(_recipient_key(arguments))
     if recipient is None or not isinstance(memory, Memory):
         return None
     batch, number = run.journal.place(context.tool_call_id) or (context.tool_call_id, 0)
-    return Sending(
+    return SentMessage(
         tool=tool,
         context=context,
         arguments=arguments,
@@ -140,8 +141,8 @@ def _recipient_key(arguments: str) -> str:
     return str(json.loads(arguments or "{}").get("recipient_agent") or "").lower()
 
 
-def _circle(sending: Sending) -> str | None:
-    pairs, pair = sending.memory.pairs, sending.pair
+def _circle(sent: SentMessage) -> str | None:
+    pairs, pair = sent.memory.pairs, sent.pair
     if pair not in pairs:
         return None
     circle, last = "", ""
@@ -151,44 +152,44 @@ def _circle(sending: Sending) -> str | None:
     return _CIRCLE.format(circle=circle)
 
 
-def _excess(run: "RunContext", sending: Sending) -> str | None:
-    if sending.number < MAX_BATCH:
+def _excess(run: "RunContext", sent: SentMessage) -> str | None:
+    if sent.number < MAX_BATCH:
         return None
-    calls = run.journal.calls_before(sending.context.tool_call_id)
-    same = [each for each in calls if each.name == sending.tool.name]
-    before = sum(_recipient_key(each.arguments) == sending.recipient.lower() for each in same)
-    return None if before < MAX_BATCH else _TOO_MANY.format(most=MAX_BATCH, recipient=sending.recipient)
+    calls = run.journal.calls_before(sent.context.tool_call_id)
+    same = [each for each in calls if each.name == sent.tool.name]
+    before = sum(_recipient_key(each.arguments) == sent.recipient.lower() for each in same)
+    return None if before < MAX_BATCH else _TOO_MANY.format(most=MAX_BATCH, recipient=sent.recipient)
 
 
-async def _deliver(run: "RunContext", sending: Sending) -> Any:
-    fork = sending.fork()
+async def _deliver(run: "RunContext", sent: SentMessage) -> Any:
+    fork = sent.fork()
     deadline = MessageDeadline(run.message_seconds)
     output: Any = None
     try:
         with deadline:
-            async with run.message_slots.slot(sending.recipient):
+            async with run.message_slots.slot(sent.recipient):
                 run.calls.check()
-                output = await invoke(sending, fork)
+                output = await invoke(sent, fork)
     finally:
         if not deadline.has_passed:
             fork.join()
     if deadline.has_passed:
-        text = _NO_ANSWER.format(recipient=sending.recipient, seconds=run.message_seconds)
-        row = await run.journal.add_row(f"message/{sending.call.key}", {"output": text, "memory": []})
+        text = failure_text(sent.recipient, late_reason(run.message_seconds))
+        row = await run.journal.add_row(f"message/{sent.call.key}", {"output": text, "memory": []})
         return row["output"]
     return output
 
 
-async def invoke(sending: Sending, memory: Memory) -> Any:
+async def invoke(sent: SentMessage, memory: Memory) -> Any:
     """Invoke the framework's tool, with a recipient that no other message shares."""
-    key, context = sending.recipient.lower(), copy(sending.context)
-    context.context, recipient = copy_recipient(sending.tool.recipients[key], context.context)
+    key, context = sent.recipient.lower(), copy(sent.context)
+    context.context, recipient = copy_recipient(sent.tool.recipients[key], context.context)
     context.context.thread_manager = memory
-    tool: Any = copy_tool(sending.tool)
+    tool: Any = copy_tool(sent.tool)
     tool.recipients = {**tool.recipients, key: recipient}
     # The framework binds the tool's method, and a guard around it, to the tool.
     tool.on_invoke_tool = MethodType(type(tool).on_invoke_tool, tool)
     if getattr(tool, "_one_call_guard_installed", False):
         tool._one_call_guard_installed = False
         _attach_one_call_guard(tool, tool.sender_agent)
-    return await invoke_function_tool(function_tool=tool, context=context, arguments=sending.arguments)
+    return await invoke_function_tool(function_tool=tool, context=context, arguments=sent.arguments)

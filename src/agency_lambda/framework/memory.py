@@ -38,7 +38,7 @@ class Memory(ThreadManager):  # type: ignore[misc]
         pairs: tuple[Pair, ...] = (),
     ) -> None:
         super().__init__(load_threads_callback, save_threads_callback)
-        self.pairs, self._length = pairs, 0
+        self.pairs = pairs
         self._batch: _Batch | None = None
 
     def fork(self, batch: str, number: int, pair: Pair) -> "Fork":

@@ -1,3 +1,5 @@
+"""The deadline of a message that is worked on in this process."""
+
 import asyncio
 from contextlib import AbstractContextManager
 from types import TracebackType

@@ -28,36 +28,36 @@ class MessageSlots:
     def slot_at_any_depth(self, name: str) -> "Slot":
         return Slot(self, name, at_any_depth=True)
 
-    async def acquire(self, mailbox: tuple[str, int]) -> None:
+    async def acquire(self, key: tuple[str, int]) -> None:
         with self._lock:
-            if self._taken[mailbox] < self._at_once:
-                self._taken[mailbox] += 1
+            if self._taken[key] < self._at_once:
+                self._taken[key] += 1
                 return
             future = asyncio.get_running_loop().create_future()
-            self._waiting[mailbox].append(future)
+            self._waiting[key].append(future)
         try:
             await future
         except asyncio.CancelledError:
-            self._forget(mailbox, future)
+            self._forget(key, future)
             raise
 
-    def release(self, mailbox: tuple[str, int]) -> None:
+    def release(self, key: tuple[str, int]) -> None:
         with self._lock:
-            waiting = self._waiting[mailbox]
+            waiting = self._waiting[key]
             while waiting:
                 future = waiting.popleft()
                 with suppress(RuntimeError):  # its loop has been closed
                     future.get_loop().call_soon_threadsafe(_give, future)
                     return
-            self._taken[mailbox] -= 1
+            self._taken[key] -= 1
 
-    def _forget(self, mailbox: tuple[str, int], future: asyncio.Future[None]) -> None:
+    def _forget(self, key: tuple[str, int], future: asyncio.Future[None]) -> None:
         with self._lock:
-            was_given = future not in self._waiting[mailbox]
+            was_given = future not in self._waiting[key]
             if not was_given:
-                self._waiting[mailbox].remove(future)
+                self._waiting[key].remove(future)
         if was_given:
-            self.release(mailbox)
+            self.release(key)
 
 
 class Slot:
@@ -67,10 +67,10 @@ class Slot:
         self._outer = _slot.get()
         self._depth: int = 1 + self._outer._depth if self._outer else 1
         self._slots, self._is_held = slots, False
-        self._mailbox = (recipient, 0 if at_any_depth else self._depth)
+        self._key = (recipient, 0 if at_any_depth else self._depth)
 
     async def __aenter__(self) -> None:
-        await self._slots.acquire(self._mailbox)
+        await self._slots.acquire(self._key)
         self._is_held = True
         self._token: Token[Slot | None] = _slot.set(self)
 
@@ -81,7 +81,7 @@ class Slot:
     def release(self) -> None:
         held, self._is_held = self._is_held, False
         if held:
-            self._slots.release(self._mailbox)
+            self._slots.release(self._key)
 
     def release_all(self) -> None:
         self.release()

@@ -60,3 +60,7 @@ class MessageAnswer:
 def failure_text(recipient: str, reason: str) -> str:
     """Return what the framework returns to the sender's model for a message that failed."""
     return f"Error: Failed to get response from agent '{recipient}'. Reason: {reason}"
+
+
+def late_reason(seconds: float) -> str:
+    return f"it did not answer within {seconds:g} seconds."

@@ -13,9 +13,9 @@ from agency_lambda.protocol.response_object import ResponseObject
 from agency_lambda.protocol.types import Event
 from agency_lambda.runs import model
 from agency_lambda.runs.lease_changes import change_lease
+from agency_lambda.runs.message_rows import answered_changes
 from agency_lambda.runs.model import Run
 from agency_lambda.runs.run_index import ByModel, delete_entry, put_entry
-from agency_lambda.runs.sending import answered_changes
 from agency_lambda.runs.transitions import RunEvent, State, Transition, find, lease_state
 from agency_lambda.store import Change, Delete, Put
 

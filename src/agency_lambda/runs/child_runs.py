@@ -16,7 +16,7 @@ from agency_lambda.protocol.messages import Message, failure_text
 from agency_lambda.protocol.request import CreateResponse
 from agency_lambda.protocol.response_object import new_response
 from agency_lambda.protocol.types import Item
-from agency_lambda.runs import sending as rows
+from agency_lambda.runs import message_rows as rows
 from agency_lambda.runs.cancellation import execute_until_final
 from agency_lambda.runs.changes import advance
 from agency_lambda.runs.following import seconds_to_wait
@@ -207,20 +207,20 @@ async def wake_senders(runs: "RunService") -> None:
 
 async def end_overdue(runs: "RunService", owner: str, journal: str) -> bool:
     """Cancel child runs whose deadline has passed; return whether any will wake their sender."""
-    found, ending = await rows.open_messages(runs.store, owner, journal), 0
-    for opened in found:
+    is_any_ending = False
+    for opened in await rows.open_messages(runs.store, owner, journal):
         if opened.body["until"] > time.time():
             continue
         if await _cancel(runs, owner, opened.body["run"]):
-            ending += 1
+            is_any_ending = True
         else:  # it has expired, or an earlier version of this service has ended it
             with suppress(Conflict):  # it has answered
                 await runs.store.write(*rows.late_changes(opened))
-    return ending > 0
+    return is_any_ending
 
 
 async def _cancel(runs: "RunService", owner: str, run_id: str) -> bool:
-    """Return whether the run is to end by itself."""
+    """Cancel a run. Returns False if it is final, or gone."""
     lease = await runs.leases.find(run_id)
     if lease and lease.cancelled and not lease.dead:
         return True
@@ -231,8 +231,7 @@ async def _cancel(runs: "RunService", owner: str, run_id: str) -> bool:
 
 async def delete_child_runs(runs: "RunService", owner: str, journal: str) -> None:
     """Delete the child runs of a run whose journal is about to be deleted."""
-    after, before = "journal/message/", "journal/message0"
-    records = await runs.store.query(response_partition(owner, journal), after=after, before=before)
+    records = await rows.all_messages(runs.store, owner, journal)
     run_ids = [record.body["run"] for record in records if "run" in record.body]
 
     async def delete(run_id: str) -> None:

@@ -26,39 +26,52 @@ def change_lease(
     after: seconds until the next attempt. counts_as_attempt: False for one that executed nothing. until: when its
     waiting ends, in Unix seconds. for_agents: it waits for other agents.
     """
-    now, lost = time.time(), lease.lost + bool(lease.holder)
     match how:
-        case "hold":
-            put = lease.put(
-                holder=holder, until=now + model.LEASE_SECONDS, attempts=lease.attempts + 1, lost=lost, decided=False
-            )
-        case "renew":
-            put = lease.put(until=now + model.LEASE_SECONDS)
-        case "requeue":
-            queued_at = now if lease.holder else lease.queued_at
-            waited = min(max(now - queued_at, 0.0), model.LONGEST_PAUSE)  # where all workers are busy it waits for long
-            until = now + model.GRACE + waited
-            put = lease.put(holder="", until=until, lost=lost, decided=False, queued_at=queued_at)
-        case "free":
-            due, attempts = now + min(after, model.LONGEST_PAUSE), lease.attempts - (not counts_as_attempt)
-            put = lease.put(holder="", until=due + model.GRACE, attempts=attempts, decided=False, queued_at=due)
-        case "mark":
-            put = lease.put(cancelled=True)
-        case "decide":
-            put = lease.put(decided=bool(lease.holder))  # the next attempt reads it anyway
-        case "bury":
-            put = replace(lease.put(dead=True), expires=int(now) + _TOMBSTONE)
         case "wait":
             return _begin_waiting(lease, until, for_agents=for_agents)
         case "wake" | "wake cancelled":
             return _end_waiting(lease, cancelled=lease.cancelled or how == "wake cancelled")
         case "revoke" if lease.is_waiting:
             return _end_waiting(lease, cancelled=True)
-        case "revoke":
-            put = lease.put(holder="", cancelled=True, until=now + model.GRACE)
-        case _:
+        case "" | "remove":
             return [lease.delete()]
-    return [put]
+        case "free":
+            return [_freed(lease, after, counts_as_attempt=counts_as_attempt)]
+        case "requeue":
+            return [_requeued(lease)]
+    return [_in_place(lease, how, holder)]
+
+
+def _in_place(lease: Lease, how: LeaseWrite, holder: str) -> Put:
+    now = time.time()
+    match how:
+        case "hold":
+            attempts, lost = lease.attempts + 1, lease.lost + bool(lease.holder)
+            until = now + model.LEASE_SECONDS
+            return lease.put(holder=holder, until=until, attempts=attempts, lost=lost, decided=False)
+        case "renew":
+            return lease.put(until=now + model.LEASE_SECONDS)
+        case "mark":
+            return lease.put(cancelled=True)
+        case "decide":
+            return lease.put(decided=bool(lease.holder))  # the next attempt reads it anyway
+        case "bury":
+            return replace(lease.put(dead=True), expires=int(now) + _TOMBSTONE)
+        case _:  # "revoke"
+            return lease.put(holder="", cancelled=True, until=now + model.GRACE)
+
+
+def _freed(lease: Lease, after: float, *, counts_as_attempt: bool) -> Put:
+    due, attempts = time.time() + min(after, model.LONGEST_PAUSE), lease.attempts - (not counts_as_attempt)
+    return lease.put(holder="", until=due + model.GRACE, attempts=attempts, decided=False, queued_at=due)
+
+
+def _requeued(lease: Lease) -> Put:
+    now, lost = time.time(), lease.lost + bool(lease.holder)
+    queued_at = now if lease.holder else lease.queued_at
+    waited = min(max(now - queued_at, 0.0), model.LONGEST_PAUSE)  # where all workers are busy it waits for long
+    until = now + model.GRACE + waited
+    return lease.put(holder="", until=until, lost=lost, decided=False, queued_at=queued_at)
 
 
 def _begin_waiting(lease: Lease, until: float, *, for_agents: bool) -> list[Put | Delete]:

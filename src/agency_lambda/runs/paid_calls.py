@@ -4,10 +4,10 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from agency_lambda.runs.message_rows import all_messages, open_messages
 from agency_lambda.runs.model import response_partition
 from agency_lambda.runs.run_index import COUNTS_OF_MODEL
 from agency_lambda.runs.run_metrics import usage_of_counts
-from agency_lambda.runs.sending import open_messages
 from agency_lambda.runs.waiting import add_counts
 from agency_lambda.store import Record, Store
 
@@ -29,8 +29,7 @@ class PaidCalls(NamedTuple):
 async def load_paid_calls(store: Store, owner: str, run_id: str) -> PaidCalls:
     partition = response_partition(owner, run_id)
     records = await store.query(partition, after="journal/model/", before="journal/model0")
-    messages = await store.query(partition, after="journal/message/", before="journal/message0")
-    return _with_answers(_sum(record.body for record in records), messages)
+    return _with_answers(_sum(record.body for record in records), await all_messages(store, owner, run_id))
 
 
 async def load_paid_by(

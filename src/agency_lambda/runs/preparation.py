@@ -17,8 +17,8 @@ from agency_lambda.protocol.response_object import FINAL
 from agency_lambda.protocol.types import Item
 from agency_lambda.runs.child_runs import MessageLimits
 from agency_lambda.runs.event_log import EventLog
+from agency_lambda.runs.message_rows import load_batch
 from agency_lambda.runs.model import Run, Sending, response_partition
-from agency_lambda.runs.sending import load_batch
 from agency_lambda.runs.stored_responses import Responses
 from agency_lambda.runs.validation import refuse_empty, refuse_loose_ends
 from agency_lambda.runs.waiting import ApprovalPolicy

@@ -20,10 +20,10 @@ from agency_lambda.runs import model
 from agency_lambda.runs.changes import Wait, advance
 from agency_lambda.runs.following import limited_to_invocation
 from agency_lambda.runs.leases import Leases
+from agency_lambda.runs.message_rows import are_answered, find_open, open_messages
 from agency_lambda.runs.model import Lease, Run, response_partition
 from agency_lambda.runs.retention import keep
 from agency_lambda.runs.run_index import ByModel
-from agency_lambda.runs.sending import are_answered, find_open, open_messages
 from agency_lambda.runs.shared_stream import SharedStream
 from agency_lambda.runs.stored_responses import Responses
 from agency_lambda.runs.transitions import NotAllowed, RunEvent

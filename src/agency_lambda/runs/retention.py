@@ -4,10 +4,10 @@ from itertools import batched
 
 from agency_lambda.budgets.accounts import RUN_ACCOUNT
 from agency_lambda.history.turns import load_records
+from agency_lambda.runs.message_rows import COUNTER
 from agency_lambda.runs.model import Run, response_partition
 from agency_lambda.runs.owners import OWNERS
 from agency_lambda.runs.run_index import entry_key, index_partition
-from agency_lambda.runs.sending import COUNTER
 from agency_lambda.store import Add, Conflict, Put, Record, Store
 
 _AT_ONCE = 10  # records in a write

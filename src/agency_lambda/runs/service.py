@@ -35,6 +35,7 @@ from agency_lambda.runs.deletion import delete_run, purge, release_expired
 from agency_lambda.runs.event_log import EventLog
 from agency_lambda.runs.following import limited_to_invocation
 from agency_lambda.runs.leases import Leases
+from agency_lambda.runs.message_rows import wakes
 from agency_lambda.runs.model import RETENTION, Run, Sending, StoredResponse
 from agency_lambda.runs.outcome import MOST_ATTEMPTS, HandedOver, raise_failed
 from agency_lambda.runs.owners import Owners
@@ -42,7 +43,6 @@ from agency_lambda.runs.paid_calls import load_paid_calls
 from agency_lambda.runs.preparation import RunPreparation, history_of
 from agency_lambda.runs.repository import OutcomeUncertain, RunRepository, load_run
 from agency_lambda.runs.requests import IdempotentRequest, OnDeadlineResponse, RunRequest, begin
-from agency_lambda.runs.sending import wakes
 from agency_lambda.runs.stored_responses import Responses
 from agency_lambda.runs.transitions import Stop
 from agency_lambda.settings import Settings

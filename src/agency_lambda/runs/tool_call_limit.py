@@ -5,8 +5,8 @@ from agency_lambda.errors import StoreUnavailable
 from agency_lambda.framework.interruptions import AnswerNotStored
 from agency_lambda.runs.journal_rows import was_allowed
 from agency_lambda.runs.journal_store import JournalStore
+from agency_lambda.runs.message_rows import COUNTER, TOOL_CALLS
 from agency_lambda.runs.model import expiry
-from agency_lambda.runs.sending import COUNTER, TOOL_CALLS
 from agency_lambda.store import Add, Conflict
 
 

@@ -281,11 +281,10 @@ async def test_a_message_that_is_not_answered_in_time_fails_and_is_not_sent_agai
 async def test_what_the_journal_has_of_a_message_is_remembered_and_not_sent(
     stored: Stored, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def post(run: RunContext, message: Message, memory: Any, shared: Any) -> Any:
-        return await run.journal.add_row(f"message/{message.key}", {"output": "known", "memory": [item("posted")]})
+    async def send(message: Message, memory: Any, shared: Any) -> Any:
+        return await run.add_row(f"message/{message.key}", {"output": "known", "memory": [item("posted")]})
 
     monkeypatch.setattr(prepare, "RunContext", partial(RunContext, transport=lambda sender, recipient: "queue"))
-    monkeypatch.setattr(RunContext, "post", post)
     office = Office()
 
     def create() -> Agency:
@@ -293,8 +292,9 @@ async def test_what_the_journal_has_of_a_message_is_remembered_and_not_sent(
         return Agency(boss, communication_flows=[(boss, office.agent("Clerk"))])
 
     run = stored(create)
+    asks_nobody, run.send = run.send, send
     assert "posted" in str((await run.attempt()).history)
-    monkeypatch.delattr(RunContext, "post")
+    run.send = asks_nobody
     assert "posted" in str((await run.attempt()).history)
     assert (words(run), office.texts("Clerk")) == ("known", [])
 
@@ -303,9 +303,8 @@ async def test_what_the_journal_has_of_a_message_is_remembered_and_not_sent(
 async def test_a_message_that_another_run_works_on_is_not_sent_again_where_the_transport_has_changed(
     stored: Stored, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def post(run: RunContext, message: Message, memory: Any, shared: Any) -> Any:
-        await run.journal.add_row(f"message/{message.key}", {"run": "resp_2"})
-        await run.calls.wait(message)
+    async def send(message: Message, memory: Any, shared: Any) -> Any:
+        return await run.add_row(f"message/{message.key}", {"run": "resp_2"})
 
     office = Office()
 
@@ -316,8 +315,9 @@ async def test_a_message_that_another_run_works_on_is_not_sent_again_where_the_t
     run = stored(create)
     with monkeypatch.context() as queued:
         queued.setattr(prepare, "RunContext", partial(RunContext, transport=lambda sender, recipient: "queue"))
-        queued.setattr(RunContext, "post", post)
+        asks_nobody, run.send = run.send, send
         assert (await run.attempt()).waits_for_agents
+    run.send = asks_nobody
     assert (await run.attempt()).waits_for_agents
     assert office.texts("Clerk") == []
 

@@ -22,8 +22,8 @@ from agency_lambda.offline.generic import MARK
 from agency_lambda.record.export import export_run
 from agency_lambda.run_service import get_run_service
 from agency_lambda.runs import worker
+from agency_lambda.runs.message_rows import COUNTER
 from agency_lambda.runs.model import response_partition
-from agency_lambda.runs.sending import COUNTER
 from agency_lambda.testing.service import Service, default_settings, read_events, services
 from tests.library.model_server import Failure, Items, ModelRequest, ModelServer, scripts
 

@@ -39,6 +39,12 @@ class StoredRun:
     output: list[dict[str, Any]] = field(default_factory=list)
     events: list[dict[str, Any]] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
+    send: Any = field(default_factory=lambda: _sent)
+
+    async def add_row(self, key: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Add a row to the journal, as another run does."""
+        await self.store.write(Put(response_partition("owner", "resp_1"), f"journal/{key}", body, None))
+        return body
 
     async def attempt(self) -> AgencyResult:
         request = CreateResponse.model_validate({"model": "desk", "input": self.input, "store": True, **self.fields})
@@ -62,7 +68,7 @@ class StoredRun:
         execution = await prepare_run("desk", Entry(create_agency=self.create_agency), self.models, run_input)
         self.meter = execution.meter
         try:
-            result = await execution.run(_authorized, _sent)
+            result = await execution.run(_authorized, self.send)
         finally:
             self.output = output.items
         self.asked = [each.key for each in result.asked]

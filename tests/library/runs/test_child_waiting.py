@@ -10,9 +10,9 @@ from agency_swarm import Agency, function_tool
 
 from agency_lambda.runs import worker
 from agency_lambda.runs.leases import Leases
+from agency_lambda.runs.message_rows import COUNTER, open_messages
 from agency_lambda.runs.model import response_partition
 from agency_lambda.runs.repository import RunRepository
-from agency_lambda.runs.sending import COUNTER, open_messages
 from agency_lambda.store import Delete
 from tests.library.features.messages import Office, batches, to
 from tests.library.runs.swarm import OWNER, Gate, awaited, chain, desk, swarm, until, words

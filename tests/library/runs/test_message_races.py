@@ -8,7 +8,7 @@ import pytest
 
 from agency_lambda.history.turns import HistoryCursor
 from agency_lambda.protocol.messages import Message, MessageAnswer
-from agency_lambda.runs import child_runs, sending
+from agency_lambda.runs import child_runs, message_rows
 from agency_lambda.runs.child_runs import ChildRuns, MessageLimits
 from agency_lambda.runs.repository import RunRepository, save_new
 from agency_lambda.runs.transitions import RunEvent, State
@@ -56,14 +56,14 @@ class Swarm:
         response = {**attempt.run.stored.response, "output": []}
         await attempt.end(RunEvent.COMPLETE, response, [], [], answer=MessageAnswer(output=f"answer {number}"))
         assert attempt.run.stored.sending
-        wakes = sending.wakes(OWNER, attempt.run.stored.sending)
+        wakes = message_rows.wakes(OWNER, attempt.run.stored.sending)
         await child_runs.wake_sender(Service(store), attempt.run.id, wakes)
 
     async def check(self) -> None:
         state, _, lease = await stored(self.store, self.sender.run.id)
         assert (state, lease and lease.cancelled) == (State.FREE, False)
-        assert await self.store.query(sending.ENDED_PARTITION) == []
-        assert await sending.open_messages(self.store, OWNER, self.sender.run.id) == []
+        assert await self.store.query(message_rows.ENDED_PARTITION) == []
+        assert await message_rows.open_messages(self.store, OWNER, self.sender.run.id) == []
         after = await Service(self.store).take(self.sender.run.id)
         assert after
         assert not after.lease.decided

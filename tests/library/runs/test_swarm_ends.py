@@ -12,9 +12,9 @@ from agency_swarm import Agency, Agent
 from agency_lambda.framework.offline_model import OfflineModel
 from agency_lambda.protocol.request import CreateResponse
 from agency_lambda.runs.child_runs import ChildRuns, MessageLimits
+from agency_lambda.runs.message_rows import open_messages
 from agency_lambda.runs.preparation import history_of
 from agency_lambda.runs.repository import load_run
-from agency_lambda.runs.sending import open_messages
 from agency_lambda.runs.service import RunService
 from agency_lambda.runs.stored_responses import Responses
 from agency_lambda.runs.worker import serve, work

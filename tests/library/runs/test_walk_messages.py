@@ -16,9 +16,9 @@ from agency_lambda.history.turns import HistoryCursor
 from agency_lambda.protocol.messages import Message, MessageAnswer
 from agency_lambda.runs.child_runs import ChildRuns, MessageLimits, wake_sender, wake_senders
 from agency_lambda.runs.leases import Leases
+from agency_lambda.runs.message_rows import ENDED_PARTITION, open_messages, wakes
 from agency_lambda.runs.model import DUE_PARTITION, response_partition
 from agency_lambda.runs.repository import OutcomeUncertain, RunRepository, save_new
-from agency_lambda.runs.sending import ENDED_PARTITION, open_messages, wakes
 from agency_lambda.runs.transitions import RunEvent, State
 from agency_lambda.runs.waiting import WaitOver, wait_in_place
 from agency_lambda.runs.worker import reap_expired

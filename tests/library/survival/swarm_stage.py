@@ -11,8 +11,8 @@ from typing import Any, Protocol
 import boto3
 import pytest
 
+from agency_lambda.runs.message_rows import ENDED_PARTITION, OPEN
 from agency_lambda.runs.model import DUE_PARTITION, StoredResponse
-from agency_lambda.runs.sending import ENDED_PARTITION, OPEN
 from agency_lambda.testing.aws import dynamodb_here
 from agency_lambda.testing.replay import replayed
 from tests.library.model_server import ModelServer

@@ -5,7 +5,7 @@ import time
 from dataclasses import asdict
 from typing import Any
 
-from agency_lambda.protocol.messages import MessageAnswer, failure_text
+from agency_lambda.protocol.messages import MessageAnswer, failure_text, late_reason
 from agency_lambda.protocol.response_object import ResponseObject
 from agency_lambda.protocol.types import Item
 from agency_lambda.runs.model import Run, Sending, expiry, response_partition
@@ -44,7 +44,8 @@ def sent_changes(owner: str, sending: Sending, run_id: str, most: int) -> list[C
     """Return what is written with a new child run. LimitReached: its root has sent `most` messages."""
     partition = response_partition(owner, sending.journal)
     body = {"run": run_id, "until": sending.until}
-    late = {"row": message_row(sending.message.key), "output": failure_text(sending.message.recipient, _late(sending))}
+    reason = late_reason(sending.seconds)
+    late = {"row": message_row(sending.message.key), "output": failure_text(sending.message.recipient, reason)}
     return [
         Put(partition, f"journal/{message_row(sending.message.key)}", body, expiry(), expected=ABSENT),
         Put(partition, open_row(sending), {**body, "late": late}, expiry(), expected=ABSENT),
@@ -89,11 +90,7 @@ def _failure(run: Run, sending: Sending, by_model: ByModel | None) -> MessageAns
 def _reason(response: ResponseObject, sending: Sending) -> str:
     if error := response["error"]:
         return str(error["message"])
-    return "it was cancelled." if time.time() < sending.until else _late(sending)
-
-
-def _late(sending: Sending) -> str:
-    return f"it did not answer within {sending.seconds:g} seconds."
+    return "it was cancelled." if time.time() < sending.until else late_reason(sending.seconds)
 
 
 def late_changes(opened: Record) -> list[Change]:
@@ -122,9 +119,14 @@ async def open_messages(store: Store, owner: str, journal: str, batch: str = "")
     return await store.query(response_partition(owner, journal), after=prefix, before=prefix[:-1] + "0")
 
 
+async def all_messages(store: Store, owner: str, journal: str) -> list[Record]:
+    """Return the rows of all messages of a journal."""
+    return await store.query(response_partition(owner, journal), after="journal/message/", before="journal/message0")
+
+
 async def are_answered(store: Store, owner: str, journal: str) -> bool:
     """Return whether a journal has the answers of all messages."""
-    records = await store.query(response_partition(owner, journal), after="journal/message/", before="journal/message0")
+    records = await all_messages(store, owner, journal)
     return all("output" in record.body for record in records)
 
 
