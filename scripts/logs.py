@@ -32,7 +32,7 @@ _COUNTED = ("model_calls", "tool_calls", "total_tokens", "journal_hits", "failur
 #: of a report of ours: what is said otherwise, or in whole only with LEVEL=DEBUG
 _HIDDEN = {
     *("_aws", "service", "request_id", "event_loop", "status", "duration_ms", "run_duration_ms", "longest_stall_ms"),
-    *("agency", "agent", "attempts", "queue_age_ms", "handovers", "nested", "thread_waits", "notes"),
+    *("agency", "agent", "run_status", "attempts", "queue_age_ms", "handovers", "nested", "thread_waits", "notes"),
     *("input_tokens", "output_tokens", "cached_tokens", "cache_write_tokens", "reasoning_tokens"),
     *(*_NAMED, *_COUNTED),
 }
@@ -128,13 +128,15 @@ def _described(fields: Mapping[str, Any]) -> tuple[str, str | None]:
 def _level(fields: Mapping[str, Any]) -> str:
     if any(fields.get(name) for name in _FAILURES) or int(fields.get("status") or 0) >= 500:
         return "ERROR"
-    return "WARNING" if any(fields.get(name) for name in _WARNINGS) else "INFO"
+    is_warning = fields.get("run_status") == "failed" or any(fields.get(name) for name in _WARNINGS)
+    return "WARNING" if is_warning else "INFO"
 
 
 def _report(fields: Mapping[str, Any]) -> str:
     agency, agent = fields.get("agency"), fields.get("agent")
     took = fields.get("duration_ms", fields.get("run_duration_ms"))
     words = [str(fields["status"]) if "status" in fields else None, f"{took:,.0f} ms" if took else None]
+    words += [fields["run_status"]] if fields.get("run_status", "completed") != "completed" else []
     words += [f"{agency}/{agent}" if agent else agency, *(fields.get(name) for name in _NAMED)]
     words += [f"{fields[name]:,} {name.replace('_', ' ')}" for name in _COUNTED if fields.get(name)]
     stalled = fields.get("longest_stall_ms") or 0

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import shlex
+import signal
 import socket
 import sys
 from collections.abc import Callable, Sequence
@@ -26,6 +27,7 @@ from agency_lambda.settings import ConfigurationError, Settings, get_settings
 from lambda_loop import EnvironmentLoop, EventLoopError
 
 HOST = "127.0.0.1"
+_PATIENCE = 5  # seconds for open answers at the end, before runs are handed over: containers are killed after 10
 _HINT = """
 {agencies} on http://{host}:{port} (interactive docs: /docs), model: {model}
 
@@ -52,7 +54,12 @@ def serve(app: str) -> None:
     port = listener.getsockname()[1]
     print(_hint(settings, port), flush=True)
     # Its loop is ours and its lifespan too: the environment has started the app already.
-    server = uvicorn.Server(uvicorn.Config(environment.asgi, lifespan="off", interface="asgi3", log_level="warning"))
+    config = uvicorn.Config(
+        environment.asgi, lifespan="off", interface="asgi3", log_level="warning", timeout_graceful_shutdown=_PATIENCE
+    )
+    server = uvicorn.Server(config)
+    # uvicorn raises what has ended it again; by default SIGTERM would end the process before runs are handed over.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with suppress(KeyboardInterrupt):
         environment.run(_serve(server, listener, partial(_print_asked, port, settings.auth == "keys")))
     environment.close()

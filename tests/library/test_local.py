@@ -1,13 +1,16 @@
 """`python -m handler.local`, which is `make run`: the same app under uvicorn on the same kind of loop."""
 
 import asyncio
+import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -28,12 +31,19 @@ def environment(folder: Path, **settings: str) -> dict[str, str]:
 
 @pytest.fixture(params=["patch", "strict"])
 def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    url, process = started(tmp_path, EVENT_LOOP=request.param)
+    yield url, process
+    process.kill()
+    process.communicate()
+
+
+def started(folder: Path, **settings: str) -> tuple[str, subprocess.Popen[str]]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     process = subprocess.Popen(
         [sys.executable, "-m", "handler.local"],
-        env=environment(tmp_path, PORT=str(port), EVENT_LOOP=request.param),
+        env=environment(folder, PORT=str(port), **settings),
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -46,9 +56,7 @@ def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str
             break
         except httpx.HTTPError:
             time.sleep(0.1)
-    yield url, process
-    process.kill()
-    process.communicate()
+    return url, process
 
 
 def test_it_answers_twice_in_one_conversation_and_stops_on_ctrl_c(server: tuple[str, subprocess.Popen[str]]) -> None:
@@ -63,6 +71,30 @@ def test_it_answers_twice_in_one_conversation_and_stops_on_ctrl_c(server: tuple[
     assert process.returncode == 0
     assert "curl -s localhost" in out
     assert "model: offline" in out
+
+
+@pytest.mark.parametrize("is_watched", [False, True])
+def test_sigterm_hands_over_what_runs(is_watched: bool, tmp_path: Path) -> None:
+    with socket.socket() as provider:
+        provider.bind(("127.0.0.1", 0))
+        provider.listen()  # and never answers
+        base_url = f"http://127.0.0.1:{provider.getsockname()[1]}/v1"
+        url, process = started(tmp_path, OPENAI_API_KEY="key", OPENAI_BASE_URL=base_url, MODEL="gpt-5")
+        try:
+            body = {"model": "letters", "input": "hello", "background": True, "stream": is_watched}
+            with httpx.stream("POST", f"{url}/v1/responses", json=body, timeout=30) as answer:
+                if not is_watched:
+                    answer.read()
+                connection, _ = provider.accept()  # a model call is at work
+                process.send_signal(signal.SIGTERM)
+                process.communicate(timeout=15)
+                connection.close()
+        finally:
+            process.kill()
+    assert process.returncode == 0
+    with closing(sqlite3.connect(tmp_path / "agency.db")) as stored:
+        ((lease,),) = stored.execute("SELECT body FROM record WHERE partition LIKE 'running#%'").fetchall()
+    assert (json.loads(lease)["holder"], json.loads(lease)["lost"]) == ("", 0)
 
 
 def test_concurrent_requests_on_one_loop(server: tuple[str, subprocess.Popen[str]]) -> None:

@@ -11,7 +11,7 @@ from agency_lambda.testing.service import Service
 from lambda_loop import InvocationReport
 from scripts.logs import _events, _follow, render
 
-API, SWEEP = "ApiFunction", "SweepFunction"
+API, SWEEP, WORKER = "ApiFunction", "SweepFunction", "WorkerFunction"
 _RUN = {"agency": "desk", "agent": "Clerk", "model": "gpt-5", "owner": owner_digest("ann"), "response_id": "resp_1"}
 
 
@@ -39,6 +39,9 @@ def test_a_request_is_one_readable_line() -> None:
         (API, line(), "INFO"),
         (API, line(500), "ERROR"),
         (API, line(**_RUN, model_failures=1), "WARNING"),
+        (API, line(**_RUN, run_status="completed"), "INFO"),
+        (API, line(**_RUN, run_status="cancelled"), "INFO"),
+        (API, line(**_RUN, run_status="failed", error_code="unknown_agent"), "WARNING"),
         (API, logged("INFO", "fine"), "INFO"),
         (API, logged("ERROR", "run resp_1 failed", stackTrace=["File x"]), "ERROR"),
         (API, "no JSON", "INFO"),
@@ -61,6 +64,12 @@ def test_lines_have_a_level_and_the_sweep_is_left_out(name: str, message: str, s
 def test_a_failure_is_shown_with_where_it_was() -> None:
     text = render(API, logged("ERROR", "run resp_1 failed", stackTrace=["File x\n", "File y\n"]), "INFO")
     assert text == "ERROR run resp_1 failed\nFile x\nFile y"
+
+
+def test_a_run_that_is_not_completed_says_why() -> None:
+    text = render(WORKER, json.dumps(_RUN | {"run_status": "failed", "error_code": "x", "run_duration_ms": 9}), "INFO")
+    assert text == f'WARNING 9 ms  failed  desk/Clerk  gpt-5  {owner_digest("ann")}  resp_1  error_code="x"'
+    assert "completed" not in str(render(API, line(**_RUN, run_status="completed"), "INFO"))
 
 
 class Logs:

@@ -46,8 +46,7 @@ def delete_entry(owner: str, response_id: str) -> list[Delete]:
 
 
 def entry_body(response: ResponseObject) -> dict[str, Any]:
-    conversation, incomplete = response.get("conversation"), response["incomplete_details"]
-    error_code = detail_code(response["error"]) if response["error"] else None
+    conversation = response.get("conversation")
     return {
         "id": response["id"],
         "model": response["model"],
@@ -58,5 +57,13 @@ def entry_body(response: ResponseObject) -> dict[str, Any]:
         "completed_at": response["completed_at"],
         "ended_at": int(time.time()) if response["status"] in FINAL else None,
         "usage": response["usage"],
-        "error_code": error_code or (incomplete and incomplete.get("detail", incomplete["reason"])),
+        "error_code": error_code(response),
     }
+
+
+def error_code(response: ResponseObject) -> str | None:
+    """Return why a response is not completed; None if it is, or was cancelled."""
+    if response["error"]:
+        return detail_code(response["error"])
+    incomplete: dict[str, str] | None = response["incomplete_details"]
+    return incomplete.get("detail", incomplete["reason"]) if incomplete else None

@@ -3,6 +3,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from agency_lambda.owner_digest import owner_digest
+from agency_lambda.protocol.response_object import FINAL
+from agency_lambda.runs.run_index import error_code
 from lambda_loop import current_invocation
 
 if TYPE_CHECKING:
@@ -38,6 +40,8 @@ def report(attempt: "Attempt", seconds: float) -> dict[str, Any]:
         known |= {"attempts": lease.attempts, "lease_steals": lease.lost, "queue_age_ms": queue_age_ms}
         known |= {"journal_hits": execution.journal_hits if execution else 0}
         known |= {"handovers": int(attempt.stopped == "handed over")}
+    if attempt.response["status"] in FINAL:  # `status` is that of HTTP
+        known |= {"run_status": attempt.response["status"], "error_code": error_code(attempt.response)}
     if attempt.asked:
         known["approvals_asked"] = len(attempt.asked)
     if attempt.child_runs and attempt.child_runs.sent:

@@ -5,7 +5,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from agency_swarm import Agency, Agent
 
+from agency_lambda.framework.offline_model import OfflineModel
 from agency_lambda.prices import load
 from agency_lambda.protocol.request import CreateResponse
 from agency_lambda.queue.messages import Export
@@ -162,4 +164,25 @@ def test_log_lines_name_root_sender_and_recipient(capsys: pytest.CaptureFixture[
         ("Deep", helper, root),
     ]
     assert "agent_messages" not in first[deep]
+    last = {line["response_id"]: line["run_status"] for line in lines if "run_status" in line}
+    assert (len(last), {*last.values()}, "run_status" in first[root]) == (7, {"completed"}, False)
     assert sum(line.get("AgentMessages", [0])[0] for line in lines) == 6
+
+
+def test_log_line_of_a_run_whose_agents_are_gone_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    made: list[Callable[[], Agency]] = [swarm]
+
+    async def whole(store: str) -> Any:
+        async with service(store, make=lambda: made[-1]()) as runs:
+            root = await begun(runs)
+            await worked(runs, most=1)
+            alone = OfflineModel("Boss", lambda turn: "alone")
+            made.append(lambda: Agency(Agent(name="Boss", instructions=".", model=alone)))
+            await worked(runs)
+            return root
+
+    root = play(whole)
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
+    told = {line["response_id"]: (line["run_status"], line.get("error_code")) for line in lines if "run_status" in line}
+    assert told.pop(root) == ("completed", None)
+    assert [*told.values()] == [("failed", "agency_misconfigured")] * 2
