@@ -1,7 +1,7 @@
 import inspect
 import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -92,10 +92,21 @@ def _warn(name: str) -> None:
 def _sentence(error: ValidationError) -> str:
     first = error.errors()[0]
     field = str(first["loc"][0])
+    if field == "messages":
+        return f"messages: {_sentence_of_messages(first['loc'][1:], first['input'])}"
     if field == "create_agency" and first["type"] != "missing":
         return f'{first["input"]!r} is no import string: write "folder.module:create_agency"'
     known = ", ".join(Entry.model_fields)
     return f"{field}: {first['msg']}" + (f". Known: {known}" if first["type"] == "extra_forbidden" else "")
+
+
+def _sentence_of_messages(place: Sequence[Any], value: object) -> str:
+    """Say what to write. place: of a wrong flow or transport within `messages`."""
+    if not place:
+        return f'{value!r} is no table of flows: write {{"Sender>Recipient": "queue"}}, or set AGENT_MESSAGES for all'
+    if "[key]" in place:
+        return f'{value!r} is no flow: write the names of two agents, "Sender>Recipient"'
+    return f'{place[0]!r} has {value!r}: write "memory" or "queue"'
 
 
 @dataclass(frozen=True)

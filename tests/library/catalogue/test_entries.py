@@ -61,17 +61,31 @@ def test_transport_of_a_flow_is_found_by_the_agents_names(agents: Agents) -> Non
             "approvers: Input should be 'both', 'owner', 'operators'",
         ),
         ({"one": {"create_agency": "a:b", "model": ""}}, "model: String should have at least 1"),
-        ({"one": {"create_agency": "a:b", "messages": {"One": "queue"}}}, "messages: String should match pattern"),
-        (
-            {"one": {"create_agency": "a:b", "messages": {"A>B": "mail"}}},
-            "messages: Input should be 'memory' or 'queue'",
-        ),
     ],
 )
 def test_what_is_wrong_is_named(agents: Agents, table: Any, said: str) -> None:
     agents(table)
     with pytest.raises(AgencyMisconfigured, match=f"AGENCIES in agents/agencies.py.*{said}"):
         catalogue.factories()
+
+
+@pytest.mark.parametrize(
+    ("messages", "sentence"),
+    [
+        ({"One": "queue"}, "'One' is no flow: write the names of two agents, \"Sender>Recipient\""),
+        ({"A>B": "queue", "A>B>C": "queue"}, "'A>B>C' is no flow: write the names of two agents"),
+        ({("A", "B"): "queue"}, "('A', 'B') is no flow: write the names"),
+        ({"A>B": "queue", "B>C": "mail"}, "'B>C' has 'mail': write \"memory\" or \"queue\""),
+        ({" A > B ": True}, "' A > B ' has True: write \"memory\""),
+        ("queue", '\'queue\' is no table of flows: write {"Sender>Recipient": "queue"}, or set AGENT_MESSAGES for all'),
+        ([("A>B", "queue")], "[('A>B', 'queue')] is no table of flows: write {"),
+    ],
+)
+def test_wrong_messages_are_named_with_what_to_write(agents: Agents, messages: Any, sentence: str) -> None:
+    agents({"one": {"create_agency": "one.agency:create_agency", "messages": messages}}, **{"one/agency": AGENCY})
+    with pytest.raises(AgencyMisconfigured) as refused:
+        catalogue.entry("one")
+    assert str(refused.value).startswith(f"AGENCIES in agents/agencies.py: 'one': messages: {sentence}")
 
 
 def test_a_function_is_taken_with_a_warning(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
