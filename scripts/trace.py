@@ -9,6 +9,7 @@ import httpx
 
 _WIDTH, _LABEL, _BAR = 100, 45, 21  # columns
 _STATUSES = {"failed": "failed", "incomplete": "not finished", "in_progress": "pending"}
+_WAITS = {"person": "waits for a person", "agents": "waits for agents"}
 _REFUSED = ("refused", "expired")  # which ends the call
 
 
@@ -40,7 +41,8 @@ def _fetch(client: httpx.Client, run: str) -> dict[str, Any]:
 def drawn(trace: dict[str, Any]) -> Iterator[str]:
     """Yield the lines of the picture."""
     root, attempts = trace["root"], trace["attempts"]
-    yield f"{trace['response_id']}  {trace['model']}  {trace['status']}  {attempts} attempt{'s' * (attempts != 1)}"
+    status = _WAITS.get(trace["waits_for"], trace["status"])
+    yield f"{trace['response_id']}  {trace['model']}  {status}  {attempts} attempt{'s' * (attempts != 1)}"
     yield f"{'':{_LABEL}} {'ms':>9} {'tokens':>13} {'USD':>8}"
     yield from _lines(root, "", "", (root["started_at"], max(_ends(root), default=None)))
     if trace["usd"] is None:
@@ -76,18 +78,34 @@ def _label(node: dict[str, Any]) -> str:
     approvals = [*map(_approval, node.get("approvals", ()))]
     is_refused = node["status"] == "incomplete" and approvals and approvals[-1].startswith(_REFUSED)
     marks = [names.get(node["type"], node["name"] or "?")]
-    marks += [*([] if is_refused else [_STATUSES.get(node["status"], "")]), *approvals]
-    if node.get("run") and node["run"]["status"] == "queued":
-        marks.append("queued")
+    marks += [*([] if is_refused else [_status(node)]), *approvals]
+    marks += _marks_of_run(node.get("run"))
     if node["replayed"]:
         marks.append(f"replayed (attempt {node['attempt']})" if node["attempt"] else "replayed")
     first, *others = [mark for mark in marks if mark]
     return f"{first} [{', '.join(others)}]" if others else first
 
 
+def _status(node: dict[str, Any]) -> str:
+    run = node.get("run") or {}
+    if known := _WAITS.get(run.get("waits_for")):
+        return known
+    return run["status"] if run.get("status") in ("queued", "cancelled") else _STATUSES.get(node["status"], "")
+
+
+def _marks_of_run(run: dict[str, Any] | None) -> list[str]:
+    """Return what is said of the run that works on a message, by its id."""
+    if not run:
+        return []
+    attempts = run["attempts"] or 1
+    why = [] if run["status"] else ["deleted"]
+    why += [run["error_code"]] if run["error_code"] else []
+    return [*why, *([f"{attempts} attempts"] if attempts > 1 else []), run["response_id"]]
+
+
 def _approval(approval: dict[str, Any]) -> str:
     if approval["status"] == "pending":
-        return "waits for a person"
+        return _WAITS["person"]
     by = approval["decided_by"]
     return f"{approval['status']} by {by}" if by else str(approval["status"])
 

@@ -4,9 +4,10 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from agency_lambda.errors import detail_code
 from agency_lambda.record.rows import ApprovalRow, MessageRow, ModelCallRow, ToolCallRow
 from agency_lambda.record.run_record import RunRecord
+from agency_lambda.runs.model import StoredResponse
+from agency_lambda.runs.run_index import error_code
 
 Node = dict[str, Any]
 
@@ -66,8 +67,15 @@ def run(row: MessageRow, child: RunRecord | None) -> Node:
         "queued_at": row.sent_at,
         "ended_at": row.ended_at,
         "attempts": child and child.attempts,
-        "error_code": response and response["error"] and detail_code(response["error"]),
+        "error_code": child and _why_not(row, child.stored),
     }
+
+
+def _why_not(row: MessageRow, child: StoredResponse) -> str | None:
+    is_late = child.sending is not None and row.ended_at is not None and row.ended_at >= child.sending.until
+    return error_code(child.response) or (
+        "deadline_exceeded" if is_late and child.response["status"] == "cancelled" else None
+    )
 
 
 def message_arguments(text: Any) -> dict[str, Any] | None:

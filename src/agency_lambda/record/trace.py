@@ -74,6 +74,7 @@ def _trace(record: RunRecord, asked: Any, options: TraceOptions) -> dict[str, An
         "created_at": response["created_at"],
         "completed_at": response["completed_at"],
         "attempts": record.attempts,
+        "waits_for": record.waits_for,
         "usage": nodes.usage(root) if is_stale else response["usage"] or nodes.usage(root),
         "usd": nodes.usd_since(root, record.since) if record.since else root["usd"],
         "root": root,

@@ -1,14 +1,19 @@
 """`make trace` draws a run in a terminal of 100 columns."""
 
 import importlib.util
+from collections.abc import Callable
 from typing import Any
 
 import httpx
 import pytest
+from agency_swarm import Agency, Agent
 
+from agency_lambda.framework.offline_model import OfflineModel
+from agency_lambda.runs import worker
 from tests.library.models.agencies import office
 from tests.library.paths import ROOT
-from tests.library.record.views import traced
+from tests.library.record.swarm import begun, service, swarm, trace_of, worked
+from tests.library.record.views import nodes, play, traced
 
 SPEC = importlib.util.spec_from_file_location("trace_script", ROOT / "scripts" / "trace.py")
 assert SPEC
@@ -80,3 +85,48 @@ def test_caller_who_is_no_operator_gets_the_own_trace() -> None:
 
     with httpx.Client(base_url="http://127.0.0.1", transport=httpx.MockTransport(answer)) as client:
         assert script._fetch(client, "resp_1") == {"path": "/v1/responses/resp_1/trace"}
+
+
+def test_messages_of_other_runs_name_them_and_what_became_of_them() -> None:
+    async def whole(store: str) -> None:
+        async with service(store) as runs:
+            root = await begun(runs)
+            await worked(runs, 4)
+            head, _, *waiting = script.drawn(await trace_of(runs, root))
+            assert "  waits for agents  1 attempt" in head
+            first, second, _ = [
+                node["run"]["response_id"] for node in nodes(await trace_of(runs, root), "message")[::2]
+            ]
+            assert f"└ -> Helper [waits for agents, {second}]" in waiting
+            assert any("-> Deep [queued, resp_" in line for line in waiting)
+            await runs.cancel("owner", first)
+            await worked(runs)
+            lines = [*script.drawn(await trace_of(runs, root))]
+            assert f"├ -> Helper [cancelled, {first}]" in lines
+            assert f"├ -> Helper [2 attempts, {second}]" in lines
+            await runs.delete("owner", first)
+            assert f"├ -> Helper [deleted, {first}]" in [*script.drawn(await trace_of(runs, root))]
+
+    play(whole)
+
+
+@pytest.mark.parametrize(
+    ("is_gone", "mark"), [(True, "failed, agency_misconfigured"), (False, "cancelled, deadline_exceeded")]
+)
+def test_message_without_an_answer_says_why(is_gone: bool, mark: str) -> None:
+    made: list[Callable[[], Agency]] = [swarm]
+    alone = Agent(name="Boss", instructions=".", model=OfflineModel("Boss", lambda turn: "alone"))
+
+    async def whole(store: str) -> None:
+        async with service(store, make=lambda: made[-1](), message_seconds=100 if is_gone else 0.001) as runs:
+            root = await begun(runs)
+            await worked(runs, 1)
+            if is_gone:
+                made.append(lambda: Agency(alone))
+            else:
+                await worker.sweep(runs)
+            await worked(runs)
+            lines = [line for line in script.drawn(await trace_of(runs, root)) if "-> Helper" in line]
+            assert all(f"-> Helper [{mark}, resp_" in line for line in lines[:2])
+
+    play(whole)
