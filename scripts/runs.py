@@ -20,13 +20,12 @@ def main() -> None:
     try:
         with httpx.Client(base_url=url.rstrip("/"), headers=headers, timeout=30) as client:
             runs, has_more = _newest(client, query)
-            waiting = _waiting(client, owner) if any(run["status"] == "in_progress" for run in runs) else set()
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         sys.exit(f"No runs listed: {error}")
     if not runs:
         print("No runs.")
         return
-    for row in (_HEADINGS, *(_row(run, is_waiting=run["id"] in waiting) for run in runs)):
+    for row in (_HEADINGS, *map(_row, runs)):
         line = "{id:37} {began:12} {status:11} {took:>6} {tokens:>7} {what}".format(**row)
         print(line if len(line) <= _WIDTH else f"{line[: _WIDTH - 1]}…")
     if has_more:
@@ -50,23 +49,17 @@ def _newest(client: httpx.Client, query: dict[str, str]) -> tuple[list[dict[str,
         after = {"after": page["last_id"]}  # a page may have few items, as it looks at a bounded number of runs
 
 
-def _waiting(client: httpx.Client, owner: str | None) -> set[str]:
-    """Return the ids of the runs that wait for a person, of which the newest approvals are."""
-    answer = client.get("/v1/approvals", params={"limit": "100"} | ({"owner": owner} if owner else {}))
-    if answer.is_error:
-        raise httpx.HTTPError(f"{answer.status_code} {answer.text[:500]}")
-    return {each["continued_by"] or each["response_id"] for each in answer.json()["data"]}
-
-
-def _row(run: dict[str, Any], *, is_waiting: bool = False) -> dict[str, str]:
-    ended, usage = run["ended_at"], run["usage"]
+def _row(run: dict[str, Any]) -> dict[str, str]:
+    ended, usage, messages = run["ended_at"], run["usage"], run.get("open_messages")
     what = [run.get("owner"), run["model"], run["error_code"]]
+    what += ["for a person"] if run.get("waits_for") == "person" else []
+    what += [f"for {messages} message{'s' * (messages != 1)}"] if messages else []
     return {
         "id": run["id"],
         "began": f"{datetime.fromtimestamp(run['created_at']):%b %d %H:%M}",
-        "status": "waits" if is_waiting else run["status"],
+        "status": "waits" if run.get("waits_for") else run["status"],
         "took": f"{ended - run['created_at']} s" if ended else "",
-        "tokens": f"{usage['total_tokens']:,}" if usage else "",
+        "tokens": f"{usage['total_tokens']:,}{'+' if messages else ''}" if usage else "",
         "what": " ".join(word for word in what if word),
     }
 

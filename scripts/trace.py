@@ -9,7 +9,7 @@ import httpx
 
 _WIDTH, _LABEL, _BAR = 100, 45, 21  # columns
 _STATUSES = {"failed": "failed", "incomplete": "not finished", "in_progress": "pending"}
-_WAITS = {"person": "waits for a person", "agents": "waits for agents"}
+_WAITS: dict[str | None, str] = {"person": "waits for a person", "agents": "waits for agents"}
 _REFUSED = ("refused", "expired")  # which ends the call
 
 
@@ -41,7 +41,7 @@ def _fetch(client: httpx.Client, run: str) -> dict[str, Any]:
 def drawn(trace: dict[str, Any]) -> Iterator[str]:
     """Yield the lines of the picture."""
     root, attempts = trace["root"], trace["attempts"]
-    status = _WAITS.get(trace["waits_for"], trace["status"])
+    status = _WAITS.get(trace.get("waits_for"), trace["status"])
     yield f"{trace['response_id']}  {trace['model']}  {status}  {attempts} attempt{'s' * (attempts != 1)}"
     yield f"{'':{_LABEL}} {'ms':>9} {'tokens':>13} {'USD':>8}"
     yield from _lines(root, "", "", (root["started_at"], max(_ends(root), default=None)))

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from agency_lambda.record.index_pages import PageQuery, entries, page
-from agency_lambda.runs.model import response_partition
+from agency_lambda.runs.model import Lease, StoredResponse, lease_partition, response_partition
 from agency_lambda.runs.run_index import entry_body, index_partition
+from agency_lambda.runs.sending import open_messages
 from agency_lambda.store import Record, Store
 
 _MOST_ENTRIES = 500  # that one page looks at
@@ -103,6 +104,25 @@ class _Page:
                 return None
             self._bytes += response.size
             entry = entry | entry_body(response.body["response"])
+        elif entry["status"] == "in_progress":
+            entry = entry | await self._waiting(owner, entry["id"])
         by_model = entry["by_model"]
         public = {name: value for name, value in entry.items() if name != "by_model"}
         return {"object": "response", **public} | ({"owner": owner, "by_model": by_model} if self._for_operator else {})
+
+    async def _waiting(self, owner: str, run_id: str) -> dict[str, Any]:
+        """Return what a run waits for that has waited before, and how many messages are without an answer."""
+        self._reads += 1
+        found = await self._store.get(lease_partition(run_id, waiting=True), run_id)
+        if found is None:
+            return {}
+        lease, has_asked, messages = Lease.from_record(found), False, {}
+        if lease.for_agents:
+            response = await self._store.get(response_partition(owner, run_id), "response")
+            if response is None or response.body is None:
+                return {}
+            self._bytes += response.size
+            stored = StoredResponse.from_record(response)
+            has_asked = bool(stored.asked)
+            messages = {"open_messages": len(await open_messages(self._store, owner, stored.root))}
+        return {"waits_for": lease.waits_for(has_asked=has_asked), **messages}

@@ -43,10 +43,7 @@ class RunRecord:
 
     @property
     def waits_for(self) -> str | None:
-        """Return "person", or "agents" if it only waits for them."""
-        if self.lease is None or not self.lease.is_waiting:
-            return None
-        return "agents" if self.lease.for_agents and not self.stored.asked else "person"
+        return self.lease.waits_for(has_asked=bool(self.stored.asked)) if self.lease else None
 
     def cut(self) -> None:
         self.is_cut, self.children = True, {}

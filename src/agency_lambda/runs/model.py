@@ -101,6 +101,12 @@ class Lease:
     def waits_for_person(self) -> bool:
         return self.is_waiting and not self.for_agents
 
+    def waits_for(self, *, has_asked: bool) -> str | None:
+        """Return "person", or "agents" if it only waits for them. has_asked: whether persons are asked."""
+        if not self.is_waiting:
+            return None
+        return "agents" if self.for_agents and not has_asked else "person"
+
     @property
     def due_key(self) -> str:
         return f"{int(self.until):012d}/{self.id}"

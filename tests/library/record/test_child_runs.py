@@ -18,10 +18,12 @@ from agency_lambda.record.spans import build_spans
 from agency_lambda.record.usage import UsageQuery, sum_usage
 from agency_lambda.runs import service as run_service
 from agency_lambda.runs.stored_responses import Responses
+from scripts.runs import _row
 from tests.library.callers import api_keys, bearer
 from tests.library.conftest import Service
 from tests.library.record.collector import collector, tree
 from tests.library.record.swarm import begun, ended, service, swarm, trace_of, worked
+from tests.library.record.test_run_list import Counting
 from tests.library.record.views import nodes, play
 
 _EVER = 9 * 10**9
@@ -97,6 +99,24 @@ def test_usage_has_each_call_once_with_either_transport(foreground: bool) -> Non
     by_queue, in_process = (play(lambda store: whole(store, each)) for each in ("queue", "memory"))  # noqa: B023
     assert by_queue == in_process
     assert (by_queue[0]["runs"], by_queue[0]["model_calls"], by_queue[0]["usd"] > 0) == (1, 15, True)
+
+
+def test_list_shows_what_a_run_waits_for_and_reads_nothing_for_others() -> None:
+    async def whole(store: str) -> None:
+        async with service(store) as runs:
+            await ended(runs)
+            root, seen = await begun(runs), []
+            for attempts in (0, 1, 1, 1, 100):
+                await worked(runs, attempts)
+                counting: Any = Counting(runs.store)
+                page = await list_runs(counting, ["owner"], PageQuery(limit=100), RunFilter())
+                run = next(each for each in page["data"] if each["id"] == root)
+                shown = {name: run[name] for name in ("waits_for", "open_messages") if name in run}
+                seen.append((run["status"], shown, _row(run)["what"], counting.calls))
+            waits = ("in_progress", {"waits_for": "agents", "open_messages": 2}, "desk for 2 messages", 4)
+            assert seen == [("queued", {}, "desk", 2), waits, waits, waits, ("completed", {}, "desk", 1)]
+
+    play(whole)
 
 
 _FOREGROUND = CreateResponse.model_validate({"model": "desk", "input": "Go."})

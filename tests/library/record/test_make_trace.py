@@ -94,9 +94,7 @@ def test_messages_of_other_runs_name_them_and_what_became_of_them() -> None:
             await worked(runs, 4)
             head, _, *waiting = script.drawn(await trace_of(runs, root))
             assert "  waits for agents  1 attempt" in head
-            first, second, _ = [
-                node["run"]["response_id"] for node in nodes(await trace_of(runs, root), "message")[::2]
-            ]
+            first, second = [node["run"]["response_id"] for node in nodes(await trace_of(runs, root), "message")[::2]]
             assert f"└ -> Helper [waits for agents, {second}]" in waiting
             assert any("-> Deep [queued, resp_" in line for line in waiting)
             await runs.cancel("owner", first)
