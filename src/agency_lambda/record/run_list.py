@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from agency_lambda.record.index_pages import PageQuery, entries, page
+from agency_lambda.runs.message_rows import open_messages
 from agency_lambda.runs.model import Lease, StoredResponse, lease_partition, response_partition
 from agency_lambda.runs.run_index import entry_body, index_partition
-from agency_lambda.runs.sending import open_messages
 from agency_lambda.store import Record, Store
 
 _MOST_ENTRIES = 500  # that one page looks at
