@@ -26,7 +26,8 @@ from agency_lambda.runs.model import (
     StoredRequest,
     StoredResponse,
 )
-from agency_lambda.runs.repository import LeaseLost, RunRepository, load_run
+from agency_lambda.runs.repository import RunRepository
+from agency_lambda.runs.stored_runs import LeaseLost, load_run
 from agency_lambda.store import Put, Store, open_store
 
 

@@ -22,8 +22,8 @@ from agency_lambda.queue import open_queue
 from agency_lambda.queue.local import LocalQueue
 from agency_lambda.runs import worker as worker_module
 from agency_lambda.runs.outcome import MOST_ATTEMPTS
-from agency_lambda.runs.repository import LeaseLost
 from agency_lambda.runs.stored_responses import Responses
+from agency_lambda.runs.stored_runs import LeaseLost
 from agency_lambda.settings import get_settings
 from agency_lambda.testing.aws import sqs
 from agency_lambda.testing.events import Context, rest_event

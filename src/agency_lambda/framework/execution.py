@@ -55,22 +55,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class AgencyResult:
-    """The result of a run.
+    """The result of a run, or of an attempt after which it waits."""
 
-    history: new items of the agents' memory. incomplete: why, if it is; detail: our word.
-    asked: what persons have to decide before the run goes on. waits_for_agents: it has messages without an answer.
-    output: of a child run, what the sender's model gets. error: why its recipient has failed. shared: see
-    `SharedValues.answer`.
-    """
-
-    history: list[Item]
+    history: list[Item]  # new items of the agents' memory
     incomplete: Reason | None = None
-    detail: str | None = None
-    asked: Sequence[ApprovalRequest] = ()
-    waits_for_agents: bool = False
-    output: str | None = None
-    error: ServiceError | None = None
-    shared: Mapping[str, Any] = field(default_factory=dict)
+    detail: str | None = None  # our word for it
+    asked: Sequence[ApprovalRequest] = ()  # what persons have to decide before it goes on
+    waits_for_agents: bool = False  # it has messages without an answer
+    output: str | None = None  # of a child run: what the sender's model gets
+    error: ServiceError | None = None  # of a child run: why its recipient has failed
+    shared: Mapping[str, Any] = field(default_factory=dict)  # see `SharedValues.answer`
 
 
 class AgencyExecution:

@@ -50,29 +50,22 @@ class AgencyEntry(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class RunInput:
-    """A run's input.
-
-    history: the agents' memory. new_input: the client's input in their format. root: the id of the response that has
-    the run's journal, from which ids and idempotency keys are made. message: of a child run, in place of the input.
-    asked_in: the response that the client has asked for. recalled: items of the history that were there before its run.
-    transport: of messages between agents; None for "memory" alone. shared: what a child run's sender had changed in
-    `user_context`.
-    """
+    """What a run begins with."""
 
     request: CreateResponse
     response: ResponseObject
     owner: str
-    history: list[Item]
-    new_input: list[Item]
+    history: list[Item]  # the agents' memory
+    new_input: list[Item]  # the client's, in their format
     output: OutputBuilder
     journal: CallJournal
-    root: str
-    asked_in: str
-    recalled: int
+    root: str  # the response that has the run's journal, from which ids and idempotency keys are made
+    asked_in: str  # the response that the client has asked for
+    recalled: int  # items of the history that were there before its run
     spending: Spending | None = None
-    message: Message | None = None
-    transport: GetTransport | None = None
-    shared: Mapping[str, Any] = field(default_factory=dict)
+    message: Message | None = None  # of a child run, in place of the input
+    transport: GetTransport | None = None  # of messages between agents; None for "memory" alone
+    shared: Mapping[str, Any] = field(default_factory=dict)  # what a child run's sender had changed in `user_context`
 
 
 async def prepare_run(name: str, entry: AgencyEntry, models: Models, run_input: RunInput) -> AgencyExecution:

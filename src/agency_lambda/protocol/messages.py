@@ -12,25 +12,19 @@ type Pairs = Sequence[Sequence[str]]
 
 @dataclass(frozen=True, kw_only=True)
 class Message:
-    """A call of `send_message`.
+    """A call of `send_message`."""
 
-    key: the call's, the same in every attempt. batch: the model answer that has sent it; number: its place there.
-    tool: the name of `send_message`, which an agency may have changed. arguments: JSON. call_id: the model's.
-    activity: the id of the item that shows the call. enclosing: the messages around it, the outermost first.
-    output_tokens: what is left of the client's limit; None for none.
-    """
-
-    key: str
-    batch: str
-    number: int
+    key: str  # the call's, the same in every attempt
+    batch: str  # the model answer that has sent it
+    number: int  # its place there
     sender: str
     recipient: str
-    tool: str
-    arguments: str
-    call_id: str
-    activity: str | None = None
-    enclosing: Pairs = ()
-    output_tokens: int | None = None
+    tool: str  # the name of `send_message`, which an agency may have changed
+    arguments: str  # JSON
+    call_id: str  # the model's
+    activity: str | None = None  # the id of the item that shows the call
+    enclosing: Pairs = ()  # the messages around it, the outermost first
+    output_tokens: int | None = None  # what is left of the client's limit; None for none
 
     @property
     def pairs(self) -> Pairs:
@@ -40,21 +34,15 @@ class Message:
 
 @dataclass(frozen=True, kw_only=True)
 class MessageAnswer:
-    """What comes back.
+    """What comes back."""
 
-    output: what the sender's model gets. memory: items that it has added to the agents' memory. items: activities.
-    usage: of its run and of those that it has sent messages to; by_model: the provider's model -> counts.
-    shared: see `SharedValues.answer`. incomplete: of a response that was broken off, which ends the sender's, too: its
-    `incomplete_details`.
-    """
-
-    output: str
-    memory: Sequence[Item] = ()
-    items: Sequence[Item] = ()
-    usage: Mapping[str, Any] = field(default_factory=dict)
-    by_model: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    shared: Mapping[str, Any] = field(default_factory=dict)
-    incomplete: Mapping[str, Any] = field(default_factory=dict)
+    output: str  # what the sender's model gets
+    memory: Sequence[Item] = ()  # what it has added to the agents' memory
+    items: Sequence[Item] = ()  # activities
+    usage: Mapping[str, Any] = field(default_factory=dict)  # of its run, and of those that this has sent messages to
+    by_model: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # the provider's model -> counts
+    shared: Mapping[str, Any] = field(default_factory=dict)  # see `SharedValues.answer`
+    incomplete: Mapping[str, Any] = field(default_factory=dict)  # `incomplete_details`, which end the sender's run, too
 
 
 def failure_text(recipient: str, reason: str) -> str:

@@ -8,7 +8,7 @@ from agency_lambda.budgets import Budgets
 from agency_lambda.budgets.running import RUNNING, RunCount
 from agency_lambda.errors import BudgetExceeded, ServiceError, StoreUnavailable, TooManyRuns, UnboundedCost
 from agency_lambda.runs.model import Run
-from agency_lambda.runs.repository import save_new
+from agency_lambda.runs.stored_runs import save_new
 from agency_lambda.store import Change, LimitReached, Store
 
 if TYPE_CHECKING:

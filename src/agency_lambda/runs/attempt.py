@@ -28,7 +28,8 @@ from agency_lambda.runs.heartbeat import Heartbeat
 from agency_lambda.runs.model import Sending
 from agency_lambda.runs.outcome import HandedOver
 from agency_lambda.runs.paid_calls import PaidCalls
-from agency_lambda.runs.repository import LeaseLost, OutcomeUncertain, RunRepository
+from agency_lambda.runs.repository import RunRepository
+from agency_lambda.runs.stored_runs import LeaseLost, OutcomeUncertain
 from agency_lambda.runs.transitions import STOPS, RunEvent, Stop
 from agency_lambda.runs.waiting import MessagesAnswered, WaitOver
 from lambda_loop import DeadlineExceeded

@@ -22,7 +22,7 @@ from agency_lambda.runs.changes import advance
 from agency_lambda.runs.following import seconds_to_wait
 from agency_lambda.runs.model import Lease, Run, Sending, StoredRequest, StoredResponse, expiry, response_partition
 from agency_lambda.runs.paid_calls import PaidCalls, load_paid_by
-from agency_lambda.runs.repository import OutcomeUncertain
+from agency_lambda.runs.stored_runs import OutcomeUncertain
 from agency_lambda.runs.transitions import RunEvent
 from agency_lambda.store import ABSENT, Conflict, Delete, LimitReached, Put, Store
 
@@ -191,7 +191,7 @@ async def open_runs(store: Store, owner: str, journal: str) -> dict[str, str]:
 
 
 async def wake_sender(runs: "RunService", run_id: str, wakes: dict[str, str]) -> None:
-    """Queue the sender of a child run that has ended, if it was the last of its batch. wakes: see `sending.wakes`."""
+    """Queue the sender of a child run that has ended, if it was the last of its batch. wakes: see `message_rows.wakes`."""
     owner, sender = wakes["owner"], wakes["run"]
     if not await rows.open_messages(runs.store, owner, wakes["journal"], wakes["batch"]):
         await runs.leases.give_turn(sender)  # or raise, so that the sweep does it again

@@ -7,8 +7,8 @@ from agency_lambda.history.turns import delete_partition
 from agency_lambda.runs.changes import advance
 from agency_lambda.runs.leases import Leases
 from agency_lambda.runs.model import Lease, response_partition
-from agency_lambda.runs.repository import load_run, next_run_id
 from agency_lambda.runs.run_index import delete_entry
+from agency_lambda.runs.stored_runs import load_run, next_run_id
 from agency_lambda.runs.transitions import RunEvent, find, lease_state
 from agency_lambda.runs.waiting import withdrawals
 from agency_lambda.store import Conflict, Store

@@ -9,7 +9,8 @@ from agency_lambda.errors import StoreUnavailable
 from agency_lambda.framework.interruptions import AnswerNotStored
 from agency_lambda.runs import model
 from agency_lambda.runs.model import Lease
-from agency_lambda.runs.repository import LeaseLost, RunRepository
+from agency_lambda.runs.repository import RunRepository
+from agency_lambda.runs.stored_runs import LeaseLost
 from agency_lambda.runs.transitions import Stop
 from lambda_loop import seconds_remaining
 

@@ -44,26 +44,20 @@ def event_row(number: int) -> str:
 
 @dataclass(frozen=True)
 class Lease:
-    """The lease of an unfinished run.
-
-    holder: the attempt at work, or "". until: Unix seconds. attempts: begun. lost: expired ones.
-    cancelled: it is to end. dead: the run was given up, and its message is no dead letter yet.
-    decided: something that it may wait for has come since the attempt began. forgiven: attempts before it waited.
-    for_agents: it waits for messages to other agents, and goes on by itself.
-    """
+    """The lease of an unfinished run."""
 
     id: str
     owner: str
-    holder: str
-    until: float
-    attempts: int
+    holder: str  # the attempt at work, or ""
+    until: float  # Unix seconds
+    attempts: int  # begun
     queued_at: float
-    lost: int = 0
-    cancelled: bool = False
-    dead: bool = False
-    decided: bool = False
-    forgiven: int = 0
-    for_agents: bool = False
+    lost: int = 0  # attempts whose lease has expired
+    cancelled: bool = False  # it is to end
+    dead: bool = False  # it was given up, and its message is no dead letter yet
+    decided: bool = False  # something that it may wait for has come since the attempt began
+    forgiven: int = 0  # attempts before it waited
+    for_agents: bool = False  # it waits for messages to other agents, and goes on by itself
     version: str = ABSENT
     partition: str = ""
 
@@ -142,41 +136,30 @@ class Continuation:
 
 @dataclass(frozen=True)
 class Sending:
-    """The message that a child run works on, and who waits for it.
-
-    run: the run to wake. journal: the response in whose partition the rows of that run's journal are. root: the one
-    that the client has asked for, which has the budget. shown_in: the one whose stream it follows, the root or what
-    continues it. until: the deadline, in Unix seconds; seconds: from when it was sent.
-    """
+    """The message that a child run works on, and who waits for it."""
 
     message: Message
-    run: str
-    journal: str
-    root: str
-    shown_in: str
-    until: float
-    seconds: float
+    run: str  # to wake
+    journal: str  # the response in whose partition that run's journal is
+    root: str  # the response that the client has asked for, which has the budget
+    shown_in: str  # the response whose stream shows it: the root, or what continues it
+    until: float  # the deadline, in Unix seconds
+    seconds: float  # from when it was sent
 
 
 @dataclass(frozen=True)
 class StoredResponse:
-    """cursor: the end of its turn, if any.
-
-    budget: ends with the run: `counted` among its owner's, `reserved` for its first call.
-    asked: approvals that the run waits for, or has waited for, without their contents.
-    continued_by: the id of the run that goes on after this response, which has ended with an open approval.
-    sending: of a child run, which is neither in lists nor in the history.
-    """
+    """A response as it is stored, with its request."""
 
     response: ResponseObject
     request: StoredRequest
-    cursor: HistoryCursor | None = None
+    cursor: HistoryCursor | None = None  # the end of its turn
     version: str = ABSENT
-    budget: dict[str, Any] | None = None
-    asked: list[dict[str, Any]] = field(default_factory=list)
+    budget: dict[str, Any] | None = None  # `counted` among its owner's runs; `reserved` for its first call
+    asked: list[dict[str, Any]] = field(default_factory=list)  # approvals that it waits for, without their contents
     continues: Continuation | None = None
-    continued_by: str | None = None
-    sending: Sending | None = None
+    continued_by: str | None = None  # the run that goes on, as this response has ended with an open approval
+    sending: Sending | None = None  # of a child run, which is neither in lists nor in the history
 
     @classmethod
     def from_record(cls, record: Record) -> "StoredResponse":

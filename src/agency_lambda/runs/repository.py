@@ -1,7 +1,6 @@
 import asyncio
 import random
 import time
-import uuid
 from collections.abc import Callable, Sequence, Set
 from contextlib import suppress
 from dataclasses import replace
@@ -10,22 +9,21 @@ from typing import Any
 from agency_lambda.approvals.model import Approval
 from agency_lambda.approvals.queries import first_pending
 from agency_lambda.errors import NotFound, StoreUnavailable
-from agency_lambda.history.conversations import Conversations
-from agency_lambda.history.turns import HistoryCursor, Turn, delete_partition
+from agency_lambda.history.turns import Turn, delete_partition
 from agency_lambda.protocol.approvals import ApprovalRequest
 from agency_lambda.protocol.messages import MessageAnswer
 from agency_lambda.protocol.response_object import ResponseObject
 from agency_lambda.protocol.types import Event, Item
 from agency_lambda.runs import model
 from agency_lambda.runs.changes import Wait, advance
-from agency_lambda.runs.following import limited_to_invocation
 from agency_lambda.runs.leases import Leases
-from agency_lambda.runs.message_rows import are_answered, find_open, open_messages
+from agency_lambda.runs.message_rows import are_answered, open_messages
 from agency_lambda.runs.model import Lease, Run, response_partition
 from agency_lambda.runs.retention import keep
 from agency_lambda.runs.run_index import ByModel
 from agency_lambda.runs.shared_stream import SharedStream
 from agency_lambda.runs.stored_responses import Responses
+from agency_lambda.runs.stored_runs import LeaseLost, OutcomeUncertain, load_run, next_run_id
 from agency_lambda.runs.transitions import NotAllowed, RunEvent
 from agency_lambda.runs.waiting import (
     ApprovalPolicy,
@@ -35,22 +33,12 @@ from agency_lambda.runs.waiting import (
     request_item,
     withdrawals,
 )
-from agency_lambda.store import Change, Conflict, NotWritten, Store
+from agency_lambda.store import Change, Conflict, Store
 
 _WAITS = (RunEvent.WAIT, RunEvent.WAIT_FOR_TURN, RunEvent.ASK)
 _CONFLICT_SECONDS = model.LEASE_SECONDS  # in which an attempt that conflicts with others writes again
 _CONFLICT_PAUSE, _LONGEST_CONFLICT_PAUSE = 0.005, 0.2  # seconds at most before that: the first one, and any
-_CREATE_TIMEOUT = 10.0  # seconds for the first write of a run
-_VOID_TIMEOUT = 3.0  # seconds for the write that voids a first write which failed
 _RETRY_PAUSE = 0.3  # seconds before the last write of a run is repeated, if it failed
-
-
-class OutcomeUncertain(Exception):
-    """The store is away, and another attempt may go on."""
-
-
-class LeaseLost(OutcomeUncertain):
-    """Another attempt has the lease, or the run was deleted."""
 
 
 MakeWait = Callable[[Run], Wait]
@@ -253,52 +241,3 @@ class RunRepository:
             cursor = self.run.cursor
             return replace(run, cursor=cursor.branch(self.responses.log(run.id)) if appends else cursor)
         return run
-
-
-async def load_run(store: Store, owner: str, run_id: str, lease: Lease | None) -> Run:
-    stored = await Responses(store, owner).get(run_id)
-    cursor, conversation = HistoryCursor.from_json(stored.request.start), None
-    if conversation_id := stored.request.conversation_id:
-        conversation = await Conversations(store, owner).load_to_extend(conversation_id, create=True)
-        cursor = conversation.end
-        if run_id not in (conversation.active_run_id, *conversation.waiting_run_ids):
-            conversation = None  # it was deleted
-    open_message = await find_open(store, owner, stored.sending) if stored.sending else None
-    return Run(owner, stored, cursor, lease, conversation, open_message)
-
-
-async def save_new(store: Store, run: Run, more: list[Change]) -> Run:
-    """Store a new run with more changes.
-
-    Raises:
-        StoreUnavailable: it is not stored, and never will be.
-        OutcomeUncertain: it may be stored.
-    """
-    is_queued = run.stored.response["background"]
-    event, holder = (RunEvent.ENQUEUE, "") if is_queued else (RunEvent.CREATE, uuid.uuid4().hex)
-    after, changes = advance(run, event, holder=holder)
-    try:
-        async with asyncio.timeout(limited_to_invocation(_CREATE_TIMEOUT)):
-            await store.write(*changes, *more)
-    except NotWritten:
-        raise
-    except (StoreUnavailable, TimeoutError) as failure:
-        await _void(store, run, failure)
-    return after
-
-
-async def _void(store: Store, run: Run, failure: Exception) -> None:
-    # The failed write may still arrive: it conflicts with a void response then.
-    try:
-        async with asyncio.timeout(limited_to_invocation(_VOID_TIMEOUT)):
-            await store.write(Responses(store, run.owner).void(run.id))
-    except Conflict:  # with our own response, which is there
-        return
-    except (StoreUnavailable, TimeoutError):
-        raise OutcomeUncertain from failure
-    raise StoreUnavailable("The store could not be written. Nothing has begun.") from failure
-
-
-def next_run_id(before: Run, after: Run) -> str | None:
-    had_lock = before.conversation is not None and before.conversation.active_run_id == before.id
-    return after.conversation.active_run_id if had_lock and after.conversation else None

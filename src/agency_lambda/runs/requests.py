@@ -20,8 +20,9 @@ from agency_lambda.runs.deletion import release_expired
 from agency_lambda.runs.event_log import EventLog
 from agency_lambda.runs.idempotency_keys import IdempotencyKeys
 from agency_lambda.runs.model import StoredResponse
-from agency_lambda.runs.repository import OutcomeUncertain, RunRepository
+from agency_lambda.runs.repository import RunRepository
 from agency_lambda.runs.stored_responses import Responses
+from agency_lambda.runs.stored_runs import OutcomeUncertain
 from agency_lambda.store import Change, Conflict
 
 if TYPE_CHECKING:

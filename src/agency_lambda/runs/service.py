@@ -41,9 +41,10 @@ from agency_lambda.runs.outcome import MOST_ATTEMPTS, HandedOver, raise_failed
 from agency_lambda.runs.owners import Owners
 from agency_lambda.runs.paid_calls import load_paid_calls
 from agency_lambda.runs.preparation import RunPreparation, history_of
-from agency_lambda.runs.repository import OutcomeUncertain, RunRepository, load_run
+from agency_lambda.runs.repository import RunRepository
 from agency_lambda.runs.requests import IdempotentRequest, OnDeadlineResponse, RunRequest, begin
 from agency_lambda.runs.stored_responses import Responses
+from agency_lambda.runs.stored_runs import OutcomeUncertain, load_run
 from agency_lambda.runs.transitions import Stop
 from agency_lambda.settings import Settings
 from agency_lambda.store import Store, open_store

@@ -16,7 +16,8 @@ from agency_lambda.record.trace import TraceOptions, load_trace
 from agency_lambda.runs import worker
 from agency_lambda.runs.leases import Leases
 from agency_lambda.runs.model import response_partition
-from agency_lambda.runs.repository import OutcomeUncertain, RunRepository
+from agency_lambda.runs.repository import RunRepository
+from agency_lambda.runs.stored_runs import OutcomeUncertain
 from agency_lambda.store import Delete, Put
 from tests.library.history.test_sorted_failures import failing, worked
 from tests.library.model_server import ModelServer, call

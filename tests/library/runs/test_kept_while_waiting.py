@@ -17,8 +17,9 @@ from agency_lambda.runs.decisions import decide
 from agency_lambda.runs.lease_changes import change_lease
 from agency_lambda.runs.leases import Leases
 from agency_lambda.runs.model import DUE_PARTITION, RETENTION, Lease, Run, response_partition
-from agency_lambda.runs.repository import RunRepository, save_new
+from agency_lambda.runs.repository import RunRepository
 from agency_lambda.runs.retention import keep
+from agency_lambda.runs.stored_runs import save_new
 from agency_lambda.runs.worker import reap_expired
 from agency_lambda.store import Add, Put, Record, Store, open_store
 from tests.library.runs.states import CONVERSATION, OWNER, POLICY, REQUEST, Service, ask, new, wait

@@ -10,7 +10,8 @@ from agency_lambda.history.turns import HistoryCursor
 from agency_lambda.protocol.messages import Message, MessageAnswer
 from agency_lambda.runs import child_runs, message_rows
 from agency_lambda.runs.child_runs import ChildRuns, MessageLimits
-from agency_lambda.runs.repository import RunRepository, save_new
+from agency_lambda.runs.repository import RunRepository
+from agency_lambda.runs.stored_runs import save_new
 from agency_lambda.runs.transitions import RunEvent, State
 from agency_lambda.runs.waiting import MessagesAnswered, WaitOver, wait_in_place
 from agency_lambda.store import Store, StoreUnavailable, open_store

@@ -14,9 +14,9 @@ from agency_lambda.protocol.request import CreateResponse
 from agency_lambda.runs.child_runs import ChildRuns, MessageLimits
 from agency_lambda.runs.message_rows import open_messages
 from agency_lambda.runs.preparation import history_of
-from agency_lambda.runs.repository import load_run
 from agency_lambda.runs.service import RunService
 from agency_lambda.runs.stored_responses import Responses
+from agency_lambda.runs.stored_runs import load_run
 from agency_lambda.runs.worker import serve, work
 from tests.library.models.agencies import settings
 from tests.library.runs.stage import on_stage

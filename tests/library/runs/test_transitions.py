@@ -18,7 +18,8 @@ from agency_lambda.runs.deletion import delete_run
 from agency_lambda.runs.event_log import EventLog
 from agency_lambda.runs.leases import Leases
 from agency_lambda.runs.outcome import HandedOver
-from agency_lambda.runs.repository import OutcomeUncertain, RunRepository, save_new
+from agency_lambda.runs.repository import RunRepository
+from agency_lambda.runs.stored_runs import OutcomeUncertain, save_new
 from agency_lambda.runs.transitions import STOPS, TABLE, NotAllowed, RunEvent, State, Stop, find
 from agency_lambda.runs.waiting import MOST_ASKED, wait_in_place
 from agency_lambda.store import Change, NotWritten, Store, open_store

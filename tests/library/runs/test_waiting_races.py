@@ -14,7 +14,8 @@ from agency_lambda.protocol.approvals import ApprovalRequest, Decision
 from agency_lambda.runs.decisions import decide
 from agency_lambda.runs.leases import Leases
 from agency_lambda.runs.model import response_partition
-from agency_lambda.runs.repository import RunRepository, save_new
+from agency_lambda.runs.repository import RunRepository
+from agency_lambda.runs.stored_runs import save_new
 from agency_lambda.runs.transitions import RunEvent, State
 from agency_lambda.store import Store, open_store
 from tests.library.runs.states import CONVERSATION, OWNER, Service, end, new, stored, wait, wait_or_ask

@@ -28,7 +28,8 @@ from agency_lambda.runs.answers import answer
 from agency_lambda.runs.decisions import decide
 from agency_lambda.runs.leases import Leases
 from agency_lambda.runs.model import DUE_PARTITION, StoredResponse, response_partition
-from agency_lambda.runs.repository import OutcomeUncertain, RunRepository, save_new
+from agency_lambda.runs.repository import RunRepository
+from agency_lambda.runs.stored_runs import OutcomeUncertain, save_new
 from agency_lambda.runs.transitions import TABLE, RunEvent, State
 from agency_lambda.runs.worker import reap_expired
 from agency_lambda.store import ABSENT, Conflict, Put, open_store

@@ -18,7 +18,8 @@ from agency_lambda.runs.child_runs import ChildRuns, MessageLimits, wake_sender,
 from agency_lambda.runs.leases import Leases
 from agency_lambda.runs.message_rows import ENDED_PARTITION, open_messages, wakes
 from agency_lambda.runs.model import DUE_PARTITION, response_partition
-from agency_lambda.runs.repository import OutcomeUncertain, RunRepository, save_new
+from agency_lambda.runs.repository import RunRepository
+from agency_lambda.runs.stored_runs import OutcomeUncertain, save_new
 from agency_lambda.runs.transitions import RunEvent, State
 from agency_lambda.runs.waiting import WaitOver, wait_in_place
 from agency_lambda.runs.worker import reap_expired

@@ -20,9 +20,9 @@ from agency_lambda.queue.local import LocalQueue
 from agency_lambda.runs import worker
 from agency_lambda.runs.leases import Leases
 from agency_lambda.runs.outcome import MOST_ATTEMPTS
-from agency_lambda.runs.repository import LeaseLost
 from agency_lambda.runs.service import RunService
 from agency_lambda.runs.stored_responses import Responses
+from agency_lambda.runs.stored_runs import LeaseLost
 from agency_lambda.settings import get_settings
 from agency_lambda.testing.events import Context, http_event
 from tests.library.conftest import Service
