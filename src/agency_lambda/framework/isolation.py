@@ -54,10 +54,7 @@ def _copy_agent(agent: "Agent") -> "Agent":
 
 
 def copy_recipient(agent: "Agent", context: "MasterContext") -> "tuple[MasterContext, Agent]":
-    """Return a context and an agent for one message, with copies of the agents that the message may be handed to.
-
-    The framework writes a message's instructions onto its agent. Tools of an agent may refuse other calls of it.
-    """
+    """Return a context and an agent for one message, with copies of the agents that it may be handed to."""
     from agency_swarm.tools.concurrency import ToolConcurrencyManager
 
     copied, states = copy(context), {**context.agent_runtime_state}

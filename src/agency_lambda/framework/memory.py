@@ -1,8 +1,7 @@
-"""The agents' messages of a run, as a tree: messages that are sent side by side do not see one another.
+"""The agents' messages of a run, as a tree.
 
-A call of `send_message` works on a fork of its sender's memory. The messages of one model answer are a batch: each fork
-begins with what the memory held before the batch, and what they add is joined in the order of the calls. So timing
-never decides what an agent remembers.
+Each message works on a fork of its sender's memory. What the messages of one model answer add is joined in the order of
+the calls, so that timing decides nothing.
 """
 
 from collections.abc import Callable, Sequence

@@ -11,10 +11,9 @@ _Waiting = deque[asyncio.Future[None]]
 
 
 class MessageSlots:
-    """The slots of a run's recipients, in the order of their messages.
+    """The slots of a run's recipients, in the order of their messages, on any thread and event loop.
 
-    Each depth of messages within messages has slots of its own, so that a message waits only for work that never waits
-    for it. Messages may be on several threads and event loops.
+    Each depth has slots of its own, so that a message waits only for work that never waits for it.
     """
 
     def __init__(self, at_once: int) -> None:

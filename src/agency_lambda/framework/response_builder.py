@@ -1,8 +1,7 @@
 """Builds the items of a response that a client sees, from an allowlist.
 
-The addressed agent's messages, client calls, images and requested reasoning summaries are shown. Tools, colleagues and
-handoffs are activities: agent, tool and status, never arguments or outputs. An activity is a `reasoning` item, as
-clients would run a `function_call`; its `parent` is the id of the enclosing activity.
+Of the addressed agent: messages, client calls, images and requested reasoning summaries. Tools, colleagues and handoffs
+are activities without contents: `reasoning` items, as clients would run a `function_call`.
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -11,12 +11,10 @@ type Values = Mapping[str, Any]
 
 
 class SharedValues:
-    """Values that JSON can hold; others are in each run as its agency made them.
-
-    values: the run's `user_context`, as its agency made it. sent: what the sender of a child run had changed in it.
-    """
+    """Values that JSON can hold; others are in each run as its agency made them."""
 
     def __init__(self, values: dict[str, Any], sent: Values) -> None:
+        """values: `user_context`, as the agency made it. sent: what a child run's sender had changed in it."""
         self._made = _as_json(values)
         values.update(sent)
         self._begun = _as_json(values) if sent else self._made
@@ -31,10 +29,8 @@ class SharedValues:
         return {"sent": _changed(self._made, self._begun_values()), "changed": _changed(self._begun, values)}
 
     def join(self, values: dict[str, Any], batch: str, number: int, answer: Mapping[str, Values]) -> None:
-        """Change `values` as the agents of a message did; later messages of a batch after earlier ones.
-
-        A resumed run does not repeat finished tools: what they had changed is what was sent with the batch.
-        """
+        """Change `values` as the agents of a message did; later messages of a batch after earlier ones."""
+        # A resumed run does not repeat finished tools: what they had changed was sent with the batch.
         answers = self._answers[batch]
         if not answers:
             values.update(answer["sent"])

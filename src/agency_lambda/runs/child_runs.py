@@ -1,4 +1,4 @@
-"""Runs that work on messages between agents: each has a lease, a journal and a deadline of its own."""
+"""Runs that work on messages between agents."""
 
 import asyncio
 import time
@@ -36,11 +36,9 @@ _SENT_TOGETHER = 10  # runs: workers that take five at once find five, and not o
 
 @dataclass(frozen=True)
 class MessageLimits:
-    """most: child runs of one root. depth: messages around each other. seconds: until a message fails."""
-
-    most: int
-    depth: int
-    seconds: float
+    most: int  # child runs of one root
+    depth: int  # messages within each other
+    seconds: float  # until a message fails
 
 
 class ChildRuns:
@@ -191,7 +189,7 @@ async def open_runs(store: Store, owner: str, journal: str) -> dict[str, str]:
 
 
 async def wake_sender(runs: "RunService", run_id: str, wakes: dict[str, str]) -> None:
-    """Queue the sender of a child run that has ended, if it was the last of its batch. wakes: see `message_rows.wakes`."""
+    """Queue the sender of a child run that has ended, if it was the last of its batch. wakes: the row of its end."""
     owner, sender = wakes["owner"], wakes["run"]
     if not await rows.open_messages(runs.store, owner, wakes["journal"], wakes["batch"]):
         await runs.leases.give_turn(sender)  # or raise, so that the sweep does it again

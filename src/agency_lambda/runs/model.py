@@ -124,13 +124,10 @@ class StoredRequest:
 
 @dataclass(frozen=True)
 class Continuation:
-    """What a run takes over from the responses that ended with an open approval.
+    """What a run takes over from the responses that ended with an open approval."""
 
-    before: their ids. The first one has the journal and the input. usage, by_model: what they have paid for.
-    """
-
-    before: list[str]
-    usage: dict[str, Any]
+    before: list[str]  # their ids; the first one has the journal and the input
+    usage: dict[str, Any]  # what they have paid for
     by_model: dict[str, dict[str, int]]
 
 
@@ -203,18 +200,14 @@ class StoredResponse:
 
 @dataclass(frozen=True)
 class Run:
-    """A stored or new run, which only transitions change.
-
-    cursor: to which its turn is appended. lease: None when it is final. open_message: the version of the record that
-    lets a child run answer; None if nobody waits for it any more.
-    """
+    """A stored or new run, which only transitions change."""
 
     owner: str
     stored: StoredResponse
-    cursor: HistoryCursor
-    lease: Lease | None
+    cursor: HistoryCursor  # to which its turn is appended
+    lease: Lease | None  # None when it is final
     conversation: Conversation | None = None
-    open_message: str | None = None
+    open_message: str | None = None  # the version of the record that lets a child run answer; None: nobody waits for it
 
     @property
     def id(self) -> str:

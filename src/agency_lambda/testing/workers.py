@@ -1,8 +1,4 @@
-"""Processes that work on the messages of one SQS queue, as Lambda's environments do.
-
-`with workers(4) as started:` starts them on an emulated SQS, and on an emulated DynamoDB if no store is given. Whoever
-has `started.environment` can send to them. `python -m agency_lambda.testing.workers` is one such process.
-"""
+"""Processes that work on the messages of one SQS queue, as Lambda's environments do."""
 
 import os
 import signal
@@ -90,10 +86,7 @@ def workers(
 
 
 def main(handler: str = "handler.worker", window: float = 0.0) -> None:
-    """Hand the messages of QUEUE to `handler(event, context)` of a module, batch by batch, until SIGTERM.
-
-    window: seconds that a batch which is not full waits for more messages.
-    """
+    """Hand the messages of QUEUE to a handler, until SIGTERM. window: seconds that a batch waits for more."""
     import boto3
 
     stopped = list[int]()
@@ -108,7 +101,7 @@ def main(handler: str = "handler.worker", window: float = 0.0) -> None:
 
 
 def _work(client: Any, url: str, handle: Any, window: float) -> int:
-    """Work on one batch, and delete the messages that have not failed. Returns how many there were."""
+    """Return how many messages there were."""
     received = _receive(client, url, window)
     if received:
         answer = handle({"Records": [*map(_record, received)]}, Context(_SECONDS))
