@@ -60,7 +60,7 @@ class MessageSlots:
 
 
 class Slot:
-    """One slot, from its acquisition until its message ends or waits for a person."""
+    """One slot, from its acquisition until its message ends, or waits for a person or another run."""
 
     def __init__(self, slots: MessageSlots, recipient: str, *, at_any_depth: bool = False) -> None:
         self._outer = _slot.get()

@@ -44,7 +44,7 @@ class ResponseBuilder:
         self._agents, self.client_functions = agents, client_functions
         self._reasoning, self.withholds = reasoning, withholds
         self._withheld: list[Item] = []
-        self.run_waits: Callable[[], bool] = lambda: False  # for a person; activities go on in another attempt
+        self.run_waits: Callable[[], bool] = lambda: False  # for persons or agents; activities go on in another attempt
         self.incomplete: Reason | None = None  # why the provider broke off the last words to the user
 
     @property

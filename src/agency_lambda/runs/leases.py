@@ -24,7 +24,7 @@ class Leases:
         return None
 
     async def all(self) -> list[Lease]:
-        """Return those of runs that do not wait for persons."""
+        """Return those of runs that do not wait."""
         return await self._in(*LEASE_PARTITIONS, _OLD_PARTITION)
 
     async def waiting(self) -> list[Lease]:

@@ -18,7 +18,7 @@ CLOCK_SKEW = 60.0  # seconds that the clocks of two processes may differ by
 RETENTION = 30 * 24 * 3600  # seconds that a response, its events and its turn are kept
 EVENT_ROWS, BEHIND_EVENT_ROWS = "event/", "event0"  # each row has some events, and the number of the first as its name
 LEASE_PARTITIONS = [f"running#{number:02x}" for number in range(16)]
-WAITING_PARTITIONS = [f"waiting#{number:02x}" for number in range(16)]  # leases of runs that wait for a person
+WAITING_PARTITIONS = [f"waiting#{number:02x}" for number in range(16)]  # of runs that wait, for anything
 DUE_PARTITION = "waiting/due"  # one entry each, by the time when its waiting ends
 # Of a lease, and not written where they are not set, as earlier versions cannot read a record with them.
 _NEW_FIELDS = {"decided": False, "forgiven": 0, "for_agents": False}

@@ -1,4 +1,4 @@
-"""What a cancelled or abandoned run, which has no agents, has paid for."""
+"""What runs without agents at hand have paid for: cancelled and abandoned ones, and child runs."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping

@@ -178,7 +178,7 @@ class RunRepository:
             raise OutcomeUncertain from error
 
     async def wait_for_turn(self, until: float, kept_until: int) -> None:
-        """Wait in the conversation, behind a run that waits for a person."""
+        """Wait in the conversation, behind a run that waits itself."""
         await keep(self._store, self.run, kept_until)
         try:
             await self._apply(RunEvent.WAIT_FOR_TURN, wait=Wait(until, kept_until, kept_until))

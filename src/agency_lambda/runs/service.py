@@ -57,7 +57,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 _CALL_TIMEOUT = 3.0  # seconds for the queue to take a message, or to read a run's state
 _EXPORT_DELAY = 3.0  # seconds, in which the end of the run is written
-_TURN_PAUSE = 3600.0  # seconds until a run that waits behind one that waits for a person looks for its turn
+_TURN_PAUSE = 3600.0  # seconds until a run that waits behind a waiting one looks for its turn
 _LOCKED_PAUSE = 5.0  # seconds until a run that waits for its conversation is tried again, without a message
 
 

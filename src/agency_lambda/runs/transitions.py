@@ -14,7 +14,7 @@ class State(StrEnum):
     ABSENT = "absent"  # nothing of it is stored
     FREE = "free"  # any worker may take it: it is queued, or between two attempts
     HELD = "held"  # an attempt works on it
-    WAITING = "waiting"  # for a person, or behind a run that does: nothing runs
+    WAITING = "waiting"  # for a person or agents, or behind a run that does: nothing runs
     FINAL = "final"  # its response does not change any more
     GIVEN_UP = "given up"  # final; its lease stays until its message is among the dead letters
     DELETED = "deleted"  # its response is gone, its lease stays until all other records are removed
@@ -29,8 +29,8 @@ class RunEvent(StrEnum):
     RELEASE = "release"
     REQUEUE = "requeue"
     CANCEL = "cancel"
-    WAIT = "wait"  # for a person
-    WAIT_FOR_TURN = "wait for turn"  # in a conversation, behind a run that waits for a person
+    WAIT = "wait"  # for a person or agents
+    WAIT_FOR_TURN = "wait for turn"  # in a conversation, behind a run that waits
     WAKE = "wake"
     ASK = "ask"  # ends the response; a new run waits in its place
     CONTINUE = "continue"  # that one

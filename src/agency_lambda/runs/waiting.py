@@ -1,4 +1,4 @@
-"""What a run writes when it begins to wait for persons."""
+"""What a run writes when it begins to wait for persons or agents."""
 
 import math
 import time
@@ -23,7 +23,7 @@ MOST_ASKED = 20  # approvals that a run waits for at once; it asks for others wh
 
 
 class WaitOver(Exception):
-    """A person has decided what this attempt was to wait for, or it was cancelled, or its turn has come."""
+    """What this attempt was to wait for has come, or its run was cancelled."""
 
 
 class MessagesAnswered(WaitOver):
