@@ -6,9 +6,11 @@ from collections.abc import Iterable
 
 from agency_lambda.approvals.decided import DecidedApproval
 from agency_lambda.approvals.model import Approval, decided_partition, pending_partition
+from agency_lambda.protocol.ids import created_microseconds
 from agency_lambda.store import Store
 
 _ID = re.compile(r"mcpr_\w{1,100}", re.ASCII)
+_CLOCK_SKEW = 60_000  # milliseconds that the clocks of two processes may differ by
 
 
 def is_approval_id(text: str) -> bool:
@@ -33,3 +35,11 @@ async def pending(store: Store, owner: str, ids: Iterable[str]) -> list[Approval
 async def first_pending(store: Store, owner: str) -> list[Approval]:
     """Return the approvals that have waited longest, 100 at most."""
     return [Approval.from_record(each) for each in await store.query(pending_partition(owner), limit=100)]
+
+
+async def asked_in_messages(store: Store, owner: str, response_id: str) -> list[Approval]:
+    """Return those of runs that work on messages for a response, in the order in which they were asked."""
+    begun = (created_microseconds(response_id) or 0) // 1000  # ids of approvals begin with their time, too
+    after = f"mcpr_{max(begun - _CLOCK_SKEW, 0):012x}"
+    records = await store.query(pending_partition(owner), after=after)
+    return [Approval.from_record(each) for each in records if each.body.get("root_response_id") == response_id]

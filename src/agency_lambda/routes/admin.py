@@ -31,7 +31,7 @@ async def cancel_all(operator: Operator, owner: Annotated[str, Query()]) -> dict
 async def retrieve_response(response_id: str, operator: Operator, owner: OwnerFilter = None) -> dict[str, Any]:
     """Return a stored response of any owner."""
     stored = await operator.responses.get(response_id)
-    return {**stored.response, "owner": operator.owner}
+    return {**await operator.runs.shown(operator.owner, stored), "owner": operator.owner}
 
 
 @router.get("/responses/{response_id}/trace", response_model=None)

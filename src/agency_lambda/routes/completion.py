@@ -86,7 +86,7 @@ async def completion(body: Completion, caller: Caller, key: IdempotencyKey = Non
     def unfinished(response: ResponseObject, approvals: Sequence[Item] = ()) -> Response:
         payload = {
             "run_id": response["id"],
-            "thread_id": conversation_name.removeprefix(f"{name}/"),
+            "thread_id": _thread_id(response, name) or conversation_name.removeprefix(f"{name}/"),
             "status": response["status"],
             **({"approvals": approvals} if approvals else {}),
         }
@@ -110,10 +110,17 @@ async def completion(body: Completion, caller: Caller, key: IdempotencyKey = Non
 
 
 async def _undecided(caller: Caller, waiting: StoredResponse) -> list[Item]:
-    from agency_lambda.approvals.queries import pending  # few runs ask
+    from agency_lambda.approvals.queries import asked_in_messages, pending  # few runs ask
 
-    approvals = await pending(caller.runs.store, caller.owner, (each["id"] for each in waiting.asked))
+    place = caller.runs.store, caller.owner
+    approvals = await pending(*place, (each["id"] for each in waiting.asked))
+    approvals += await asked_in_messages(*place, waiting.response["id"]) if waiting.for_agents else []
     return [{"id": each.id, **request_item(each)} for each in approvals]
+
+
+def _thread_id(response: ResponseObject, agency: str) -> str | None:
+    conversation = response.get("conversation")
+    return conversation and conversation["id"].removeprefix(f"{agency}/")
 
 
 def _answer(response: dict[str, Any], agency: str) -> dict[str, Any]:
@@ -122,7 +129,7 @@ def _answer(response: dict[str, Any], agency: str) -> dict[str, Any]:
     return {
         "response": text_of(last["content"]),
         "run_id": response["id"],
-        "thread_id": response["conversation"]["id"].removeprefix(f"{agency}/"),
+        "thread_id": _thread_id(response, agency),
         "agency": agency,
         "agent": last["agent"],
         "usage": response["usage"],

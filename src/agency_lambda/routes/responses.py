@@ -94,7 +94,7 @@ async def retrieve(
             resumable_events(responses.events(response_id, after), stored.response, caller.root_path, after),
             _no_cleanup,
         )
-    return stored.response
+    return await caller.runs.shown(caller.owner, stored)
 
 
 @router.delete("/{response_id}", response_model=None)

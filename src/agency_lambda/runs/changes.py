@@ -103,7 +103,8 @@ def _write_response(
         return run, []
     response = {**(response or run.stored.response), "status": row.status or run.stored.response["status"]}
     adds_turn = row.conversation == "append" and run.stored.sending is None
-    stored = replace(run.stored, response=response, cursor=run.cursor.next if adds_turn else None)
+    cursor, for_agents = run.cursor.next if adds_turn else None, wait is not None and wait.for_agents
+    stored = replace(run.stored, response=response, cursor=cursor, for_agents=for_agents)
     if wait:
         continued_by = wait.continuation.id if wait.continuation else None
         stored = replace(stored, asked=[] if continued_by else list(wait.asked), continued_by=continued_by)

@@ -7,19 +7,21 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 from agency_lambda.errors import StoreUnavailable
+from agency_lambda.runs.asked_in_messages import needs_person
 from agency_lambda.runs.leases import Leases
-from agency_lambda.runs.model import BEHIND_EVENT_ROWS, EVENT_ROWS, event_row
+from agency_lambda.runs.model import BEHIND_EVENT_ROWS, EVENT_ROWS, StoredResponse, event_row
 from agency_lambda.store import Record, Store
 from lambda_loop import seconds_remaining
 
 _POLL = 0.25  # seconds between looks
+_NEEDS_PERSON_POLL = 2.0  # and between those at what a run's messages wait for
 _RESERVED = 1.0  # seconds before the end of an invocation, in which nothing waits any more
 
 
 async def until_over(store: Store, partition: str, run_id: str, seconds: float) -> None:
-    """Return when a run is final or deleted, or time is up."""
-    end = time.monotonic() + seconds
-    while not await _is_over(store, partition, run_id):
+    """Return when a run is final, deleted, or goes on only when a person has decided, or time is up."""
+    end, run = time.monotonic() + seconds, _Followed(store, partition, run_id)
+    while not await run.is_over():
         if time.monotonic() > end or seconds_to_wait() < 0:
             return
         await asyncio.sleep(_POLL)
@@ -27,10 +29,11 @@ async def until_over(store: Store, partition: str, run_id: str, seconds: float) 
 
 async def follow(store: Store, partition: str, run_id: str, after: int) -> AsyncGenerator[Any]:
     """Yield the events behind number `after`, until the run or the invocation is over."""
-    reader = _EventReader(store, partition)
+    # A run that begins to wait adds its request to another run's stream afterwards: the second look has it.
+    reader, run = _EventReader(store, partition), _Followed(store, partition, run_id, looks=2)
     while True:
         try:
-            is_over = await _is_over(store, partition, run_id)  # first: what it has written at its end is there then
+            is_over = await run.is_over()  # first: what it has written at its end is there then
             new_events = await reader.new(again=is_over)
         except StoreUnavailable:
             return
@@ -69,12 +72,36 @@ def _number(record: Record) -> int:
     return int(record.sort.removeprefix(EVENT_ROWS))
 
 
-async def _is_over(store: Store, partition: str, run_id: str) -> bool:
-    lease = await Leases(store).find(run_id)
-    if lease is None or lease.dead or lease.waits_for_person:
-        return True
-    # A run is cancelled before its response is deleted.
-    return lease.cancelled and await store.get(partition, "response") is None
+class _Followed:
+    """looks: that must find that only a person lets a run go on which waits for agents."""
+
+    def __init__(self, store: Store, partition: str, run_id: str, looks: int = 1) -> None:
+        self._store, self._partition, self._run_id = store, partition, run_id
+        self._most_looks = self._looks = looks
+        self._next_look = 0.0
+        self._stored: StoredResponse | None = None
+
+    async def is_over(self) -> bool:
+        lease = await Leases(self._store).find(self._run_id)
+        if lease is None or lease.dead or lease.waits_for_person:
+            return True
+        if lease.for_agents:
+            return await self._needs_person(lease.owner)
+        # A run is cancelled before its response is deleted.
+        return lease.cancelled and await self._store.get(self._partition, "response") is None
+
+    async def _needs_person(self, owner: str) -> bool:
+        if time.monotonic() < self._next_look:
+            return False
+        self._next_look = time.monotonic() + _NEEDS_PERSON_POLL
+        if self._stored is None:
+            record = await self._store.get(self._partition, "response")
+            if record is None or record.body is None:
+                return True
+            self._stored = StoredResponse.from_record(record)
+        needed = await needs_person(self._store, owner, self._stored)
+        self._looks = self._looks - 1 if needed else self._most_looks
+        return self._looks == 0
 
 
 def seconds_to_wait() -> float:

@@ -51,10 +51,6 @@ class Leases:
         """Free a waiting run, or tell its attempt that something was decided. Returns None if it is final."""
         return await self._apply(RunEvent.WAKE, await self.find(run_id))
 
-    async def waits_for_person(self, run_id: str | None) -> bool:
-        lease = await self.find(run_id) if run_id else None
-        return lease is not None and lease.waits_for_person
-
     async def give_turn(self, run_id: str) -> None:
         """Free a run that waits for its turn or for agents, or keep it from waiting; do nothing to one that is free."""
         lease = await self.find(run_id)

@@ -157,6 +157,7 @@ class StoredResponse:
     continues: Continuation | None = None
     continued_by: str | None = None  # the run that goes on, as this response has ended with an open approval
     sending: Sending | None = None  # of a child run, which is neither in lists nor in the history
+    for_agents: bool = False  # what was written of it last is that it waits for agents
 
     @classmethod
     def from_record(cls, record: Record) -> "StoredResponse":
@@ -166,6 +167,7 @@ class StoredResponse:
         continues = Continuation(**body["continues"]) if "continues" in body else None
         waiting = {"asked": body.get("asked", []), "continues": continues, "continued_by": body.get("continued_by")}
         sending = body.get("sending")
+        waiting["for_agents"] = body.get("for_agents", False)
         if sending:
             waiting["sending"] = Sending(**{**sending, "message": Message(**sending["message"])})
         return cls(body["response"], request, cursor, record.version, body.get("budget"), **waiting)
@@ -183,6 +185,7 @@ class StoredResponse:
             **({"continues": asdict(self.continues)} if self.continues else {}),
             **({"continued_by": self.continued_by} if self.continued_by else {}),
             **({"sending": asdict(self.sending)} if self.sending else {}),
+            **({"for_agents": True} if self.for_agents else {}),
         }
         partition = response_partition(owner, self.response["id"])
         return Put(partition, "response", body, expires or expiry(), expected=self.version)

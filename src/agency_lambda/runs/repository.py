@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from agency_lambda.approvals.model import Approval
-from agency_lambda.approvals.queries import first_pending
+from agency_lambda.approvals.queries import asked_in_messages
 from agency_lambda.errors import NotFound, StoreUnavailable
 from agency_lambda.history.turns import Turn, delete_partition
 from agency_lambda.protocol.approvals import ApprovalRequest
@@ -30,7 +30,7 @@ from agency_lambda.runs.waiting import (
     MessagesAnswered,
     WaitOver,
     open_approvals,
-    request_item,
+    shown_request,
     withdrawals,
 )
 from agency_lambda.store import Change, Conflict, Store
@@ -144,11 +144,8 @@ class RunRepository:
         """Show what child runs have asked persons before this root let them add to its stream."""
         if self.run.stored.sending or not self.run.stored.is_streamed:
             return
-        asked = [
-            each for each in await first_pending(self._store, self.run.owner) if each.root_response_id == self.run.id
-        ]
-        items = [{**request_item(each), "id": each.id, "status": "completed"} for each in asked]
-        await SharedStream(self._store, self.run.owner, self.run.id).show_items(items)
+        place = self._store, self.run.owner, self.run.id
+        await SharedStream(*place).show_items([*map(shown_request, await asked_in_messages(*place))])
 
     async def agents_until(self) -> float:
         """Return the first deadline of open messages. Raises WaitOver if there are none."""

@@ -14,6 +14,7 @@ from agency_lambda.protocol.request import CreateResponse
 from agency_lambda.protocol.response_object import ResponseObject
 from agency_lambda.runs.admission import NOT_ADMITTED, admit
 from agency_lambda.runs.answers import answer, answers_approvals
+from agency_lambda.runs.asked_in_messages import waits_for_person
 from agency_lambda.runs.attempt import Attempt
 from agency_lambda.runs.creation import new_run, refuse_contradictions
 from agency_lambda.runs.deletion import release_expired
@@ -73,7 +74,7 @@ async def _repeated(runs: "RunService", request: RunRequest) -> str | None:
 
 async def _make_way(runs: "RunService", request: RunRequest, busy: ConversationBusy) -> RunRequest:
     """Return the request to try again. Raises ConversationBusy if the run that holds the lock goes on."""
-    is_waiting = await runs.leases.waits_for_person(busy.run_id)
+    is_waiting = await waits_for_person(runs.store, busy.run_id)
     if request.body.cancel_waiting:
         if is_waiting and busy.run_id:
             await runs.cancel(request.owner, busy.run_id)
@@ -135,9 +136,12 @@ async def _replay(runs: "RunService", request: RunRequest, response_id: str) -> 
     response = response_object.new_response(request.body, response_id, request.body.conversation_id)
     request.on_deadline_response(response)
     try:
-        return await Responses(runs.store, request.owner).get(response_id)
+        stored = await Responses(runs.store, request.owner).get(response_id)
     except StoreUnavailable:
         return _uncertain(runs, response)
+    if stored.response["status"] not in response_object.FINAL:
+        request.on_deadline_response(stored.response)  # it names its conversation
+    return stored
 
 
 def _uncertain(runs: "RunService", response: ResponseObject) -> Attempt:

@@ -27,6 +27,7 @@ from agency_lambda.queue import Queue, open_queue
 from agency_lambda.queue.messages import Export, Message
 from agency_lambda.runs import shared_stream
 from agency_lambda.runs.admission import readmit
+from agency_lambda.runs.asked_in_messages import with_requests
 from agency_lambda.runs.attempt import Attempt
 from agency_lambda.runs.cancellation import cancel_all, cancel_run
 from agency_lambda.runs.child_runs import ChildRuns, delete_child_runs, wake_sender
@@ -195,7 +196,8 @@ class RunService:
         if not attempt.goes_on or attempt.repository is None:
             return response
         with suppress(StoreUnavailable):  # then the response is returned as it was
-            response = (await attempt.repository.responses.final(response["id"], attempt.seconds_left)).response
+            stored = await attempt.repository.responses.final(response["id"], attempt.seconds_left)
+            response = await self.shown(attempt.repository.run.owner, stored)
         return raise_failed(response)
 
     async def _wake_sender(self, owner: str, run_id: str, answered: Sending) -> None:
@@ -265,10 +267,16 @@ class RunService:
 
     async def wait_until_final(self, owner: str, stored: StoredResponse) -> ResponseObject:
         """Wait for another request's foreground run. Raises ServiceError if it failed."""
-        if not stored.response["background"]:
-            with suppress(StoreUnavailable):  # then the response is returned as it was
-                stored = await Responses(self.store, owner).final(stored.response["id"], self.answer_seconds)
-        return raise_failed(stored.response)
+        response = stored.response
+        with suppress(StoreUnavailable):  # then the response is returned as it was
+            if not response["background"]:
+                stored = await Responses(self.store, owner).final(response["id"], self.answer_seconds)
+            response = await self.shown(owner, stored)
+        return raise_failed(response)
+
+    async def shown(self, owner: str, stored: StoredResponse) -> ResponseObject:
+        """Return a response as its owner sees it."""
+        return await with_requests(self.store, owner, stored)
 
     async def compact(self, request: CompactRequest, owner: str) -> dict[str, Any]:
         return await self.preparation.compact(request, owner)

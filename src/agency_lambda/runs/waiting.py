@@ -154,3 +154,8 @@ def request_item(approval: Approval) -> Item:
         "agent": approval.request.agent,
         "kind": approval.request.kind,
     }
+
+
+def shown_request(approval: Approval) -> Item:
+    """Return the item of a response that did not ask for itself."""
+    return {**request_item(approval), "id": approval.id, "status": "completed"}

@@ -55,3 +55,13 @@ def test_thread_that_waits_takes_no_other_message_until_it_is_cancelled(at: Desk
     assert at.service.post(f"/v1/responses/{run_id}/cancel", None, **bearer("ann"))[0] == 200
     assert complete(at, "hello")[0] == 200
     assert at.pending() == []
+
+
+def test_repeated_request_names_the_thread_of_its_run(at: Desk) -> None:
+    body = {"agency": "payments", "message": "pay ann"}
+    given = {**bearer("ann"), "idempotency-key": "order"}
+    (status, first), (_, again) = [at.service.post("/completion", body, **given) for _ in range(2)]
+    assert (status, again["run_id"], again["thread_id"]) == (202, first["run_id"], first["thread_id"])
+    at.decide(first["approvals"][0]["id"])
+    at.work(first["run_id"])
+    assert at.service.post("/completion", body, **given)[1]["thread_id"] == first["thread_id"]

@@ -16,6 +16,7 @@ from agency_lambda.approvals.model import Approval, pending_partition
 from agency_lambda.history.conversations import Conversations
 from agency_lambda.protocol.approvals import Decision
 from agency_lambda.protocol.request import CreateResponse
+from agency_lambda.protocol.response_object import FINAL
 from agency_lambda.runs import worker
 from agency_lambda.runs.attempt import Attempt
 from agency_lambda.runs.lease_changes import change_lease
@@ -86,8 +87,12 @@ class Swarm:
         return head.id
 
     async def final(self, run_id: str, seconds: float = SECONDS) -> dict[str, Any]:
-        response: dict[str, Any] = (await self.responses.final(run_id, seconds)).response
-        assert response["status"] not in ("queued", "in_progress"), await self.lease(run_id)
+        end = time.monotonic() + seconds
+        response: dict[str, Any] = {"status": "queued"}
+        while response["status"] not in FINAL:  # one that waits for persons is over for clients before that
+            assert time.monotonic() < end, await self.lease(run_id)
+            await asyncio.sleep(0.02)
+            response = (await self.responses.final(run_id, end - time.monotonic())).response
         return response
 
     async def run(self, **fields: Any) -> dict[str, Any]:
