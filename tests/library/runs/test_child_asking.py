@@ -14,7 +14,7 @@ from agency_lambda.protocol.stream import resumable_events
 from agency_lambda.runs import following
 from agency_lambda.runs.attempt import Attempt
 from tests.library.features.messages import Office, batches, to
-from tests.library.runs.swarm import OWNER, Gate, awaited, desk, swarm, words
+from tests.library.runs.swarm import OWNER, Gate, awaited, desk, swarm, until, words
 from tests.library.runs.test_child_waiting import asking, pay
 
 LONG = 60.0  # seconds, which no test takes
@@ -151,3 +151,33 @@ async def test_client_that_waits_looks_seldom_for_requests(tmp_path: Path, monke
         assert read.count(pending_partition(OWNER)) == 1
         gate.opened.set()
         assert words(await at.final(run_id)) == "re a"
+
+
+@awaited
+async def test_request_is_shown_once_that_the_root_s_stream_has_shown(tmp_path: Path) -> None:
+    office = Office()
+
+    def create() -> Agency:
+        boss = office.agent("Boss", batches([("pay", {}), to("Clerk", "a")]), tools=[pay])
+        return Agency(boss, communication_flows=[(boss, office.agent("Clerk", batches([("pay", {})]), tools=[pay]))])
+
+    async with swarm(tmp_path, create) as at:
+        run_id = await at.begin(stream=True)
+
+        async def both() -> bool:
+            return len(await at.pending()) == 2
+
+        await until(both)
+        asked = {each.run == run_id: each for each in await at.pending()}
+        await at.waits(run_id)
+        await at.waits(asked[False].run)
+        await at.approve(asked[True])
+
+        async def is_paid() -> bool:
+            return bool(await at.rows(run_id, "tool"))
+
+        await until(is_paid)
+        await at.waits(run_id)
+        stored = await at.responses.get(run_id)
+        assert asked_in(stored.response) == [asked[True].id, asked[False].id]
+        assert asked_in(await at.runs.shown(OWNER, stored)) == asked_in(stored.response)
