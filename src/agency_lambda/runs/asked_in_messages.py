@@ -23,7 +23,7 @@ async def waits_for_person(store: Store, run_id: str | None) -> bool:
 
 
 async def needs_person(store: Store, owner: str, stored: StoredResponse) -> bool:
-    """Return whether nothing that a run waits for goes on before a person has decided. stored: its response."""
+    """Return whether nothing that a run waits for goes on before a person has decided."""
     root = stored.sending.shown_in if stored.sending else stored.response["id"]
     return bool(await asked_in_messages(store, owner, root)) and not await _goes_on(store, owner, stored.root)
 
