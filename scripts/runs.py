@@ -52,12 +52,10 @@ def _newest(client: httpx.Client, query: dict[str, str]) -> tuple[list[dict[str,
 def _row(run: dict[str, Any]) -> dict[str, str]:
     ended, usage, messages = run["ended_at"], run["usage"], run.get("open_messages")
     what = [run.get("owner"), run["model"], run["error_code"]]
-    what += ["for a person"] if run.get("waits_for") == "person" else []
-    what += [f"for {messages} message{'s' * (messages != 1)}"] if messages else []
     return {
         "id": run["id"],
         "began": f"{datetime.fromtimestamp(run['created_at']):%b %d %H:%M}",
-        "status": "waits" if run.get("waits_for") else run["status"],
+        "status": (f"waits ({messages})" if messages else "waits") if run.get("waits_for") else run["status"],
         "took": f"{ended - run['created_at']} s" if ended else "",
         "tokens": f"{usage['total_tokens']:,}{'+' if messages else ''}" if usage else "",
         "what": " ".join(word for word in what if word),

@@ -135,7 +135,7 @@ def test_scripts_show_what_waits_and_who_has_decided(desk: Start) -> None:
     assert "pay_0 [pending, waits for a person]" in "\n".join(drawn(at.get(path, "eve")))
     (run,) = at.get("/v1/responses")["data"]
     assert (run["waits_for"], run.get("open_messages")) == ("person", None)
-    assert (_row(run)["status"], _row(run)["what"].endswith(" for a person")) == ("waits", True)
+    assert _row(run)["status"] == "waits"
     at.decide(at.pending()[0]["id"], "eve")
     assert _row(at.get("/v1/responses")["data"][0])["status"] == "in_progress"
     at.work(response["id"])

@@ -112,9 +112,9 @@ def test_list_shows_what_a_run_waits_for_and_reads_nothing_for_others() -> None:
                 page = await list_runs(counting, ["owner"], PageQuery(limit=100), RunFilter())
                 run = next(each for each in page["data"] if each["id"] == root)
                 shown = {name: run[name] for name in ("waits_for", "open_messages") if name in run}
-                seen.append((run["status"], shown, _row(run)["what"], counting.calls))
-            waits = ("in_progress", {"waits_for": "agents", "open_messages": 2}, "desk for 2 messages", 4)
-            assert seen == [("queued", {}, "desk", 2), waits, waits, waits, ("completed", {}, "desk", 1)]
+                seen.append((run["status"], shown, _row(run)["status"], counting.calls))
+            waits = ("in_progress", {"waits_for": "agents", "open_messages": 2}, "waits (2)", 4)
+            assert seen == [("queued", {}, "queued", 2), waits, waits, waits, ("completed", {}, "completed", 1)]
 
     play(whole)
 
