@@ -77,6 +77,7 @@ def test_sigterm_hands_over_what_runs_though_a_stream_is_open(tmp_path: Path) ->
     with socket.socket() as provider:
         provider.bind(("127.0.0.1", 0))
         provider.listen()  # and never answers
+        provider.settimeout(20)
         base_url = f"http://127.0.0.1:{provider.getsockname()[1]}/v1"
         url, process = started(tmp_path, OPENAI_API_KEY="key", OPENAI_BASE_URL=base_url, MODEL="gpt-5")
         try:
