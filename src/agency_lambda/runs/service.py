@@ -18,7 +18,6 @@ from agency_lambda.errors import (
     StoreUnavailable,
     UnsupportedParameter,
 )
-from agency_lambda.history.conversations import Conversations
 from agency_lambda.protocol import response_object
 from agency_lambda.protocol.approvals import Decision
 from agency_lambda.protocol.request import CompactRequest, CreateResponse
@@ -30,9 +29,9 @@ from agency_lambda.runs.admission import readmit
 from agency_lambda.runs.asked_in_messages import with_requests
 from agency_lambda.runs.attempt import Attempt
 from agency_lambda.runs.cancellation import cancel_all, cancel_run
-from agency_lambda.runs.child_runs import ChildRuns, delete_child_runs, wake_sender
+from agency_lambda.runs.child_runs import ChildRuns, wake_sender
 from agency_lambda.runs.decisions import decide
-from agency_lambda.runs.deletion import delete_run, purge, release_expired
+from agency_lambda.runs.deletion import delete_conversation, delete_response, purge, release_expired
 from agency_lambda.runs.event_log import EventLog
 from agency_lambda.runs.following import limited_to_invocation
 from agency_lambda.runs.leases import Leases
@@ -186,7 +185,7 @@ class RunService:
             if attempt.next_run_id:
                 await self.give_turn(owner, attempt.next_run_id)
             if attempt.answered:
-                await self._wake_sender(owner, attempt.response["id"], attempt.answered)
+                await self.wake_sender(owner, attempt.response["id"], attempt.answered)
             if attempt.delivery:
                 await self.send(attempt.delivery.message)
 
@@ -200,7 +199,7 @@ class RunService:
             response = await self.shown(attempt.repository.run.owner, stored)
         return raise_failed(response)
 
-    async def _wake_sender(self, owner: str, run_id: str, answered: Sending) -> None:
+    async def wake_sender(self, owner: str, run_id: str, answered: Sending) -> None:
         with suppress(StoreUnavailable):  # then the sweep does
             await wake_sender(self, run_id, wakes(owner, answered))
 
@@ -232,38 +231,10 @@ class RunService:
         return await cancel_all(self, owner)
 
     async def delete(self, owner: str, response_id: str) -> None:
-        """Cancel a run and delete its response. The history keeps its turn."""
-        stored = await Responses(self.store, owner).get(response_id)
-        if stored.response["status"] not in response_object.FINAL:
-            await self.cancel(owner, response_id)
-            stored = await Responses(self.store, owner).get(response_id)  # it may have asked before it was cancelled
-        if stored.continued_by:
-            await self._delete_continuation(owner, stored.continued_by)
-        await delete_child_runs(self, owner, response_id)
-        if next_run_id := await delete_run(self.store, owner, response_id):
-            await self.give_turn(owner, next_run_id)
-        if stored.sending:
-            await self._wake_sender(owner, response_id, stored.sending)
+        await delete_response(self, owner, response_id)
 
     async def delete_conversation(self, owner: str, conversation_id: str) -> None:
-        """Delete a conversation. A run of it that waits is cancelled, those behind it fail."""
-        conversations = Conversations(self.store, owner)
-        conversation = await conversations.get(conversation_id)
-        await conversations.delete(conversation_id)
-        active = await self.leases.find(conversation.active_run_id) if conversation.active_run_id else None
-        if active and active.is_waiting:
-            await self.cancel(owner, active.id)
-        for run_id in conversation.waiting_run_ids:
-            await self.give_turn(owner, run_id)
-
-    async def _delete_continuation(self, owner: str, response_id: str) -> None:
-        # It cannot go on without the journal of the response that is deleted.
-        with suppress(NotFound):
-            stored = await Responses(self.store, owner).get(response_id)
-            if stored.response["status"] not in response_object.FINAL:
-                await self.delete(owner, response_id)
-            elif stored.continued_by:
-                await self._delete_continuation(owner, stored.continued_by)
+        await delete_conversation(self, owner, conversation_id)
 
     async def wait_until_final(self, owner: str, stored: StoredResponse) -> ResponseObject:
         """Wait for another request's foreground run. Raises ServiceError if it failed."""
