@@ -88,14 +88,15 @@ async def _run_every_agency() -> None:
 async def _run_once(runs: "RunService", name: str) -> None:
     from agency_lambda.protocol.request import CreateResponse
     from agency_lambda.runs.attempt import Attempt
+    from agency_lambda.runs.attempt_stream import AttemptStream
 
     request = CreateResponse(model=name, input="Are you there?", store=False, stream=True, tool_choice="none")
     run = await runs.create(request, "snapshot")
     assert isinstance(run, Attempt)  # nothing of it is stored, so nothing can be there already
-    events = run.follow(runs.execute(run))
+    stream = AttemptStream(run, runs.execute(run))
     try:
         async with asyncio.timeout(_SECONDS):
-            async for _ in events:
+            async for _ in stream.events():
                 pass
     finally:
-        await run.leave()  # or it would go on in every clone
+        await stream.leave()  # or it would go on in every clone

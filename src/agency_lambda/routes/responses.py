@@ -14,6 +14,7 @@ from agency_lambda.routes.dependencies import Caller, IdempotencyKey, idempotent
 from agency_lambda.routes.listing import RunPage, cancelled_list
 from agency_lambda.routes.pages import Page, paginate
 from agency_lambda.routes.strict import StrictRoute
+from agency_lambda.runs.attempt_stream import AttemptStream
 from agency_lambda.runs.model import StoredResponse
 from agency_lambda.settings import get_settings
 
@@ -37,9 +38,9 @@ async def create(body: CreateResponse, caller: Caller, key: IdempotencyKey = Non
         return await _follow_stored(attempt_or_response, caller, stream=bool(body.stream))
     attempt = attempt_or_response
     if body.stream:
-        events = attempt.follow(runs.execute(attempt))
+        stream = AttemptStream(attempt, runs.execute(attempt))
         return EventStreamResponse(
-            resumable_events(events, attempt.response, root, last_stored=attempt.last_stored), attempt.leave
+            resumable_events(stream.events(), attempt.response, root, last_stored=stream.last_stored), stream.leave
         )
     return json_response(await runs.answer(attempt), root)
 

@@ -2,7 +2,7 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ from agency_lambda.errors import (
 from agency_lambda.framework.interruptions import AnswerNotStored, AttemptOver
 from agency_lambda.protocol.messages import Message
 from agency_lambda.protocol.response_object import ResponseObject
-from agency_lambda.protocol.types import Event, Item
+from agency_lambda.protocol.types import Item
 from agency_lambda.runs import outcome, run_metrics
 from agency_lambda.runs.child_runs import ChildRuns
 from agency_lambda.runs.ending import Announce, Ending, GetPolicy
@@ -84,10 +84,8 @@ class Attempt:
         self._heartbeat = Heartbeat(self, client_timeout)
         self._answers_until = time.monotonic() + client_timeout
         self.goes_on = False  # elsewhere, without the end of its client's time: it waits for other agents
-        self._followed = -1
         self._loop: asyncio.AbstractEventLoop | None = None
         self._agents: asyncio.Task[AgencyResult] | None = None
-        self._task: asyncio.Task[ResponseObject] | None = None
         self.lease = repository.lease if repository else None  # as this attempt has taken it
         self.begun_at = time.time()
 
@@ -116,24 +114,6 @@ class Attempt:
             self.log.end()
             self.log_fields = run_metrics.report(self, time.monotonic() - started)
 
-    async def follow(self, execution: Coroutine[Any, Any, ResponseObject]) -> AsyncGenerator[Event]:
-        """Yield the events, also of later attempts where this one has ended to wait for other agents."""
-        self._task = asyncio.create_task(execution)
-        async for event in self.log.follow():
-            self._followed = event["sequence_number"]
-            yield event
-        if self.goes_on and self.repository:
-            async for event in self.repository.responses.events(self.response["id"], self._followed):
-                self._followed = event["sequence_number"]
-                yield event
-
-    async def leave(self) -> None:
-        assert self._task
-        if self.repository is None:
-            self._task.cancel()
-        with suppress(Exception, asyncio.CancelledError):
-            await self._task
-
     @property
     def seconds_left(self) -> float:
         """Return how long its client waits for the response."""
@@ -142,11 +122,6 @@ class Attempt:
     @property
     def is_resumable(self) -> bool:
         return self.repository is not None and self._durable
-
-    def last_stored(self) -> int:
-        if self.goes_on:
-            return max(self.log.last_saved, self._followed)
-        return self.log.last_saved if self.is_resumable else len(self.log.events) - 1
 
     async def authorize(self) -> None:
         """Raise AttemptOver, or AnswerNotStored if the store is away."""

@@ -21,6 +21,7 @@ from agency_lambda.framework.models import provider as asking
 from agency_lambda.history.conversations import Conversations
 from agency_lambda.protocol.request import CreateResponse
 from agency_lambda.runs.attempt import Attempt
+from agency_lambda.runs.attempt_stream import AttemptStream
 from agency_lambda.runs.service import RunService
 from tests.library.history.provider import Provider
 from tests.library.models.agencies import settings as service_settings
@@ -98,9 +99,10 @@ class Service:
         run = await self._runs.create(CreateResponse.model_validate(asked), "owner", None, name)
         assert isinstance(run, Attempt)
         if turn.stream:
-            async for _ in run.follow(run.execute()):
+            stream = AttemptStream(run, run.execute())
+            async for _ in stream.events():
                 pass
-            await run.leave()
+            await stream.leave()
         else:
             try:
                 await run.execute()

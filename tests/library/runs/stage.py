@@ -20,6 +20,7 @@ from agency_lambda import catalogue
 from agency_lambda.framework.models.events import response, stream_events
 from agency_lambda.protocol.request import CreateResponse
 from agency_lambda.runs.attempt import Attempt
+from agency_lambda.runs.attempt_stream import AttemptStream
 from agency_lambda.runs.service import RunService
 from agency_lambda.settings import Settings
 from agency_lambda.testing.replay import replayed
@@ -84,8 +85,9 @@ async def begin(runs: RunService, **fields: Any) -> Attempt:
 async def told(run: Attempt) -> Told:
     """The run to its end, good or bad."""
     if run.log.records_events:
-        events = [event async for event in run.follow(run.execute())]
-        await run.leave()
+        stream = AttemptStream(run, run.execute())
+        events = [event async for event in stream.events()]
+        await stream.leave()
         return Told(events, run.response)
     with suppress(Exception):  # the response says it
         await run.execute()

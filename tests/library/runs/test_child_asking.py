@@ -13,6 +13,7 @@ from agency_lambda.protocol.request import CreateResponse
 from agency_lambda.protocol.stream import resumable_events
 from agency_lambda.runs import following
 from agency_lambda.runs.attempt import Attempt
+from agency_lambda.runs.attempt_stream import AttemptStream
 from tests.library.features.messages import Office, batches, to
 from tests.library.runs.swarm import OWNER, Gate, awaited, desk, swarm, until, words
 from tests.library.runs.test_child_waiting import asking, pay
@@ -99,11 +100,11 @@ async def test_stream_ends_with_its_url_when_only_persons_go_on(tmp_path: Path) 
         body = CreateResponse.model_validate({"model": "desk", "input": "go", "stream": True})
         attempt = await at.runs.create(body, OWNER)
         assert isinstance(attempt, Attempt)
-        events = attempt.follow(at.runs.execute(attempt))
-        sent = resumable_events(events, attempt.response, "", last_stored=attempt.last_stored)
+        stream = AttemptStream(attempt, at.runs.execute(attempt))
+        sent = resumable_events(stream.events(), attempt.response, "", last_stored=stream.last_stored)
         async with asyncio.timeout(LONG / 4):
             before = [event async for event in sent]
-        await attempt.leave()
+        await stream.leave()
         *shown, last = before
         (approval,) = await at.pending()
         assert approval.id in [event["item"]["id"] for event in shown if "item" in event]

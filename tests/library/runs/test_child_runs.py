@@ -11,6 +11,7 @@ from agency_lambda.errors import ConversationBusy, InvalidRequest, NotFound
 from agency_lambda.protocol.request import CreateResponse
 from agency_lambda.runs import heartbeat
 from agency_lambda.runs.attempt import Attempt
+from agency_lambda.runs.attempt_stream import AttemptStream
 from agency_lambda.runs.model import response_partition
 from agency_lambda.testing.replay import replayed
 from tests.library.features.messages import Office, batches, to
@@ -238,8 +239,8 @@ async def test_stream_of_a_root_can_be_followed_from_any_event_on(tmp_path: Path
         body = {"model": "desk", "input": "go", "stream": True, "background": background}
         made = await at.runs.create(CreateResponse.model_validate(body), OWNER)
         run_id = made.response["id"]
-        follow = made.follow(at.runs.execute(made)) if isinstance(made, Attempt) else at.responses.events(run_id)
-        whole = asyncio.create_task(listed(follow))
+        stream = AttemptStream(made, at.runs.execute(made)) if isinstance(made, Attempt) else None
+        whole = asyncio.create_task(listed(stream.events() if stream else at.responses.events(run_id)))
         await gate.reached.wait()
         await at.waits(run_id)
         middle = asyncio.create_task(listed(at.responses.events(run_id, 3)))

@@ -20,6 +20,7 @@ from agency_lambda.protocol.request import CreateResponse
 from agency_lambda.protocol.response_object import FINAL
 from agency_lambda.runs import heartbeat, worker
 from agency_lambda.runs.attempt import Attempt
+from agency_lambda.runs.attempt_stream import AttemptStream
 from agency_lambda.runs.leases import Leases
 from agency_lambda.runs.model import StoredResponse
 from agency_lambda.runs.service import RunService
@@ -138,8 +139,9 @@ class World:
 
     async def execute(self, process: Process, run: Attempt) -> None:
         if run.log.records_events:
-            events = [event async for event in run.follow(process.runs.execute(run))]
-            await run.leave()
+            stream = AttemptStream(run, process.runs.execute(run))
+            events = [event async for event in stream.events()]
+            await stream.leave()
             if events and events[-1]["type"].removeprefix("response.") in FINAL:
                 self.told(events[-1]["response"])
             return

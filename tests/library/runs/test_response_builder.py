@@ -34,6 +34,7 @@ from agency_lambda.framework.models.events import call_item, message_item, reaso
 from agency_lambda.framework.offline_model import OfflineModel
 from agency_lambda.framework.response_builder import ResponseBuilder
 from agency_lambda.protocol.output import OutputBuilder
+from agency_lambda.runs.attempt_stream import AttemptStream
 from agency_lambda.testing.replay import replayed
 from tests.library.models.agencies import office
 from tests.library.models.test_offline_script import ANSWER, SCRIPT
@@ -369,9 +370,10 @@ def test_a_run_that_is_left_in_the_middle_of_a_tool():
 
         async with on_stage(desk) as runs:
             run = await begin(runs)
-            listening = asyncio.create_task(told(run))
+            stream = AttemptStream(run, run.execute())
+            listening = asyncio.create_task(_listed(stream.events()))
             await at_work.wait()
-            await run.leave()
+            await stream.leave()
             return await asyncio.gather(listening, return_exceptions=True), run.log.events
 
     _, events = asyncio.run(asyncio.wait_for(left(), 30))
@@ -381,6 +383,10 @@ def test_a_run_that_is_left_in_the_middle_of_a_tool():
     ]
     assert events[-1]["type"] == "response.failed"
     assert events[-1]["response"]["status"] == "failed"
+
+
+async def _listed(events):
+    return [event async for event in events]
 
 
 def test_a_run_that_is_left_in_the_middle_of_a_word():
@@ -397,9 +403,10 @@ def test_a_run_that_is_left_in_the_middle_of_a_word():
         model.spoke = asyncio.Event()
         async with on_stage(lambda: Agency(Agent(name="Solo", instructions=".", model=model))) as runs:
             run = await begin(runs)
-            listening = asyncio.create_task(told(run))
+            stream = AttemptStream(run, run.execute())
+            listening = asyncio.create_task(_listed(stream.events()))
             await model.spoke.wait()
-            await run.leave()
+            await stream.leave()
             await asyncio.gather(listening, return_exceptions=True)
             return run.log.events
 
