@@ -261,3 +261,13 @@ async def test_stream_of_a_root_can_be_followed_from_any_event_on(tmp_path: Path
 
 async def listed(events: Any) -> list[Any]:
     return [event async for event in events]
+
+
+@awaited
+async def test_run_is_executed_whose_client_leaves_before_it_reads_anything(tmp_path: Path) -> None:
+    async with swarm(tmp_path, desk(Office(), [to("Clerk", "a")]), agent_messages="memory") as at:
+        body = CreateResponse.model_validate({"model": "desk", "input": "go", "stream": True})
+        made = await at.runs.create(body, OWNER)
+        assert isinstance(made, Attempt)
+        await AttemptStream(made, at.runs.execute(made)).leave()
+        assert (await at.final(made.response["id"]))["status"] == "completed"
