@@ -21,24 +21,19 @@ def decided_partition(owner: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Approval:
-    """A request that waits for its decision.
-
-    run: the run that waits, which the decision queues. response_id: the response whose output shows it. root: the
-    response whose partition has the journal. root_response_id: the one that the client has asked for, if the run that
-    waits works on a message for it. created_at, expires_at: Unix seconds.
-    """
+    """A request that waits for its decision."""
 
     id: str
     owner: str
-    run: str
-    response_id: str
-    root: str
+    run: str  # that waits, and that the decision queues
+    response_id: str  # whose output shows it
+    root: str  # the response whose partition has the journal
     agency: str
     request: ApprovalRequest
     approvers: Approvers
-    created_at: int
-    expires_at: int
-    root_response_id: str | None = None
+    created_at: int  # Unix seconds
+    expires_at: int  # Unix seconds
+    root_response_id: str | None = None  # that the client has asked for, if `run` works on a message for it
     version: str = ABSENT
 
     @property

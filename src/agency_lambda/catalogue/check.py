@@ -22,18 +22,13 @@ _NOT_THE_USERS = (sys.prefix, sys.base_prefix, str(Path(__file__).parents[2]), "
 
 @dataclass
 class Finding:
-    """variables: missing variable -> where it is read. unset: all that were looked up in vain.
-
-    doubt: an error under placeholders, which may hide others. files: those in `agents/` that were imported.
-    """
-
     name: str
     problem: str | None = None
-    variables: dict[str, str] = field(default_factory=dict)
-    doubt: str | None = None
-    unset: list[str] = field(default_factory=list)
+    variables: dict[str, str] = field(default_factory=dict)  # a missing variable -> where it is read
+    doubt: str | None = None  # an error under placeholders, which may hide others
+    unset: list[str] = field(default_factory=list)  # all variables that were looked up in vain
     description: dict[str, Any] | None = None
-    files: set[Path] = field(default_factory=set)
+    files: set[Path] = field(default_factory=set)  # those in `agents/` that were imported
 
     @property
     def lacks(self) -> list[str]:

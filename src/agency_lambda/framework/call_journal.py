@@ -11,18 +11,14 @@ from agency_lambda.protocol.approvals import Decision
 
 @dataclass(frozen=True)
 class JournaledCall:
-    """A model call under its key in the journal.
-
-    parent: the enclosing tool call's key, or "". has_own_input: nothing else of the run holds what the agent was asked.
-    items_digest: of agent and items, "" if the run is not stored.
-    """
+    """A model call under its key in the journal."""
 
     key: str
     agent: str
     request: ModelRequest
-    parent: str = ""
-    has_own_input: bool = False
-    items_digest: str = ""
+    parent: str = ""  # the enclosing tool call's key
+    has_own_input: bool = False  # nothing else of the run holds what the agent was asked
+    items_digest: str = ""  # of agent and items; "" if the run is not stored
     started_at: float = field(default_factory=time.time)
 
 

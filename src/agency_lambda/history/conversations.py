@@ -31,23 +31,19 @@ _STORED_NAMES |= {"active_run_id": "run", "waiting_run_ids": "waiting"}
 
 @dataclass(frozen=True)
 class Conversation:
-    """The record of a conversation. One run at a time holds its lock.
-
-    turns, items, parts: numbers of what was added. size: in bytes. waiting_run_ids: get the lock in this order.
-    listed: whether it is in its owner's index.
-    """
+    """The record of a conversation. One run at a time holds its lock."""
 
     id: str
     log: str
     created_at: int
     metadata: dict[str, str]
-    turns: int
+    turns: int  # that were added, as `items` and `parts`
     items: int = 0
-    size: int = 0
+    size: int = 0  # bytes
     parts: int = 0
     active_run_id: str | None = None
-    waiting_run_ids: list[str] = field(default_factory=list)
-    listed: bool = False
+    waiting_run_ids: list[str] = field(default_factory=list)  # they get the lock in this order
+    listed: bool = False  # it is in its owner's index
     version: str = ABSENT
 
     @property

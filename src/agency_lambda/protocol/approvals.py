@@ -9,18 +9,14 @@ ApprovalKind = Literal["tool", "question", "repeat"]
 
 @dataclass(frozen=True, kw_only=True)
 class ApprovalRequest:
-    """A call that a person decides.
+    """A call that a person decides."""
 
-    key: the call's, the same in every attempt. name: the tool's. arguments: the model's, as JSON.
-    schema: of the arguments; None if nobody may change them.
-    """
-
-    key: str
+    key: str  # the call's, the same in every attempt
     agent: str
-    name: str
-    arguments: str
+    name: str  # the tool's
+    arguments: str  # the model's, as JSON
     kind: ApprovalKind = "tool"
-    schema: dict[str, Any] | None = None
+    schema: dict[str, Any] | None = None  # of the arguments; None if nobody may change them
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,19 +23,14 @@ _MOST_BYTES = 40_000_000  # of journals, behind which no more child runs are rea
 
 @dataclass
 class RunRecord:
-    """lease: of an unfinished run. since: when it began, if it continues another one's journal.
-
-    children: the runs of its messages, by tool call, except deleted ones. is_cut: some were too large to be read.
-    """
-
     stored: StoredResponse
     rows: JournalRows
-    lease: Lease | None
+    lease: Lease | None  # of an unfinished run
     attempts: int
-    since: float
+    since: float  # when it began, if it continues another one's journal
     size: int
-    children: dict[str, "RunRecord"] = field(default_factory=dict)
-    is_cut: bool = False
+    children: dict[str, "RunRecord"] = field(default_factory=dict)  # by tool call, except deleted ones
+    is_cut: bool = False  # some children were too large to be read
 
     @property
     def is_over(self) -> bool:

@@ -21,16 +21,11 @@ NOT_ADMITTED = (BudgetExceeded, TooManyRuns, UnboundedCost)
 
 @dataclass(frozen=True)
 class Admission:
-    """count: of a run that is not stored. reserved: of a queued run, until its first attempt begins.
-
-    counts_again: among its owner's runs, after it has waited.
-    """
-
     run_id: str
     spending: "Advance | None" = None
-    count: RunCount | None = None
-    reserved: "Reservation | None" = None
-    counts_again: bool = False
+    count: RunCount | None = None  # of a run that is not stored
+    reserved: "Reservation | None" = None  # of a queued run, until its first attempt begins
+    counts_again: bool = False  # among its owner's runs, after it has waited
 
     def take_over(self) -> None:
         """Take over what the run's record holds no longer."""

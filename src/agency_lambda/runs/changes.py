@@ -24,21 +24,15 @@ _NONE_PENDING: Mapping[str, dict[str, Any]] = {}
 
 @dataclass(frozen=True)
 class Wait:
-    """What a run waits for.
+    """What a run waits for."""
 
-    until: when the first approval, or message to an agent, expires. kept_until: when the records do that are written
-    now; needed_until: until when the others are needed. All in Unix seconds.
-    approvals: rows to write. asked: what is open then. continuation: the run that waits in place of one whose response
-    ends. for_agents: it waits for messages, too.
-    """
-
-    until: float
-    kept_until: int
-    needed_until: int
-    approvals: Sequence[Approval] = ()
-    asked: Sequence[Asked] = ()
-    continuation: Run | None = None
-    for_agents: bool = False
+    until: float  # when the first approval, or message to an agent, expires; Unix seconds, as the next two
+    kept_until: int  # when the records expire that are written now
+    needed_until: int  # until when the others are needed
+    approvals: Sequence[Approval] = ()  # rows to write
+    asked: Sequence[Asked] = ()  # what is open then
+    continuation: Run | None = None  # the run that waits in place of one whose response ends
+    for_agents: bool = False  # it waits for messages, too
 
 
 def advance(

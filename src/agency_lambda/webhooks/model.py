@@ -74,11 +74,7 @@ def no_webhook() -> NotFound:
 
 @dataclass(frozen=True, kw_only=True)
 class StoredDelivery:
-    """An event for an owner's endpoint, and how often it was sent.
-
-    due: the sort key of its row in `DUE`, "" if it is not to be tried. root_response_id: the response that the client
-    has asked for, if another one waits for it. Times are in Unix seconds.
-    """
+    """An event for an owner's endpoint, and how often it was sent. Times are in Unix seconds."""
 
     id: str
     owner: str
@@ -94,8 +90,8 @@ class StoredDelivery:
     last_attempt_at: int | None = None
     last_status: int | None = None
     last_error: str | None = None
-    due: str = ""
-    root_response_id: str | None = None
+    due: str = ""  # the sort key of its row in `DUE`, if it is to be tried
+    root_response_id: str | None = None  # that the client has asked for, if another one waits for it
     version: str = field(default=ABSENT, compare=False)
 
     @classmethod
@@ -123,7 +119,7 @@ class StoredDelivery:
 
     @property
     def payload(self) -> dict[str, Any]:
-        """What is sent: as OpenAI's events, and the same in every attempt."""
+        """Return what is sent, as OpenAI's events, and the same in every attempt."""
         data = {"id": self.response_id} | ({"approvals": list(self.approvals)} if self.approvals else {})
         data |= {"root_response_id": self.root_response_id} if self.root_response_id else {}
         return {"id": self.id, "object": "event", "created_at": self.created_at, "type": self.event, "data": data}

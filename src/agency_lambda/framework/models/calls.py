@@ -26,19 +26,14 @@ class ModelsOfRun(NamedTuple):
 
 @dataclass(frozen=True)
 class ModelRequest:
-    """for_user: the user reads the answer; False for tools, guardrails, hooks and other agents.
-    identity: who asks, stable across attempts; several agents may share a name.
-    model: the provider's name of it.
-    """
-
     instructions: str | None
     items: str | list[TResponseInputItem]
     settings: ModelSettings
     tools: list[Tool]
     output_schema: AgentOutputSchemaBase | None
-    for_user: bool = False
-    identity: str = ""
-    model: str = ""
+    for_user: bool = False  # the user reads the answer; False for tools, guardrails, hooks and other agents
+    identity: str = ""  # who asks, stable across attempts; several agents may share a name
+    model: str = ""  # the provider's name of it
 
 
 @dataclass(frozen=True)
