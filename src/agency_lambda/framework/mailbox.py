@@ -63,9 +63,13 @@ async def send(run: "RunContext", tool: SendMessage, context: Any, arguments: st
         return await invoke_function_tool(function_tool=tool, context=context, arguments=arguments)
     if fault := _circle(sent) or _excess(run, sent):
         return fault
-    if row or (sent.memory.root is run.memory and run.transport(*sent.pair) == "queue"):
-        return await _queue(run, sent, row)
-    return await _deliver(run, sent)
+    return await (_queue(run, sent, row) if row or _goes_by_queue(run, sent) else _deliver(run, sent))
+
+
+def _goes_by_queue(run: "RunContext", sent: SentMessage) -> bool:
+    # What has begun in memory stays there, whatever a deployment has changed: its answers are in this run's journal.
+    is_own = sent.memory.root is run.memory and run.transport(*sent.pair) == "queue"
+    return is_own and not run.journal.has_answers_within(sent.call.key)
 
 
 async def _queue(run: "RunContext", sent: SentMessage, row: Mapping[str, Any] | None) -> Any:

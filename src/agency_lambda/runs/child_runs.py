@@ -22,6 +22,7 @@ from agency_lambda.runs.changes import advance
 from agency_lambda.runs.following import seconds_to_wait
 from agency_lambda.runs.model import Lease, Run, Sending, StoredRequest, StoredResponse, expiry, response_partition
 from agency_lambda.runs.paid_calls import PaidCalls, load_paid_by
+from agency_lambda.runs.stored_responses import Responses
 from agency_lambda.runs.stored_runs import OutcomeUncertain
 from agency_lambda.runs.transitions import RunEvent
 from agency_lambda.store import ABSENT, Conflict, Delete, LimitReached, Put, Store
@@ -227,14 +228,17 @@ async def _cancel(runs: "RunService", owner: str, run_id: str) -> bool:
     return cancelled is not None
 
 
-async def delete_child_runs(runs: "RunService", owner: str, journal: str) -> None:
-    """Delete the child runs of a run whose journal is about to be deleted."""
+async def delete_child_runs(runs: "RunService", owner: str, response_id: str, journal: str) -> None:
+    """Delete the child runs of a response that is about to be deleted. journal: the response that has its journal."""
     records = await rows.all_messages(runs.store, owner, journal)
     run_ids = [record.body["run"] for record in records if "run" in record.body]
+    responses = Responses(runs.store, owner)
 
     async def delete(run_id: str) -> None:
         with suppress(NotFound):
-            await runs.delete(owner, run_id)
+            sending = (await responses.get(run_id)).sending
+            if journal == response_id or (sending and sending.run == response_id):
+                await runs.delete(owner, run_id)
 
     for some in batched(run_ids, _AT_ONCE, strict=False):
         await asyncio.gather(*map(delete, some))

@@ -31,7 +31,7 @@ async def delete_response(runs: "RunService", owner: str, response_id: str) -> N
         stored = await responses.get(response_id)  # it may have asked before it was cancelled
     if stored.continued_by:
         await _delete_continuation(runs, owner, stored.continued_by)
-    await delete_child_runs(runs, owner, response_id)
+    await delete_child_runs(runs, owner, response_id, stored.root)
     if next_run_id := await delete_run(runs.store, owner, response_id):
         await runs.give_turn(owner, next_run_id)
     if stored.sending:

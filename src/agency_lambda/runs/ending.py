@@ -9,6 +9,7 @@ from agency_lambda.approvals.model import Approval
 from agency_lambda.errors import ApprovalNotStored, ServiceError, StoreUnavailable
 from agency_lambda.protocol.messages import MessageAnswer
 from agency_lambda.protocol.response_object import FINAL, ResponseObject
+from agency_lambda.protocol.types import Item
 from agency_lambda.runs import outcome
 from agency_lambda.runs.paid_calls import PaidCalls
 from agency_lambda.runs.repository import RunRepository
@@ -47,6 +48,8 @@ class Ending:
         self._show(approvals)
         status = TABLE[State.HELD, event].status
         final = outcome.final_response(attempt.response, status, log.output, attempt.execution, result, error)
+        if approvals and not log.records_events:
+            final["output"] = _without_decided(final["output"], approvals)
         if attempt.paid:
             final["usage"] = attempt.paid.usage
         final["usage"], by_model = self._own_counts(final["usage"])
@@ -141,3 +144,9 @@ class Ending:
         attempt = self._attempt
         by_model = attempt.execution.usage_by_model() if attempt.execution else attempt.paid and attempt.paid.by_model
         return own_counts(attempt.repository.run, usage, by_model) if attempt.repository else (usage, by_model)
+
+
+def _without_decided(output: list[Item], approvals: Sequence[Approval]) -> list[Item]:
+    # Child runs have asked before: who answers all requests of a response that has ended answers open ones only.
+    still_open = {each.id for each in approvals}
+    return [item for item in output if item["type"] != "mcp_approval_request" or item["id"] in still_open]

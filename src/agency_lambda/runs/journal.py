@@ -238,6 +238,10 @@ class Journal:
         """Return whether a person was asked about a call, or has decided."""
         return call in self._asked or f"decision/{call}" in self._rows
 
+    def has_answers_within(self, call: str) -> bool:
+        """Return whether an earlier attempt got answers of models within a tool call."""
+        return any(self._rows[key].get("within") == call for key in self._stored.keys("model"))
+
     def find_decision(self, call: str) -> Decision | None:
         body = self._rows.get(f"decision/{call}")
         return body and Decision(approve=body["approve"], reason=body["reason"], arguments=body["arguments"])
