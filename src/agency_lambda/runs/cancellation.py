@@ -55,13 +55,13 @@ async def cancel_all(runs: "RunService", owner: str) -> tuple[list[ResponseObjec
             in_order = [lease.id for lease in sorted(unfinished, key=lambda lease: lease.cancelled)]
             roots = await _roots(Responses(runs.store, owner), in_order)
             chosen = roots[:MOST_RUNS]
-            await _for_each(chosen, leases.cancel)
+            await for_each(chosen, leases.cancel)
     except TimeoutError as error:
         raise _not_in_time() from error
     with suppress(StoreUnavailable, TimeoutError):
         async with asyncio.timeout_at(end):
             await execute_until_final(runs, owner, chosen)
-    found = await _for_each(chosen, lambda run_id: _response(Responses(runs.store, owner), run_id))
+    found = await for_each(chosen, lambda run_id: _response(Responses(runs.store, owner), run_id))
     return [response for response in found if response], len(roots) > len(chosen)
 
 
@@ -96,7 +96,7 @@ async def execute_until_final(runs: "RunService", owner: str, run_ids: Collectio
         if not left:
             return
         free = [lease.id for lease in left if not lease.holder or lease.is_overdue]
-        await _for_each(free, lambda run_id: _execute_if_free(runs, run_id))
+        await for_each(free, lambda run_id: _execute_if_free(runs, run_id))
         if len(free) < len(left):
             await asyncio.sleep(_POLL_INTERVAL_OF_ALL)
 
@@ -119,7 +119,8 @@ async def _stored(responses: Responses, response_id: str) -> StoredResponse | No
         return None
 
 
-async def _for_each[T](run_ids: Collection[str], do: Callable[[str], Awaitable[T]]) -> list[T]:
+async def for_each[T](run_ids: Collection[str], do: Callable[[str], Awaitable[T]]) -> list[T]:
+    """Return the results in the order of the runs, of which a few are worked on at the same time."""
     return [
         result for some in batched(run_ids, _AT_ONCE, strict=False) for result in await asyncio.gather(*map(do, some))
     ]

@@ -5,7 +5,8 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import batched, chain
+from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from agency_lambda.errors import NotFound, StoreUnavailable
@@ -17,20 +18,19 @@ from agency_lambda.protocol.request import CreateResponse
 from agency_lambda.protocol.response_object import new_response
 from agency_lambda.protocol.types import Item
 from agency_lambda.runs import message_rows as rows
-from agency_lambda.runs.cancellation import execute_until_final
+from agency_lambda.runs.cancellation import execute_until_final, for_each
 from agency_lambda.runs.changes import advance
 from agency_lambda.runs.following import seconds_to_wait
-from agency_lambda.runs.model import Lease, Run, Sending, StoredRequest, StoredResponse, expiry, response_partition
+from agency_lambda.runs.model import Lease, Run, Sending, StoredRequest, StoredResponse
 from agency_lambda.runs.paid_calls import PaidCalls, load_paid_by
 from agency_lambda.runs.stored_responses import Responses
 from agency_lambda.runs.stored_runs import OutcomeUncertain
 from agency_lambda.runs.transitions import RunEvent
-from agency_lambda.store import ABSENT, Conflict, Delete, LimitReached, Put, Store
+from agency_lambda.store import Conflict, Delete, LimitReached, Store
 
 if TYPE_CHECKING:
     from agency_lambda.runs.service import RunService
 
-_AT_ONCE = 16  # runs that are cancelled or deleted at the same time
 _END_TIMEOUT = 5.0  # seconds in which child runs end before the end of their sender is written
 _SENT_TOGETHER = 10  # runs: workers that take five at once find five, and not one each
 
@@ -80,7 +80,7 @@ class ChildRuns:
                 raise AttemptOver
             if len(message.pairs) > self._limits.depth:
                 return await self._refuse(sending, f"Messages may be {self._limits.depth} deep within each other.")
-            await self._save_batch(sending, {"memory": list(memory), "shared": dict(shared)})
+            await self._save_batch(sending, memory, shared)
             try:
                 changes = advance(run, RunEvent.ENQUEUE)[1]
                 sent = rows.sent_changes(run.owner, sending, run.id, self._limits.most)
@@ -120,8 +120,7 @@ class ChildRuns:
     async def _end_all(self, run_ids: Collection[str]) -> None:
         """Return when they and what they have sent have ended, or after some seconds."""
         levels, owner = await self._levels(run_ids), self._sender.owner
-        for some in batched(chain(*levels), _AT_ONCE, strict=False):
-            await asyncio.gather(*(_cancel(self._runs, owner, run_id) for run_id in some))
+        await for_each([*chain(*levels)], partial(_cancel, self._runs, owner))
         with suppress(TimeoutError):
             async with asyncio.timeout(min(_END_TIMEOUT, max(seconds_to_wait(), 0.0))):
                 for level in reversed(levels):  # who has sent messages ends after those who work on them
@@ -131,7 +130,7 @@ class ChildRuns:
         levels = list[list[str]]()
         while run_ids:
             levels.append([*run_ids])
-            found = [await open_runs(self._runs.store, self._sender.owner, run_id) for run_id in run_ids]
+            found = await for_each(run_ids, partial(open_runs, self._runs.store, self._sender.owner))
             run_ids = [*chain(*(each.values() for each in found))]
         return levels
 
@@ -159,29 +158,27 @@ class ChildRuns:
         lease = Lease(run_id, sender.owner, holder="", until=0.0, attempts=0, queued_at=time.time())
         return Run(sender.owner, stored, self._history, lease)
 
-    async def _save_batch(self, sending: Sending, body: dict[str, Any]) -> None:
-        row = rows.batch_row(sending.message.batch)
-        if row not in self._batches:
-            partition = response_partition(self._sender.owner, sending.journal)
+    async def _save_batch(self, sending: Sending, memory: Sequence[Item], shared: Mapping[str, Any]) -> None:
+        batch = sending.message.batch
+        if batch not in self._batches:
             with suppress(Conflict):  # an earlier attempt has written it, which knew what its tools had shared
-                await self._runs.store.write(Put(partition, f"journal/{row}", body, expiry(), expected=ABSENT))
-            self._batches.add(row)
+                await self._runs.store.write(rows.batch_change(self._sender.owner, sending, memory, shared))
+            self._batches.add(batch)
 
     async def _refuse(self, sending: Sending, reason: str) -> dict[str, Any]:
         # It is written, as another attempt, after a deployment, may have other limits.
         body = {"output": failure_text(sending.message.recipient, reason), "memory": []}
         try:
-            await self._runs.store.write(rows.refused_change(self._sender.owner, sending, body))
+            await self._runs.store.write(rows.first_row(self._sender.owner, sending, body))
         except Conflict:
             return await self._row(sending)
         return body
 
     async def _row(self, sending: Sending) -> dict[str, Any]:
-        partition = response_partition(self._sender.owner, sending.journal)
-        record = await self._runs.store.get(partition, f"journal/{rows.message_row(sending.message.key)}")
-        if record is None:
+        row = await rows.find_row(self._runs.store, self._sender.owner, sending)
+        if row is None:
             raise NotFound("The run was deleted.")
-        return dict(record.body)
+        return row
 
 
 async def open_runs(store: Store, owner: str, journal: str) -> dict[str, str]:
@@ -240,5 +237,4 @@ async def delete_child_runs(runs: "RunService", owner: str, response_id: str, jo
             if journal == response_id or (sending and sending.run == response_id):
                 await runs.delete(owner, run_id)
 
-    for some in batched(run_ids, _AT_ONCE, strict=False):
-        await asyncio.gather(*map(delete, some))
+    await for_each(run_ids, delete)

@@ -2,6 +2,7 @@
 
 import hashlib
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -27,9 +28,13 @@ def message_row(key: str) -> str:
     return f"message/{key}"
 
 
-def batch_row(batch: str) -> str:
-    """Return the name of the row that has the sender's memory before a batch."""
-    return f"batch/{_digest(batch)}"
+def _place(owner: str, sending: Sending) -> tuple[str, str]:
+    """Return the partition and the sort key of a message's row in its sender's journal."""
+    return response_partition(owner, sending.journal), f"journal/{message_row(sending.message.key)}"
+
+
+def _batch_place(owner: str, sending: Sending) -> tuple[str, str]:
+    return response_partition(owner, sending.journal), f"journal/batch/{_digest(sending.message.batch)}"
 
 
 def open_rows(batch: str = "") -> str:
@@ -47,15 +52,21 @@ def sent_changes(owner: str, sending: Sending, run_id: str, most: int) -> list[C
     reason = late_reason(sending.seconds)
     late = {"row": message_row(sending.message.key), "output": failure_text(sending.message.recipient, reason)}
     return [
-        Put(partition, f"journal/{message_row(sending.message.key)}", body, expiry(), expected=ABSENT),
+        first_row(owner, sending, body),
         Put(partition, open_row(sending), {**body, "late": late}, expiry(), expected=ABSENT),
         Add(response_partition(owner, sending.root), COUNTER, {"sent": 1}, {"sent": most}, expiry()),
     ]
 
 
-def refused_change(owner: str, sending: Sending, body: dict[str, Any]) -> Put:
-    partition = response_partition(owner, sending.journal)
-    return Put(partition, f"journal/{message_row(sending.message.key)}", body, expiry(), expected=ABSENT)
+def first_row(owner: str, sending: Sending, body: dict[str, Any]) -> Put:
+    """Return the change that writes a message's row, where no attempt of its sender has."""
+    return Put(*_place(owner, sending), body, expiry(), expected=ABSENT)
+
+
+def batch_change(owner: str, sending: Sending, memory: Sequence[Item], shared: Mapping[str, Any]) -> Put:
+    """Return the change that writes what `load_batch` returns, where no attempt of the sender has."""
+    body = {"memory": list(memory), "shared": dict(shared)}
+    return Put(*_batch_place(owner, sending), body, expiry(), expected=ABSENT)
 
 
 def answered_changes(run: Run, answer: MessageAnswer | None, by_model: ByModel | None) -> list[Change]:
@@ -70,7 +81,7 @@ def answered_changes(run: Run, answer: MessageAnswer | None, by_model: ByModel |
     partition = response_partition(run.owner, sending.journal)
     body = {"run": run.id, "ended_at": round(time.time(), 3), **asdict(answer)}
     return [
-        Put(partition, f"journal/{message_row(sending.message.key)}", body, expiry()),
+        Put(*_place(run.owner, sending), body, expiry()),
         Delete(partition, open_row(sending), expected=run.open_message),
         Put(ENDED_PARTITION, run.id, wakes(run.owner, sending), expiry()),
     ]
@@ -113,6 +124,11 @@ async def find_open(store: Store, owner: str, sending: Sending) -> str | None:
     return record.version if record else None
 
 
+async def find_row(store: Store, owner: str, sending: Sending) -> dict[str, Any] | None:
+    record = await store.get(*_place(owner, sending))
+    return dict(record.body) if record else None
+
+
 async def open_messages(store: Store, owner: str, journal: str, batch: str = "") -> list[Record]:
     """Return the records of open messages, each with its run's id."""
     prefix = open_rows(batch)
@@ -132,5 +148,5 @@ async def are_answered(store: Store, owner: str, journal: str) -> bool:
 
 async def load_batch(store: Store, owner: str, sending: Sending) -> tuple[list[Item], dict[str, Any]]:
     """Return what the sender's run, and those around it, had added to the memory, and shared, before a batch."""
-    record = await store.get(response_partition(owner, sending.journal), f"journal/{batch_row(sending.message.batch)}")
+    record = await store.get(*_batch_place(owner, sending))
     return (record.body["memory"], record.body["shared"]) if record else ([], {})

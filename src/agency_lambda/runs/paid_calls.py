@@ -36,9 +36,9 @@ async def load_paid_by(
     store: Store, owner: str, journal: str, ended: Iterable[str], working: Iterable[str]
 ) -> PaidCalls:
     """Return what child runs have paid for so far. ended: rows of their messages. working: ids of other ones."""
-    partition = response_partition(owner, journal)
-    records = [await store.get(partition, f"journal/{row}") for row in ended]
-    paid = _with_answers(_sum(()), [record for record in records if record])
+    names = {f"journal/{row}" for row in ended}
+    answered = [each for each in await all_messages(store, owner, journal) if each.sort in names] if names else []
+    paid = _with_answers(_sum(()), answered)
     for run_id in working:
         paid = paid.plus(*await load_paid_calls(store, owner, run_id))
         inner = [each.body["run"] for each in await open_messages(store, owner, run_id)]
