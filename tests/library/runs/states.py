@@ -1,10 +1,15 @@
 """Runs without agents: what the service and its attempts write, with faults at every write."""
 
+import asyncio
+import tempfile
 import time
+from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
+
+from hypothesis.stateful import RuleBasedStateMachine
 
 from agency_lambda.errors import NotFound
 from agency_lambda.history.conversations import Conversations
@@ -20,7 +25,7 @@ from agency_lambda.runs.run_index import entry_key, index_partition
 from agency_lambda.runs.service import RunService
 from agency_lambda.runs.transitions import TABLE, RunEvent, State, lease_state
 from agency_lambda.runs.waiting import ApprovalPolicy, WaitOver, wait_in_continuation, wait_in_place
-from agency_lambda.store import Conflict, Store, StoreUnavailable
+from agency_lambda.store import Conflict, Store, StoreUnavailable, open_store
 
 OWNER, CONVERSATION = "owner", "conv_1"
 POLICY = ApprovalPolicy("agency", "both", 3600.0)
@@ -198,3 +203,23 @@ async def wait_or_ask(attempt: RunRepository, requests: Sequence[ApprovalRequest
             await end(attempt, RunEvent.END_CANCELLED)
         else:
             await attempt.release(counts_as_attempt=not attempt.lease.decided)
+
+
+class StoreWalk(RuleBasedStateMachine):
+    """A state machine over runs in a store of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.runner, self.folder = asyncio.Runner(), tempfile.TemporaryDirectory()
+        self.store = open_store(f"sqlite:///{self.folder.name}/runs.db")
+
+    def teardown(self) -> None:
+        try:
+            self.runner.run(self.finish())
+        finally:
+            self.runner.run(self.store.aclose())
+            self.runner.close()
+            self.folder.cleanup()
+
+    @abstractmethod
+    async def finish(self) -> None: ...

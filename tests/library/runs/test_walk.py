@@ -1,7 +1,6 @@
 """A walk through the table of a run's states, with crashes and conflicts at every write, and persons who decide."""
 
 import asyncio
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
@@ -12,7 +11,7 @@ from unittest.mock import patch
 
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import initialize, invariant, rule
 
 from agency_lambda.approvals.deciders import Client, Decider
 from agency_lambda.approvals.model import Approval, decided_partition, pending_partition
@@ -32,13 +31,14 @@ from agency_lambda.runs.repository import RunRepository
 from agency_lambda.runs.stored_runs import OutcomeUncertain, save_new
 from agency_lambda.runs.transitions import TABLE, RunEvent, State
 from agency_lambda.runs.worker import reap_expired
-from agency_lambda.store import ABSENT, Conflict, Put, open_store
+from agency_lambda.store import ABSENT, Conflict, Put
 from tests.library.runs.states import (
     CONVERSATION,
     OWNER,
     Crash,
     Faulty,
     Service,
+    StoreWalk,
     check_entry,
     end,
     expire,
@@ -57,13 +57,11 @@ CALLS = 3  # of a run that need a person, each of which the run may ask for
 DECIDERS = [Decider(OWNER, "owner"), Decider("operator", "operator")]
 
 
-class Walk(RuleBasedStateMachine):
+class Walk(StoreWalk):
     """Attempts at some runs of one conversation and of none, by processes that crash and overtake each other."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.runner, self.folder = asyncio.Runner(), tempfile.TemporaryDirectory()
-        self.store = open_store(f"sqlite:///{self.folder.name}/runs.db")
         self.plain, self.runs = self.store.write, list[str]()
         self.attempts: list[RunRepository] = []
         self.finals: dict[str, dict[str, Any]] = {}
@@ -427,14 +425,6 @@ class Walk(RuleBasedStateMachine):
         before = [run for run in self.queued if run in queue]
         assert [run for run in queue if run in before] == before
         self.queued = queue
-
-    def teardown(self) -> None:
-        try:
-            self.runner.run(self.finish())
-        finally:
-            self.runner.run(self.store.aclose())
-            self.runner.close()
-            self.folder.cleanup()
 
     async def finish(self) -> None:
         """Processes that live look at their leases; whoever finds an expired lease ends its run."""
