@@ -1,4 +1,4 @@
-"""Responses as server-sent events, ending in `data: [DONE]`."""
+"""Server-sent events of every protocol, and those of responses, which end in `data: [DONE]`."""
 
 import asyncio
 import math
@@ -14,15 +14,16 @@ from agency_lambda.protocol.surrogates import to_json_bytes
 from agency_lambda.protocol.types import Event
 from lambda_loop import current_invocation
 
+DONE = b"data: [DONE]\n\n"
 HEARTBEAT = 10.0  # seconds of silence before a comment; gateways and proxies close silent connections
 
 
 class EventStreamResponse(Response):
-    """on_close: is awaited when the events end or the client disconnects."""
+    """events: each as it is sent. on_close: is awaited when they end or the client disconnects."""
 
     media_type = "text/event-stream"
 
-    def __init__(self, events: AsyncIterator[Event], on_close: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, events: AsyncIterator[bytes], on_close: Callable[[], Awaitable[None]] | None = None) -> None:
         self._events, self._on_close = events, on_close
         super().__init__(headers={"cache-control": "no-cache", "x-accel-buffering": "no"})
         del self.headers["content-length"]
@@ -39,7 +40,8 @@ class EventStreamResponse(Response):
             if not sending.done():
                 sending.cancel()
             await asyncio.wait({sending, disconnect})
-            await self._on_close()
+            if self._on_close:
+                await self._on_close()
         if not sending.cancelled():
             sending.result()
 
@@ -48,9 +50,8 @@ class EventStreamResponse(Response):
         try:
             async for event in self._events:
                 self._sent_at = asyncio.get_running_loop().time()
-                await send(_body(encode_event(event)))
+                await send(_body(event))
             heartbeats.cancel()
-            await send(_body(b"data: [DONE]\n\n"))
             await send(_body(b"", more=False))
         except OSError:
             return  # the client has disconnected
@@ -66,6 +67,12 @@ class EventStreamResponse(Response):
                     continue
                 self._sent_at = loop.time()
                 await send(_body(b": still working\n\n"))
+
+
+async def encoded_events(events: AsyncIterator[Event]) -> AsyncIterator[bytes]:
+    async for event in events:
+        yield encode_event(event)
+    yield DONE
 
 
 async def resumable_events(

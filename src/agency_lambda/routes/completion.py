@@ -1,5 +1,4 @@
 from collections.abc import Sequence
-from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Response
@@ -81,7 +80,7 @@ async def completion(body: Completion, caller: Caller, key: IdempotencyKey = Non
     name, _ = catalogue.find(body.agency)
     model = name if body.agent is None else f"{name}/{body.agent}"
     conversation_name = f"{name}/{body.thread_id or new_id('thread')}"
-    request, runs = CreateResponse(model=model, input=body.message), caller.runs
+    request = CreateResponse(model=model, input=body.message)
 
     def unfinished(response: ResponseObject, approvals: Sequence[Item] = ()) -> Response:
         payload = {
@@ -92,15 +91,8 @@ async def completion(body: Completion, caller: Caller, key: IdempotencyKey = Non
         }
         return json_response(response, caller.root_path, payload)
 
-    on_deadline = partial(caller.set_deadline_response, render=unfinished)
-    attempt_or_response = await runs.create(
-        request, caller.owner, idempotent_request(key, body), conversation_name, on_deadline
-    )
-    response = await (
-        runs.wait_until_final(caller.owner, attempt_or_response)
-        if isinstance(attempt_or_response, StoredResponse)
-        else runs.answer(attempt_or_response)
-    )
+    run = await caller.begin(request, idempotent_request(key, body), unfinished, conversation_name)
+    response = await run.answer()
     if not open_requests(response):
         return _answer(response, name) if response["status"] in FINAL else unfinished(response)
     rest = await caller.responses.last(response["id"])  # the answer is that of the run that waits for the decision

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 from fastapi import Depends, Header, Query, Request, Response
@@ -14,6 +15,8 @@ from agency_lambda.validators import OWNER
 from lambda_loop import current_invocation
 
 if TYPE_CHECKING:
+    from agency_lambda.protocol.request import CreateResponse
+    from agency_lambda.runs.client_run import ClientRun
     from agency_lambda.runs.service import RunService
 
 
@@ -55,7 +58,24 @@ class _Caller:
 
             telemetry.log_operator(self.owner, self._request.scope["route"].name, owner, response_id)
 
-    def set_deadline_response(
+    async def begin(
+        self,
+        request: "CreateResponse",
+        idempotent: tuple[str, bytes] | None,
+        render: Callable[[ResponseObject], Response],
+        conversation_name: str | None = None,
+    ) -> "ClientRun":
+        """Begin a run that this client waits for, in whatever protocol it asks.
+
+        render: makes the answer of an invocation that ends before the run. conversation_name: see RunRequest.
+        """
+        from agency_lambda.runs.client_run import ClientRun  # the first request that needs runs imports them
+
+        runs, on_deadline = self.runs, partial(self._set_deadline_response, render=render)
+        begun = await runs.create(request, self.owner, idempotent, conversation_name, on_deadline, self.client)
+        return ClientRun(runs, self.owner, begun)
+
+    def _set_deadline_response(
         self, response: ResponseObject | None, render: Callable[[ResponseObject], Response]
     ) -> None:
         """Set the answer of an invocation that ends first; None removes it."""

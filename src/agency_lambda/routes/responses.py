@@ -1,4 +1,3 @@
-from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
@@ -8,14 +7,12 @@ from agency_lambda.errors import InvalidRequest, UnsupportedParameter
 from agency_lambda.exception_handlers import V1_RESPONSES
 from agency_lambda.protocol.request import CompactRequest, CreateResponse
 from agency_lambda.protocol.response_object import json_response
-from agency_lambda.protocol.stream import EventStreamResponse, resumable_events
+from agency_lambda.protocol.stream import EventStreamResponse, encoded_events, resumable_events
 from agency_lambda.record.run_list import list_runs
 from agency_lambda.routes.dependencies import Caller, IdempotencyKey, idempotent_request
 from agency_lambda.routes.listing import RunPage, cancelled_list
 from agency_lambda.routes.pages import Page, paginate
 from agency_lambda.routes.strict import StrictRoute
-from agency_lambda.runs.attempt_stream import AttemptStream
-from agency_lambda.runs.model import StoredResponse
 from agency_lambda.settings import get_settings
 
 router = APIRouter(prefix="/v1/responses", responses=V1_RESPONSES, route_class=StrictRoute)
@@ -29,29 +26,12 @@ _STREAM: dict[int | str, dict[str, Any]] = {
 @router.post("", response_model=None, responses=_STREAM)
 async def create(body: CreateResponse, caller: Caller, key: IdempotencyKey = None) -> Response:
     """Run an agency. `model` is its name, or "agency/Agent"; `stream` asks for server-sent events."""
-    runs, root = caller.runs, caller.root_path
-    on_deadline = partial(caller.set_deadline_response, render=partial(json_response, root_path=root))
-    attempt_or_response = await runs.create(
-        body, caller.owner, idempotent_request(key, body), on_deadline_response=on_deadline, client=caller.client
-    )
-    if isinstance(attempt_or_response, StoredResponse):
-        return await _follow_stored(attempt_or_response, caller, stream=bool(body.stream))
-    attempt = attempt_or_response
-    if body.stream:
-        stream = AttemptStream(attempt, runs.execute(attempt))
-        return EventStreamResponse(
-            resumable_events(stream.events(), attempt.response, root, last_stored=stream.last_stored), stream.leave
-        )
-    return json_response(await runs.answer(attempt), root)
-
-
-async def _follow_stored(stored: StoredResponse, caller: Caller, *, stream: bool) -> Response:
     root = caller.root_path
-    if stream:
-        events = caller.responses.events(stored.response["id"])
-        return EventStreamResponse(resumable_events(events, stored.response, root), _no_cleanup)
-    response = await caller.runs.wait_until_final(caller.owner, stored)
-    return JSONResponse(response) if response["background"] else json_response(response, root)
+    run = await caller.begin(body, idempotent_request(key, body), lambda response: json_response(response, root))
+    if body.stream:
+        return EventStreamResponse(encoded_events(run.events(root)), run.leave)
+    response = await run.answer()
+    return JSONResponse(response) if response["background"] and run.is_stored else json_response(response, root)
 
 
 @router.get("", response_model=None)
@@ -91,10 +71,8 @@ async def retrieve(
         if not stored.is_streamed:
             raise InvalidRequest("This response was not streamed, so it has no events.", param="stream")
         after = -1 if starting_after is None else starting_after
-        return EventStreamResponse(
-            resumable_events(responses.events(response_id, after), stored.response, caller.root_path, after),
-            _no_cleanup,
-        )
+        events = resumable_events(responses.events(response_id, after), stored.response, caller.root_path, after)
+        return EventStreamResponse(encoded_events(events))
     return await caller.runs.shown(caller.owner, stored)
 
 
@@ -124,7 +102,3 @@ async def trace(response_id: str, caller: Caller) -> dict[str, Any]:
 async def cancel(response_id: str, caller: Caller) -> Response:
     """Cancel a run and keep its output so far. 202 means that it will end soon."""
     return json_response(await caller.runs.cancel(caller.owner, response_id), caller.root_path)
-
-
-async def _no_cleanup() -> None:
-    """Release nothing: the events are stored."""

@@ -237,7 +237,9 @@ def test_an_event_that_is_there_is_sent_without_a_task_of_its_own(count: int) ->
     async def stream() -> None:
         loop = asyncio.get_running_loop()
         loop.set_task_factory(noted)
-        await wire.EventStreamResponse(events(), left)({"type": "http"}, lambda: loop.create_future(), send)
+        await wire.EventStreamResponse(wire.encoded_events(events()), left)(
+            {"type": "http"}, lambda: loop.create_future(), send
+        )
         loop.set_task_factory(None)
 
     asyncio.run(stream())

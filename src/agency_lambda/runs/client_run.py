@@ -1,0 +1,45 @@
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
+
+from agency_lambda.protocol.response_object import ResponseObject
+from agency_lambda.protocol.stream import resumable_events
+from agency_lambda.protocol.types import Event
+from agency_lambda.runs.attempt_stream import AttemptStream
+from agency_lambda.runs.model import StoredResponse
+from agency_lambda.runs.stored_responses import Responses
+
+if TYPE_CHECKING:
+    from agency_lambda.runs.attempt import Attempt
+    from agency_lambda.runs.service import RunService
+
+
+class ClientRun:
+    """A run whose client waits, in whatever protocol; another process may execute it.
+
+    response: as it was when the request had begun. Await `answer`, or iterate over `events` and then await `leave`.
+    """
+
+    def __init__(self, runs: "RunService", owner: str, begun: "Attempt | StoredResponse") -> None:
+        self._runs, self._owner, self._begun = runs, owner, begun
+        self.response: ResponseObject = begun.response
+        self.is_stored = isinstance(begun, StoredResponse)  # and so is executed elsewhere, or has ended
+        self._stream: AttemptStream | None = None
+
+    async def answer(self) -> ResponseObject:
+        """Return the response when it is final, or time is up. Raises ServiceError if it failed."""
+        if isinstance(self._begun, StoredResponse):
+            return await self._runs.wait_until_final(self._owner, self._begun)
+        return await self._runs.answer(self._begun)
+
+    def events(self, root_path: str = "") -> AsyncIterator[Event]:
+        """Execute the run, and yield its events. If they end before it does, the last one has `resume`, a URL."""
+        if isinstance(self._begun, StoredResponse):
+            events = Responses(self._runs.store, self._owner).events(self.response["id"])
+            return resumable_events(events, self.response, root_path)
+        stream = self._stream = AttemptStream(self._begun, self._runs.execute(self._begun))
+        return resumable_events(stream.events(), self.response, root_path, last_stored=stream.last_stored)
+
+    async def leave(self) -> None:
+        """Release what `events` holds; a run that is not stored ends now."""
+        if self._stream:
+            await self._stream.leave()
