@@ -8,7 +8,7 @@ from agency_lambda import __version__, exception_handlers
 from agency_lambda.auth import Authentication, authenticator
 from agency_lambda.middleware.outermost import Outermost
 from agency_lambda.middleware.size_limits import AnswerLimit, BodyLimit
-from agency_lambda.routes import ROUTES
+from agency_lambda.routes import routes_of
 from agency_lambda.run_service import close_run_service, get_run_service
 from agency_lambda.settings import Settings, get_settings
 
@@ -44,19 +44,19 @@ class App(FastAPI):
 
 
 def create_app() -> App:
-    shown = exception_handlers.has_document()
+    settings, shown = get_settings(), exception_handlers.has_document()
     docs = {"docs_url": "/docs", "openapi_url": "/openapi.json"} if shown else {"docs_url": None, "openapi_url": None}
     app = App(
         title="agency-lambda",
         version=__version__,
-        routes=ROUTES,
+        routes=routes_of(settings.protocols),
         lifespan=lifespan,
         redoc_url=None,
         redirect_slashes=False,
         **docs,
     )
     app.own_routes = len(app.router.routes)
-    app.state.runs, settings = get_run_service, get_settings()
+    app.state.runs = get_run_service
     app.origins, app.finds_base_path = settings.cors_origins, settings.auth != "iam"
     _guard(app, settings)
     exception_handlers.install(app)

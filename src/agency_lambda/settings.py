@@ -76,6 +76,7 @@ class Settings(BaseSettings):
     jwt_operator_claim: Annotated[str, AfterValidator(validators.claim)] | None = None
     operators: Annotated[tuple[str, ...], NoDecode, BeforeValidator(validators.owners)] = ()
     cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(validators.origins)] = ()
+    protocols: Annotated[tuple[str, ...], NoDecode, BeforeValidator(validators.protocols)] = validators.PROTOCOLS
     approvers: validators.Approvers = "both"
     approval_days: int = Field(default=30, ge=1, le=365)
     agent_messages: validators.Transport = "memory"

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 OWNER = re.compile(r"[A-Za-z0-9_.@-]{1,64}")
 HASHED = "sha256-"  # how the owner begins whose name is kept as its digest
 OPERATOR = "operator"  # the role in a key of API_KEYS
+PROTOCOLS = ("chat-completions", "ag-ui", "agency-swarm", "mcp", "files")  # beside `responses`, which is always on
 _DIGEST = re.compile(r"[0-9A-Fa-f]{64}")
 _ORIGIN = re.compile(r"https?://(\[[0-9a-f:]+\]|[a-z0-9._-]+)(:[0-9]{1,5})?")
 _STORE = re.compile(r"sqlite:///.+|dynamodb://[a-zA-Z0-9_.-]{3,255}")
@@ -110,3 +111,13 @@ def origins(value: Any) -> Any:
         if not _ORIGIN.fullmatch(origin):
             raise ValueError(f"has {origin!r}: write https://HOST or https://HOST:PORT, no path, no final slash, no *")
     return tuple(parsed)
+
+
+def protocols(value: Any) -> Any:
+    """Parse names of PROTOCOLS, separated by commas; `responses` adds none."""
+    if not isinstance(value, str):
+        return value
+    names = {name.strip() for name in value.split(",") if name.strip()}
+    for name in sorted(names - {*PROTOCOLS, "responses"}) if names else [value]:
+        raise ValueError(f"has {name!r}: write some of {', '.join(PROTOCOLS)}, or responses for none of them")
+    return tuple(name for name in PROTOCOLS if name in names)

@@ -56,6 +56,9 @@ def test_an_empty_variable_is_not_set(clean_environment: pytest.MonkeyPatch) -> 
         ("CORS_ORIGINS", "https://me@app.example.com"),
         ("CORS_ORIGINS", "ftp://app.example.com"),
         ("CORS_ORIGINS", "null"),
+        ("PROTOCOLS", "chat"),
+        ("PROTOCOLS", "mcp, MCP"),
+        ("PROTOCOLS", " , "),
         ("APPROVERS", "nobody"),
         ("APPROVAL_DAYS", "0"),
         ("APPROVAL_DAYS", "366"),
@@ -71,6 +74,24 @@ def test_what_is_wrong_or_half_set_is_named(clean_environment: pytest.MonkeyPatc
     clean_environment.setenv(name, value)
     with pytest.raises(ConfigurationError, match=name):
         get_settings()
+
+
+ALL = ("chat-completions", "ag-ui", "agency-swarm", "mcp", "files")
+
+
+@pytest.mark.parametrize(
+    ("value", "on"),
+    [
+        ("", ALL),
+        ("responses", ()),
+        (" mcp ,ag-ui,", ("ag-ui", "mcp")),
+        ("responses,files", ("files",)),
+        (",".join(ALL), ALL),
+    ],
+)
+def test_protocols_are_a_list_of_names(clean_environment: pytest.MonkeyPatch, value: str, on: tuple[str, ...]) -> None:
+    clean_environment.setenv("PROTOCOLS", value)
+    assert get_settings().protocols == on
 
 
 def test_the_key_is_never_shown(clean_environment: pytest.MonkeyPatch) -> None:

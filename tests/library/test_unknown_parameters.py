@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from fastapi.routing import APIRoute, iter_route_contexts
 
-from agency_lambda.routes import ROUTES
+from agency_lambda.routes import PROTOCOLS, routes_of
 from agency_lambda.testing.events import Context, http_event
 from tests.library.conftest import Service
 
+ROUTES = routes_of(PROTOCOLS)
 MODEL = "letters"
 BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/completion"): {"message": "x"},

@@ -1,5 +1,8 @@
 """The routes, one module for each subject."""
 
+from collections.abc import Container
+from importlib import import_module
+
 from starlette.routing import BaseRoute
 
 from agency_lambda.routes import (
@@ -17,4 +20,11 @@ from agency_lambda.routes import (
 )
 
 SUBJECTS = (completion, agencies, health, responses, conversations, approvals, models, admin, budgets, usage, webhooks)
-ROUTES: list[BaseRoute] = [route for subject in SUBJECTS for route in subject.router.routes]
+#: name in PROTOCOLS -> the module here with its routes, which is imported only if the protocol is on
+PROTOCOLS: dict[str, str] = {}
+
+
+def routes_of(protocols: Container[str]) -> list[BaseRoute]:
+    """Return the routes that are always there, and behind them those of the protocols."""
+    modules = [import_module(f"{__name__}.{module}") for name, module in PROTOCOLS.items() if name in protocols]
+    return [route for subject in (*SUBJECTS, *modules) for route in subject.router.routes]
