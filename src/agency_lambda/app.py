@@ -1,5 +1,7 @@
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from fastapi import FastAPI
 from starlette.types import ASGIApp
@@ -11,6 +13,8 @@ from agency_lambda.middleware.size_limits import AnswerLimit, BodyLimit
 from agency_lambda.routes import routes_of
 from agency_lambda.run_service import close_run_service, get_run_service
 from agency_lambda.settings import Settings, get_settings
+
+OPEN_PATHS = ("/health",)  # GET needs no key
 
 
 @asynccontextmanager
@@ -24,6 +28,7 @@ class App(FastAPI):
 
     origins: tuple[str, ...] = ()
     finds_base_path = True
+    is_signed = False  # with AWS credentials, which the gateway has verified
     own_routes = 0  # how many of its routes, the first, are the service's
 
     def refuse_conflicts(self) -> None:
@@ -32,6 +37,15 @@ class App(FastAPI):
             from agency_lambda import route_conflicts
 
             route_conflicts.refuse(self.router.routes[: self.own_routes], self.router.routes[self.own_routes :])
+
+    def openapi(self) -> dict[str, Any]:
+        """Return FastAPI's document with the failures, the security and the types that its routes name."""
+        known, document = self.openapi_schema, super().openapi()
+        if document is not known:
+            from agency_lambda.openapi.document import complete
+
+            complete(document, OPEN_PATHS, iam=self.is_signed)
+        return document
 
     def build_middleware_stack(self) -> ASGIApp:
         return self.in_outermost(super().build_middleware_stack())
@@ -44,8 +58,10 @@ class App(FastAPI):
 
 
 def create_app() -> App:
-    settings, shown = get_settings(), exception_handlers.has_document()
-    docs = {"docs_url": "/docs", "openapi_url": "/openapi.json"} if shown else {"docs_url": None, "openapi_url": None}
+    settings = get_settings()
+    is_shown = settings.docs == "1"
+    # The page loads its scripts from elsewhere, so it is for this machine only.
+    is_local = "AWS_LAMBDA_FUNCTION_NAME" not in os.environ
     app = App(
         title="agency-lambda",
         version=__version__,
@@ -53,11 +69,13 @@ def create_app() -> App:
         lifespan=lifespan,
         redoc_url=None,
         redirect_slashes=False,
-        **docs,
+        openapi_url="/openapi.json" if is_shown else None,
+        docs_url="/docs" if is_shown and is_local else None,
     )
     app.own_routes = len(app.router.routes)
     app.state.runs = get_run_service
-    app.origins, app.finds_base_path = settings.cors_origins, settings.auth != "iam"
+    app.is_signed = settings.auth == "iam"
+    app.origins, app.finds_base_path = settings.cors_origins, not app.is_signed
     _guard(app, settings)
     exception_handlers.install(app)
     return app
@@ -67,7 +85,7 @@ def _guard(app: FastAPI, settings: Settings) -> None:
     # The inner first: no body is read without a key.
     app.add_middleware(AnswerLimit)
     app.add_middleware(BodyLimit)
-    open_paths = {path for path in ("/health", app.docs_url, app.openapi_url) if path}
+    open_paths = {*OPEN_PATHS, *(path for path in (app.docs_url, app.openapi_url) if path)}
     if settings.auth == "none":  # who is answered is decided by where it comes from, whatever it asks for
         open_paths = set()
     app.add_middleware(Authentication, authenticate=authenticator(settings), open_paths=open_paths)

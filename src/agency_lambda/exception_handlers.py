@@ -5,7 +5,6 @@ Only texts written here or in the package's exceptions reach a client.
 
 import logging
 import math
-import os
 import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -50,21 +49,9 @@ class OpenAIFailureAnswer(BaseModel):
     error: OpenAIFailure
 
 
-_STATUSES = (400, 401, 403, 404, 405, 409, 413, 422, 429, 500, 502, 503, 504)
-
-
-def has_document() -> bool:
-    """Return False on Lambda, where OpenAPI's imports would delay a cold start."""
-    return "AWS_LAMBDA_FUNCTION_NAME" not in os.environ
-
-
-def _documented(model: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
-    return {status: {"model": model} for status in _STATUSES} if has_document() else {}
-
-
-#: Responses in the OpenAPI document, for every router and for those under /v1.
-RESPONSES = _documented(FailureAnswer)
-V1_RESPONSES = _documented(OpenAIFailureAnswer)
+# The OpenAPI document has the failures of every route. These go with the routes that name them.
+RESPONSES: dict[int | str, dict[str, Any]] = {}
+V1_RESPONSES = RESPONSES
 
 _HTTP = {
     400: "invalid_json",

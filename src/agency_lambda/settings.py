@@ -77,6 +77,7 @@ class Settings(BaseSettings):
     operators: Annotated[tuple[str, ...], NoDecode, BeforeValidator(validators.owners)] = ()
     cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(validators.origins)] = ()
     protocols: Annotated[tuple[str, ...], NoDecode, BeforeValidator(validators.protocols)] = validators.PROTOCOLS
+    docs: Literal["0", "1"] = Field(default_factory=lambda: "0" if "AWS_LAMBDA_FUNCTION_NAME" in os.environ else "1")
     approvers: validators.Approvers = "both"
     approval_days: int = Field(default=30, ge=1, le=365)
     agent_messages: validators.Transport = "memory"

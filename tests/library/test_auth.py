@@ -273,7 +273,7 @@ def test_the_openapi_document_says_which_routes_need_a_key(service_app: Callable
         return call.owner
 
     paths = app.openapi()["paths"]
-    assert paths["/whoami"]["get"]["security"] == [{"HTTPBearer": []}]
+    assert paths["/whoami"]["get"]["security"] == [{"ApiKey": []}]
     assert "security" not in paths["/health"]["get"]
 
 

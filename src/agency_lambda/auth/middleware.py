@@ -1,13 +1,11 @@
 from collections.abc import Awaitable, Callable, Collection
-from typing import Annotated, Any
 
-from fastapi import Request, Security
 from starlette._utils import get_route_path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from agency_lambda.auth.principal import Principal
 from agency_lambda.errors import ServiceError, Unauthenticated
-from agency_lambda.exception_handlers import error_response, has_document
+from agency_lambda.exception_handlers import error_response
 from agency_lambda.owner_digest import owner_digest
 from agency_lambda.settings import Settings
 from lambda_loop import current_invocation
@@ -58,15 +56,3 @@ def authenticator(settings: Settings) -> Authenticator:
     from agency_lambda.auth.localhost import authenticate_localhost
 
     return authenticate_localhost
-
-
-def with_security_scheme[T](dependency: Callable[[Request], Awaitable[T]]) -> Callable[..., Awaitable[T]]:
-    """Return the dependency with bearer authentication in the OpenAPI document."""
-    if not has_document():
-        return dependency
-    from fastapi.security import HTTPBearer
-
-    async def documented(request: Request, _: Annotated[Any, Security(HTTPBearer(auto_error=False))]) -> T:
-        return await dependency(request)
-
-    return documented

@@ -6,7 +6,6 @@ from fastapi import Depends, Header, Query, Request, Response
 from pydantic import BaseModel
 
 from agency_lambda.approvals.deciders import Client
-from agency_lambda.auth import with_security_scheme
 from agency_lambda.errors import InvalidRequest, NotFound, OperatorRequired
 from agency_lambda.history.conversations import Conversations
 from agency_lambda.protocol.response_object import ResponseObject
@@ -148,11 +147,11 @@ async def _owner(request: Request) -> str:
     return str(request.state.owner)
 
 
-Caller = Annotated[_Caller, Depends(with_security_scheme(_caller))]
-Owner = Annotated[str, Depends(with_security_scheme(_owner))]
+Caller = Annotated[_Caller, Depends(_caller)]
+Owner = Annotated[str, Depends(_owner)]
 """The owner of the key that a request came with: whose data it may see."""
 
-Operator = Annotated[_Operator, Depends(with_security_scheme(_operator))]
+Operator = Annotated[_Operator, Depends(_operator)]
 """For routes of operators only. The log says who asked for which route, whose data, and for which `response_id`."""
 OwnerFilter = Annotated[str | None, Query(alias="owner", description="of one owner only")]
 
