@@ -68,6 +68,10 @@ format: ## write the format that `make check` asks for
 	@scripts/setup dev
 	@$(BIN)/ruff format $(GATED) && $(BIN)/ruff check --fix $(GATED)
 
+openapi: ## write docs/openapi.json, from which generators make clients, after a change of a route or a type
+	@scripts/setup dev
+	@$(BIN)/python scripts/openapi.py
+
 loop-table: ## measure the table in docs/event-loop.md again
 	@scripts/setup dev
 	@$(BIN)/python -m benchmarks.loop_patterns
@@ -155,5 +159,5 @@ upgrade: ## take release TO=v1.2.0 of the template (FROM=its URL, the first time
 	@scripts/setup uv
 	@$(BIN)/python scripts/upgrade.py "$$TO" "$$FROM"
 
-.PHONY: help run quick upgrade wheel files key test test-agents e2e check budget format loop-table bench bundle synth sam bootstrap deploy model-key ask stream runs trace logs destroy lock
+.PHONY: help run quick upgrade wheel files key test test-agents e2e check budget format openapi loop-table bench bundle synth sam bootstrap deploy model-key ask stream runs trace logs destroy lock
 .DEFAULT_GOAL := help

@@ -1,8 +1,11 @@
 """What FastAPI does not write into the document: failures, security and the types of responses."""
 
+import re
 from collections.abc import Collection, Iterator
 from typing import Any
 
+from agency_lambda.exception_handlers import FailureAnswer, OpenAIFailureAnswer
+from agency_lambda.openapi.operations import OPERATIONS, Operation
 from agency_lambda.openapi.schemas import add_schemas, without_titles
 
 type Document = dict[str, Any]
@@ -22,8 +25,6 @@ _FAILURES = {
     503: "Nothing has begun; try again",
     504: "The time of the invocation is over",
 }
-_FAILURE = "agency_lambda.exception_handlers:FailureAnswer"
-_OPENAI_FAILURE = "agency_lambda.exception_handlers:OpenAIFailureAnswer"
 _OF_FASTAPI = ("HTTPValidationError", "ValidationError")  # no failure has these shapes
 _BEARER = {"type": "http", "scheme": "bearer", "description": "A key of API_KEYS, or a token of JWT_ISSUER"}
 _SIGNATURE = {
@@ -37,28 +38,55 @@ def complete(document: Document, open_paths: Collection[str], *, iam: bool) -> N
     scheme = "AwsSignature" if iam else "ApiKey"
     components = document.setdefault("components", {})
     components["securitySchemes"] = {scheme: _SIGNATURE if iam else _BEARER}
-    for path, operation in _operations(document):
+    known = {route: (tag, each) for tag, routes in OPERATIONS.items() for route, each in routes.items()}
+    for method, path, fields in _operations(document):
         if path not in open_paths:
-            operation["security"] = [{scheme: []}]
-        _add_failures(operation["responses"], _OPENAI_FAILURE if path.startswith("/v1/") else _FAILURE)
+            fields["security"] = [{scheme: []}]
+        if found := known.get(f"{method} {path}"):
+            _describe(fields, *found)
+        _add_failures(fields["responses"], OpenAIFailureAnswer if path.startswith("/v1/") else FailureAnswer)
+    components["responses"] = {
+        _failure_name(shape, status): {
+            "description": description,
+            "content": {"application/json": {"schema": {"$ref": shape}}},
+        }
+        for shape in (FailureAnswer, OpenAIFailureAnswer)
+        for status, description in _FAILURES.items()
+    }
     schemas = components.setdefault("schemas", {})
     for name in _OF_FASTAPI:
         schemas.pop(name, None)
     add_schemas(document)
     components["schemas"] = {name: without_titles(schema) for name, schema in sorted(schemas.items())}
-    document["paths"] = without_titles(document["paths"])
+    document["paths"] = without_titles(dict(sorted(document["paths"].items())))
 
 
-def _operations(document: Document) -> Iterator[tuple[str, dict[str, Any]]]:
+def _operations(document: Document) -> Iterator[tuple[str, str, dict[str, Any]]]:
     for path, methods in document["paths"].items():
-        for operation in methods.values():
-            yield path, operation
+        for method, fields in methods.items():
+            yield method.upper(), path, fields
 
 
-def _add_failures(responses: dict[str, Any], shape: str) -> None:
+def _describe(fields: dict[str, Any], tag: str, operation: Operation) -> None:
+    """Add what the table says to an operation of the document."""
+    fields |= {"tags": [tag], "operationId": operation.name}
+    fields["summary"] = re.split(r"\. |: |; |\.$|\n", fields["description"], maxsplit=1)[0]
+    if operation.body is not None:
+        fields["responses"]["200"]["content"] = {"application/json": {"schema": {"$ref": operation.body}}}
+    if operation.event is not None:
+        fields["responses"]["200"]["content"]["text/event-stream"] = {"schema": {"$ref": operation.event}}
+    if operation.accepted is not None:
+        content = {"application/json": {"schema": {"$ref": operation.accepted}}}
+        fields["responses"]["202"] = {"description": "It goes on: ask again at `location`", "content": content}
+
+
+def _add_failures(responses: dict[str, Any], shape: type) -> None:
     if "HTTPValidationError" in str(responses.get("422")):
         del responses["422"]
-    for status, description in _FAILURES.items():
+    for status in _FAILURES:
         if str(status) not in responses:
-            content = {"application/json": {"schema": {"$ref": shape}}}
-            responses[str(status)] = {"description": description, "content": content}
+            responses[str(status)] = {"$ref": f"#/components/responses/{_failure_name(shape, status)}"}
+
+
+def _failure_name(shape: type, status: int) -> str:
+    return f"{shape.__name__}{status}"

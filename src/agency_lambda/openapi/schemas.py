@@ -1,7 +1,6 @@
-"""The schemas of the types that routes name as "module:name"."""
+"""The schemas of the types that the document names."""
 
 from collections.abc import Iterator
-from importlib import import_module
 from typing import Any, Literal
 
 from pydantic import TypeAdapter
@@ -14,33 +13,27 @@ _PREFIX = "#/components/schemas/"
 
 
 def add_schemas(document: dict[str, Any]) -> None:
-    """Put the types that are named in the document among its components."""
+    """Put the types that stand in the document as `$ref` among its components."""
     schemas = document["components"]["schemas"]
-    named = list(_named(document["paths"], "serialization"))
+    named = list(_named([document["paths"], document["components"]["responses"]], "serialization"))
     for mode in ("validation", "serialization"):
-        places = [schema for schema, its_mode in named if its_mode == mode]
-        types = {name: _load(name) for name in sorted({place["$ref"] for place in places})}
-        found = _generated(types, mode, schemas)
-        for place in places:
-            target = found[place["$ref"]]
-            place.clear()  # FastAPI has written there what the annotation says
-            place["$ref"] = target
+        places = [(schema, schema["$ref"]) for schema, its_mode in named if its_mode == mode]
+        found = _generated({each.__name__: each for _, each in places}, mode, schemas)
+        for schema, each in places:
+            schema.clear()  # FastAPI has written there what the annotation says
+            schema["$ref"] = found[each.__name__]
 
 
 def _generated(types: dict[str, Any], mode: Mode, schemas: Schema) -> dict[str, str]:
     """Return references by name to what is added to `schemas`."""
     generator = GenerateJsonSchema(ref_template=_PREFIX + "{model}")
-    found, added = generator.generate_definitions(
-        [(name, mode, TypeAdapter(each).core_schema) for name, each in types.items()]
+    found, definitions = generator.generate_definitions(
+        [(name, mode, TypeAdapter(types[name]).core_schema) for name in sorted(types)]
     )
-    definitions: dict[str, Schema] = {str(name): schema for name, schema in added.items()}
-    for (name, _), schema in found.items():
-        if "$ref" not in schema:  # the alias of a union
-            definitions[name.partition(":")[2]] = {**schema}
-    renamed = {name: f"{name}Output" for name, each in definitions.items() if schemas.get(name, each) != each}
-    schemas |= {renamed.get(name, name): _with_names(each, renamed) for name, each in definitions.items()}
-    labels = {name: found[name, mode].get("$ref", _PREFIX + name.partition(":")[2]) for name in types}
-    return {name: _with_names(label, renamed) for name, label in labels.items()}
+    added = {str(name): schema for name, schema in definitions.items()}
+    renamed = {name: f"{name}Output" for name, each in added.items() if schemas.get(name, each) != each}
+    schemas |= {renamed.get(name, name): _with_names(each, renamed) for name, each in added.items()}
+    return {name: _with_names(found[name, mode]["$ref"], renamed) for name in types}
 
 
 def without_titles(value: Any, *, names: bool = False) -> Any:
@@ -61,15 +54,10 @@ def _named(value: Any, mode: Mode) -> Iterator[tuple[Schema, Mode]]:
         for each in value:
             yield from _named(each, mode)
     elif isinstance(value, dict):
-        if ":" in str(value.get("$ref", "")):
+        if not isinstance(value.get("$ref", ""), str):
             yield value, mode
         for key, each in value.items():
             yield from _named(each, "validation" if key == "requestBody" else mode)
-
-
-def _load(name: str) -> Any:
-    module, _, attribute = name.partition(":")
-    return getattr(import_module(module), attribute)
 
 
 def _with_names(value: Any, renamed: dict[str, str]) -> Any:

@@ -15,6 +15,7 @@ import pytest
 from agency_lambda.protocol.bounds import BODY
 from agency_lambda.settings import get_settings
 from tests.library.conftest import QUESTION
+from tests.library.document import Document, problems, template
 from tests.library.runtime.entry_points import Answer, Buffered, Case, Served, Streamed
 from tests.library.runtime.environments import KEY
 
@@ -175,19 +176,27 @@ def test_a_stream_is_one(answers: Answers) -> None:
     assert answer.body.endswith(b"data: [DONE]\n\n")
 
 
-def test_no_route_is_left_out(clean_environment: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def document(clean_environment: pytest.MonkeyPatch) -> Document:
     clean_environment.setenv("API_KEYS", f"alice:{sha256(KEY.encode()).hexdigest()}")
     clean_environment.setenv("AWS_LAMBDA_FUNCTION_NAME", "api")
     get_settings.cache_clear()
     from agency_lambda.app import create_app
 
-    paths = create_app().openapi()["paths"]
+    return create_app().openapi()
+
+
+def test_no_route_is_left_out(document: Document) -> None:
+    paths = document["paths"]
     there = {(method.upper(), path) for path, methods in paths.items() for method in methods}
     assert ("POST", "/v1/responses/{response_id}/cancel") in there
-    assert there <= {(case.method, _template(case, list(paths))) for case in CASES}
+    assert there <= {(case.method, template(document, case.path)) for case in CASES}
 
 
-def _template(case: Case, templates: list[str]) -> str:
-    path = case.path.partition("?")[0]
-    found = (each for each in templates if re.fullmatch(re.sub(r"\{[a-z_]+\}", "[^/]+", each), path))
-    return path if path in templates else next(found, "")
+def test_answers_are_what_the_document_says(answers: Answers, document: Document) -> None:
+    found = list[str]()
+    for case, answer in zip(CASES, answers["Served"], strict=True):
+        if case.method.lower() in document["paths"].get(template(document, case.path), {}):
+            kind = dict(answer.headers)["content-type"].partition(";")[0]
+            found += problems(document, case.method, case.path, answer.status, kind, answer.body)
+    assert not found

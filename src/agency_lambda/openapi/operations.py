@@ -1,0 +1,99 @@
+"""What the document says of each of the service's routes: its name in clients, and the types of its answers."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from agency_lambda.openapi.agencies import AgencyList, Health, Model, ModelList
+from agency_lambda.openapi.approvals import Approval, ApprovalList
+from agency_lambda.openapi.events import ResponseStreamEvent
+from agency_lambda.openapi.items import Item
+from agency_lambda.openapi.lists import (
+    CancelledResponseList,
+    Conversation,
+    ConversationList,
+    DeletedConversation,
+    ItemList,
+    ResponseList,
+    ResponseListOfOwners,
+)
+from agency_lambda.openapi.response import (
+    CompactedResponse,
+    DeletedResponse,
+    Response,
+    ResponseOfOwner,
+    UnfinishedCompletion,
+)
+from agency_lambda.openapi.trace import Trace, TraceOfOwner
+from agency_lambda.openapi.usage import OwnersBudget, UsagePage, UsagePageOfOwners
+from agency_lambda.openapi.webhooks import DeletedWebhook, WebhookDelivery, WebhookDeliveryList, WebhookEndpoint
+
+
+@dataclass(frozen=True)
+class Operation:
+    """name: in clients. body: of the 200, None if the route says it. event: of a stream. accepted: of the 202."""
+
+    name: str
+    body: Any = None
+    event: Any = None
+    accepted: Any = None
+
+
+#: tag -> "METHOD path" -> what
+OPERATIONS: dict[str, dict[str, Operation]] = {
+    "responses": {
+        "POST /v1/responses": Operation("createResponse", Response, ResponseStreamEvent, Response),
+        "GET /v1/responses": Operation("listResponses", ResponseList),
+        "POST /v1/responses/cancel": Operation("cancelResponses", CancelledResponseList),
+        "POST /v1/responses/compact": Operation("compactResponse", CompactedResponse),
+        "GET /v1/responses/{response_id}": Operation("getResponse", Response, ResponseStreamEvent),
+        "DELETE /v1/responses/{response_id}": Operation("deleteResponse", DeletedResponse),
+        "POST /v1/responses/{response_id}/cancel": Operation("cancelResponse", Response, accepted=Response),
+        "GET /v1/responses/{response_id}/input_items": Operation("listInputItems", ItemList),
+        "GET /v1/responses/{response_id}/trace": Operation("getTrace", Trace),
+    },
+    "conversations": {
+        "POST /v1/conversations": Operation("createConversation", Conversation),
+        "GET /v1/conversations": Operation("listConversations", ConversationList),
+        "GET /v1/conversations/{conversation_id}": Operation("getConversation", Conversation),
+        "POST /v1/conversations/{conversation_id}": Operation("updateConversation", Conversation),
+        "DELETE /v1/conversations/{conversation_id}": Operation("deleteConversation", DeletedConversation),
+        "GET /v1/conversations/{conversation_id}/items": Operation("listConversationItems", ItemList),
+        "POST /v1/conversations/{conversation_id}/items": Operation("createConversationItems", ItemList),
+        "GET /v1/conversations/{conversation_id}/items/{item_id}": Operation("getConversationItem", Item),
+    },
+    "approvals": {
+        "GET /v1/approvals": Operation("listApprovals", ApprovalList),
+        "GET /v1/approvals/{approval_id}": Operation("getApproval", Approval),
+        "POST /v1/approvals/{approval_id}": Operation("decideApproval", Approval),
+    },
+    "webhooks": {
+        "PUT /v1/webhooks": Operation("setWebhook", WebhookEndpoint),
+        "GET /v1/webhooks": Operation("getWebhook", WebhookEndpoint),
+        "DELETE /v1/webhooks": Operation("deleteWebhook", DeletedWebhook),
+        "GET /v1/webhooks/deliveries": Operation("listWebhookDeliveries", WebhookDeliveryList),
+        "POST /v1/webhooks/deliveries/{delivery_id}/redeliver": Operation("redeliverWebhookEvent", WebhookDelivery),
+    },
+    "agencies": {
+        "GET /agencies": Operation("listAgencies", AgencyList),
+        "GET /v1/models": Operation("listModels", ModelList),
+        "GET /v1/models/{model}": Operation("getModel", Model),
+        "POST /completion": Operation("createCompletion", accepted=UnfinishedCompletion),
+        "GET /health": Operation("getHealth", Health),
+    },
+    "usage": {
+        "GET /v1/usage": Operation("getUsage", UsagePage),
+    },
+    "operators": {
+        "GET /v1/admin/responses": Operation("listResponsesOfOwners", ResponseListOfOwners),
+        "POST /v1/admin/responses/cancel": Operation("cancelResponsesOfOwner", CancelledResponseList),
+        "GET /v1/admin/responses/{response_id}": Operation("getResponseOfOwner", ResponseOfOwner),
+        "GET /v1/admin/responses/{response_id}/trace": Operation("getTraceOfOwner", TraceOfOwner),
+        "POST /v1/admin/responses/{response_id}/cancel": Operation(
+            "cancelResponseOfOwner", Response, accepted=Response
+        ),
+        "GET /v1/admin/usage": Operation("getUsageOfOwners", UsagePageOfOwners),
+        "GET /v1/admin/budgets/{owner}": Operation("getBudget", OwnersBudget),
+        "PUT /v1/admin/budgets/{owner}": Operation("setBudget", OwnersBudget),
+        "DELETE /v1/admin/budgets/{owner}": Operation("resetBudget", OwnersBudget),
+    },
+}
