@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field
 
 from agency_lambda.openapi.items import Annotation, OutputItem, OutputPart, SummaryText
-from agency_lambda.openapi.response import Response
+from agency_lambda.openapi.response import ResponseResource
 
 
 class _Event(BaseModel):
@@ -13,7 +13,7 @@ class _Event(BaseModel):
 
 
 class _ResponseEvent(_Event):
-    response: Response
+    response: ResponseResource
 
 
 class _ItemEvent(_Event):

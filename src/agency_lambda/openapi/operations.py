@@ -19,7 +19,7 @@ from agency_lambda.openapi.lists import (
 from agency_lambda.openapi.response import (
     CompactedResponse,
     DeletedResponse,
-    Response,
+    ResponseResource,
     ResponseOfOwner,
     UnfinishedCompletion,
 )
@@ -41,13 +41,15 @@ class Operation:
 #: tag -> "METHOD path" -> what
 OPERATIONS: dict[str, dict[str, Operation]] = {
     "responses": {
-        "POST /v1/responses": Operation("createResponse", Response, ResponseStreamEvent, Response),
+        "POST /v1/responses": Operation("createResponse", ResponseResource, ResponseStreamEvent, ResponseResource),
         "GET /v1/responses": Operation("listResponses", ResponseList),
         "POST /v1/responses/cancel": Operation("cancelResponses", CancelledResponseList),
         "POST /v1/responses/compact": Operation("compactResponse", CompactedResponse),
-        "GET /v1/responses/{response_id}": Operation("getResponse", Response, ResponseStreamEvent),
+        "GET /v1/responses/{response_id}": Operation("getResponse", ResponseResource, ResponseStreamEvent),
         "DELETE /v1/responses/{response_id}": Operation("deleteResponse", DeletedResponse),
-        "POST /v1/responses/{response_id}/cancel": Operation("cancelResponse", Response, accepted=Response),
+        "POST /v1/responses/{response_id}/cancel": Operation(
+            "cancelResponse", ResponseResource, accepted=ResponseResource
+        ),
         "GET /v1/responses/{response_id}/input_items": Operation("listInputItems", ItemList),
         "GET /v1/responses/{response_id}/trace": Operation("getTrace", Trace),
     },
@@ -89,7 +91,7 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
         "GET /v1/admin/responses/{response_id}": Operation("getResponseOfOwner", ResponseOfOwner),
         "GET /v1/admin/responses/{response_id}/trace": Operation("getTraceOfOwner", TraceOfOwner),
         "POST /v1/admin/responses/{response_id}/cancel": Operation(
-            "cancelResponseOfOwner", Response, accepted=Response
+            "cancelResponseOfOwner", ResponseResource, accepted=ResponseResource
         ),
         "GET /v1/admin/usage": Operation("getUsageOfOwners", UsagePageOfOwners),
         "GET /v1/admin/budgets/{owner}": Operation("getBudget", OwnersBudget),

@@ -52,7 +52,7 @@ class ReasoningConfig(BaseModel):
     generate_summary: str | None = None
 
 
-class Response(BaseModel):
+class ResponseResource(BaseModel):
     """A run of an agency. It goes on while its status is `queued` or `in_progress`."""
 
     id: str
@@ -92,7 +92,7 @@ class Response(BaseModel):
     root_response_id: str | None = Field(default=None, description="the response that the client has asked for")
 
 
-class ResponseOfOwner(Response):
+class ResponseOfOwner(ResponseResource):
     """A response as operators see it."""
 
     owner: str
