@@ -19,8 +19,8 @@ from agency_lambda.openapi.lists import (
 from agency_lambda.openapi.response import (
     CompactedResponse,
     DeletedResponse,
-    ResponseResource,
     ResponseOfOwner,
+    ResponseResource,
     UnfinishedCompletion,
 )
 from agency_lambda.openapi.trace import Trace, TraceOfOwner
