@@ -15,8 +15,13 @@ from agency_lambda_cdk.functions import Functions
 from agency_lambda_cdk.gateway_errors import answer_errors
 from agency_lambda_cdk.validation import refuse_mixed
 
-_STREAMING = (("POST", "/v1/responses"), ("GET", "/v1/responses/{id}"))
-_PATHS = ("/", "/health", "/v1/responses", "/v1/responses/{id}", "/v1/responses/{id}/{proxy+}", "/{proxy+}")
+# `/{agency}/get_response_stream` cannot be a resource: beside `{proxy+}` the gateway takes no other variable, and
+# CloudFormation cannot replace that one by another. So every POST may stream, in any protocol, but those of _PATHS.
+_STREAMING = (("POST", "/v1/responses"), ("GET", "/v1/responses/{id}"), ("POST", "/{proxy+}"))
+_PATHS = (
+    *("/", "/health", "/completion", "/v1/responses", "/v1/responses/{id}", "/v1/responses/{id}/{proxy+}"),
+    "/{proxy+}",
+)
 _TLS = {"regional": "SecurityPolicy_TLS13_1_2_PFS_PQ_2025_09", "edge": "SecurityPolicy_TLS12_2018_EDGE"}
 _LOG_POLICY = "Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs"
 _LOGGED = {  # nothing that a caller writes freely: the gateway does not escape it

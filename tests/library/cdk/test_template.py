@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import re
+from collections.abc import Collection
 from typing import Any
 
 import pytest
@@ -169,7 +171,7 @@ def test_everything_that_calls_a_function_calls_its_alias(dev: Assembly) -> None
 
 
 def test_what_streams_streams_on_both_sides_and_nothing_else_does(dev: Assembly) -> None:
-    streaming = {("POST", "/v1/responses"), ("GET", "/v1/responses/{id}")}
+    streaming = {("POST", "/v1/responses"), ("GET", "/v1/responses/{id}"), ("POST", "/{proxy+}")}
     for route, each in routes(dev).items():
         integration = each["Integration"]
         streams = integration.get("ResponseTransferMode") == "STREAM"
@@ -319,8 +321,44 @@ def test_the_routes_and_who_answers_them(dev: Assembly) -> None:
         ("ANY", "/v1/responses/{id}"): "Api",
         ("ANY", "/v1/responses/{id}/{proxy+}"): "Api",
         ("ANY", "/v1/responses"): "Api",
+        ("ANY", "/completion"): "Api",
+        ("POST", "/{proxy+}"): "Stream",
         ("ANY", "/{proxy+}"): "Api",
     }
+
+
+def answering(there: Collection[tuple[str, str]], method: str, path: str) -> tuple[str, str]:
+    """Return the route of the gateway for a request: of the most specific path, and its method before ANY."""
+    fitting = [
+        each for _, each in there if re.fullmatch(re.sub(r"{\w+}", "[^/]+", each).replace("{proxy+}", ".+"), path)
+    ]
+    chosen = max(fitting, key=lambda each: ("+" not in each, len(each.split("/")), "{" not in each))
+    return (method, chosen) if (method, chosen) in there else ("ANY", chosen)
+
+
+def test_every_route_that_streams_is_led_to_the_function_that_does(dev: Assembly) -> None:
+    document = json.loads((ROOT / "docs" / "openapi.json").read_text())
+    streaming = {
+        (method.upper(), path)
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+        if any("text/event-stream" in each.get("content", {}) for each in operation["responses"].values())
+    }
+    there = routes(dev)
+    assert {("POST", "/v1/responses"), ("GET", "/v1/responses/{response_id}")} <= streaming
+    for method, path in streaming:
+        found = there[answering(there, method, path.replace("{", "").replace("}", ""))]
+        assert "StreamFunction" in json.dumps(found["Integration"]["Uri"]), (method, path)
+
+
+def test_no_level_of_the_gateway_has_two_variables(dev: Assembly) -> None:
+    """API Gateway refuses the second, greedy or not: \"only one is allowed\"."""
+    variables = [
+        json.dumps(each["ParentId"])
+        for each in dev.of_type("AWS::ApiGateway::Resource").values()
+        if each["PathPart"].startswith("{")
+    ]
+    assert len(variables) == len(set(variables)) == 3
 
 
 def test_the_gateway_answers_nothing_by_itself(dev: Assembly) -> None:
