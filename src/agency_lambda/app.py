@@ -1,5 +1,5 @@
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -27,6 +27,7 @@ class App(FastAPI):
     """FastAPI with `Outermost` around its own error handling too."""
 
     origins: tuple[str, ...] = ()
+    protocols: tuple[str, ...] = ()
     finds_base_path = True
     is_signed = False  # with AWS credentials, which the gateway has verified
     own_routes = 0  # how many of its routes, the first, are the service's
@@ -37,6 +38,13 @@ class App(FastAPI):
             from agency_lambda import route_conflicts
 
             route_conflicts.refuse(self.router.routes[: self.own_routes], self.router.routes[self.own_routes :])
+
+    def refuse_names(self, agencies: Iterable[str]) -> None:
+        """Raise ConfigurationError for an agency whose own routes, /{agency}/..., would be among the service's."""
+        if "agency-swarm" in self.protocols:
+            from agency_lambda import route_conflicts
+
+            route_conflicts.refuse_names(self.router.routes[: self.own_routes], agencies)
 
     def openapi(self) -> dict[str, Any]:
         """Return FastAPI's document with the failures, the security and the types that its routes name."""
@@ -74,6 +82,7 @@ def create_app() -> App:
     )
     app.own_routes = len(app.router.routes)
     app.state.runs = get_run_service
+    app.protocols = settings.protocols
     app.is_signed = settings.auth == "iam"
     app.origins, app.finds_base_path = settings.cors_origins, not app.is_signed
     _guard(app, settings)

@@ -49,6 +49,8 @@ def serve(app: str) -> None:
             served.refuse_conflicts()
         environment = EnvironmentLoop(served, settings.event_loop)
         check()
+        if isinstance(served, App):
+            served.refuse_names(catalogue.factories())
     except (ConfigurationError, EventLoopError, ServiceError) as error:
         sys.exit(f"Not started: {error}")
     port = listener.getsockname()[1]

@@ -1,9 +1,9 @@
-"""Refuse a route of the adopter's that the service's own routes hide."""
+"""Refuse a route of the adopter's that the service's own routes hide, and an agency with the name of one of these."""
 
 import inspect
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from fastapi.routing import iter_route_contexts
@@ -19,6 +19,20 @@ def refuse(ours: Sequence[BaseRoute], added: Sequence[BaseRoute]) -> None:
             if route.path and _answers(ours, method, route.path):
                 taken = f"{method} {route.path} is the service's own route{_place(route.endpoint)}"
                 raise ConfigurationError(f"{taken}: choose another path")
+
+
+def refuse_names(ours: Sequence[BaseRoute], agencies: Iterable[str]) -> None:
+    """Raises ConfigurationError if paths of the service begin with the name of an agency."""
+    for name in sorted({*agencies} & _first_parts(ours)):
+        raise ConfigurationError(
+            f"paths of the service begin with /{name}: give the agency {name!r} another name in agents/agencies.py, or "
+            "leave agency-swarm out of PROTOCOLS"
+        )
+
+
+def _first_parts(routes: Sequence[BaseRoute]) -> set[str]:
+    paths = (str(route.path) for route in iter_route_contexts(routes))
+    return {part for path in paths if (part := path.split("/")[1]) and not part.startswith("{")}
 
 
 def _answers(routes: Sequence[BaseRoute], method: str, path: str) -> bool:

@@ -170,6 +170,27 @@ def test_a_conflict_ends_the_start_in_a_sentence(monkeypatch: pytest.MonkeyPatch
         serve("handler.app:app")
 
 
+@pytest.mark.parametrize("name", ["v1", "health", "completion", "agencies", "docs", "openapi.json"])
+def test_an_agency_with_the_name_of_a_path_is_refused(name: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"begin with /{name}: give the agency '{name}' another name"):
+        create_app().refuse_names(["desk", name])
+    create_app().refuse_names(["desk", f"{name}s"])
+
+
+def test_that_name_is_taken_only_where_agencies_are_paths(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PROTOCOLS", "responses")
+    get_settings.cache_clear()
+    create_app().refuse_names(["v1"])
+
+
+def test_an_agencys_name_ends_the_start_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agency_lambda.local._listen", lambda: None)
+    monkeypatch.setattr("agency_lambda.local.check", lambda: None)
+    monkeypatch.setattr("agencies.AGENCIES", {"v1": "letters.agency:create_agency"})
+    with pytest.raises(SystemExit, match=r"^Not started: paths of the service begin with /v1: give"):
+        serve("handler.app:app")
+
+
 def test_the_example_in_the_comment_is_the_one_that_is_tested() -> None:
     example = str(handler.app.__doc__).partition("event loop:\n")[2]
     lines = [line.removeprefix("    ") for line in example.splitlines() if line.startswith("    ")]

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from agency_lambda import catalogue
+from agency_lambda.app import create_app
 from agency_lambda.catalogue.check import Finding, survey
 from agency_lambda.framework.isolation import isolate
 from agency_lambda.run_service import get_run_service
@@ -40,6 +41,7 @@ __all__ = [
     "test_it_resumes_after_a_crash_without_asking_twice",
     "test_it_streams_in_order",
     "test_it_tells_no_prompt",
+    "test_no_path_begins_with_its_name",
 ]
 QUESTION = "Hello! What can you do for me?"
 SHORTEST_LINE = 20  # characters of an instruction that are looked for; shorter ones are anybody's words
@@ -76,6 +78,10 @@ def test_it_loses_no_tool(agency: str) -> None:
     assert finding.description is not None
     for agent in finding.description["agents"]:
         assert len(agent["tools"]) == len({*agent["tools"]}), f"two tools of {agent['name']} have one name"
+
+
+def test_no_path_begins_with_its_name(service: Service, agency: str) -> None:
+    create_app().refuse_names([agency])
 
 
 def test_it_builds_anew(agency: str, calls: Calls) -> None:
