@@ -1,9 +1,9 @@
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from agents import AgentOutputSchemaBase, ModelSettings
-from openai.types.responses import ResponseFormatTextJSONSchemaConfig, ToolChoiceFunction
+from openai.types.responses import FunctionTool, ResponseFormatTextJSONSchemaConfig, ToolChoiceFunction
 from openai.types.shared import ResponseFormatJSONObject
 
 from agency_lambda.framework.client_tools import ClientTool
@@ -14,12 +14,16 @@ _NO_SETTINGS = ModelSettings()  # comparing with it is cheaper than making anoth
 
 
 class ClientOptions:
-    """A request's options. chat: use the spelling of Chat Completions."""
+    """A request's options.
 
-    def __init__(self, request: CreateResponse, *, chat: bool) -> None:
-        self.tools: Sequence[ClientTool] = [ClientTool(tool) for tool in request.function_tools]
+    chat: use the spelling of Chat Completions. at_openai: OpenAI itself is asked, and gets what others do not know.
+    """
+
+    def __init__(self, request: CreateResponse, *, chat: bool, at_openai: bool = False) -> None:
+        self.tools: Sequence[ClientTool] = [ClientTool(tool) for tool in _allowed(request)]
         self.instructions, self._schema = request.instructions, _output_schema(request)
-        self._settings = _settings(request, chat)
+        self._settings = _settings(request, chat, at_openai)
+        self._body: Mapping[str, Any] = self._settings.extra_body or {}  # type: ignore[assignment]
         self._settings_of_all = _settings_of_all_agents(request)
         self._changes = bool(self.instructions or self._schema or self._settings is not _NO_SETTINGS)
         self.any = bool(self._changes or self.tools or request.max_output_tokens is not None)
@@ -34,6 +38,8 @@ class ClientOptions:
         if not self._changes:
             return request
         settings = request.settings.resolve(self._settings)
+        if self._body and isinstance(own := request.settings.extra_body, Mapping):
+            settings = replace(settings, extra_body={**own, **self._body})
         if self._settings.tool_choice:
             # It holds for the first call only: the agent would call tools for ever.
             self._settings = replace(self._settings, tool_choice=None)
@@ -46,8 +52,7 @@ class ClientOptions:
         )
 
 
-def _settings(request: CreateResponse, chat: bool) -> ModelSettings:
-    choice = request.tool_choice
+def _settings(request: CreateResponse, chat: bool, at_openai: bool) -> ModelSettings:
     hints = {name: getattr(request, name) for name in ("user", "safety_identifier", "prompt_cache_key")}
     json_object = _json_object(request, chat)
     takes_verbosity = json_object is None or chat  # else it is in `json_object` already
@@ -57,11 +62,39 @@ def _settings(request: CreateResponse, chat: bool) -> ModelSettings:
         "reasoning": request.reasoning,
         "verbosity": request.text.verbosity if request.text and takes_verbosity else None,
         "parallel_tool_calls": request.parallel_tool_calls,
-        "tool_choice": choice.name if isinstance(choice, ToolChoiceFunction) else choice,
+        "tool_choice": _tool_choice(request),
+        "prompt_cache_retention": request.prompt_cache_retention if at_openai else None,
         "extra_args": {name: value for name, value in hints.items() if value is not None} or None,
-        "extra_body": json_object,
+        "extra_body": _extra_body(request, json_object, at_openai),
     }
     return ModelSettings(**options) if any(value is not None for value in options.values()) else _NO_SETTINGS
+
+
+def _tool_choice(request: CreateResponse) -> str | None:
+    choice = request.tool_choice
+    if choice is None or isinstance(choice, str):
+        return choice
+    if isinstance(choice, ToolChoiceFunction):
+        return choice.name
+    if choice.mode == "required" and len(choice.tools) == 1:
+        return choice.tools[0].name
+    return choice.mode
+
+
+def _allowed(request: CreateResponse) -> list[FunctionTool]:
+    choice = request.tool_choice
+    if choice is None or isinstance(choice, str | ToolChoiceFunction):
+        return request.function_tools
+    allowed = {tool.name for tool in choice.tools}
+    return [tool for tool in request.function_tools if tool.name in allowed]
+
+
+def _extra_body(request: CreateResponse, json_object: dict[str, Any] | None, at_openai: bool) -> dict[str, Any] | None:
+    # The SDK has no setting for these.
+    cache = request.prompt_cache_options if at_openai else None
+    if cache is None:
+        return json_object
+    return {**(json_object or {}), "prompt_cache_options": cache.model_dump(exclude_none=True)}
 
 
 def _settings_of_all_agents(request: CreateResponse) -> ModelSettings:

@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from agents import Model, RunConfig
+
 from agency_lambda.errors import AgencyMisconfigured
 from agency_lambda.framework import conversation_starters, mcp_servers
 from agency_lambda.framework.building import CreateAgency, addressed_agent, build
@@ -80,7 +82,8 @@ async def prepare_run(name: str, entry: AgencyEntry, models: Models, run_input: 
     request, chat = run_input.request, models.settings.model_api == "chat"
     agency, agent = await build_addressed(name, entry, request.model, chat=chat)
     refuse_clashes(agency, agent, request)
-    options = ClientOptions(request, chat=chat)
+    at_openai = _knows_openai_alone(request) and _is_openai(_model(models, entry, agency.agents[agent]))
+    options = ClientOptions(request, chat=chat, at_openai=at_openai)
     is_free = models.is_free(agency, entry.model)
     context = RunContext(
         agency.agents[agent],
@@ -125,6 +128,21 @@ async def build_addressed(name: str, entry: AgencyEntry, model: str, *, chat: bo
     return agency, agent
 
 
+def _model(models: Models, entry: AgencyEntry, agent: "Agent") -> Model:
+    """Return the model that the addressed agent asks first."""
+    return models.resolver(_offline_script(entry, models), entry.model)(agent, RunConfig())[0]
+
+
+def _is_openai(model: Model) -> bool:
+    from agency_lambda.framework.models.endpoint import is_openai  # few requests depend on it
+
+    return is_openai(model)
+
+
+def _knows_openai_alone(request: CreateResponse) -> bool:
+    return bool(request.prompt_cache_retention or request.prompt_cache_options)
+
+
 def _limits(request: CreateResponse, entry: AgencyEntry, settings: Settings, *, is_free: bool) -> Limits:
     # The settings' defaults do not limit runs whose calls cost nothing.
     def from_settings(setting: str) -> float:
@@ -146,7 +164,7 @@ def _response_builder(run_input: RunInput, agency: "Agency") -> ResponseBuilder:
         response_id=run_input.root,
         agents=frozenset(agency.agents),
         client_functions=frozenset(tool.name for tool in request.function_tools),
-        reasoning=request.reasoning is not None and request.reasoning.summary is not None,
+        reasoning=request.reasoning is not None and request.reasoning.asks_for_summary,
         withholds=lambda name: name in agency.agents and _is_checked_at_end(agency.agents[name]),
     )
 

@@ -1,8 +1,4 @@
-"""Input items: validation, and what the agents get of them.
-
-Only content in the request is accepted. The model's server would fetch a link that the caller chose,
-and a file id would reach into the account behind our key.
-"""
+"""Input items: validation, and what the agents get of them."""
 
 import base64
 import binascii
@@ -21,7 +17,7 @@ from agency_lambda.protocol.item_types import refuse_unknown, type_label, valida
 from agency_lambda.protocol.lazy_types import without_nulls
 from agency_lambda.protocol.types import Item
 
-#: An item's or part's type -> its model in openai.types.responses.
+#: An item's type -> its model in openai.types.responses.
 _ITEM_MODELS = {
     "function_call": "ResponseFunctionToolCall",
     "function_call_output": "response_input_item.FunctionCallOutput",
@@ -30,19 +26,20 @@ _ITEM_MODELS = {
     "image_generation_call": "response_input_item.ImageGenerationCall",
     "mcp_approval_request": "response_input_item.McpApprovalRequest",
 }
-_OUTPUT_PARTS = {"output_text": "ResponseOutputText", "refusal": "ResponseOutputRefusal"}
-_INPUT_PARTS = {
-    "input_text": "ResponseInputText",
-    "input_image": "ResponseInputImage",
-    "input_file": "ResponseInputFile",
-}
 #: Fields that this service adds to output items. Clients send them back, and they are ignored.
 _ADDED_FIELDS = frozenset({"agent", "parent", "recipient", "tool"})
+#: Fields of newer types than the pinned ones: with these values they say nothing, or they are read over.
+_FIXED = {"async": False, "caller": {"type": "direct"}}
+_READ_OVER = {
+    "function_call": frozenset(_FIXED),
+    "function_call_output": frozenset({*_FIXED, "name", "namespace"}),
+    "image_generation_call": frozenset(
+        {*("error", "action", "background", "output_format", "quality", "revised_prompt", "size", "svg_usage")}
+    ),
+}
 _STATUSES = ("in_progress", "completed", "incomplete")
 _MESSAGE_FIELDS = frozenset({"type", "role", "content", "phase", "id", "status"})
 _DEFAULTS: dict[str, Item] = {
-    "input_image": {"detail": "auto"},
-    "output_text": {"annotations": []},
     "reasoning": {"id": "rs_", "summary": []},
     "compaction": {"id": "cmp_"},
     "image_generation_call": {"id": "ig_", "result": None, "status": "completed"},
@@ -165,9 +162,12 @@ def _parse_item(item: Any, param: str, budget: InputBudget) -> Item:
         raise UnsupportedParameter(f"Items of type {type_label(kind)} are not supported.", param=f"{param}.type")
     output = item.get("output")
     without_parts = {"output": ""} if isinstance(output, list) else {}
-    valid = validate(_ITEM_MODELS[kind], {**_DEFAULTS.get(kind, {}), **item, **without_parts}, param, _ADDED_FIELDS)
+    known = {**_DEFAULTS.get(kind, {}), **_without_read_over(kind, item), **without_parts}
+    valid = validate(_ITEM_MODELS[kind], known, param, _ADDED_FIELDS)
     if isinstance(output, list):
-        valid["output"] = _parse_parts(output, _INPUT_PARTS, f"{param}.output", budget)
+        from agency_lambda.protocol.parts import INPUT_PARTS, parse_parts
+
+        valid["output"] = parse_parts(output, INPUT_PARTS, f"{param}.output", budget)
     if kind == "compaction":
         decode_compaction(valid, f"{param}.encrypted_content", budget)
     if kind == "function_call":
@@ -177,6 +177,15 @@ def _parse_item(item: Any, param: str, budget: InputBudget) -> Item:
     return {**valid, "id": new_id(kind), **status}
 
 
+def _without_read_over(kind: str, item: Item) -> Item:
+    read_over = _READ_OVER.get(kind, frozenset())
+    return {
+        name: value
+        for name, value in item.items()
+        if name not in read_over or (name in _FIXED and value != _FIXED[name])
+    }
+
+
 def _parse_message(item: Item, param: str, budget: InputBudget) -> Item:
     role, content = item.get("role"), item.get("content")
     is_output = role == "assistant"
@@ -184,12 +193,12 @@ def _parse_message(item: Item, param: str, budget: InputBudget) -> Item:
         content = [{"type": "output_text" if is_output else "input_text", "text": content}]
     if not isinstance(content, list):
         raise InvalidRequest("The content is a text or a list of parts.", param=f"{param}.content")
-    kinds = {**_INPUT_PARTS, **_OUTPUT_PARTS} if is_output else _INPUT_PARTS
-    parts = _parse_parts(content, kinds, f"{param}.content", budget)
-    if is_output:  # Chat Completions knows no other part of an assistant's message
-        parts = [
-            {**_DEFAULTS["output_text"], **part, "type": "output_text"} if "text" in part else part for part in parts
-        ]
+    from agency_lambda.protocol.parts import INPUT_PARTS, OUTPUT_PARTS, as_output_text, parse_parts
+
+    kinds = {**INPUT_PARTS, **OUTPUT_PARTS} if is_output else INPUT_PARTS
+    parts = parse_parts(content, kinds, f"{param}.content", budget)
+    if is_output:
+        parts = [as_output_text(part) for part in parts]
     without_parts = {"role": role, "content": "", "phase": item.get("phase")}
     message = validate("EasyInputMessage", without_parts, param)
     refuse_unknown(item, _MESSAGE_FIELDS | _ADDED_FIELDS, param)
@@ -207,29 +216,6 @@ def _check_ignored_fields(item: Item, param: str) -> None:
 
 def _complete_message(message: Item, parts: list[Item]) -> Item:
     return {**message, "id": new_id("message"), "type": "message", "status": "completed", "content": parts}
-
-
-def _parse_parts(parts: list[Any], kinds: dict[str, str], param: str, budget: InputBudget) -> list[Item]:
-    budget.take_parts(len(parts), param)
-    return [_parse_part(part, kinds, f"{param}[{number}]") for number, part in enumerate(parts)]
-
-
-def _parse_part(part: Any, kinds: dict[str, str], param: str) -> Item:
-    part = without_nulls(part)
-    kind = part.get("type") if isinstance(part, dict) else None
-    if not isinstance(kind, str) or kind not in kinds:
-        raise UnsupportedParameter(f"Content of type {type_label(kind)} is not supported here.", param=f"{param}.type")
-    valid = validate(kinds[kind], {**_DEFAULTS.get(kind, {}), **part}, param)
-    for name in ("file_id", "file_url"):
-        if valid.get(name) is not None:
-            raise UnsupportedParameter(
-                f"{name} is not supported: send the content as a data URL.", param=f"{param}.{name}"
-            )
-    if kind == "input_image" and not str(valid.get("image_url")).startswith("data:image/"):
-        raise UnsupportedParameter("Only data URLs of images are supported.", param=f"{param}.image_url")
-    if kind == "input_file" and not str(valid.get("file_data")).startswith("data:"):
-        raise InvalidRequest("A file is sent as file_data, a data URL.", param=f"{param}.file_data")
-    return valid
 
 
 def _check_size(item: Item, param: str) -> Item:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-from pydantic import BaseModel, GetCoreSchemaHandler, GetJsonSchemaHandler, TypeAdapter
+from pydantic import BaseModel, GetCoreSchemaHandler, GetJsonSchemaHandler, RootModel, TypeAdapter
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
@@ -26,8 +26,9 @@ class LazyType:
         model: type[BaseModel] = getattr(import_module(self.module), self.name)
         return model
 
-    def _validate(self, value: Any) -> BaseModel:
-        return self._model.model_validate(without_nulls(value))
+    def _validate(self, value: Any) -> Any:
+        valid = self._model.model_validate(without_nulls(value))
+        return valid.root if isinstance(valid, RootModel) else valid
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(self._validate)

@@ -4,7 +4,16 @@ import json
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    FailFast,
+    Field,
+    StringConstraints,
+    model_validator,
+)
 from pydantic_core import PydanticSerializationError, to_json
 
 from agency_lambda.errors import InvalidRequest, UnsupportedParameter
@@ -13,27 +22,52 @@ from agency_lambda.protocol.lazy_types import LazyType, without_nulls
 
 if TYPE_CHECKING:
     from openai.types.responses import FunctionTool, ResponseTextConfig, ToolChoiceFunction
-    from openai.types.shared import Reasoning
+
+    from agency_lambda.protocol.options import PromptCacheOptions, StreamOptions
+    from agency_lambda.protocol.reasoning import Reasoning
+    from agency_lambda.protocol.tool_choice import AllowedTools
+
+    ToolChoice = ToolChoiceFunction | AllowedTools
 else:
-    Reasoning = Annotated[Any, LazyType("openai.types.shared", "Reasoning")]
+    Reasoning = Annotated[Any, LazyType("agency_lambda.protocol.reasoning", "Reasoning")]
     ResponseTextConfig = Annotated[Any, LazyType("openai.types.responses", "ResponseTextConfig")]
-    ToolChoiceFunction = Annotated[Any, LazyType("openai.types.responses", "ToolChoiceFunction")]
+    ToolChoice = Annotated[Any, LazyType("agency_lambda.protocol.tool_choice", "ToolChoice")]
+    StreamOptions = Annotated[Any, LazyType("agency_lambda.protocol.options", "StreamOptions")]
+    PromptCacheOptions = Annotated[Any, LazyType("agency_lambda.protocol.options", "PromptCacheOptions")]
 
 # Parameters with fixed values, the default first.
 _FIXED: dict[str, tuple[Any, ...]] = {
-    "include": ([],),
-    "service_tier": ("auto", "default"),
     "top_logprobs": (0,),
     "presence_penalty": (0,),
     "frequency_penalty": (0,),
-    "stream_options": ({}, {"include_obfuscation": False}),
+    "background_options": ({"completion_window": "soonest"}, {}),
+    "context_management": ([],),
+    "image": ({"context_compression": "auto"}, {}),
 }
 
 Text = Annotated[str, StringConstraints(min_length=1)]
-Metadata = Annotated[
-    dict[Annotated[str, StringConstraints(max_length=64)], Annotated[str, StringConstraints(max_length=512)]],
-    Field(max_length=16),
+Includable = Literal[
+    "file_search_call.results",
+    "web_search_call.results",
+    "web_search_call.action.sources",
+    "message.input_image.image_url",
+    "computer_call_output.output.image_url",
+    "code_interpreter_call.outputs",
+    "reasoning.encrypted_content",
+    "message.output_text.logprobs",
 ]
+ENCRYPTED_REASONING: Includable = "reasoning.encrypted_content"
+
+
+def _checked_metadata(value: Any) -> Any:
+    if value and isinstance(value, dict):
+        from agency_lambda.protocol.metadata import check_metadata  # few requests have some
+
+        check_metadata(value)
+    return value
+
+
+Metadata = Annotated[dict[str, str], BeforeValidator(_checked_metadata)]
 
 
 class ConversationReference(BaseModel):
@@ -94,14 +128,16 @@ class CreateResponse(CompactRequest):
         examples=["Which appointments are free next week?"]
     )
     background: bool | None = None
+    include: Annotated[list[Includable], Field(max_length=bounds.PART_LISTS), FailFast()] | None = None
     stream: bool | None = None
+    stream_options: StreamOptions | None = None
     store: bool | None = None
     conversation: Text | ConversationReference | None = None
     metadata: Metadata | None = None
     max_output_tokens: int | None = Field(default=None, ge=16)
     max_tool_calls: int | None = Field(default=None, ge=1)
     tools: list[dict[str, Any]] | None = None
-    tool_choice: Literal["auto", "none", "required"] | ToolChoiceFunction | None = None
+    tool_choice: Literal["auto", "none", "required"] | ToolChoice | None = None
     parallel_tool_calls: bool | None = None
     temperature: float | None = Field(default=None, ge=0, le=2)
     top_p: float | None = Field(default=None, ge=0, le=1)
@@ -109,6 +145,10 @@ class CreateResponse(CompactRequest):
     text: ResponseTextConfig | None = None
     user: str | None = None
     safety_identifier: str | None = None
+    service_tier: Literal["auto", "default", "flex", "scale", "priority", "fast", "ultrafast"] | None = None
+    prompt_cache_retention: Literal["in_memory", "24h"] | None = None
+    prompt_cache_options: PromptCacheOptions | None = None
+    client_metadata: dict[str, str] | None = Field(default=None, description="of the client's own; nothing reads it")
     truncation: Literal["auto", "disabled"] | None = None
     cancel_waiting: bool | None = Field(default=None, description="a run of the conversation that waits for a person")
 
@@ -132,15 +172,26 @@ class CreateResponse(CompactRequest):
             )
         if self.conversation is not None and not self.stored:
             raise InvalidRequest("A conversation keeps what is said in it: 'store' cannot be false.", param="store")
-        _refuse_extra(self.reasoning, "reasoning")
         _refuse_extra(self.text, "text")
         _refuse_extra(self.text.format if self.text else None, "text.format")
         choice = self.tool_choice
         _refuse_extra(choice if isinstance(choice, BaseModel) else None, "tool_choice")
         declared = {tool.name for tool in self.function_tools}
-        if choice is not None and not isinstance(choice, str) and choice.name not in declared:
-            raise InvalidRequest(f"There is no function {choice.name!r} in 'tools'.", param="tool_choice")
+        if isinstance(choice, BaseModel):
+            from agency_lambda.protocol.tool_choice import chosen_functions  # imported with the choice
+
+            for field, name in chosen_functions(choice):
+                if name not in declared:
+                    raise InvalidRequest(f"There is no function {name[:99]!r} in 'tools'.", param=field)
         return self
+
+    @property
+    def wants_encrypted_reasoning(self) -> bool:
+        return ENCRYPTED_REASONING in (self.include or ())
+
+    @property
+    def wants_obfuscation(self) -> bool:
+        return bool(self.stream_options and self.stream_options.include_obfuscation)
 
     @property
     def stored(self) -> bool:
@@ -149,7 +200,7 @@ class CreateResponse(CompactRequest):
     @cached_property
     def function_tools(self) -> "list[FunctionTool]":
         """Raises UnsupportedParameter for other tools, InvalidRequest for large schemas."""
-        functions = [_function(tool, f"tools[{number}]") for number, tool in enumerate(self.tools or [])]
+        functions = _functions(self.tools) if self.tools else []
         schemas = [
             (tool.parameters, bool(tool.strict), f"tools[{number}].parameters") for number, tool in enumerate(functions)
         ]
@@ -174,7 +225,7 @@ def _without_nulls_in(name: str, value: Any) -> Any:
     # Nulls in schemas are the client's own.
     if name == "text" and isinstance(value, dict):
         return {key: without_nulls(each) for key, each in value.items()}
-    return without_nulls(value) if name in ("conversation", "stream_options") else value
+    return without_nulls(value) if name in ("conversation", *_FIXED) else value
 
 
 def _refuse_extra(model: BaseModel | None, name: str) -> None:
@@ -183,25 +234,7 @@ def _refuse_extra(model: BaseModel | None, name: str) -> None:
         raise UnsupportedParameter(f"Unsupported parameter: {name + '.' + extra!r}.", param=f"{name}.{extra}")
 
 
-def _function(tool: dict[str, Any], param: str) -> "FunctionTool":
-    tool = without_nulls(tool)
-    if tool.get("type") != "function":
-        raise UnsupportedParameter(f"Tools of type {tool.get('type')!r} are not supported.", param=f"{param}.type")
-    name = tool.get("name")
-    if not isinstance(name, str) or len(name) > 64 or not name.replace("_", "").replace("-", "").isalnum():
-        raise InvalidRequest("A function's name is 1 to 64 letters, digits, _ and -.", param=f"{param}.name")
-    for field, kind in (("description", str), ("parameters", dict), ("strict", bool)):
-        if field in tool and not isinstance(tool[field], kind):
-            raise InvalidRequest(f"must be of type {kind.__name__}", param=f"{param}.{field}")
-    extra = set(tool) - {"type", "name", "description", "parameters", "strict"}
-    if extra:
-        raise UnsupportedParameter(f"Unsupported parameter: {sorted(extra)[0]!r}.", param=f"{param}.{sorted(extra)[0]}")
-    from openai.types.responses import FunctionTool  # loads the whole package
+def _functions(tools: list[dict[str, Any]]) -> "list[FunctionTool]":
+    from agency_lambda.protocol.function_tools import parse_function  # with a type of the openai package
 
-    return FunctionTool(
-        type="function",
-        name=name,
-        description=tool.get("description"),
-        parameters=tool.get("parameters"),
-        strict=tool.get("strict"),
-    )
+    return [parse_function(tool, f"tools[{number}]") for number, tool in enumerate(tools)]

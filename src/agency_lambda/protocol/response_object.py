@@ -50,6 +50,7 @@ def _repeated_fields(request: CreateResponse) -> dict[str, Any]:
         "parallel_tool_calls": request.parallel_tool_calls is not False,
         "previous_response_id": request.previous_response_id,
         "prompt_cache_key": request.prompt_cache_key,
+        **_prompt_cache(request),
         "reasoning": {"effort": None, "summary": None, **reasoning},
         "safety_identifier": request.safety_identifier,
         "service_tier": "default",
@@ -65,6 +66,14 @@ def _repeated_fields(request: CreateResponse) -> dict[str, Any]:
         "truncation": request.truncation or "disabled",
         "user": request.user,
     }
+
+
+def _prompt_cache(request: CreateResponse) -> dict[str, Any]:
+    retention, options = request.prompt_cache_retention, request.prompt_cache_options
+    fields: dict[str, Any] = {"prompt_cache_retention": retention} if retention else {}
+    if options:
+        fields["prompt_cache_options"] = {"mode": options.mode or "implicit", "ttl": options.ttl or "30m"}
+    return fields
 
 
 def _check_size(response: ResponseObject) -> None:
@@ -100,7 +109,7 @@ def _text(request: CreateResponse) -> Any:
 
 def _tool_choice(request: CreateResponse) -> Any:
     choice = request.tool_choice or "auto"
-    return choice if isinstance(choice, str) else choice.to_dict(mode="json")
+    return choice if isinstance(choice, str) else choice.model_dump(mode="json", exclude_unset=True)
 
 
 def open_requests(response: ResponseObject) -> list[Item]:

@@ -1,9 +1,9 @@
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import JSONResponse
 
-from agency_lambda.errors import InvalidRequest, UnsupportedParameter
+from agency_lambda.errors import InvalidRequest
 from agency_lambda.exception_handlers import V1_RESPONSES
 from agency_lambda.protocol.request import CompactRequest, CreateResponse
 from agency_lambda.protocol.response_object import json_response
@@ -14,6 +14,9 @@ from agency_lambda.routes.listing import RunPage, cancelled_list
 from agency_lambda.routes.pages import Page, paginate
 from agency_lambda.routes.strict import StrictRoute
 from agency_lambda.settings import get_settings
+
+if TYPE_CHECKING:
+    from agency_lambda.runs.client_run import Pad
 
 router = APIRouter(prefix="/v1/responses", responses=V1_RESPONSES, route_class=StrictRoute)
 
@@ -29,7 +32,7 @@ async def create(body: CreateResponse, caller: Caller, key: IdempotencyKey = Non
     root = caller.root_path
     run = await caller.begin(body, idempotent_request(key, body), lambda response: json_response(response, root))
     if body.stream:
-        return EventStreamResponse(encoded_events(run.events(root)), run.leave)
+        return EventStreamResponse(encoded_events(run.events(root, _padding(body.wants_obfuscation))), run.leave)
     response = await run.answer()
     return JSONResponse(response) if response["background"] and run.is_stored else json_response(response, root)
 
@@ -61,8 +64,6 @@ async def retrieve(
     include_obfuscation: bool = False,
 ) -> Response | dict[str, Any]:
     """Return a stored response; with `stream` its events after number `starting_after`."""
-    if include_obfuscation:
-        raise UnsupportedParameter("Only 'include_obfuscation=false' is supported.", param="include_obfuscation")
     if starting_after is not None and not stream:
         raise InvalidRequest("'starting_after' needs 'stream=true'.", param="starting_after")
     responses = caller.responses
@@ -71,8 +72,9 @@ async def retrieve(
         if not stored.is_streamed:
             raise InvalidRequest("This response was not streamed, so it has no events.", param="stream")
         after = -1 if starting_after is None else starting_after
-        events = resumable_events(responses.events(response_id, after), stored.response, caller.root_path, after)
-        return EventStreamResponse(encoded_events(events))
+        events, pad = responses.events(response_id, after), _padding(include_obfuscation)
+        rest = resumable_events(pad(events) if pad else events, stored.response, caller.root_path, after)
+        return EventStreamResponse(encoded_events(rest))
     return await caller.runs.shown(caller.owner, stored)
 
 
@@ -102,3 +104,11 @@ async def trace(response_id: str, caller: Caller) -> dict[str, Any]:
 async def cancel(response_id: str, caller: Caller) -> Response:
     """Cancel a run and keep its output so far. 202 means that it will end soon."""
     return json_response(await caller.runs.cancel(caller.owner, response_id), caller.root_path)
+
+
+def _padding(obfuscates: bool) -> "Pad | None":
+    if not obfuscates:
+        return None
+    from agency_lambda.protocol.obfuscation import obfuscated  # few ask for it
+
+    return obfuscated

@@ -1,4 +1,4 @@
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import TYPE_CHECKING
 
 from agency_lambda.protocol.response_object import ResponseObject
@@ -11,6 +11,8 @@ from agency_lambda.runs.stored_responses import Responses
 if TYPE_CHECKING:
     from agency_lambda.runs.attempt import Attempt
     from agency_lambda.runs.service import RunService
+
+type Pad = Callable[[AsyncGenerator[Event]], AsyncGenerator[Event]]
 
 
 class ClientRun:
@@ -31,13 +33,17 @@ class ClientRun:
             return await self._runs.wait_until_final(self._owner, self._begun)
         return await self._runs.answer(self._begun)
 
-    def events(self, root_path: str = "") -> AsyncIterator[Event]:
-        """Execute the run, and yield its events. If they end before it does, the last one has `resume`, a URL."""
+    def events(self, root_path: str = "", pad: Pad | None = None) -> AsyncIterator[Event]:
+        """Execute the run, and yield its events. If they end before it does, the last one has `resume`, a URL.
+
+        pad: changes the events, before they are counted.
+        """
         if isinstance(self._begun, StoredResponse):
             events = Responses(self._runs.store, self._owner).events(self.response["id"])
-            return resumable_events(events, self.response, root_path)
+            return resumable_events(pad(events) if pad else events, self.response, root_path)
         stream = self._stream = AttemptStream(self._begun, self._runs.execute(self._begun))
-        return resumable_events(stream.events(), self.response, root_path, last_stored=stream.last_stored)
+        events = pad(stream.events()) if pad else stream.events()
+        return resumable_events(events, self.response, root_path, last_stored=stream.last_stored)
 
     async def leave(self) -> None:
         """Release what `events` holds; a run that is not stored ends now."""

@@ -211,9 +211,7 @@ def test_an_unknown_model(client: openai.OpenAI) -> None:
 @pytest.mark.parametrize(
     ("asked", "param"),
     [
-        ({"include": ["reasoning.encrypted_content"]}, "include"),
-        ({"service_tier": "priority"}, "service_tier"),
-        ({"service_tier": "flex"}, "service_tier"),
+        ({"moderation": {"model": "omni-moderation-latest"}}, "moderation"),
         ({"top_logprobs": 3}, "top_logprobs"),
         ({"prompt": {"id": "pmpt_1"}}, "prompt"),
         ({"tools": [{"type": "web_search"}]}, "tools[0].type"),

@@ -282,8 +282,6 @@ REFUSED = [
     ({"background": True, "store": False}, "invalid_request", "store"),
     ({"background": "yes"}, "invalid_request", "background"),
     ({"truncation": "some"}, "invalid_request", "truncation"),
-    ({"include": ["message.output_text.logprobs"]}, "unsupported_parameter", "include"),
-    ({"service_tier": "flex"}, "unsupported_parameter", "service_tier"),
     ({"top_logprobs": 3}, "unsupported_parameter", "top_logprobs"),
     ({"prompt": {"id": "pmpt_1"}}, "unsupported_parameter", "prompt"),
     ({"client_config": {"base_url": "http://evil"}}, "unsupported_parameter", "client_config"),

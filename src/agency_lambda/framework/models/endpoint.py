@@ -1,0 +1,16 @@
+"""Where a model's requests go."""
+
+from agents import Model
+from agents.models.openai_chatcompletions import OpenAIChatCompletionsModel
+from agents.models.openai_responses import OpenAIResponsesModel
+
+_OPENAI = "api.openai.com"
+
+
+def is_openai(model: Model) -> bool:
+    """Return whether OpenAI itself answers, at one of its regional hosts too."""
+    if not isinstance(model, OpenAIResponsesModel | OpenAIChatCompletionsModel):
+        return False
+    url = getattr(getattr(model, "_client", None), "base_url", None)
+    host = str(getattr(url, "host", ""))
+    return host == _OPENAI or host.endswith(f".{_OPENAI}")

@@ -1,0 +1,55 @@
+"""Parts of messages and of outputs; imported when a client sends items.
+
+Only content in the request is accepted. The model's server would fetch a link that the caller chose,
+and a file id would reach into the account behind our key.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from agency_lambda.errors import InvalidRequest, UnsupportedParameter
+from agency_lambda.protocol.bounds import InputBudget
+from agency_lambda.protocol.item_types import type_label, validate
+from agency_lambda.protocol.lazy_types import without_nulls
+from agency_lambda.protocol.types import Item
+
+#: A part's type -> its model in openai.types.responses.
+OUTPUT_PARTS = {"output_text": "ResponseOutputText", "refusal": "ResponseOutputRefusal"}
+INPUT_PARTS = {
+    "input_text": "ResponseInputText",
+    "input_image": "ResponseInputImage",
+    "input_file": "ResponseInputFile",
+}
+_DEFAULTS: dict[str, Item] = {"input_image": {"detail": "auto"}, "output_text": {"annotations": []}}
+_FILE_DETAIL = "auto"  # the pinned openai package does not know it, and it is the default
+
+
+def parse_parts(parts: list[Any], kinds: Mapping[str, str], param: str, budget: InputBudget) -> list[Item]:
+    """Raises InvalidRequest, UnsupportedParameter."""
+    budget.take_parts(len(parts), param)
+    return [_parse_part(part, kinds, f"{param}[{number}]") for number, part in enumerate(parts)]
+
+
+def as_output_text(part: Item) -> Item:
+    """Return an assistant's part as Chat Completions has it, which knows no other one with a text."""
+    return {**_DEFAULTS["output_text"], **part, "type": "output_text"} if "text" in part else part
+
+
+def _parse_part(part: Any, kinds: Mapping[str, str], param: str) -> Item:
+    part = without_nulls(part)
+    kind = part.get("type") if isinstance(part, dict) else None
+    if not isinstance(kind, str) or kind not in kinds:
+        raise UnsupportedParameter(f"Content of type {type_label(kind)} is not supported here.", param=f"{param}.type")
+    if kind == "input_file" and part.get("detail") == _FILE_DETAIL:
+        part = {name: value for name, value in part.items() if name != "detail"}
+    valid = validate(kinds[kind], {**_DEFAULTS.get(kind, {}), **part}, param)
+    for name in ("file_id", "file_url"):
+        if valid.get(name) is not None:
+            raise UnsupportedParameter(
+                f"{name} is not supported: send the content as a data URL.", param=f"{param}.{name}"
+            )
+    if kind == "input_image" and not str(valid.get("image_url")).startswith("data:image/"):
+        raise UnsupportedParameter("Only data URLs of images are supported.", param=f"{param}.image_url")
+    if kind == "input_file" and not str(valid.get("file_data")).startswith("data:"):
+        raise InvalidRequest("A file is sent as file_data, a data URL.", param=f"{param}.file_data")
+    return valid
