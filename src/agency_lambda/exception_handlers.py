@@ -193,13 +193,19 @@ def _dotted(path: list[int | str]) -> str:
 
 
 async def _http_error(request: Request, error: Any) -> Response:
-    status, headers = error.status_code, dict(error.headers or {})
+    status, headers, message = error.status_code, dict(error.headers or {}), str(error.detail)
+    path, routes = get_route_path(request.scope), request.app.router.routes
     if status == 405:  # the router names the methods of one route only
-        headers = {"allow": ", ".join(allowed_methods(request.app.router.routes, request.scope))}
+        headers = {"allow": ", ".join(allowed_methods(routes, request.scope))}
         if request.method == "OPTIONS":
             return Response(status_code=204, headers=headers)
+        message = f"{path} takes {headers['allow']}, and not {request.method}."
+    if status == 404 and "endpoint" not in request.scope:  # no route has raised it
+        from agency_lambda.hints import hint  # few processes need them
+
+        message = hint(request.scope, path, routes) or message
     kind = _HTTP.get(status, "internal_error" if status >= 500 else "invalid_request")
-    return _answer(request.scope, status, kind, str(error.detail), headers=headers)
+    return _answer(request.scope, status, kind, message, headers=headers)
 
 
 async def _conflict(request: Request, error: Any) -> JSONResponse:
