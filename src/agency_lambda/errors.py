@@ -4,7 +4,8 @@
 #  ├─ InvalidRequest 400
 #  │   ├─ InvalidJSON 400
 #  │   ├─ UnboundedCost 400        nothing bounds what a model call may cost, and its owner has a budget
-#  │   └─ ApprovalNotStored 400    a person is asked, and the response is not stored
+#  │   ├─ ApprovalNotStored 400    a person is asked, and the response is not stored
+#  │   └─ FileQuotaExceeded 400    the owner has as many files, or bytes of them, as it may
 #  ├─ UnsupportedParameter 400     refused rather than ignored
 #  ├─ Unauthenticated 401          no credentials
 #  │   ├─ InvalidCredentials 401   an unknown key, or a token that is not valid here
@@ -13,7 +14,8 @@
 #  ├─ OperatorRequired 403         the caller is no operator
 #  ├─ ApproverRequired 403         the caller may not decide this approval
 #  ├─ NotFound 404                 also what belongs to another owner
-#  │   └─ UnknownName 404          no agency or agent has this name
+#  │   ├─ UnknownName 404          no agency or agent has this name
+#  │   └─ FilesNotConfigured 404   FILES is not set
 #  ├─ PayloadTooLarge 413
 #  ├─ BudgetExceeded 429           the next model call may cost more than is left of a budget
 #  ├─ TooManyRuns 429              the owner has as many runs at once as it may
@@ -22,7 +24,8 @@
 #  ├─ IdempotencyKeyReused 409     the key was sent with another request
 #  ├─ GuardrailTriggered 422       a guardrail of the agency refused the input or the output
 #  ├─ StoreUnavailable 503         nothing has begun
-#  │   └─ OutcomeUnknown 503       tools may have acted, or a write may arrive late
+#  │   ├─ OutcomeUnknown 503       tools may have acted, or a write may arrive late
+#  │   └─ FilesUnavailable 503     the storage of files fails
 #  ├─ SecretUnavailable 503        Secrets Manager failed, and no older value is cached
 #  ├─ IssuerUnavailable 503        the JWT issuer failed, and no older keys are cached
 #  ├─ Interrupted 503              the run was cancelled, or its process ends
@@ -84,6 +87,10 @@ class ApprovalNotStored(InvalidRequest):
     kind = "approval_not_stored"
 
 
+class FileQuotaExceeded(InvalidRequest):
+    kind = "file_quota_exceeded"
+
+
 class UnsupportedParameter(ServiceError):
     status, kind = 400, "unsupported_parameter"
 
@@ -119,6 +126,10 @@ class NotFound(ServiceError):
 
 class UnknownName(NotFound):
     pass
+
+
+class FilesNotConfigured(NotFound):
+    kind = "files_not_configured"
 
 
 class PayloadTooLarge(ServiceError):
@@ -158,6 +169,10 @@ class StoreUnavailable(ServiceError):
 
 class OutcomeUnknown(StoreUnavailable):
     retry_after, safe_to_retry = 0.0, False
+
+
+class FilesUnavailable(StoreUnavailable):
+    kind = "files_unavailable"
 
 
 class SecretUnavailable(ServiceError):

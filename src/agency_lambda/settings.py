@@ -3,6 +3,7 @@
 import math
 import os
 from functools import cache
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
@@ -39,6 +40,12 @@ def _default_store() -> str:
     return f"sqlite:///{folder}/agency.db"
 
 
+def _folder_beside(store: str) -> str:
+    """Return a URL. store: beside whose file it is."""
+    path = store.removeprefix("sqlite:///") if store.startswith("sqlite:") else ".data/agency.db"
+    return Path(path).absolute().with_name("files").as_uri()
+
+
 class _Environment(EnvSettingsSource):
     """Ignores credentials that the service has put there for the agencies."""
 
@@ -61,6 +68,9 @@ class Settings(BaseSettings):
     model_api: Literal["responses", "chat"] = "responses"
     model_first_byte_seconds: float = Field(default=120.0, gt=0)
     store: Annotated[str, AfterValidator(validators.store_url)] = Field(default_factory=_default_store)
+    files: Annotated[str | None, AfterValidator(validators.files_url)] = Field(
+        default_factory=lambda known: None if _on_lambda() else _folder_beside(known["store"])
+    )
     queue: Annotated[str, AfterValidator(validators.queue_url)] = "local"
     api_keys: Annotated[tuple[validators.ApiKey, ...], NoDecode, BeforeValidator(validators.api_keys)] = Field(
         default=(), repr=False

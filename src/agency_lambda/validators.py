@@ -12,6 +12,7 @@ PROTOCOLS = ("chat-completions", "ag-ui", "agency-swarm", "mcp", "files")  # bes
 _DIGEST = re.compile(r"[0-9A-Fa-f]{64}")
 _ORIGIN = re.compile(r"https?://(\[[0-9a-f:]+\]|[a-z0-9._-]+)(:[0-9]{1,5})?")
 _STORE = re.compile(r"sqlite:///.+|dynamodb://[a-zA-Z0-9_.-]{3,255}")
+_FILES = re.compile(r"file:///.+|s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9!_.*'()/-]*)?")
 _CLAIM = re.compile(r"[^\s=]+(=\S+)?")
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
@@ -51,6 +52,12 @@ def queue_url(value: str) -> str:
 def store_url(value: str) -> str:
     if not _STORE.fullmatch(value):
         raise ValueError("must be sqlite:///PATH or dynamodb://TABLE (a table's name is 3 to 255 of a-z A-Z 0-9 _ . -)")
+    return value
+
+
+def files_url(value: str | None) -> str | None:
+    if value is not None and not _FILES.fullmatch(value):
+        raise ValueError("must be file:///FOLDER, with its whole path, or s3://BUCKET/PREFIX")
     return value
 
 

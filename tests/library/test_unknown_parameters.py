@@ -24,7 +24,11 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/v1/approvals/{approval_id}"): {"approve": True},
     ("PUT", "/v1/admin/budgets/{owner}"): {"runs_at_once": 1},
     ("PUT", "/v1/webhooks"): {"url": "http://localhost/", "events": ["response.completed"]},
+    ("POST", "/v1/uploads"): {"bytes": 1, "filename": "a.txt", "mime_type": "text/plain", "purpose": "user_data"},
+    ("POST", "/v1/uploads/{upload_id}/complete"): {"part_ids": []},
 }
+#: bodies of multipart/form-data: tests/library/files/test_forms.py
+FORMS = {("POST", "/v1/files"), ("POST", "/v1/uploads/{upload_id}/parts")}
 _ID = "resp_019a0000000070008000000000000000"  # any that says when it was made
 _PAGE = f"limit=1&order=asc&after={_ID}&before={_ID}"
 _RUNS = f"{_PAGE}&status=failed&model=x&conversation=x&created_after=1&created_before=2"
@@ -40,6 +44,7 @@ QUERIES = {
     ("GET", "/v1/responses/{response_id}"): "stream=true&starting_after=1&include_obfuscation=false",
     ("GET", "/v1/responses/{response_id}/input_items"): "limit=1&order=asc&after=msg_1",
     ("GET", "/v1/conversations/{conversation_id}/items"): "limit=1&order=asc&after=msg_1",
+    ("GET", "/v1/files"): f"limit=1&order=asc&after={_ID.replace('resp_', 'file-')}&purpose=user_data",
 }
 _REQUIRED = {"/v1/admin/responses/cancel": "owner=x_1"}
 
@@ -69,7 +74,7 @@ def refused(answer: tuple[int, Any], path: str, code: str, name: str) -> None:
 
 def test_the_table_is_whole() -> None:
     assert len(TABLE) >= 18
-    assert set(BODIES) | set(QUERIES) <= set(TABLE)
+    assert set(BODIES) | set(QUERIES) | FORMS <= set(TABLE)
     with_body = {
         (method, route.path)
         for route in ROUTES
@@ -102,6 +107,9 @@ def test_known_ones_are_taken_and_none_twice(service: Service, method: str, path
 @pytest.mark.parametrize(("method", "path"), TABLE)
 def test_an_unknown_key_of_a_body(service: Service, method: str, path: str) -> None:
     body = BODIES.get((method, path))
+    if (method, path) in FORMS:
+        assert sent(service, method, path, body={"foo": 1})[0] == 400
+        return
     if body is None:
         status, answer = sent(service, method, path, body={"foo": 1})
         assert status == 400

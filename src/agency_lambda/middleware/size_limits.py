@@ -1,9 +1,13 @@
+from starlette._utils import get_route_path
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agency_lambda.errors import AnswerTooLarge, PayloadTooLarge, ServiceError
 from agency_lambda.exception_handlers import error_response
 from agency_lambda.protocol.bounds import ANSWER, BODY, check_structure, encoded_size
 from lambda_loop import current_invocation
+
+_UPLOAD = " A larger file is uploaded in parts or by a form of S3: POST /v1/uploads."
 
 
 class BodyLimit:
@@ -16,8 +20,9 @@ class BodyLimit:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
         try:
-            body = await _read(receive)
-            if body:
+            is_form = _is_form(scope)
+            body = await _read(receive, _UPLOAD if is_form else "")
+            if body and not is_form:
                 check_structure(body)
         except ServiceError as error:
             return await error_response(scope, error)(scope, receive, send)
@@ -25,7 +30,14 @@ class BodyLimit:
             await self._app(scope, replay({"type": "http.request", "body": body, "more_body": False}, receive), send)
 
 
-async def _read(receive: Receive) -> bytes | None:
+def _is_form(scope: Scope) -> bool:
+    """Return whether the body is parsed as a form, in which nothing expands. Everywhere else JSON is read."""
+    path = get_route_path(scope)
+    is_read = path == "/v1/files" or (path.startswith("/v1/uploads/") and path.endswith("/parts"))
+    return is_read and Headers(scope=scope).get("content-type", "").lower().startswith("multipart/form-data")
+
+
+async def _read(receive: Receive, advice: str) -> bytes | None:
     """Return the body, or None after a disconnect."""
     body = bytearray()
     while True:
@@ -34,7 +46,7 @@ async def _read(receive: Receive) -> bytes | None:
             return None
         body += message.get("body", b"")
         if len(body) > BODY:
-            raise PayloadTooLarge(f"The body is over {BODY:,} bytes.")
+            raise PayloadTooLarge(f"The body is over {BODY:,} bytes.{advice}")
         if not message.get("more_body", False):
             return bytes(body)
 

@@ -16,10 +16,12 @@ _PREFIXES = {
     "mcp_approval_response": "mcpa",
 }
 _TIMED = ("resp", "conv", "evt", "mcp_approval_request")  # ids that lists are sorted by
-_UUID7 = re.compile(r"[a-z]+_([0-9a-f]{12})7([0-9a-f]{3})[89ab][0-9a-f]{15}")
+_UUID7 = re.compile(r"[a-z]+[_-]([0-9a-f]{12})7([0-9a-f]{3})[89ab][0-9a-f]{15}")
 
 
 def new_id(kind: str) -> str:
+    if kind == "file":
+        return f"file-{_uuid7()}"
     return f"{_PREFIXES.get(kind, kind)}_{_uuid7() if kind in _TIMED else uuid.uuid4().hex}"
 
 

@@ -19,13 +19,15 @@ class StrictRoute(APIRoute):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._known = frozenset(_query_parameters(self.dependant))
+        # A route that documents its body by itself reads it by itself: a form, as FastAPI's parser has no limits.
+        self._reads_body = self.body_field is not None or "requestBody" in (self.openapi_extra or {})
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Raises UnsupportedParameter, InvalidRequest."""
         if scope["method"] in (self.methods or ()):
             if scope["query_string"]:
                 self._refuse_unknown(scope["query_string"])
-            if self.body_field is None:
+            if not self._reads_body:
                 receive = await _without_content(receive)
         await super().handle(scope, receive, send)
 

@@ -52,6 +52,7 @@ from agency_lambda.webhooks.announcements import Announcements
 from agency_lambda.webhooks.model import END_EVENTS, StoredDelivery
 
 if TYPE_CHECKING:
+    from agency_lambda.files.service import Files
     from agency_lambda.webhooks.delivering import Deliverer
 
 logger = logging.getLogger(__name__)
@@ -73,6 +74,7 @@ class RunService:
         self.leases, self.answer_seconds = Leases(self.store), settings.answer_seconds
         self.owners = Owners(self.store, settings.approval_days)
         self.on_asked: Callable[[Sequence[Approval]], None] | None = None  # of a run that has begun to wait
+        self._files_url = settings.files
         self._exports = settings.otel_exporter_otlp_endpoint is not None
 
     @cached_property
@@ -80,6 +82,15 @@ class RunService:
         from agency_lambda.webhooks.delivering import Deliverer  # which only workers need
 
         return Deliverer(self.store)
+
+    @cached_property
+    def files(self) -> "Files | None":
+        """The files of callers; None if there is nowhere to keep them."""
+        if self._files_url is None:
+            return None
+        from agency_lambda.files.service import Files  # which few runs need
+
+        return Files(self.store, self._files_url)
 
     async def create(
         self,
@@ -256,6 +267,8 @@ class RunService:
         await self.preparation.aclose()
         await self.store.aclose()
         await self.queue.aclose()
+        if files := self.__dict__.get("files"):
+            await files.aclose()
 
     async def send_runs(self, run_ids: Sequence[str], *, owner: str) -> None:
         """Queue runs together, or log that the queue did not take them."""

@@ -120,9 +120,14 @@ async def _queue_free(runs: "RunService") -> None:
 
 
 async def sweep(runs: "RunService") -> int:
-    """Queue runs whose lease has expired, and deliveries that are due; returns how many runs."""
+    """Queue runs whose lease has expired, and deliveries that are due; returns how many runs.
+
+    Delete the bytes of files that have expired.
+    """
     expired = await reap_expired(runs)
     await wake_senders(runs)
+    if runs.files:
+        await runs.files.remove_expired()
     for delivery in await runs.deliverer.due():
         await runs.queue.send(delivery)
     return expired

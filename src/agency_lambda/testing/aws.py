@@ -76,6 +76,18 @@ def sqs() -> Iterator[tuple[Any, dict[str, str]]]:
         client.close()
 
 
+@contextmanager
+def bucket() -> Iterator[tuple[str, Any, dict[str, str]]]:
+    """Yield (name, client, boto3's environment) of a new bucket of moto."""
+    with _moto_server() as url:
+        client, name = _client("s3", url), f"test-{uuid.uuid4().hex}"
+        client.create_bucket(
+            Bucket=name, CreateBucketConfiguration={"LocationConstraint": _ACCOUNT["AWS_DEFAULT_REGION"]}
+        )
+        yield name, client, {"AWS_ENDPOINT_URL_S3": url, **_ACCOUNT}
+        client.close()
+
+
 def _client(service: str, url: str) -> Any:
     return boto3.session.Session().client(
         service,

@@ -5,7 +5,7 @@ import socket
 import subprocess
 import sys
 import time
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from contextlib import suppress
 from http.client import HTTPConnection
 from pathlib import Path
@@ -33,14 +33,16 @@ class Case(NamedTuple):
         return {**headers, "authorization": f"Bearer {self.key}"} if self.key else headers
 
     @property
-    def text(self) -> str | None:
-        return self.body if self.body is None or isinstance(self.body, str) else json.dumps(self.body)
+    def text(self) -> str | bytes | None:
+        return self.body if self.body is None or isinstance(self.body, str | bytes) else json.dumps(self.body)
 
     @property
     def event(self) -> dict[str, Any]:
         path, _, query = self.path.partition("?")
-        event = rest_event(self.method, unquote(path), self.text, **self.headers)
-        return {**event, "multiValueQueryStringParameters": parse_qs(query) or None}
+        text, is_binary = self.text, isinstance(self.text, bytes)
+        encoded = b64encode(text).decode() if isinstance(text, bytes) else text
+        event = rest_event(self.method, unquote(path), encoded, **self.headers)
+        return {**event, "multiValueQueryStringParameters": parse_qs(query) or None, "isBase64Encoded": is_binary}
 
 
 class Answer(NamedTuple):
@@ -133,7 +135,8 @@ class Served(Process):
     def ask(self, case: Case) -> Answer:
         connection = HTTPConnection("127.0.0.1", self._port, timeout=60)
         try:
-            body = None if case.text is None else case.text.encode()
+            text = case.text
+            body = text.encode() if isinstance(text, str) else text
             connection.request(case.method, case.path, body, case.headers)
             answer = connection.getresponse()
             return Answer(answer.status, sorted((n.lower(), v) for n, v in answer.getheaders()), answer.read())

@@ -53,6 +53,7 @@ def variables(folder: Path, address: str = "", **more: str) -> dict[str, str]:
         "AWS_REGION": "eu-central-1",
         "API_KEYS": f"alice:{sha256(KEY.encode()).hexdigest()}",
         "STORE": f"sqlite:///{folder}/agency.db",
+        "FILES": f"file://{folder}/files",
         "LETTERS_FOLDER": f"{folder}/letters",
         **more,
     }

@@ -1,0 +1,134 @@
+"""The records of files.
+
+A file whose bytes are on their way is a row of `pending_partition`; then it is one of its owner's list. From the first
+write on a row of DUE says when its bytes have to go, so that no crash leaves bytes that nothing names.
+"""
+
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from agency_lambda.errors import InvalidRequest, NotFound
+from agency_lambda.files.media_types import Kind, kind_of
+from agency_lambda.protocol import bounds
+from agency_lambda.protocol.ids import created_microseconds
+from agency_lambda.store import ABSENT, Add, Delete, Put, Record
+
+Purpose = Literal["user_data", "vision", "assistants", "assistants_output"]
+"""`assistants_output` is what a run has made."""
+
+UPLOAD_SECONDS = 3600  # until an upload has to be complete
+DUE = "files#due"
+"""The partition with one row for each file, in the order of the times when their bytes are to be deleted."""
+USAGE = "files#usage"
+"""The partition with a counter for each owner: `files` and `bytes`."""
+_GRACE = 900  # seconds behind UPLOAD_SECONDS in which an upload that is just being completed may end
+_ID = re.compile(r"file-[0-9a-f]{32}")
+
+
+def is_file_id(text: object) -> bool:
+    """Return whether it may be a file of this service. A provider's ids have another form."""
+    return isinstance(text, str) and _ID.fullmatch(text) is not None and created_microseconds(text) is not None
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredFile:
+    """purpose: of the client. container: the program run that made it, or "". parts: how its bytes may come in."""
+
+    id: str
+    owner: str
+    name: str
+    size: int
+    media_type: str
+    purpose: str
+    created_at: int
+    expires_at: int
+    container: str = ""
+    parts: bool = False
+    version: str = field(default=ABSENT, compare=False)
+
+    @classmethod
+    def from_record(cls, record: Record) -> "StoredFile":
+        return cls(**record.body, version=record.version)
+
+    @property
+    def kind(self) -> Kind:
+        return kind_of(self.media_type)
+
+    @property
+    def resource(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "object": "file",
+            "bytes": self.size,
+            "created_at": self.created_at,
+            "expires_at": self.expires_at,
+            "filename": self.name,
+            "purpose": self.purpose,
+            "status": "processed",
+        }
+
+    @property
+    def _body(self) -> dict[str, Any]:
+        body = asdict(self)
+        del body["version"]
+        return body
+
+    def put(self) -> Put:
+        return Put(files_partition(self.owner), str(file_key(self.id)), self._body, self.expires_at, expected=ABSENT)
+
+    def delete(self) -> Delete:
+        return Delete(files_partition(self.owner), str(file_key(self.id)), expected=self.version)
+
+    def put_pending(self) -> Put:
+        expires = self.created_at + UPLOAD_SECONDS + _GRACE
+        return Put(pending_partition(self.owner), self.id, self._body, expires, expected=ABSENT)
+
+    def delete_pending(self) -> Delete:
+        return Delete(pending_partition(self.owner), self.id, expected=self.version)
+
+    def put_due(self, seconds: int) -> Put:
+        """seconds: the Unix time when its bytes are to be deleted."""
+        return Put(DUE, f"{seconds:012d}/{self.id}", {"owner": self.owner, "size": self.size, "parts": self.parts})
+
+    def delete_due(self, *, pending: bool = False) -> Delete:
+        seconds = self.created_at + UPLOAD_SECONDS + _GRACE if pending else self.expires_at
+        return Delete(DUE, f"{seconds:012d}/{self.id}")
+
+    def due_while_pending(self) -> Put:
+        return self.put_due(self.created_at + UPLOAD_SECONDS + _GRACE)
+
+    @property
+    def is_late(self) -> bool:
+        """Return whether an upload can no longer be completed."""
+        return time.time() > self.created_at + UPLOAD_SECONDS
+
+
+def count(owner: str, files: int, size: int, at_most: Mapping[str, int] | None = None) -> Add:
+    return Add(USAGE, owner, {"files": files, "bytes": size}, at_most or {})
+
+
+def files_partition(owner: str) -> str:
+    return f"{owner}/files"
+
+
+def pending_partition(owner: str) -> str:
+    return f"{owner}/uploads"
+
+
+def file_key(file_id: str) -> str | None:
+    """Return None for what is no id of a file."""
+    if not is_file_id(file_id):
+        return None
+    return f"{created_microseconds(file_id):016d}/{file_id}"
+
+
+def not_found(file_id: object, param: str | None = None) -> NotFound:
+    return NotFound(f"File with id {str(file_id)[:99]!r} not found.", param=param)
+
+
+def check_size(size: int, param: str = "file") -> None:
+    if size > bounds.FILE:
+        raise InvalidRequest(f"The file has {size:,} bytes: at most {bounds.FILE:,} are stored.", param=param)
