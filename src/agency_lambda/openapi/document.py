@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from agency_lambda.exception_handlers import FailureAnswer, OpenAIFailureAnswer
+from agency_lambda.openapi.files import BINARY
 from agency_lambda.openapi.operations import OPERATIONS, Operation
 from agency_lambda.openapi.schemas import add_schemas, without_titles
 
@@ -73,6 +74,8 @@ def _describe(fields: dict[str, Any], tag: str, operation: Operation) -> None:
     fields["summary"] = re.split(r"\. |: |; |\.$|\n", fields["description"], maxsplit=1)[0]
     if operation.body is not None:
         fields["responses"]["200"]["content"] = {"application/json": {"schema": {"$ref": operation.body}}}
+    if operation.downloads:
+        fields["responses"]["200"]["content"] = BINARY
     if operation.event is not None:
         fields["responses"]["200"]["content"]["text/event-stream"] = {"schema": {"$ref": operation.event}}
     if operation.accepted is not None:

@@ -6,6 +6,7 @@ from typing import Any
 from agency_lambda.openapi.agencies import AgencyList, Health, Model, ModelList
 from agency_lambda.openapi.approvals import Approval, ApprovalList
 from agency_lambda.openapi.events import ResponseStreamEvent
+from agency_lambda.openapi.files import DeletedFile, File, FileList, Upload, UploadPart
 from agency_lambda.openapi.items import Item
 from agency_lambda.openapi.lists import (
     CancelledResponseList,
@@ -30,12 +31,16 @@ from agency_lambda.openapi.webhooks import DeletedWebhook, WebhookDelivery, Webh
 
 @dataclass(frozen=True)
 class Operation:
-    """name: in clients. body: of the 200, None if the route says it. event: of a stream. accepted: of the 202."""
+    """name: in clients. body: of the 200, None if the route says it. event: of a stream. accepted: of the 202.
+
+    downloads: the 200 has the bytes of a file.
+    """
 
     name: str
     body: Any = None
     event: Any = None
     accepted: Any = None
+    downloads: bool = False
 
 
 #: tag -> "METHOD path" -> what
@@ -74,6 +79,18 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
         "DELETE /v1/webhooks": Operation("deleteWebhook", DeletedWebhook),
         "GET /v1/webhooks/deliveries": Operation("listWebhookDeliveries", WebhookDeliveryList),
         "POST /v1/webhooks/deliveries/{delivery_id}/redeliver": Operation("redeliverWebhookEvent", WebhookDelivery),
+    },
+    "files": {
+        "POST /v1/files": Operation("createFile", File),
+        "GET /v1/files": Operation("listFiles", FileList),
+        "GET /v1/files/{file_id}": Operation("getFile", File),
+        "DELETE /v1/files/{file_id}": Operation("deleteFile", DeletedFile),
+        "GET /v1/files/{file_id}/content": Operation("downloadFile", downloads=True),
+        "GET /v1/containers/{container_id}/files/{file_id}/content": Operation("downloadContainerFile", downloads=True),
+        "POST /v1/uploads": Operation("createUpload", Upload),
+        "POST /v1/uploads/{upload_id}/parts": Operation("addUploadPart", UploadPart),
+        "POST /v1/uploads/{upload_id}/complete": Operation("completeUpload", Upload),
+        "POST /v1/uploads/{upload_id}/cancel": Operation("cancelUpload", Upload),
     },
     "agencies": {
         "GET /agencies": Operation("listAgencies", AgencyList),

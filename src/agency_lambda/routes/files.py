@@ -31,6 +31,7 @@ _WHOLE = 4_500_000  # bytes that a function which answers whole can send, as bas
 _HERE = re.compile(r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?")
 _FORM = "multipart/form-data"
 _BINARY = {"type": "string", "format": "binary"}
+_PURPOSE = {"type": "string", "enum": ["user_data", "vision", "assistants"]}
 
 
 router = APIRouter(prefix="/v1", responses=V1_RESPONSES, route_class=StrictRoute)
@@ -41,7 +42,7 @@ def _form_of(**properties: Any) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {_FORM: {"schema": schema}}}}
 
 
-@router.post("/files", response_model=None, openapi_extra=_form_of(file=_BINARY, purpose={"type": "string"}))
+@router.post("/files", response_model=None, openapi_extra=_form_of(file=_BINARY, purpose=_PURPOSE))
 async def create_file(request: Request, caller: Caller) -> dict[str, Any]:
     """Store a file for 30 days, or as long as `expires_after` says."""
     from agency_lambda.protocol.files import parse_file

@@ -224,6 +224,9 @@ def test_answers_are_what_the_document_says(answers: Answers, document: Document
     found = list[str]()
     for case, answer in zip(CASES, answers["Served"], strict=True):
         if case.method.lower() in document["paths"].get(template(document, case.path), {}):
-            kind = dict(answer.headers)["content-type"].partition(";")[0]
+            headers = dict(answer.headers)
+            kind = headers["content-type"].partition(";")[0]
+            if "content-disposition" in headers:  # the bytes of a file
+                continue
             found += problems(document, case.method, case.path, answer.status, kind, answer.body)
     assert not found
