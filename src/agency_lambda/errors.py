@@ -5,7 +5,11 @@
 #  │   ├─ InvalidJSON 400
 #  │   ├─ UnboundedCost 400        nothing bounds what a model call may cost, and its owner has a budget
 #  │   ├─ ApprovalNotStored 400    a person is asked, and the response is not stored
-#  │   └─ FileQuotaExceeded 400    the owner has as many files, or bytes of them, as it may
+#  │   ├─ FileQuotaExceeded 400    the owner has as many files, or bytes of them, as it may
+#  │   └─ RunUnanswered 400        the run has no answer for a protocol that knows answers and errors only
+#  │       ├─ RunGoesOn 400        it takes longer than this request may
+#  │       ├─ ApprovalRequired 400 a person has to decide first
+#  │       └─ RunCancelled 400
 #  ├─ UnsupportedParameter 400     refused rather than ignored
 #  ├─ Unauthenticated 401          no credentials
 #  │   ├─ InvalidCredentials 401   an unknown key, or a token that is not valid here
@@ -48,6 +52,7 @@
 #  └─ AgencyMisconfigured 500      a defect in `agents/`; the message says what to change
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 INTERNAL = "The service failed to answer. The request id finds it in the log."
 NO_ANSWER = "The model did not answer as it should. The request id finds the reason in the log."
@@ -59,6 +64,8 @@ class Interruption(BaseException):
 
 class ServiceError(Exception):
     """A failure whose text is public. `param` names the field that is wrong."""
+
+    details: Mapping[str, Any] = {}  # more fields of an error under /v1
 
     status = 500
     kind = "internal_error"  # the code of HTTP errors, and the `detail_code` of a response's error
@@ -89,6 +96,29 @@ class ApprovalNotStored(InvalidRequest):
 
 class FileQuotaExceeded(InvalidRequest):
     kind = "file_quota_exceeded"
+
+
+class RunUnanswered(InvalidRequest):
+    """details: the response where the answer will be found."""
+
+    # AI SDK repeats a 408, 409, 429 and 5xx, LangChain.js all but 400 to 407 and 409, and each would be another run.
+    kind = "run_unanswered"
+
+    def __init__(self, message: str, response_id: str = "", **details: Any) -> None:
+        super().__init__(message)
+        self.details = {"response_id": response_id, **details}
+
+
+class RunGoesOn(RunUnanswered):
+    kind = "run_goes_on"
+
+
+class ApprovalRequired(RunUnanswered):
+    kind = "approval_required"
+
+
+class RunCancelled(RunUnanswered):
+    kind = "run_cancelled"
 
 
 class UnsupportedParameter(ServiceError):

@@ -94,7 +94,19 @@ def error_response(scope: Scope, error: ServiceError, headers: Mapping[str, str]
     # Clients would repeat a 429, and with it what tools have done; a budget opens much later.
     if isinstance(error, UpstreamFailed | BudgetExceeded):
         headers = {**(headers or {}), "x-should-retry": "false"}
-    return _answer(scope, error.status, error.kind, str(error), error.code, error.param, headers, error.safe_to_retry)
+    about = error.code, error.param, headers, error.safe_to_retry, error.details
+    return _answer(scope, error.status, error.kind, str(error), *about)
+
+
+def v1_error(error: ServiceError) -> dict[str, Any]:
+    """Return the `error` of an answer, or of an event, under /v1."""
+    return _v1_failure(error.status, str(error), error.code, error.param, error.details)
+
+
+def _v1_failure(status: int, message: str, code: str, param: str | None, details: Mapping[str, Any]) -> dict[str, Any]:
+    sendable_param = None if param is None else _sendable(param)
+    failure = OpenAIFailure(message=_sendable(message), type=_openai_type(status), param=sendable_param, code=code)
+    return {**failure.model_dump(), **details}
 
 
 def _answer(
@@ -106,20 +118,17 @@ def _answer(
     param: str | None = None,
     headers: Mapping[str, str] | None = None,
     safe_to_retry: bool = False,
+    details: Mapping[str, Any] = {},
 ) -> JSONResponse:
     log_id = request_id()
-    failure: BaseModel = Failure(type=kind, message=_sendable(message), request_id=log_id)
     if _is_v1(scope):
-        failure = OpenAIFailure(
-            message=_sendable(message),
-            type=_openai_type(status),
-            param=None if param is None else _sendable(param),
-            code=code or kind,
-        )
+        failure = _v1_failure(status, message, code or kind, param, details)
+    else:
+        failure = Failure(type=kind, message=_sendable(message), request_id=log_id).model_dump()
     sent = {**(headers or {}), "x-request-id": log_id}
     if scope["method"] == "POST" and ((status >= 500 and not safe_to_retry) or kind == "idempotency_key_reused"):
         sent["x-should-retry"] = "false"  # OpenAI's clients would retry, but tools may have acted already
-    return JSONResponse({"error": failure.model_dump()}, status, sent)
+    return JSONResponse({"error": failure}, status, sent)
 
 
 def error_app(status: int, kind: str, message: str) -> ASGIApp:

@@ -65,7 +65,7 @@ async def hides_a_conflict(request: Request) -> str:
 async def is_late(request: Request) -> None:
     """As a run that another attempt takes up."""
     unfinished = JSONResponse({"id": "resp_1"}, 202, {"location": "/v1/responses/resp_1"})
-    _Caller(request).set_deadline_response({"id": "resp_1"}, lambda response: unfinished)
+    _Caller(request)._set_deadline_response({"id": "resp_1"}, lambda response: unfinished)
     await asyncio.sleep(60)
 
 

@@ -17,6 +17,7 @@ MODEL = "letters"
 BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/completion"): {"message": "x"},
     ("POST", "/v1/responses"): {"model": MODEL, "input": "x"},
+    ("POST", "/v1/chat/completions"): {"model": MODEL, "messages": [{"role": "user", "content": "x"}]},
     ("POST", "/v1/responses/compact"): {"model": MODEL, "input": "x"},
     ("POST", "/v1/conversations"): {},
     ("POST", "/v1/conversations/{conversation_id}"): {"metadata": {}},

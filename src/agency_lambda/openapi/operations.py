@@ -5,6 +5,7 @@ from typing import Any
 
 from agency_lambda.openapi.agencies import AgencyList, Health, Model, ModelList
 from agency_lambda.openapi.approvals import Approval, ApprovalList
+from agency_lambda.openapi.chat import ChatCompletion, ChatCompletionChunk
 from agency_lambda.openapi.events import ResponseStreamEvent
 from agency_lambda.openapi.files import DeletedFile, File, FileList, Upload, UploadPart
 from agency_lambda.openapi.items import Item
@@ -57,6 +58,9 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
         ),
         "GET /v1/responses/{response_id}/input_items": Operation("listInputItems", ItemList),
         "GET /v1/responses/{response_id}/trace": Operation("getTrace", Trace),
+    },
+    "chat": {
+        "POST /v1/chat/completions": Operation("createChatCompletion", ChatCompletion, ChatCompletionChunk),
     },
     "conversations": {
         "POST /v1/conversations": Operation("createConversation", Conversation),

@@ -4,6 +4,7 @@ import asyncio
 import math
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, suppress
+from typing import Any
 
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
@@ -133,6 +134,11 @@ async def _wait_for_disconnect(receive: Receive) -> None:
 
 def _body(data: bytes, *, more: bool = True) -> Message:
     return {"type": "http.response.body", "body": data, "more_body": more}
+
+
+def encode_data(value: Any) -> bytes:
+    """Return an event without a name."""
+    return b"data: %b\n\n" % to_json_bytes(value)
 
 
 def encode_event(event: Event) -> bytes:

@@ -9,12 +9,13 @@ from typing import Any
 from agency_lambda.errors import StoreUnavailable
 from agency_lambda.runs.asked_in_messages import needs_person
 from agency_lambda.runs.leases import Leases
-from agency_lambda.runs.model import BEHIND_EVENT_ROWS, EVENT_ROWS, StoredResponse, event_row
+from agency_lambda.runs.model import BEHIND_EVENT_ROWS, EVENT_ROWS, Lease, StoredResponse, event_row
 from agency_lambda.store import Record, Store
 from lambda_loop import seconds_remaining
 
 _POLL = 0.25  # seconds between looks
 _NEEDS_PERSON_POLL = 2.0  # and between those at what a run's messages wait for
+_DECISION_POLL = 1.0  # and between those whether a person has decided
 _RESERVED = 1.0  # seconds before the end of an invocation, in which nothing waits any more
 
 
@@ -25,6 +26,16 @@ async def until_over(store: Store, partition: str, run_id: str, seconds: float) 
         if time.monotonic() > end or seconds_to_wait() < 0:
             return
         await asyncio.sleep(_POLL)
+
+
+async def until_decided(store: Store, partition: str, run_id: str, seconds: float) -> bool:
+    """Return whether a run goes on, or has ended, that waits for a person; False when time is up."""
+    end = time.monotonic() + seconds
+    while await _Followed(store, partition, run_id).waits_for_person():
+        if time.monotonic() > end or seconds_to_wait() < 0:
+            return False
+        await asyncio.sleep(_DECISION_POLL)
+    return True
 
 
 async def follow(store: Store, partition: str, run_id: str, after: int) -> AsyncGenerator[Any]:
@@ -83,12 +94,17 @@ class _Followed:
 
     async def is_over(self) -> bool:
         lease = await Leases(self._store).find(self._run_id)
-        if lease is None or lease.dead or lease.waits_for_person:
+        if lease is None or lease.dead or await self._waits(lease):
             return True
-        if lease.for_agents:
-            return await self._needs_person(lease.owner)
         # A run is cancelled before its response is deleted.
         return lease.cancelled and await self._store.get(self._partition, "response") is None
+
+    async def waits_for_person(self) -> bool:
+        lease = await Leases(self._store).find(self._run_id)
+        return lease is not None and not lease.dead and await self._waits(lease)
+
+    async def _waits(self, lease: Lease) -> bool:
+        return lease.waits_for_person or (lease.for_agents and await self._needs_person(lease.owner))
 
     async def _needs_person(self, owner: str) -> bool:
         if time.monotonic() < self._next_look:

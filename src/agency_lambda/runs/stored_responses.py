@@ -5,7 +5,7 @@ from typing import Any
 from agency_lambda.errors import NotFound
 from agency_lambda.history.turns import HistoryCursor, is_valid_id
 from agency_lambda.protocol.types import Item
-from agency_lambda.runs.following import follow, until_over
+from agency_lambda.runs.following import follow, until_decided, until_over
 from agency_lambda.runs.model import BEHIND_EVENT_ROWS, EVENT_ROWS, StoredResponse, expiry, response_partition
 from agency_lambda.store import ABSENT, Put, Store
 
@@ -47,6 +47,12 @@ class Responses:
     async def final(self, response_id: str, seconds: float = math.inf) -> StoredResponse:
         """Return a response when it is final or time is up."""
         await until_over(self._store, self.partition(response_id), response_id, seconds)
+        return await self.get(response_id)
+
+    async def decided(self, response_id: str, seconds: float = math.inf) -> StoredResponse | None:
+        """Return a response when it does not wait for a person any more; None when time is up."""
+        if not await until_decided(self._store, self.partition(response_id), response_id, seconds):
+            return None
         return await self.get(response_id)
 
     async def stored_events(self, response_id: str) -> list[Any]:

@@ -32,6 +32,8 @@ pytestmark = [
         "ai_sdk",
         "ai_sdk_chat",
         "ai_sdk_approvals",
+        "chat",
+        "ai_sdk_completions",
     ],
 )
 def test_from_node(server: Server, script: str) -> None:

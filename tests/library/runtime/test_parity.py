@@ -24,6 +24,7 @@ ASK = {"model": "letters", "input": QUESTION}
 BYTES = bytes(range(255, -1, -1)) * (FILE_PART // 256)
 FORM = f"multipart/form-data; boundary={BOUNDARY}"
 UPLOAD = {"bytes": 2, "filename": "a.bin", "mime_type": "application/octet-stream", "purpose": "user_data"}
+CHAT = {"model": "letters", "messages": [{"role": "user", "content": QUESTION}]}
 _RESPONSE, _ITEM = r'"(resp_[^"]+)"', r'"(msg_[^"]+)"'
 CASES = [
     Case("GET", "/health", key=""),
@@ -98,6 +99,8 @@ CASES = [
     Case("HEAD", "/v1/models"),
     Case("HEAD", "/v1/responses/{streamed}?stream=true"),
     Case("OPTIONS", "/v1/conversations/any"),
+    Case("POST", "/v1/chat/completions", CHAT),
+    Case("POST", "/v1/chat/completions", {**CHAT, "stream": True, "include_reasoning": True}),
     # What goes wrong.
     Case("HEAD", "/v1/nowhere"),
     Case("GET", "/agencies", key=""),
@@ -114,6 +117,8 @@ CASES = [
     Case("POST", "/completion", {"message": "x"}, content_type="text/plain"),
     Case("POST", "/v1/responses", {"model": "nobody", "input": "x", "stream": True}),
     Case("POST", "/v1/responses", {"model": "letters", "input": [{"type": "what"}]}),
+    Case("POST", "/v1/chat/completions", {**CHAT, "model": "nobody", "stream": True}),
+    Case("POST", "/v1/chat/completions", {**CHAT, "n": 2}),
     Case("POST", "/completion", "x" * (BODY + 1)),
     Case("POST", "/v1/responses", "x" * (BODY + 1)),
 ]
@@ -178,7 +183,9 @@ def comparable(answer: Answer) -> Answer:
         if name not in _SERVERS
     ]
     body = re.sub(
-        r'("(?:created|completed|started|ended|expires)_at": ?)[\d.]+', r"\1 0", answer.body.decode("latin-1")
+        r'("(?:created|(?:created|completed|started|ended|expires)_at)": ?)[\d.]+',
+        r"\1 0",
+        answer.body.decode("latin-1"),
     )
     body = re.sub(r'"v1\.([\w=-]+)"', lambda found: decompress(urlsafe_b64decode(found[1])).decode(), body)
     return Answer(answer.status, headers, number(body).encode(errors="backslashreplace"))

@@ -1,0 +1,95 @@
+"""Whatever a run says, the deltas of its stream make the message of its whole completion."""
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agency_lambda.protocol.chat.chunks import ChunkBuilder
+from agency_lambda.protocol.chat.completion import completion
+from agency_lambda.protocol.chat.request import CreateChatCompletion
+from agency_lambda.protocol.chat.stop import StopSequences
+from agency_lambda.protocol.output import OutputBuilder
+from agency_lambda.protocol.request import CreateResponse
+from agency_lambda.protocol.response_object import new_response
+from tests.library.protocols.chat import joined
+
+RESPONSE = new_response(CreateResponse(model="desk", input="x"), "resp_1", None)
+CITED = {"type": "url_citation", "url": "https://a.example", "title": "A", "start_index": 0, "end_index": 1}
+USAGE = {
+    "input_tokens": 3,
+    "input_tokens_details": {"cached_tokens": 2, "cache_write_tokens": 1},
+    "output_tokens": 5,
+    "output_tokens_details": {"reasoning_tokens": 4},
+    "total_tokens": 8,
+}
+texts = st.text("ab STOP\n😀", max_size=9)
+parts = st.one_of(
+    texts.map(lambda text: {"type": "output_text", "text": text, "annotations": [CITED] if len(text) == 3 else []}),
+    st.just({"type": "refusal", "refusal": "No."}),
+)
+items = st.one_of(
+    st.lists(parts, max_size=2).map(lambda content: {"type": "message", "role": "assistant", "content": content}),
+    texts.map(lambda text: {"type": "function_call", "call_id": "c", "name": "f", "arguments": text}),
+    texts.map(lambda text: {"type": "reasoning", "summary": [{"type": "summary_text", "text": text}], "tool": "t"}),
+    st.just({"type": "image_generation_call", "agent": "One", "result": "aWdz"}),
+)
+
+
+def chat(**fields: Any) -> CreateChatCompletion:
+    return CreateChatCompletion.model_validate({"model": "desk", "messages": [{"role": "user"}], **fields})
+
+
+def both(asked: CreateChatCompletion, said: list[dict[str, Any]]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the whole completion of a run that says so, and what its stream makes."""
+    events: list[dict[str, Any]] = []
+    output = OutputBuilder(lambda kind, **fields: events.append({"type": kind, **fields}), "resp_1")
+    for number, item in enumerate(said):
+        output.add(item, f"item_{number}")
+    final = {**RESPONSE, "status": "completed", "output": output.items, "usage": USAGE}
+    builder = ChunkBuilder(asked, RESPONSE)
+    chunks = [builder.begin()]
+    for event in [*events, {"type": "response.completed", "response": final}]:
+        chunks += builder.chunks(event)
+    return completion(asked, [final]), joined([*chunks, *builder.end()])
+
+
+@given(st.lists(items, max_size=5), st.booleans(), st.sampled_from([None, "STOP", ["O", "b S"], [" ", "P"]]))
+def test_a_stream_makes_the_whole_completion(said: list[dict[str, Any]], reasoning: bool, stop: Any) -> None:
+    asked = chat(include_reasoning=reasoning, stop=stop, stream_options={"include_usage": True})
+    whole, shown = both(asked, said)
+    message, reason = whole["choices"][0]["message"], whole["choices"][0]["finish_reason"]
+    assert (message["content"] or "", message["refusal"]) == (shown["content"], shown.get("refusal"))
+    for name in ("reasoning_content", "images"):
+        assert message.get(name) == shown.get(name)
+    assert message["annotations"] == shown.get("annotations", [])
+    assert (reason, whole["usage"]) == (shown["finish_reason"], shown["usage"])
+    if reason == "tool_calls":
+        assert message["tool_calls"] == shown["tool_calls"]
+
+
+@given(st.text("abc", max_size=12), st.lists(st.text("abc", min_size=1, max_size=3), max_size=3), st.data())
+def test_a_text_is_cut_at_the_same_place_however_it_comes(text: str, stops: list[str], data: st.DataObject) -> None:
+    ends = [end for end in range(len(text) + 1) if text[:end].endswith(tuple(stops)) and stops]
+    longest = max((len(stop) for stop in stops if ends and text[: ends[0]].endswith(stop)), default=0)
+    cut, shown, place = StopSequences(stops), "", 0
+    while place < len(text):
+        size = data.draw(st.integers(1, 4))
+        shown += cut.add(text[place : place + size])
+        place += size
+    assert (shown + cut.end(), cut.found) == (text[: ends[0] - longest] if ends else text, bool(ends))
+
+
+def test_usage_is_counted_as_chat_clients_know_it() -> None:
+    assert both(chat(), [])[0]["usage"] == {
+        "prompt_tokens": 3,
+        "completion_tokens": 5,
+        "total_tokens": 8,
+        "prompt_tokens_details": {"cached_tokens": 2, "cache_write_tokens": 1, "audio_tokens": 0},
+        "completion_tokens_details": {
+            "reasoning_tokens": 4,
+            "audio_tokens": 0,
+            "accepted_prediction_tokens": 0,
+            "rejected_prediction_tokens": 0,
+        },
+    }
