@@ -318,7 +318,7 @@ def test_without_a_loop_each_answer_has_an_id_of_its_own(service: Service) -> No
 @pytest.mark.parametrize("path", ["/v1/responses", "/completion"])
 def test_a_post_is_repeated_by_clients_only_where_nothing_can_have_begun(path: str) -> None:
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, ServiceError)]
-    harmless = {errors.StoreUnavailable, errors.SecretUnavailable, errors.IssuerUnavailable}
+    harmless = {errors.StoreUnavailable, errors.FilesUnavailable, errors.SecretUnavailable, errors.IssuerUnavailable}
     assert len(kinds) > 30
     for kind in kinds:
         headers = exception_handlers.error_response({"type": "http", "method": "POST", "path": path}, kind("x")).headers
