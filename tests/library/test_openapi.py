@@ -10,6 +10,7 @@ import pytest
 from fastapi import FastAPI
 
 from agency_lambda.openapi.operations import OPERATIONS
+from agency_lambda.protocol.items import encode_compaction, parse_items
 from agency_lambda.settings import get_settings
 from tests.library.asgi import ask
 from tests.library.paths import ROOT
@@ -57,6 +58,45 @@ def test_the_file_is_what_the_routes_are_now(create_app: Callable[..., FastAPI])
     written = (ROOT / "docs" / "openapi.json").read_text()
     now = json.dumps(app.openapi(), indent=1, ensure_ascii=False) + "\n"
     assert written == now, "docs/openapi.json is not that of these routes: `make openapi` writes it"
+
+
+LINKS = {"file_id", "file_url"}  # of a part: they depend on settings, and on what is kept
+
+
+def samples(schema: Any, schemas: dict[str, Any]) -> list[Any]:
+    """Return values with every field: one of each alternative."""
+    if "$ref" in schema:
+        return samples(schemas[schema["$ref"].rpartition("/")[2]], schemas)
+    if alternatives := schema.get("anyOf") or schema.get("oneOf"):
+        return [each for one in alternatives for each in samples(one, schemas) if each is not None]
+    if "const" in schema or "enum" in schema:
+        return [schema.get("const", schema.get("enum", [None])[0])]
+    if "properties" in schema:
+        left_out = LINKS if "detail" in schema["properties"] else {}
+        fields = {name: samples(each, schemas) for name, each in schema["properties"].items() if name not in left_out}
+        most = max(map(len, fields.values()))
+        return [{name: each[number % len(each)] for name, each in fields.items() if each} for number in range(most)]
+    if schema.get("type") == "array":
+        return [samples(schema["items"], schemas)] if schema["items"] else [[]]
+    plain = {"string": "{}", "integer": 1, "number": 1, "boolean": True, "object": {}, "null": None}
+    return [plain[schema["type"]]]
+
+
+def test_items_with_every_field_of_the_document_are_accepted(create_app: Callable[..., FastAPI]) -> None:
+    schemas = create_app().openapi()["components"]["schemas"]
+    items = samples(schemas["ItemParam"], schemas)
+    assert len(items) >= 8
+    data = {"image_url": "data:image/png;base64,iVBORw0KGgo=", "file_data": "data:text/plain;base64,aGk="}
+    for item in items:
+        for part in [*parts_of(item, "content"), *parts_of(item, "output")]:
+            part |= {name: value for name, value in data.items() if name in part}
+        if item["type"] == "compaction":
+            item["encrypted_content"] = encode_compaction("So far.", [])["encrypted_content"]
+        assert parse_items([item]), item
+
+
+def parts_of(item: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    return [part for part in item.get(name, ()) if isinstance(part, dict)]
 
 
 def test_names_in_clients_are_unique_and_of_one_form(create_app: Callable[..., FastAPI]) -> None:

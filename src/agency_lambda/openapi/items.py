@@ -11,6 +11,7 @@ from openai.types.responses.response_output_text import (
 from pydantic import BaseModel, Field
 
 Status = Literal["in_progress", "completed", "incomplete"]
+Phase = Literal["commentary", "final_answer"]
 type Annotation = Annotated[
     AnnotationFileCitation | AnnotationURLCitation | AnnotationContainerFileCitation | AnnotationFilePath,
     Field(discriminator="type"),
@@ -64,7 +65,7 @@ class OutputMessage(BaseModel):
     status: Status
     content: list[OutputPart]
     agent: str = Field(description="who speaks")
-    phase: Literal["commentary", "final_answer"] | None = None
+    phase: Phase | None = None
 
 
 class Message(BaseModel):
@@ -76,7 +77,7 @@ class Message(BaseModel):
     status: Status
     content: list[Part]
     agent: str | None = None
-    phase: Literal["commentary", "final_answer"] | None = None
+    phase: Phase | None = None
 
 
 class SummaryText(BaseModel):

@@ -31,6 +31,7 @@ _ADDED_FIELDS = frozenset({"agent", "parent", "recipient", "tool"})
 #: Fields of newer types than the pinned ones: with these values they say nothing, or they are read over.
 _FIXED = {"async": False, "caller": {"type": "direct"}}
 _READ_OVER = {
+    "mcp_approval_request": frozenset({"kind", "status"}),  # of our answers
     "function_call": frozenset(_FIXED),
     "function_call_output": frozenset({*_FIXED, "name", "namespace"}),
     "image_generation_call": frozenset(

@@ -1,4 +1,4 @@
-"""Types of the openai package as fields of a request, imported when a client sends one."""
+"""Types of fields of a request that are imported when a client sends one, or when the OpenAPI document is asked for."""
 
 from dataclasses import dataclass
 from importlib import import_module
@@ -35,3 +35,14 @@ class LazyType:
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         return handler(TypeAdapter(self._model).core_schema)
+
+
+@dataclass(frozen=True)
+class DocumentedAs:
+    """Is the named type in the OpenAPI document, and validates as it is annotated."""
+
+    module: str
+    name: str
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return handler(TypeAdapter(getattr(import_module(self.module), self.name)).core_schema)

@@ -18,7 +18,7 @@ from pydantic_core import PydanticSerializationError, to_json
 
 from agency_lambda.errors import InvalidRequest, UnsupportedParameter
 from agency_lambda.protocol import bounds
-from agency_lambda.protocol.lazy_types import LazyType, without_nulls
+from agency_lambda.protocol.lazy_types import DocumentedAs, LazyType, without_nulls
 
 if TYPE_CHECKING:
     from openai.types.responses import FunctionTool, ResponseTextConfig, ToolChoiceFunction
@@ -44,6 +44,8 @@ _FIXED: dict[str, tuple[Any, ...]] = {
     "context_management": ([],),
     "image": ({"context_compression": "auto"}, {}),
 }
+
+_TYPES = "agency_lambda.openapi.inputs"
 
 Text = Annotated[str, StringConstraints(min_length=1)]
 Includable = Literal[
@@ -82,6 +84,9 @@ def _not_empty(value: str | list[Any]) -> str | list[Any]:
     return value
 
 
+Input = Annotated[str | list[Any], AfterValidator(_not_empty), DocumentedAs(_TYPES, "Input")]
+
+
 class Body(BaseModel):
     """A request body within the bounds, without unknown fields and values that JSON cannot hold."""
 
@@ -113,9 +118,7 @@ class CompactRequest(Body):
 
     # An agency, or "agency/Agent".
     model: Text = Field(examples=["desk", "desk/Clerk"])
-    input: Annotated[str | list[Any], AfterValidator(_not_empty)] | None = Field(
-        default=None, examples=["Which appointments are free next week?"]
-    )
+    input: Input | None = Field(default=None, examples=["Which appointments are free next week?"])
     instructions: str | None = None
     previous_response_id: Text | None = None
     prompt_cache_key: str | None = None
@@ -124,9 +127,7 @@ class CompactRequest(Body):
 class CreateResponse(CompactRequest):
     """The parameters of OpenAI's Responses API that agencies support."""
 
-    input: Annotated[str | list[Any], AfterValidator(_not_empty)] = Field(
-        examples=["Which appointments are free next week?"]
-    )
+    input: Input = Field(examples=["Which appointments are free next week?"])
     background: bool | None = None
     include: Annotated[list[Includable], Field(max_length=bounds.PART_LISTS), FailFast()] | None = None
     stream: bool | None = None
@@ -136,7 +137,7 @@ class CreateResponse(CompactRequest):
     metadata: Metadata | None = None
     max_output_tokens: int | None = Field(default=None, ge=16)
     max_tool_calls: int | None = Field(default=None, ge=1)
-    tools: list[dict[str, Any]] | None = None
+    tools: Annotated[list[dict[str, Any]], DocumentedAs(_TYPES, "Tools")] | None = None
     tool_choice: Literal["auto", "none", "required"] | ToolChoice | None = None
     parallel_tool_calls: bool | None = None
     temperature: float | None = Field(default=None, ge=0, le=2)

@@ -1,4 +1,4 @@
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter
 from pydantic import Field
@@ -9,6 +9,7 @@ from agency_lambda.history.conversations import conversation_index
 from agency_lambda.history.turns import Turn
 from agency_lambda.protocol import bounds
 from agency_lambda.protocol.items import parse_items, to_agent_input
+from agency_lambda.protocol.lazy_types import DocumentedAs
 from agency_lambda.protocol.request import Body, Metadata
 from agency_lambda.protocol.types import Item
 from agency_lambda.record.index_pages import read_page
@@ -19,13 +20,15 @@ from agency_lambda.routes.strict import StrictRoute
 
 router = APIRouter(prefix="/v1/conversations", responses=V1_RESPONSES, route_class=StrictRoute)
 
+_TYPES = "agency_lambda.openapi.inputs"
+
 
 class NewItems(Body):
-    items: list[Any] = Field(min_length=1, max_length=20)
+    items: Annotated[list[Any], DocumentedAs(_TYPES, "AddedItems")] = Field(min_length=1, max_length=20)
 
 
 class NewConversation(Body):
-    items: list[Any] | None = Field(default=None, max_length=20)
+    items: Annotated[list[Any], DocumentedAs(_TYPES, "FirstItems")] | None = Field(default=None, max_length=20)
     metadata: Metadata | None = None
 
 
