@@ -14,7 +14,6 @@ from agency_lambda.protocol.response_object import FINAL, ResponseObject, json_r
 from agency_lambda.protocol.types import Item
 from agency_lambda.routes.dependencies import Caller, IdempotencyKey, idempotent_request
 from agency_lambda.routes.strict import StrictRoute
-from agency_lambda.runs.model import StoredResponse
 from agency_lambda.runs.outcome import raise_failed
 from agency_lambda.runs.waiting import request_item
 
@@ -98,16 +97,8 @@ async def completion(body: Completion, caller: Caller, key: IdempotencyKey = Non
     rest = await caller.responses.last(response["id"])  # the answer is that of the run that waits for the decision
     if rest.response["status"] in FINAL:
         return _answer(raise_failed(rest.response), name)
-    return unfinished(rest.response, await _undecided(caller, rest))
-
-
-async def _undecided(caller: Caller, waiting: StoredResponse) -> list[Item]:
-    from agency_lambda.approvals.queries import asked_in_messages, pending  # few runs ask
-
-    place = caller.runs.store, caller.owner
-    approvals = await pending(*place, (each["id"] for each in waiting.asked))
-    approvals += await asked_in_messages(*place, waiting.response["id"]) if waiting.for_agents else []
-    return [{"id": each.id, **request_item(each)} for each in approvals]
+    asked = await caller.undecided(rest)
+    return unfinished(rest.response, [{"id": each.id, **request_item(each)} for each in asked])
 
 
 def _thread_id(response: ResponseObject, agency: str) -> str | None:

@@ -14,8 +14,10 @@ from agency_lambda.validators import OWNER
 from lambda_loop import current_invocation
 
 if TYPE_CHECKING:
+    from agency_lambda.approvals.model import Approval
     from agency_lambda.protocol.request import CreateResponse
     from agency_lambda.runs.client_run import ClientRun
+    from agency_lambda.runs.model import StoredResponse
     from agency_lambda.runs.service import RunService
 
 
@@ -73,6 +75,20 @@ class _Caller:
         runs, on_deadline = self.runs, partial(self._set_deadline_response, render=render)
         begun = await runs.create(request, self.owner, idempotent, conversation_name, on_deadline, self.client)
         return ClientRun(runs, self.owner, begun)
+
+    def follow(self, stored: "StoredResponse") -> "ClientRun":
+        """Return a run that was begun by another request."""
+        from agency_lambda.runs.client_run import ClientRun
+
+        return ClientRun(self.runs, self.owner, stored)
+
+    async def undecided(self, waiting: "StoredResponse") -> "list[Approval]":
+        """Return what a run waits for that a person has to decide."""
+        from agency_lambda.approvals.queries import asked_in_messages, pending  # few runs ask
+
+        place = self.runs.store, self.owner
+        approvals = await pending(*place, (each["id"] for each in waiting.asked))
+        return approvals + (await asked_in_messages(*place, waiting.response["id"]) if waiting.for_agents else [])
 
     def _set_deadline_response(
         self, response: ResponseObject | None, render: Callable[[ResponseObject], Response]

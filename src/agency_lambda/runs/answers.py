@@ -14,6 +14,7 @@ from agency_lambda.protocol.item_types import validate
 from agency_lambda.protocol.lazy_types import without_nulls
 from agency_lambda.protocol.request import CreateResponse
 from agency_lambda.protocol.response_object import new_response
+from agency_lambda.protocol.surrogates import to_json_bytes
 from agency_lambda.protocol.types import Item
 from agency_lambda.runs.decisions import (
     Decisions,
@@ -110,7 +111,12 @@ def _parsed(item: Any, param: str) -> Item:
     if not _is_answer(item):
         message = "Beside approvals that are answered the input has nothing else: send it when the run has ended."
         raise InvalidRequest(message, param=param)
-    return validate("response_input_item.McpApprovalResponse", without_nulls(item), param)
+    item = without_nulls(item)
+    arguments = item.pop("arguments", None)  # a field of ours
+    if arguments is not None and not isinstance(arguments, dict):
+        raise InvalidRequest("must be an object", param=f"{param}.arguments")
+    valid = validate("response_input_item.McpApprovalResponse", item, param)
+    return valid if arguments is None else {**valid, "arguments": to_json_bytes(arguments).decode()}
 
 
 async def _decision(store: Store, owner: str, item: Item, number: int) -> tuple[Approval, Decision]:
@@ -120,7 +126,7 @@ async def _decision(store: Store, owner: str, item: Item, number: int) -> tuple[
         raise NotFound(f"Approval with id {approval_id[:99]!r} not found.", param=param)
     if not isinstance(found, Approval):
         raise ApprovalDecided(f"{approval_id} is {found.status} already.", param=param)
-    decision = Decision(approve=item["approve"], reason=item.get("reason"))
+    decision = Decision(approve=item["approve"], reason=item.get("reason"), arguments=item.get("arguments"))
     return found, checked(found.request, decision, answer="reason")
 
 

@@ -1,0 +1,74 @@
+"""Parts of a message's content: text, and media with a source."""
+
+from typing import Any
+
+from agency_lambda.protocol.types import Item
+
+_KNOWN = ("text", "image", "audio", "video", "document")
+_SOURCES = (("data", "data"), ("url", "url"), ("id", "file"))  # a field of the part -> the type of its source
+
+
+def with_known_parts(message: Any) -> Any:
+    """Return a message whose parts are of the kinds of AG-UI 1.0; before 0.0.48 all media were `binary`."""
+    content = message.get("content") if isinstance(message, dict) else None
+    if not isinstance(content, list):
+        return message
+    return {**message, "content": [_known_part(part) for part in content]}
+
+
+def _known_part(part: Any) -> Any:
+    kind = part.get("type") if isinstance(part, dict) else None
+    if kind == "binary":
+        return _upgraded(part)
+    # Of a newer version, it must not fail the run.
+    return _left_out(kind) if isinstance(kind, str) and kind not in _KNOWN else part
+
+
+def _upgraded(part: dict[str, Any]) -> dict[str, Any]:
+    mime_type = part.get("mimeType")
+    media = str(mime_type).partition("/")[0]
+    found = [(kind, part[name]) for name, kind in _SOURCES if isinstance(part.get(name), str)]
+    if not found:
+        return _left_out("binary")
+    source: dict[str, Any] = {"type": found[0][0], "value": found[0][1]}
+    if isinstance(mime_type, str):
+        source["mimeType"] = mime_type
+    filename = {"metadata": {"filename": part["filename"]}} if part.get("filename") else {}
+    return {"type": media if media in ("image", "audio", "video") else "document", "source": source, **filename}
+
+
+def to_content(content: str | list[dict[str, Any]] | None) -> str | list[Item]:
+    """Return the content of an input item. The model is told of a part that it cannot be given, as AG-UI has it."""
+    if content is None or isinstance(content, str):
+        return content or ""
+    return [_to_part(part) for part in content]
+
+
+def _to_part(part: dict[str, Any]) -> Item:
+    kind = part["type"]
+    if kind == "text":
+        return {"type": "input_text", "text": part["text"]}
+    url = _data_url(part["source"])
+    if kind == "image" and url is not None and url.startswith("data:image/"):
+        return {"type": "input_image", "image_url": url}
+    if kind == "document" and url is not None:
+        return {"type": "input_file", "filename": _filename(part), "file_data": url}
+    return _to_part(_left_out(kind))
+
+
+def _left_out(kind: str) -> dict[str, Any]:
+    return {"type": "text", "text": f"[A part of the type {kind[:99]!r} was left out: it cannot be read here.]"}
+
+
+def _data_url(source: dict[str, Any]) -> str | None:
+    """Return None for a link or a provider's file: nobody here fetches what a caller names."""
+    if source["type"] == "data":
+        return f"data:{source['mimeType']};base64,{source['value']}"
+    is_data = source["type"] == "url" and source["value"].startswith("data:")
+    return source["value"] if is_data else None
+
+
+def _filename(part: dict[str, Any]) -> str:
+    metadata = part.get("metadata")
+    name = metadata.get("filename") if isinstance(metadata, dict) else None
+    return name if isinstance(name, str) and name else "document"

@@ -1,0 +1,84 @@
+"""The body of POST /ag-ui/{agency}. What the protocol does not describe is left out, what it describes is validated."""
+
+import json
+from typing import Any
+
+from ag_ui.core import RunAgentInput
+from pydantic import ModelWrapValidatorHandler, PrivateAttr, model_validator
+from pydantic_core import PydanticSerializationError, to_json
+
+from agency_lambda.errors import InvalidRequest
+from agency_lambda.protocol import bounds
+from agency_lambda.protocol.ag_ui.parts import with_known_parts
+
+type Message = dict[str, Any]
+
+_MOST = {"messages": bounds.HISTORY_ITEMS, "tools": bounds.TOOLS, "context": 100, "resume": 100}
+_LONGEST_ID = 256  # characters of a thread's or run's id
+
+
+class RunInput(RunAgentInput):
+    """The input of a run, with the messages as the client has sent them."""
+
+    _sent: list[Message] = PrivateAttr(default_factory=list)
+    _known: list[Message] = PrivateAttr(default_factory=list)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _check(cls, given: Any, handler: ModelWrapValidatorHandler["RunInput"]) -> "RunInput":
+        if not isinstance(given, dict):
+            return handler(given)  # pydantic refuses it
+        _check_bounds(given)
+        sent = given.get("messages")
+        known = [with_known_parts(message) for message in sent] if isinstance(sent, list) else sent
+        body = handler({**given, "messages": known} if known is not None else given)
+        body._sent, body._known = sent or [], known or []
+        return body
+
+    @property
+    def sent(self) -> list[Message]:
+        """Return the messages for a snapshot: word for word, as old clients cannot read newer forms."""
+        return self._sent
+
+    @property
+    def known(self) -> list[Message]:
+        """Return the messages, whose parts are of the kinds of AG-UI 1.0."""
+        return self._known
+
+    @property
+    def is_current(self) -> bool:
+        """Return whether the client speaks AG-UI 1.0 or later: clients before it refuse what it has added."""
+        return self.protocol_version is not None
+
+
+def _check_bounds(body: dict[str, Any]) -> None:
+    """Raises InvalidRequest."""
+    if len(body) > bounds.KEYS:
+        raise bounds.over_limit(None, "parameters", bounds.KEYS)
+    for name, most in _MOST.items():
+        entries = body.get(name)
+        if not isinstance(entries, list):
+            continue
+        if len(entries) > most:
+            raise bounds.over_limit(name, "entries", most)
+        for number, each in enumerate(entries):  # pydantic would keep an error for each of them
+            if not isinstance(each, dict):
+                raise InvalidRequest("must be an object", param=f"{name}[{number}]")
+            if len(each) > bounds.KEYS:
+                raise bounds.over_limit(f"{name}[{number}]", "fields", bounds.KEYS)
+    for name in ("threadId", "runId"):
+        if isinstance(body.get(name), str) and not 0 < len(body[name]) <= _LONGEST_ID:
+            raise InvalidRequest(f"{name} has 1 to {_LONGEST_ID} characters.", param=name)
+    _check_json(body)
+
+
+def _check_json(body: dict[str, Any]) -> None:
+    try:
+        text = to_json(body, inf_nan_mode="constants")
+    except PydanticSerializationError:
+        raise InvalidRequest("The body has half of a surrogate pair, which is no character.") from None
+    if b"NaN" in text or b"Infinity" in text:
+        try:
+            json.dumps(body, allow_nan=False)
+        except ValueError:
+            raise InvalidRequest("NaN and Infinity are no JSON.") from None

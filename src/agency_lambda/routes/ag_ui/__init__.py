@@ -1,0 +1,64 @@
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Annotated, Any
+
+from fastapi import APIRouter, Body, Response
+
+from agency_lambda.openapi import reference
+from agency_lambda.protocol.lazy_types import LazyType
+from agency_lambda.protocol.response_object import ResponseObject
+from agency_lambda.protocol.stream import EventStreamResponse
+from agency_lambda.protocol.surrogates import to_json_bytes
+from agency_lambda.routes.dependencies import Caller
+from agency_lambda.routes.strict import StrictRoute
+
+if TYPE_CHECKING:
+    from agency_lambda.protocol.ag_ui.request import RunInput
+    from agency_lambda.protocol.types import Event
+else:
+    RunInput = Annotated[Any, LazyType("agency_lambda.protocol.ag_ui.request", "RunInput")]
+
+router = APIRouter(prefix="/ag-ui", route_class=StrictRoute)
+
+_EVENTS: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The events of the run",
+        "content": {"text/event-stream": {"schema": reference("ag_ui.core:Event")}},
+    }
+}
+
+
+@router.post("/{agency}", response_model=None, responses=_EVENTS)
+async def run_agency(agency: str, body: Annotated[RunInput, Body()], caller: Caller) -> Response:
+    """Run an agency for a client of AG-UI, which follows its events."""
+    return await _run(agency, body, caller)
+
+
+@router.post("/{agency}/{agent}", response_model=None, responses=_EVENTS)
+async def run_agent(agency: str, agent: str, body: Annotated[RunInput, Body()], caller: Caller) -> Response:
+    """Run one agent of an agency."""
+    return await _run(f"{agency}/{agent}", body, caller)
+
+
+async def _run(model: str, body: "RunInput", caller: Caller) -> Response:
+    # The first request imports the protocol.
+    from agency_lambda.protocol.ag_ui.events import RunEvents
+    from agency_lambda.routes.ag_ui.stream import RunStream
+    from agency_lambda.routes.ag_ui.thread import Thread
+
+    def unfinished(response: ResponseObject) -> Response:
+        events = RunEvents(body, response["id"])
+        url = f"{caller.root_path}/v1/responses/{response['id']}?stream=true"
+        content = b"".join(map(_encoded, [*events.start(), events.break_off(url)]))
+        return Response(content, media_type="text/event-stream")
+
+    stream = RunStream(await Thread(body, model, caller, unfinished).begin(), body, caller)
+    return EventStreamResponse(_all_encoded(stream.events()), stream.leave)
+
+
+async def _all_encoded(events: "AsyncIterator[Event]") -> AsyncIterator[bytes]:
+    async for event in events:
+        yield _encoded(event)
+
+
+def _encoded(event: "Event") -> bytes:
+    return b"data: %b\n\n" % to_json_bytes(event)

@@ -1,0 +1,147 @@
+from collections.abc import Callable
+from itertools import groupby
+from typing import Any
+
+from fastapi import Response
+
+from agency_lambda.approvals.decided import DecidedApproval
+from agency_lambda.approvals.model import Approval
+from agency_lambda.approvals.queries import find
+from agency_lambda.errors import ConversationBusy, InvalidRequest, NotFound
+from agency_lambda.protocol.ag_ui import messages, thread
+from agency_lambda.protocol.ag_ui.interrupts import answer_item
+from agency_lambda.protocol.ag_ui.request import Message, RunInput
+from agency_lambda.protocol.request import CreateResponse
+from agency_lambda.protocol.response_object import FINAL, ResponseObject
+from agency_lambda.protocol.types import Item
+from agency_lambda.routes.dependencies import Caller
+from agency_lambda.runs.client_run import ClientRun
+from agency_lambda.runs.model import StoredResponse
+
+type Render = Callable[[ResponseObject], Response]
+
+_CLIENTS = ("user", "tool", "system", "developer")  # roles of messages that no run makes
+_MOST_READ = 3  # responses, to find the one that the messages continue
+_WAITS = "This thread waits for a person: answer its interrupts in 'resume', or cancel all of them there."
+
+
+class Thread:
+    """What a request of a thread begins, continues or follows. render: see `begin` of the caller."""
+
+    def __init__(self, body: RunInput, model: str, caller: Caller, render: Render) -> None:
+        self._body, self._model, self._caller, self._render = body, model, caller, render
+
+    async def begin(self) -> ClientRun:
+        """Raises ServiceError."""
+        return await self._resumed() or await self._new()
+
+    async def _new(self) -> ClientRun:
+        body, new = self._body, messages.conversation(self._body.known)
+        options: dict[str, Any] = {"tools": messages.tools(body), "instructions": messages.instructions(body)}
+        awaited: list[str] = []
+        if found := await self._continued(new):
+            stored, new = found
+            options["previous_response_id"] = stored.response["id"]
+            awaited = thread.unanswered_calls(stored.response["output"])
+        items = messages.to_items(new, awaited)
+        if not items:
+            raise InvalidRequest("'messages' has nothing that the agents have not answered.", param="messages")
+        return await self._begin(items, options)
+
+    async def _begin(self, items: list[Item], options: dict[str, Any], *, is_last: bool = True) -> ClientRun:
+        given = {name: value for name, value in options.items() if value}
+        metadata = thread.metadata(self._body)
+        request = CreateResponse(model=self._model, input=items, stream=True, metadata=metadata, **given)
+        idempotent = (thread.request_key(self._body, self._model), b"") if is_last else None
+        return await self._caller.begin(request, idempotent, self._render)
+
+    async def _continued(self, new: list[Message]) -> tuple[StoredResponse, list[Message]] | None:
+        """Return the response that the client continues and the messages behind it; None if it says all anew."""
+        for response_id in thread.responses_of(new)[:_MOST_READ]:
+            stored = await self._find(response_id)
+            # A run that is repeated does not continue itself.
+            if stored is None or stored.response["metadata"].get(thread.RUN) == self._body.run_id:
+                continue
+            rest = thread.rest_behind(new, stored.response)
+            if rest is None or _agency(stored.response["model"]) != _agency(self._model):
+                continue
+            if last := await self._last(stored):
+                return last, rest
+        return None
+
+    async def _last(self, stored: StoredResponse) -> StoredResponse | None:
+        """Return the response whose history a new run continues. Raises ConversationBusy if a person is asked."""
+        last = await self._caller.responses.last(stored.continued_by) if stored.continued_by else stored
+        if last.response["status"] not in FINAL:
+            if await self._caller.undecided(last):
+                raise ConversationBusy(_WAITS)
+            if last is not stored:
+                raise ConversationBusy("A run of this thread goes on after an approval. Try again when it has ended.")
+        return next((each for each in (last, stored) if each.cursor), None)
+
+    async def _find(self, response_id: str) -> StoredResponse | None:
+        try:
+            return await self._caller.responses.get(response_id)
+        except NotFound:
+            return None
+
+    async def _resumed(self) -> ClientRun | None:
+        """Return the run that goes on with the client's answers; None if there is nothing to answer."""
+        place, entries = (self._caller.runs.store, self._caller.owner), self._body.resume or []
+        found = [await find(*place, entry.interrupt_id) for entry in entries]
+        known = [each for each in found if each]
+        if not known:
+            return None  # what nobody has asked does not fail a run
+        stored = await self._caller.responses.get(_shown_in(known[0]))
+        if stored.response["metadata"].get(thread.THREAD) != self._body.thread_id:
+            raise InvalidRequest("That was asked in another thread.", param="threadId")
+        is_abandoned = all(entry.status == "cancelled" for entry in entries)
+        if self._has_new_messages(stored):
+            await self._abandon(stored, is_abandoned=is_abandoned)
+            return None
+        pending = [(n, each) for n, each in enumerate(found) if isinstance(each, Approval)]
+        if not pending:
+            return self._caller.follow(await self._follower(stored))
+        return await self._answer(pending, stored)
+
+    def _has_new_messages(self, stored: StoredResponse) -> bool:
+        rest = thread.rest_behind(self._body.known, stored.response) or []
+        return any(message["role"] in _CLIENTS for message in rest)
+
+    async def _abandon(self, stored: StoredResponse, *, is_abandoned: bool) -> None:
+        """Cancel what waits, as the client goes on with something else."""
+        if not is_abandoned:
+            raise InvalidRequest("Answer the interrupts first, and send the new messages afterwards.", param="resume")
+        response = await self._caller.runs.cancel(self._caller.owner, stored.response["id"])
+        if response["status"] not in FINAL:
+            raise ConversationBusy(_WAITS)
+
+    async def _follower(self, stored: StoredResponse) -> StoredResponse:
+        return await self._caller.responses.get(stored.continued_by) if stored.continued_by else stored
+
+    async def _answer(self, pending: list[tuple[int, Approval]], stored: StoredResponse) -> ClientRun:
+        """Answer what each run has asked, last the run that this request executes then."""
+        run: ClientRun | None = None
+        by_run = groupby(sorted(pending, key=_order), key=lambda each: each[1].run)
+        answers = [[self._item(*each) for each in asked] for _, asked in by_run]
+        for items in answers:
+            options = {"previous_response_id": stored.response["id"]}
+            run = await self._begin(items, options, is_last=items is answers[-1])
+        assert run
+        return run
+
+    def _item(self, number: int, approval: Approval) -> Item:
+        entry = (self._body.resume or [])[number]
+        return answer_item(entry, approval.request, f"resume[{number}].payload")
+
+
+def _order(asked: tuple[int, Approval]) -> tuple[bool, str]:
+    return asked[1].root_response_id is None, asked[1].run
+
+
+def _shown_in(approval: Approval | DecidedApproval) -> str:
+    return approval.root_response_id or approval.response_id
+
+
+def _agency(model: str) -> str:
+    return model.partition("/")[0]
