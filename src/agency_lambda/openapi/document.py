@@ -72,6 +72,8 @@ def _describe(fields: dict[str, Any], tag: str, operation: Operation) -> None:
     """Add what the table says to an operation of the document."""
     fields |= {"tags": [tag], "operationId": operation.name}
     fields["summary"] = re.split(r"\. |: |; |\.$|\n", fields["description"], maxsplit=1)[0]
+    if operation.request is not None:
+        fields["requestBody"]["content"]["application/json"]["schema"] = {"$ref": operation.request}
     if operation.body is not None:
         fields["responses"]["200"]["content"] = {"application/json": {"schema": {"$ref": operation.body}}}
     if operation.downloads:

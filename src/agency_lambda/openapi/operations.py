@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from agency_lambda.openapi.ag_ui import AgUiEvent, AgUiRunInput
 from agency_lambda.openapi.agencies import AgencyList, Health, Model, ModelList
 from agency_lambda.openapi.approvals import Approval, ApprovalList
 from agency_lambda.openapi.chat import ChatCompletion, ChatCompletionChunk
@@ -34,7 +35,7 @@ from agency_lambda.openapi.webhooks import DeletedWebhook, WebhookDelivery, Webh
 class Operation:
     """name: in clients. body: of the 200, None if the route says it. event: of a stream. accepted: of the 202.
 
-    downloads: the 200 has the bytes of a file.
+    downloads: the 200 has the bytes of a file. request: the body, of a route that does not say it.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Operation:
     event: Any = None
     accepted: Any = None
     downloads: bool = False
+    request: Any = None
 
 
 #: tag -> "METHOD path" -> what
@@ -105,6 +107,10 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
     },
     "usage": {
         "GET /v1/usage": Operation("getUsage", UsagePage),
+    },
+    "ag-ui": {
+        "POST /ag-ui/{agency}": Operation("runAgency", event=AgUiEvent, request=AgUiRunInput),
+        "POST /ag-ui/{agency}/{agent}": Operation("runAgent", event=AgUiEvent, request=AgUiRunInput),
     },
     "operators": {
         "GET /v1/admin/responses": Operation("listResponsesOfOwners", ResponseListOfOwners),

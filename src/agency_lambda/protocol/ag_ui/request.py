@@ -37,8 +37,8 @@ class RunInput(RunAgentInput):
 
     @property
     def sent(self) -> list[Message]:
-        """Return the messages for a snapshot: word for word, as old clients cannot read newer forms."""
-        return self._sent
+        """Return the messages for a snapshot: old clients cannot read newer forms of what they have sent."""
+        return self._known if self.is_current else self._sent
 
     @property
     def known(self) -> list[Message]:

@@ -2,8 +2,8 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Body, Response
+from pydantic import WithJsonSchema
 
-from agency_lambda.openapi import reference
 from agency_lambda.protocol.lazy_types import LazyType
 from agency_lambda.protocol.response_object import ResponseObject
 from agency_lambda.protocol.stream import EventStreamResponse
@@ -15,25 +15,22 @@ if TYPE_CHECKING:
     from agency_lambda.protocol.ag_ui.request import RunInput
     from agency_lambda.protocol.types import Event
 else:
-    RunInput = Annotated[Any, LazyType("agency_lambda.protocol.ag_ui.request", "RunInput")]
+    RunInput = Annotated[
+        Any,
+        LazyType("agency_lambda.protocol.ag_ui.request", "RunInput"),
+        WithJsonSchema({}),  # the document has one of its own
+    ]
 
 router = APIRouter(prefix="/ag-ui", route_class=StrictRoute)
 
-_EVENTS: dict[int | str, dict[str, Any]] = {
-    200: {
-        "description": "The events of the run",
-        "content": {"text/event-stream": {"schema": reference("ag_ui.core:Event")}},
-    }
-}
 
-
-@router.post("/{agency}", response_model=None, responses=_EVENTS)
+@router.post("/{agency}", response_model=None, status_code=200, response_class=EventStreamResponse)
 async def run_agency(agency: str, body: Annotated[RunInput, Body()], caller: Caller) -> Response:
     """Run an agency for a client of AG-UI, which follows its events."""
     return await _run(agency, body, caller)
 
 
-@router.post("/{agency}/{agent}", response_model=None, responses=_EVENTS)
+@router.post("/{agency}/{agent}", response_model=None, status_code=200, response_class=EventStreamResponse)
 async def run_agent(agency: str, agent: str, body: Annotated[RunInput, Body()], caller: Caller) -> Response:
     """Run one agent of an agency."""
     return await _run(f"{agency}/{agent}", body, caller)
