@@ -41,7 +41,7 @@ def closed(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     inner = {key: closed(each) for key, each in value.items()}
-    return {**inner, "additionalProperties": False} if isinstance(value.get("properties"), dict) else inner
+    return {"additionalProperties": False, **inner} if isinstance(value.get("properties"), dict) else inner
 
 
 def events(stream: bytes) -> list[Any]:

@@ -20,6 +20,7 @@ from tests.library.files.forms import BOUNDARY, file_form, form
 from tests.library.runtime.entry_points import Answer, Buffered, Case, Served, Streamed
 from tests.library.runtime.environments import KEY
 
+RUN = {"threadId": "t", "runId": "r", "messages": [{"id": "u", "role": "user", "content": QUESTION}]}
 ASK = {"model": "letters", "input": QUESTION}
 BYTES = bytes(range(255, -1, -1)) * (FILE_PART // 256)
 FORM = f"multipart/form-data; boundary={BOUNDARY}"
@@ -93,6 +94,11 @@ CASES = [
     ),
     Case("POST", "/v1/uploads/{upload}/complete", {"part_ids": ["{part}"]}),
     Case("POST", "/v1/uploads/{upload}/cancel"),
+    Case("POST", "/ag-ui/letters", RUN),
+    Case("POST", "/ag-ui/letters/Writer", {**RUN, "runId": "r2", "state": {"a": ["ü"]}}),
+    Case("POST", "/ag-ui/letters", RUN),
+    Case("POST", "/ag-ui/letters", {**RUN, "messages": [{"role": "user"}]}),
+    Case("POST", "/ag-ui/nobody", RUN),
     Case("GET", "/v1/models"),
     Case("GET", "/v1/models/letters"),
     Case("HEAD", "/health", key=""),

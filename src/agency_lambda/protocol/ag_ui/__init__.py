@@ -1,1 +1,1 @@
-"""AG-UI 1.0 (https://docs.ag-ui.com): its run input as a request for a response, and a response's events as its own."""
+"""AG-UI 1.0 (https://docs.ag-ui.com/spec/1.0): its run input, and the events of responses as its own."""

@@ -1,4 +1,4 @@
-"""Which agent is at work: a step each, and a subagent for each colleague that is asked."""
+"""Which agents are at work: a step each, and a subagent for each colleague."""
 
 from collections.abc import Iterator
 from itertools import count
@@ -17,7 +17,7 @@ class AgentEvents:
         self._unfinished: list[str] = []  # those whose work was interrupted; only the end of the run says why
 
     def speaks(self, item: Item) -> Iterator[Event]:
-        """Begin a step if an item is of another agent than those before it, which colleagues' are not."""
+        """Begin a step if another agent has the conversation."""
         if item.get("parent") is None and item["agent"] != self._speaker:
             yield from self._end_step("speaker")
             self._speaker = item["agent"]
@@ -42,11 +42,9 @@ class AgentEvents:
             self._unfinished.append(item["id"])
 
     def owner(self, item: Item) -> dict[str, str]:
-        """Return the field that attributes an item to the subagent that made it."""
         return {"subagentRunId": item["parent"]} if item.get("parent") in self._subagents else {}
 
     def finish(self, *, is_interrupted: bool) -> Iterator[Event]:
-        """Yield what ends with the run."""
         for subagent in self._unfinished:
             if is_interrupted:
                 outcome = {"outcome": {"type": "suspended"}}

@@ -1,7 +1,4 @@
-"""The events of responses as those of one run.
-
-Clients since 0.0.45 accept all of them. What version 1.0 has added is sent to clients that say that they speak it.
-"""
+"""The events of responses as those of one run, which clients since 0.0.45 accept."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -21,8 +18,6 @@ _GOES_ON = "The run goes on without this stream. Send the same run again (with i
 
 
 class RunEvents:
-    """A run begins with one response, and goes on with others if its approvals were decided elsewhere."""
-
     def __init__(self, body: RunInput, response_id: str) -> None:
         self._body = body
         self._kept = body.sent
@@ -31,7 +26,7 @@ class RunEvents:
 
     @property
     def asked(self) -> list[str]:
-        """Return the ids of the approvals that were asked, which may be decided."""
+        """Return the ids of the approvals that were asked."""
         return self._items.asked
 
     def start(self) -> Iterator[Event]:
@@ -43,25 +38,24 @@ class RunEvents:
         yield from self._restate()
 
     def follow(self, response_id: str) -> Iterator[Event]:
-        """Go on with another response."""
+        """Go on with another response, as the approvals of this one were decided elsewhere."""
         yield from self._items.finish(is_interrupted=True)
         self._response_id = response_id
         self._items.follow(response_id)
         yield from self._restate()
 
     def _restate(self) -> Iterator[Event]:
-        """Remove what the client has of a response whose events follow: their texts would be appended to it."""
+        # What the client has of a response is removed before its events follow: it would append their texts.
         kept = [message for message in self._kept if response_of(message) != self._response_id]
         if len(kept) < len(self._kept):
             self._kept = kept
             yield {"type": "MESSAGES_SNAPSHOT", "messages": [*kept, *self._items.messages]}
 
     def translate(self, event: Event) -> Iterator[Event]:
-        """Yield the events of an event that is not the last one."""
         return self._items.translate(event)
 
     def finish(self, response: ResponseObject, interrupts: Sequence[dict[str, Any]] = ()) -> Iterator[Event]:
-        """End the run with a final response. interrupts: what it asks, and nobody has decided."""
+        """interrupts: what nobody has decided."""
         status, usage = response["status"], _usage(response["usage"])
         if response["error"]:
             code = detail_code(response["error"])
@@ -77,13 +71,13 @@ class RunEvents:
             yield {"type": "RUN_FINISHED", **self._ids, "outcome": outcome, **usage, **details}
 
     def interrupt(self, interrupts: Sequence[dict[str, Any]]) -> Iterator[Event]:
-        """End the run with a response that waits under its own id."""
+        """End the run of a response that waits under its own id."""
         yield from self._items.finish(is_interrupted=True)
         yield from self._snapshot()
         yield {"type": "RUN_FINISHED", **self._ids, "outcome": self._outcome("completed", interrupts)}
 
     def break_off(self, resume: str) -> Event:
-        """End the stream of a run that goes on. resume: the URL with the rest of the response's events."""
+        """End the stream of a run that goes on. resume: the URL with the rest."""
         metadata = {"response_id": self._response_id, "resume": resume}
         return {"type": "RUN_ERROR", "message": _GOES_ON, "code": "in_progress", "metadata": metadata}
 

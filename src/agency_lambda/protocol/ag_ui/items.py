@@ -41,7 +41,6 @@ class ItemEvents:
 
     @property
     def pending_calls(self) -> list[str]:
-        """Return the ids of the client's calls, in their order."""
         return list(self._arguments)
 
     def translate(self, event: Event) -> Iterator[Event]:

@@ -1,4 +1,4 @@
-"""Messages of the client as input items, and what it says of a run as instructions."""
+"""Messages as input items, and what else a client says of a run."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -13,13 +13,13 @@ _UNANSWERED = "(There is no result: the user went on without it.)"
 
 
 def conversation(messages: Sequence[Message]) -> list[Message]:
-    """Return the messages behind the leading instructions, which are those of one run and not of the conversation."""
+    """Return the messages behind the leading instructions, which are those of one run."""
     start = next((n for n, message in enumerate(messages) if message["role"] not in _INSTRUCTING), len(messages))
     return list(messages[start:])
 
 
 def instructions(body: RunInput) -> str | None:
-    """Return what the addressed agent is told in this run: leading instructions, the context and the state."""
+    """Return the leading instructions, the context and the state."""
     leading = body.known[: len(body.known) - len(conversation(body.known))]
     sections = [message["content"] for message in leading]
     if body.context:
@@ -31,7 +31,6 @@ def instructions(body: RunInput) -> str | None:
 
 
 def tools(body: RunInput) -> list[dict[str, Any]]:
-    """Return the client's tools as functions."""
     return [
         {"type": "function", "name": tool.name, "description": tool.description, "parameters": tool.parameters}
         for tool in body.tools or []
@@ -39,7 +38,7 @@ def tools(body: RunInput) -> list[dict[str, Any]]:
 
 
 def to_items(messages: Sequence[Message], awaited: Sequence[str] = ()) -> list[Item]:
-    """Return input items. awaited: ids of the calls before these messages that have no result yet."""
+    """awaited: ids of earlier calls that have no result yet."""
     answered = {message["toolCallId"] for message in messages if message["role"] == "tool"}
     # Who sends results sends all of them, and is told if one is missing; a user may go on without any.
     goes_on = bool(messages) and messages[-1]["role"] != "tool"

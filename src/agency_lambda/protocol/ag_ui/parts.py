@@ -1,4 +1,4 @@
-"""Parts of a message's content: text, and media with a source."""
+"""Parts of messages: text, and media with a source."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ _SOURCES = (("data", "data"), ("url", "url"), ("id", "file"))  # a field of the 
 
 
 def with_known_parts(message: Any) -> Any:
-    """Return a message whose parts are of the kinds of AG-UI 1.0; before 0.0.48 all media were `binary`."""
+    """Return a message whose parts are of the kinds of AG-UI 1.0."""
     content = message.get("content") if isinstance(message, dict) else None
     if not isinstance(content, list):
         return message
@@ -18,9 +18,8 @@ def with_known_parts(message: Any) -> Any:
 
 def _known_part(part: Any) -> Any:
     kind = part.get("type") if isinstance(part, dict) else None
-    if kind == "binary":
+    if kind == "binary":  # all media, before 0.0.48
         return _upgraded(part)
-    # Of a newer version, it must not fail the run.
     return _left_out(kind) if isinstance(kind, str) and kind not in _KNOWN else part
 
 
@@ -38,7 +37,7 @@ def _upgraded(part: dict[str, Any]) -> dict[str, Any]:
 
 
 def to_content(content: str | list[dict[str, Any]] | None) -> str | list[Item]:
-    """Return the content of an input item. The model is told of a part that it cannot be given, as AG-UI has it."""
+    """Return the content of an input item."""
     if content is None or isinstance(content, str):
         return content or ""
     return [_to_part(part) for part in content]
@@ -53,7 +52,7 @@ def _to_part(part: dict[str, Any]) -> Item:
         return {"type": "input_image", "image_url": url}
     if kind == "document" and url is not None:
         return {"type": "input_file", "filename": _filename(part), "file_data": url}
-    return _to_part(_left_out(kind))
+    return _to_part(_left_out(kind))  # it must not fail the run
 
 
 def _left_out(kind: str) -> dict[str, Any]:
@@ -61,7 +60,7 @@ def _left_out(kind: str) -> dict[str, Any]:
 
 
 def _data_url(source: dict[str, Any]) -> str | None:
-    """Return None for a link or a provider's file: nobody here fetches what a caller names."""
+    # Nobody here fetches a link, or a provider's file, that a caller names.
     if source["type"] == "data":
         return f"data:{source['mimeType']};base64,{source['value']}"
     is_data = source["type"] == "url" and source["value"].startswith("data:")

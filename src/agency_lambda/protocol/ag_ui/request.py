@@ -1,4 +1,4 @@
-"""The body of POST /ag-ui/{agency}. What the protocol does not describe is left out, what it describes is validated."""
+"""The body of POST /ag-ui/{agency}."""
 
 import json
 from typing import Any
@@ -18,8 +18,6 @@ _LONGEST_ID = 256  # characters of a thread's or run's id
 
 
 class RunInput(RunAgentInput):
-    """The input of a run, with the messages as the client has sent them."""
-
     _sent: list[Message] = PrivateAttr(default_factory=list)
     _known: list[Message] = PrivateAttr(default_factory=list)
 
@@ -37,18 +35,18 @@ class RunInput(RunAgentInput):
 
     @property
     def sent(self) -> list[Message]:
-        """Return the messages for a snapshot: old clients cannot read newer forms of what they have sent."""
-        return self._known if self.is_current else self._sent
+        """Return the messages for a snapshot."""
+        return self._known if self.is_current else self._sent  # old clients cannot read newer forms
 
     @property
     def known(self) -> list[Message]:
-        """Return the messages, whose parts are of the kinds of AG-UI 1.0."""
+        """Return the messages as AG-UI 1.0 has them."""
         return self._known
 
     @property
     def is_current(self) -> bool:
-        """Return whether the client speaks AG-UI 1.0 or later: clients before it refuse what it has added."""
-        return self.protocol_version is not None
+        """Return whether the client speaks AG-UI 1.0 or later."""
+        return self.protocol_version is not None  # clients before it refuse what it has added
 
 
 def _check_bounds(body: dict[str, Any]) -> None:
@@ -63,7 +61,7 @@ def _check_bounds(body: dict[str, Any]) -> None:
             raise bounds.over_limit(name, "entries", most)
         for number, each in enumerate(entries):  # pydantic would keep an error for each of them
             if not isinstance(each, dict):
-                raise InvalidRequest("must be an object", param=f"{name}[{number}]")
+                raise InvalidRequest(f"{name}[{number}] must be an object.", param=f"{name}[{number}]")
             if len(each) > bounds.KEYS:
                 raise bounds.over_limit(f"{name}[{number}]", "fields", bounds.KEYS)
     for name in ("threadId", "runId"):

@@ -1,9 +1,7 @@
-"""Which response a client's messages continue, and which of them it has not seen.
+"""Which response a client's messages continue, and which of them it has not seen."""
 
-A client sends the whole conversation in every run, and says with ids of ours where a response has spoken. A response
-keeps in its metadata which messages came before it, so it is continued only if these and its output are still as they
-were; what the client has changed counts as it says.
-"""
+# A client sends the whole conversation in every run, and has ids of ours where a response has spoken. A response keeps
+# in its metadata which messages came before it, so it is continued only if these and its output are as they were.
 
 import hashlib
 import json
@@ -21,32 +19,31 @@ _ID = re.compile(r"[a-z]+_([0-9a-f]{32})[0-9a-f]{16}")
 
 
 def message_id(response_id: str, item_id: str) -> str:
-    """Return the id of an item in the messages: a response that goes on after an approval has items of the one before,
-    and a client would append to their texts."""
+    """Return the id of a response's item as a message."""
+    # After an approval a response has items of the one before, whose texts a client would append to.
     kind, _, rest = item_id.partition("_")
     return f"{kind}_{response_id.partition('_')[2]}{rest[-16:]}"
 
 
 def response_of(message: Message) -> str | None:
-    """Return the response that a message is of, by its id."""
+    """Return the id of the response that has made a message."""
     found = _ID.fullmatch(message["id"])
     return found and f"resp_{found[1]}"
 
 
 def responses_of(messages: Iterable[Message]) -> list[str]:
-    """Return the responses that have spoken, the last one first."""
+    """Return their ids, the last one first."""
     found = (response_of(message) for message in reversed(list(messages)))
     return list(dict.fromkeys(each for each in found if each))
 
 
 def metadata(body: RunInput) -> dict[str, str]:
-    """Return what a response keeps of the run that has asked for it."""
     before = "".join(map(_flat, conversation(body.known)))
     return {THREAD: body.thread_id, RUN: body.run_id, _BEFORE: f"{len(before)} {_digest(before)}"}
 
 
 def rest_behind(messages: Sequence[Message], response: Mapping[str, Any]) -> list[Message] | None:
-    """Return the messages behind those that a response was made of and has made itself; None if these have changed."""
+    """Return the messages behind a response; None if those before it, or its own, have changed."""
     length, _, digest = response["metadata"].get(_BEFORE, "").partition(" ")
     messages = conversation(messages)
     flat = list(map(_flat, messages))
@@ -62,7 +59,7 @@ def rest_behind(messages: Sequence[Message], response: Mapping[str, Any]) -> lis
 
 
 def request_key(body: RunInput, model: str) -> str:
-    """Return what is the same when a client repeats a run: it may have a part of the answer by then."""
+    """Return what is the same when a client repeats a run, which may have a part of the answer by then."""
     asked = [_flat(message) for message in body.known if message["role"] in ("user", "tool", "system", "developer")]
     resume = [entry.model_dump(mode="json") for entry in body.resume or []]
     return _digest(json.dumps([model, body.thread_id, body.run_id, asked, resume]))
@@ -82,7 +79,7 @@ def _count_until(length: int, flat: Sequence[str]) -> int:
 
 
 def _flat(message: Message) -> str:
-    """Return a message without what clients change: ids, and how an answer is divided into messages."""
+    # Without what clients change: ids, and how an answer is divided into messages.
     match message["role"]:
         case "assistant":
             calls = (each["function"] | {"id": each["id"]} for each in message.get("toolCalls") or [])

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import APIRouter, Body, Response
 from pydantic import WithJsonSchema
 
+from agency_lambda.errors import InvalidRequest, ServiceError, UnsupportedParameter
 from agency_lambda.protocol.lazy_types import LazyType
 from agency_lambda.protocol.response_object import ResponseObject
 from agency_lambda.protocol.stream import EventStreamResponse
@@ -48,8 +49,18 @@ async def _run(model: str, body: "RunInput", caller: Caller) -> Response:
         content = b"".join(map(_encoded, [*events.start(), events.break_off(url)]))
         return Response(content, media_type="text/event-stream")
 
-    stream = RunStream(await Thread(body, model, caller, unfinished).begin(), body, caller)
+    try:
+        run = await Thread(body, model, caller, unfinished).begin()
+    except (InvalidRequest, UnsupportedParameter) as error:
+        raise _naming_its_field(error) from None
+    stream = RunStream(run, body, caller)
     return EventStreamResponse(_all_encoded(stream.events()), stream.leave)
+
+
+def _naming_its_field(error: ServiceError) -> ServiceError:
+    # Errors of AG-UI have no field of their own for it.
+    is_named = error.param is None or error.param in str(error)
+    return error if is_named else type(error)(f"{error.param}: {error}", param=error.param, code=error.code)
 
 
 async def _all_encoded(events: "AsyncIterator[Event]") -> AsyncIterator[bytes]:

@@ -53,7 +53,7 @@ class RunStream:
             yield translated
 
     async def _follower(self, last: Event) -> StoredResponse | None:
-        """Return the response that goes on, if the approvals that this one has asked for are all decided."""
+        """Return the response that goes on, if all approvals are decided."""
         if "resume" in last or not self._events.asked:
             return None
         stored = await self._caller.responses.get(last["response"]["id"])

@@ -26,7 +26,7 @@ _WAITS = "This thread waits for a person: answer its interrupts in 'resume', or 
 
 
 class Thread:
-    """What a request of a thread begins, continues or follows. render: see `begin` of the caller."""
+    """The run that a request begins, continues or follows. render: see `begin` of the caller."""
 
     def __init__(self, body: RunInput, model: str, caller: Caller, render: Render) -> None:
         self._body, self._model, self._caller, self._render = body, model, caller, render
@@ -56,7 +56,7 @@ class Thread:
         return await self._caller.begin(request, idempotent, self._render)
 
     async def _continued(self, new: list[Message]) -> tuple[StoredResponse, list[Message]] | None:
-        """Return the response that the client continues and the messages behind it; None if it says all anew."""
+        """Return the response that the client continues, and the messages behind it."""
         for response_id in thread.responses_of(new)[:_MOST_READ]:
             stored = await self._find(response_id)
             # A run that is repeated does not continue itself.
@@ -70,7 +70,7 @@ class Thread:
         return None
 
     async def _last(self, stored: StoredResponse) -> StoredResponse | None:
-        """Return the response whose history a new run continues. Raises ConversationBusy if a person is asked."""
+        """Return the response whose history a new run continues. Raises ConversationBusy."""
         last = await self._caller.responses.last(stored.continued_by) if stored.continued_by else stored
         if last.response["status"] not in FINAL:
             if await self._caller.undecided(last):
@@ -86,7 +86,7 @@ class Thread:
             return None
 
     async def _resumed(self) -> ClientRun | None:
-        """Return the run that goes on with the client's answers; None if there is nothing to answer."""
+        """Return the run that goes on with the answers; None if there is none."""
         place, entries = (self._caller.runs.store, self._caller.owner), self._body.resume or []
         found = [await find(*place, entry.interrupt_id) for entry in entries]
         known = [each for each in found if each]
@@ -109,7 +109,6 @@ class Thread:
         return any(message["role"] in _CLIENTS for message in rest)
 
     async def _abandon(self, stored: StoredResponse, *, is_abandoned: bool) -> None:
-        """Cancel what waits, as the client goes on with something else."""
         if not is_abandoned:
             raise InvalidRequest("Answer the interrupts first, and send the new messages afterwards.", param="resume")
         response = await self._caller.runs.cancel(self._caller.owner, stored.response["id"])
@@ -120,7 +119,7 @@ class Thread:
         return await self._caller.responses.get(stored.continued_by) if stored.continued_by else stored
 
     async def _answer(self, pending: list[tuple[int, Approval]], stored: StoredResponse) -> ClientRun:
-        """Answer what each run has asked, last the run that this request executes then."""
+        # Each run is answered by itself, and last the one that this request executes then.
         run: ClientRun | None = None
         by_run = groupby(sorted(pending, key=_order), key=lambda each: each[1].run)
         answers = [[self._item(*each) for each in asked] for _, asked in by_run]
