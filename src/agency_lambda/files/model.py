@@ -4,7 +4,6 @@ A file whose bytes are on their way is a row of `pending_partition`; then it is 
 write on a row of DUE says when its bytes have to go, so that no crash leaves bytes that nothing names.
 """
 
-import re
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -13,7 +12,7 @@ from typing import Any, Literal
 from agency_lambda.errors import InvalidRequest, NotFound
 from agency_lambda.files.media_types import Kind, kind_of
 from agency_lambda.protocol import bounds
-from agency_lambda.protocol.ids import created_microseconds
+from agency_lambda.protocol.ids import created_microseconds, is_file_id
 from agency_lambda.store import ABSENT, Add, Delete, Put, Record
 
 Purpose = Literal["user_data", "vision", "assistants", "assistants_output"]
@@ -25,12 +24,6 @@ DUE = "files#due"
 USAGE = "files#usage"
 """The partition with a counter for each owner: `files` and `bytes`."""
 _GRACE = 900  # seconds behind UPLOAD_SECONDS in which an upload that is just being completed may end
-_ID = re.compile(r"file-[0-9a-f]{32}")
-
-
-def is_file_id(text: object) -> bool:
-    """Return whether it may be a file of this service. A provider's ids have another form."""
-    return isinstance(text, str) and _ID.fullmatch(text) is not None and created_microseconds(text) is not None
 
 
 @dataclass(frozen=True, kw_only=True)

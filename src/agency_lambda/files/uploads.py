@@ -15,12 +15,12 @@ from agency_lambda.files.model import (
     UPLOAD_SECONDS,
     StoredFile,
     check_size,
-    is_file_id,
     pending_partition,
 )
 from agency_lambda.files.service import MOST_PARTS, Files, new_file, part_key
 from agency_lambda.files.storage import BytesMissing
 from agency_lambda.protocol import bounds
+from agency_lambda.protocol.ids import is_file_id
 from agency_lambda.store import ABSENT, Conflict, Delete, Put, Record
 
 _PREFIX = "upload_"

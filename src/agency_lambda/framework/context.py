@@ -3,15 +3,19 @@
 import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol
 
 from agency_swarm.tools.send_message import SendMessage
 from agents import FunctionTool
 
+from agency_lambda.errors import StoreUnavailable
 from agency_lambda.framework.call_journal import CallJournal
 from agency_lambda.framework.client_options import ClientOptions
 from agency_lambda.framework.client_tools import ClientTool
 from agency_lambda.framework.exclusive_tools import ExclusiveTools
+from agency_lambda.framework.interruptions import AnswerNotStored
 from agency_lambda.framework.memory import Memory
 from agency_lambda.framework.message_slots import MessageSlots
 from agency_lambda.framework.model_call import ModelCall
@@ -47,6 +51,21 @@ With it go the memory before its batch, and what had been changed in `user_conte
 """
 
 
+class RunFiles(Protocol):
+    """The files of a run's owner, as `agency_lambda.files.run_files` has them."""
+
+    async def expanded(self, items: Any) -> Any:
+        """Return items with the bytes of the files that they name. Raises StoreUnavailable."""
+        ...
+
+
+type OpenFiles = Callable[[], RunFiles]
+
+
+def _no_files() -> RunFiles:
+    raise RuntimeError("The run has no files.")
+
+
 async def _not_executed(*_: Any) -> Any:
     raise RuntimeError("The run is not executed.")
 
@@ -58,6 +77,7 @@ class RunContext:
     caller: merged into `MasterContext.user_context`.
     spending: the budget of the run, if any.
     messages_at_once: to one recipient, side by side. message_seconds: until one has failed. transport: of messages.
+    open_files: the owner's files.
     authorize: raises `AttemptOver` once this attempt may call nothing. send: see `Send`. Both are set when it begins.
     """
 
@@ -77,13 +97,14 @@ class RunContext:
         messages_at_once: int = 10,
         message_seconds: float = 604_800,
         transport: GetTransport = lambda sender, recipient: "memory",
+        open_files: OpenFiles = _no_files,
     ) -> None:
         self.response_id, self.meter, self.builder, self.journal = response_id, meter, builder, journal
         self.longest_silence, self.resolve = models
         self.caller, self.live, self.spending = caller, live, spending
         self.authorize: Callable[[], Awaitable[None]] = _not_executed
         self.send: Send = _not_executed
-        self.transport = transport
+        self.transport, self._open_files = transport, open_files
         self.memory: Memory | None = None  # that of the run's own agency, set when it begins
         self.recalled = 0  # items of it that were there before the root run
         self.shared: SharedValues | None = None  # None where all agents are in this process
@@ -111,6 +132,16 @@ class RunContext:
     def adjust(self, agent: str, request: ModelRequest) -> ModelRequest:
         request = self._options.apply_to_all(request)
         return self._options.apply(request) if agent == self._entry.name and request.for_user else request
+
+    @cached_property
+    def files(self) -> RunFiles:
+        return self._open_files()
+
+    async def with_files(self, request: ModelRequest) -> ModelRequest:
+        try:
+            return replace(request, items=await self.files.expanded(request.items))
+        except StoreUnavailable as error:
+            raise AnswerNotStored from error
 
     def model_call(self, agent: str, request: ModelRequest) -> ModelCall:
         parent = _parent_call.get()

@@ -12,7 +12,7 @@ from agency_lambda.framework.building import CreateAgency, addressed_agent, buil
 from agency_lambda.framework.call_journal import CallJournal
 from agency_lambda.framework.client_options import ClientOptions
 from agency_lambda.framework.client_tools import refuse_clashes
-from agency_lambda.framework.context import GetTransport, RunContext
+from agency_lambda.framework.context import GetTransport, OpenFiles, RunContext
 from agency_lambda.framework.execution import AgencyExecution
 from agency_lambda.framework.isolation import assign_run, isolate
 from agency_lambda.framework.models import Limits, Meter, Models
@@ -67,6 +67,7 @@ class RunInput:
     spending: Spending | None = None
     message: Message | None = None  # of a child run, in place of the input
     transport: GetTransport | None = None  # of messages between agents; None for "memory" alone
+    open_files: OpenFiles
     shared: Mapping[str, Any] = field(default_factory=dict)  # what a child run's sender had changed in `user_context`
 
 
@@ -98,6 +99,7 @@ async def prepare_run(name: str, entry: AgencyEntry, models: Models, run_input: 
         spending=run_input.spending,
         messages_at_once=models.settings.messages_at_once,
         message_seconds=models.settings.message_seconds,
+        open_files=run_input.open_files,
         **({"transport": run_input.transport} if run_input.transport else {}),
     )
     context.recalled = run_input.recalled

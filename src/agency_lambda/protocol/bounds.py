@@ -1,7 +1,7 @@
 """The bounds on a request, as docs/api.md lists them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any
 
@@ -39,6 +39,8 @@ FILE_SECONDS = 30 * 24 * 3600  # that it is kept, by default and at most
 FILE_LEAST_SECONDS = 3600
 FILES_OF_OWNER = 1_000  # at a time
 FILE_BYTES_OF_OWNER = 1_000_000_000
+INPUT_FILES = 100  # of a request
+MODEL_FILES = 16_000_000  # bytes of the files that a request names, and of those that a model is sent
 FORM_PARTS = 10
 FORM_HEADERS = 2_000  # bytes of one part's
 _LEVELS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1, ord(","): 0}
@@ -47,14 +49,24 @@ _ZEROS = bytes.maketrans(b"123456789", b"000000000")
 _LONG_NUMBER = b"0" * (DIGITS + 1)
 
 
+@dataclass(frozen=True)
+class FileReference:
+    """A part that names a stored file. kind: the part's. param: the field with the id."""
+
+    id: str
+    kind: str
+    param: str
+
+
 @dataclass
 class InputBudget:
-    """Counts what the items of a request use. Every method raises InvalidRequest."""
+    """Counts what the items of a request use. Every method raises InvalidRequest. files: to be checked yet."""
 
     items: int = ITEMS
     parts: int = PARTS
     values: int = VALUES
     expansion: int = EXPANSION
+    files: list[FileReference] = field(default_factory=list)
 
     def take_item(self, param: str) -> None:
         self.items -= 1
@@ -65,6 +77,11 @@ class InputBudget:
         self.parts -= count
         if self.parts < 0:
             raise over_limit(param, "parts of content in all items", PARTS)
+
+    def take_file(self, file: FileReference) -> None:
+        self.files.append(file)
+        if len(self.files) > INPUT_FILES:
+            raise over_limit(file.param, "files in all items", INPUT_FILES)
 
     def take_text(self, text: bytes, param: str) -> None:
         self.values -= check_structure(text, param)

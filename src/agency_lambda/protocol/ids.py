@@ -25,6 +25,11 @@ def new_id(kind: str) -> str:
     return f"{_PREFIXES.get(kind, kind)}_{_uuid7() if kind in _TIMED else uuid.uuid4().hex}"
 
 
+def is_file_id(text: object) -> bool:
+    """Return whether it may be a file of this service. A provider's ids have another form."""
+    return isinstance(text, str) and text.startswith("file-") and _UUID7.fullmatch(text) is not None
+
+
 def created_microseconds(text: str) -> int | None:
     """Return when an id was made, in Unix microseconds; None if it does not say so."""
     timed = _UUID7.fullmatch(text)

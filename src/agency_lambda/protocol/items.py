@@ -47,8 +47,8 @@ _DEFAULTS: dict[str, Item] = {
 }
 
 
-def parse_items(items: str | Sequence[Any], param: str = "input") -> list[Item]:
-    """Return validated, complete items with new ids.
+def parse_items(items: str | Sequence[Any], param: str = "input", budget: InputBudget | None = None) -> list[Item]:
+    """Return validated, complete items with new ids. budget: gets the files that they name.
 
     Raises:
         InvalidRequest, UnsupportedParameter: names the field.
@@ -58,7 +58,7 @@ def parse_items(items: str | Sequence[Any], param: str = "input") -> list[Item]:
         return [_check_size(message, param)]
     if len(items) > bounds.ITEMS:
         raise bounds.over_limit(param, "items", bounds.ITEMS)
-    budget = InputBudget()
+    budget = budget or InputBudget()
     named = [(item, f"{param}[{number}]") for number, item in enumerate(items)]
     return [_check_size(_parse_item(item, name, budget), name) for item, name in named]
 
@@ -115,6 +115,7 @@ def decode_compaction(item: Item, param: str, budget: InputBudget | None = None,
     except (ValueError, KeyError, TypeError, binascii.Error, zlib.error, RecursionError):
         raise InvalidRequest("This compaction was not made by POST /v1/responses/compact here.", param=param) from None
     text = f"Summary of the conversation so far:\n{summary}"
+    named = len(budget.files)
     items = [_parse_message({"role": "developer", "content": text}, param, budget)]
     for each in last:
         if isinstance(each, dict) and each.get("type") == "compaction":
@@ -122,6 +123,7 @@ def decode_compaction(item: Item, param: str, budget: InputBudget | None = None,
             items += decode_compaction(_parse_compaction(each, param), param, budget, level + 1)
         else:
             items.append(_parse_item(each, param, budget))
+    del budget.files[named:]  # they were checked when they were sent, and may have expired since
     return items
 
 

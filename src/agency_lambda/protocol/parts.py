@@ -1,14 +1,14 @@
 """Parts of messages and of outputs; imported when a client sends items.
 
-Only content in the request is accepted. The model's server would fetch a link that the caller chose,
-and a file id would reach into the account behind our key.
+Accepted are content in the request, and ids of the caller's files, which are checked later. The model's server would
+fetch a link that the caller chose.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
 from agency_lambda.errors import InvalidRequest, UnsupportedParameter
-from agency_lambda.protocol.bounds import InputBudget
+from agency_lambda.protocol.bounds import FileReference, InputBudget
 from agency_lambda.protocol.item_types import type_label, validate
 from agency_lambda.protocol.lazy_types import without_nulls
 from agency_lambda.protocol.types import Item
@@ -27,7 +27,7 @@ _FILE_DETAIL = "auto"  # the pinned openai package does not know it, and it is t
 def parse_parts(parts: list[Any], kinds: Mapping[str, str], param: str, budget: InputBudget) -> list[Item]:
     """Raises InvalidRequest, UnsupportedParameter."""
     budget.take_parts(len(parts), param)
-    return [_parse_part(part, kinds, f"{param}[{number}]") for number, part in enumerate(parts)]
+    return [_parse_part(part, kinds, f"{param}[{number}]", budget) for number, part in enumerate(parts)]
 
 
 def as_output_text(part: Item) -> Item:
@@ -35,7 +35,7 @@ def as_output_text(part: Item) -> Item:
     return {**_DEFAULTS["output_text"], **part, "type": "output_text"} if "text" in part else part
 
 
-def _parse_part(part: Any, kinds: Mapping[str, str], param: str) -> Item:
+def _parse_part(part: Any, kinds: Mapping[str, str], param: str, budget: InputBudget) -> Item:
     part = without_nulls(part)
     kind = part.get("type") if isinstance(part, dict) else None
     if not isinstance(kind, str) or kind not in kinds:
@@ -43,13 +43,22 @@ def _parse_part(part: Any, kinds: Mapping[str, str], param: str) -> Item:
     if kind == "input_file" and part.get("detail") == _FILE_DETAIL:
         part = {name: value for name, value in part.items() if name != "detail"}
     valid = validate(kinds[kind], {**_DEFAULTS.get(kind, {}), **part}, param)
-    for name in ("file_id", "file_url"):
-        if valid.get(name) is not None:
-            raise UnsupportedParameter(
-                f"{name} is not supported: send the content as a data URL.", param=f"{param}.{name}"
-            )
+    if valid.get("file_url") is not None:
+        raise UnsupportedParameter(
+            "file_url is not supported: send the content as a data URL, or a file_id.", param=f"{param}.file_url"
+        )
+    if valid.get("file_id") is not None:
+        return _with_file(valid, param, budget)
     if kind == "input_image" and not str(valid.get("image_url")).startswith("data:image/"):
         raise UnsupportedParameter("Only data URLs of images are supported.", param=f"{param}.image_url")
     if kind == "input_file" and not str(valid.get("file_data")).startswith("data:"):
         raise InvalidRequest("A file is sent as file_data, a data URL.", param=f"{param}.file_data")
     return valid
+
+
+def _with_file(part: Item, param: str, budget: InputBudget) -> Item:
+    for name in ("file_data", "image_url"):
+        if part.get(name) is not None:
+            raise InvalidRequest(f"Send either file_id or {name}, not both.", param=f"{param}.{name}")
+    budget.take_file(FileReference(part["file_id"], part["type"], f"{param}.file_id"))
+    return part

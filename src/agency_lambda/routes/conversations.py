@@ -8,6 +8,7 @@ from agency_lambda.exception_handlers import V1_RESPONSES
 from agency_lambda.history.conversations import conversation_index
 from agency_lambda.history.turns import Turn
 from agency_lambda.protocol import bounds
+from agency_lambda.protocol.bounds import InputBudget
 from agency_lambda.protocol.items import parse_items, to_agent_input
 from agency_lambda.protocol.lazy_types import DocumentedAs
 from agency_lambda.protocol.request import Body, Metadata
@@ -40,7 +41,7 @@ class Description(Body):
 async def create(caller: Caller, body: NewConversation | None = None) -> dict[str, Any]:
     """Create a conversation, with the given items in it."""
     body = body or NewConversation()
-    items = parse_items(body.items or [], "items")
+    items = await _parsed(caller, body.items or [])
     conversation = await caller.conversations.create(body.metadata or {}, items, _history(items))
     return conversation.resource
 
@@ -84,7 +85,7 @@ async def items(conversation_id: str, caller: Caller, requested: Page) -> dict[s
 @router.post("/{conversation_id}/items")
 async def add(conversation_id: str, body: NewItems, caller: Caller) -> dict[str, Any]:
     """Append items to the conversation."""
-    added = parse_items(body.items, "items")
+    added = await _parsed(caller, body.items)
     if (answered := bounds.size(added)) > bounds.ANSWER - 1_000:
         message = (
             f"The items take {answered:,} bytes in the answer, which has {bounds.ANSWER:,} at most: send fewer at once."
@@ -111,6 +112,13 @@ async def item(conversation_id: str, item_id: str, caller: Caller) -> dict[str, 
         if each["id"] == item_id:
             return each
     raise NotFound(f"Item with id {item_id[:99]!r} not found.")
+
+
+async def _parsed(caller: Caller, given: list[Any]) -> list[Item]:
+    budget = InputBudget()
+    items = parse_items(given, "items", budget)
+    await caller.runs.check_files(caller.owner, budget.files)
+    return items
 
 
 async def _key(caller: Caller, conversation_id: str | None, param: str) -> str:

@@ -1,9 +1,11 @@
 import time
+from collections.abc import Awaitable, Callable, Sequence
 
 from agency_lambda.errors import InvalidRequest, UnsupportedParameter
 from agency_lambda.history.conversations import Conversation, Conversations, conversation_busy
 from agency_lambda.history.turns import HistoryCursor
 from agency_lambda.protocol import response_object
+from agency_lambda.protocol.bounds import FileReference, InputBudget
 from agency_lambda.protocol.ids import new_id
 from agency_lambda.protocol.items import parse_items
 from agency_lambda.protocol.request import CreateResponse
@@ -11,6 +13,9 @@ from agency_lambda.runs.item_references import resolve_references
 from agency_lambda.runs.model import Lease, Run, StoredRequest, StoredResponse
 from agency_lambda.runs.stored_responses import Responses
 from agency_lambda.store import Store
+
+type CheckFiles = Callable[[str, Sequence[FileReference]], Awaitable[None]]
+"""Refuses files of a request: see `RunService.check_files`."""
 
 
 def refuse_contradictions(request: CreateResponse, *, has_key: bool, has_queue: bool) -> None:
@@ -22,10 +27,14 @@ def refuse_contradictions(request: CreateResponse, *, has_key: bool, has_queue: 
         raise UnsupportedParameter("'background' needs a queue: QUEUE is not set.", param="background")
 
 
-async def new_run(store: Store, request: CreateResponse, owner: str, conversation_name: str | None) -> Run:
+async def new_run(
+    store: Store, request: CreateResponse, owner: str, conversation_name: str | None, check_files: CheckFiles
+) -> Run:
     """conversation_name: the caller's own name; such a conversation is created if needed."""
     responses = Responses(store, owner)
-    items = parse_items(await resolve_references(responses, request.input))
+    budget = InputBudget()
+    items = parse_items(await resolve_references(responses, request.input), budget=budget)
+    await check_files(owner, budget.files)
     conversation, before = None, None
     if conversation_name or request.conversation_id:
         conversation = await _conversation(Conversations(store, owner), request, conversation_name)

@@ -1,6 +1,6 @@
 import asyncio
-from collections.abc import Mapping, Sequence
-from functools import cached_property
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
@@ -27,6 +27,8 @@ from agency_lambda.store import Store
 
 if TYPE_CHECKING:
     from agency_lambda.budgets.spending import Spending
+    from agency_lambda.files.run_files import RunFiles
+    from agency_lambda.files.service import Files
     from agency_lambda.framework.context import GetTransport
     from agency_lambda.framework.execution import AgencyExecution
     from agency_lambda.framework.models import Models
@@ -44,8 +46,9 @@ class RunPreparation:
         secrets: Mapping[str, str] | None = None,
         *,
         has_queue: bool = True,
+        files: Callable[[], "Files | None"] = lambda: None,
     ) -> None:
-        self._has_queue = has_queue
+        self._has_queue, self._files = has_queue, files
         self._settings, self._store, self._budgets, self._secrets = settings, store, budgets, secrets
         self._turns = TurnCache()
 
@@ -148,9 +151,15 @@ class RunPreparation:
             shared=batch[1],
             spending=spending,
             message=sending.message if sending else None,
+            open_files=partial(self._open_files, run.owner),
             transport=self._transport(found[1]) if uses_queue else None,
         )
         return await prepare_run(*found, self.models, run_input)
+
+    def _open_files(self, owner: str) -> "RunFiles":
+        from agency_lambda.files.run_files import RunFiles  # which few runs need
+
+        return RunFiles(self._files(), owner)
 
     async def _spending(self, run: Run, entry: catalogue.Entry) -> "Spending":
         usd = self._settings.max_usd_per_run if entry.max_usd is None else entry.max_usd

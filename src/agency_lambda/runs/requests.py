@@ -99,7 +99,7 @@ async def _fail_orphan(runs: "RunService", busy: ConversationBusy) -> None:
 
 async def _create(runs: "RunService", request: RunRequest) -> Attempt | StoredResponse:
     body, owner = request.body, request.owner
-    run = await new_run(runs.store, body, owner, request.conversation_name)
+    run = await new_run(runs.store, body, owner, request.conversation_name, runs.check_files)
     response, log = run.stored.response, EventLog(run.id, records_events=run.stored.is_streamed)
     execution = await runs.preparation.prepare(run, log, body)
     if response["store"] and runs.queue.durable:

@@ -20,6 +20,7 @@ from agency_lambda.errors import (
 )
 from agency_lambda.protocol import response_object
 from agency_lambda.protocol.approvals import Decision
+from agency_lambda.protocol.bounds import FileReference
 from agency_lambda.protocol.request import CompactRequest, CreateResponse
 from agency_lambda.protocol.response_object import ResponseObject
 from agency_lambda.queue import Queue, open_queue
@@ -69,7 +70,9 @@ class RunService:
         self.store: Store = open_store(settings.store)
         self.queue: Queue = open_queue(settings.queue)
         self.budgets = Budgets(self.store, settings)
-        self.preparation = RunPreparation(settings, self.store, self.budgets, secrets, has_queue=self.queue.durable)
+        self.preparation = RunPreparation(
+            settings, self.store, self.budgets, secrets, has_queue=self.queue.durable, files=lambda: self.files
+        )
         self.announcements = Announcements(self.store)
         self.leases, self.answer_seconds = Leases(self.store), settings.answer_seconds
         self.owners = Owners(self.store, settings.approval_days)
@@ -91,6 +94,13 @@ class RunService:
         from agency_lambda.files.service import Files  # which few runs need
 
         return Files(self.store, self._files_url)
+
+    async def check_files(self, owner: str, named: Sequence[FileReference]) -> None:
+        """Refuse files that are not the owner's, or no input. Raises NotFound, UnsupportedParameter, InvalidRequest."""
+        if named:
+            from agency_lambda.files.inputs import check_inputs
+
+            await check_inputs(self.files, owner, named)
 
     async def create(
         self,

@@ -1,6 +1,6 @@
 """The interface between models and a run."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -34,6 +34,19 @@ class ModelRequest:
     for_user: bool = False  # the user reads the answer; False for tools, guardrails, hooks and other agents
     identity: str = ""  # who asks, stable across attempts; several agents may share a name
     model: str = ""  # the provider's name of it
+
+    @property
+    def names_files(self) -> bool:
+        """Return whether some part has the id of a file in place of its bytes."""
+        return not isinstance(self.items, str) and any(
+            "file_id" in part for each in self.items for part in _parts(each)
+        )
+
+
+def _parts(item: Any) -> Iterator[dict[str, Any]]:
+    for name in ("content", "output"):
+        if isinstance(parts := item.get(name), list):
+            yield from (part for part in parts if isinstance(part, dict))
 
 
 @dataclass(frozen=True)
@@ -79,6 +92,10 @@ class RunProtocol(Protocol):
         ...
 
     def adjust(self, agent: str, request: ModelRequest) -> ModelRequest: ...
+
+    async def with_files(self, request: ModelRequest) -> ModelRequest:
+        """Return the request with the bytes of the files that it names."""
+        ...
 
     def model_call(self, agent: str, request: ModelRequest) -> AbstractAsyncContextManager[ModelCallProtocol]:
         """Return the context manager of one call; an exception in it marks the answer as broken off."""

@@ -108,7 +108,7 @@ class MeteredModel(WrappedModel):
         return answer
 
     async def _ask(self, call: ModelCallProtocol, request: ModelRequest, *args: Any, **kwargs: Any) -> ModelAnswer:
-        request = await call.reserve(self.inner, request, *args, **kwargs)
+        request = await self._reserved(call, request, *args, **kwargs)
         # In a stream even a model of the agency's own reports that the client's limit cut it off.
         ending = Ending()
         current_ending.set(ending)
@@ -118,6 +118,13 @@ class MeteredModel(WrappedModel):
             async with asyncio.timeout(self.run.longest_silence):
                 response = await self._provider.get_response(*_positional(request), *args, **kwargs)
         return replace(checked_answer(response, ending), model=request.model)
+
+    async def _reserved(
+        self, call: ModelCallProtocol, request: ModelRequest, *args: Any, **kwargs: Any
+    ) -> ModelRequest:
+        """Return the request that may be sent."""
+        request = await call.reserve(self.inner, request, *args, **kwargs)
+        return await self.run.with_files(request) if request.names_files else request
 
     async def _streamed(
         self, call: ModelCallProtocol, ending: Ending, request: ModelRequest, *args: Any, **kwargs: Any
@@ -168,7 +175,7 @@ class MeteredModel(WrappedModel):
         self, call: ModelCallProtocol, request: ModelRequest, *args: Any, **kwargs: Any
     ) -> AsyncGenerator[ResponseStreamEvent]:
         """Yield the provider's events, the last one after the answer is recorded."""
-        request = await call.reserve(self.inner, request, *args, **kwargs)
+        request = await self._reserved(call, request, *args, **kwargs)
         ending = Ending()
         current_ending.set(ending)
         stream: Any = self._provider.stream_response(*_positional(request), *args, **kwargs)
