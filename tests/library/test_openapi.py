@@ -9,10 +9,13 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 
+from agency_lambda.openapi.examples import EXAMPLES
 from agency_lambda.openapi.operations import OPERATIONS
 from agency_lambda.protocol.items import encode_compaction, parse_items
 from agency_lambda.settings import get_settings
+from agency_lambda.testing.events import Context, http_event
 from tests.library.asgi import ask
+from tests.library.conftest import Service
 from tests.library.paths import ROOT
 
 KEY = "al_alice-key"
@@ -98,6 +101,15 @@ def test_items_with_every_field_of_the_document_are_accepted(create_app: Callabl
 
 def parts_of(item: dict[str, Any], name: str) -> list[dict[str, Any]]:
     return [part for part in item.get(name, ()) if isinstance(part, dict)]
+
+
+@pytest.mark.parametrize("route", EXAMPLES)
+def test_examples_are_accepted(service: Service, route: str) -> None:
+    method, path = route.replace("{owner}", "alice").split()
+    for name, body in EXAMPLES[route].items():
+        known = {"model": "letters"} if "model" in body else {}
+        answer = service.handler(http_event(method, path, body | known), Context(60))
+        assert answer["statusCode"] == (404 if "{" in path else 200), (name, answer["body"])
 
 
 def test_names_in_clients_are_unique_and_of_one_form(create_app: Callable[..., FastAPI]) -> None:

@@ -5,9 +5,10 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from agency_lambda.exception_handlers import FailureAnswer, OpenAIFailureAnswer
+from agency_lambda.openapi.examples import EXAMPLES
 from agency_lambda.openapi.files import BINARY
 from agency_lambda.openapi.operations import OPERATIONS, Operation
-from agency_lambda.openapi.schemas import add_schemas, without_titles
+from agency_lambda.openapi.schemas import add_schemas, without_noise
 
 type Document = dict[str, Any]
 
@@ -33,6 +34,11 @@ _SIGNATURE = {
     "x-amazon-apigateway-authtype": "awsSigv4",
 }
 
+_WHERE = {
+    "location": {"description": "Where to ask again", "schema": {"type": "string"}},
+    "retry-after": {"description": "After how many seconds", "schema": {"type": "string"}},
+}
+
 
 def complete(document: Document, open_paths: Collection[str], *, iam: bool) -> None:
     """Add to the document of FastAPI. open_paths: need no key. iam: AUTH is "iam"."""
@@ -45,6 +51,7 @@ def complete(document: Document, open_paths: Collection[str], *, iam: bool) -> N
             fields["security"] = [{scheme: []}]
         if found := known.get(f"{method} {path}"):
             _describe(fields, *found)
+            _add_examples(fields, EXAMPLES.get(f"{method} {path}", {}))
         _add_failures(fields["responses"], OpenAIFailureAnswer if path.startswith("/v1/") else FailureAnswer)
     components["responses"] = {
         _failure_name(shape, status): {
@@ -58,8 +65,8 @@ def complete(document: Document, open_paths: Collection[str], *, iam: bool) -> N
     for name in _OF_FASTAPI:
         schemas.pop(name, None)
     add_schemas(document)
-    components["schemas"] = {name: without_titles(schema) for name, schema in sorted(schemas.items())}
-    document["paths"] = without_titles(dict(sorted(document["paths"].items())))
+    components["schemas"] = {name: without_noise(schema) for name, schema in sorted(schemas.items())}
+    document["paths"] = without_noise(dict(sorted(document["paths"].items())))
 
 
 def _operations(document: Document) -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -80,9 +87,16 @@ def _describe(fields: dict[str, Any], tag: str, operation: Operation) -> None:
         fields["responses"]["200"]["content"] = BINARY
     if operation.event is not None:
         fields["responses"]["200"]["content"]["text/event-stream"] = {"schema": {"$ref": operation.event}}
+        fields["responses"]["200"]["description"] = "The whole answer; of a stream, the `data` of each event"
     if operation.accepted is not None:
         content = {"application/json": {"schema": {"$ref": operation.accepted}}}
-        fields["responses"]["202"] = {"description": "It goes on: ask again at `location`", "content": content}
+        fields["responses"]["202"] = {"description": "The run goes on", "content": content, "headers": _WHERE}
+
+
+def _add_examples(fields: dict[str, Any], examples: dict[str, Any]) -> None:
+    if examples:
+        named = {name: {"value": body} for name, body in examples.items()}
+        fields["requestBody"]["content"]["application/json"]["examples"] = named
 
 
 def _add_failures(responses: dict[str, Any], shape: type) -> None:

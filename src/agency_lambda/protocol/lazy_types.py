@@ -34,7 +34,7 @@ class LazyType:
         return core_schema.no_info_plain_validator_function(self._validate)
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        return handler(TypeAdapter(self._model).core_schema)
+        return handler(_named(self._model))
 
 
 @dataclass(frozen=True)
@@ -46,3 +46,11 @@ class DocumentedAs:
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         return handler(TypeAdapter(getattr(import_module(self.module), self.name)).core_schema)
+
+
+def _named(model: type[BaseModel]) -> CoreSchema:
+    """Return a schema to which the document refers by the model's name."""
+    schema: Any = TypeAdapter(model).core_schema
+    inner, definitions = (schema["schema"], schema["definitions"]) if schema["type"] == "definitions" else (schema, [])
+    named = {"ref": f"{model.__module__}.{model.__qualname__}:{id(model)}", **inner}
+    return core_schema.definitions_schema(named, definitions)
