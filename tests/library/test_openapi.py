@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI
+from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from agency_lambda.openapi.examples import EXAMPLES
 from agency_lambda.openapi.operations import OPERATIONS
@@ -116,6 +117,11 @@ def test_names_in_clients_are_unique_and_of_one_form(create_app: Callable[..., F
     names = [operation["operationId"] for _, _, operation in operations(create_app().openapi())]
     assert len({*names}) == len(names)
     assert not [name for name in names if not re.fullmatch(r"[a-z]+([A-Z][a-z]+)+", name)]
+
+
+def test_it_is_a_valid_document(create_app: Callable[..., FastAPI]) -> None:
+    document: Any = create_app().openapi()
+    OpenAPIV31SpecValidator(document).validate()
 
 
 def test_every_reference_leads_somewhere(create_app: Callable[..., FastAPI]) -> None:

@@ -32,7 +32,7 @@ def _checked_text(text: str) -> str:
 
 Text = Annotated[str, AfterValidator(_checked_text)]
 Name = Annotated[str, AfterValidator(_checked_text), StringConstraints(max_length=bounds.NAME)]
-ThreadId = Annotated[str, StringConstraints(pattern=r"\A[A-Za-z0-9_.:-]{1,128}\z")]
+ThreadId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,128}$")]
 
 
 class Completion(BaseModel):
