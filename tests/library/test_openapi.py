@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI
+from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from agency_lambda.openapi.examples import EXAMPLES
@@ -102,6 +103,40 @@ def test_items_with_every_field_of_the_document_are_accepted(create_app: Callabl
 
 def parts_of(item: dict[str, Any], name: str) -> list[dict[str, Any]]:
     return [part for part in item.get(name, ()) if isinstance(part, dict)]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"reasoning": {"effort": "low", "unknown": 1}},
+        {"text": {"verbosity": "low", "unknown": 1}},
+        {"text": {"format": {"type": "text", "unknown": 1}}},
+        {"text": {"format": {"type": "json_object", "unknown": 1}}},
+        {"text": {"format": {"type": "json_schema", "name": "n", "schema": {}, "unknown": 1}}},
+        {"tools": [{"type": "function", "name": "f"}], "tool_choice": {"type": "function", "name": "f", "unknown": 1}},
+        {"tools": [{"type": "function", "name": "f", "unknown": 1}]},
+        {"stream_options": {"unknown": 1}},
+        {"conversation": {"id": "conv_1", "unknown": 1}},
+        {"unknown": 1},
+    ],
+)
+def test_the_document_is_closed_where_the_service_refuses(service: Service, body: dict[str, Any]) -> None:
+    document: Any = service.get("/openapi.json")[1]
+    asked = {"model": "letters", "input": "x", **body}
+    schema = {"$ref": "#/components/schemas/CreateResponse", "components": document["components"]}
+    assert not Draft202012Validator(schema).is_valid(asked)
+    assert Draft202012Validator(schema).is_valid(without(asked))
+    status, answer = service.post("/v1/responses", asked)
+    assert (status, answer["error"]["code"]) == (400, "unsupported_parameter")
+
+
+def without(value: Any) -> Any:
+    """Return the body without what is unknown."""
+    if isinstance(value, list):
+        return [without(each) for each in value]
+    return (
+        {name: without(each) for name, each in value.items() if name != "unknown"} if isinstance(value, dict) else value
+    )
 
 
 @pytest.mark.parametrize("route", EXAMPLES)

@@ -8,7 +8,7 @@ from agency_lambda.exception_handlers import FailureAnswer, OpenAIFailureAnswer
 from agency_lambda.openapi.examples import EXAMPLES
 from agency_lambda.openapi.files import BINARY
 from agency_lambda.openapi.operations import OPERATIONS, Operation
-from agency_lambda.openapi.schemas import add_schemas, without_noise
+from agency_lambda.openapi.schemas import add_schemas, without_titles
 
 type Document = dict[str, Any]
 
@@ -28,6 +28,11 @@ _FAILURES = {
     504: "The time of the invocation is over",
 }
 _OF_FASTAPI = ("HTTPValidationError", "ValidationError")  # no failure has these shapes
+#: types of the openai package in requests, which are open there, while the service refuses unknown fields
+CLOSED = (
+    *("Reasoning", "ToolChoiceFunction", "ResponseTextConfig"),
+    *("ResponseFormatText", "ResponseFormatJSONObject", "ResponseFormatTextJSONSchemaConfig"),
+)
 _BEARER = {"type": "http", "scheme": "bearer", "description": "A key of API_KEYS, or a token of JWT_ISSUER"}
 _SIGNATURE = {
     **{"type": "apiKey", "in": "header", "name": "Authorization", "description": "A signature with AWS credentials"},
@@ -65,8 +70,10 @@ def complete(document: Document, open_paths: Collection[str], *, iam: bool) -> N
     for name in _OF_FASTAPI:
         schemas.pop(name, None)
     add_schemas(document)
-    components["schemas"] = {name: without_noise(schema) for name, schema in sorted(schemas.items())}
-    document["paths"] = without_noise(dict(sorted(document["paths"].items())))
+    for name in CLOSED:
+        schemas[name]["additionalProperties"] = False
+    components["schemas"] = {name: without_titles(schema) for name, schema in sorted(schemas.items())}
+    document["paths"] = without_titles(dict(sorted(document["paths"].items())))
 
 
 def _operations(document: Document) -> Iterator[tuple[str, str, dict[str, Any]]]:

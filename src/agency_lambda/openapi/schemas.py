@@ -36,21 +36,16 @@ def _generated(types: dict[str, Any], mode: Mode, schemas: Schema) -> dict[str, 
     return {name: _with_names(found[name, mode]["$ref"], renamed) for name in types}
 
 
-def without_noise(value: Any, *, names: bool = False) -> Any:
-    """Return a schema without titles made of names, and without saying that other properties are allowed.
-
-    names: the keys are names, of properties.
-    """
+def without_titles(value: Any, *, names: bool = False) -> Any:
+    """Return a schema without the titles that pydantic makes of names. names: the keys are names, of properties."""
     if isinstance(value, list):
-        return [without_noise(each) for each in value]
+        return [without_titles(each) for each in value]
     if not isinstance(value, dict):
         return value
-    is_open = "properties" in value and value.get("additionalProperties") is True
-    noise = () if names else ("title", "additionalProperties") if is_open else ("title",)
     return {
-        key: without_noise(each, names=key == "properties" and not names)
+        key: without_titles(each, names=key == "properties" and not names)
         for key, each in value.items()
-        if key not in noise or isinstance(each, dict)
+        if names or key != "title" or not isinstance(each, str)
     }
 
 
