@@ -58,6 +58,7 @@ Includable = Literal[
     "reasoning.encrypted_content",
     "message.output_text.logprobs",
 ]
+Include = Annotated[list[Includable], Field(max_length=bounds.PART_LISTS), FailFast()]
 ENCRYPTED_REASONING: Includable = "reasoning.encrypted_content"
 
 
@@ -129,7 +130,7 @@ class CreateResponse(CompactRequest):
 
     input: Input = Field(examples=["Which appointments are free next week?"])
     background: bool | None = None
-    include: Annotated[list[Includable], Field(max_length=bounds.PART_LISTS), FailFast()] | None = None
+    include: Include | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     store: bool | None = None

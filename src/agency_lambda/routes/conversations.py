@@ -16,7 +16,7 @@ from agency_lambda.protocol.types import Item
 from agency_lambda.record.index_pages import read_page
 from agency_lambda.routes.dependencies import Caller
 from agency_lambda.routes.listing import CursorPage
-from agency_lambda.routes.pages import Page, not_in_list, paginate
+from agency_lambda.routes.pages import TAKES_INCLUDE, Page, not_in_list, paginate
 from agency_lambda.routes.strict import StrictRoute
 
 router = APIRouter(prefix="/v1/conversations", responses=V1_RESPONSES, route_class=StrictRoute)
@@ -75,14 +75,14 @@ async def delete(conversation_id: str, caller: Caller) -> dict[str, Any]:
     return {"id": conversation_id, "object": "conversation.deleted", "deleted": True}
 
 
-@router.get("/{conversation_id}/items")
+@router.get("/{conversation_id}/items", dependencies=[TAKES_INCLUDE])
 async def items(conversation_id: str, caller: Caller, requested: Page) -> dict[str, Any]:
     """List the items."""
     conversations = caller.conversations
     return paginate(await conversations.items(await conversations.get(conversation_id)), requested)
 
 
-@router.post("/{conversation_id}/items")
+@router.post("/{conversation_id}/items", dependencies=[TAKES_INCLUDE])
 async def add(conversation_id: str, body: NewItems, caller: Caller) -> dict[str, Any]:
     """Append items to the conversation."""
     added = await _parsed(caller, body.items)
@@ -104,7 +104,7 @@ async def add(conversation_id: str, body: NewItems, caller: Caller) -> dict[str,
     }
 
 
-@router.get("/{conversation_id}/items/{item_id}")
+@router.get("/{conversation_id}/items/{item_id}", dependencies=[TAKES_INCLUDE])
 async def item(conversation_id: str, item_id: str, caller: Caller) -> dict[str, Any]:
     """Return one item."""
     conversations = caller.conversations

@@ -6,6 +6,7 @@ from fastapi import Depends, Query
 
 from agency_lambda.errors import InvalidRequest
 from agency_lambda.protocol import bounds
+from agency_lambda.protocol.request import Include
 from agency_lambda.protocol.types import Item
 
 _AROUND = 1_000  # bytes of a page around its items: two of their ids
@@ -27,6 +28,19 @@ async def _page_request(
 
 
 Page = Annotated[PageRequest, Depends(_page_request)]
+
+
+async def _include(
+    include: Annotated[Include | None, Query(description="accepted, and changes nothing")] = None,
+    include_list: Annotated[
+        Include | None, Query(alias="include[]", description="the same, as clients write it")
+    ] = None,
+) -> None:
+    # What there is of it was kept where `POST /v1/responses` has asked for it.
+    return
+
+
+TAKES_INCLUDE = Depends(_include)
 
 
 def paginate(items: Sequence[Item], requested: PageRequest) -> dict[str, Any]:

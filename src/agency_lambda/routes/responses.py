@@ -11,7 +11,7 @@ from agency_lambda.protocol.stream import EventStreamResponse, encoded_events, r
 from agency_lambda.record.run_list import list_runs
 from agency_lambda.routes.dependencies import Caller, IdempotencyKey, idempotent_request
 from agency_lambda.routes.listing import RunPage, cancelled_list
-from agency_lambda.routes.pages import Page, paginate
+from agency_lambda.routes.pages import TAKES_INCLUDE, Page, paginate
 from agency_lambda.routes.strict import StrictRoute
 from agency_lambda.settings import get_settings
 
@@ -55,7 +55,7 @@ async def compact(body: CompactRequest, caller: Caller) -> dict[str, Any]:
     return await caller.runs.compact(body, caller.owner)
 
 
-@router.get("/{response_id}", response_model=None, responses=_STREAM)
+@router.get("/{response_id}", response_model=None, responses=_STREAM, dependencies=[TAKES_INCLUDE])
 async def retrieve(
     response_id: str,
     caller: Caller,
@@ -85,7 +85,7 @@ async def delete(response_id: str, caller: Caller) -> dict[str, Any]:
     return {"id": response_id, "object": "response", "deleted": True}
 
 
-@router.get("/{response_id}/input_items", response_model=None)
+@router.get("/{response_id}/input_items", response_model=None, dependencies=[TAKES_INCLUDE])
 async def input_items(response_id: str, caller: Caller, requested: Page) -> dict[str, Any]:
     """List the items that the response was created with."""
     stored = await caller.responses.get(response_id)

@@ -10,6 +10,7 @@ from agency_lambda.errors import InvalidRequest, UnsupportedParameter
 from agency_lambda.middleware.size_limits import replay
 
 _NOTHING = (b"", b"{}", b"null")  # what clients send where there is nothing to say
+_LISTS = frozenset({"include", "include[]"})  # parameters that a client repeats
 _SIGNATURE = "X-Amz-"  # of a presigned URL, where AWS credentials sign; the gateway has read it
 
 
@@ -36,7 +37,7 @@ class StrictRoute(APIRoute):
         for name, _ in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
             if name not in self._known and not name.startswith(_SIGNATURE):
                 raise UnsupportedParameter(f"Unsupported query parameter: {name[:99]!r}.", param=name)
-            if name in seen:
+            if name in seen - _LISTS:
                 raise InvalidRequest(f"The query parameter {name[:99]!r} was given twice.", param=name)
             seen.add(name)
 
