@@ -22,6 +22,7 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/v1/responses"): {"model": MODEL, "input": "x"},
     ("POST", "/v1/chat/completions"): {"model": MODEL, "messages": [{"role": "user", "content": "x"}]},
     ("POST", "/v1/responses/compact"): {"model": MODEL, "input": "x"},
+    ("POST", "/v1/responses/input_tokens"): {"model": MODEL, "input": "x"},
     ("POST", "/v1/conversations"): {},
     ("POST", "/v1/conversations/{conversation_id}"): {"metadata": {}},
     ("POST", "/v1/conversations/{conversation_id}/items"): {"items": [{"role": "user", "content": "x"}]},

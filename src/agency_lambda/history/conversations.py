@@ -15,7 +15,6 @@ from agency_lambda.history.turns import (
     load_turns,
 )
 from agency_lambda.protocol.ids import created_microseconds, new_id
-from agency_lambda.protocol.surrogates import to_json_bytes
 from agency_lambda.protocol.types import Item
 from agency_lambda.store import ABSENT, Conflict, Delete, Put, Store
 
@@ -94,10 +93,14 @@ class Conversation:
 
         next_run_id: the run that gets the lock; None for the first one that waits.
         """
-        items, size = self.items + len(turn.items), self.size + len(to_json_bytes([turn.items, turn.history]))
+        items, size = self.items + len(turn.items), self.size + turn.size
         lock = {"active_run_id": next_run_id} if next_run_id else self._next()
         put = self._put(turns=self.turns + 1, items=items, size=size, parts=self.parts + turn.parts, **lock)
         return turn.put(self.end, None), put
+
+    def with_rewritten(self, *, turns: int, items: int, size: int, parts: int) -> Put:
+        """Return the change of the record. turns: all; others: by how many there are more."""
+        return self._put(turns=turns, items=self.items + items, size=self.size + size, parts=self.parts + parts)
 
     def set_metadata(self, metadata: dict[str, str]) -> Put:
         return self._put(metadata=metadata)

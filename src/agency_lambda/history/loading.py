@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from functools import cached_property
 
 from agency_lambda.history.replayable import restored, storable_form
@@ -22,6 +22,7 @@ class LoadedTurn:
         self.version, self.expires, self.size = record.version, record.expires, record.size
         self.turn = Turn(**record.body)
         self.awaited = {item["call_id"] for item in self.turn.items if item["type"] == "function_call"}
+        self.optional = {item["call_id"] for item in self.turn.history if item.get("optional")}
 
     @cached_property
     def parts(self) -> int:
@@ -44,6 +45,9 @@ class TurnCache:
         now, turns = int(time.time()), self._logs.get(span.log, [])[: span.turns]
         return [] if any(turn.expires is not None and turn.expires <= now for turn in turns) else turns
 
+    def forget(self, log: str) -> None:
+        self._size -= sum(turn.size for turn in self._logs.pop(log, []))
+
     def hold(self, log: str, turns: list[LoadedTurn]) -> None:
         before = self._logs.pop(log, [])
         if len(before) > len(turns) and before[len(turns) - 1] is turns[-1]:
@@ -55,8 +59,10 @@ class TurnCache:
             self._size -= sum(turn.size for turn in dropped)
 
 
-async def load_history(store: Store, cursor: HistoryCursor, cache: TurnCache) -> list[Item]:
-    """Return a list that the caller may change.
+async def load_history(
+    store: Store, cursor: HistoryCursor, cache: TurnCache, answered: Container[str] = ()
+) -> list[Item]:
+    """Return a list that the caller may change. answered: ids of calls whose outputs follow.
 
     Raises:
         InvalidRequest: it is too long.
@@ -72,7 +78,8 @@ async def load_history(store: Store, cursor: HistoryCursor, cache: TurnCache) ->
     check_history(items, size, _parts(turns))
     counted = _not_replaced(turns)
     history = [item for turn in counted for item in turn.turn.history]
-    awaited = {call_id for turn in turns for call_id in turn.awaited}
+    optional = {call_id for turn in turns for call_id in turn.optional if call_id not in answered}
+    awaited = {call_id for turn in turns for call_id in turn.awaited} - optional
     return restored(history, [form for turn in counted for form in turn.forms], awaited)
 
 
@@ -82,14 +89,16 @@ def _not_replaced(turns: list[LoadedTurn]) -> list[LoadedTurn]:
 
 
 async def _load(store: Store, span: Span, cache: TurnCache) -> list[LoadedTurn]:
-    # Turns are only appended, and a log that is deleted and begun anew has other versions: while the last turn that is
-    # held is in the store, those before it are the same too.
+    # Turns are appended, or rewritten with a mark behind them, and a log that is deleted and begun anew has other
+    # versions: while the last turn that is held is in the store with no mark behind it, those before it are the same.
     held, turns = cache.find(span), None
     if held:
         last = len(held) - 1
         records = await store.query(span.log, after=sort_key(last - 1), before=sort_key(span.turns))
         if len(records) == span.turns - last and records[0].version == held[last].version:
-            turns = [*held, *map(LoadedTurn, records[1:])]
+            read = [LoadedTurn(record) for record in records[1:]]
+            if not any(turn.turn.is_mark for turn in read):
+                turns = [*held, *read]
     if turns is None:
         turns = [LoadedTurn(record) for record in await load_records(store, span)]
     cache.hold(span.log, turns)

@@ -8,6 +8,7 @@ from typing import Any
 
 from agency_lambda.errors import InvalidRequest, NotFound
 from agency_lambda.protocol import bounds
+from agency_lambda.protocol.surrogates import to_json_bytes
 from agency_lambda.protocol.types import Item
 from agency_lambda.store import ABSENT, Delete, Put, Record, Store
 
@@ -80,12 +81,27 @@ class Turn:
     def parts(self) -> int:
         return sum(map(_objects, self.history)) - len(self.history) + sum(map(_in_arguments, self.history))
 
+    @property
+    def size(self) -> int:
+        return 0 if self.is_mark else len(to_json_bytes([self.items, self.history]))
+
+    @property
+    def is_mark(self) -> bool:
+        """Return whether it only says that earlier turns were rewritten."""
+        return not self.items and not self.history
+
     def put(self, cursor: HistoryCursor, expires: int | None) -> Put:
         last = cursor.spans[-1]
+        return self.put_at(last.log, last.turns, expires)
+
+    def put_at(self, log: str, number: int, expires: int | None) -> Put:
         body: dict[str, Any] = {"items": self.items, "history": self.history}
         if self.replaces:
             body["replaces"] = self.replaces
-        return Put(last.log, sort_key(last.turns), body, expires, expected=ABSENT)
+        return Put(log, sort_key(number), body, expires, expected=ABSENT)
+
+
+MARK = Turn([], [])
 
 
 async def load_turns(store: Store, cursor: HistoryCursor) -> list[Turn]:

@@ -22,6 +22,7 @@ from agency_lambda.openapi.lists import (
 from agency_lambda.openapi.response import (
     CompactedResponse,
     DeletedResponse,
+    InputTokens,
     ResponseOfOwner,
     ResponseResource,
     UnfinishedCompletion,
@@ -53,6 +54,7 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
         "GET /v1/responses": Operation("listResponses", ResponseList),
         "POST /v1/responses/cancel": Operation("cancelResponses", CancelledResponseList),
         "POST /v1/responses/compact": Operation("compactResponse", CompactedResponse),
+        "POST /v1/responses/input_tokens": Operation("countInputTokens", InputTokens),
         "GET /v1/responses/{response_id}": Operation("getResponse", ResponseResource, ResponseStreamEvent),
         "DELETE /v1/responses/{response_id}": Operation("deleteResponse", DeletedResponse),
         "POST /v1/responses/{response_id}/cancel": Operation(
@@ -73,6 +75,7 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
         "GET /v1/conversations/{conversation_id}/items": Operation("listConversationItems", ItemList),
         "POST /v1/conversations/{conversation_id}/items": Operation("createConversationItems", ItemList),
         "GET /v1/conversations/{conversation_id}/items/{item_id}": Operation("getConversationItem", Item),
+        "DELETE /v1/conversations/{conversation_id}/items/{item_id}": Operation("deleteConversationItem", Conversation),
     },
     "approvals": {
         "GET /v1/approvals": Operation("listApprovals", ApprovalList),

@@ -104,6 +104,11 @@ class DeletedResponse(BaseModel):
     deleted: Literal[True]
 
 
+class InputTokens(BaseModel):
+    object: Literal["response.input_tokens"]
+    input_tokens: int = Field(description="an estimate")
+
+
 class CompactedResponse(BaseModel):
     id: str
     object: Literal["response.compaction"]

@@ -9,7 +9,6 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
-    FailFast,
     Field,
     StringConstraints,
     model_validator,
@@ -58,7 +57,7 @@ Includable = Literal[
     "reasoning.encrypted_content",
     "message.output_text.logprobs",
 ]
-Include = Annotated[list[Includable], Field(max_length=bounds.PART_LISTS), FailFast()]
+Include = Annotated[list[Includable], Field(max_length=bounds.PART_LISTS, fail_fast=True)]
 ENCRYPTED_REASONING: Includable = "reasoning.encrypted_content"
 
 

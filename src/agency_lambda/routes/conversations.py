@@ -114,6 +114,12 @@ async def item(conversation_id: str, item_id: str, caller: Caller) -> dict[str, 
     raise NotFound(f"Item with id {item_id[:99]!r} not found.")
 
 
+@router.delete("/{conversation_id}/items/{item_id}")
+async def delete_item(conversation_id: str, item_id: str, caller: Caller) -> dict[str, Any]:
+    """Delete one item, also for the agents, and return the conversation."""
+    return (await caller.runs.preparation.delete_item(caller.owner, conversation_id, item_id)).resource
+
+
 async def _parsed(caller: Caller, given: list[Any]) -> list[Item]:
     budget = InputBudget()
     items = parse_items(given, "items", budget)

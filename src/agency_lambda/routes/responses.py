@@ -1,10 +1,11 @@
 from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Body, Query, Response
 from fastapi.responses import JSONResponse
 
 from agency_lambda.errors import InvalidRequest
 from agency_lambda.exception_handlers import V1_RESPONSES
+from agency_lambda.protocol.lazy_types import LazyType
 from agency_lambda.protocol.request import CompactRequest, CreateResponse
 from agency_lambda.protocol.response_object import json_response
 from agency_lambda.protocol.stream import EventStreamResponse, encoded_events, resumable_events
@@ -16,7 +17,10 @@ from agency_lambda.routes.strict import StrictRoute
 from agency_lambda.settings import get_settings
 
 if TYPE_CHECKING:
+    from agency_lambda.protocol.token_count import CountInputTokens
     from agency_lambda.runs.client_run import Pad
+else:
+    CountInputTokens = Annotated[Any, LazyType("agency_lambda.protocol.token_count", "CountInputTokens")]
 
 router = APIRouter(prefix="/v1/responses", responses=V1_RESPONSES, route_class=StrictRoute)
 
@@ -53,6 +57,12 @@ async def cancel_all(caller: Caller) -> dict[str, Any]:
 async def compact(body: CompactRequest, caller: Caller) -> dict[str, Any]:
     """Replace the older turns by a summary, as one item that can be sent back."""
     return await caller.runs.compact(body, caller.owner)
+
+
+@router.post("/input_tokens", response_model=None)
+async def count_input_tokens(body: Annotated[CountInputTokens, Body()], caller: Caller) -> dict[str, Any]:
+    """Estimate how many tokens the input of a response would have, without asking a model."""
+    return await caller.runs.preparation.count_input_tokens(body, caller.owner)
 
 
 @router.get("/{response_id}", response_model=None, responses=_STREAM, dependencies=[TAKES_INCLUDE])

@@ -9,6 +9,7 @@ from agency_lambda import catalogue
 from agency_lambda.budgets import Budgets
 from agency_lambda.errors import NotFound
 from agency_lambda.history import UniqueIds
+from agency_lambda.history.conversations import Conversation
 from agency_lambda.history.loading import TurnCache, load_history
 from agency_lambda.history.turns import HistoryCursor
 from agency_lambda.protocol.items import to_agent_input
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from agency_lambda.framework.context import GetTransport
     from agency_lambda.framework.execution import AgencyExecution
     from agency_lambda.framework.models import Models
+    from agency_lambda.protocol.token_count import CountInputTokens
     from agency_lambda.runs.journal import Journal
 
 
@@ -72,7 +74,9 @@ class RunPreparation:
             return await self._prepare_child(run, run.stored.sending, log)
         request, items = request or CreateResponse.model_validate(run.stored.request.body), await self._input(run)
         await asyncio.sleep(0)  # parsing the largest input takes 200 ms, and so does what follows
-        history, new_input = await load_history(self._store, history_of(run), self._turns), to_agent_input(items)
+        new_input = to_agent_input(items)
+        answered = {item["call_id"] for item in items if item["type"] == "function_call_output"}
+        history = await load_history(self._store, history_of(run), self._turns, answered)
         refuse_empty(new_input)
         refuse_loose_ends(history, items, new_input)
         found = catalogue.find_entry(request.model)
@@ -187,6 +191,19 @@ class RunPreparation:
         from agency_lambda.runs.compaction import compact
 
         return await compact(self.models, self._store, self._budgets, request, owner)
+
+    async def delete_item(self, owner: str, conversation_id: str, item_id: str) -> Conversation:
+        """Raises NotFound, ConversationBusy."""
+        from agency_lambda.history.deleting import delete_item  # few clients delete
+
+        conversation = await delete_item(self._store, owner, conversation_id, item_id)
+        self._turns.forget(conversation.log)
+        return conversation
+
+    async def count_input_tokens(self, request: "CountInputTokens", owner: str) -> dict[str, Any]:
+        from agency_lambda.runs.token_count import count_input_tokens
+
+        return await count_input_tokens(self.models, self._store, self._turns, request, owner)
 
     async def aclose(self) -> None:
         if "models" in self.__dict__:

@@ -168,6 +168,25 @@ def test_a_session_that_is_a_conversation_of_ours(server: Server) -> None:
     assert kept >= 8
 
 
+def test_a_session_takes_items_back_and_is_cleared(server: Server) -> None:
+    async def inside(agent: Agent[Any], client: openai.AsyncOpenAI) -> tuple[list[Any], str, list[Any]]:
+        session = OpenAIConversationsSession(openai_client=client)
+        await Runner.run(agent, "Client Nordwind asks for a date.", session=session, run_config=QUIET)
+        before, popped = await session.get_items(), await session.pop_item()
+        assert await session.get_items() == before[:-1]
+        while await session.pop_item():
+            pass
+        await Runner.run(agent, "And the reply?", session=session, run_config=QUIET)
+        kept = await session.get_items()
+        await session.clear_session()
+        return kept, str(popped), await session.get_items()
+
+    (kept, popped, cleared), _ = run(server, inside)
+    assert "Dear Nordwind" in popped or "get_weather" in popped
+    assert "Nordwind" not in str(kept)
+    assert cleared == []
+
+
 def test_a_handoff(server: Server) -> None:
     async def once(agent: Agent[Any], _: Any) -> RunResult:
         other = Agent("Weatherman", handoff_description="knows the weather", model=agent.model)

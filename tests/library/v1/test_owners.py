@@ -49,7 +49,7 @@ OWNED = [
 
 
 def test_the_walk_meets_every_kind_of_thing() -> None:
-    assert len(OWNED) == 11
+    assert len(OWNED) == 12
     assert len(ADMIN) >= 2
     assert {path.split("/")[2] for _, path in OWNED} == {"responses", "conversations"}
 
