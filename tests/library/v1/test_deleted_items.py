@@ -63,12 +63,14 @@ def test_no_model_is_given_it(start: Callable[..., Service]) -> None:
         service = start(OPENAI_API_KEY="k", OPENAI_BASE_URL=provider.base_url)
         name = new(service, items=[{"role": "user", "content": text} for text in ("x", f"I am {SECRET}.")])
         response = service.respond("Who am I?", conversation=name)
+        for _ in range(2):  # and remembers the turns
+            service.respond("Really?", conversation=name)
         assert SECRET in json.dumps(provider.requests[-1].body)
         assert delete(service, name, items(service, name)[1]["id"])[0] == 200
-        for goes_on in ({"previous_response_id": response["id"]}, {"conversation": name}):
+        for goes_on, turns in (({"previous_response_id": response["id"]}, 1), ({"conversation": name}, 3)):
             service.respond("Who am I now?", **goes_on)
             assert SECRET not in json.dumps(provider.requests[-1].body)
-            assert len(provider.requests[-1].body["input"]) == 4
+            assert len(provider.requests[-1].body["input"]) == 2 + 2 * turns
         for item in items(service, name):
             assert delete(service, name, item["id"])[0] == 200
         service.respond("Alone?", conversation=name)
