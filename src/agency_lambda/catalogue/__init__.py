@@ -102,4 +102,4 @@ def described(name: str, create_agency: CreateAgency) -> dict[str, Any]:
     # Built once an environment.
     if create_agency not in _described:
         _described[create_agency] = describe(name, build(create_agency))
-    return _described[create_agency]
+    return {**_described[create_agency], "name": name}  # two names may have one factory

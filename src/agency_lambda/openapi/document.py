@@ -90,6 +90,8 @@ def _describe(fields: dict[str, Any], tag: str, operation: Operation) -> None:
         fields["requestBody"]["content"]["application/json"]["schema"] = {"$ref": operation.request}
     if operation.body is not None:
         fields["responses"]["200"]["content"] = {"application/json": {"schema": {"$ref": operation.body}}}
+    elif operation.event is not None:
+        fields["responses"]["200"]["content"] = {}
     if operation.downloads:
         fields["responses"]["200"]["content"] = BINARY
     if operation.event is not None:

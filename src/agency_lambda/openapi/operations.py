@@ -27,6 +27,7 @@ from agency_lambda.openapi.response import (
     ResponseResource,
     UnfinishedCompletion,
 )
+from agency_lambda.openapi.run_fastapi import CancelledSwarm, SwarmAnswer, SwarmEvent, SwarmMetadata
 from agency_lambda.openapi.trace import Trace, TraceOfOwner
 from agency_lambda.openapi.usage import OwnersBudget, UsagePage, UsagePageOfOwners
 from agency_lambda.openapi.webhooks import DeletedWebhook, WebhookDelivery, WebhookDeliveryList, WebhookEndpoint
@@ -107,6 +108,12 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
         "GET /v1/models/{model}": Operation("getModel", Model),
         "POST /completion": Operation("createCompletion", accepted=UnfinishedCompletion),
         "GET /health": Operation("getHealth", Health),
+    },
+    "agency-swarm": {
+        "POST /{agency}/get_response": Operation("getSwarmResponse", SwarmAnswer, accepted=SwarmAnswer),
+        "POST /{agency}/get_response_stream": Operation("streamSwarmResponse", event=SwarmEvent),
+        "POST /{agency}/cancel_response_stream": Operation("cancelSwarmResponse", CancelledSwarm),
+        "GET /{agency}/get_metadata": Operation("getSwarmMetadata", SwarmMetadata),
     },
     "usage": {
         "GET /v1/usage": Operation("getUsage", UsagePage),

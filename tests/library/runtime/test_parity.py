@@ -103,6 +103,11 @@ CASES = [
     Case("POST", "/ag-ui/letters", RUN),
     Case("POST", "/ag-ui/letters", {**RUN, "messages": [{"role": "user"}]}),
     Case("POST", "/ag-ui/nobody", RUN),
+    Case("POST", "/letters/get_response", {"message": QUESTION}, keep=("swarm", _RESPONSE)),
+    Case("POST", "/letters/get_response_stream", {"message": QUESTION, "chat_history": [], "recipient_agent": None}),
+    Case("POST", "/letters/cancel_response_stream", {"run_id": "{swarm}"}),
+    Case("GET", "/letters/get_metadata"),
+    Case("POST", "/nobody/get_response", {"message": QUESTION}),
     Case("GET", "/v1/models"),
     Case("GET", "/v1/models/letters"),
     Case("HEAD", "/health", key=""),
@@ -193,7 +198,7 @@ def comparable(answer: Answer) -> Answer:
         if name not in _SERVERS
     ]
     body = re.sub(
-        r'("(?:created|(?:created|completed|started|ended|expires)_at)": ?)[\d.]+',
+        r'("(?:created|(?:created|completed|started|ended|expires)_at|timestamp)": ?)[\d.]+',
         r"\1 0",
         answer.body.decode("latin-1"),
     )

@@ -1,0 +1,135 @@
+"""A request of `get_response` or `get_response_stream`, and its answer."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from agency_lambda.errors import InvalidRequest
+from agency_lambda.protocol.items import text_of
+from agency_lambda.protocol.request import CreateResponse
+from agency_lambda.protocol.response_object import FINAL, ResponseObject
+from agency_lambda.protocol.run_fastapi.approvals import answers, asked_last, sentence
+from agency_lambda.protocol.run_fastapi.history import Claim, is_message, plain
+from agency_lambda.protocol.run_fastapi.items import Provenance, addressed_agent, entries, usage
+from agency_lambda.protocol.run_fastapi.request import GetResponse
+from agency_lambda.protocol.types import Item
+
+_WORDS = 6  # of a chat's name
+_NAMES = {"input": "message", "instructions": "additional_instructions", "metadata": "user_context"}
+
+
+class Turn:
+    """agency: its name. Raises InvalidRequest if the history ends with what a person is asked, and gets no answer."""
+
+    def __init__(self, agency: str, body: GetResponse) -> None:
+        self._agency, self._body = agency, body
+        given, history = body.message, body.chat_history or []
+        self._claim = Claim.read(history)
+        self._said: list[Item] = given if isinstance(given, list) else [{"role": "user", "content": given}]
+        self._asked = asked_last(history)
+        self._answers = answers(self._asked, self._said)
+
+    @property
+    def continues(self) -> bool:
+        """Return whether the history is that of a response, if the owner has one with its id."""
+        return self._claim.response_id is not None and not self._answers
+
+    def request(self, *, stream: bool, continues: bool) -> CreateResponse:
+        """Raises InvalidRequest."""
+        body, asked = self._body, self._asked[-1] if self._asked else {}
+        model = f"{self._agency}/{body.recipient_agent}" if body.recipient_agent else self._agency
+        before = self._claim.response_id if continues else None
+        if self._answers:  # the run that waits has been asked for by its own name
+            before, known = asked.get("response_id") or self._claim.response_id, str(asked.get("model"))
+            model = known if known.partition("/")[0] == self._agency else model
+        return CreateResponse(
+            model=model,
+            input=[item for _, item in self._input(continues)],
+            previous_response_id=before,
+            instructions=body.additional_instructions,
+            metadata=body.user_context,
+            stream=stream,
+        )
+
+    def _input(self, continues: bool) -> Iterator[tuple[str, Item]]:
+        """Yield items with their places in the body."""
+        is_text = isinstance(self._body.message, str)
+        if self._answers:  # they are sent alone
+            yield from (
+                ("message" if is_text else f"message[{number}]", item) for number, item in enumerate(self._answers)
+            )
+            return
+        for number, message in self._claim.messages[self._claim.continued if continues else 0 :]:
+            yield f"chat_history[{number}]", plain(message)
+        for number, item in enumerate(self._with_files()):
+            yield "message" if is_text else f"message[{number}]", item
+
+    def _with_files(self) -> list[Item]:
+        parts = [{"type": "input_file", "file_id": file_id} for file_id in self._body.file_ids or ()]
+        if not parts:
+            return self._said
+        last = next((item for item in reversed(self._said) if item.get("role") == "user"), None)
+        if last is None:
+            raise InvalidRequest("Files belong to a message of the user, and there is none.", param="file_ids")
+        content = last.get("content")
+        own = [{"type": "input_text", "text": content}] if isinstance(content, str) else content
+        if not isinstance(own, list):
+            raise InvalidRequest("message: The content is a text or a list of parts.", param="message")
+        return [{**item, "content": [*parts, *own]} if item is last else item for item in self._said]
+
+    def param(self, param: str, *, continues: bool) -> str:
+        """Return the body's name of a parameter of the request."""
+        name, _, rest = param.partition("[")
+        if name != "input" or not rest:
+            return _NAMES.get(param, param)
+        number, _, field = rest.partition("]")
+        return [place for place, _ in self._input(continues)][int(number)] + field
+
+    def answer(self, response: ResponseObject) -> dict[str, Any]:
+        """Return the body of an answer that is not streamed."""
+        payload = self.messages(response)
+        spoken = [item for item in payload["new_messages"] if is_message(item) and item["role"] == "assistant"]
+        return {"response": text_of(spoken[-1]["content"]) if spoken else None, **payload}
+
+    def messages(self, response: ResponseObject) -> dict[str, Any]:
+        """Return what is new, as the event `messages` has it."""
+        counts, named = response.get("usage"), self._body.generate_chat_name
+        return {
+            "new_messages": self._new_messages(response),
+            "run_id": response["id"],
+            **({"cancelled": True} if response["status"] == "cancelled" else {}),
+            **({"usage": usage(counts)} if counts else {}),
+            **({"chat_name": self._chat_name()} if named else {}),
+        }
+
+    def _new_messages(self, response: ResponseObject) -> list[Item]:
+        agent = self._body.recipient_agent or addressed_agent(response["output"], self._agency)
+        provenance = Provenance(response["id"])
+        said = [{"type": "message", **item} if is_message(item) else dict(item) for item in self._said]
+        new = [{**item, **provenance.of({"type": "message", "agent": agent})} for item in said]
+        asked = sentence(response)
+        new += entries([*response["output"], *([asked] if asked else [])], provenance)
+        of_run = {"response_id": response["id"], "model": response["model"]}
+        new = [{**item, **of_run} if item["type"] == "mcp_approval_request" else item for item in new]
+        if response["store"] and response["status"] in FINAL:
+            self._mark(new, response["id"])
+        return with_times(new, response)
+
+    def _mark(self, new: list[Item], response_id: str) -> None:
+        digest, last = self._claim.digest, None
+        for item in filter(is_message, new):
+            digest.add(item)
+            last = item
+        if last is not None:
+            last |= {"response_id": response_id, "history_digest": digest.hex}
+
+    def _chat_name(self) -> str:
+        said = [message for _, message in self._claim.messages] + self._said
+        first = next((item for item in said if item.get("role") == "user"), {})
+        return " ".join(re.split(r"\s+", text_of(first.get("content")).strip())[:_WORDS])
+
+
+def with_times(items: list[Item], response: ResponseObject) -> list[Item]:
+    """Add timestamps in microseconds, in the order of the items."""
+    began = response["created_at"] * 1_000_000
+    return [{**item, "timestamp": began + number} for number, item in enumerate(items)]
