@@ -1,18 +1,24 @@
 """Runs behind the routes of `run_fastapi`: they are cancelled, outlive their request, and wait for persons."""
 
+import asyncio
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from agency_lambda.protocol.request import CreateResponse
+from agency_lambda.protocol.response_object import new_response
+from agency_lambda.protocol.run_fastapi.events import Stream
+from agency_lambda.protocol.run_fastapi.request import GetResponse
+from agency_lambda.protocol.run_fastapi.turn import Turn
 from agency_lambda.testing.events import Context, http_event
 from tests.library.conftest import Service
 from tests.library.model_server import ModelServer
-from tests.library.protocols.swarm_client import Swarm
+from tests.library.protocols.swarm_client import Swarm, read_stream
 
 Start = Callable[..., Service]
 
@@ -119,14 +125,30 @@ def test_a_run_that_outlives_an_answer_says_where_it_goes_on(start: Start) -> No
     assert "response_id" not in body["new_messages"][0]  # nothing continues what is not over
 
 
-def test_a_run_that_outlives_a_stream_says_where_it_goes_on(start: Start) -> None:
-    with ModelServer(lambda request: "done", delay=3) as server:
-        swarm = Swarm(start(OPENAI_API_KEY="k", OPENAI_BASE_URL=server.base_url))
-        streamed = swarm.stream("hello", seconds=2)
-        messages = streamed.named["messages"]
-        assert messages["resume"].startswith(f"/v1/responses/{messages['run_id']}?stream=true")
-        assert [messages["resume"] in error for error in streamed.errors] == [True]
-        assert swarm.run(messages)["status"] == "in_progress"
+def test_a_run_that_outlives_a_stream_says_where_it_goes_on() -> None:
+    response = new_response(CreateResponse(model="letters", input="hello"), "resp_1", None)
+    resume = {"resume": "/v1/responses/resp_1?stream=true&starting_after=0"}
+    message = {"type": "message", "id": "msg_1", "role": "assistant", "agent": "Writer", "content": []}
+    own = [
+        {"type": "response.created", "sequence_number": 0, "response": response},
+        {"type": "response.output_item.done", "sequence_number": 1, "output_index": 0, "item": message},
+        {"type": "response.in_progress", "sequence_number": 1, "response": response, **resume},
+    ]
+
+    async def events() -> AsyncIterator[Any]:
+        for each in own:
+            yield each
+
+    async def read() -> str:
+        return "".join([each.decode() async for each in stream.encoded()])
+
+    stream = Stream(events(), response, Turn("letters", GetResponse(message="hello")))
+    streamed = read_stream(asyncio.run(read()))
+    messages = streamed.named["messages"]
+    assert (messages["resume"], messages["run_id"]) == (resume["resume"], "resp_1")
+    assert [each["role"] for each in messages["new_messages"]] == ["user", "assistant"]
+    assert [resume["resume"] in error for error in streamed.errors] == [True]
+    assert stream.is_over  # for who leaves now: the run goes on
 
 
 def test_what_a_person_is_asked_is_said_and_answered_in_words(swarm: Swarm, paid: Callable[[], list[str]]) -> None:
