@@ -97,4 +97,10 @@ def _guard(app: FastAPI, settings: Settings) -> None:
     open_paths = {*OPEN_PATHS, *(path for path in (app.docs_url, app.openapi_url) if path)}
     if settings.auth == "none":  # who is answered is decided by where it comes from, whatever it asks for
         open_paths = set()
-    app.add_middleware(Authentication, authenticate=authenticator(settings), open_paths=open_paths)
+    options: dict[str, Any] = {}
+    if settings.auth == "jwt" and "mcp" in settings.protocols:
+        from agency_lambda.auth import protected_resource
+
+        open_paths |= {*protected_resource.OPEN_PATHS}
+        options["challenge"] = protected_resource.challenge
+    app.add_middleware(Authentication, authenticate=authenticator(settings), open_paths=open_paths, **options)

@@ -13,12 +13,25 @@ from lambda_loop import current_invocation
 type Authenticator = Callable[[Scope], Awaitable[Principal]]
 """Returns who has sent a request. Raises Unauthenticated, or another ServiceError if it cannot be checked."""
 
+type Challenge = Callable[[Scope, Unauthenticated], str]
+"""Returns the header WWW-Authenticate of a 401."""
+
+
+def _own_challenge(scope: Scope, error: Unauthenticated) -> str:
+    return error.challenge
+
 
 class Authentication:
     """Set `owner` and `is_operator` in the request's state, or answer 401. The `open_paths` need no key."""
 
-    def __init__(self, app: ASGIApp, authenticate: Authenticator, open_paths: Collection[str]) -> None:
-        self._app, self._authenticate, self._open_paths = app, authenticate, open_paths
+    def __init__(
+        self,
+        app: ASGIApp,
+        authenticate: Authenticator,
+        open_paths: Collection[str],
+        challenge: Challenge = _own_challenge,
+    ) -> None:
+        self._app, self._authenticate, self._open_paths, self._challenge = app, authenticate, open_paths, challenge
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or self._is_open(scope):
@@ -26,7 +39,7 @@ class Authentication:
         try:
             principal = await self._authenticate(scope)
         except Unauthenticated as error:
-            response = error_response(scope, error, {"www-authenticate": error.challenge})
+            response = error_response(scope, error, {"www-authenticate": self._challenge(scope, error)})
         except ServiceError as error:
             response = error_response(scope, error)
         else:  # a copy: all requests share the app's own `state`

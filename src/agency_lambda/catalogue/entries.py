@@ -41,6 +41,9 @@ class Entry(BaseModel):
     model: Annotated[str, Field(min_length=1)] | None = None
     approvers: Approvers | None = None
     messages: dict[Flow, Transport] | None = None
+    description: Annotated[str, Field(min_length=1, max_length=1_000)] | None = (
+        None  # for callers: what it does for them
+    )
 
     def transport(self, sender: str, recipient: str) -> Transport | None:
         """Return how one agent's messages reach another, or None for AGENT_MESSAGES."""

@@ -12,7 +12,7 @@ from agency_lambda import exception_handlers
 from agency_lambda.errors import InvalidRequest
 
 _METHODS = ("GET", "HEAD", "POST", "DELETE")
-_EXPOSED = "x-request-id, location, retry-after"
+_EXPOSED = "x-request-id, location, retry-after, www-authenticate, mcp-session-id"
 _BASE_STEPS = 10  # of a base path, at most: each is tried, for callers that nobody knows yet
 _AWS_HOSTS = (".execute-api.", ".lambda-url.")
 

@@ -87,7 +87,8 @@ def _describe(fields: dict[str, Any], tag: str, operation: Operation) -> None:
     fields |= {"tags": [tag], "operationId": operation.name}
     fields["summary"] = re.split(r"\. |: |; |\.$|\n", fields["description"], maxsplit=1)[0]
     if operation.request is not None:
-        fields["requestBody"]["content"]["application/json"]["schema"] = {"$ref": operation.request}
+        content = {"application/json": {"schema": {"$ref": operation.request}}}
+        fields.setdefault("requestBody", {"required": True})["content"] = content
     if operation.body is not None:
         fields["responses"]["200"]["content"] = {"application/json": {"schema": {"$ref": operation.body}}}
     elif operation.event is not None:

@@ -19,6 +19,7 @@ from agency_lambda.openapi.lists import (
     ResponseList,
     ResponseListOfOwners,
 )
+from agency_lambda.openapi.mcp import McpMessage, ProtectedResource
 from agency_lambda.openapi.response import (
     CompactedResponse,
     DeletedResponse,
@@ -114,6 +115,11 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
         "POST /{agency}/get_response_stream": Operation("streamSwarmResponse", event=SwarmEvent),
         "POST /{agency}/cancel_response_stream": Operation("cancelSwarmResponse", CancelledSwarm),
         "GET /{agency}/get_metadata": Operation("getSwarmMetadata", SwarmMetadata),
+    },
+    "mcp": {
+        "POST /mcp": Operation("sendMcpMessage", McpMessage, McpMessage, request=McpMessage),
+        "GET /.well-known/oauth-protected-resource": Operation("getProtectedResource", ProtectedResource),
+        "GET /.well-known/oauth-protected-resource/mcp": Operation("getProtectedMcpResource", ProtectedResource),
     },
     "usage": {
         "GET /v1/usage": Operation("getUsage", UsagePage),

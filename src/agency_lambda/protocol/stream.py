@@ -33,7 +33,7 @@ class EventStreamResponse(Response):
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         self._sent_at = asyncio.get_running_loop().time()
         sending = asyncio.create_task(self._send_events(send))
-        disconnect = asyncio.create_task(_wait_for_disconnect(receive))
+        disconnect = asyncio.create_task(wait_for_disconnect(receive))
         try:
             await asyncio.wait({sending, disconnect}, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -127,7 +127,7 @@ def _size(event: Event) -> int:
     return bounds.size(event) + len(event["type"]) + 20  # `event:`, `data:` and line breaks
 
 
-async def _wait_for_disconnect(receive: Receive) -> None:
+async def wait_for_disconnect(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
 

@@ -24,6 +24,7 @@ SUBJECTS = (completion, agencies, health, responses, conversations, approvals, m
 PROTOCOLS = {
     "chat-completions": "chat",
     "ag-ui": "ag_ui",
+    "mcp": "mcp",
     "files": "files",
     "agency-swarm": "run_fastapi",  # the last, as its first path part is any agency's name
 }

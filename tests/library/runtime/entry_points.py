@@ -26,10 +26,12 @@ class Case(NamedTuple):
     keep: tuple[str, str] | None = None
     key: str = KEY
     content_type: str = "application/json"
+    accept: str = ""
 
     @property
     def headers(self) -> dict[str, str]:
         headers = {"content-type": self.content_type, "host": "localhost"}
+        headers |= {"accept": self.accept} if self.accept else {}
         return {**headers, "authorization": f"Bearer {self.key}"} if self.key else headers
 
     @property

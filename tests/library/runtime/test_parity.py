@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from hashlib import sha256
 from itertools import count
+from typing import Any
 from zlib import decompress
 
 import pytest
@@ -27,6 +28,14 @@ FORM = f"multipart/form-data; boundary={BOUNDARY}"
 UPLOAD = {"bytes": 2, "filename": "a.bin", "mime_type": "application/octet-stream", "purpose": "user_data"}
 CHAT = {"model": "letters", "messages": [{"role": "user", "content": QUESTION}]}
 _RESPONSE, _ITEM = r'"(resp_[^"]+)"', r'"(msg_[^"]+)"'
+RPC = {"jsonrpc": "2.0", "id": 1, "method": "tools/call"}
+CALL = {"name": "letters", "arguments": {"message": QUESTION}}
+MCP: tuple[dict[str, Any], ...] = (
+    {"method": "tools/list"},
+    {"params": CALL},
+    {"params": {**CALL, "_meta": {"progressToken": 1}}},
+    {"params": {"name": "nobody"}},
+)
 CASES = [
     Case("GET", "/health", key=""),
     Case("GET", "/agencies"),
@@ -110,6 +119,11 @@ CASES = [
     Case("POST", "/nobody/get_response", {"message": QUESTION}),
     Case("GET", "/v1/models"),
     Case("GET", "/v1/models/letters"),
+    *(Case("POST", "/mcp", {**RPC, **message}, accept="text/event-stream") for message in MCP),
+    Case("POST", "/mcp", "{"),
+    Case("GET", "/mcp"),
+    Case("GET", "/.well-known/oauth-protected-resource"),
+    Case("GET", "/.well-known/oauth-protected-resource/mcp"),
     Case("HEAD", "/health", key=""),
     Case("HEAD", "/v1/models"),
     Case("HEAD", "/v1/responses/{streamed}?stream=true"),

@@ -1,0 +1,90 @@
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from agency_lambda.approvals.deciders import Client
+from agency_lambda.approvals.model import Approval
+from agency_lambda.approvals.queries import asked_in_messages, pending
+from agency_lambda.errors import ApproverRequired, NotFound
+from agency_lambda.protocol.mcp.elicitation import summary
+from agency_lambda.protocol.mcp.messages import Object, Request
+from agency_lambda.protocol.mcp.peer import Peer
+from agency_lambda.protocol.response_object import FINAL, ResponseObject
+from agency_lambda.routes.dependencies import Caller
+from agency_lambda.runs.model import StoredResponse
+from agency_lambda.settings import get_settings
+
+
+@dataclass
+class Exchange:
+    """A request, and what is sent to its client before the result.
+
+    accepts_stream: it can be sent before the result. is_live: and at once, not together with it.
+    run_id: the run that ends if the client leaves. only_waits: for a run that others have begun.
+    """
+
+    caller: Caller
+    peer: Peer
+    request: Request
+    accepts_stream: bool
+    is_live: bool
+    idempotency_key: str | None = None
+    run_id: str | None = None
+    only_waits: bool = False
+    outgoing: asyncio.Queue[Object] = field(default_factory=asyncio.Queue)
+
+    def send(self, message: Object) -> None:
+        self.outgoing.put_nowait(message)
+
+    async def standing(self, response_id: str) -> "Standing":
+        """Return where the run of a response stands. Raises NotFound."""
+        first = await self.caller.responses.get(response_id)
+        if first.sending:  # of a run that the client has not asked for
+            raise NotFound(f"Response with id {response_id[:99]!r} not found.")
+        return await self._standing(await self.caller.responses.last(response_id) if first.continued_by else first)
+
+    async def wait(self, standing: "Standing") -> "Standing":
+        """Return where a run stands when it is over, waits for a person, or ANSWER_SECONDS are."""
+        if standing.is_over:
+            return standing
+        stored = await self.caller.responses.final(standing.response["id"], get_settings().answer_seconds)
+        if stored.continued_by:
+            return await self.standing(stored.continued_by)
+        return await self._standing(stored)
+
+    async def _standing(self, stored: StoredResponse) -> "Standing":
+        response, approvals = stored.response, list[Approval]()
+        if response["status"] not in FINAL:
+            place = self.caller.runs.store, self.caller.owner
+            approvals = await pending(*place, (each["id"] for each in stored.asked))
+            approvals += await asked_in_messages(*place, response["id"]) if stored.for_agents else []
+        return Standing(response, approvals, self.caller.client)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a run stands. response: the last of those that continue what was asked for. client: who looks at it."""
+
+    response: ResponseObject
+    approvals: Sequence[Approval]
+    client: Client
+
+    @property
+    def is_over(self) -> bool:
+        return self.response["status"] in FINAL
+
+    @property
+    def asked(self) -> list[str]:
+        """Return in words what persons are asked."""
+        return [summary(each.request, shows_content=self._may_decide(each)) for each in self.approvals]
+
+    @property
+    def decidable(self) -> list[Approval]:
+        return [each for each in self.approvals if self._may_decide(each)]
+
+    def _may_decide(self, approval: Approval) -> bool:
+        try:
+            self.client.decider_of(approval)
+        except ApproverRequired:
+            return False
+        return True
