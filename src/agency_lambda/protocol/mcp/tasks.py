@@ -26,7 +26,7 @@ def task(
     status, updated = response["status"], response.get("completed_at")
     is_final, created = status in FINAL, response["created_at"]
     ttl_name, poll_name = ("ttlMs", "pollIntervalMs") if peer.is_modern else ("ttl", "pollInterval")
-    is_young = time.time() - created < _YOUNG and not asked
+    is_young = time.time() - created < _YOUNG and (asks_peer or not asked)
     return {
         "taskId": task_id,
         "status": _status(response, peer, asks_peer=asks_peer),
