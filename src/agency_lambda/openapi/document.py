@@ -57,6 +57,8 @@ def complete(document: Document, open_paths: Collection[str], *, iam: bool) -> N
         if found := known.get(f"{method} {path}"):
             _describe(fields, *found)
             _add_examples(fields, EXAMPLES.get(f"{method} {path}", {}))
+            if found[1].refusal:
+                _add_refusals(fields["responses"], found[1].refusal)
         _add_failures(fields["responses"], OpenAIFailureAnswer if path.startswith("/v1/") else FailureAnswer)
     components["responses"] = {
         _failure_name(shape, status): {
@@ -107,6 +109,13 @@ def _add_examples(fields: dict[str, Any], examples: dict[str, Any]) -> None:
     if examples:
         named = {name: {"value": body} for name, body in examples.items()}
         fields["requestBody"]["content"]["application/json"]["examples"] = named
+
+
+def _add_refusals(responses: dict[str, Any], shape: type) -> None:
+    for status in (400, 403):
+        schema = {"anyOf": [{"$ref": shape}, {"$ref": FailureAnswer}]}
+        content = {"application/json": {"schema": schema}}
+        responses[str(status)] = {"description": _FAILURES[status], "content": content}
 
 
 def _add_failures(responses: dict[str, Any], shape: type) -> None:

@@ -39,6 +39,7 @@ class Operation:
     """name: in clients. body: of the 200, None if the route says it. event: of a stream. accepted: of the 202.
 
     downloads: the 200 has the bytes of a file. request: the body, of a route that does not say it.
+    refusal: of its 400 and 403, beside what every route answers.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Operation:
     accepted: Any = None
     downloads: bool = False
     request: Any = None
+    refusal: Any = None
 
 
 #: tag -> "METHOD path" -> what
@@ -117,7 +119,7 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
         "GET /{agency}/get_metadata": Operation("getSwarmMetadata", SwarmMetadata),
     },
     "mcp": {
-        "POST /mcp": Operation("sendMcpMessage", McpMessage, McpMessage, request=McpMessage),
+        "POST /mcp": Operation("sendMcpMessage", McpMessage, McpMessage, request=McpMessage, refusal=McpMessage),
         "GET /.well-known/oauth-protected-resource": Operation("getProtectedResource", ProtectedResource),
         "GET /.well-known/oauth-protected-resource/mcp": Operation("getProtectedMcpResource", ProtectedResource),
     },
