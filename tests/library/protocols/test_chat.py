@@ -75,6 +75,8 @@ def test_colleagues_are_not_shown_unless_asked_for(service: Service) -> None:
     [
         ({"include_reasoning": True}, True),
         ({"reasoning_effort": "low"}, True),
+        ({"thinking": {"type": "enabled"}}, True),
+        ({"thinking": {"type": "disabled"}, "reasoning_effort": "low"}, False),
         ({"reasoning": {"summary": "auto"}}, True),
         ({"reasoning": {"effort": "high"}}, True),
         ({"reasoning_effort": "none"}, False),

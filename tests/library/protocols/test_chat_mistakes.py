@@ -36,6 +36,7 @@ WHOLE: dict[str, Any] = {
     "tool_choice": {"type": "function", "function": {"name": "f"}},
     "reasoning": {"effort": "low"},
     "stream_options": {"include_usage": True},
+    "thinking": {"type": "enabled"},
     "response_format": {"type": "json_schema", "json_schema": {"name": "n", "schema": SCHEMA}},
 }
 #: what is the client's own, and passed on

@@ -36,6 +36,14 @@ class ChatStreamOptions(BaseModel):
     include_obfuscation: bool | None = None
 
 
+class Thinking(BaseModel):
+    """As clients of DeepSeek ask for `reasoning_content`."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    type: Literal["enabled", "disabled"]
+
+
 class CreateChatCompletion(Body):
     """The parameters of OpenAI's Chat Completions API that agencies support."""
 
@@ -59,6 +67,7 @@ class CreateChatCompletion(Body):
     reasoning_effort: str | None = None
     reasoning: dict[str, Any] | None = Field(default=None, description="`effort` and `summary`, as in /v1/responses")
     include_reasoning: bool | None = Field(default=None, description="show what the agents do as `reasoning_content`")
+    thinking: Thinking | None = Field(default=None, description="likewise")
     verbosity: str | None = None
     store: bool | None = None
     metadata: Metadata | None = None
@@ -106,5 +115,7 @@ class CreateChatCompletion(Body):
         """Return whether the answer has `reasoning_content`."""
         if self.include_reasoning is not None:
             return self.include_reasoning
+        if self.thinking is not None:
+            return self.thinking.type == "enabled"
         asks = self.reasoning_effort or (self.reasoning or {}).get("effort")
         return bool((self.reasoning or {}).get("summary")) or asks not in (None, "none")
