@@ -82,8 +82,8 @@ class Seen:
         self.response = getattr(event, "response", self.response)
         if event.type == "response.output_item.added" and event.item.type == "message":
             self._speaks = f"\n{event.item.agent}: "
-        elif event.type == "response.output_item.added" and event.item.type == "reasoning":
-            print(*(f"  {part.text}" for part in event.item.summary), sep="\n", flush=True)
+        elif event.type == "response.reasoning_summary_text.done":
+            print(f"  {event.text}", flush=True)
         elif event.type == "response.output_text.delta":
             print(self._speaks, event.delta, sep="", end="", flush=True)
             self._speaks = ""

@@ -1,12 +1,13 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from agents.models.fake_id import FAKE_RESPONSES_ID
 from openai.types.responses import ResponseRefusalDeltaEvent, ResponseStreamEvent, ResponseTextDeltaEvent
 
 from agency_lambda.framework.models import Reason
 from agency_lambda.framework.public_items import is_empty
 from agency_lambda.protocol.item_builder import ItemBuilder
-from agency_lambda.protocol.types import Item
+from agency_lambda.protocol.types import Item, Status
 
 if TYPE_CHECKING:
     from agency_lambda.framework.response_builder import ResponseBuilder
@@ -30,11 +31,14 @@ class ModelCallRecorder:
         self.ids: dict[int, str] = {}
 
     def record_event(self, event: ResponseStreamEvent) -> None:
-        """Add one event of the stream. `record_answer` closes the items."""
+        """Add one event of the stream. `record_answer` closes the calls, and what has no end of its own."""
         if not self._streams:
             return
         if event.type == "response.output_item.added":
             self._add(event.output_index, event.item)
+            return
+        if event.type == "response.output_item.done":
+            self._close(event.output_index, event.item)
             return
         index = getattr(event, "output_index", -1)
         if index in self._empty and isinstance(event, _TEXT_DELTAS) and event.delta:
@@ -51,6 +55,8 @@ class ModelCallRecorder:
     def _add(self, index: int, item: Any) -> None:
         if index in self._open:
             return  # some chat servers announce a refusal twice
+        if getattr(item, "id", None) == FAKE_RESPONSES_ID:
+            self._close_before(index)
         if item.type == "message":
             self._empty[index] = item
         elif item.type != "function_call" or item.name in self._builder.client_functions:
@@ -59,6 +65,22 @@ class ModelCallRecorder:
     def _begin(self, index: int, item: Any) -> None:
         if public := self._public(item):
             self._open[index] = self._builder.open(public, None)
+
+    def _close_before(self, index: int) -> None:
+        # In a stream of Chat Completions the next item is the only sign that one has ended.
+        for other, opened in self._open.items():
+            if other != index and opened.item["type"] != "function_call":
+                opened.close()
+
+    def _close(self, index: int, item: Any) -> None:
+        # A client makes a call that is closed, and only a journaled one has an output: `record_answer` closes calls.
+        if item.type == "function_call" or is_empty(item):
+            return
+        if index in self._empty:
+            self._begin(index, self._empty.pop(index))
+        opened, public = self._open.get(index), self._public(item)
+        if opened and public and _is_same_kind(opened.item, public):
+            opened.close(public, status=_status(item))
 
     def assign_ids(self, items: Sequence[Any]) -> None:
         """Set `ids`, reusing those of streamed items."""
@@ -74,10 +96,8 @@ class ModelCallRecorder:
             self.assign_ids(items)
         for number, item in enumerate(items):
             if not is_empty(item) and (public := self._public(item)):
-                opened = self._builder.open(public, self.ids.get(number))
-                is_cut = (incomplete and item.type == "function_call") or getattr(item, "status", None) == "incomplete"
-                # An activity is complete when it opens.
-                opened.close(None if "tool" in public else public, status="incomplete" if is_cut else "completed")
+                is_cut = incomplete and item.type == "function_call"
+                self._builder.add(public, self.ids.get(number), "incomplete" if is_cut else _status(item))
         if self.for_user:
             self._builder.incomplete = incomplete
             if not self._streams:
@@ -95,3 +115,7 @@ class ModelCallRecorder:
 
 def _is_same_kind(one: Item, other: Item) -> bool:
     return one["type"] == other["type"] and one.get("tool") == other.get("tool")
+
+
+def _status(item: Any) -> Status:
+    return "incomplete" if getattr(item, "status", None) == "incomplete" else "completed"

@@ -14,8 +14,8 @@ from agency_lambda.framework.model_call_recorder import ModelCallRecorder
 from agency_lambda.framework.models import Reason
 from agency_lambda.protocol.ids import item_id
 from agency_lambda.protocol.item_builder import ItemBuilder
-from agency_lambda.protocol.output import OutputBuilder, without_content
-from agency_lambda.protocol.types import Item
+from agency_lambda.protocol.output import OutputBuilder
+from agency_lambda.protocol.types import Item, Status
 
 _activity_id: ContextVar[str | None] = ContextVar("activity_id", default=None)  # of the tool call that runs here
 _IMAGES = 4_500_000  # characters of base64, of all images: Lambda can send an answer of 6 MB
@@ -84,7 +84,7 @@ class ResponseBuilder:
         """Add items that the run of a message has shown."""
         for item in items:
             new = {name: value for name, value in item.items() if name not in ("id", "status")}
-            self._output.open(new, item["id"]).close(status=item["status"])
+            self._output.add(new, item["id"], item["status"])
 
     @contextmanager
     def within(self, activity: str | None) -> Iterator[None]:
@@ -141,8 +141,11 @@ class ResponseBuilder:
     def new_id(self, kind: str) -> str:
         return item_id(kind, self._response_id)
 
+    def add(self, item: Item, given_id: str | None, status: Status) -> None:
+        self._output.add(item, given_id, status)
+
     def open(self, item: Item, given_id: str | None) -> ItemBuilder:
-        return self._output.open(item if "tool" in item else without_content(item), given_id)
+        return self._output.open(item, given_id)
 
     def _image(self, result: str | None) -> Item:
         images = [item["result"] or "" for item in self._output.items if item["type"] == "image_generation_call"]

@@ -3,7 +3,7 @@
 Order and names of the events: https://www.openresponses.org/specification (Streaming).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -113,12 +113,17 @@ class ItemBuilder:
             "response.function_call_arguments.delta", item_id=self._item["id"], output_index=self._index, delta=delta
         )
 
+    def add_parts(self, parts: Sequence[Item]) -> None:
+        """Emit what is missing of the item's parts, and close them."""
+        if not self.closed:
+            self._add_missing_parts(parts)
+            self._close_part()
+
     def close(self, final: Item | None = None, status: Status = "completed") -> None:
         """Emit what is missing. final: the whole item, if known."""
         if self.closed:
             return
-        self._add_missing_parts((final or {}).get(self._parts_field, []))
-        self._close_part()
+        self.add_parts((final or {}).get(self._parts_field, []))
         if self.item["type"] == "function_call":
             self._close_call((final or self.item)["arguments"])
         if self.item["type"] == "image_generation_call":
@@ -128,6 +133,20 @@ class ItemBuilder:
         self._item |= {"status": status}
         self._emit("response.output_item.done", output_index=self._index, item=copy_item(self.item))
 
+    def rest(self, final: Item) -> Item | None:
+        """Return an item with the text that this one lacks, as it was closed too early."""
+        parts = list[Item]()
+        for kind, missing in self._missing_texts(final.get(self._parts_field, [])):
+            parts.append({**_EMPTY_PARTS[kind], _PART_KINDS[kind].text: missing})
+        return {**final, self._parts_field: parts} if parts else None
+
+    def _missing_texts(self, final: Sequence[Item]) -> Iterator[tuple[str, str]]:
+        sent = self.item[self._parts_field] if self._parts_field else []
+        for kind in dict.fromkeys(part["type"] for part in final):
+            whole, so_far = _joined_text(final, kind), _joined_text(sent, kind)
+            if whole != so_far and whole.startswith(so_far):
+                yield kind, whole[len(so_far) :]
+
     def _add_missing_parts(self, final: Sequence[Item]) -> None:
         # A part that was sent never changes its type or its place.
         sent = self.item[self._parts_field] if self._parts_field else []
@@ -135,10 +154,8 @@ class ItemBuilder:
             for number, part in enumerate(final):
                 self._complete_part(number, part)
             return
-        for kind in dict.fromkeys(part["type"] for part in final):
-            whole, so_far = _joined_text(final, kind), _joined_text(sent, kind)
-            if whole != so_far and whole.startswith(so_far):
-                self.add_text(("final", kind), whole[len(so_far) :], kind)
+        for kind, missing in self._missing_texts(final):
+            self.add_text(("final", kind), missing, kind)
 
     def _complete_part(self, number: int, part: Item) -> None:
         kind, sent = part["type"], self.item[self._parts_field]

@@ -4,7 +4,7 @@ from collections.abc import Container, Iterable
 
 from agency_lambda.protocol.ids import item_id
 from agency_lambda.protocol.item_builder import ItemBuilder, copy_item
-from agency_lambda.protocol.types import Emit, Event, Item
+from agency_lambda.protocol.types import Emit, Event, Item, Status
 
 
 class OutputBuilder:
@@ -19,18 +19,25 @@ class OutputBuilder:
         return [copy_item(each.item) for each in self._builders]
 
     def open(self, item: Item, known_id: str | None = None) -> ItemBuilder:
-        """known_id: of an item that an earlier attempt may have added."""
-        if known_id in self._by_id:
-            return self._by_id[known_id]
+        """Add an item without its content. known_id: of one that an earlier attempt may have added."""
+        builder = self._by_id.get(known_id) or self._begin(without_content(item), known_id)
+        if _is_activity(item):
+            builder.add_parts(item["summary"])  # an earlier attempt may have been interrupted before it
+        return builder
+
+    def _begin(self, empty: Item, known_id: str | None) -> ItemBuilder:
+        new = {**empty, "id": known_id or item_id(empty["type"], self._response_id), "status": "in_progress"}
         if known_id in self._hidden:
-            return ItemBuilder({**copy_item(item), "id": known_id, "status": "in_progress"}, 0, _emit_nothing)
-        new = {**copy_item(item), "id": known_id or item_id(item["type"], self._response_id), "status": "in_progress"}
+            return ItemBuilder(new, 0, _emit_nothing)
         builder = self._append(new)
         builder.begin()
         return builder
 
-    def add(self, item: Item, known_id: str | None = None) -> None:
-        self.open(without_content(item), known_id).close(item)
+    def add(self, item: Item, known_id: str | None = None, status: Status = "completed") -> None:
+        builder = self.open(item, known_id)
+        if builder.closed and (rest := builder.rest(item)):
+            self.add(rest, item_id(item["type"], self._response_id, "rest", builder.item["id"]), status)
+        builder.close(item, status)
 
     def hide(self, ids: Container[str | None]) -> None:
         """Leave out the items that an earlier response has shown."""
@@ -50,7 +57,7 @@ class OutputBuilder:
             elif "output_index" in event:
                 self._builders[event["output_index"]].restore(event)
         for each in self._builders:
-            if each.item["id"] not in resumable_ids and "tool" not in each.item:
+            if each.item["id"] not in resumable_ids and not _is_activity(each.item):
                 each.close(status="incomplete")
 
     def _append(self, item: Item) -> ItemBuilder:
@@ -66,6 +73,10 @@ class OutputBuilder:
 
 def _emit_nothing(kind: str, **fields: object) -> None:
     return
+
+
+def _is_activity(item: Item) -> bool:
+    return "tool" in item
 
 
 def without_content(item: Item) -> Item:

@@ -112,6 +112,11 @@ def _tool_choice(request: CreateResponse) -> Any:
     return choice if isinstance(choice, str) else choice.model_dump(mode="json", exclude_unset=True)
 
 
+def end_event(status: str) -> str:
+    """Return the type of the event that ends a stream. Clients know none for `cancelled`."""
+    return "response.incomplete" if status == "cancelled" else f"response.{status}"
+
+
 def open_requests(response: ResponseObject) -> list[Item]:
     """Return the approvals that a response has asked for at its end."""
     asked = reversed(list(takewhile(lambda item: item["type"] == "mcp_approval_request", reversed(response["output"]))))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from agency_lambda.approvals.model import Approval
 from agency_lambda.errors import ApprovalNotStored, ServiceError, StoreUnavailable
 from agency_lambda.protocol.messages import MessageAnswer
-from agency_lambda.protocol.response_object import FINAL, ResponseObject
+from agency_lambda.protocol.response_object import FINAL, ResponseObject, end_event
 from agency_lambda.protocol.types import Item
 from agency_lambda.runs import outcome
 from agency_lambda.runs.paid_calls import PaidCalls
@@ -56,7 +56,7 @@ class Ending:
         if attempt.child_runs and (more_paid := await attempt.child_runs.end()):
             final["usage"], by_model = PaidCalls(final["usage"], by_model or {}).plus(*more_paid)
         if attempt.repository:
-            last = log.next(f"response.{status}", response=final)
+            last = log.next(end_event(status), response=final)
             events = [*log.unsaved(), last] if log.records_events else []
             more = await self._announced(status, approvals)
             history = result.history if result else None
@@ -70,7 +70,7 @@ class Ending:
             await attempt.show()
             log.mark_saved(len(events))
         attempt.response = final
-        log.emit(f"response.{status}", response=dict(final))
+        log.emit(end_event(status), response=dict(final))
         return final
 
     def _answer(self, result: "AgencyResult | None", final: ResponseObject, by_model: Any) -> MessageAnswer | None:

@@ -38,7 +38,7 @@ class SharedStream:
 
     async def show(self, events: list[Event]) -> None:
         """Add what is new. While the root's own attempt is at work that is left to a later call, or to its journal."""
-        new = [event for event in events[self._shown :] if event["type"] in (_ADDED, _DONE)]
+        new = [event for event in events[self._shown :] if "item" in event or "item_id" in event]
         for _ in range(_TRIES if new else 0):
             if (record := await self._store.get(self._partition, _OPEN)) is None:
                 return
@@ -69,19 +69,21 @@ class SharedStream:
 
 @dataclass(frozen=True)
 class _ShownItems:
-    """indexes: an item's id -> its place in the root's output. done: ids of those that are complete."""
+    """indexes: an item's id -> its place in the root's output. events: an item's id and the type of one of its events.
+
+    The items of a child run are activities and requests: each of their events comes once.
+    """
 
     indexes: dict[str, int]
-    done: set[str]
+    events: set[tuple[str, str]]
 
     def copy(self) -> "_ShownItems":
-        return _ShownItems({**self.indexes}, {*self.done})
+        return _ShownItems({**self.indexes}, {*self.events})
 
     def note(self, event: Event) -> None:
-        if event["type"] == _ADDED:
-            self.indexes[event["item"]["id"]] = event["output_index"]
-        elif event["type"] == _DONE:
-            self.done.add(event["item"]["id"])
+        if "output_index" in event:
+            self.indexes[_item_id(event)] = event["output_index"]
+            self.events.add((_item_id(event), event["type"]))
 
     def add(self, events: list[Event], number: int, count: int) -> tuple[list[Event], int]:
         """Return the events that the root's stream lacks, and how many items it has then.
@@ -90,12 +92,19 @@ class _ShownItems:
         """
         added: list[Event] = []
         for event in events:
-            item_id = event["item"]["id"]
-            if event["type"] == _ADDED and item_id not in self.indexes:
+            item_id = _item_id(event)
+            if (item_id, event["type"]) in self.events:
+                continue
+            if event["type"] == _ADDED:
                 self.indexes[item_id], count = count, count + 1
-            elif event["type"] == _ADDED or item_id in self.done or item_id not in self.indexes:
+            elif item_id not in self.indexes:
                 continue
             place = {"sequence_number": number + len(added), "output_index": self.indexes[item_id]}
             added.append({**event, **place})
             self.note(added[-1])
         return added, count
+
+
+def _item_id(event: Event) -> str:
+    item_id: str = event["item"]["id"] if "item" in event else event["item_id"]
+    return item_id

@@ -60,7 +60,7 @@ class _Client:
         assert index == len(self.items)
         assert item["status"] == "in_progress"
         assert item["id"] not in {each["id"] for each in self.items}
-        assert item.get("content", []) == []
+        assert (item.get("content", []), item.get("summary", [])) == ([], [])
         assert item["type"] == "mcp_approval_request" or item.get("arguments", "") == ""
         self.open[item["id"]] = index
         parts = _PARTS.get(item["type"])

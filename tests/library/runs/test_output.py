@@ -221,6 +221,60 @@ def test_items_are_copies(output, told):
     assert MESSAGE["content"] == []
 
 
+ACTIVITY = {"type": "reasoning", "summary": [{"type": "summary_text", "text": "A uses b"}], "agent": "A", "tool": "b"}
+
+
+def test_an_activity_streams_its_summary(output, told):
+    activity = output.open(ACTIVITY, "rs_1")
+    assert kinds(told) == [
+        "output_item.added",
+        *(f"reasoning_summary_{name}" for name in ("part.added", "text.delta", "text.done", "part.done")),
+    ]
+    assert told[0]["item"] == {**ACTIVITY, "id": "rs_1", "status": "in_progress", "summary": []}
+    activity.close()
+    assert kinds(told)[5:] == ["output_item.done"]
+    assert replayed(told) == [{**ACTIVITY, "id": "rs_1", "status": "completed"}]
+
+
+@pytest.mark.parametrize("until", [0, 1, 2, 3, 5, 6])
+def test_an_activity_goes_on_wherever_its_attempt_was_interrupted(output, told, until):
+    """Not between the ends of its text and of its part: they are stored together."""
+    output.open(ACTIVITY, "rs_1").close()
+    assert len(told) == 6
+    events = told[:until]
+    resumed = output_to(events)
+    resumed.restore([*events], set())
+    resumed.open(ACTIVITY, "rs_1").close()
+    assert events == told
+    assert resumed.items == output.items
+
+
+def test_an_activity_that_an_earlier_version_has_stored_is_not_told_again():
+    """Its summary was whole when it began."""
+    events = [
+        {
+            "type": "response.output_item.added",
+            "output_index": 0,
+            "item": {**ACTIVITY, "id": "rs_1", "status": "in_progress"},
+        }
+    ]
+    resumed = output_to(events)
+    resumed.restore([*events], set())
+    resumed.open(ACTIVITY, "rs_1").close()
+    assert kinds(events) == ["output_item.added", "output_item.done"]
+    assert events[1]["item"] == resumed.items[0] == {**ACTIVITY, "id": "rs_1", "status": "completed"}
+
+
+@pytest.mark.parametrize(("whole", "rest"), [("Hello, you", [", you"]), ("Hello", []), ("Other", [])])
+def test_text_that_comes_after_the_end_of_its_item_is_an_item_of_its_own(output, told, whole, rest):
+    output.open(MESSAGE, "msg_1").add_text(0, "Hello")
+    output.open(MESSAGE, "msg_1").close()
+    for _ in range(2):  # an answer that is replayed adds nothing
+        output.add({**MESSAGE, "content": [text(whole)]}, "msg_1")
+    assert [item["content"] for item in replayed(told)] == [[text("Hello")], *([text(each)] for each in rest)]
+    assert replayed(told) == output.items
+
+
 WORDS = st.text(alphabet="ab \u00e4", max_size=3)
 KIND = st.sampled_from(["output_text", "refusal"])
 

@@ -14,6 +14,7 @@ from agency_swarm import (
     output_guardrail,
 )
 from agents import ModelSettings
+from agents.models.fake_id import FAKE_RESPONSES_ID
 from openai.types.responses import (
     ResponseCodeInterpreterToolCall,
     ResponseFileSearchToolCall,
@@ -429,14 +430,13 @@ def refused():
     return ResponseOutputMessage(id="m", type="message", role="assistant", status="completed", content=words)
 
 
-def added(item):
-    return ItemAdded(type="response.output_item.added", item=item, output_index=0, sequence_number=0)
+def added(item, index=0):
+    return ItemAdded(type="response.output_item.added", item=item, output_index=index, sequence_number=0)
 
 
-def builder(told):
+def builder(told, client_functions=frozenset()):
     output = OutputBuilder(lambda kind, **fields: told.append({"type": kind, **fields}), "resp_1")
-    nobody = frozenset()
-    named = {"response_id": "resp_1", "agents": nobody, "client_functions": nobody, "reasoning": False}
+    named = {"response_id": "resp_1", "agents": frozenset(), "client_functions": client_functions, "reasoning": False}
     return ResponseBuilder(output, **named, withholds=lambda name: False)
 
 
@@ -487,6 +487,93 @@ def test_a_refusal_grows_like_a_text(opened):
     assert [event["delta"] for event in told if "delta" in event] == ["I can", "not"]
     (item,) = replayed(told)
     assert (item["agent"], item["content"]) == ("Solo", [{"type": "refusal", "refusal": "I cannot"}])
+
+
+def done(item, index=0):
+    return ItemDone(type="response.output_item.done", item=item, output_index=index, sequence_number=0)
+
+
+def kinds(told):
+    return [(event["type"].removeprefix("response."), event.get("output_index")) for event in told]
+
+
+def message(recorder, item, *words, index=0):
+    begun = item.model_copy(update={"content": [], "status": "in_progress"})
+    recorder.record_event(added(begun, index))
+    where = {"item_id": item.id, "output_index": index, "content_index": 0, "sequence_number": 1, "logprobs": []}
+    for each in words:
+        recorder.record_event(TextDelta(type="response.output_text.delta", delta=each, **where))
+
+
+@pytest.mark.parametrize("status", ["completed", "incomplete"])
+def test_a_message_ends_with_its_own_last_event(status):
+    told, said_whole = [], message_item("I look it up.").model_copy(update={"status": status})
+    with builder(told).model_call("Solo") as recorder:
+        message(recorder, said_whole, "I look ", "it up.")
+        recorder.record_event(done(said_whole))
+        assert kinds(told)[-1] == ("output_item.done", 0)
+        recorder.record_event(added(call_item("work", ""), 1))
+        recorder.record_answer([said_whole, call_item("work", "{}")], None)
+    assert [(said(item), item["status"]) for item in replayed(told)] == [("I look it up.", status)]
+
+
+def test_a_message_without_deltas_ends_with_its_last_event_too():
+    told, whole = [], message_item("All at once.")
+    with builder(told).model_call("Solo") as recorder:
+        message(recorder, whole)
+        recorder.record_event(done(whole))
+        assert [said(item) for item in replayed(told)] == ["All at once."]
+        recorder.record_answer([whole], None)
+    assert len(replayed(told)) == 1
+
+
+def test_a_providers_own_tool_ends_with_its_last_event():
+    told, search = [], HOSTED[0]
+    with builder(told).model_call("Solo") as recorder:
+        recorder.record_event(added(search.model_copy(update={"status": "in_progress"})))
+        assert kinds(told)[-1] == ("reasoning_summary_part.done", 0)
+        recorder.record_event(done(search))
+        assert kinds(told)[-1] == ("output_item.done", 0)
+        recorder.record_answer([search], None)
+    assert [said(item) for item in replayed(told)] == ["Solo uses web_search"]
+
+
+@pytest.mark.parametrize("incomplete", [None, "max_output_tokens"])
+def test_a_clients_call_ends_with_the_answer_that_it_is_in(incomplete):
+    """Only then it is known whether it counts: who has seen the end of a call makes it."""
+    told, call = [], call_item("weather", "{}")
+    built = builder(told, client_functions=frozenset({"weather"}))
+    with built.model_call("Solo") as recorder:
+        recorder.record_event(added(call.model_copy(update={"arguments": ""})))
+        recorder.record_event(done(call))
+        assert kinds(told) == [("output_item.added", 0)]
+        recorder.record_answer([call], incomplete)
+    assert [item["status"] for item in replayed(told)] == ["incomplete" if incomplete else "completed"]
+
+
+def chat(item):
+    return item.model_copy(update={"id": FAKE_RESPONSES_ID})
+
+
+def test_in_a_chat_a_message_ends_where_a_call_begins():
+    told, words = [], chat(message_item("I look it up."))
+    with builder(told).model_call("Solo") as recorder:
+        message(recorder, words, "I look ", "it up.")
+        recorder.record_event(added(chat(call_item("work", "")), 1))
+        assert kinds(told)[-1] == ("output_item.done", 0)
+        recorder.record_event(done(words))
+        recorder.record_answer([words, chat(call_item("work", "{}"))], None)
+    assert [said(item) for item in replayed(told)] == ["I look it up."]
+
+
+def test_in_a_chat_nothing_is_lost_that_is_said_after_a_call():
+    told, whole = [], chat(message_item("I look it up. Wait."))
+    with builder(told).model_call("Solo") as recorder:
+        message(recorder, whole, "I look it up.")
+        recorder.record_event(added(chat(call_item("work", "")), 1))
+        message(recorder, whole, " Wait.")
+        recorder.record_answer([whole, chat(call_item("work", "{}"))], None)
+    assert [said(item) for item in replayed(told)] == ["I look it up.", " Wait."]
 
 
 def test_a_provider_that_streams_no_items_is_heard_at_the_end():

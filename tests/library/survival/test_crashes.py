@@ -220,10 +220,9 @@ def shape(response: dict[str, Any]) -> Any:
     What a model was saying when its process died was told, and cannot be untold: it is left out.
     """
     labels = {item["id"]: text(item) for item in response["output"]}
-    items = []
+    items, left_out = [], [item["id"] for item in untold(response)]
     for item in response["output"]:
-        broken_off = item["status"] == "incomplete" and item["type"] in ("message", "function_call")
-        if not broken_off:
+        if item["id"] not in left_out or item["type"] == "reasoning":
             known = {name: item.get(name) for name in ("type", "status", "agent", "tool", "recipient", "name")}
             items.append({**known, "text": text(item), "parent": labels.get(item.get("parent"))})
     told = {name: response[name] for name in ("status", "error", "incomplete_details")}
@@ -231,8 +230,18 @@ def shape(response: dict[str, Any]) -> Any:
     return {**told, "items": sorted(items, key=json.dumps)}
 
 
-def broken_off(response: dict[str, Any]) -> int:
-    return sum(item["status"] == "incomplete" for item in response["output"])
+def untold(response: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the items of answers that were lost with their process: broken off, or said again afterwards."""
+    said = [text(item) for item in response["output"] if item["type"] == "message" and item["status"] == "completed"]
+    found = []
+    for item in response["output"]:
+        if item["type"] == "message" and item["status"] == "completed":
+            said.remove(text(item))
+            if text(item) in said:
+                found.append(item)
+        elif item["status"] == "incomplete":
+            found.append(item)
+    return found
 
 
 def begin(stage: Stage, asked: dict[str, Any], **command: Any) -> tuple[str, Attempt]:
@@ -262,7 +271,7 @@ def walk(stage: Stage, asked: dict[str, Any]) -> int:
     run, calm = begin(stage, asked)
     assert calm.outcome == "completed"
     whole, questions = shape(stage.response(run)), Counter(stage.asked(calm))
-    assert not broken_off(stage.response(run))
+    assert not untold(stage.response(run))
     marks = len(stage.marks.read_text().split())
     for number in count(1):
         stage.forget()
@@ -287,7 +296,7 @@ def walk(stage: Stage, asked: dict[str, Any]) -> int:
         assert final or records["response"]["response"]["usage"]["replayed_calls"] == kept, where
         asked_before, asked_after = stage.asked(first), stage.asked(second)
         in_flight = len(asked_before) - kept
-        assert broken_off(records["response"]["response"]) <= in_flight, where
+        assert len(untold(records["response"]["response"])) <= in_flight, where
         assert stage.unfinished() == [], where
         assert stage.announced(run) == ["response.completed"], where
         assert len(asked_after) == (0 if final else questions.total() - kept), where

@@ -333,7 +333,7 @@ def test_a_running_run_is_cancelled_while_a_colleague_works(office: Office, else
     assert read(service, cancelled["id"]) == cancelled
     assert numbers(events) == list(range(len(events)))
     assert events[-1] == {
-        "type": "response.cancelled",
+        "type": "response.incomplete",
         "sequence_number": len(events) - 1,
         "response": cancelled,
     }

@@ -12,11 +12,12 @@ from agency_swarm import Agency, Agent, GuardrailFunctionOutput, function_tool, 
 from openai.types.responses import ResponseStreamEvent
 from pydantic import TypeAdapter
 
+from agency_lambda.framework.offline_model import output_items
 from agency_lambda.protocol import stream as wire
 from agency_lambda.testing.events import Context, http_event
 from agency_lambda.testing.service import read_events
 from tests.library.conftest import Service
-from tests.library.model_server import Failure, ModelServer, call
+from tests.library.model_server import Failure, Items, ModelServer, call
 
 Start = Callable[..., Service]
 EVENT: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
@@ -264,6 +265,42 @@ def test_words_reach_the_client_before_the_answer_is_whole(start: Start, monkeyp
 
         client.send = listen  # type: ignore[method-assign]
         balanced(read_events(client.run()))
+
+
+@pytest.mark.parametrize("api", ["responses", "chat"])
+def test_a_message_before_calls_ends_before_them(start: Start, monkeypatch: pytest.MonkeyPatch, api: str) -> None:
+    """The provider ends its answer only when the client knows that the message has ended."""
+    ended = threading.Event()
+
+    def agency() -> Agency:
+        @function_tool
+        def look_up() -> str:
+            """Finds it."""
+            return "found"
+
+        return Agency(Agent(name="One", instructions="One", model="one", tools=[look_up]))
+
+    def play(request: Any) -> Any:
+        if any(item.get("type") == "function_call_output" for item in request.items):
+            return "It is there."
+        return Items([*output_items("I look it up."), *output_items(call("look_up"))])
+
+    monkeypatch.setattr("agencies.AGENCIES", {"letters": agency})
+    with ModelServer(play, hold=ended) as server:
+        client = Client(start(OPENAI_API_KEY="k", OPENAI_BASE_URL=server.base_url, MODEL_API=api))
+        send = client.send
+
+        async def listen(message: Any) -> None:
+            await send(message)
+            if b"response.output_item.done" in client.received:
+                ended.set()
+
+        client.send = listen  # type: ignore[method-assign]
+        events = read_events(client.run())
+    balanced(events)
+    output = events[-1]["response"]["output"]
+    assert [item["status"] for item in output] == ["completed"] * 3
+    assert [item["content"][0]["text"] for item in output if "content" in item] == ["I look it up.", "It is there."]
 
 
 def test_a_finished_stream_is_told_again_from_any_event_on(service: Service) -> None:
