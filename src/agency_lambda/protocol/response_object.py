@@ -112,6 +112,11 @@ def _tool_choice(request: CreateResponse) -> Any:
     return choice if isinstance(choice, str) else choice.model_dump(mode="json", exclude_unset=True)
 
 
+def as_answered(response: ResponseObject) -> ResponseObject:
+    """Return a response for a client that does not wait for its end: until then it is one in the background."""
+    return response if response["status"] in FINAL else {**response, "background": True}
+
+
 def end_event(status: str) -> str:
     """Return the type of the event that ends a stream. Clients know none for `cancelled`."""
     return "response.incomplete" if status == "cancelled" else f"response.{status}"
@@ -125,7 +130,7 @@ def open_requests(response: ResponseObject) -> list[Item]:
 
 def json_response(response: ResponseObject, root_path: str, body: Any = None) -> JSONResponse:
     """Answer 202 with `location` if the response is not final. body: to send in its place."""
-    content = response if body is None else body
+    content = as_answered(response) if body is None else body
     if response["status"] in FINAL:
         return JSONResponse(content)
     return JSONResponse(content, 202, {"location": f"{root_path}/v1/responses/{response['id']}", "retry-after": "2"})

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from agency_lambda.protocol import bounds
-from agency_lambda.protocol.response_object import FINAL, ResponseObject
+from agency_lambda.protocol.response_object import FINAL, ResponseObject, as_answered
 from agency_lambda.protocol.surrogates import to_json_bytes
 from agency_lambda.protocol.types import Event
 from lambda_loop import current_invocation
@@ -111,7 +111,7 @@ async def resumable_events(
 def _resume_event(response: ResponseObject, root_path: str, last: int) -> Event:
     # It repeats the last sequence number, so that a client that counts events resumes at the right one.
     url = f"{root_path}/v1/responses/{response['id']}?stream=true&starting_after={last}"
-    unfinished = {**response, "output": []}
+    unfinished = {**as_answered(response), "output": []}
     return {"type": "response.in_progress", "sequence_number": last, "response": unfinished, "resume": url}
 
 
@@ -124,7 +124,8 @@ def _room(response: ResponseObject) -> float:
 
 
 def _size(event: Event) -> int:
-    return bounds.size(event) + len(event["type"]) + 20  # `event:`, `data:` and line breaks
+    names = len(event["type"]) + len(str(event["sequence_number"]))
+    return bounds.size(event) + names + 26  # `id:`, `event:`, `data:` and line breaks
 
 
 async def wait_for_disconnect(receive: Receive) -> None:
@@ -142,4 +143,9 @@ def encode_data(value: Any) -> bytes:
 
 
 def encode_event(event: Event) -> bytes:
-    return b"event: %b\ndata: %b\n\n" % (event["type"].encode(), to_json_bytes(event))
+    # Who reconnects sends the last id as the header Last-Event-ID, as browsers do by themselves.
+    return b"id: %d\nevent: %b\ndata: %b\n\n" % (
+        event["sequence_number"],
+        event["type"].encode(),
+        to_json_bytes(event),
+    )

@@ -3,7 +3,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 
 from agency_lambda.exception_handlers import V1_RESPONSES
-from agency_lambda.protocol.response_object import json_response
+from agency_lambda.protocol.response_object import as_answered, json_response
 from agency_lambda.record.run_list import list_runs
 from agency_lambda.routes.dependencies import Operator, OwnerFilter
 from agency_lambda.routes.listing import RunPage, cancelled_list
@@ -31,7 +31,7 @@ async def cancel_all(operator: Operator, owner: Annotated[str, Query()]) -> dict
 async def retrieve_response(response_id: str, operator: Operator, owner: OwnerFilter = None) -> dict[str, Any]:
     """Return a stored response of any owner."""
     stored = await operator.responses.get(response_id)
-    return {**await operator.runs.shown(operator.owner, stored), "owner": operator.owner}
+    return {**as_answered(await operator.runs.shown(operator.owner, stored)), "owner": operator.owner}
 
 
 @router.get("/responses/{response_id}/trace", response_model=None)

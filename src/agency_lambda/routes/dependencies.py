@@ -182,6 +182,12 @@ IdempotencyKey = Annotated[
 ]
 
 
+LastEventId = Annotated[
+    int | None,
+    Header(alias="Last-Event-ID", ge=-1, description="of a stream that broke: the `id` of the event received last"),
+]
+
+
 def idempotent_request(key: str | None, body: BaseModel) -> tuple[str, bytes] | None:
     """Return the key with the body's JSON."""
     return None if key is None else (key, body.model_dump_json(exclude_unset=True).encode())

@@ -7,10 +7,10 @@ from agency_lambda.errors import InvalidRequest
 from agency_lambda.exception_handlers import V1_RESPONSES
 from agency_lambda.protocol.lazy_types import LazyType
 from agency_lambda.protocol.request import CompactRequest, CreateResponse
-from agency_lambda.protocol.response_object import json_response
+from agency_lambda.protocol.response_object import as_answered, json_response
 from agency_lambda.protocol.stream import EventStreamResponse, encoded_events, resumable_events
 from agency_lambda.record.run_list import list_runs
-from agency_lambda.routes.dependencies import Caller, IdempotencyKey, idempotent_request
+from agency_lambda.routes.dependencies import Caller, IdempotencyKey, LastEventId, idempotent_request
 from agency_lambda.routes.listing import RunPage, cancelled_list
 from agency_lambda.routes.pages import TAKES_INCLUDE, Page, paginate
 from agency_lambda.routes.strict import StrictRoute
@@ -31,12 +31,16 @@ _STREAM: dict[int | str, dict[str, Any]] = {
 
 
 @router.post("", response_model=None, responses=_STREAM)
-async def create(body: CreateResponse, caller: Caller, key: IdempotencyKey = None) -> Response:
+async def create(
+    body: CreateResponse, caller: Caller, key: IdempotencyKey = None, last_event: LastEventId = None
+) -> Response:
     """Run an agency. `model` is its name, or "agency/Agent"; `stream` asks for server-sent events."""
     root = caller.root_path
     run = await caller.begin(body, idempotent_request(key, body), lambda response: json_response(response, root))
     if body.stream:
-        return EventStreamResponse(encoded_events(run.events(root, _padding(body.wants_obfuscation))), run.leave)
+        after = -1 if last_event is None else last_event
+        events = run.events(root, _padding(body.wants_obfuscation), after)
+        return EventStreamResponse(encoded_events(events), run.leave)
     response = await run.answer()
     return JSONResponse(response) if response["background"] and run.is_stored else json_response(response, root)
 
@@ -72,6 +76,7 @@ async def retrieve(
     stream: bool = False,
     starting_after: Annotated[int | None, Query(ge=-1)] = None,
     include_obfuscation: bool = False,
+    last_event: LastEventId = None,
 ) -> Response | dict[str, Any]:
     """Return a stored response; with `stream` its events after number `starting_after`."""
     if starting_after is not None and not stream:
@@ -81,11 +86,11 @@ async def retrieve(
     if stream:
         if not stored.is_streamed:
             raise InvalidRequest("This response was not streamed, so it has no events.", param="stream")
-        after = -1 if starting_after is None else starting_after
+        after = next((number for number in (last_event, starting_after) if number is not None), -1)
         events, pad = responses.events(response_id, after), _padding(include_obfuscation)
         rest = resumable_events(pad(events) if pad else events, stored.response, caller.root_path, after)
         return EventStreamResponse(encoded_events(rest))
-    return await caller.runs.shown(caller.owner, stored)
+    return as_answered(await caller.runs.shown(caller.owner, stored))
 
 
 @router.delete("/{response_id}", response_model=None)

@@ -196,7 +196,7 @@ class Attempt:
             logger.exception("run %s failed", self.response["id"])
             return await self._fail(ServiceError(INTERNAL))
         try:
-            if conflict := outcome.hidden_conflict(self.response, self._attempts):
+            if conflict := outcome.hidden_conflict(self.response, self.attempts):
                 raise LoopMisused(str(conflict))
             if result.asked or result.waits_for_agents:
                 return await self._wait(result)
@@ -223,7 +223,7 @@ class Attempt:
             raise OutcomeUncertain from error
         if isinstance(error, StoreUnavailable):
             return await self._fail(OutcomeUnknown(str(error)))
-        if (after := outcome.seconds_to_retry(self.response, self._attempts, error)) is not None:
+        if (after := outcome.seconds_to_retry(self.response, self.attempts, error)) is not None:
             raise await self._hand_over(after, counts_as_attempt=True) from error
         return await self._fail(error, result)
 
@@ -248,7 +248,8 @@ class Attempt:
         raise asyncio.CancelledError
 
     @property
-    def _attempts(self) -> int:
+    def attempts(self) -> int:
+        """Return how many have begun since the run has waited, this one included."""
         return self.lease.attempts - self.lease.forgiven if self.lease else 0
 
     async def _hand_over(self, after: float = 0.0, *, counts_as_attempt: bool = False) -> HandedOver:

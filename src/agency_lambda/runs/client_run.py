@@ -39,14 +39,14 @@ class ClientRun:
             return await self._runs.wait_until_final(self._owner, self._begun)
         return await self._runs.answer(self._begun)
 
-    def events(self, root_path: str = "", pad: Pad | None = None) -> AsyncIterator[Event]:
+    def events(self, root_path: str = "", pad: Pad | None = None, after: int = -1) -> AsyncIterator[Event]:
         """Execute the run, and yield its events. If they end before it does, the last one has `resume`, a URL.
 
-        pad: changes the events, before they are counted.
+        pad: changes the events, before they are counted. after: the last one that the client of a stored run has.
         """
         if isinstance(self._begun, StoredResponse):
-            events = Responses(self._runs.store, self._owner).events(self.response["id"])
-            return resumable_events(pad(events) if pad else events, self.response, root_path)
+            events = Responses(self._runs.store, self._owner).events(self.response["id"], after)
+            return resumable_events(pad(events) if pad else events, self.response, root_path, after)
         stream = self._stream = AttemptStream(self._begun, self._runs.execute(self._begun))
         events = pad(stream.events()) if pad else stream.events()
         return resumable_events(events, self.response, root_path, last_stored=stream.last_stored)

@@ -6,7 +6,7 @@ from typing import Any
 
 from agency_lambda.errors import detail_code
 from agency_lambda.protocol.ids import created_microseconds
-from agency_lambda.protocol.response_object import FINAL, ResponseObject
+from agency_lambda.protocol.response_object import FINAL, ResponseObject, as_answered
 from agency_lambda.runs.model import expiry
 from agency_lambda.store import ABSENT, Delete, Put
 
@@ -52,7 +52,7 @@ def entry_body(response: ResponseObject) -> dict[str, Any]:
         "model": response["model"],
         "status": response["status"],
         "conversation": conversation and conversation["id"],
-        "background": response["background"],
+        "background": as_answered(response)["background"],
         "created_at": response["created_at"],
         "completed_at": response["completed_at"],
         "ended_at": int(time.time()) if response["status"] in FINAL else None,

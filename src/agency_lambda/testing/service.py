@@ -27,9 +27,9 @@ def read_events(body: str) -> list[dict[str, Any]]:
     for chunk in chunks:
         if chunk.startswith(":"):
             continue
-        name, data = chunk.split("\n")
+        number, name, data = chunk.split("\n")
         event = json.loads(data.removeprefix("data: "))
-        assert name == f"event: {event['type']}"
+        assert (number, name) == (f"id: {event['sequence_number']}", f"event: {event['type']}")
         events.append(event)
     assert [event["sequence_number"] for event in events] == list(range(len(events)))
     return events

@@ -19,9 +19,9 @@ def read_events(lines: Iterable[str]) -> list[Event]:
     told = [block for block in blocks if not block[0].startswith(":")]
     assert told.pop() == ["data: [DONE]"]
     events = []
-    for name, data in told:
+    for number, name, data in told:
         event = json.loads(data.removeprefix("data: "))
-        assert name == f"event: {event['type']}"
+        assert (number, name) == (f"id: {event['sequence_number']}", f"event: {event['type']}")
         events.append(event)
     return events
 
