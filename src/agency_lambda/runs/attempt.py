@@ -47,7 +47,7 @@ class Attempt:
     """repository: None for a run that is not stored.
 
     execution: None if it is `refused`, or `stopped` from the beginning; then `paid` has the cost of earlier attempts.
-    durable: another attempt can follow. client_timeout: of the gateway, in seconds.
+    durable: another attempt can follow. client_timeout: of the gateway, in seconds. has_client: one may wait for it.
     announce, approval_policy: see `Ending`. child_runs: None if its agents talk in this process only.
     """
 
@@ -60,6 +60,7 @@ class Attempt:
         durable: bool,
         execution: "AgencyExecution | None" = None,
         client_timeout: float = math.inf,
+        has_client: bool = True,
         stopped: Stop | None = None,
         refused: ServiceError | None = None,
         admission: "Admission | None" = None,
@@ -69,7 +70,7 @@ class Attempt:
         child_runs: ChildRuns | None = None,
     ) -> None:
         self.response, self.log, self.repository = response, log, repository
-        self.execution, self.stopped, self.is_over = execution, stopped, False
+        self.execution, self.stopped, self.is_over, self.has_client = execution, stopped, False, has_client
         self.next_run_id: str | None = None  # it gets the lock of the conversation after this run
         self.answered: Sending | None = None  # the message that this child run has answered
         self._durable, self._refused, self.admission, self.paid = durable, refused, admission, paid
@@ -196,7 +197,7 @@ class Attempt:
             logger.exception("run %s failed", self.response["id"])
             return await self._fail(ServiceError(INTERNAL))
         try:
-            if conflict := outcome.hidden_conflict(self.response, self.attempts):
+            if conflict := outcome.hidden_conflict(self.response, self._attempts):
                 raise LoopMisused(str(conflict))
             if result.asked or result.waits_for_agents:
                 return await self._wait(result)
@@ -223,7 +224,7 @@ class Attempt:
             raise OutcomeUncertain from error
         if isinstance(error, StoreUnavailable):
             return await self._fail(OutcomeUnknown(str(error)))
-        if (after := outcome.seconds_to_retry(self.response, self.attempts, error)) is not None:
+        if (after := outcome.seconds_to_retry(self.response, self._attempts, error)) is not None:
             raise await self._hand_over(after, counts_as_attempt=True) from error
         return await self._fail(error, result)
 
@@ -248,8 +249,7 @@ class Attempt:
         raise asyncio.CancelledError
 
     @property
-    def attempts(self) -> int:
-        """Return how many have begun since the run has waited, this one included."""
+    def _attempts(self) -> int:
         return self.lease.attempts - self.lease.forgiven if self.lease else 0
 
     async def _hand_over(self, after: float = 0.0, *, counts_as_attempt: bool = False) -> HandedOver:

@@ -50,7 +50,7 @@ class Ending:
         final = outcome.final_response(attempt.response, status, log.output, attempt.execution, result, error)
         if approvals and not log.records_events:
             final["output"] = _without_decided(final["output"], approvals)
-        if attempt.attempts > 1:  # no client waits for it any more
+        if not attempt.has_client:
             final["background"] = True
         if attempt.paid:
             final["usage"] = attempt.paid.usage

@@ -162,8 +162,10 @@ class RunService:
         log.restore(events, execution.item_ids if execution else set(), run.stored.response["output"])
         admission = await readmit(self.store, self.budgets, run, execution)
         paid = None if execution else await load_paid_calls(self.store, run.owner, run.stored.root)
-        options = {"execution": execution, "stopped": stopped, "refused": refused, "admission": admission, "paid": paid}
-        options |= more
+        options: dict[str, Any] = {"execution": execution, "stopped": stopped, "refused": refused}
+        options |= {"admission": admission, "paid": paid}
+        has_client = "client_timeout" in more or lease.forgiven > 0  # it waits while the run waits for other agents
+        options |= {"has_client": has_client, **more}
         return self.attempt(run.stored.response, log, repository, **options)
 
     def attempt(

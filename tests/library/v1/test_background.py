@@ -609,7 +609,7 @@ def test_a_stream_that_only_looks_on_says_how_to_go_on_when_its_invocation_ends(
 
     *_, last = look("POST", "/v1/responses", {**LATER, "stream": True})
     for _ in range(2):
-        assert last["type"] == "response.in_progress"
+        assert (last["type"], last["response"]["background"]) == ("response.in_progress", True)
         *_, last = look("GET", last["resume"])
     attempt(service, last["response"]["id"])
     events = look("GET", last["resume"])
@@ -641,6 +641,27 @@ def test_a_whole_answer_is_not_waited_for_longer_than_the_gateway_waits(
         assert whole["statusCode"] == 202
         stream = service.handler(http_event("POST", "/v1/responses", {**ASK, "stream": True}), Context(60))
         assert Answer(200, {}, stream["body"]).events[-1]["type"] == "response.completed"
+
+
+def test_whoever_does_not_wait_reads_of_a_run_in_the_background(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So clients poll what is not answered yet, and take no empty text for an answer."""
+    monkeypatch.setattr("agencies.AGENCIES", {"letters": lookup})
+    with ModelServer(look_once, delay=1.7) as server:
+        service = start(OPENAI_API_KEY="k", OPENAI_BASE_URL=server.base_url, ANSWER_SECONDS="1")
+        answer = service.handler(http_event("POST", "/v1/responses", ASK), Context(60))
+        told = json.loads(answer["body"])
+        assert (answer["statusCode"], answer["headers"]["location"]) == (202, f"/v1/responses/{told['id']}")
+        assert (told["status"], told["background"]) == ("in_progress", True)
+        assert read(service, told["id"]) == told
+        (listed,) = service.get("/v1/responses")[1]["data"]
+        assert (listed["status"], listed["background"]) == ("in_progress", True)
+        attempt(service, told["id"])
+        final = read(service, told["id"])
+        assert (final["status"], final["background"]) == ("completed", True)
+        server.delay = 0.0
+        assert service.post("/v1/responses", ASK)[1]["background"] is False
+        stream = service.handler(http_event("POST", "/v1/responses", {**ASK, "stream": True}), Context(60))
+        assert Answer(200, {}, stream["body"]).events[-1]["response"]["background"] is False
 
 
 def test_who_looks_on_and_learns_nothing_new_is_not_sent_back_to_the_beginning(

@@ -15,9 +15,13 @@ KEY = {"idempotency-key": "key-1"}
 
 
 def stream(service: Service, body: Any) -> Any:
-    return read_events(
-        service.handler(http_event("POST", "/v1/responses", {**body, "stream": True}, **KEY), Context(60))["body"]
-    )
+    return read_events(streamed(service, body, **KEY))
+
+
+def streamed(service: Service, body: Any, **headers: str) -> str:
+    answer = service.handler(http_event("POST", "/v1/responses", {**body, "stream": True}, **headers), Context(60))
+    text: str = answer["body"]
+    return text
 
 
 def test_the_same_request_has_the_same_response(service: Service) -> None:
@@ -34,6 +38,13 @@ def test_the_same_stream_is_told_again(service: Service) -> None:
     first = stream(service, ASK)
     assert stream(service, ASK) == first
     assert "model_calls" not in service.report.fields
+
+
+def test_the_same_stream_goes_on_behind_the_last_event_that_has_come(service: Service) -> None:
+    chunks = streamed(service, ASK, **KEY).split("\n\n")
+    assert streamed(service, ASK, **KEY, **{"last-event-id": "5"}).split("\n\n") == chunks[6:]
+    other = streamed(service, ASK, **{"last-event-id": "5"})  # without the key it is another run
+    assert other.startswith("id: 0\n")
 
 
 def test_another_request_under_the_key_is_refused(service: Service) -> None:

@@ -307,13 +307,19 @@ def test_a_finished_stream_is_told_again_from_any_event_on(service: Service) -> 
     events = service.respond("Client Nordwind asks.", stream=True)
     path = f"/v1/responses/{events[0]['response']['id']}?stream=true"
 
-    def again(query: str = "") -> Any:
-        chunks = service.handler(http_event("GET", path + query), Context(60))["body"].split("\n\n")[:-2]
+    def again(query: str = "", **headers: str) -> Any:
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        chunks = service.handler(http_event("GET", path + query, **sent), Context(60))["body"].split("\n\n")[:-2]
         return [json.loads(chunk.split("data: ")[1]) for chunk in chunks]
 
     assert again() == events
     assert again("&starting_after=7") == events[8:]
+    assert again(last_event_id="7") == again("&starting_after=2", last_event_id="7") == events[8:]
+    assert again(last_event_id="-1") == events
     assert again(f"&starting_after={len(events)}") == []
+    for wrong in ("-2", "x"):
+        status, body = service.get(path, **{"last-event-id": wrong})
+        assert (status, body["error"]["param"]) == (400, "Last-Event-ID")
     whole = service.respond("hello")
     status, body = service.get(f"/v1/responses/{whole['id']}?stream=true")
     assert (status, body["error"]["param"]) == (400, "stream")
