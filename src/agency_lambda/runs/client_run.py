@@ -91,7 +91,5 @@ class ContinuedRun(ClientRun):
         stored = await Responses(self._runs.store, self._owner).final(self.response["id"], seconds)
         return raise_failed(await self._runs.shown(self._owner, stored))
 
-    def events(self, root_path: str = "", pad: Pad | None = None) -> AsyncIterator[Event]:
-        """Yield the events that the client has not seen."""
-        events = Responses(self._runs.store, self._owner).events(self.response["id"], self._after)
-        return resumable_events(pad(events) if pad else events, self.response, root_path, self._after)
+    def events(self, root_path: str = "", pad: Pad | None = None, after: int = -1) -> AsyncIterator[Event]:
+        return super().events(root_path, pad, max(after, self._after))
