@@ -12,7 +12,8 @@ from tests.library.conftest import QUESTION
 
 SCRIPTS = Path(__file__).parent / "node"
 NODE = shutil.which("node")
-missing = [name for name in ("openai", "ai", "@ai-sdk/openai") if not (ROOT / "node_modules" / name).is_dir()]
+PACKAGES = ("openai", "ai", "@ai-sdk/openai", "@ag-ui/client")
+missing = [name for name in PACKAGES if not (ROOT / "node_modules" / name).is_dir()]
 pytestmark = [
     pytest.mark.skipif(NODE is None, reason="Node is not installed"),
     pytest.mark.skipif(bool(missing), reason=f"not in node_modules: {', '.join(missing)} (`make node_modules`)"),
@@ -29,6 +30,7 @@ pytestmark = [
         "approvals",
         "webhooks",
         "errors",
+        "ag_ui",
         "ai_sdk",
         "ai_sdk_chat",
         "ai_sdk_approvals",
