@@ -41,9 +41,6 @@ class AgentEvents:
         else:
             self._unfinished.append(item["id"])
 
-    def owner(self, item: Item) -> dict[str, str]:
-        return {"subagentRunId": item["parent"]} if item.get("parent") in self._subagents else {}
-
     def finish(self, *, is_interrupted: bool) -> Iterator[Event]:
         for subagent in self._unfinished:
             if is_interrupted:

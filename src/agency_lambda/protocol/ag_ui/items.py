@@ -4,13 +4,10 @@ from collections.abc import Iterator
 
 from agency_lambda.protocol.ag_ui.agents import AgentEvents
 from agency_lambda.protocol.ag_ui.request import Message
+from agency_lambda.protocol.ag_ui.thoughts import Thoughts
 from agency_lambda.protocol.ag_ui.thread import message_id
 from agency_lambda.protocol.items import text_of
 from agency_lambda.protocol.types import Event, Item
-
-# A request for an approval is one, too, so that a thread shows that it waits, and for what.
-_THOUGHTS = ("reasoning", "mcp_approval_request")
-_TEXTS = {"message": "TEXT_MESSAGE", "reasoning": "REASONING_MESSAGE"}
 
 
 class ItemEvents:
@@ -20,7 +17,8 @@ class ItemEvents:
         self._response_id = response_id
         self._agents = AgentEvents(is_current=is_current)
         self._messages: dict[str, Message] = {}  # by their ids
-        self._texts: dict[str, list[str]] = {}  # what was sent of each
+        self._thoughts = Thoughts(self._messages)
+        self._texts: dict[str, list[str]] = {}  # what was sent of each message
         self._arguments: dict[str, list[str]] = {}  # and of each call
         self._calls: dict[str, str] = {}  # the item's id -> the call's
         self._caller: str | None = None  # the message that the next call belongs to
@@ -32,9 +30,9 @@ class ItemEvents:
 
     @property
     def messages(self) -> list[Message]:
-        for name, message in self._messages.items():
-            if name in self._texts:
-                message["content"] = "".join(self._texts[name])
+        for name, text in self._texts.items():
+            self._messages[name]["content"] = "".join(text)
+        for message in self._messages.values():
             for call in message.get("toolCalls", ()):
                 call["function"]["arguments"] = "".join(self._arguments[call["id"]])
         return list(self._messages.values())
@@ -48,9 +46,9 @@ class ItemEvents:
             case "output_item.added":
                 yield from self._open(self._named(event["item"]))
             case "output_text.delta" | "refusal.delta":
-                yield from self._add_text("message", self._id(event["item_id"]), event["delta"])
+                yield from self._add_text(self._id(event["item_id"]), event["delta"])
             case "reasoning_summary_text.delta":
-                yield from self._add_text("reasoning", self._id(event["item_id"]), event["delta"])
+                yield from self._thoughts.add(self._id(event["item_id"]), event["delta"])
             case "function_call_arguments.delta":
                 yield from self._add_arguments(self._calls[self._id(event["item_id"])], event["delta"])
             case "output_item.done":
@@ -59,7 +57,8 @@ class ItemEvents:
                 yield from self._close(self._named(event["item"]))
 
     def finish(self, *, is_interrupted: bool) -> Iterator[Event]:
-        return self._agents.finish(is_interrupted=is_interrupted)
+        yield from self._thoughts.end()
+        yield from self._agents.finish(is_interrupted=is_interrupted)
 
     def _id(self, item_id: str) -> str:
         return message_id(self._response_id, item_id)
@@ -73,32 +72,30 @@ class ItemEvents:
         if kind in ("message", "reasoning", "image_generation_call") and "agent" in item:
             yield from self._agents.speaks(item)
         if kind == "message":
-            self._caller = name
-            self._add_message(name, {"role": "assistant", "name": item["agent"]})
+            yield from self._thoughts.end()
+            self._caller, self._texts[name] = name, []
+            self._messages[name] = {"id": name, "role": "assistant", "name": item["agent"], "content": ""}
             yield {"type": "TEXT_MESSAGE_START", "messageId": name, "role": "assistant", "name": item["agent"]}
         elif kind == "function_call":
+            yield from self._thoughts.end()
             yield from self._open_call(name, item)
-        elif kind in _THOUGHTS:
-            self._caller, owner = None, self._agents.owner(item)
-            self._add_message(name, {"role": "reasoning", **owner})
-            yield {"type": "REASONING_START", "messageId": name, **owner}
-            yield {"type": "REASONING_MESSAGE_START", "messageId": name, "role": "reasoning", **owner}
-            yield from self._add_text("reasoning", name, _summary(item))
+        elif kind in ("reasoning", "mcp_approval_request"):
+            self._caller = None
+            yield from self._thoughts.begin(item)
             yield from self._agents.asks(item)
 
     def _close(self, item: Item) -> Iterator[Event]:
         name, kind = item["id"], item["type"]
         if kind == "message":
-            yield from self._add_rest("message", name, text_of(item["content"]))
+            text = text_of(item["content"])
+            yield from self._add_text(name, _rest(text, self._texts[name]))
+            self._texts[name] = [text]
             yield {"type": "TEXT_MESSAGE_END", "messageId": name}
-        elif kind in _THOUGHTS:
-            yield from self._add_rest("reasoning", name, _summary(item))
+        elif kind == "reasoning":
+            yield from self._thoughts.complete(item)
             yield from self._agents.answered(item)
-            yield {"type": "REASONING_MESSAGE_END", "messageId": name}
-            yield {"type": "REASONING_END", "messageId": name}
         elif kind == "function_call":
-            sent = "".join(self._arguments[item["call_id"]])
-            yield from self._add_arguments(item["call_id"], item["arguments"].removeprefix(sent))
+            yield from self._add_arguments(item["call_id"], _rest(item["arguments"], self._arguments[item["call_id"]]))
             yield {"type": "TOOL_CALL_END", "toolCallId": item["call_id"]}
         elif kind == "image_generation_call":
             content = {"agent": item["agent"], "status": item["status"], "result": item.get("result")}
@@ -115,18 +112,10 @@ class ItemEvents:
         start = {"toolCallId": call_id, "toolCallName": item["name"], "parentMessageId": self._caller}
         yield {"type": "TOOL_CALL_START", **start}
 
-    def _add_message(self, name: str, message: Message) -> None:
-        self._messages[name], self._texts[name] = {"id": name, **message, "content": ""}, []
-
-    def _add_text(self, kind: str, name: str, delta: str) -> Iterator[Event]:
+    def _add_text(self, name: str, delta: str) -> Iterator[Event]:
         if delta:  # clients before 0.0.48 refuse an empty one
             self._texts[name].append(delta)
-            yield {"type": f"{_TEXTS[kind]}_CONTENT", "messageId": name, "delta": delta}
-
-    def _add_rest(self, kind: str, name: str, text: str) -> Iterator[Event]:
-        sent = "".join(self._texts[name])
-        if text.startswith(sent):
-            yield from self._add_text(kind, name, text[len(sent) :])
+            yield {"type": "TEXT_MESSAGE_CONTENT", "messageId": name, "delta": delta}
 
     def _add_arguments(self, call_id: str, delta: str) -> Iterator[Event]:
         if delta:
@@ -134,7 +123,6 @@ class ItemEvents:
             yield {"type": "TOOL_CALL_ARGS", "toolCallId": call_id, "delta": delta}
 
 
-def _summary(item: Item) -> str:
-    if item["type"] == "mcp_approval_request":
-        return f"{item['agent']} asks a person: {item['name']}"
-    return "\n\n".join(part["text"] for part in item["summary"])
+def _rest(whole: str, sent: list[str]) -> str:
+    so_far = "".join(sent)
+    return whole[len(so_far) :] if whole.startswith(so_far) else ""

@@ -1,0 +1,52 @@
+"""What is shown before an answer: what agents do, one line each in one message, and models' summaries of reasoning."""
+
+from collections.abc import Iterator
+
+from agency_lambda.protocol.ag_ui.request import Message
+from agency_lambda.protocol.types import Event, Item
+
+
+class Thoughts:
+    """messages: of the run, by their ids. A message goes on until something else is said."""
+
+    def __init__(self, messages: dict[str, Message]) -> None:
+        self._messages = messages
+        self._open: str | None = None
+        self._holders: dict[str, str] = {}  # an item's id -> the message that has its text
+        self._lengths: dict[str, int] = {}  # characters that were sent of each item
+
+    def begin(self, item: Item) -> Iterator[Event]:
+        if self._open is None:
+            self._open = item["id"]
+            self._messages[self._open] = {"id": self._open, "role": "reasoning", "content": ""}
+            yield {"type": "REASONING_START", "messageId": self._open}
+            yield {"type": "REASONING_MESSAGE_START", "messageId": self._open, "role": "reasoning"}
+        self._holders[item["id"]] = self._open
+        yield from self.complete(item)
+
+    def add(self, name: str, delta: str) -> Iterator[Event]:
+        """Add to the text of an item, which begins a line of its own."""
+        holder = self._holders[name]
+        if not delta or holder != self._open:
+            return
+        begins = not self._lengths.get(name) and self._messages[holder]["content"]
+        self._lengths[name] = self._lengths.get(name, 0) + len(delta)
+        text = f"\n{delta}" if begins else delta
+        self._messages[holder]["content"] += text
+        yield {"type": "REASONING_MESSAGE_CONTENT", "messageId": holder, "delta": text}
+
+    def complete(self, item: Item) -> Iterator[Event]:
+        """Add what was not sent of an item's text."""
+        return self.add(item["id"], _text(item)[self._lengths.get(item["id"], 0) :])
+
+    def end(self) -> Iterator[Event]:
+        if self._open is not None:
+            yield {"type": "REASONING_MESSAGE_END", "messageId": self._open}
+            yield {"type": "REASONING_END", "messageId": self._open}
+            self._open = None
+
+
+def _text(item: Item) -> str:
+    if item["type"] == "mcp_approval_request":  # so that a thread shows that it waits, and for what
+        return f"{item['agent']} asks a person: {item['name']}"
+    return "\n\n".join(part["text"] for part in item["summary"])
