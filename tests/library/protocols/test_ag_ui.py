@@ -50,8 +50,8 @@ def test_question_is_answered_and_shows_who_works(service: Service) -> None:
     assert steps[0] not in steps[1:]
     _, response = service.get(f"/v1/responses/{client.response_id}")
     assert texts(client) == [response["output"][-1]["content"][0]["text"]]
-    (thoughts,) = texts(client, "reasoning")  # one message, which grows a line with each activity
-    assert thoughts.split("\n")[:2] == ["Secretary asks Registrar", "Registrar uses list_tasks"]
+    (thoughts,) = texts(client, "reasoning")  # one message, which grows with each activity
+    assert thoughts.split("\n\n")[:2] == ["Secretary asks Registrar", "Registrar uses list_tasks"]
     assert client.last["outcome"] == {"type": "success"}
     assert client.last["usage"][0]["totalTokens"] == response["usage"]["total_tokens"]
     shown = [event for event in events if event["type"] == "MESSAGES_SNAPSHOT"][-1]["messages"]

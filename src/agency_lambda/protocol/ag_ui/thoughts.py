@@ -1,4 +1,4 @@
-"""What is shown before an answer: what agents do, one line each in one message, and models' summaries of reasoning."""
+"""What is shown before an answer: what agents do, one paragraph each in one message, and models' summaries of reasoning."""
 
 from collections.abc import Iterator
 
@@ -25,13 +25,13 @@ class Thoughts:
         yield from self.complete(item)
 
     def add(self, name: str, delta: str) -> Iterator[Event]:
-        """Add to the text of an item, which begins a line of its own."""
+        """Add to the text of an item, which begins a paragraph."""
         holder = self._holders[name]
         if not delta or holder != self._open:
             return
         begins = not self._lengths.get(name) and self._messages[holder]["content"]
         self._lengths[name] = self._lengths.get(name, 0) + len(delta)
-        text = f"\n{delta}" if begins else delta
+        text = f"\n\n{delta}" if begins else delta
         self._messages[holder]["content"] += text
         yield {"type": "REASONING_MESSAGE_CONTENT", "messageId": holder, "delta": text}
 
