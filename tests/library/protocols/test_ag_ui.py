@@ -107,7 +107,7 @@ def test_old_client_is_sent_nothing_that_it_refuses(desk: Callable[..., Service]
     with ModelServer([call("get_weather"), "Never mind."]) as server:
         client = AgUi(desk(server), "desk", version=None)
         client.say("Weather?", tools=[WEATHER])
-        assert client.last["outcome"] == {"type": "success"}
+        assert "outcome" not in client.last  # which some take for the end of the conversation
         client.say("Never mind.")  # without the call's result
         assert "no result" in json.dumps(server.requests[-1].items)
 

@@ -168,7 +168,7 @@ def test_answer_with_the_interrupted_runs_id_is_another_run(desk: Start) -> None
     client = thread(at, version=None)  # as some clients resume
     client.say("Pay.", runId="r")
     client.resume({"approved": True}, runId="r")
-    assert (client.last["outcome"], len(at.paid)) == ({"type": "success"}, 1)
+    assert (client.last["type"], client.interrupts, len(at.paid)) == ("RUN_FINISHED", [], 1)
 
 
 def test_what_nobody_has_asked_and_what_others_have_is_passed_over(desk: Start) -> None:

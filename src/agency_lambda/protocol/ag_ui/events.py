@@ -66,15 +66,14 @@ class RunEvents:
         else:
             yield from self._items.finish(is_interrupted=bool(interrupts))
             yield from self._snapshot()
-            outcome = self._outcome(status, interrupts)
             details = {"metadata": response["incomplete_details"]} if response["incomplete_details"] else {}
-            yield {"type": "RUN_FINISHED", **self._ids, "outcome": outcome, **usage, **details}
+            yield {"type": "RUN_FINISHED", **self._ids, **self._outcome(status, interrupts), **usage, **details}
 
     def interrupt(self, interrupts: Sequence[dict[str, Any]]) -> Iterator[Event]:
         """End the run of a response that waits under its own id."""
         yield from self._items.finish(is_interrupted=True)
         yield from self._snapshot()
-        yield {"type": "RUN_FINISHED", **self._ids, "outcome": self._outcome("completed", interrupts)}
+        yield {"type": "RUN_FINISHED", **self._ids, **self._outcome("completed", interrupts)}
 
     def break_off(self, resume: str) -> Event:
         """End the stream of a run that goes on. resume: the URL with the rest."""
@@ -92,11 +91,13 @@ class RunEvents:
 
     def _outcome(self, status: str, interrupts: Sequence[dict[str, Any]]) -> dict[str, Any]:
         if interrupts:
-            return {"type": "interrupt", "interrupts": list(interrupts)}
+            return {"outcome": {"type": "interrupt", "interrupts": list(interrupts)}}
+        if not self._body.is_current:
+            return {}  # a success; if it is said, some clients do not go on after their calls
         if status != "completed":
-            return {"type": "cancelled"}
+            return {"outcome": {"type": "cancelled"}}
         calls = self._items.pending_calls
-        return {"type": "success", **({"pendingToolCallIds": calls} if calls and self._body.is_current else {})}
+        return {"outcome": {"type": "success", **({"pendingToolCallIds": calls} if calls else {})}}
 
 
 def _usage(usage: dict[str, Any] | None) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What is shown before an answer: what agents do, one paragraph each in one message, and models' summaries of reasoning."""
+"""What is shown before an answer: what agents do, a paragraph each in one message, and summaries of reasoning."""
 
 from collections.abc import Iterator
 
