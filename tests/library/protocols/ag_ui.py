@@ -118,7 +118,12 @@ class AgUi:
 
     def _snapshot(self, event: dict[str, Any]) -> None:
         new = {message["id"]: message for message in event["messages"]}
-        kept = [new[message["id"]] for message in self.messages if message["id"] in new]
+        thoughts = [each for each in event["messages"] if each["role"] == "reasoning"]
+        kept = [
+            new.get(message["id"], message)
+            for message in self.messages
+            if message["id"] in new or (message["role"] == "reasoning" and not thoughts)
+        ]
         known = {message["id"] for message in kept}
         self.messages = [*kept, *(message for name, message in new.items() if name not in known)]
 

@@ -8,7 +8,7 @@ from ag_ui.core import PROTOCOL_VERSION
 from agency_lambda.errors import detail_code
 from agency_lambda.protocol import bounds
 from agency_lambda.protocol.ag_ui.items import ItemEvents
-from agency_lambda.protocol.ag_ui.request import RunInput
+from agency_lambda.protocol.ag_ui.request import Message, RunInput
 from agency_lambda.protocol.ag_ui.thread import response_of
 from agency_lambda.protocol.response_object import ResponseObject
 from agency_lambda.protocol.types import Event
@@ -22,7 +22,7 @@ class RunEvents:
         self._body = body
         self._kept = body.sent
         self._response_id = response_id
-        self._items = ItemEvents(response_id, is_current=body.is_current)
+        self._items = ItemEvents(response_id, body.sent, is_current=body.is_current)
 
     @property
     def asked(self) -> list[str]:
@@ -46,10 +46,13 @@ class RunEvents:
 
     def _restate(self) -> Iterator[Event]:
         # What the client has of a response is removed before its events follow: it would append their texts.
-        kept = [message for message in self._kept if response_of(message) != self._response_id]
+        kept = [message for message in self._kept if not self._is_restated(message)]
         if len(kept) < len(self._kept):
             self._kept = kept
             yield {"type": "MESSAGES_SNAPSHOT", "messages": [*kept, *self._items.messages]}
+
+    def _is_restated(self, message: Message) -> bool:
+        return message["role"] != "reasoning" and response_of(message) == self._response_id
 
     def translate(self, event: Event) -> Iterator[Event]:
         return self._items.translate(event)
@@ -85,8 +88,9 @@ class RunEvents:
         return {"threadId": self._body.thread_id, "runId": self._body.run_id}
 
     def _snapshot(self) -> Iterator[Event]:
-        messages = [*self._kept, *self._items.messages]
-        if bounds.size(messages) <= _SNAPSHOT:
+        # Clients before 1.0 would drop the thoughts, which others keep if the snapshot has none.
+        messages = [each for each in [*self._kept, *self._items.messages] if each["role"] != "reasoning"]
+        if self._body.is_current and bounds.size(messages) <= _SNAPSHOT:
             yield {"type": "MESSAGES_SNAPSHOT", "messages": messages}
 
     def _outcome(self, status: str, interrupts: Sequence[dict[str, Any]]) -> dict[str, Any]:

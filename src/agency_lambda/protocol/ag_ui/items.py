@@ -1,6 +1,6 @@
 """The items of a response, as they grow, as messages of a run."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from agency_lambda.protocol.ag_ui.agents import AgentEvents
 from agency_lambda.protocol.ag_ui.request import Message
@@ -11,13 +11,13 @@ from agency_lambda.protocol.types import Event, Item
 
 
 class ItemEvents:
-    """is_current: see AgentEvents."""
+    """held: the client's messages. is_current: see AgentEvents."""
 
-    def __init__(self, response_id: str, *, is_current: bool) -> None:
+    def __init__(self, response_id: str, held: Sequence[Message], *, is_current: bool) -> None:
         self._response_id = response_id
         self._agents = AgentEvents(is_current=is_current)
         self._messages: dict[str, Message] = {}  # by their ids
-        self._thoughts = Thoughts(self._messages)
+        self._thoughts = Thoughts(self._messages, held)
         self._texts: dict[str, list[str]] = {}  # what was sent of each message
         self._arguments: dict[str, list[str]] = {}  # and of each call
         self._calls: dict[str, str] = {}  # the item's id -> the call's

@@ -1,16 +1,20 @@
 """What is shown before an answer: what agents do, a paragraph each in one message, and summaries of reasoning."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from agency_lambda.protocol.ag_ui.request import Message
 from agency_lambda.protocol.types import Event, Item
 
 
 class Thoughts:
-    """messages: of the run, by their ids. A message goes on until something else is said."""
+    """messages: of the run, by their ids. held: those that the client has; thoughts among them go on.
 
-    def __init__(self, messages: dict[str, Message]) -> None:
+    A message goes on until something else is said.
+    """
+
+    def __init__(self, messages: dict[str, Message], held: Sequence[Message]) -> None:
         self._messages = messages
+        self._held = {each["id"]: str(each["content"]) for each in held if each["role"] == "reasoning"}
         self._open: str | None = None
         self._holders: dict[str, str] = {}  # an item's id -> the message that has its text
         self._lengths: dict[str, int] = {}  # characters that were sent of each item
@@ -33,7 +37,16 @@ class Thoughts:
         self._lengths[name] = self._lengths.get(name, 0) + len(delta)
         text = f"\n\n{delta}" if begins else delta
         self._messages[holder]["content"] += text
-        yield {"type": "REASONING_MESSAGE_CONTENT", "messageId": holder, "delta": text}
+        if new := self._without_held(holder, text):
+            yield {"type": "REASONING_MESSAGE_CONTENT", "messageId": holder, "delta": new}
+
+    def _without_held(self, holder: str, text: str) -> str:
+        # A snapshot cannot take a thought back: what the client has of it, it keeps.
+        held = self._held.pop(holder, "")
+        if held.startswith(text):
+            self._held[holder] = held[len(text) :]
+            return ""
+        return text[len(held) :] if text.startswith(held) else text
 
     def complete(self, item: Item) -> Iterator[Event]:
         """Add what was not sent of an item's text."""
