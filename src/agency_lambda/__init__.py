@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from agency_lambda.app import create_app
     from agency_lambda.framework.ask_person import ask_person
     from agency_lambda.framework.once import once
+    from agency_lambda.framework.save_file import save_file
     from agency_lambda.lambda_handlers import Worker, lambda_handler
     from agency_lambda.local import serve
     from agency_lambda.routes.dependencies import Owner
@@ -24,6 +25,7 @@ __all__ = [
     "idempotency_key",
     "lambda_handler",
     "once",
+    "save_file",
     "serve",
 ]
 __version__ = "0.1.0"
@@ -36,6 +38,7 @@ _MODULES = {
     "create_app": "app",
     "idempotency_key": "tool_idempotency",
     "once": "framework.once",
+    "save_file": "framework.save_file",
     "serve": "local",
 }
 

@@ -4,7 +4,7 @@ import asyncio
 from base64 import b64encode
 from typing import Any
 
-from agency_lambda.errors import NotFound
+from agency_lambda.errors import FilesNotConfigured, NotFound
 from agency_lambda.files.model import StoredFile
 from agency_lambda.files.service import Files
 from agency_lambda.protocol import bounds
@@ -39,11 +39,23 @@ class RunFiles:
             expanded.append(new)
         return expanded[::-1]
 
+    async def find(self, file_id: str) -> StoredFile | None:
+        return await self._files.find(self._owner, file_id) if self._files else None
+
+    async def save(self, file_id: str, name: str, content: bytes, media_type: str | None, container: str) -> StoredFile:
+        """Store a file that a run has made, once. Raises ServiceError."""
+        if self._files is None:
+            raise FilesNotConfigured("No files are kept here: FILES, where they would be, is not set.")
+        if found := await self.find(file_id):
+            return found
+        made: dict[str, Any] = {"purpose": "assistants_output", "file_id": file_id, "container": container}
+        return await self._files.create(self._owner, name, content, media_type=media_type, **made)
+
     async def _part(self, part: Item, left: int) -> tuple[Item, int]:
         """Return the part to send, and how many bytes of a file it has."""
         file_id = part["file_id"]
         if file_id not in self._known:
-            self._known[file_id] = await self._files.find(self._owner, file_id) if self._files else None
+            self._known[file_id] = await self.find(file_id)
         file = self._known[file_id]
         if file is None:
             return _text(_GONE.format(id=file_id)), 0

@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from agency_lambda.errors import FileQuotaExceeded, FilesUnavailable, StoreUnavailable
-from agency_lambda.files.media_types import clean_name, media_type_of
+from agency_lambda.files.media_types import clean_name, kind_of, media_type_of
 from agency_lambda.files.model import (
     DUE,
     StoredFile,
@@ -49,10 +49,13 @@ class Files:
         *,
         purpose: str = "user_data",
         seconds: int = bounds.FILE_SECONDS,
+        media_type: str | None = None,
         file_id: str | None = None,
         container: str = "",
     ) -> StoredFile:
-        """Store a file. file_id: of a file that an earlier attempt may have stored.
+        """Store a file.
+
+        media_type: if the content has no type of its own. file_id: of a file that an earlier attempt may have stored.
 
         Raises:
             InvalidRequest: its size, or its name for this content.
@@ -60,7 +63,8 @@ class Files:
         """
         name = clean_name(name)
         check_size(len(content))
-        media_type = await asyncio.to_thread(media_type_of, name, content)
+        found = await asyncio.to_thread(media_type_of, name, content)
+        media_type = media_type if media_type and kind_of(found) in ("text", "other") else found
         file = new_file(owner, name, len(content), media_type, purpose, seconds, file_id)
         try:
             file = await self._reserved(replace(file, container=container))

@@ -58,6 +58,22 @@ class RunFiles(Protocol):
         """Return items with the bytes of the files that they name. Raises StoreUnavailable."""
         ...
 
+    async def find(self, file_id: str) -> Any: ...
+
+    async def save(self, file_id: str, name: str, content: bytes, media_type: str | None, container: str) -> Any:
+        """Store a file that a run has made, once. Raises ServiceError."""
+        ...
+
+
+def saved_file_row(call: str, number: int) -> str:
+    """Return the name of a file's row in the journal. call: the key of the tool call that has saved it."""
+    return f"file/{call}/{number:04d}"
+
+
+def container_of(response_id: str) -> str:
+    """Return the container of the files that tools of a run save, as OpenAI names that of a code interpreter."""
+    return f"cntr_{response_id.removeprefix('resp_')}"
+
 
 type OpenFiles = Callable[[], RunFiles]
 
@@ -193,6 +209,14 @@ class RunContext:
         if self.journal.has_tool_output(key):
             return False
         return math.isinf(most) or await self.journal.allow_call(key, most)
+
+    async def show_files(self, call: str) -> None:
+        """Show what a call has saved in an earlier attempt. call: its key."""
+        number = 1
+        while row := self.journal.find_row(saved_file_row(call, number)):
+            if file := await self.files.find(row["id"]):
+                self.builder.add_file(file.id, file.name, file.container)
+            number += 1
 
     def tool_call(self, agent: str, tool: FunctionTool, arguments: str, call_id: str) -> ToolCall:
         """Return a context manager. call_id: unique in the run."""

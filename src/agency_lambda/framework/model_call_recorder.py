@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 from agents.models.fake_id import FAKE_RESPONSES_ID
 from openai.types.responses import ResponseRefusalDeltaEvent, ResponseStreamEvent, ResponseTextDeltaEvent
 
+from agency_lambda.framework import public_items
 from agency_lambda.framework.models import Reason
 from agency_lambda.framework.public_items import is_empty
 from agency_lambda.protocol.item_builder import ItemBuilder
@@ -28,6 +29,8 @@ class ModelCallRecorder:
         self._streams = for_user and not builder.withholds(agent)
         self._open: dict[int, ItemBuilder] = {}
         self._empty: dict[int, Any] = {}  # messages without text yet; some servers send one before each call
+        self._files = builder.files_to_show() if self._streams else []
+        self._shown_in: str | None = None  # the id of the message that cites them
         self.ids: dict[int, str] = {}
 
     def record_event(self, event: ResponseStreamEvent) -> None:
@@ -105,11 +108,22 @@ class ModelCallRecorder:
 
     def end(self) -> None:
         """Close unfinished items as incomplete."""
+        if self._shown_in is not None:
+            self._builder.note_shown(self._files)
         for opened in self._open.values():
             opened.close(status="incomplete")
 
     def _public(self, item: Any) -> Item | None:
         public = self._builder.public(item, self._agent) if self._streams else None
+        if (
+            self._files
+            and public
+            and item.type == "message"
+            and public["content"]
+            and self._shown_in in (None, item.id)
+        ):
+            self._shown_in = item.id
+            public = public_items.with_files(public, self._files)
         return public or self._builder.activity(item, self._agent)
 
 

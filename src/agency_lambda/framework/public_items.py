@@ -1,11 +1,13 @@
 """Converts items to what a client may see, by an allowlist."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from agency_lambda.protocol.types import Item
 
 _PART_FIELDS = {"output_text": ("type", "text", "annotations"), "refusal": ("type", "refusal")}
+_PLACE = ("start_index", "end_index")
 _CALL_FIELDS = ("type", "call_id", "name", "arguments")
 
 
@@ -25,6 +27,20 @@ def text_message(text: str, agent: str) -> Item:
     """Return a message that no model made."""
     part = {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
     return {"type": "message", "role": "assistant", "agent": agent, "content": [part]}
+
+
+def with_files(message: Item, files: Sequence[Item]) -> Item:
+    """Return a message that cites files: where it names them, else at its end."""
+    *before, last = message["content"]
+    if not files or last["type"] != "output_text":
+        return message
+    cited = [{**each, **_place(last["text"], each["filename"])} for each in files]
+    return {**message, "content": [*before, {**last, "annotations": [*last["annotations"], *cited]}]}
+
+
+def _place(text: str, name: str) -> dict[str, int]:
+    start = text.find(name)
+    return {"start_index": start, "end_index": start + len(name)} if start >= 0 else dict.fromkeys(_PLACE, len(text))
 
 
 def client_call(item: Any) -> Item:

@@ -44,6 +44,7 @@ class ResponseBuilder:
         self._agents, self.client_functions = agents, client_functions
         self._reasoning, self.withholds = reasoning, withholds
         self._withheld: list[Item] = []
+        self._files: list[Item] = []  # annotations of what tools have saved, which no message has yet
         self.run_waits: Callable[[], bool] = lambda: False  # for persons or agents; activities go on in another attempt
         self.incomplete: Reason | None = None  # why the provider broke off the last words to the user
 
@@ -74,6 +75,18 @@ class ResponseBuilder:
         finally:
             _activity_id.reset(token)
         opened.close()
+
+    def add_file(self, file_id: str, name: str, container: str) -> None:
+        """Show a file in the next message to the user."""
+        place = {"start_index": 0, "end_index": 0}
+        citation = {"type": "container_file_citation", "container_id": container, "file_id": file_id, "filename": name}
+        self._files.append(citation | place)
+
+    def files_to_show(self) -> list[Item]:
+        return [*self._files]
+
+    def note_shown(self, files: Sequence[Item]) -> None:
+        self._files = [each for each in self._files if each not in files]
 
     @property
     def current_activity(self) -> str | None:
@@ -115,7 +128,8 @@ class ResponseBuilder:
 
     def add_message(self, text: str, agent: str) -> None:
         """Add a guardrail's guidance or a withheld message."""
-        self._output.add(public_items.text_message(text, agent), item_id("message", self._response_id, "said"))
+        message = public_items.with_files(public_items.text_message(text, agent), self._files)
+        self._output.add(message, item_id("message", self._response_id, "said"))
 
     def public(self, item: Any, agent: str) -> Item | None:
         """Return the public form of an addressed agent's item, or None."""

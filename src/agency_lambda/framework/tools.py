@@ -116,6 +116,7 @@ async def _invoke(
     async with run.tool_call(context.agent.name, tool, arguments, context.tool_call_id) as call:
         if call.finished:
             run.meter.replay_tool_call()
+            await run.show_files(call.key)
             return call.output
         token = tool_idempotency.current.set(f"{run.response_id}/{call.key}")
         try:

@@ -82,6 +82,8 @@ class ItemBuilder:
         elif kind.endswith("part.added"):
             self.item[self._parts_field].append(dict(event["part"]))
             self._open_part = len(self._item[self._parts_field]) - 1
+        elif kind.endswith("annotation.added"):
+            self.item[self._parts_field][event["content_index"]]["annotations"].append(event["annotation"])
         elif kind.endswith("part.done"):
             self._join_deltas()
             self._open_part = None
@@ -165,7 +167,14 @@ class ItemBuilder:
             self._part_numbers["final", number] = number
             self.add_text(("final", number), whole[len(so_far) :], kind)
             self._join_deltas()
+        before = sent[number].get("annotations", [])
         sent[number] = {**_EMPTY_PARTS[kind], **part}
+        if number == self._open_part:
+            self._emit_annotations(sent[number].get("annotations", []), len(before))
+
+    def _emit_annotations(self, annotations: Sequence[Item], shown: int) -> None:
+        for index, each in enumerate(annotations[shown:], shown):
+            self._emit_for_part("response.output_text.annotation.added", annotation_index=index, annotation=each)
 
     def _close_part(self) -> None:
         if self._open_part is None:
