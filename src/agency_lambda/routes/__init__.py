@@ -21,7 +21,13 @@ from agency_lambda.routes import (
 
 SUBJECTS = (completion, agencies, health, responses, conversations, approvals, models, admin, budgets, usage, webhooks)
 #: name in PROTOCOLS -> the module here with its routes, which is imported only if the protocol is on
-PROTOCOLS: dict[str, str] = {"chat-completions": "chat", "ag-ui": "ag_ui", "agency-swarm": "run_fastapi", "mcp": "mcp", "files": "files"}
+PROTOCOLS: dict[str, str] = {
+    "chat-completions": "chat",
+    "ag-ui": "ag_ui",
+    "agency-swarm": "run_fastapi",
+    "mcp": "mcp",
+    "files": "files",
+}
 
 
 def routes_of(protocols: Container[str]) -> list[BaseRoute]:
