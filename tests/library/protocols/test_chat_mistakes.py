@@ -91,7 +91,6 @@ def test_an_unknown_key_is_refused_wherever_it_is(service: Service, path: str) -
         ({"response_format": {"type": "grammar"}}, "response_format.type"),
         (part(type="input_audio", input_audio={"data": "", "format": "mp3"}), "messages[1].content[1].type"),
         (part(type="image_url", image_url={"url": "ftp://a.example/b.png"}), "messages[1].content[1].image_url.url"),
-        (part(type="file", file={"file_id": "file-1"}), "messages[1].content[1].file.file_id"),
         (message(role="assistant", content="x", audio={"id": "a"}), "messages[1].audio"),
         (message(role="assistant", tool_calls=[{"id": "c", "type": "custom"}]), "messages[1].tool_calls[0].type"),
         (

@@ -15,6 +15,7 @@ from agency_lambda.runs.leases import Leases
 from tests.library.approvals.desk import Desk
 from tests.library.callers import api_keys, bearer
 from tests.library.conftest import Service
+from tests.library.files.forms import file_form, form_event
 from tests.library.model_server import Failure, ModelRequest, ModelServer, call
 from tests.library.protocols.chat import ASK, joined, read, send
 
@@ -196,6 +197,15 @@ def test_another_owner_finds_no_run_and_decides_nothing(at: Desk) -> None:
     assert at.service.get(f"/v1/responses/{error['response_id']}", **bob)[0] == 404
     assert at.service.post(f"/v1/approvals/{error['approvals'][0]}", {"approve": True}, **bob)[0] == 404
     assert at.service.post(f"/v1/responses/{error['response_id']}/cancel", None, **bob)[0] == 404
+
+
+def test_a_file_is_sent_by_its_id_and_is_its_owners(at: Desk) -> None:
+    _, file = at.service.send(form_event("/v1/files", file_form(b"%PDF-1.7", "a.pdf"), **ANN))
+    content = [{"type": "text", "text": "look here"}, {"type": "file", "file": {"file_id": file["id"]}}]
+    body = {"model": "payments", "messages": [{"role": "user", "content": content}]}
+    assert send(at.service, body, **ANN)[0] == 200
+    status, answer, _ = send(at.service, body, **bearer("bob"))
+    assert (status, answer["error"]["param"]) == (404, "messages[0].content[1].file.file_id")
 
 
 def test_what_is_not_stored_cannot_wait_for_a_person(at: Desk) -> None:

@@ -94,9 +94,8 @@ class CreateChatCompletion(Body):
         body = {name: value for name, value in body.items() if name not in FIXED}
         if isinstance(body.get("messages"), list) and len(body["messages"]) > bounds.ITEMS:
             raise bounds.over_limit("messages", "messages", bounds.ITEMS)  # pydantic would check each
-        if "stream_options" in body:
-            body["stream_options"] = without_nulls(body["stream_options"])
-        return body
+        objects = {name: without_nulls(body[name]) for name in ("stream_options", "thinking") if name in body}
+        return {**body, **objects}
 
     @property
     def stops(self) -> list[str]:
