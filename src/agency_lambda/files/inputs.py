@@ -10,7 +10,8 @@ from agency_lambda.protocol import bounds
 from agency_lambda.protocol.bounds import FileReference
 from agency_lambda.protocol.ids import is_file_id
 
-_PARTS = {"image": "input_image", "pdf": "input_file", "text": "input_file"}
+#: A kind of file -> the part of an input that it is sent as.
+PARTS = {"image": "input_image", "pdf": "input_file", "text": "input_file"}
 
 
 async def check_inputs(files: Files | None, owner: str, named: Sequence[FileReference]) -> None:
@@ -33,7 +34,7 @@ async def check_inputs(files: Files | None, owner: str, named: Sequence[FileRefe
 
 
 def _check_kind(file: StoredFile, named: FileReference) -> None:
-    part = _PARTS.get(file.kind)
+    part = PARTS.get(file.kind)
     if part is None:
         message = f"{file.name!r} ({file.media_type}) cannot be an input: PNG, JPEG, GIF, WebP, PDF and text can."
         raise UnsupportedParameter(message, param=named.param)

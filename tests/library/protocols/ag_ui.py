@@ -89,6 +89,7 @@ class AgUi:
         return {
             "TEXT_MESSAGE_START": lambda event: self._message(event["messageId"], role="assistant", content=""),
             "TEXT_MESSAGE_CONTENT": self._content,
+            "TEXT_MESSAGE_END": self._metadata,
             "REASONING_MESSAGE_START": lambda event: self._message(event["messageId"], role="reasoning", content=""),
             "REASONING_MESSAGE_CONTENT": self._content,
             "TOOL_CALL_START": self._call,
@@ -101,6 +102,10 @@ class AgUi:
         if found is None:
             self.messages.append(found := {"id": name, **fields})
         return found
+
+    def _metadata(self, event: dict[str, Any]) -> None:
+        if "metadata" in event:
+            self._message(event["messageId"])["metadata"] = event["metadata"]
 
     def _content(self, event: dict[str, Any]) -> None:
         assert event["delta"]

@@ -9,9 +9,11 @@ import pytest
 from agency_swarm import Agency, Agent, function_tool
 from openai.types.responses.response_output_item import ImageGenerationCall
 
+from agency_lambda import save_file
 from agency_lambda.protocol import bounds
 from tests.library.callers import api_keys, bearer
 from tests.library.conftest import QUESTION, Service
+from tests.library.files.forms import file_form, form_event
 from tests.library.model_server import Failure, Items, ModelServer, call
 from tests.library.protocols.ag_ui import AgUi, Refused
 from tests.library.v1.test_background import attempt
@@ -156,6 +158,33 @@ def test_parts_are_read_and_what_cannot_be_does_not_fail_the_run(desk: Callable[
         )
         client.say("And?")
         assert client.service.get(f"/v1/responses/{client.response_id}")[1]["previous_response_id"]
+
+
+def test_files_are_read_by_their_owner_and_missing_ones_fail_no_run(start: Start) -> None:
+    service = start(API_KEYS=api_keys())
+    _, file = service.send(form_event("/v1/files", file_form(b"Dear Nordwind", "a.txt"), **bearer("ann")))
+    source = {"type": "file", "value": file["id"]}
+    for caller, part in (("ann", {"type": "input_file", "file_id": file["id"]}), ("bob", {"type": "input_text"})):
+        client = AgUi(service, **bearer(caller))
+        client.say([{"type": "text", "text": "Read."}, {"type": "document", "source": source}])
+        path = f"/v1/responses/{client.response_id}/input_items"
+        (item,) = service.get(path, **bearer(caller))[1]["data"]
+        assert part.items() <= item["content"][1].items()
+
+
+def test_answer_says_in_its_metadata_what_it_cites(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    @function_tool
+    async def write() -> str:
+        """Save a file."""
+        return (await save_file(b"a,b", "table.csv")).id
+
+    agency = lambda: Agency(Agent(name="One", instructions="One", model="one", tools=[write]))  # noqa: E731
+    monkeypatch.setattr("agencies.AGENCIES", {"desk": agency})
+    with ModelServer([call("write"), "Here it is."]) as server:
+        client = AgUi(start(OPENAI_API_KEY="k", OPENAI_BASE_URL=server.base_url), "desk")
+        client.say("Write.")
+    cited = client.messages[-1]["metadata"]["annotations"]
+    assert [each["filename"] for each in cited] == ["table.csv"]
 
 
 def test_unknown_members_do_not_fail_the_run(service: Service) -> None:

@@ -90,7 +90,10 @@ class ItemEvents:
             text = text_of(item["content"])
             yield from self._add_text(name, _rest(text, self._texts[name]))
             self._texts[name] = [text]
-            yield {"type": "TEXT_MESSAGE_END", "messageId": name}
+            cited = [each for part in item["content"] for each in part.get("annotations", ())]
+            metadata = {"metadata": {"annotations": cited}} if cited else {}
+            self._messages[name] |= metadata
+            yield {"type": "TEXT_MESSAGE_END", "messageId": name, **metadata}
         elif kind == "reasoning":
             yield from self._thoughts.complete(item)
             yield from self._agents.answered(item)

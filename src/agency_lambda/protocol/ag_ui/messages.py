@@ -1,7 +1,7 @@
 """Messages as input items, and what else a client says of a run."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from agency_lambda.protocol.ag_ui.parts import to_content
@@ -37,23 +37,23 @@ def tools(body: RunInput) -> list[dict[str, Any]]:
     ]
 
 
-def to_items(messages: Sequence[Message], awaited: Sequence[str] = ()) -> list[Item]:
-    """awaited: ids of earlier calls that have no result yet."""
+def to_items(messages: Sequence[Message], files: Mapping[str, str], awaited: Sequence[str] = ()) -> list[Item]:
+    """files: see `to_content`. awaited: ids of earlier calls that have no result yet."""
     answered = {message["toolCallId"] for message in messages if message["role"] == "tool"}
     # Who sends results sends all of them, and is told if one is missing; a user may go on without any.
     goes_on = bool(messages) and messages[-1]["role"] != "tool"
     items = [_unanswered(call_id) for call_id in awaited if goes_on and call_id not in answered]
     for message in messages:
-        items += _items_of(message)
+        items += _items_of(message, files)
         calls = [call["id"] for call in message.get("toolCalls") or []]
         items += [_unanswered(call_id) for call_id in calls if goes_on and call_id not in answered]
     return items
 
 
-def _items_of(message: Message) -> Iterator[Item]:
+def _items_of(message: Message, files: Mapping[str, str]) -> Iterator[Item]:
     match message["role"]:
         case "user" | "system" | "developer" as role:
-            yield {"role": role, "content": to_content(message["content"])}
+            yield {"role": role, "content": to_content(message["content"], files)}
         case "assistant":
             if message.get("content"):
                 yield {"role": "assistant", "content": message["content"]}
@@ -61,11 +61,11 @@ def _items_of(message: Message) -> Iterator[Item]:
                 name, arguments = call["function"]["name"], call["function"]["arguments"]
                 yield {"type": "function_call", "call_id": call["id"], "name": name, "arguments": arguments}
         case "tool":
-            yield {"type": "function_call_output", "call_id": message["toolCallId"], "output": _output(message)}
+            yield {"type": "function_call_output", "call_id": message["toolCallId"], "output": _output(message, files)}
 
 
-def _output(message: Message) -> str | list[Item]:
-    output, error = to_content(message["content"]), message.get("error")
+def _output(message: Message, files: Mapping[str, str]) -> str | list[Item]:
+    output, error = to_content(message["content"], files), message.get("error")
     if not error or output == error:
         return output
     parts: list[Item] = [{"type": "input_text", "text": output}] if isinstance(output, str) and output else []

@@ -1,7 +1,9 @@
 """Parts of messages: text, and media with a source."""
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from agency_lambda.protocol.ids import is_file_id
 from agency_lambda.protocol.types import Item
 
 _KNOWN = ("text", "image", "audio", "video", "document")
@@ -36,23 +38,34 @@ def _upgraded(part: dict[str, Any]) -> dict[str, Any]:
     return {"type": media if media in ("image", "audio", "video") else "document", "source": source, **filename}
 
 
-def to_content(content: str | list[dict[str, Any]] | None) -> str | list[Item]:
-    """Return the content of an input item."""
+def file_ids(messages: Iterable[Mapping[str, Any]]) -> set[str]:
+    """Return the ids in messages that may be of the caller's files."""
+    contents = (message.get("content") for message in messages)
+    parts = (part for content in contents if isinstance(content, list) for part in content if part["type"] != "text")
+    sources = (part["source"] for part in parts)
+    return {each["value"] for each in sources if each["type"] == "file" and is_file_id(each["value"])}
+
+
+def to_content(content: str | list[dict[str, Any]] | None, files: Mapping[str, str]) -> str | list[Item]:
+    """Return the content of an input item. files: the caller's, by their ids: as which part each is sent."""
     if content is None or isinstance(content, str):
         return content or ""
-    return [_to_part(part) for part in content]
+    return [_to_part(part, files) for part in content]
 
 
-def _to_part(part: dict[str, Any]) -> Item:
+def _to_part(part: dict[str, Any], files: Mapping[str, str]) -> Item:
     kind = part["type"]
     if kind == "text":
         return {"type": "input_text", "text": part["text"]}
-    url = _data_url(part["source"])
+    source = part["source"]
+    if source["type"] == "file" and source["value"] in files:
+        return {"type": files[source["value"]], "file_id": source["value"]}
+    url = _data_url(source)
     if kind == "image" and url is not None and url.startswith("data:image/"):
         return {"type": "input_image", "image_url": url}
     if kind == "document" and url is not None:
         return {"type": "input_file", "filename": _filename(part), "file_data": url}
-    return _to_part(_left_out(kind))  # it must not fail the run
+    return _to_part(_left_out(kind), files)  # it must not fail the run
 
 
 def _left_out(kind: str) -> dict[str, Any]:

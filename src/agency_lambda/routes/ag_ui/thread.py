@@ -8,8 +8,10 @@ from agency_lambda.approvals.decided import DecidedApproval
 from agency_lambda.approvals.model import Approval
 from agency_lambda.approvals.queries import find
 from agency_lambda.errors import ConversationBusy, InvalidRequest, NotFound
+from agency_lambda.files.inputs import PARTS
 from agency_lambda.protocol.ag_ui import messages, thread
 from agency_lambda.protocol.ag_ui.interrupts import answer_item
+from agency_lambda.protocol.ag_ui.parts import file_ids
 from agency_lambda.protocol.ag_ui.request import Message, RunInput
 from agency_lambda.protocol.request import CreateResponse
 from agency_lambda.protocol.response_object import FINAL, ResponseObject
@@ -43,10 +45,16 @@ class Thread:
             stored, new = found
             options["previous_response_id"] = stored.response["id"]
             awaited = thread.unanswered_calls(stored.response["output"])
-        items = messages.to_items(new, awaited)
+        items = messages.to_items(new, await self._files(new), awaited)
         if not items:
             raise InvalidRequest("'messages' has nothing that the agents have not answered.", param="messages")
         return await self._begin(items, options)
+
+    async def _files(self, new: list[Message]) -> dict[str, str]:
+        """Return as which part each of the caller's files is sent; a file that is not there fails no run."""
+        files, ids = self._caller.runs.files, file_ids(new)
+        found = [await files.find(self._caller.owner, each) for each in sorted(ids)] if files else []
+        return {file.id: PARTS[file.kind] for file in found if file and file.kind in PARTS}
 
     async def _begin(self, items: list[Item], options: dict[str, Any], *, is_last: bool = True) -> ClientRun:
         given = {name: value for name, value in options.items() if value}
