@@ -73,7 +73,7 @@ class ModelCallRecorder:
         # In a stream of Chat Completions the next item is the only sign that one has ended.
         for other, opened in self._open.items():
             if other != index and opened.item["type"] != "function_call":
-                opened.close()
+                opened.close(self._with_files(opened.item, FAKE_RESPONSES_ID))
 
     def _close(self, index: int, item: Any) -> None:
         # A client makes a call that is closed, and only a journaled one has an output: `record_answer` closes calls.
@@ -115,16 +115,14 @@ class ModelCallRecorder:
 
     def _public(self, item: Any) -> Item | None:
         public = self._builder.public(item, self._agent) if self._streams else None
-        if (
-            self._files
-            and public
-            and item.type == "message"
-            and public["content"]
-            and self._shown_in in (None, item.id)
-        ):
-            self._shown_in = item.id
-            public = public_items.with_files(public, self._files)
-        return public or self._builder.activity(item, self._agent)
+        return self._with_files(public, item.id) if public else self._builder.activity(item, self._agent)
+
+    def _with_files(self, public: Item, item_id: str) -> Item:
+        is_first = bool(self._files) and self._shown_in in (None, item_id)
+        if not is_first or public["type"] != "message" or not public["content"]:
+            return public
+        self._shown_in = item_id
+        return public_items.with_files(public, self._files)
 
 
 def _is_same_kind(one: Item, other: Item) -> bool:

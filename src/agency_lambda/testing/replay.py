@@ -49,6 +49,10 @@ class _Client:
                 self._done(event["output_index"], event["item"])
             case ["function_call_arguments", what]:
                 self._arguments(what, self._item(event), event)
+            case ["output_text.annotation", "added"]:
+                part = self.part[self._item(event)["id"]]
+                assert (part["type"], event["annotation_index"]) == ("output_text", len(part["annotations"]))
+                part["annotations"] = [*part["annotations"], event["annotation"]]
             case [name, what]:
                 self._part(name, what, self._item(event), event)
 

@@ -566,6 +566,19 @@ def test_in_a_chat_a_message_ends_where_a_call_begins():
     assert [said(item) for item in replayed(told)] == ["I look it up."]
 
 
+def test_in_a_chat_a_message_before_a_call_cites_the_files_of_the_calls_before():
+    told, words = [], chat(message_item("See a.txt."))
+    built = builder(told)
+    built.add_file("file_1", "a.txt", "cntr_1")
+    with built.model_call("Solo") as recorder:
+        message(recorder, words, "See a.txt.")
+        recorder.record_event(added(chat(call_item("work", "")), 1))
+        recorder.record_answer([words, chat(call_item("work", "{}"))], None)
+    ((citation,),) = [part["annotations"] for part in replayed(told)[0]["content"]]
+    assert (citation["file_id"], citation["start_index"], citation["end_index"]) == ("file_1", 4, 9)
+    assert built.files_to_show() == []
+
+
 def test_in_a_chat_nothing_is_lost_that_is_said_after_a_call():
     told, whole = [], chat(message_item("I look it up. Wait."))
     with builder(told).model_call("Solo") as recorder:
