@@ -3,7 +3,8 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, Response
 from starlette.types import ASGIApp
 
 from agency_lambda import __version__, exception_handlers
@@ -55,6 +56,11 @@ class App(FastAPI):
             complete(document, OPEN_PATHS, iam=self.is_signed)
         return document
 
+    def setup(self) -> None:
+        if self.openapi_url:  # in front of FastAPI's own, which tells everybody the same
+            self.add_route(self.openapi_url, _document, include_in_schema=False)
+        super().setup()
+
     def build_middleware_stack(self) -> ASGIApp:
         return self.in_outermost(super().build_middleware_stack())
 
@@ -63,6 +69,17 @@ class App(FastAPI):
 
     def in_outermost(self, app: ASGIApp) -> ASGIApp:
         return Outermost(app, self.router.routes, self.origins, finds_base_path=self.finds_base_path)
+
+
+async def _document(request: Request) -> Response:
+    """Answer with the OpenAPI document. Names of agencies are for who has a key."""
+    from agency_lambda import catalogue
+    from agency_lambda.openapi.agency_paths import with_agencies
+
+    names = catalogue.factories() if hasattr(request.state, "owner") else ()
+    root = request.scope.get("root_path", "")
+    servers = {"servers": [{"url": root}]} if root else {}
+    return JSONResponse(with_agencies(request.app.openapi(), names) | servers)
 
 
 def create_app() -> App:

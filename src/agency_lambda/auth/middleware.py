@@ -34,7 +34,8 @@ class Authentication:
         self._app, self._authenticate, self._open_paths, self._challenge = app, authenticate, open_paths, challenge
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or self._is_open(scope):
+        is_open = scope["type"] != "http" or self._is_open(scope)
+        if is_open and not _has_credentials(scope):  # else it may be told more
             return await self._app(scope, receive, send)
         try:
             principal = await self._authenticate(scope)
@@ -47,10 +48,14 @@ class Authentication:
             if invocation := current_invocation.get():
                 invocation.report.fields["owner"] = owner_digest(principal.owner)
             return await self._app({**scope, "state": scope.get("state", {}) | state}, receive, send)
-        await response(scope, receive, send)
+        await (self._app if is_open else response)(scope, receive, send)
 
     def _is_open(self, scope: Scope) -> bool:
         return scope["method"] == "GET" and get_route_path(scope) in self._open_paths
+
+
+def _has_credentials(scope: Scope) -> bool:
+    return scope["type"] == "http" and any(name == b"authorization" for name, _ in scope["headers"])
 
 
 def authenticator(settings: Settings) -> Authenticator:

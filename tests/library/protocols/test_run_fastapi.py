@@ -215,6 +215,26 @@ def test_names_of_agencies_may_have_any_letters(start: Start, monkeypatch: pytes
     assert service.get(f"{path}/get_metadata")[1]["metadata"]["agencyName"] == "büro+1%?"
 
 
+def agencies_in_document(service: Service, **headers: str) -> list[str]:
+    status, document = service.get("/openapi.json", **headers)
+    assert (status, "/v1/responses" in document["paths"]) == (200, True)
+    # As agentswarm-cli reads it.
+    found = [path.split("/")[-2] for path in document["paths"] if path.endswith("/get_metadata")]
+    return [name for name in found if not name.startswith("{")]
+
+
+def test_the_document_names_the_agencies_to_who_has_a_key(
+    start: Start, monkeypatch: pytest.MonkeyPatch, clean_environment: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agencies.AGENCIES", {"büro": "letters.agency:create_agency"})
+    assert agencies_in_document(start()) == ["b%C3%BCro"]  # AUTH=none
+    service = start(API_KEYS=f"ann:{hashlib.sha256(b'al_ann').hexdigest()}")
+    assert agencies_in_document(service, authorization="Bearer al_ann") == ["b%C3%BCro"]
+    assert agencies_in_document(service) == agencies_in_document(service, authorization="Bearer al_bob") == []
+    service = start(DOCS="0")
+    assert service.get("/openapi.json", authorization="Bearer al_ann")[0] == 404
+
+
 @pytest.mark.parametrize("route", ["get_response", "get_response_stream", "cancel_response_stream", "get_metadata"])
 def test_an_unknown_agency_is_a_404(service: Service, route: str) -> None:
     body = {"run_id": "resp_1"} if "cancel" in route else {"message": "hello"}
