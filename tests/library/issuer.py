@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import parse_qs
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -19,6 +20,7 @@ _ALGORITHMS = {"RS256": jwt.algorithms.RSAAlgorithm, "ES256": jwt.algorithms.ECA
 class Issuer:
     """`described` and `published` are its two documents; `status` is that of its answers. `asked`: paths.
 
+    It issues a token for the `resource` that a client's POST names.
     drip: seconds before each of a document's bytes. gzip: what documents are sent in place of, compressed.
     """
 
@@ -75,6 +77,16 @@ def openid_issuer() -> Iterator[Issuer]:
                     self.wfile.write(body[start : start + 1])
                     time.sleep(issuer.drip)
                 self.wfile.write(b"" if issuer.drip else body)
+
+        def do_POST(self) -> None:
+            form = parse_qs(self.rfile.read(int(self.headers["content-length"])).decode())
+            issued = {"access_token": issuer.token(aud=form["resource"][0]), "token_type": "Bearer", "expires_in": 300}
+            body = json.dumps(issued).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
 
         def log_message(self, *arguments: Any) -> None: ...
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from starlette._utils import get_route_path
 from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
@@ -22,7 +23,9 @@ def metadata(scope: Scope, issuer: str) -> dict[str, Any]:
 
 
 def challenge(scope: Scope, error: Unauthenticated) -> str:
-    """Return the header WWW-Authenticate, which leads to the metadata."""
+    """Return the header WWW-Authenticate; for clients of MCP it leads to the metadata."""
+    if get_route_path(scope) != _RESOURCE:
+        return error.challenge
     separator = ", " if " " in error.challenge else " "
     return f'{error.challenge}{separator}resource_metadata="{_absolute(scope, OPEN_PATHS[1])}"'
 

@@ -14,6 +14,7 @@ from agents.mcp import MCPServerStreamableHttp
 from mcp import ClientSession, McpError, types
 from mcp.client.streamable_http import streamable_http_client
 
+from agency_lambda.framework import mcp_servers
 from agency_lambda.framework.offline_model import OfflineModel
 from tests.library.clients.payments import AGENCY, Payments, served
 from tests.library.clients.server import Server
@@ -163,14 +164,19 @@ def test_an_agency_asks_another_one_over_mcp(
     """By the client that comes with Agency Swarm."""
     parameters: Any = {"url": f"{server.url}/mcp", "headers": {"authorization": f"Bearer {server.key}"}}
 
+    others = list[MCPServerStreamableHttp]()
+
     def script(turn: Any) -> Any:
         outputs = [call.output for call in turn.calls]
         return f"They say: {outputs[0]}" if outputs else [("letters", {"message": QUESTION})]
 
     def create() -> Agency:
-        others = MCPServerStreamableHttp(parameters, name="others", client_session_timeout_seconds=30)
-        return Agency(Agent(name="Asker", instructions=".", mcp_servers=[others], model=OfflineModel("Asker", script)))
+        others.append(MCPServerStreamableHttp(parameters, name="others", client_session_timeout_seconds=30))
+        return Agency(
+            Agent(name="Asker", instructions=".", mcp_servers=others[-1:], model=OfflineModel("Asker", script))
+        )
 
     monkeypatch.setattr("agencies.AGENCIES", {"asker": {"create_agency": create}})
     response = start().respond("Ask them.", model="asker")
     assert "Subtask" in response["output"][-1]["content"][0]["text"]
+    mcp_servers._forget(others)  # the framework waits for them when the process ends
