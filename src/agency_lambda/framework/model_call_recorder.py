@@ -81,6 +81,8 @@ class ModelCallRecorder:
             return
         if index in self._empty:
             self._begin(index, self._empty.pop(index))
+        elif item.type == "reasoning" and index not in self._open:
+            self._begin(index, item)  # it is encrypted only now
         opened, public = self._open.get(index), self._public(item)
         if opened and public and _is_same_kind(opened.item, public):
             opened.close(public, status=_status(item))

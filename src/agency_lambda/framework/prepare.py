@@ -31,6 +31,7 @@ from agency_lambda.settings import Settings
 if TYPE_CHECKING:
     from agency_swarm import Agency, Agent
 
+    from agency_lambda.framework.sealed_reasoning import ReasoningSeal
     from agency_lambda.offline import Script
 
 
@@ -81,6 +82,7 @@ async def prepare_run(name: str, entry: AgencyEntry, models: Models, run_input: 
         UpstreamFailed: an MCP server could not be reached.
     """
     request, chat = run_input.request, models.settings.model_api == "chat"
+    seal = _seal(name, models, run_input)
     agency, agent = await build_addressed(name, entry, request.model, chat=chat)
     refuse_clashes(agency, agent, request)
     at_openai = _knows_openai_alone(request) and _is_openai(_model(models, entry, agency.agents[agent]))
@@ -91,7 +93,7 @@ async def prepare_run(name: str, entry: AgencyEntry, models: Models, run_input: 
         options,
         response_id=run_input.root,
         meter=Meter(_limits(request, entry, models.settings, is_free=is_free)),
-        builder=_response_builder(run_input, agency),
+        builder=_response_builder(run_input, agency, seal),
         journal=run_input.journal,
         models=models.of_run(_offline_script(entry, models), entry.model),
         caller=_caller(run_input),
@@ -113,7 +115,7 @@ async def prepare_run(name: str, entry: AgencyEntry, models: Models, run_input: 
         agent,
         context,
         history=run_input.history,
-        new_input=run_input.new_input,
+        new_input=_opened(seal, run_input.new_input, agent),
         starters=starters,
         message=run_input.message,
     )
@@ -133,6 +135,22 @@ async def build_addressed(name: str, entry: AgencyEntry, model: str, *, chat: bo
 def _model(models: Models, entry: AgencyEntry, agent: "Agent") -> Model:
     """Return the model that the addressed agent asks first."""
     return models.resolver(_offline_script(entry, models), entry.model)(agent, RunConfig())[0]
+
+
+def _seal(name: str, models: Models, run_input: RunInput) -> "ReasoningSeal | None":
+    """Return what encrypts reasoning for the client, if some is asked for or sent back. name: the agency's."""
+    used = run_input.request.wants_encrypted_reasoning or any(
+        item["type"] == "reasoning" for item in run_input.new_input
+    )
+    if not used or models.secret is None:
+        return None
+    from agency_lambda.framework.sealed_reasoning import ReasoningSeal  # few clients ask for it
+
+    return ReasoningSeal(models.secret, run_input.owner, name)
+
+
+def _opened(seal: "ReasoningSeal | None", items: list[Item], agent: str) -> list[Item]:
+    return seal.opened(items, agent) if seal else [item for item in items if item["type"] != "reasoning"]
 
 
 def _is_openai(model: Model) -> bool:
@@ -159,7 +177,7 @@ def _limits(request: CreateResponse, entry: AgencyEntry, settings: Settings, *, 
     )
 
 
-def _response_builder(run_input: RunInput, agency: "Agency") -> ResponseBuilder:
+def _response_builder(run_input: RunInput, agency: "Agency", seal: "ReasoningSeal | None") -> ResponseBuilder:
     request = run_input.request
     return ResponseBuilder(
         run_input.output,
@@ -167,6 +185,7 @@ def _response_builder(run_input: RunInput, agency: "Agency") -> ResponseBuilder:
         agents=frozenset(agency.agents),
         client_functions=frozenset(tool.name for tool in request.function_tools),
         reasoning=request.reasoning is not None and request.reasoning.asks_for_summary,
+        encrypt=seal.close if seal and request.wants_encrypted_reasoning else None,
         withholds=lambda name: name in agency.agents and _is_checked_at_end(agency.agents[name]),
     )
 

@@ -47,10 +47,12 @@ def client_call(item: Any) -> Item:
     return {field: getattr(item, field) for field in _CALL_FIELDS}
 
 
-def reasoning(item: Any) -> Item:
+def reasoning(item: Any, *, with_summary: bool = True, encrypted: str | None = None) -> Item:
+    parts = item.summary if with_summary else ()
     return {
         "type": "reasoning",
-        "summary": [{"type": "summary_text", "text": part.text} for part in item.summary if part.text],
+        "summary": [{"type": "summary_text", "text": part.text} for part in parts if part.text],
+        **({"encrypted_content": encrypted} if encrypted else {}),
     }
 
 

@@ -27,7 +27,8 @@ _IMAGE_TOO_LARGE = (
 class ResponseBuilder:
     """Adds items to one response.
 
-    reasoning: include reasoning summaries. withholds: returns whether an agent's messages wait for its guardrails.
+    reasoning: include reasoning summaries. encrypt: returns what a client can send back of an agent's reasoning.
+    withholds: returns whether an agent's messages wait for its guardrails.
     """
 
     def __init__(
@@ -38,11 +39,12 @@ class ResponseBuilder:
         agents: frozenset[str],
         client_functions: frozenset[str],
         reasoning: bool,
+        encrypt: Callable[[Any, str], str | None] | None = None,
         withholds: Callable[[str], bool],
     ) -> None:
         self._output, self._response_id = output, response_id
         self._agents, self.client_functions = agents, client_functions
-        self._reasoning, self.withholds = reasoning, withholds
+        self._reasoning, self._encrypt, self.withholds = reasoning, encrypt, withholds
         self._withheld: list[Item] = []
         self._files: list[Item] = []  # annotations of what tools have saved, which no message has yet
         self.run_waits: Callable[[], bool] = lambda: False  # for persons or agents; activities go on in another attempt
@@ -139,9 +141,15 @@ class ResponseBuilder:
             return public_items.client_call(item)
         if item.type == "image_generation_call":
             return {"type": item.type, "agent": agent, **self._image(item.result)}
-        if item.type == "reasoning" and self._reasoning:
-            return public_items.reasoning(item)
+        if item.type == "reasoning":
+            return self._thought(item, agent)
         return None
+
+    def _thought(self, item: Any, agent: str) -> Item | None:
+        encrypted = self._encrypt(item, agent) if self._encrypt else None
+        if not self._reasoning and not encrypted:
+            return None
+        return public_items.reasoning(item, with_summary=self._reasoning, encrypted=encrypted)
 
     def activity(self, item: Any, agent: str) -> Item | None:
         if item.type == "function_call":

@@ -126,6 +126,8 @@ class ItemBuilder:
         if self.closed:
             return
         self.add_parts((final or {}).get(self._parts_field, []))
+        if final and "encrypted_content" in final:
+            self._item["encrypted_content"] = final["encrypted_content"]
         if self.item["type"] == "function_call":
             self._close_call((final or self.item)["arguments"])
         if self.item["type"] == "image_generation_call":

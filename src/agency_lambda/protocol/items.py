@@ -38,6 +38,7 @@ _READ_OVER = {
         {*("error", "action", "background", "output_format", "quality", "revised_prompt", "size", "svg_usage")}
     ),
 }
+SEALED = "r1."  # how encrypted reasoning begins that a client was given here
 _STATUSES = ("in_progress", "completed", "incomplete")
 _MESSAGE_FIELDS = frozenset({"type", "role", "content", "phase", "id", "status"})
 _DEFAULTS: dict[str, Item] = {
@@ -63,14 +64,16 @@ def parse_items(items: str | Sequence[Any], param: str = "input", budget: InputB
     return [_check_size(_parse_item(item, name, budget), name) for item, name in named]
 
 
-def to_agent_input(items: Sequence[Item]) -> list[Item]:
-    """Leave out reasoning and incomplete calls."""
-    return [each for item in items for each in _agent_input(item)]
+def to_agent_input(items: Sequence[Item], *, with_sealed: bool = False) -> list[Item]:
+    """Leave out incomplete calls and reasoning. with_sealed: but not what this service may have encrypted."""
+    return [each for item in items for each in _agent_input(item, with_sealed)]
 
 
-def _agent_input(item: Item) -> Iterator[Item]:
+def _agent_input(item: Item, with_sealed: bool) -> Iterator[Item]:
     kind = item["type"]
-    if kind == "message":
+    if kind == "reasoning" and with_sealed and str(item.get("encrypted_content")).startswith(SEALED):
+        yield {key: item[key] for key in ("type", "summary", "encrypted_content")}
+    elif kind == "message":
         message = {key: item[key] for key in ("type", "role", "content", "phase") if item.get(key) is not None}
         yield message | {"content": _plain_content(message)}
     elif kind == "function_call" and item.get("status") != "incomplete":

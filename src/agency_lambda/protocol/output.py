@@ -85,4 +85,4 @@ def without_content(item: Item) -> Item:
         empty["arguments"] = ""
     if "result" in item:
         empty["result"] = None  # the client is sent an image once
-    return {**item, **empty}
+    return {name: value for name, value in item.items() if name != "encrypted_content"} | empty

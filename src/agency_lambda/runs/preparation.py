@@ -74,7 +74,7 @@ class RunPreparation:
             return await self._prepare_child(run, run.stored.sending, log)
         request, items = request or CreateResponse.model_validate(run.stored.request.body), await self._input(run)
         await asyncio.sleep(0)  # parsing the largest input takes 200 ms, and so does what follows
-        new_input = to_agent_input(items)
+        new_input = to_agent_input(items, with_sealed=True)
         answered = {item["call_id"] for item in items if item["type"] == "function_call_output"}
         history = await load_history(self._store, history_of(run), self._turns, answered)
         refuse_empty(new_input)

@@ -10,7 +10,12 @@ from agents import Model, ModelResponse, ModelSettings, TResponseInputItem
 from agents.models.openai_chatcompletions import OpenAIChatCompletionsModel
 from agents.models.openai_responses import OpenAIResponsesModel
 from openai import APIStatusError
-from openai.types.responses import ResponseCompletedEvent, ResponseIncompleteEvent, ResponseStreamEvent
+from openai.types.responses import (
+    ResponseCompletedEvent,
+    ResponseIncompleteEvent,
+    ResponseOutputItemDoneEvent,
+    ResponseStreamEvent,
+)
 from pydantic import BaseModel
 
 from agency_lambda.framework.item_copies import UnsharedItems
@@ -99,7 +104,9 @@ class Provider:
                 async with aclosing(stream):
                     async for event in stream:
                         begun = True
-                        if isinstance(event, ResponseCompletedEvent | ResponseIncompleteEvent):
+                        if isinstance(event, ResponseOutputItemDoneEvent):
+                            self._mark(event.item)
+                        elif isinstance(event, ResponseCompletedEvent | ResponseIncompleteEvent):
                             if not self._responses:
                                 event.response.output = _without_blanks(event.response.output)
                             self._accept(form, event.response.output)
@@ -144,9 +151,12 @@ class Provider:
         if form.unreadable:
             _remember_unreadable(form.unreadable)
         for item in output or ():
-            bound = (getattr(item, name, None) for name in ("encrypted_content", "provider_data", "phase"))
-            if isinstance(item, BaseModel) and (item.type == "mcp_approval_request" or any(bound)):  # type: ignore[attr-defined]
-                item.origin = self._origin  # type: ignore[attr-defined]
+            self._mark(item)
+
+    def _mark(self, item: Any) -> None:
+        bound = (getattr(item, name, None) for name in ("encrypted_content", "provider_data", "phase"))
+        if isinstance(item, BaseModel) and (item.type == "mcp_approval_request" or any(bound)):  # type: ignore[attr-defined]
+            item.origin = self._origin  # type: ignore[attr-defined]
 
 
 def _without_blanks(output: list[Any]) -> list[Any]:

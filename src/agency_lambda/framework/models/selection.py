@@ -72,6 +72,11 @@ class Models:
         return self._key is None
 
     @property
+    def secret(self) -> str | None:
+        """Return a text that nobody outside the deployment knows; None where there is no key."""
+        return self._key
+
+    @property
     def client(self) -> AsyncOpenAI:
         if self._client is None:
             self._client = self._new_client()

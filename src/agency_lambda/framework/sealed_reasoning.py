@@ -1,0 +1,42 @@
+"""Encrypted reasoning as clients keep it: its owner can send it back, and only to the agent that made it."""
+
+import hmac
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from agency_lambda.protocol.items import SEALED
+from agency_lambda.protocol.types import Item
+
+_DIGITS = 32  # of the code, in hex
+
+
+class ReasoningSeal:
+    """key: a secret that all processes of the deployment have. agency: its name in AGENCIES."""
+
+    def __init__(self, key: str, owner: str, agency: str) -> None:
+        self._key, self._owner, self._agency = key.encode(), owner, agency
+
+    def close(self, item: Any, agent: str) -> str | None:
+        """Return what a client is given of a model's reasoning; None if its provider gave nothing to send back."""
+        content, origin = getattr(item, "encrypted_content", None), getattr(item, "origin", None)
+        if not content or not origin:
+            return None
+        return f"{SEALED}{origin}.{self._code(agent, origin, content)}.{content}"
+
+    def opened(self, items: Sequence[Item], agent: str) -> list[Item]:
+        """Return the items with their reasoning as the agent's memory has it, without what was not closed for it."""
+        return [each for item in items for each in (self._opened(item, agent) if _is_sealed(item) else [item])]
+
+    def _opened(self, item: Item, agent: str) -> Iterator[Item]:
+        origin, _, rest = str(item["encrypted_content"]).removeprefix(SEALED).partition(".")
+        code, _, content = rest.partition(".")
+        if hmac.compare_digest(code.encode(), self._code(agent, origin, content).encode()):
+            yield {**item, "encrypted_content": content, "origin": origin}
+
+    def _code(self, agent: str, origin: str, content: str) -> str:
+        signed = "\0".join((self._owner, self._agency, agent, origin, content))
+        return hmac.digest(self._key, signed.encode(), "sha256").hex()[:_DIGITS]
+
+
+def _is_sealed(item: Item) -> bool:
+    return item.get("type") == "reasoning"
