@@ -199,6 +199,7 @@ def test_unknown_members_do_not_fail_the_run(service: Service) -> None:
     ("fields", "told"),
     [
         ({"messages": [{"id": "1", "role": "user", "content": "x"}] * (bounds.HISTORY_ITEMS + 1)}, "messages"),
+        ({"messages": [{"id": "1", "role": "user", "content": "x"}] * (bounds.ITEMS + 1)}, "messages: there are"),
         ({"messages": [1]}, "messages[0]"),
         ({"messages": [{"id": 1, "role": "user", "content": "x"}]}, "messages[0]"),
         ({"messages": [{"id": "1", "role": "villain", "content": "x"}]}, "messages[0]"),

@@ -59,8 +59,10 @@ async def _run(model: str, body: "RunInput", caller: Caller) -> Response:
 
 def _naming_its_field(error: ServiceError) -> ServiceError:
     # Errors of AG-UI have no field of their own for it.
-    is_named = error.param is None or error.param in str(error)
-    return error if is_named else type(error)(f"{error.param}: {error}", param=error.param, code=error.code)
+    named = str(error) if error.param is None or error.param in str(error) else f"{error.param}: {error}"
+    if error.param == "input":
+        named = named.replace("input", "messages", 1)
+    return type(error)(named, param=error.param, code=error.code)
 
 
 async def _all_encoded(events: "AsyncIterator[Event]") -> AsyncIterator[bytes]:
