@@ -11,6 +11,7 @@ from openai.types.responses.response_output_item import ImageGenerationCall
 
 from agency_lambda import save_file
 from agency_lambda.protocol import bounds
+from agency_lambda.testing.events import Context, http_event
 from tests.library.callers import api_keys, bearer
 from tests.library.conftest import QUESTION, Service
 from tests.library.files.forms import file_form, form_event
@@ -21,6 +22,7 @@ from tests.library.v1.test_background import attempt
 Start = Callable[..., Service]
 WEATHER = {"name": "get_weather", "description": "The weather.", "parameters": {"type": "object", "properties": {}}}
 PIXEL = "iVBORw0KGgo="
+IMAGE = {"type": "data", "value": PIXEL, "mime_type": "image/png"}
 
 
 def one() -> Agency:
@@ -71,6 +73,20 @@ def test_colleagues_are_subagents_for_a_client_that_knows_them(service: Service)
     old = AgUi(service, version=None).say(QUESTION)
     assert not [kind for kind in kinds(old) if kind.startswith("SUBAGENT")]
     assert "subagentRunId" not in json.dumps(old)
+
+
+def test_names_in_snake_case_are_read(desk: Callable[..., Service]) -> None:
+    messages = [
+        {"id": "u", "role": "user", "content": [{"type": "image", "source": IMAGE}]},
+        {"id": "a", "role": "assistant", "tool_calls": [{"id": "c", "function": {"name": "f", "arguments": "{}"}}]},
+        {"id": "t", "role": "tool", "tool_call_id": "c", "content": "seen"},
+    ]
+    with ModelServer(["Yes."]) as server:
+        event = http_event("POST", "/ag-ui/desk", {"thread_id": "t", "run_id": "r", "messages": messages})
+        answer = desk(server).handler(event, Context(60))
+        assert '"threadId":"t"' in answer["body"]
+    kinds = [item.get("type", item.get("role")) for item in server.requests[-1].items]
+    assert kinds[-3:] == ["message", "function_call", "function_call_output"]
 
 
 def test_one_agent_is_addressed(service: Service) -> None:

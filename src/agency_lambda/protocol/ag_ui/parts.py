@@ -26,7 +26,7 @@ def _known_part(part: Any) -> Any:
 
 
 def _upgraded(part: dict[str, Any]) -> dict[str, Any]:
-    mime_type = part.get("mimeType")
+    mime_type = part.get("mimeType", part.get("mime_type"))
     media = str(mime_type).partition("/")[0]
     found = [(kind, part[name]) for name, kind in _SOURCES if isinstance(part.get(name), str)]
     if not found:

@@ -30,7 +30,12 @@ class RunInput(RunAgentInput):
         sent = given.get("messages")
         known = [with_known_parts(message) for message in sent] if isinstance(sent, list) else sent
         body = handler({**given, "messages": known} if known is not None else given)
-        body._sent, body._known = sent or [], known or []
+        for name, text in (("threadId", body.thread_id), ("runId", body.run_id)):
+            if not 0 < len(text) <= _LONGEST_ID:
+                raise InvalidRequest(f"{name} has 1 to {_LONGEST_ID} characters.", param=name)
+        body._sent = sent or []
+        # Clients in Python may send names in snake case.
+        body._known = [message.model_dump(mode="json", by_alias=True) for message in body.messages]
         return body
 
     @property
@@ -64,9 +69,6 @@ def _check_bounds(body: dict[str, Any]) -> None:
                 raise InvalidRequest(f"{name}[{number}] must be an object.", param=f"{name}[{number}]")
             if len(each) > bounds.KEYS:
                 raise bounds.over_limit(f"{name}[{number}]", "fields", bounds.KEYS)
-    for name in ("threadId", "runId"):
-        if isinstance(body.get(name), str) and not 0 < len(body[name]) <= _LONGEST_ID:
-            raise InvalidRequest(f"{name} has 1 to {_LONGEST_ID} characters.", param=name)
     _check_json(body)
 
 
