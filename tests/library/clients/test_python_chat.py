@@ -164,6 +164,9 @@ def test_an_answer_waits_for_the_decisions(payments: Payments, text: str, times:
         else:
             made = client.chat.completions.create(model="payments", messages=messages)
         deciding.join()
+        if stream:
+            shown = made.choices[0].message.reasoning_content
+            assert (shown.count("asks a person"), shown.count("asks Colleague")) == (times, 0)
         assert client.responses.retrieve(made.id).status == "completed"
     assert (made.choices[0].message.content, made.choices[0].finish_reason) == (said, "stop")
 

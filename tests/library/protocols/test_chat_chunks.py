@@ -80,6 +80,48 @@ def test_a_text_is_cut_at_the_same_place_however_it_comes(text: str, stops: list
     assert (shown + cut.end(), cut.found) == (text[: ends[0] - longest] if ends else text, bool(ends))
 
 
+def ended(*output: dict[str, Any], status: str = "completed") -> dict[str, Any]:
+    """Return the completion of a run that ends with this output."""
+    reason = {"reason": "max_output_tokens"} if status == "incomplete" else None
+    final = {**RESPONSE, "status": status, "incomplete_details": reason, "output": [*output], "usage": USAGE}
+    return completion(chat(), [final])["choices"][0]
+
+
+def said(text: str, status: str = "completed") -> dict[str, Any]:
+    content = [{"type": "output_text", "text": text, "annotations": []}]
+    return {"type": "message", "role": "assistant", "status": status, "content": content}
+
+
+def test_what_an_interrupted_attempt_has_begun_to_say_is_said_once() -> None:
+    message = ended(said("Dear No", "incomplete"), said("Dear Nordwind"))["message"]
+    assert message["content"] == "Dear Nordwind"
+    cut = ended(said("One."), said("Dear No", "incomplete"), status="incomplete")
+    assert (cut["message"]["content"], cut["finish_reason"]) == ("One.\n\nDear No", "length")
+
+
+def test_half_a_call_is_not_made() -> None:
+    call = {"type": "function_call", "call_id": "c", "name": "f", "arguments": '{"a"', "status": "incomplete"}
+    cut = ended(call, status="incomplete")
+    assert (cut["message"].get("tool_calls"), cut["finish_reason"]) == (None, "length")
+
+
+def test_usage_of_what_continues_a_run_is_added() -> None:
+    first, rest = ({**RESPONSE, "id": name, "status": "completed", "usage": USAGE} for name in ("resp_1", "resp_2"))
+    made = completion(chat(), [first, rest])
+    assert (made["id"], made["usage"]["total_tokens"]) == ("resp_1", 16)
+    builder = ChunkBuilder(chat(stream_options={"include_usage": True}), RESPONSE)
+    for response in (first, rest):
+        assert list(builder.chunks({"type": "response.completed", "response": response})) == []
+    assert [*builder.end()][-1]["usage"] == made["usage"]
+
+
+def test_deltas_are_padded_where_asked() -> None:
+    builder = ChunkBuilder(chat(stream_options={"include_obfuscation": True}), RESPONSE)
+    chunks = [*builder.chunks({"type": "response.output_text.delta", "item_id": "m", "delta": "Hi"})]
+    assert all(isinstance(chunk["obfuscation"], str) for chunk in chunks)
+    assert "obfuscation" not in ChunkBuilder(chat(), RESPONSE).begin()
+
+
 def test_usage_is_counted_as_chat_clients_know_it() -> None:
     assert both(chat(), [])[0]["usage"] == {
         "prompt_tokens": 3,
