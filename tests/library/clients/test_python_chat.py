@@ -124,20 +124,21 @@ def test_errors_are_those_of_the_client(client: openai.OpenAI, server: Server) -
 
 @pytest.fixture(scope="module")
 def payments(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Payments]:
-    with served(tmp_path_factory.mktemp("payments")) as running:
+    with served(tmp_path_factory.mktemp("payments"), AGENT_MESSAGES="queue") as running:
         yield running
         assert running.model.refusals == []
 
 
-def decide(server: Server, times: int, approve: bool = True) -> threading.Thread:
+def decide(server: Server, times: int, pause: float = 0.0) -> threading.Thread:
     """Decide what is asked next, as another program does."""
 
     def work() -> None:
+        time.sleep(pause)
         with httpx.Client(base_url=server.base_url, headers={"authorization": f"Bearer {server.key}"}) as http:
             end, decided = time.monotonic() + 20, 0
             while decided < times and time.monotonic() < end:
                 for each in http.get("/approvals").json()["data"]:
-                    decided += http.post(f"/approvals/{each['id']}", json={"approve": approve}).is_success
+                    decided += http.post(f"/approvals/{each['id']}", json={"approve": True}).is_success
                 time.sleep(0.05)
 
     thread = threading.Thread(target=work)
@@ -146,18 +147,20 @@ def decide(server: Server, times: int, approve: bool = True) -> threading.Thread
 
 
 @pytest.mark.parametrize(
-    ("text", "times", "said"),
+    ("text", "times", "said", "pause"),
     [
-        ("pay ann", 1, "Entry: paid 1 to ann"),
-        ("pay ann; pay bob", 2, "Entry: paid 1 to ann | paid 1 to bob"),
-        ("Colleague: pay ann", 1, "Entry: Colleague: paid 1 to ann"),
+        ("pay ann", 1, "Entry: paid 1 to ann", 0),
+        ("pay ann; pay bob", 2, "Entry: paid 1 to ann | paid 1 to bob", 0),
+        ("Colleague: pay ann", 1, "Entry: Colleague: paid 1 to ann", 6),  # until nothing else goes on for two looks
     ],
 )
 @pytest.mark.parametrize("stream", [False, True])
-def test_an_answer_waits_for_the_decisions(payments: Payments, text: str, times: int, said: str, stream: bool) -> None:
+def test_an_answer_waits_for_the_decisions(
+    payments: Payments, text: str, times: int, said: str, pause: float, stream: bool
+) -> None:
     messages: list[Any] = [{"role": "user", "content": text}]
     with openai.OpenAI(**payments.server.options()) as client:
-        deciding = decide(payments.server, times)
+        deciding = decide(payments.server, times, pause if stream else 0)
         if stream:
             with client.chat.completions.stream(model="payments", messages=messages) as events:
                 made: Any = events.get_final_completion()
