@@ -132,6 +132,7 @@ logs: ## what the functions of ENVIRONMENT=dev write, as it comes; of one RUN= o
 
 destroy: node_modules ## delete ENVIRONMENT=dev from your AWS account; production keeps what is stored
 	@scripts/setup dev
+	@$(if $(filter production,$(ENVIRONMENT)),:,$(BIN)/python scripts/empty_bucket.py $(STACK)-data)
 	@$(CDK) destroy $(if $(filter production,$(ENVIRONMENT)),$(STACK) --exclusively,--all) $(CONTEXT) $(ARGS)
 	@echo "Still there: what docs/deploy.md lists under 'Delete everything', with the commands that delete that too."
 

@@ -1,9 +1,9 @@
-"""What outlives the service: the table and the secrets."""
+"""What outlives the service: the table, the files and the secrets."""
 
 from aws_cdk import Stack
 from constructs import Construct
 
-from agency_lambda_cdk import EmptySecret, Environment, Table
+from agency_lambda_cdk import EmptySecret, Environment, FileBucket, Table
 
 
 class DataStack(Stack):
@@ -18,6 +18,7 @@ class DataStack(Stack):
             termination_protection=environment.production,
         )
         self.table = Table(self, "Table", environment=environment)
+        self.files = FileBucket(self, "Files", environment=environment)
         self.api_keys = EmptySecret(
             self,
             "ApiKeys",

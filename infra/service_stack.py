@@ -23,6 +23,7 @@ class ServiceStack(Stack):
             queue=queue,
             api_keys=data.api_keys,
             model_key=data.model_key,
+            files=data.files,
         )
         api = RestApi(self, "Gateway", environment=environment)
         api.serve(functions)
@@ -32,6 +33,7 @@ class ServiceStack(Stack):
             GradualDeployment(self, "Gradual", environment=environment, functions=functions, alarms=alarms)
 
         functions.grant_store(data.table)
+        functions.grant_files(data.files)
         functions.grant_queue(queue)
         functions.grant_secrets(api_keys=data.api_keys, model_key=data.model_key)
         # Own resources go here (what must outlive the service goes into the data stack), e.g.

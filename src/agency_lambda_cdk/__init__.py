@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from agency_lambda_cdk.bundle import BundleError
-    from agency_lambda_cdk.data import EmptySecret, Table
+    from agency_lambda_cdk.data import EmptySecret, FileBucket, Table
     from agency_lambda_cdk.environment import Environment
     from agency_lambda_cdk.firewall import Firewall
     from agency_lambda_cdk.function import AgencyFunction
@@ -26,6 +26,7 @@ __all__ = [
     "DeploymentError",
     "EmptySecret",
     "Environment",
+    "FileBucket",
     "Firewall",
     "Functions",
     "GradualDeployment",
@@ -42,6 +43,7 @@ _MODULES = {
     "BundleError": "bundle",
     "DeploymentError": "validation",
     "EmptySecret": "data",
+    "FileBucket": "data",
     "GradualDeployment": "gradual",
     "RestApi": "rest_api",
     "RunQueue": "run_queue",

@@ -12,7 +12,7 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_lambda_event_sources as sources
 from constructs import Construct
 
-from agency_lambda_cdk.data import EmptySecret
+from agency_lambda_cdk.data import EmptySecret, FileBucket
 from agency_lambda_cdk.environment import Environment
 from agency_lambda_cdk.function import AgencyFunction
 from agency_lambda_cdk.network import Network
@@ -22,16 +22,14 @@ _READ = ("dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query")
 # Transactions need nothing more, and nothing here scans; budgets are updated.
 _WRITE = ("dynamodb:PutItem", "dynamodb:DeleteItem", "dynamodb:UpdateItem")
 _GET_SECRET = "secretsmanager:GetSecretValue"
+_FILES = ("s3:GetObject", "s3:PutObject", "s3:DeleteObject")
 _SILENCE, _EDGE_SILENCE = 280, 25  # seconds that a whole answer may take on a route that streams
-# The partitions that a sweep looks at; `running` is version 0.1's, and goes with the next release.
-_PARTITIONS = [*(f"running#{number:02x}" for number in range(16)), "running", "webhooks/due"]
-_LEASES = {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": _PARTITIONS}}
 
 
 class Functions:
     """Make api and stream, which answer requests, worker, which works on runs, and sweep, which requeues lost ones.
 
-    code: the zip of the bundle. variables: for what runs agents, e.g. the name of a table of your own.
+    code: the zip of the bundle. files: None to keep none. variables: for what runs agents, e.g. a table of your own.
     """
 
     def __init__(
@@ -44,9 +42,10 @@ class Functions:
         queue: RunQueue,
         api_keys: EmptySecret,
         model_key: EmptySecret,
+        files: FileBucket | None = None,
         variables: Mapping[str, str] | None = None,
     ) -> None:
-        self._variables = variables or {}
+        self._variables, self._files = variables or {}, files
         self._scope, self._environment, self._code = scope, environment, code
         self._table, self._queue, self._api_keys, self._model_key = table, queue, api_keys, model_key
         self._network = Network(scope, "Network", environment=environment) if environment.vpc_id else None
@@ -60,10 +59,18 @@ class Functions:
         self.every = (*self.running, self.sweep)
 
     def grant_store(self, table: dynamodb.Table) -> None:
-        """Let every function read and write the table; sweep only leases and what is due."""
-        for function in self.running:
+        """Let every function read and write the table. Sweep ends what runs of any owner have waited for too long."""
+        for function in self.every:
             function.allow(*_READ, *_WRITE, on=table.table_arn)
-        self.sweep.allow(*_READ, "dynamodb:PutItem", on=table.table_arn, conditions=_LEASES)
+
+    def grant_files(self, bucket: FileBucket) -> None:
+        """Let what runs agents read and write files, and sweep delete those that have expired."""
+        for function in self.running:
+            function.allow(*_FILES, on=bucket.arn_for_objects("*"))
+            function.allow("s3:ListBucket", on=bucket.bucket_arn)  # else S3 does not say that a file is not there
+        self.sweep.allow("s3:DeleteObject", on=bucket.arn_for_objects("*"))
+        for function in self.every:
+            bucket.acknowledge_objects(function.role)
 
     def grant_queue(self, queue: RunQueue) -> None:
         """Let every function queue runs."""
@@ -157,6 +164,7 @@ class Functions:
 
     def _stored(self) -> dict[str, str]:
         return {
+            **({"FILES": f"s3://{self._files.bucket_name}"} if self._files else {}),
             "STORE": f"dynamodb://{self._table.table_name}",
             "QUEUE": self._queue.queue.queue_url,
             "POWERTOOLS_SERVICE_NAME": self._environment.stack,  # the dimension of its metrics

@@ -17,11 +17,19 @@ from agency_lambda_cdk.validation import refuse_mixed
 
 # `/{agency}/get_response_stream` cannot be a resource: beside `{proxy+}` the gateway takes no other variable, and
 # CloudFormation cannot replace that one by another. So every POST may stream, in any protocol, but those of _PATHS.
-_STREAMING = (("POST", "/v1/responses"), ("GET", "/v1/responses/{id}"), ("POST", "/{proxy+}"))
+# What is streamed is sent as it is, so that a file needs no media type.
+_STREAMING = (
+    *(("POST", "/v1/responses"), ("GET", "/v1/responses/{id}"), ("POST", "/{proxy+}")),
+    ("GET", "/v1/files/{id}/content"),
+)
 _PATHS = (
     *("/", "/health", "/completion", "/v1/responses", "/v1/responses/{id}", "/v1/responses/{id}/{proxy+}"),
+    *("/v1/files", "/v1/files/{id}", "/v1/files/{id}/content"),
     "/{proxy+}",
 )
+# Bodies of these types reach a function as they are, in base64. Of answers that come whole only those are sent as bytes
+# whose request accepts such a type first: OpenAI's clients accept application/binary for the content of a file.
+_BINARY = ["multipart/form-data", "application/octet-stream", "application/binary", "application/pdf", "image/*"]
 _TLS = {"regional": "SecurityPolicy_TLS13_1_2_PFS_PQ_2025_09", "edge": "SecurityPolicy_TLS12_2018_EDGE"}
 _LOG_POLICY = "Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs"
 _LOGGED = {  # nothing that a caller writes freely: the gateway does not escape it
@@ -57,6 +65,7 @@ class RestApi(Construct):
             "Api",
             rest_api_name=environment.stack,
             endpoint_types=[gateway.EndpointType[environment.endpoint.upper()]],
+            binary_media_types=_BINARY,
             disable_execute_api_endpoint=bool(environment.domain_name),  # else there would be two addresses
             deploy_options=self._stage(),
             cloud_watch_role=True,  # without it in the account, no stage can have an access log

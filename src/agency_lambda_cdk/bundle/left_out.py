@@ -136,7 +136,7 @@ FILES_ASKED_FOR = {  # in the code of agents/: the files that stay then
     r"\bfastmcp\b": "fastmcp/**",  # `from fastmcp import Client` does not name the file
 }
 
-SERVICES = {"dynamodb", "secretsmanager", "sqs", "sts"}  # of AWS: what handler/ uses; sts for roles
+SERVICES = {"dynamodb", "s3", "secretsmanager", "sqs", "sts"}  # of AWS: what handler/ uses; sts for roles
 
 NEVER = {  # of handler/, src/ and agents/
     "__pycache__": "compiled for the developer's machine",

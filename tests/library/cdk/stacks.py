@@ -7,6 +7,7 @@ from aws_cdk import App, CfnOutput, Stack
 from agency_lambda_cdk import (
     EmptySecret,
     Environment,
+    FileBucket,
     Functions,
     GradualDeployment,
     Monitoring,
@@ -24,6 +25,7 @@ ENVIRONMENTS = {
 def add_stacks(app: App, environment: Environment, code: Path) -> None:
     data = Stack(app, f"{environment.stack}-data", env=environment.aws, termination_protection=environment.production)
     table = Table(data, "Table", environment=environment)
+    files = FileBucket(data, "Files", environment=environment)
     api_keys = EmptySecret(data, "ApiKeys", description="callers", environment=environment)
     model_key = EmptySecret(data, "OpenAiKey", description="model", environment=environment)
 
@@ -37,6 +39,7 @@ def add_stacks(app: App, environment: Environment, code: Path) -> None:
         queue=queue,
         api_keys=api_keys,
         model_key=model_key,
+        files=files,
     )
     api = RestApi(service, "Gateway", environment=environment)
     api.serve(functions)
@@ -45,6 +48,7 @@ def add_stacks(app: App, environment: Environment, code: Path) -> None:
         alarms = monitoring.rolling_back
         GradualDeployment(service, "Gradual", environment=environment, functions=functions, alarms=alarms)
     functions.grant_store(table)
+    functions.grant_files(files)
     functions.grant_queue(queue)
     functions.grant_secrets(api_keys=api_keys, model_key=model_key)
     CfnOutput(service, "Url", value=api.url)

@@ -1,6 +1,5 @@
 """What must not vanish from the templates, and what must never get into them."""
 
-import asyncio
 import json
 import re
 from collections.abc import Collection
@@ -8,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from agency_lambda.runs.leases import Leases
-from agency_lambda.webhooks.delivering import Deliverer
+from agency_lambda.protocol.bounds import FILE_SECONDS
 from agency_lambda_cdk.bundle import ROOT
 from tests.library.cdk.assembly import Assembly, synth
 
@@ -57,7 +55,10 @@ def statements(assembly: Assembly, function: str) -> list[dict[str, Any]]:
 
 
 def target(assembly: Assembly, arn: Any) -> str:
-    """The logical id of what an ARN in a policy means."""
+    """The logical id of what an ARN in a policy means; of a bucket's objects with `/*`."""
+    if "Fn::Join" in arn:
+        bucket, objects = arn["Fn::Join"][1]
+        return target(assembly, bucket) + str(objects)
     if "Fn::GetAtt" in arn:
         return str(arn["Fn::GetAtt"][0])
     exported = json.loads((assembly.folder / f"agency-lambda-{assembly.name}-data.template.json").read_text())[
@@ -95,6 +96,43 @@ def test_the_table_is_paid_by_use_kept_encrypted_and_forgets_what_expired(dev: A
         {"AttributeName": "partition", "KeyType": "HASH"},
         {"AttributeName": "sort", "KeyType": "RANGE"},
     ]
+
+
+def test_files_are_private_encrypted_and_do_not_stay_for_ever(dev: Assembly) -> None:
+    ((name, bucket),) = dev.of_type("AWS::S3::Bucket").items()
+    assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
+    assert len(bucket["PublicAccessBlockConfiguration"]) == 4
+    assert bucket["OwnershipControls"]["Rules"] == [{"ObjectOwnership": "BucketOwnerEnforced"}]
+    assert "ServerSideEncryptionConfiguration" in json.dumps(bucket["BucketEncryption"])
+    (rule,) = bucket["LifecycleConfiguration"]["Rules"]
+    assert (rule["ExpirationInDays"], rule["Status"]) == (31, "Enabled")  # a file is kept for 30 days at most
+    assert FILE_SECONDS == 30 * 24 * 3600
+    assert "VersioningConfiguration" not in bucket  # what is deleted is gone
+    (policy,) = dev.of_type("AWS::S3::BucketPolicy").values()
+    denied = {json.dumps(each["Condition"]): each["Effect"] for each in policy["PolicyDocument"]["Statement"]}
+    assert denied == {
+        '{"Bool": {"aws:SecureTransport": "false"}}': "Deny",
+        '{"NumericLessThan": {"s3:TlsVersion": 1.2}}': "Deny",
+    }
+    for function in FUNCTIONS:
+        variables = dev.service[function]["Properties"]["Environment"]["Variables"]
+        prefix, exported = variables["FILES"]["Fn::Join"][1]
+        assert (prefix, f"ExportsOutputRef{name}" in json.dumps(exported)) == ("s3://", True)
+
+
+def test_only_pages_that_may_call_send_forms_to_the_bucket(dev: Assembly) -> None:
+    assert "CorsConfiguration" not in json.dumps(dev.of_type("AWS::S3::Bucket"))
+    origins = "https://a.example.com, https://b.example.com"
+    (bucket,) = synth(variables={"CORS_ORIGINS": origins}).of_type("AWS::S3::Bucket").values()
+    (rule,) = bucket["CorsConfiguration"]["CorsRules"]
+    assert (rule["AllowedMethods"], rule["AllowedOrigins"]) == (["POST"], origins.split(", "))
+
+
+def test_forms_are_binary_and_json_is_not(dev: Assembly) -> None:
+    """Lambda takes 6 MB, so that as base64 a body of JSON could have only 4.5 of them."""
+    (api,) = dev.of_type("AWS::ApiGateway::RestApi").values()
+    assert {"multipart/form-data", "application/binary"} <= set(api["BinaryMediaTypes"])
+    assert not [each for each in api["BinaryMediaTypes"] if each.startswith("*/") or "json" in each or "text" in each]
 
 
 def test_in_production_nothing_that_is_stored_can_be_deleted_by_accident(production: Assembly) -> None:
@@ -172,6 +210,7 @@ def test_everything_that_calls_a_function_calls_its_alias(dev: Assembly) -> None
 
 def test_what_streams_streams_on_both_sides_and_nothing_else_does(dev: Assembly) -> None:
     streaming = {("POST", "/v1/responses"), ("GET", "/v1/responses/{id}"), ("POST", "/{proxy+}")}
+    streaming |= {("GET", "/v1/files/{id}/content")}
     for route, each in routes(dev).items():
         integration = each["Integration"]
         streams = integration.get("ResponseTransferMode") == "STREAM"
@@ -219,21 +258,23 @@ def test_each_function_has_a_role_of_its_own(dev: Assembly) -> None:
 def test_no_role_may_do_anything_to_everything(dev: Assembly, name: str) -> None:
     for each in statements(dev, name):
         assert each["Effect"] == "Allow"
-        assert "*" not in json.dumps([each["Action"], each["Resource"]])
+        assert "*" not in json.dumps([each["Action"], each["Resource"]]).replace('"/*"', '""')  # of one bucket
 
 
 def test_what_each_role_may_do(dev: Assembly) -> None:
     (table,) = dev.of_type("AWS::DynamoDB::Table")
     queue = next(name for name, each in dev.of_type("AWS::SQS::Queue").items() if "RedrivePolicy" in each)
-    running = {(action, table) for action in STORE} | {("sqs:SendMessage", queue)}
+    (bucket,) = dev.of_type("AWS::S3::Bucket")
+    files = {(f"s3:{each}Object", f"{bucket}/*") for each in ("Get", "Put", "Delete")} | {("s3:ListBucket", bucket)}
+    stored = {(action, table) for action in STORE} | {("sqs:SendMessage", queue)}
+    running = stored | files
     model = ("secretsmanager:GetSecretValue", "OpenAiKey")
     for name in ("ApiFunction", "StreamFunction"):
         assert without_log(dev, name) == running | {model, ("secretsmanager:GetSecretValue", "ApiKeys")}
     received = ("ReceiveMessage", "ChangeMessageVisibility", "GetQueueUrl", "DeleteMessage", "GetQueueAttributes")
     assert without_log(dev, "WorkerFunction") == running | {model} | {(f"sqs:{each}", queue) for each in received}
-    assert without_log(dev, "SweepFunction") == running - {
-        (f"dynamodb:{name}Item", table) for name in ("Delete", "Update")
-    }
+    # It ends what has waited for too long, of any owner; it reads no file.
+    assert without_log(dev, "SweepFunction") == stored | {("s3:DeleteObject", f"{bucket}/*")}
 
 
 def without_log(assembly: Assembly, function: str) -> set[tuple[str, str]]:
@@ -245,28 +286,11 @@ def without_log(assembly: Assembly, function: str) -> set[tuple[str, str]]:
     return found - own
 
 
-def test_the_sweep_sees_only_leases_and_what_is_due(dev: Assembly) -> None:
+def test_the_sweep_may_do_what_it_does(dev: Assembly) -> None:
+    """It asks for more partitions than can be listed: those of owners, whose runs have waited for too long."""
     (about,) = [each for each in statements(dev, "SweepFunction") if "dynamodb:Query" in each["Action"]]
-    (condition,) = about["Condition"].values()
-    assert list(about["Condition"]) == ["ForAllValues:StringEquals"]
-    partitions = condition["dynamodb:LeadingKeys"]
-    assert sorted(partitions) == sorted(_swept())
-    assert len(partitions) == 18
-
-
-def _swept() -> list[str]:
-    """What a sweep asks the store for."""
-    asked: list[str] = []
-
-    class Store:
-        async def query(self, partition: str, **range: Any) -> list[Any]:
-            asked.append(partition)
-            return []
-
-    store: Any = Store()
-    asyncio.run(Leases(store).all())
-    asyncio.run(Deliverer(store).due())
-    return asked
+    assert "Condition" not in about
+    assert set(STORE) <= set(about["Action"])
 
 
 def test_only_who_answers_requests_knows_the_keys(dev: Assembly) -> None:
@@ -321,6 +345,10 @@ def test_the_routes_and_who_answers_them(dev: Assembly) -> None:
         ("ANY", "/v1/responses/{id}"): "Api",
         ("ANY", "/v1/responses/{id}/{proxy+}"): "Api",
         ("ANY", "/v1/responses"): "Api",
+        ("ANY", "/v1/files"): "Api",
+        ("ANY", "/v1/files/{id}"): "Api",
+        ("GET", "/v1/files/{id}/content"): "Stream",  # as it is, and as long as it is
+        ("ANY", "/v1/files/{id}/content"): "Api",
         ("ANY", "/completion"): "Api",
         ("POST", "/{proxy+}"): "Stream",
         ("ANY", "/{proxy+}"): "Api",
@@ -358,7 +386,7 @@ def test_no_level_of_the_gateway_has_two_variables(dev: Assembly) -> None:
         for each in dev.of_type("AWS::ApiGateway::Resource").values()
         if each["PathPart"].startswith("{")
     ]
-    assert len(variables) == len(set(variables)) == 3
+    assert len(variables) == len(set(variables)) == 4
 
 
 def test_the_gateway_answers_nothing_by_itself(dev: Assembly) -> None:
