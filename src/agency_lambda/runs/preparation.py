@@ -21,7 +21,7 @@ from agency_lambda.runs.event_log import EventLog
 from agency_lambda.runs.message_rows import load_batch
 from agency_lambda.runs.model import Run, Sending, response_partition
 from agency_lambda.runs.stored_responses import Responses
-from agency_lambda.runs.validation import refuse_empty, refuse_loose_ends
+from agency_lambda.runs.validation import refuse_empty, refuse_loose_ends, without_repeated_outputs
 from agency_lambda.runs.waiting import ApprovalPolicy
 from agency_lambda.settings import Settings
 from agency_lambda.store import Store
@@ -77,6 +77,7 @@ class RunPreparation:
         new_input = to_agent_input(items, with_sealed=True)
         answered = {item["call_id"] for item in items if item["type"] == "function_call_output"}
         history = await load_history(self._store, history_of(run), self._turns, answered)
+        new_input = without_repeated_outputs(history, new_input)
         refuse_empty(new_input)
         refuse_loose_ends(history, items, new_input)
         found = catalogue.find_entry(request.model)

@@ -45,8 +45,19 @@ def test_a_call_has_one_output(service: Service, items: list[Any], wrong: int | 
 
 def test_a_call_of_an_earlier_turn_has_one_output(service: Service) -> None:
     first = service.respond([CALL, OUTPUT, USER])["id"]
-    refused(ask(service, [OUTPUT, USER], previous_response_id=first), "input[0].call_id")
+    other = {**OUTPUT, "output": "other"}
+    refused(ask(service, [other, USER], previous_response_id=first), "input[0].call_id")
     assert ask(service, [CALL, OUTPUT, USER], previous_response_id=first)[0] == 200
+
+
+def test_the_output_of_an_earlier_turn_may_be_sent_again(service: Service) -> None:
+    """Semantic Kernel sends all of a loop with each answer; the model has it once."""
+    first = service.respond([CALL, OUTPUT, USER])["id"]
+    again = ask(service, [OUTPUT, USER], previous_response_id=first)[1]
+    status, refusal = ask(service, [OUTPUT], previous_response_id=again["id"])
+    assert (status, refusal["error"]["param"]) == (400, "input")  # nothing new
+    repeated = {**CALL, "call_id": "c2"}, {**OUTPUT, "call_id": "c2"}
+    assert ask(service, [OUTPUT, *repeated, USER], previous_response_id=again["id"])[0] == 200
 
 
 @pytest.mark.parametrize("name", ["id", "agent", "parent", "recipient", "tool"])
