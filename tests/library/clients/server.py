@@ -37,8 +37,9 @@ class Server:
         return f"{self.url}/v1"
 
     def options(self, key: str | None = None) -> dict[str, Any]:
-        """For OpenAI's Python clients; a retry would hide a failure."""
-        return {"base_url": self.base_url, "api_key": key or self.key, "max_retries": 0, "timeout": 30}
+        """For OpenAI's Python clients: they hide no failure by a retry, and take no answer that lacks a field."""
+        hides_nothing = {"max_retries": 0, "_strict_response_validation": True}
+        return {"base_url": self.base_url, "api_key": key or self.key, "timeout": 30, **hides_nothing}
 
 
 @contextmanager

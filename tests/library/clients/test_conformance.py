@@ -48,6 +48,7 @@ PIXEL = b"\x89PNG\r\n\x1a\n" + b"".join(
         (b"IEND", b""),
     )
 )
+PDF = base64.b64encode(b"%PDF-1.1\n1 0 obj\n<< /Type /Catalog >>\nendobj\ntrailer\n<< /Root 1 0 R >>\n%%EOF").decode()
 WEATHER = {
     "type": "function",
     "name": "get_weather",
@@ -84,6 +85,17 @@ CASES: dict[str, dict[str, Any]] = {
                 [
                     {"type": "input_text", "text": "What is in this image?"},
                     {"type": "input_image", "image_url": f"data:image/png;base64,{base64.b64encode(PIXEL).decode()}"},
+                ],
+            )
+        ]
+    },
+    "file": {
+        "input": [
+            said(
+                "user",
+                [
+                    {"type": "input_text", "text": "What is the title of this file?"},
+                    {"type": "input_file", "filename": "a.pdf", "file_data": f"data:application/pdf;base64,{PDF}"},
                 ],
             )
         ]
@@ -234,6 +246,21 @@ def test_a_response_that_fails(tmp_path: Any) -> None:
 def test_a_response_that_was_kept(api: httpx.Client) -> None:
     made = api.post("/responses", json={"model": MODEL, **CASES["tools"]}).json()
     assert response(api.get(f"/responses/{made['id']}").json()) == made
+
+
+def test_a_call_and_its_output(api: httpx.Client) -> None:
+    called = response(api.post("/responses", json={"model": MODEL, **CASES["tool named"]}).json())
+    output = {"type": "function_call_output", "call_id": called["output"][-1]["call_id"], "output": "18 C"}
+    asked = {"model": MODEL, "tools": [WEATHER], "previous_response_id": called["id"], "input": [output]}
+    output_is_right("a call and its output", response(api.post("/responses", json=asked).json()))
+
+
+def test_a_response_that_continues_another(api: httpx.Client) -> None:
+    first = response(api.post("/responses", json={"model": MODEL, **CASES["plain text"]}).json())
+    asked = {"model": MODEL, "previous_response_id": first["id"], "input": "And again?"}
+    next_one = response(api.post("/responses", json=asked).json())
+    output_is_right("continued", next_one)
+    assert next_one["previous_response_id"] == first["id"]
 
 
 def test_a_stream_that_was_kept(api: httpx.Client) -> None:

@@ -28,6 +28,19 @@ def test_a_whole_response(client: openai.OpenAI) -> None:
     assert client.responses.retrieve(made.id) == made
 
 
+#: Fields that openai 3.57 requires, and the version that is installed here does not.
+REQUIRED_BY_NEWER_CLIENTS = {"input_tokens_details": {"cache_write_tokens"}}
+
+
+def test_newer_clients_find_their_fields(client: openai.OpenAI) -> None:
+    made = client.responses.create(model=MODEL, input=QUESTION)
+    compacted = client.responses.compact(model=MODEL, input=[{"role": "user", "content": "I am Alice."}] * 3)
+    for usage in (made.usage, compacted.usage):
+        assert usage
+        for name, fields in REQUIRED_BY_NEWER_CLIENTS.items():
+            assert fields <= usage.to_dict()[name].keys()  # type: ignore[attr-defined]
+
+
 def test_a_stream(client: openai.OpenAI) -> None:
     with client.responses.create(model=MODEL, input=QUESTION, stream=True) as stream:
         events = list(stream)
