@@ -15,6 +15,7 @@ _HEALTH = ("GET /health",)
 #: a path's beginning -> whose it is, what to ask instead (the first of these that there is), and what to know about it
 HINTS: dict[str, tuple[str, tuple[str, ...], str]] = {
     "/v1/completions": ("OpenAI's completions", _CHAT, ""),
+    "/v1/chat": ("OpenAI's chat completions", _CHAT, "GET /v1/responses/{id} reads one that is stored"),
     "/v1/edits": ("OpenAI's edits", _CHAT, ""),
     "/v1/engines": ("OpenAI's engines", _MODELS, ""),
     "/v1/assistants": ("OpenAI's Assistants", _RESPONSES, "`model` names an agency"),
