@@ -50,6 +50,10 @@ class Peer:
         return self.version in MODERN
 
     @property
+    def has_resource_links(self) -> bool:
+        return self.version >= "2025-06-18"
+
+    @property
     def shows_forms(self) -> bool:
         """Return whether its person can be asked by a form: an empty capability means that, too."""
         elicitation = self.capabilities.get("elicitation")

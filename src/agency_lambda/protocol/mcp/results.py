@@ -1,10 +1,12 @@
 """Responses as results of tools."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from agency_lambda import __version__
 from agency_lambda.protocol import bounds
+from agency_lambda.protocol.ids import is_file_id
 from agency_lambda.protocol.items import text_of
 from agency_lambda.protocol.mcp.peer import PREFIX, Peer
 from agency_lambda.protocol.mcp.tools import WAIT
@@ -25,7 +27,30 @@ _WAITS = (
 )
 
 
-def call_result(response: ResponseObject, asked: Sequence[str] = ()) -> Result:
+@dataclass(frozen=True)
+class Files:
+    """Shows the files that an answer cites. base_url: of the service, None where it has no route for files."""
+
+    base_url: str | None
+    as_links: bool  # a kind of content that the first versions have not
+
+    def cited(self, message: Item | None) -> list[dict[str, str]]:
+        if message is None or self.base_url is None:
+            return []
+        citations = [each for part in message["content"] for each in part.get("annotations") or ()]
+        names = {each["file_id"]: each["filename"] for each in citations if is_file_id(each.get("file_id"))}
+        return [{"file_id": file_id, "name": name, "uri": self._uri(file_id)} for file_id, name in names.items()]
+
+    def content(self, file: dict[str, str]) -> dict[str, str]:
+        if self.as_links:
+            return {"type": "resource_link", "uri": file["uri"], "name": file["name"]}
+        return {"type": "text", "text": f"{file['name']}: {file['uri']}"}
+
+    def _uri(self, file_id: str) -> str:
+        return f"{self.base_url}/v1/files/{file_id}/content"
+
+
+def call_result(response: ResponseObject, files: Files, asked: Sequence[str] = ()) -> Result:
     """Return the result of a response that has not failed. asked: of persons, in words."""
     if response["status"] == "cancelled":
         return error_result("The run was cancelled.")
@@ -33,22 +58,23 @@ def call_result(response: ResponseObject, asked: Sequence[str] = ()) -> Result:
     text = text_of(said["content"]) if said else ""
     if (size := bounds.size(text)) > (bounds.ANSWER - _AROUND) // 2:
         text = _TOO_LONG.format(size=size, id=response["id"])
-    notes = [note for note in (text, _note(response, asked)) if note]
+    notes, cited = [note for note in (text, _note(response, asked)) if note], files.cited(said)
+    structured = _structured(response, said, text, is_waiting=bool(asked))
     return {
-        "content": [{"type": "text", "text": note} for note in notes or [""]],
-        "structuredContent": _structured(response, said, text, is_waiting=bool(asked)),
+        "content": [*({"type": "text", "text": note} for note in notes or [""]), *map(files.content, cited)],
+        "structuredContent": {**structured, **({"files": cited} if cited else {})},
         "isError": False,
     }
+
+
+def final_result(response: ResponseObject, files: Files) -> Result:
+    error = response["error"]
+    return error_result(error["message"]) if error else call_result(response, files)
 
 
 def complete(peer: Peer, result: Result) -> Result:
     """Return a result with what this version of the protocol has in each."""
     return {"resultType": "complete", **result, "_meta": {f"{PREFIX}serverInfo": SERVER}} if peer.is_modern else result
-
-
-def final_result(response: ResponseObject) -> Result:
-    error = response["error"]
-    return error_result(error["message"]) if error else call_result(response)
 
 
 def error_result(message: str) -> Result:

@@ -27,7 +27,13 @@ _ARGUMENTS = {
             "type": "array",
             "items": {"type": "string"},
             "maxItems": 20,
-            "description": "Images that belong to the message, each as a data URL.",
+            "description": "Images that belong to the message, each as a data URL or the id of a file.",
+        },
+        "files": {
+            "type": "array",
+            "items": {"type": "string"},
+            "maxItems": 20,
+            "description": "Texts and PDFs that belong to the message: ids of files, as POST /v1/files returns them.",
         },
     },
     "required": ["message"],
@@ -41,6 +47,14 @@ _RESULT = {
         "answer": {"type": "string", "description": "What the agent said; empty while it is at work."},
         "agent": {"type": ["string", "null"], "description": "Who said it."},
         "conversation": {"type": ["string", "null"], "description": "The name of the conversation."},
+        "files": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {name: {"type": "string"} for name in ("file_id", "name", "uri")},
+            },
+            "description": "What the agents have made; a uri needs the same key.",
+        },
     },
     "required": ["response_id", "status", "answer"],
 }

@@ -4,11 +4,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from agency_lambda.errors import InvalidRequest
 from agency_lambda.protocol import bounds
+from agency_lambda.protocol.ids import is_file_id
 from agency_lambda.protocol.lazy_types import without_nulls
 from agency_lambda.protocol.request import CreateResponse
 from agency_lambda.routes.completion import Name, Text, ThreadId
 
-_IMAGES = 20
+_MOST_FILES = 20
+_Files = Annotated[list[str], Field(max_length=_MOST_FILES)] | None
 
 
 class Arguments(BaseModel):
@@ -19,7 +21,8 @@ class Arguments(BaseModel):
     message: Text
     conversation: ThreadId | None = None
     agent: Name | None = None
-    images: Annotated[list[str], Field(max_length=_IMAGES)] | None = None
+    images: _Files = None
+    files: _Files = None
 
     def conversation_name(self, agency: str) -> str | None:
         return self.conversation and f"{agency}/{self.conversation}"
@@ -30,10 +33,15 @@ class Arguments(BaseModel):
         return CreateResponse(model=model, input=self._input(), **parameters)
 
     def _input(self) -> str | list[Any]:
-        if not self.images:
+        if not self.images and not self.files:
             return self.message
-        images = [{"type": "input_image", "image_url": image} for image in self.images]
-        return [{"role": "user", "content": [{"type": "input_text", "text": self.message}, *images]}]
+        images = [_image(each) for each in self.images or ()]
+        files = [{"type": "input_file", "file_id": each} for each in self.files or ()]
+        return [{"role": "user", "content": [{"type": "input_text", "text": self.message}, *images, *files]}]
+
+
+def _image(image: str) -> dict[str, Any]:
+    return {"type": "input_image", "file_id" if is_file_id(image) else "image_url": image}
 
 
 class WaitArguments(BaseModel):

@@ -71,7 +71,7 @@ def _idempotent(exchange: Exchange, call: Call) -> tuple[str, bytes] | None:
 def _at_deadline(exchange: Exchange, as_task: bool, response: ResponseObject) -> Response:
     """Return what the client gets if the invocation ends before the run."""
     peer = exchange.peer
-    result = call_result(response)
+    result = call_result(response, exchange.files)
     if as_task:
         result = created_task(peer, response)
     elif peer.is_modern:
@@ -94,7 +94,7 @@ async def _follow(exchange: Exchange, run: ClientRun, progress: Progress) -> Res
 
 async def _result(exchange: Exchange, response: ResponseObject) -> Result:
     if response["status"] in FINAL and not open_requests(response):
-        return final_result(response)
+        return final_result(response, exchange.files)
     try:
         standing = await exchange.standing(response["id"])
     except (NotFound, StoreUnavailable):  # it may or may not have been stored
@@ -110,14 +110,12 @@ async def _at_rest(exchange: Exchange, standing: Standing, rounds: int = 0, *, a
     peer = exchange.peer
     if asks and peer.shows_forms and not peer.is_modern:
         standing = await ask_in_stream(exchange, standing)
-    if standing.is_over:
-        return final_result(standing.response)
-    if peer.is_modern and rounds < _MOST_ROUNDS:
+    if peer.is_modern and not standing.is_over and rounds < _MOST_ROUNDS:
         if asks and peer.shows_forms and standing.decidable:
             return {**_ask_again(standing.response, rounds), "inputRequests": input_requests(standing.decidable)}
         if not standing.approvals:
             return _ask_again(standing.response, rounds)
-    return call_result(standing.response, standing.asked)
+    return exchange.result(standing)
 
 
 def _ask_again(response: ResponseObject, rounds: int) -> Result:

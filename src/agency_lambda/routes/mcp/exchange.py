@@ -9,6 +9,7 @@ from agency_lambda.errors import ApproverRequired, NotFound
 from agency_lambda.protocol.mcp.elicitation import summary
 from agency_lambda.protocol.mcp.messages import Object, Request
 from agency_lambda.protocol.mcp.peer import Peer
+from agency_lambda.protocol.mcp.results import Files, Result, call_result, final_result
 from agency_lambda.protocol.response_object import FINAL, ResponseObject
 from agency_lambda.routes.dependencies import Caller
 from agency_lambda.runs.model import StoredResponse
@@ -26,12 +27,19 @@ class Exchange:
     caller: Caller
     peer: Peer
     request: Request
+    files: Files
     accepts_stream: bool
     is_live: bool
     idempotency_key: str | None = None
     run_id: str | None = None
     only_waits: bool = False
     outgoing: asyncio.Queue[Object] = field(default_factory=asyncio.Queue)
+
+    def result(self, standing: "Standing") -> Result:
+        """Return how a run has ended, or what it waits for."""
+        if standing.is_over:
+            return final_result(standing.response, self.files)
+        return call_result(standing.response, self.files, standing.asked)
 
     def send(self, message: Object) -> None:
         self.outgoing.put_nowait(message)

@@ -9,10 +9,10 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from agency_lambda.errors import INTERNAL, ServiceError
+from agency_lambda.protocol import stream
 from agency_lambda.protocol.mcp.errors import INTERNAL_ERROR, ProtocolError, http_status
 from agency_lambda.protocol.mcp.messages import Object, RequestId, error_message, result_message
 from agency_lambda.protocol.mcp.results import Result
-from agency_lambda.protocol.stream import HEARTBEAT, EventStreamResponse, wait_for_disconnect
 from agency_lambda.protocol.surrogates import to_json_bytes
 from agency_lambda.routes.mcp.exchange import Exchange
 
@@ -59,12 +59,13 @@ class ExchangeResponse(Response):
             raise
         if has_left:
             await self._leave(answer)
+            await Response(status_code=499)(scope, receive, send)  # for the log, as nobody reads it
         elif first is None and answer.done():
             message, status = answer.result()
             await json_message(message, status, self._extra_headers)(scope, receive, send)
         else:
             events = self._events(answer, first)
-            await EventStreamResponse(events, lambda: self._leave(answer))(scope, receive, send)
+            await stream.EventStreamResponse(events, lambda: self._leave(answer))(scope, receive, send)
 
     async def answer(self) -> tuple[Object, int]:
         """Return the JSON-RPC response, and the status where nothing precedes it."""
@@ -84,11 +85,13 @@ class ExchangeResponse(Response):
     async def _first(self, answer: asyncio.Task[tuple[Object, int]], receive: Receive) -> tuple[Object | None, bool]:
         """Wait until there is something to send; return what precedes the answer, and whether the client has left."""
         streams = self._exchange.accepts_stream
-        leaving = asyncio.create_task(wait_for_disconnect(receive))
+        leaving = asyncio.create_task(stream.wait_for_disconnect(receive))
         sending = asyncio.create_task(self._exchange.outgoing.get())
         awaited = {answer, leaving, *([sending] if streams else [])}
         try:
-            await asyncio.wait(awaited, timeout=HEARTBEAT if streams else None, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(
+                awaited, timeout=stream.HEARTBEAT if streams else None, return_when=asyncio.FIRST_COMPLETED
+            )
         finally:
             has_left = not leaving.cancel() and not answer.done()
             sending.cancel()

@@ -8,7 +8,7 @@ from agency_lambda.protocol.mcp.errors import INTERNAL_ERROR, INVALID_PARAMS, ME
 from agency_lambda.protocol.mcp.messages import Object
 from agency_lambda.protocol.mcp.parameters import Page, Task, TaskUpdate, parameters
 from agency_lambda.protocol.mcp.peer import WITH_TASKS, Peer
-from agency_lambda.protocol.mcp.results import Result, final_result
+from agency_lambda.protocol.mcp.results import Result
 from agency_lambda.protocol.mcp.tasks import related, task
 from agency_lambda.protocol.response_object import ResponseObject
 from agency_lambda.record.index_pages import PageQuery
@@ -36,7 +36,7 @@ async def get_task(exchange: Exchange) -> Result:
     if not peer.is_modern:
         return shown
     if shown["status"] == "completed":
-        return {**shown, "result": {"resultType": "complete", **final_result(standing.response)}}
+        return {**shown, "result": {"resultType": "complete", **exchange.result(standing)}}
     if shown["status"] == "input_required":
         return {**shown, "inputRequests": input_requests(standing.decidable)}
     return shown
@@ -73,7 +73,7 @@ async def task_result(exchange: Exchange) -> Result:
         if standing.approvals:
             await asyncio.sleep(_LOOK)
         standing = await exchange.wait(await _standing(exchange, task_id))
-    return {**final_result(standing.response), "_meta": meta}
+    return {**exchange.result(standing), "_meta": meta}
 
 
 async def list_tasks(exchange: Exchange) -> Result:
