@@ -180,6 +180,26 @@ def test_instructions_and_context_arrive_as_they_do_in_a_response(swarm: Swarm) 
     assert (run["instructions"], run["metadata"]) == ("Be brief.", {"plan": "gold"})
 
 
+def test_instructions_reach_the_addressed_agents_model(start: Start) -> None:
+    with ModelServer(["hello"]) as server:
+        swarm = Swarm(start(OPENAI_API_KEY="k", OPENAI_BASE_URL=server.base_url))
+        swarm.ask("hi", additional_instructions="Be brief.", recipient_agent="Writer")
+        assert "Be brief." in server.requests[0].instructions
+
+
+def test_a_handoff_is_seen_and_the_next_turn_goes_on_with_the_agent(service: Service) -> None:
+    swarm = Swarm(service, "payments")
+    streamed = swarm.stream("Partner! look here")
+    updated = [frame["data"] for frame in streamed.frames if frame["data"]["type"] == "agent_updated_stream_event"]
+    assert [each["new_agent"]["name"] for each in updated] == ["Entry", "Partner"]
+    assert {each["callerAgent"] for each in updated} == {"None"}
+    messages = streamed.named["messages"]
+    assert messages["new_messages"][-1]["agent"] == "Partner"
+    second = swarm.ask("look there", messages["new_messages"], recipient_agent="Partner")
+    assert swarm.run(second)["previous_response_id"] == messages["run_id"]
+    assert second["new_messages"][-1]["agent"] == "Partner"
+
+
 def test_an_agent_may_be_addressed(swarm: Swarm) -> None:
     answer = swarm.ask("hello", recipient_agent="Writer")
     assert swarm.run(answer)["model"] == "letters/Writer"
