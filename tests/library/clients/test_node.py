@@ -27,6 +27,7 @@ pytestmark = [
         "streams",
         "tools",
         "conversations",
+        "files",
         "approvals",
         "webhooks",
         "errors",
