@@ -19,6 +19,7 @@ from agency_lambda.store import Change, Put
 from agency_lambda.testing.aws import dynamodb_client, dynamodb_here
 from agency_lambda.testing.events import Context, http_event
 from tests.library.conftest import Service
+from tests.library.files.forms import file_form, form, form_event
 from tests.library.record.swarm import begun, swarm, worked
 
 DAY = 24 * 3600
@@ -27,7 +28,7 @@ NEVER = None
 PROMISES = {
     r"local/response/[^/]+ response": 30,  # with its request
     r"local/response/[^/]+ event/\d+": 30,
-    r"local/response/[^/]+ journal/(model|tool)/.+": 30,
+    r"local/response/[^/]+ journal/(model|tool|file)/.+": 30,
     r"local/response/[^/]+ journal/asked": 30,
     r"local/log/[^/]+ \d+": 30,  # its turn, from which it can be continued
     r"local/idempotency/[^/]+ claim": 1,
@@ -37,6 +38,11 @@ PROMISES = {
     r"local/conversation/[^/]+ head": NEVER,
     r"local/conversation/[^/]+ \d+": NEVER,
     r"part/[^/]+ \d+": 30,  # of a response that is too long for one item of DynamoDB
+    r"local/files \d{16}/file-[0-9a-f]{32}": 30,
+    r"local/uploads file-[0-9a-f]{32}": 75 / 1440,  # on its way
+    r"local/uploads file-[0-9a-f]{32}/\d{3}": 2 / 24,  # a part of it
+    r"files#due \d{12}/file-[0-9a-f]{32}": NEVER,  # until its bytes are deleted
+    r"files#usage local": NEVER,
     r"local/webhook endpoint": NEVER,
     r"local/deliveries \d{16}/evt_[0-9a-f]{32}": 30,
     r"webhooks/due \d{10}/local/evt_[0-9a-f]{32}": 30,
@@ -49,6 +55,7 @@ PROMISES = {
     r"(running|waiting)#0[0-9a-f] [^/]+": NEVER,  # a run that is not over
 }
 SWARM = {"create_agency": swarm, "messages": {"Boss>Helper": "queue", "Helper>Deep": "queue"}}
+UPLOAD = {"bytes": 2, "filename": "a.txt", "mime_type": "text/plain", "purpose": "user_data"}
 ASK = {"model": "letters", "input": "Client Nordwind asks about a date."}
 
 
@@ -111,6 +118,9 @@ class Kept:
         self.service, self._rows = service, rows
         self._note_what_is_written()
         service.send(http_event("PUT", "/v1/webhooks", {"url": "http://localhost/", "events": ["response.completed"]}))
+        service.send(form_event("/v1/files", file_form(b"kept")))
+        upload = service.post("/v1/uploads", UPLOAD)[1]["id"]
+        service.send(form_event(f"/v1/uploads/{upload}/parts", form(("data", "x"))))
         self.conversation = service.post(
             "/v1/conversations", {"items": [{"role": "user", "content": "said"}], "metadata": {"a": "b"}}
         )[1]["id"]

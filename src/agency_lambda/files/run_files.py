@@ -39,6 +39,11 @@ class RunFiles:
             expanded.append(new)
         return expanded[::-1]
 
+    @property
+    def available(self) -> bool:
+        """Return whether files are kept here."""
+        return self._files is not None
+
     async def find(self, file_id: str) -> StoredFile | None:
         return await self._files.find(self._owner, file_id) if self._files else None
 

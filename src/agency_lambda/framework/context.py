@@ -19,7 +19,7 @@ from agency_lambda.framework.interruptions import AnswerNotStored
 from agency_lambda.framework.memory import Memory
 from agency_lambda.framework.message_slots import MessageSlots
 from agency_lambda.framework.model_call import ModelCall
-from agency_lambda.framework.models import Meter, ModelRequest, ModelsOfRun, active_run
+from agency_lambda.framework.models import FetchFile, Meter, ModelRequest, ModelsOfRun, active_run
 from agency_lambda.framework.open_calls import OpenCalls
 from agency_lambda.framework.response_builder import ResponseBuilder
 from agency_lambda.framework.shared_values import SharedValues, Values
@@ -57,6 +57,9 @@ class RunFiles(Protocol):
     async def expanded(self, items: Any) -> Any:
         """Return items with the bytes of the files that they name. Raises StoreUnavailable."""
         ...
+
+    @property
+    def available(self) -> bool: ...
 
     async def find(self, file_id: str) -> Any: ...
 
@@ -174,7 +177,13 @@ class RunContext:
             authorize=self.authorize,
             is_colleague=is_colleague,
             spending=self.spending,
+            save_cited=self._save_cited,
         )
+
+    async def _save_cited(self, call: str, items: Sequence[Any], fetch: FetchFile) -> Mapping[str, Any]:
+        from agency_lambda.framework.cited_files import save_cited  # which few runs need
+
+        return await save_cited(self, call, items, fetch)
 
     async def allows_call(self, agent: str, call_id: str) -> bool:
         """Count a tool call; return False if `max_tool_calls` is used up."""

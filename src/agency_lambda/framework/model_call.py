@@ -1,6 +1,6 @@
 """One model call of a run, journaled before its answer is used."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any, Self
@@ -13,10 +13,21 @@ from agency_lambda.errors import BudgetExceeded, ServiceError, StoreUnavailable
 from agency_lambda.framework.call_journal import CallJournal, JournaledCall
 from agency_lambda.framework.interruptions import AnswerNotStored
 from agency_lambda.framework.model_call_recorder import ModelCallRecorder
-from agency_lambda.framework.models import AnswerIncomplete, Meter, ModelAnswer, ModelRequest, ModelUnavailable
+from agency_lambda.framework.models import (
+    AnswerIncomplete,
+    FetchFile,
+    Meter,
+    ModelAnswer,
+    ModelRequest,
+    ModelUnavailable,
+)
+from agency_lambda.framework.public_items import container_citations
 from agency_lambda.framework.reserved_call import ReservedCall
 from agency_lambda.framework.spending import CallRefused, Spending
 from agency_lambda.history import is_call
+
+type SaveCited = Callable[[str, Sequence[Any], FetchFile], Awaitable[Mapping[str, Any]]]
+"""Stores what the items of an answer cite: (key of the call, items, fetch) -> a provider's id: the file here."""
 
 
 # A class, as an asynchronous generator is closed with its request while others still wait in it.
@@ -33,10 +44,12 @@ class ModelCall:
         authorize: Callable[[], Awaitable[None]],
         is_colleague: bool,
         spending: Spending | None = None,
+        save_cited: SaveCited,
     ) -> None:
         self._call, self._key, self._recording = call, call.key, recording
         self._journal, self._meter, self._authorize = journal, meter, authorize
-        self._is_colleague, self._is_answered = is_colleague, False
+        self._is_colleague, self._is_answered, self._save_cited = is_colleague, False, save_cited
+        self.fetch: FetchFile | None = None
         self._reserved = ReservedCall(spending)
         self._announced: dict[int, tuple[str, str]] = {}  # output index -> the provider's call id, the run's own
 
@@ -86,6 +99,9 @@ class ModelCall:
             entry = await self._journal.save_answer(self._call, answer, self._recorder.ids, self._reserved.reservation)
             self._is_answered = True
         self._recorder.ids = entry.ids
+        if self.fetch and self._recorder.for_user and container_citations(entry.answered.response.output):
+            ids = await self._save_cited(self._key, entry.answered.response.output, self.fetch)
+            self._recorder.note_fetched(ids)
         self._recorder.record_answer(entry.answered.response.output, entry.answered.incomplete)
         usable = entry.answered if entry.answered.complete else self._text_only(entry.answered)
         self._journal.note_usable(self._key, usable.response.output)

@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from agents.models.fake_id import FAKE_RESPONSES_ID
@@ -31,6 +31,7 @@ class ModelCallRecorder:
         self._empty: dict[int, Any] = {}  # messages without text yet; some servers send one before each call
         self._files = builder.files_to_show() if self._streams else []
         self._shown_in: str | None = None  # the id of the message that cites them
+        self._own_ids: dict[str, str] = {}  # a provider's id of a file -> that here
         self.ids: dict[int, str] = {}
 
     def record_event(self, event: ResponseStreamEvent) -> None:
@@ -79,6 +80,8 @@ class ModelCallRecorder:
         # A client makes a call that is closed, and only a journaled one has an output: `record_answer` closes calls.
         if item.type == "function_call" or is_empty(item):
             return
+        if public_items.container_citations([item]):
+            return  # the files that it cites are not fetched yet
         if index in self._empty:
             self._begin(index, self._empty.pop(index))
         elif item.type == "reasoning" and index not in self._open:
@@ -94,6 +97,13 @@ class ModelCallRecorder:
             if not is_empty(item) and (public := self._public(item)):
                 before = begun.pop(0) if begun and _is_same_kind(begun[0], public) else None
                 self.ids[number] = before["id"] if before else self._builder.new_id(public["type"])
+
+    def note_fetched(self, files: Mapping[str, Any]) -> None:
+        """Show files of a provider's containers under their ids here. files: a provider's id -> what is stored."""
+        self._own_ids = {provider_id: file.id for provider_id, file in files.items()}
+        if not self._streams:
+            for file in files.values():
+                self._builder.add_file(file.id, file.name, file.container)
 
     def record_answer(self, items: Sequence[Any], incomplete: Reason | None) -> None:
         """Add the whole answer. incomplete: why it ended early."""
@@ -120,6 +130,8 @@ class ModelCallRecorder:
         return self._with_files(public, item.id) if public else self._builder.activity(item, self._agent)
 
     def _with_files(self, public: Item, item_id: str) -> Item:
+        if self._own_ids and public["type"] == "message":
+            public = public_items.with_own_ids(public, self._own_ids)
         is_first = bool(self._files) and self._shown_in in (None, item_id)
         if not is_first or public["type"] != "message" or not public["content"]:
             return public

@@ -1,7 +1,7 @@
 """Converts items to what a client may see, by an allowlist."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from agency_lambda.protocol.types import Item
@@ -27,6 +27,29 @@ def text_message(text: str, agent: str) -> Item:
     """Return a message that no model made."""
     part = {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
     return {"type": "message", "role": "assistant", "agent": agent, "content": [part]}
+
+
+def container_citations(items: Sequence[Any]) -> list[Any]:
+    """Return the annotations of messages that name files of a provider's containers."""
+    parts = (part for item in items if item.type == "message" for part in item.content)
+    cited = (each for part in parts for each in getattr(part, "annotations", None) or ())
+    return [each for each in cited if each.type == "container_file_citation"]
+
+
+def with_own_ids(message: Item, ids: Mapping[str, str]) -> Item:
+    """Return a message that cites files of a provider's containers under their ids here."""
+    content = [
+        {**part, "annotations": [_with_own_id(each, ids) for each in part["annotations"]]}
+        if part.get("annotations")
+        else part
+        for part in message["content"]
+    ]
+    return {**message, "content": content}
+
+
+def _with_own_id(annotation: Item, ids: Mapping[str, str]) -> Item:
+    own = ids.get(annotation.get("file_id", ""))
+    return {**annotation, "file_id": own} if own else annotation
 
 
 def with_files(message: Item, files: Sequence[Item]) -> Item:

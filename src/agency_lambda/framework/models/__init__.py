@@ -3,6 +3,7 @@
 from agency_lambda.framework.models.ask_once import ask_once
 from agency_lambda.framework.models.calls import (
     AdaptSettings,
+    FetchFile,
     ModelAnswer,
     ModelCallProtocol,
     ModelRequest,
@@ -29,6 +30,7 @@ from agency_lambda.framework.models.wrapped import WrappedModel
 __all__ = [
     "AdaptSettings",
     "AnswerIncomplete",
+    "FetchFile",
     "Limits",
     "Meter",
     "MeteredModel",

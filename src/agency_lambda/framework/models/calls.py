@@ -1,6 +1,6 @@
 """The interface between models and a run."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -62,10 +62,15 @@ class ModelAnswer:
         return self.incomplete is None
 
 
+type FetchFile = Callable[[str, str], Awaitable[bytes | None]]
+"""Fetches a file that a provider's tool has written: (container, file) -> its bytes, None if that fails."""
+
+
 class ModelCallProtocol(Protocol):
-    """recorded: an earlier attempt's answer, which replaces the call."""
+    """recorded: an earlier attempt's answer, which replaces the call. fetch: from the model's provider."""
 
     recorded: ModelAnswer | None
+    fetch: FetchFile | None
 
     async def reserve(self, model: Model, request: ModelRequest, *args: Any, **server_state: Any) -> ModelRequest:
         """Reserve what the call may cost, if its owner has a budget. Returns the request to send."""

@@ -70,6 +70,7 @@ class MeteredModel(WrappedModel):
         request = self._begin(system_instructions, input, model_settings, tools, output_schema)
         meter = self.run.meter
         async with self.run.model_call(self.agent, request) as call:
+            call.fetch = self._provider.fetch_file
             with meter.failures():
                 with provider_failures():
                     answer = call.recorded or await self._ask(call, request, *args, **kwargs)
@@ -161,6 +162,7 @@ class MeteredModel(WrappedModel):
         """Stream for code that streams an agent by itself; the run calls `get_response`."""
         request = self._begin(system_instructions, input, model_settings, tools, output_schema)
         async with self.run.model_call(self.agent, request) as call:
+            call.fetch = self._provider.fetch_file
             with self.run.meter.failures():
                 if call.recorded is None:
                     events = self._live(call, request, *args, **kwargs)

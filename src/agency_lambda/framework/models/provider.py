@@ -1,5 +1,6 @@
 """Send a provider a history that it accepts, and request encrypted reasoning where the model reasons."""
 
+import logging
 from collections.abc import AsyncIterator, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -9,7 +10,8 @@ from typing import Any
 from agents import Model, ModelResponse, ModelSettings, TResponseInputItem
 from agents.models.openai_chatcompletions import OpenAIChatCompletionsModel
 from agents.models.openai_responses import OpenAIResponsesModel
-from openai import APIStatusError
+from httpx import HTTPError
+from openai import APIError, APIStatusError
 from openai.types.responses import (
     ResponseCompletedEvent,
     ResponseIncompleteEvent,
@@ -30,6 +32,9 @@ from agency_lambda.framework.models.encryption import (
 from agency_lambda.framework.models.ending_listener import listen
 from agency_lambda.framework.models.request_body import is_json
 from agency_lambda.history import is_call, sendable
+from agency_lambda.protocol import bounds
+
+logger = logging.getLogger(__name__)
 
 # OpenAI forgets its item ids, and with `store: false` knows none: reasoning returns encrypted or not at all.
 _LONGEST_CALL_ID = ((OpenAIResponsesModel, 64), (OpenAIChatCompletionsModel, 40))  # characters that OpenAI takes
@@ -116,6 +121,23 @@ class Provider:
                 if begun:
                     raise
                 form = self._next_form(form, input, error)
+
+    async def fetch_file(self, container: str, file_id: str) -> bytes | None:
+        """Return the bytes of a file that a code interpreter has written; None if they cannot be had, or are many."""
+        client = getattr(self._model, "_client", None) if self._responses else None
+        if client is None:
+            return None
+        content, files = bytearray(), client.containers.files.content.with_streaming_response
+        try:
+            async with files.retrieve(file_id, container_id=container) as response:
+                async for chunk in response.iter_bytes():
+                    content += chunk
+                    if len(content) > bounds.FILE:
+                        return None
+        except (APIError, HTTPError) as error:
+            logger.warning("a file of a container could not be fetched: %s", type(error).__name__)
+            return None
+        return bytes(content)
 
     def _first_form(self, input: str | list[TResponseInputItem], settings: ModelSettings) -> _Form:
         include = self._responses and (asks(settings) or reasons(self._model, settings))
