@@ -1,8 +1,10 @@
 """Chat completions, whole and in chunks."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
+
+from agency_lambda.exception_handlers import OpenAIFailure
 
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
 
@@ -133,3 +135,17 @@ class ChatCompletionChunk(BaseModel):
     service_tier: str
     system_fingerprint: None
     obfuscation: str | None = Field(default=None, description="padding, if it was asked for")
+
+
+class ChatFailure(OpenAIFailure):
+    """Why there is no answer; of a run that goes on, or waits, also which."""
+
+    response_id: str | None = Field(default=None, description="read it at /v1/responses/{response_id}")
+    approvals: list[Any] | None = Field(default=None, description="what a person is to decide")
+
+
+class ChatFailureAnswer(BaseModel):
+    error: ChatFailure
+
+
+type ChatCompletionEvent = ChatCompletionChunk | ChatFailureAnswer

@@ -20,6 +20,7 @@ _FAILURES = {
     405: "The path has other methods",
     409: "It conflicts with what another request has done",
     413: "The body is too large",
+    415: "The body is of another type than the route takes",
     422: "The request is not valid, or a guardrail has refused it",
     429: "Too many requests, or a budget is spent",
     500: "The service has failed",
@@ -51,23 +52,17 @@ def complete(document: Document, open_paths: Collection[str], *, iam: bool) -> N
     components = document.setdefault("components", {})
     components["securitySchemes"] = {scheme: _SIGNATURE if iam else _BEARER}
     known = {route: (tag, each) for tag, routes in OPERATIONS.items() for route, each in routes.items()}
+    shapes = set[Any]()
     for method, path, fields in _operations(document):
         if path not in open_paths:
             fields["security"] = [{scheme: []}]
         if found := known.get(f"{method} {path}"):
             _describe(fields, *found)
             _add_examples(fields, EXAMPLES.get(f"{method} {path}", {}))
-            if found[1].refusal:
-                _add_refusals(fields["responses"], found[1].refusal)
-        _add_failures(fields["responses"], OpenAIFailureAnswer if path.startswith("/v1/") else FailureAnswer)
-    components["responses"] = {
-        _failure_name(shape, status): {
-            "description": description,
-            "content": {"application/json": {"schema": {"$ref": shape}}},
-        }
-        for shape in (FailureAnswer, OpenAIFailureAnswer)
-        for status, description in _FAILURES.items()
-    }
+        shape = found[1].failure if found else None
+        shapes.add(shape := shape or (OpenAIFailureAnswer if path.startswith("/v1/") else FailureAnswer))
+        _add_failures(fields["responses"], shape)
+    components["responses"] = dict(sorted(each for shape in shapes for each in _failures_of(shape)))
     schemas = components.setdefault("schemas", {})
     for name in _OF_FASTAPI:
         schemas.pop(name, None)
@@ -111,14 +106,7 @@ def _add_examples(fields: dict[str, Any], examples: dict[str, Any]) -> None:
         fields["requestBody"]["content"]["application/json"]["examples"] = named
 
 
-def _add_refusals(responses: dict[str, Any], shape: type) -> None:
-    for status in (400, 403):
-        schema = {"anyOf": [{"$ref": shape}, {"$ref": FailureAnswer}]}
-        content = {"application/json": {"schema": schema}}
-        responses[str(status)] = {"description": _FAILURES[status], "content": content}
-
-
-def _add_failures(responses: dict[str, Any], shape: type) -> None:
+def _add_failures(responses: dict[str, Any], shape: Any) -> None:
     if "HTTPValidationError" in str(responses.get("422")):
         del responses["422"]
     for status in _FAILURES:
@@ -126,5 +114,11 @@ def _add_failures(responses: dict[str, Any], shape: type) -> None:
             responses[str(status)] = {"$ref": f"#/components/responses/{_failure_name(shape, status)}"}
 
 
-def _failure_name(shape: type, status: int) -> str:
+def _failures_of(shape: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    for status, description in _FAILURES.items():
+        content = {"application/json": {"schema": {"$ref": shape}}}
+        yield _failure_name(shape, status), {"description": description, "content": content}
+
+
+def _failure_name(shape: Any, status: int) -> str:
     return f"{shape.__name__}{status}"

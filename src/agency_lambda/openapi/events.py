@@ -34,6 +34,11 @@ class _OfSummary(_OfItem):
     summary_index: int
 
 
+class _Delta(BaseModel):
+    delta: str
+    obfuscation: str | None = Field(default=None, description="padding, if it was asked for")
+
+
 class ResponseCreatedEvent(_ResponseEvent):
     type: Literal["response.created"]
 
@@ -83,9 +88,8 @@ class ResponseContentPartDoneEvent(_OfContent):
     part: OutputPart
 
 
-class ResponseTextDeltaEvent(_OfContent):
+class ResponseTextDeltaEvent(_OfContent, _Delta):
     type: Literal["response.output_text.delta"]
-    delta: str
     logprobs: list[Any]
 
 
@@ -101,9 +105,8 @@ class ResponseTextAnnotationAddedEvent(_OfContent):
     annotation: Annotation
 
 
-class ResponseRefusalDeltaEvent(_OfContent):
+class ResponseRefusalDeltaEvent(_OfContent, _Delta):
     type: Literal["response.refusal.delta"]
-    delta: str
 
 
 class ResponseRefusalDoneEvent(_OfContent):
@@ -121,9 +124,8 @@ class ResponseReasoningSummaryPartDoneEvent(_OfSummary):
     part: SummaryText
 
 
-class ResponseReasoningSummaryTextDeltaEvent(_OfSummary):
+class ResponseReasoningSummaryTextDeltaEvent(_OfSummary, _Delta):
     type: Literal["response.reasoning_summary_text.delta"]
-    delta: str
 
 
 class ResponseReasoningSummaryTextDoneEvent(_OfSummary):
@@ -131,9 +133,8 @@ class ResponseReasoningSummaryTextDoneEvent(_OfSummary):
     text: str
 
 
-class ResponseFunctionCallArgumentsDeltaEvent(_OfItem):
+class ResponseFunctionCallArgumentsDeltaEvent(_OfItem, _Delta):
     type: Literal["response.function_call_arguments.delta"]
-    delta: str
 
 
 class ResponseFunctionCallArgumentsDoneEvent(_OfItem):

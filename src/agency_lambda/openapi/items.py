@@ -140,7 +140,7 @@ class ApprovalRequestItem(BaseModel):
 class ApprovalAnswerItem(BaseModel):
     type: Literal["mcp_approval_response"]
     id: str
-    status: Status
+    status: Status | None = None
     approval_request_id: str
     approve: bool
     reason: str | None = None
@@ -156,7 +156,7 @@ class ImageGenerationCall(BaseModel):
     type: Literal["image_generation_call"]
     id: str
     status: Literal["in_progress", "completed", "generating", "failed"]
-    result: str | None = Field(description="the image, as base64")
+    result: str | None = Field(default=None, description="the image, as base64")
     agent: str | None = None
     error: ImageError | None = None
 

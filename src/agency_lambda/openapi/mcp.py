@@ -4,6 +4,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
+from agency_lambda.exception_handlers import FailureAnswer
+
 
 class McpError(BaseModel):
     code: int
@@ -20,6 +22,10 @@ class McpMessage(BaseModel):
     params: dict[str, Any] | None = None
     result: dict[str, Any] | None = None
     error: McpError | None = None
+
+
+type McpBody = McpMessage | list[McpMessage]
+type McpFailure = McpMessage | FailureAnswer
 
 
 class ProtectedResource(BaseModel):

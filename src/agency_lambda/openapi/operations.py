@@ -6,7 +6,7 @@ from typing import Any
 from agency_lambda.openapi.ag_ui import AgUiEvent, AgUiRunInput
 from agency_lambda.openapi.agencies import AgencyList, Health, Model, ModelList
 from agency_lambda.openapi.approvals import Approval, ApprovalList
-from agency_lambda.openapi.chat import ChatCompletion, ChatCompletionChunk
+from agency_lambda.openapi.chat import ChatCompletion, ChatCompletionEvent, ChatFailureAnswer
 from agency_lambda.openapi.events import ResponseStreamEvent
 from agency_lambda.openapi.files import DeletedFile, File, FileList, Upload, UploadPart
 from agency_lambda.openapi.items import Item
@@ -19,7 +19,7 @@ from agency_lambda.openapi.lists import (
     ResponseList,
     ResponseListOfOwners,
 )
-from agency_lambda.openapi.mcp import McpMessage, ProtectedResource
+from agency_lambda.openapi.mcp import McpBody, McpFailure, McpMessage, ProtectedResource
 from agency_lambda.openapi.response import (
     CompactedResponse,
     DeletedResponse,
@@ -39,7 +39,7 @@ class Operation:
     """name: in clients. body: of the 200, None if the route says it. event: of a stream. accepted: of the 202.
 
     downloads: the 200 has the bytes of a file. request: the body, of a route that does not say it.
-    refusal: of its 400 and 403, beside what every route answers.
+    failure: in place of what routes answer otherwise.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Operation:
     accepted: Any = None
     downloads: bool = False
     request: Any = None
-    refusal: Any = None
+    failure: Any = None
 
 
 #: tag -> "METHOD path" -> what
@@ -68,7 +68,9 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
         "GET /v1/responses/{response_id}/trace": Operation("getTrace", Trace),
     },
     "chat": {
-        "POST /v1/chat/completions": Operation("createChatCompletion", ChatCompletion, ChatCompletionChunk),
+        "POST /v1/chat/completions": Operation(
+            "createChatCompletion", ChatCompletion, ChatCompletionEvent, failure=ChatFailureAnswer
+        ),
     },
     "conversations": {
         "POST /v1/conversations": Operation("createConversation", Conversation),
@@ -119,7 +121,7 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
         "GET /{agency}/get_metadata": Operation("getSwarmMetadata", SwarmMetadata),
     },
     "mcp": {
-        "POST /mcp": Operation("sendMcpMessage", McpMessage, McpMessage, request=McpMessage, refusal=McpMessage),
+        "POST /mcp": Operation("sendMcpMessage", McpBody, McpMessage, request=McpBody, failure=McpFailure),
         "GET /.well-known/oauth-protected-resource": Operation("getProtectedResource", ProtectedResource),
         "GET /.well-known/oauth-protected-resource/mcp": Operation("getProtectedMcpResource", ProtectedResource),
     },

@@ -1,6 +1,6 @@
 """The response object."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from openai.types.responses import FunctionTool, ResponseTextConfig, ToolChoiceFunction
 from pydantic import BaseModel, Field
@@ -52,6 +52,25 @@ class ReasoningConfig(BaseModel):
     generate_summary: str | None = None
 
 
+class AllowedFunctionTool(BaseModel):
+    type: Literal["function"]
+    name: str
+
+
+class AllowedFunctionTools(BaseModel):
+    type: Literal["allowed_tools"]
+    mode: Literal["auto", "required"]
+    tools: list[AllowedFunctionTool]
+
+
+type ToolChoiceObject = Annotated[ToolChoiceFunction | AllowedFunctionTools, Field(discriminator="type")]
+
+
+class CacheOptions(BaseModel):
+    mode: str | None = None
+    ttl: str | None = None
+
+
 class ResponseResource(BaseModel):
     """A run of an agency. It goes on while its status is `queued` or `in_progress`."""
 
@@ -73,13 +92,15 @@ class ResponseResource(BaseModel):
     parallel_tool_calls: bool
     previous_response_id: str | None
     prompt_cache_key: str | None
+    prompt_cache_retention: str | None = None
+    prompt_cache_options: CacheOptions | None = None
     reasoning: ReasoningConfig
     safety_identifier: str | None
     service_tier: str
     store: bool
     temperature: float
     text: ResponseTextConfig
-    tool_choice: Literal["auto", "none", "required"] | ToolChoiceFunction
+    tool_choice: Literal["auto", "none", "required"] | ToolChoiceObject
     tools: list[FunctionTool]
     top_logprobs: int
     top_p: float
