@@ -43,6 +43,7 @@
 #  │   ├─ ModelNotFound 502
 #  │   ├─ ModelRefusedRequest 502
 #  │   ├─ ContextLengthExceeded 400
+#  │   ├─ LinkNotReadable 400      the provider cannot fetch, or not read, what a link of the request points to
 #  │   └─ ContentRefused 400       by the provider's filter
 #  ├─ AnswerTooLarge 500           the result is larger than a Lambda response may be
 #  ├─ InvalidOutput 502            the answer does not match the agent's `output_type`
@@ -55,6 +56,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 INTERNAL = "The service failed to answer. The request id finds it in the log."
+LINKS_REFUSED = "Only where OpenAI itself fetches it a link can be sent: send a data URL, or a file_id."
 NO_ANSWER = "The model did not answer as it should. The request id finds the reason in the log."
 
 
@@ -269,6 +271,11 @@ class ContextLengthExceeded(UpstreamFailed):
 class ContentRefused(UpstreamFailed):
     status, kind, openai_code, transient = 400, "content_refused", "invalid_prompt", False
     public_message = "The model's provider refused the content of this conversation."
+
+
+class LinkNotReadable(UpstreamFailed):
+    status, kind, openai_code, transient = 400, "link_not_readable", "invalid_prompt", False
+    public_message = "The model's provider could not read what a link in the input points to."
 
 
 class AnswerTooLarge(ServiceError):

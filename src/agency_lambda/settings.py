@@ -66,6 +66,7 @@ class Settings(BaseSettings):
     openai_base_url: Annotated[str, AfterValidator(validators.http_url)] | None = None
     model: str | None = None
     model_api: Literal["responses", "chat"] = "responses"
+    linked_content: Literal["0", "1"] | None = None
     model_first_byte_seconds: float = Field(default=120.0, gt=0)
     store: Annotated[str, AfterValidator(validators.store_url)] = Field(default_factory=_default_store)
     files: Annotated[str | None, AfterValidator(validators.files_url)] = Field(

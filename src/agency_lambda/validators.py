@@ -14,6 +14,7 @@ _ORIGIN = re.compile(r"https?://(\[[0-9a-f:]+\]|[a-z0-9._-]+)(:[0-9]{1,5})?")
 _STORE = re.compile(r"sqlite:///.+|dynamodb://[a-zA-Z0-9_.-]{3,255}")
 _FILES = re.compile(r"file:///.+|s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9!_.*'()/-]*)?")
 _CLAIM = re.compile(r"[^\s=]+(=\S+)?")
+_OPENAI = "api.openai.com"  # regions have hosts below it
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -25,6 +26,10 @@ Approvers = Literal["both", "owner", "operators", "other_operators"]
 
 type ApiKey = tuple[str, bytes, bool]
 """Owner, SHA-256, and whether it is an operator's."""
+
+
+def is_openai_host(host: str | None) -> bool:
+    return host is not None and (host == _OPENAI or host.endswith(f".{_OPENAI}"))
 
 
 def http_url(value: str) -> str:

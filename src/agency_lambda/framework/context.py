@@ -1,11 +1,11 @@
 """The context of one run, for its models and tools."""
 
 import math
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from agency_swarm.tools.send_message import SendMessage
 from agents import FunctionTool
@@ -112,6 +112,8 @@ class RunContext:
         models: ModelsOfRun,
         caller: dict[str, Any],
         live: bool,
+        linked_content: Literal["0", "1"] | None = None,
+        new_links: Collection[str] = (),
         spending: Spending | None = None,
         messages_at_once: int = 10,
         message_seconds: float = 604_800,
@@ -121,6 +123,7 @@ class RunContext:
         self.response_id, self.meter, self.builder, self.journal = response_id, meter, builder, journal
         self.longest_silence, self.resolve = models
         self.caller, self.live, self.spending = caller, live, spending
+        self.linked_content, self.new_links = linked_content, new_links
         self.authorize: Callable[[], Awaitable[None]] = _not_executed
         self.send: Send = _not_executed
         self.transport, self._open_files = transport, open_files

@@ -1,12 +1,12 @@
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from agents import Model, RunConfig
 
-from agency_lambda.errors import AgencyMisconfigured
+from agency_lambda.errors import LINKS_REFUSED, AgencyMisconfigured, UnsupportedParameter
 from agency_lambda.framework import conversation_starters, mcp_servers
 from agency_lambda.framework.building import CreateAgency, addressed_agent, build
 from agency_lambda.framework.call_journal import CallJournal
@@ -65,6 +65,8 @@ class RunInput:
     root: str  # the response that has the run's journal, from which ids and idempotency keys are made
     asked_in: str  # the response that the client has asked for
     recalled: int  # items of the history that were there before its run
+    links: Sequence[tuple[str, str, str]] = ()  # in the client's input: field, part's type, URL
+    is_new: bool = False  # no attempt has begun
     spending: Spending | None = None
     message: Message | None = None  # of a child run, in place of the input
     transport: GetTransport | None = None  # of messages between agents; None for "memory" alone
@@ -85,29 +87,12 @@ async def prepare_run(name: str, entry: AgencyEntry, models: Models, run_input: 
     seal = _seal(name, models, run_input)
     agency, agent = await build_addressed(name, entry, request.model, chat=chat)
     refuse_clashes(agency, agent, request)
+    if run_input.is_new:
+        _refuse_links(run_input.links, models, entry, agency.agents[agent])
     at_openai = _knows_openai_alone(request) and _is_openai(_model(models, entry, agency.agents[agent]))
     options = ClientOptions(request, chat=chat, at_openai=at_openai)
-    is_free = models.is_free(agency, entry.model)
-    context = RunContext(
-        agency.agents[agent],
-        options,
-        response_id=run_input.root,
-        meter=Meter(_limits(request, entry, models.settings, is_free=is_free)),
-        builder=_response_builder(run_input, agency, seal),
-        journal=run_input.journal,
-        models=models.of_run(_offline_script(entry, models), entry.model),
-        caller=_caller(run_input),
-        live=bool(request.stream),
-        spending=run_input.spending,
-        messages_at_once=models.settings.messages_at_once,
-        message_seconds=models.settings.message_seconds,
-        open_files=run_input.open_files,
-        **({"transport": run_input.transport} if run_input.transport else {}),
-    )
-    context.recalled = run_input.recalled
+    context = _context(agency, agent, options, entry, models, run_input, _response_builder(run_input, agency, seal))
     assign_run(agency, context)
-    if run_input.transport:
-        context.shared = SharedValues(agency.user_context, run_input.shared)
     models.attach(agency, context)
     starters = _starters_folder(name, agency.agents[agent], run_input, options)
     return AgencyExecution(
@@ -119,6 +104,41 @@ async def prepare_run(name: str, entry: AgencyEntry, models: Models, run_input: 
         starters=starters,
         message=run_input.message,
     )
+
+
+def _context(
+    agency: "Agency",
+    agent: str,
+    options: ClientOptions,
+    entry: AgencyEntry,
+    models: Models,
+    run_input: RunInput,
+    builder: ResponseBuilder,
+) -> RunContext:
+    request, settings = run_input.request, models.settings
+    limits = _limits(request, entry, settings, is_free=models.is_free(agency, entry.model))
+    context = RunContext(
+        agency.agents[agent],
+        options,
+        response_id=run_input.root,
+        meter=Meter(limits),
+        builder=builder,
+        journal=run_input.journal,
+        models=models.of_run(_offline_script(entry, models), entry.model),
+        caller=_caller(run_input),
+        live=bool(request.stream),
+        linked_content=settings.linked_content,
+        new_links=frozenset(url for _, _, url in run_input.links),
+        spending=run_input.spending,
+        messages_at_once=settings.messages_at_once,
+        message_seconds=settings.message_seconds,
+        open_files=run_input.open_files,
+        **({"transport": run_input.transport} if run_input.transport else {}),
+    )
+    context.recalled = run_input.recalled
+    if run_input.transport:
+        context.shared = SharedValues(agency.user_context, run_input.shared)
+    return context
 
 
 async def build_addressed(name: str, entry: AgencyEntry, model: str, *, chat: bool) -> tuple["Agency", str]:
@@ -157,6 +177,18 @@ def _is_openai(model: Model) -> bool:
     from agency_lambda.framework.models.endpoint import is_openai  # few requests depend on it
 
     return is_openai(model)
+
+
+def _refuse_links(links: Sequence[tuple[str, str, str]], models: Models, entry: AgencyEntry, agent: "Agent") -> None:
+    """Raises UnsupportedParameter if the agent's model may be sent no links."""
+    if not links:
+        return
+    from agency_lambda.framework.models.links import taken
+
+    kinds = taken(_model(models, entry, agent), models.settings.linked_content)
+    for param, kind, _ in links:
+        if kind not in kinds:
+            raise UnsupportedParameter(LINKS_REFUSED, param=param)
 
 
 def _knows_openai_alone(request: CreateResponse) -> bool:

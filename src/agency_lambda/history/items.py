@@ -13,7 +13,7 @@ Item = dict[str, Any]
 
 _METADATA = (
     *("agent", "callerAgent", "timestamp", "agent_run_id", "parent_run_id"),
-    *("run_trace_id", "message_origin", "history_protocol", "origin"),
+    *("run_trace_id", "message_origin", "history_protocol", "origin", "linked"),
 )
 """What the framework and we note beside an item; no provider is sent it."""
 _HEARD = frozenset({"user", "system", "developer"})

@@ -18,6 +18,7 @@ DEPTH = 64  # levels of JSON; its readers may be recursive
 KEYS = 100  # of the body's own object
 ITEMS = 2_000  # of a request, with those in its compactions
 PARTS = 4_000  # of the contents of all these items
+LINK = 8_192  # characters of a link
 PART_LISTS = 100  # entries of a list or object within an item or a part: annotations, logprobs, summaries
 NAME = 256  # characters of a call's name or id
 TOOLS = 128
@@ -60,13 +61,14 @@ class FileReference:
 
 @dataclass
 class InputBudget:
-    """Counts what the items of a request use. Every method raises InvalidRequest. files: to be checked yet."""
+    """Counts what the items of a request use. Every method raises InvalidRequest. files, links: to be checked yet."""
 
     items: int = ITEMS
     parts: int = PARTS
     values: int = VALUES
     expansion: int = EXPANSION
     files: list[FileReference] = field(default_factory=list)
+    links: list[str] = field(default_factory=list)  # the fields
 
     def take_item(self, param: str) -> None:
         self.items -= 1
@@ -82,6 +84,11 @@ class InputBudget:
         self.files.append(file)
         if len(self.files) > INPUT_FILES:
             raise over_limit(file.param, "files in all items", INPUT_FILES)
+
+    def take_link(self, param: str) -> None:
+        self.links.append(param)
+        if len(self.links) > INPUT_FILES:
+            raise over_limit(param, "links in all items", INPUT_FILES)
 
     def take_text(self, text: bytes, param: str) -> None:
         self.values -= check_structure(text, param)

@@ -75,13 +75,23 @@ def _agent_input(item: Item, with_sealed: bool) -> Iterator[Item]:
         yield {key: item[key] for key in ("type", "summary", "encrypted_content")}
     elif kind == "message":
         message = {key: item[key] for key in ("type", "role", "content", "phase") if item.get(key) is not None}
-        yield message | {"content": _plain_content(message)}
+        content = _plain_content(message)
+        yield message | {"content": content} | _mark_links(content)
     elif kind == "function_call" and item.get("status") != "incomplete":
         yield {key: item[key] for key in ("type", "call_id", "name", "arguments")}
     elif kind == "function_call_output":
-        yield {key: item[key] for key in ("type", "call_id", "output")}
+        yield {key: item[key] for key in ("type", "call_id", "output")} | _mark_links(item["output"])
     elif kind == "compaction":
         yield from to_agent_input(decode_compaction(item, "input"))
+
+
+def _mark_links(parts: str | list[Item]) -> Item:
+    # A tool's own links are the agency's matter, so those of clients are told apart.
+    if isinstance(parts, str):
+        return {}
+    from agency_lambda.protocol.links import link_of  # in most requests there is but a text
+
+    return {"linked": True} if any(map(link_of, parts)) else {}
 
 
 def _plain_content(message: Item) -> str | list[Item]:

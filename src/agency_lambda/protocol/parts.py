@@ -1,7 +1,7 @@
 """Parts of messages and of outputs; imported when a client sends items.
 
-Accepted are content in the request, and ids of the caller's files, which are checked later. The model's server would
-fetch a link that the caller chose.
+Accepted are content in the request, ids of the caller's files, and links that the model's server may fetch, which are
+checked later.
 """
 
 from collections.abc import Mapping
@@ -21,6 +21,7 @@ INPUT_PARTS = {
     "input_file": "ResponseInputFile",
 }
 _DEFAULTS: dict[str, Item] = {"input_image": {"detail": "auto"}, "output_text": {"annotations": []}}
+_LINKS = {"input_image": "image_url", "input_file": "file_url"}
 _FILE_DETAIL = "auto"  # the pinned openai package does not know it, and it is the default
 
 
@@ -43,21 +44,32 @@ def _parse_part(part: Any, kinds: Mapping[str, str], param: str, budget: InputBu
     if kind == "input_file" and part.get("detail") == _FILE_DETAIL:
         part = {name: value for name, value in part.items() if name != "detail"}
     valid = validate(kinds[kind], {**_DEFAULTS.get(kind, {}), **part}, param)
-    if valid.get("file_url") is not None:
-        raise UnsupportedParameter(
-            "file_url is not supported: send the content as a data URL, or a file_id.", param=f"{param}.file_url"
-        )
     if valid.get("file_id") is not None:
         return _with_file(valid, param, budget)
-    if kind == "input_image" and not str(valid.get("image_url")).startswith("data:image/"):
-        raise UnsupportedParameter("Only data URLs of images are supported.", param=f"{param}.image_url")
+    if url := valid.get(_LINKS.get(kind, "")):
+        return _with_link(valid, url, param, budget)
+    if kind == "input_image":
+        raise InvalidRequest("An image has an image_url, or a file_id.", param=f"{param}.image_url")
     if kind == "input_file" and not str(valid.get("file_data")).startswith("data:"):
         raise InvalidRequest("A file is sent as file_data, a data URL.", param=f"{param}.file_data")
     return valid
 
 
+def _with_link(part: Item, url: str, param: str, budget: InputBudget) -> Item:
+    field = _LINKS[part["type"]]
+    if part["type"] == "input_image" and url.startswith("data:image/"):
+        return part
+    if part.get("file_data") is not None:
+        raise InvalidRequest("Send either file_url or file_data, not both.", param=f"{param}.file_url")
+    from agency_lambda.protocol.links import check_link  # few requests have one
+
+    check_link(url, f"{param}.{field}")
+    budget.take_link(f"{param}.{field}")
+    return part
+
+
 def _with_file(part: Item, param: str, budget: InputBudget) -> Item:
-    for name in ("file_data", "image_url"):
+    for name in ("file_data", "image_url", "file_url"):
         if part.get(name) is not None:
             raise InvalidRequest(f"Send either file_id or {name}, not both.", param=f"{param}.{name}")
     budget.take_file(FileReference(part["file_id"], part["type"], f"{param}.file_id"))

@@ -123,6 +123,7 @@ async def delete_item(conversation_id: str, item_id: str, caller: Caller) -> dic
 async def _parsed(caller: Caller, given: list[Any]) -> list[Item]:
     budget = InputBudget()
     items = parse_items(given, "items", budget)
+    caller.runs.preparation.refuse_links(budget.links)
     await caller.runs.check_files(caller.owner, budget.files)
     return items
 

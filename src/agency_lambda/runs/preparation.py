@@ -2,12 +2,13 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel
 
 from agency_lambda import catalogue
 from agency_lambda.budgets import Budgets
-from agency_lambda.errors import NotFound
+from agency_lambda.errors import LINKS_REFUSED, NotFound, UnsupportedParameter
 from agency_lambda.history import UniqueIds
 from agency_lambda.history.conversations import Conversation
 from agency_lambda.history.loading import TurnCache, load_history
@@ -25,6 +26,7 @@ from agency_lambda.runs.validation import refuse_empty, refuse_loose_ends, witho
 from agency_lambda.runs.waiting import ApprovalPolicy
 from agency_lambda.settings import Settings
 from agency_lambda.store import Store
+from agency_lambda.validators import is_openai_host
 
 if TYPE_CHECKING:
     from agency_lambda.budgets.spending import Spending
@@ -80,12 +82,14 @@ class RunPreparation:
         new_input = without_repeated_outputs(history, new_input)
         refuse_empty(new_input)
         refuse_loose_ends(history, items, new_input)
+        links = _links(items) if any(item.get("linked") for item in new_input) else []
         found = catalogue.find_entry(request.model)
         spending = await self._spending(run, found[1])
-        if run.is_new and request.background and not spending.is_limited and needs_no_agency(request):
+        is_plain = needs_no_agency(request) and not spending.is_limited and not links
+        if run.is_new and request.background and is_plain:
             catalogue.check_model(request.model)
             return None
-        return await self._prepare_agents(found, run, request, history, new_input, log, spending)
+        return await self._prepare_agents(found, run, request, history, new_input, log, spending, links=links)
 
     async def _prepare_child(self, run: Run, sending: Sending, log: EventLog) -> "AgencyExecution":
         responses = Responses(self._store, run.owner)
@@ -133,6 +137,7 @@ class RunPreparation:
         log: EventLog,
         spending: "Spending",
         batch: tuple[Sequence[Item], Mapping[str, Any]] = ((), {}),
+        links: Sequence[tuple[str, str, str]] = (),
     ) -> "AgencyExecution":
         from agency_lambda.framework.prepare import RunInput, prepare_run
 
@@ -152,6 +157,8 @@ class RunPreparation:
             journal=journal,
             root=run.stored.root,
             asked_in=sending.shown_in if sending else run.id,
+            links=links,
+            is_new=run.is_new,
             recalled=len(history),
             shared=batch[1],
             spending=spending,
@@ -193,6 +200,13 @@ class RunPreparation:
 
         return await compact(self.models, self._store, self._budgets, request, owner)
 
+    def refuse_links(self, named: Sequence[str]) -> None:
+        """Refuse links where no model may be sent one. named: the fields. Raises UnsupportedParameter."""
+        setting, url = self._settings.linked_content, self._settings.openai_base_url
+        is_other = url is not None and not is_openai_host(urlsplit(url).hostname)
+        if named and (setting == "0" or (setting is None and is_other)):
+            raise UnsupportedParameter(LINKS_REFUSED, param=named[0])
+
     async def delete_item(self, owner: str, conversation_id: str, item_id: str) -> Conversation:
         """Raises NotFound, ConversationBusy."""
         from agency_lambda.history.deleting import delete_item  # few clients delete
@@ -219,6 +233,12 @@ def history_of(run: Run) -> HistoryCursor:
 def _root_partition(run: Run) -> str:
     """Return the partition of the run that the client has asked for, where all runs for it count what they use."""
     return response_partition(run.owner, run.stored.sending.root if run.stored.sending else run.stored.root)
+
+
+def _links(items: Sequence[Item]) -> list[tuple[str, str, str]]:
+    from agency_lambda.protocol.links import links_of
+
+    return list(links_of(items))
 
 
 def needs_no_agency(request: CreateResponse) -> bool:

@@ -87,6 +87,8 @@ class Listener:
     recorded = None
     is_outside_tools = True
     longest_silence = 120.0
+    linked_content = None
+    new_links = ()
 
     @asynccontextmanager
     async def model_call(self, agent: str, question: ModelRequest) -> AsyncIterator["Listener"]:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from agency_lambda import validators
 from agency_lambda.framework.models import endpoint
 from agency_lambda.protocol.obfuscation import _STEP
 from agency_lambda.testing.events import http_event
@@ -84,7 +85,7 @@ def test_options_of_openais_cache_go_to_openai_alone(
     response = asking.respond("hello", **CACHE)
     assert {name: response[name] for name in CACHE} == CACHE
     assert not provider.requests[-1].body.keys() & CACHE.keys()
-    monkeypatch.setattr(endpoint, "_OPENAI", "127.0.0.1")
+    monkeypatch.setattr(validators, "_OPENAI", "127.0.0.1")
     asking.respond("hello", **CACHE, text={"format": {"type": "json_object"}})
     assert {name: provider.requests[-1].body[name] for name in CACHE} == CACHE
     assert provider.requests[-1].body["text"] == {"format": {"type": "json_object"}}

@@ -1,10 +1,10 @@
 """The interface between models and a run."""
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from contextlib import AbstractAsyncContextManager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from agents import AgentOutputSchemaBase, Model, ModelResponse, ModelSettings, RunConfig, Tool, TResponseInputItem
 from openai.types.responses import ResponseStreamEvent
@@ -84,12 +84,17 @@ class ModelCallProtocol(Protocol):
 
 
 class RunProtocol(Protocol):
-    """live: the run takes each event of an answer as it arrives."""
+    """live: the run takes each event of an answer as it arrives.
+
+    linked_content: the setting LINKED_CONTENT. new_links: those in the client's input of this run.
+    """
 
     meter: Meter
     live: bool
     longest_silence: float
     resolve: Resolve
+    linked_content: Literal["0", "1"] | None
+    new_links: Collection[str]
 
     @property
     def is_outside_tools(self) -> bool:

@@ -4,7 +4,7 @@ from agents import Model
 from agents.models.openai_chatcompletions import OpenAIChatCompletionsModel
 from agents.models.openai_responses import OpenAIResponsesModel
 
-_OPENAI = "api.openai.com"
+from agency_lambda.validators import is_openai_host
 
 
 def is_openai(model: Model) -> bool:
@@ -12,5 +12,4 @@ def is_openai(model: Model) -> bool:
     if not isinstance(model, OpenAIResponsesModel | OpenAIChatCompletionsModel):
         return False
     url = getattr(getattr(model, "_client", None), "base_url", None)
-    host = str(getattr(url, "host", ""))
-    return host == _OPENAI or host.endswith(f".{_OPENAI}")
+    return is_openai_host(getattr(url, "host", None))

@@ -12,6 +12,7 @@ from openai import APIConnectionError, APIError
 from agency_lambda.errors import (
     ContentRefused,
     ContextLengthExceeded,
+    LinkNotReadable,
     ModelNotFound,
     ModelOutOfQuota,
     ModelRateLimited,
@@ -61,6 +62,10 @@ _TOO_LONG = re.compile(
     r"context[ _](?:length|window|size)|maximum context|prompt is too long|too many (?:input )?tokens"
     r"|input token count|(?:prompt|input) (?:is|exceeds)\b.{0,40}\btokens?"
 )
+_LINK = re.compile(
+    r"(?:error|timeout) while downloading|(?:failed|unable) to (?:download|fetch)|could not (?:be )?(?:download|fetch)"
+    r"|invalid_image_(?:url|format)|image_parse_error|unsupported image"
+)
 _WORDS_OF_CONNECTIONS = ("connect", "network", "unavailable", "overloaded")
 
 
@@ -73,6 +78,8 @@ def kind_of(error: BaseException) -> Kind:
     speaks = isinstance(error, APIError) or status is not None  # the provider, not a library
     if speaks and status in (400, 413, 422, None) and _TOO_LONG.search(str(error).lower()):
         return ContextLengthExceeded
+    if status in (400, 422) and _LINK.search(" ".join((*codes, str(error).lower()))):
+        return LinkNotReadable
     if status is not None:
         return _STATUSES.get(status) or (UpstreamFailed if status >= 500 else ModelRefusedRequest)
     if isinstance(error, TimeoutError | httpx.TimeoutException) or any("timeout" in name for name in _names(error)):

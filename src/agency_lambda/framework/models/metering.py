@@ -50,7 +50,7 @@ class MeteredModel(WrappedModel):
         identity: str | None = None,
     ) -> None:
         super().__init__(inner)
-        self._provider = Provider(inner)
+        self._provider = Provider(inner, run.linked_content, run.new_links)
         self.run, self.agent, self.adapt = run, agent, adapt
         self.for_user, self.identity = for_user, identity or agent
 

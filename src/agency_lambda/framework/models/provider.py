@@ -1,11 +1,11 @@
 """Send a provider a history that it accepts, and request encrypted reasoning where the model reasons."""
 
 import logging
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from typing import Any
+from typing import Any, Literal
 
 from agents import Model, ModelResponse, ModelSettings, TResponseInputItem
 from agents.models.openai_chatcompletions import OpenAIChatCompletionsModel
@@ -52,6 +52,7 @@ _unreadable: set[str] = set()  # encrypted contents that a provider has refused
 class _Form:
     """reasoning: some is sent. Where this form is accepted, an earlier one was refused because of
     unreadable: encrypted contents, or include: the request for encrypted reasoning.
+    links: that are sent. without: what it was made without, see `_form`.
     """
 
     input: str | list[TResponseInputItem]
@@ -59,6 +60,8 @@ class _Form:
     reasoning: bool
     unreadable: frozenset[str] = frozenset()
     include: bool = False
+    links: frozenset[str] = frozenset()
+    without: "set[str] | None" = None
 
 
 class Provider:
@@ -67,8 +70,12 @@ class Provider:
     Marks items of an answer that only this model can read with its origin.
     """
 
-    def __init__(self, model: Model) -> None:
+    def __init__(
+        self, model: Model, linked_content: Literal["0", "1"] | None = None, new_links: Collection[str] = ()
+    ) -> None:
+        """linked_content, new_links: see `RunProtocol`."""
         listen(type(model))
+        self._linked_content, self._new_links = linked_content, new_links
         self._model, self._origin = model, origin_of(model)
         self.name = _name_of(model)
         self._responses = isinstance(model, OpenAIResponsesModel)
@@ -150,14 +157,29 @@ class Provider:
         if isinstance(input, str):
             return _Form(input, settings, False)
         dialect: dict[str, Any] = {"chat": not self._responses, "longest_id": self._longest}
-        history: Any = input
+        history, links = self._with_links(input)
         items: Any = sendable(history, self._origin, unreadable=unreadable, **dialect) or [_NO_INPUT]
         has_reasoning = any(item["type"] == "reasoning" for item in items)
-        return _Form(UnsharedItems(items) if self._responses and is_json(items) else items, settings, has_reasoning)
+        sent = UnsharedItems(items) if self._responses and is_json(items) else items
+        return _Form(sent, settings, has_reasoning, links=links, without=unreadable)
+
+    def _with_links(self, items: Any) -> tuple[Any, frozenset[str]]:
+        """Return items without links that this model cannot have, and the links that it is sent."""
+        if not any(item.get("linked") for item in items):
+            return items, frozenset()
+        from agency_lambda.framework.models import links  # few clients send one
+
+        return links.readable(items, links.taken(self._model, self._linked_content), self._new_links)
 
     def _next_form(self, form: _Form, input: str | list[TResponseInputItem], error: APIStatusError) -> _Form:
         # Raises the refusal where no form is left. `_accept` remembers what was left out: a refusal that stays
         # was about something else.
+        if old := self._old_links(form, error):
+            from agency_lambda.framework.models import links
+
+            links.remember(old)
+            again = self._form(input, form.settings, form.without)
+            return replace(again, unreadable=form.unreadable, include=form.include)
         if form.reasoning and is_about_reasoning(error):
             return replace(self._form(input, form.settings, None), unreadable=_encrypted(form.input))
         if not asks(form.settings) or not may_be_about_include(error):
@@ -166,6 +188,14 @@ class Provider:
         if form.reasoning and not names_include(error):  # it may have been either; the next call tells
             return replace(without, unreadable=_encrypted(form.input))
         return replace(without, include=True)
+
+    def _old_links(self, form: _Form, error: APIStatusError) -> frozenset[str]:
+        """Return links of earlier turns that the provider cannot read. Without one of them it may answer."""
+        if not form.links:
+            return frozenset()
+        from agency_lambda.framework.models import links
+
+        return links.unreadable(error, form.links).difference(self._new_links)
 
     def _accept(self, form: _Form, output: Iterable[Any] | None) -> None:
         if form.include:
