@@ -123,6 +123,7 @@ def test_thread_that_waits_takes_no_other_message(desk: Start) -> None:
     with pytest.raises(Refused) as refused:
         client.say("Hello?")
     assert (refused.value.status, refused.value.error["type"]) == (409, "conversation_busy")
+    assert "waits for a person" in refused.value.error["message"]
     with pytest.raises(Refused) as refused:
         client.resume({"approved": True})
     assert refused.value.status == 400
@@ -208,3 +209,20 @@ def test_cancelled_run_that_waits_ends_as_that(desk: Start) -> None:
     assert client.last["outcome"] == {"type": "cancelled"}
     client.say("Hello?")
     assert spoken(client).endswith("Fine.")
+
+
+def test_rest_is_answered_after_a_decision_elsewhere(desk: Start) -> None:
+    at = desk(model=pays(2))
+    client = thread(at)
+    client.say("Pay.")
+    first, second = client.interrupts
+    at.decide(first["id"])
+    at.work(str(at.get(f"/v1/approvals/{first['id']}")["continued_by"]))
+    client.interrupts, client.seconds = [first, second], 3
+    client.resume({"approved": True}, {"approved": True})
+    assert client.last["code"] == "in_progress"  # the run goes on under its own id, where a worker takes it
+    at.work(client.response_id)
+    client.interrupts = [first, second]
+    client.resume({"approved": True}, {"approved": True})
+    assert client.last["outcome"] == {"type": "success"}
+    assert sorted(at.paid) == [("p1", 1), ("p2", 2)]

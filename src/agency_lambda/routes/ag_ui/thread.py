@@ -40,6 +40,7 @@ class Thread:
     async def _new(self) -> ClientRun:
         body, new = self._body, messages.conversation(self._body.known)
         options: dict[str, Any] = {"tools": messages.tools(body), "instructions": messages.instructions(body)}
+        options["metadata"] = thread.metadata(body)
         awaited: list[str] = []
         if found := await self._continued(new):
             stored, new = found
@@ -58,8 +59,7 @@ class Thread:
 
     async def _begin(self, items: list[Item], options: dict[str, Any], *, is_last: bool = True) -> ClientRun:
         given = {name: value for name, value in options.items() if value}
-        metadata = thread.metadata(self._body)
-        request = CreateResponse(model=self._model, input=items, stream=True, metadata=metadata, **given)
+        request = CreateResponse(model=self._model, input=items, stream=True, **given)
         idempotent = (thread.request_key(self._body, self._model), b"") if is_last else None
         return await self._caller.begin(request, idempotent, self._render)
 
@@ -130,12 +130,19 @@ class Thread:
         # Each run is answered by itself, and last the one that this request executes then.
         run: ClientRun | None = None
         by_run = groupby(sorted(pending, key=_order), key=lambda each: each[1].run)
-        answers = [[self._item(*each) for each in asked] for _, asked in by_run]
-        for items in answers:
-            options = {"previous_response_id": stored.response["id"]}
-            run = await self._begin(items, options, is_last=items is answers[-1])
+        answers = [(run_id, [self._item(*each) for each in asked]) for run_id, asked in by_run]
+        for number, (run_id, items) in enumerate(answers, 1):
+            options: dict[str, Any] = {"previous_response_id": stored.response["id"]}
+            if not await self._keeps_its_id(run_id):
+                options["metadata"] = thread.metadata(self._body)
+            run = await self._begin(items, options, is_last=number == len(answers))
         assert run
         return run
+
+    async def _keeps_its_id(self, run_id: str) -> bool:
+        """Return whether a run goes on under its own id, and so with its own metadata."""
+        waiting = await self._caller.responses.get(run_id)
+        return bool(waiting.sending or waiting.continues is None or waiting.response["output"])
 
     def _item(self, number: int, approval: Approval) -> Item:
         entry = (self._body.resume or [])[number]
