@@ -1,6 +1,6 @@
 """The interface between models and a run."""
 
-from collections.abc import Awaitable, Callable, Collection, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -38,15 +38,17 @@ class ModelRequest:
     @property
     def names_files(self) -> bool:
         """Return whether some part has the id of a file in place of its bytes."""
-        return not isinstance(self.items, str) and any(
-            "file_id" in part for each in self.items for part in _parts(each)
-        )
+        return not isinstance(self.items, str) and _names_file(self.items)
 
 
-def _parts(item: Any) -> Iterator[dict[str, Any]]:
-    for name in ("content", "output"):
-        if isinstance(parts := item.get(name), list):
-            yield from (part for part in parts if isinstance(part, dict))
+def _names_file(items: Iterable[Any]) -> bool:
+    for item in items:  # of each call, so without a generator
+        parts = item.get("content") or item.get("output")
+        if type(parts) is list:
+            for part in parts:
+                if type(part) is dict and "file_id" in part:
+                    return True
+    return False
 
 
 @dataclass(frozen=True)
