@@ -120,6 +120,24 @@ def test_folder_that_cannot_be_written_is_unavailable(tmp_path: Path) -> None:
         asyncio.run(storage.put("file-1", b"x"))
 
 
+def test_folder_has_all_bytes_or_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    storage = open_storage((tmp_path / "files").as_uri())
+    asyncio.run(storage.put("file-1", b"before"))
+
+    def fails(descriptor: int) -> None:
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr("agency_lambda.files.folder.os.fsync", fails)
+    for key in ("file-1", "file-2"):
+        with pytest.raises(FilesUnavailable):
+            asyncio.run(storage.put(key, b"after"))
+    assert asyncio.run(storage.get("file-1")) == b"before"
+    with pytest.raises(BytesMissing):
+        asyncio.run(storage.get("file-2"))
+    asyncio.run(storage.delete(["file-1", "file-2"]))
+    assert list((tmp_path / "files").iterdir()) == []
+
+
 def test_folder_is_its_owners_alone(tmp_path: Path) -> None:
     asyncio.run(open_storage((tmp_path / "files").as_uri()).put("file-1", b"x"))
     assert stat.S_IMODE((tmp_path / "files").stat().st_mode) == 0o700
