@@ -191,7 +191,7 @@ def test_what_a_tool_cannot_do_is_told_as_its_result(service: Service, version: 
         ({"message": 3}, "message"),
         ({"message": "x", "agent": "Nobody"}, "Nobody"),
         ({"message": "x", "conversation": "a b"}, "conversation"),
-        ({"message": "x", "images": ["no link"]}, "image"),
+        ({"message": "x", "images": ["no link"]}, "data URL"),
         ({str(number): 1 for number in range(10_000)}, "arguments"),
     ]
     for arguments, word in refused:
