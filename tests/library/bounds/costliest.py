@@ -95,39 +95,13 @@ def kinds(unit: str, size: int) -> list[Any]:
 def bodies(seed: int) -> Iterator[dict[str, Any]]:
     """Bodies near the bounds: each kind once, then mixtures without an end."""
     for given in kinds("word ", FULL):
-        body = {**ASK, "input": [*given, MESSAGE]}
-        yield body
-        if chat := as_chat(body):
-            yield chat
+        yield {**ASK, "input": [*given, MESSAGE]}
     draw = random.Random(seed)
     while True:
         body = {**ASK, **fields(draw)}
         left = FULL - len(json.dumps(body, ensure_ascii=False).encode())
         given = draw.choice(kinds(draw.choice(UNITS), int(left * draw.choice([0.1, 0.5, 0.9]))))
-        body = {**body, "input": [*given, MESSAGE]}
-        yield as_chat(body) or body if draw.random() < 0.3 else body
-
-
-def as_chat(body: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the body of a chat completion that says the same; None if it has items that a chat does not know."""
-    known = {name: body[name] for name in ("model", "metadata", "store", "stream") if name in body}
-    items = [(item.get("type", "message"), item) for item in body["input"]]
-    if not {kind for kind, _ in items} <= {"message", "function_call", "function_call_output"}:
-        return None
-    functions = [{name: each for name, each in tool.items() if name != "type"} for tool in body.get("tools", [])]
-    tools = [{"type": "function", "function": each} for each in functions]
-    return {**known, "messages": [_message(*each) for each in items], **({"tools": tools} if tools else {})}
-
-
-def _message(kind: str, item: dict[str, Any]) -> dict[str, Any]:
-    if kind == "function_call":
-        called = {"name": item["name"], "arguments": item["arguments"]}
-        return {"role": "assistant", "tool_calls": [{"id": item["call_id"], "type": "function", "function": called}]}
-    if kind == "function_call_output":
-        return {"role": "tool", "tool_call_id": item["call_id"], "content": item["output"]}
-    said = item["content"]
-    parts = said if isinstance(said, str) else [{"type": "text", "text": part["text"]} for part in said]
-    return {"role": item["role"], "content": parts}
+        yield {**body, "input": [*given, MESSAGE]}
 
 
 class Watch:
@@ -175,8 +149,7 @@ def main(seconds: float, seed: int) -> None:
         if time.process_time() > until:
             break
         sent, watch.longest = json.dumps(body, ensure_ascii=False), 0.0
-        path = "/v1/chat/completions" if "messages" in body else "/v1/responses"
-        answer = service.handler(http_event("POST", path, sent), Context(60))
+        answer = service.handler(http_event("POST", "/v1/responses", sent), Context(60))
         memory = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1000
         found = {"body": number, "bytes": len(sent.encode()), "status": answer["statusCode"], "megabytes": memory}
         found |= {"milliseconds": 1000 * watch.longest, "parsings": watch.longest / parse, "like": sent[:150]}
