@@ -73,7 +73,8 @@ def test_it_answers_twice_in_one_conversation_and_stops_on_ctrl_c(server: tuple[
     assert "model: offline" in out
 
 
-def test_sigterm_hands_over_what_runs_though_a_stream_is_open(tmp_path: Path) -> None:
+@pytest.mark.parametrize("background", [True, False])
+def test_sigterm_hands_over_what_runs_though_a_stream_is_open(tmp_path: Path, background: bool) -> None:
     with socket.socket() as provider:
         provider.bind(("127.0.0.1", 0))
         provider.listen()  # and never answers
@@ -81,7 +82,7 @@ def test_sigterm_hands_over_what_runs_though_a_stream_is_open(tmp_path: Path) ->
         base_url = f"http://127.0.0.1:{provider.getsockname()[1]}/v1"
         url, process = started(tmp_path, OPENAI_API_KEY="key", OPENAI_BASE_URL=base_url, MODEL="gpt-5")
         try:
-            body = {"model": "letters", "input": "hello", "background": True, "stream": True}
+            body = {"model": "letters", "input": "hello", "background": background, "stream": True}
             with httpx.stream("POST", f"{url}/v1/responses", json=body, timeout=30):
                 connection, _ = provider.accept()  # a model call is at work
                 process.send_signal(signal.SIGTERM)

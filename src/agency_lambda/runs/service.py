@@ -78,6 +78,7 @@ class RunService:
         self.owners = Owners(self.store, settings.approval_days)
         self.on_asked: Callable[[Sequence[Approval]], None] | None = None  # of a run that has begun to wait
         self._files_url = settings.files
+        self._executing = set[asyncio.Task[Any]]()
         self._exports = settings.otel_exporter_otlp_endpoint is not None
 
     @cached_property
@@ -191,6 +192,9 @@ class RunService:
     async def execute(self, attempt: Attempt) -> ResponseObject:
         """Raises ServiceError if the run failed."""
         owner = attempt.lease.owner if attempt.lease else ""
+        task = asyncio.current_task()
+        assert task
+        self._executing.add(task)
         try:
             response = await attempt.execute()
             if attempt.asked and attempt.repository and self.on_asked:
@@ -203,6 +207,7 @@ class RunService:
         except OutcomeUncertain:
             return await self._stored(attempt)
         finally:
+            self._executing.discard(task)
             if attempt.admission:
                 await attempt.admission.close()
             if attempt.next_run_id:
@@ -276,6 +281,11 @@ class RunService:
         return await self.preparation.compact(request, owner)
 
     async def aclose(self) -> None:
+        """Hand over the runs that are still executed, and close what they need."""
+        for task in self._executing:
+            task.cancel()
+        if self._executing:
+            await asyncio.wait(self._executing, timeout=_CALL_TIMEOUT)
         await self.preparation.aclose()
         await self.store.aclose()
         await self.queue.aclose()
