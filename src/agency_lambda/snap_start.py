@@ -88,15 +88,15 @@ async def _run_every_agency() -> None:
 async def _run_once(runs: "RunService", name: str) -> None:
     from agency_lambda.protocol.request import CreateResponse
     from agency_lambda.runs.attempt import Attempt
-    from agency_lambda.runs.attempt_stream import AttemptStream
+    from agency_lambda.runs.client_run import ClientRun
 
     request = CreateResponse(model=name, input="Are you there?", store=False, stream=True, tool_choice="none")
-    run = await runs.create(request, "snapshot")
-    assert isinstance(run, Attempt)  # nothing of it is stored, so nothing can be there already
-    stream = AttemptStream(run, runs.execute(run))
+    begun = await runs.create(request, "snapshot")
+    assert isinstance(begun, Attempt)  # nothing of it is stored, so nothing can be there already
+    run = ClientRun(runs, "snapshot", begun)
     try:
         async with asyncio.timeout(_SECONDS):
-            async for _ in stream.events():
+            async for _ in run.events():
                 pass
     finally:
-        await stream.leave()  # or it would go on in every clone
+        await run.leave()  # or it would go on in every clone
