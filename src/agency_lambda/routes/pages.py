@@ -32,9 +32,7 @@ Page = Annotated[PageRequest, Depends(_page_request)]
 
 async def _include(
     include: Annotated[Include | None, Query(description="accepted, and changes nothing")] = None,
-    include_list: Annotated[
-        Include | None, Query(alias="include[]", description="the same, as clients write it")
-    ] = None,
+    include_list: Annotated[Include | None, Query(alias="include[]", include_in_schema=False)] = None,
 ) -> None:
     # What there is of it was kept where `POST /v1/responses` has asked for it.
     return
