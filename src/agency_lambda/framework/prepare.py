@@ -160,7 +160,7 @@ def _model(models: Models, entry: AgencyEntry, agent: "Agent") -> Model:
 def _seal(name: str, models: Models, run_input: RunInput) -> "ReasoningSeal | None":
     """Return what encrypts reasoning for the client, if some is asked for or sent back. name: the agency's."""
     used = run_input.request.wants_encrypted_reasoning or any(
-        item["type"] == "reasoning" for item in run_input.new_input
+        item.get("type") == "reasoning" for item in run_input.new_input
     )
     if not used or models.secret is None:
         return None
@@ -170,7 +170,7 @@ def _seal(name: str, models: Models, run_input: RunInput) -> "ReasoningSeal | No
 
 
 def _opened(seal: "ReasoningSeal | None", items: list[Item], agent: str) -> list[Item]:
-    return seal.opened(items, agent) if seal else [item for item in items if item["type"] != "reasoning"]
+    return seal.opened(items, agent) if seal else [item for item in items if item.get("type") != "reasoning"]
 
 
 def _is_openai(model: Model) -> bool:

@@ -26,6 +26,10 @@ Stored = Callable[..., "StoredRun"]
 APPROVED, REFUSED = Decision(approve=True), Decision(approve=False)
 
 
+def _no_files() -> Any:
+    raise AssertionError("no file is asked for")
+
+
 @dataclass
 class StoredRun:
     """attempt(): one attempt, as a worker makes it. events, asked (keys of calls): of the last one."""
@@ -64,6 +68,7 @@ class StoredRun:
             new_input=[{"role": "user", "content": self.input}],
             output=output,
             journal=journal,
+            open_files=_no_files,
         )
         execution = await prepare_run("desk", Entry(create_agency=self.create_agency), self.models, run_input)
         self.meter = execution.meter

@@ -278,6 +278,9 @@ def test_owners_have_one_read_each_and_their_page_no_other() -> None:
     on_memory(play)
 
 
+async def _no_check(owner: str, files: Any) -> None: ...
+
+
 def test_id_is_made_after_what_a_run_continues_was_read(monkeypatch: pytest.MonkeyPatch) -> None:
     read, load_to_extend = list[int](), Conversations.load_to_extend
 
@@ -289,7 +292,7 @@ def test_id_is_made_after_what_a_run_continues_was_read(monkeypatch: pytest.Monk
 
     async def play(store: Store) -> None:
         request = CreateResponse(model="desk", input="Hello.", background=True)
-        run = await new_run(store, request, "owner", "conv_1")
+        run = await new_run(store, request, "owner", "conv_1", _no_check)
         assert (created_microseconds(run.id) or 0) >= read[0]
 
     on_memory(play)
