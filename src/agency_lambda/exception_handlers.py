@@ -49,10 +49,6 @@ class OpenAIFailureAnswer(BaseModel):
     error: OpenAIFailure
 
 
-# The OpenAPI document has the failures of every route. These go with the routes that name them.
-RESPONSES: dict[int | str, dict[str, Any]] = {}
-V1_RESPONSES = RESPONSES
-
 _HTTP = {
     400: "invalid_json",
     401: "unauthenticated",

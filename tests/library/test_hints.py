@@ -42,8 +42,9 @@ def message(answer: Reply) -> str:
 
 
 def test_what_is_to_be_asked_instead_exists(create_app: Callable[..., FastAPI]) -> None:
-    alone = create_app(PROTOCOLS="responses")
+    app, alone = create_app(), create_app(PROTOCOLS="responses")
     for start, (_, targets, _) in HINTS.items():
+        assert {*targets} <= there(app), start
         assert targets[-1] in there(alone), start  # whatever PROTOCOLS says
 
 

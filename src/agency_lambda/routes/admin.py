@@ -2,7 +2,6 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 
-from agency_lambda.exception_handlers import V1_RESPONSES
 from agency_lambda.protocol.response_object import as_answered, json_response
 from agency_lambda.record.run_list import list_runs
 from agency_lambda.routes.dependencies import Operator, OwnerFilter
@@ -10,7 +9,7 @@ from agency_lambda.routes.listing import RunPage, cancelled_list
 from agency_lambda.routes.strict import StrictRoute
 from agency_lambda.settings import get_settings
 
-router = APIRouter(prefix="/v1/admin", responses=V1_RESPONSES, route_class=StrictRoute)
+router = APIRouter(prefix="/v1/admin", route_class=StrictRoute)
 
 
 @router.get("/responses")

@@ -5,11 +5,10 @@ from fastapi import APIRouter
 
 from agency_lambda import catalogue
 from agency_lambda.errors import AgencyMisconfigured, AgencyNotConfigured
-from agency_lambda.exception_handlers import RESPONSES
 from agency_lambda.routes.strict import StrictRoute
 
 logger = logging.getLogger(__name__)
-router = APIRouter(responses=RESPONSES, route_class=StrictRoute)
+router = APIRouter(route_class=StrictRoute)
 
 
 @router.get("/agencies")

@@ -3,7 +3,6 @@ from typing import TYPE_CHECKING, Any
 from fastapi import APIRouter
 
 from agency_lambda.errors import ApprovalDecided, InvalidRequest, NotFound
-from agency_lambda.exception_handlers import V1_RESPONSES
 from agency_lambda.protocol.request import Body
 from agency_lambda.routes.dependencies import Caller, OwnerFilter
 from agency_lambda.routes.listing import CursorPage
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
     from agency_lambda.protocol.approvals import Decision
 
 # What this room needs is imported by the routes: few processes are asked for approvals.
-router = APIRouter(prefix="/v1/approvals", responses=V1_RESPONSES, route_class=StrictRoute)
+router = APIRouter(prefix="/v1/approvals", route_class=StrictRoute)
 
 
 class DecisionBody(Body):

@@ -6,11 +6,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from agency_lambda.budgets import Limits
 from agency_lambda.budgets.limits import micro
-from agency_lambda.exception_handlers import V1_RESPONSES
 from agency_lambda.routes.dependencies import Operator
 from agency_lambda.routes.strict import StrictRoute
 
-router = APIRouter(prefix="/v1/admin/budgets", responses=V1_RESPONSES, route_class=StrictRoute)
+router = APIRouter(prefix="/v1/admin/budgets", route_class=StrictRoute)
 
 
 def _representable(usd: float | None) -> float | None:

@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse
 from pydantic import ValidationError
 
 from agency_lambda.errors import ServiceError
-from agency_lambda.exception_handlers import V1_RESPONSES, error_response, v1_error
+from agency_lambda.exception_handlers import error_response, v1_error
 from agency_lambda.protocol.lazy_types import LazyType
 from agency_lambda.protocol.request import CreateResponse
 from agency_lambda.protocol.response_object import ResponseObject
@@ -25,14 +25,10 @@ if TYPE_CHECKING:
 else:
     CreateChatCompletion = Annotated[Any, LazyType("agency_lambda.protocol.chat.request", "CreateChatCompletion")]
 
-router = APIRouter(prefix="/v1/chat/completions", responses=V1_RESPONSES, route_class=StrictRoute)
-
-_STREAM: dict[int | str, dict[str, Any]] = {
-    200: {"description": "The completion, or its chunks", "content": {"application/json": {}, "text/event-stream": {}}}
-}
+router = APIRouter(prefix="/v1/chat/completions", route_class=StrictRoute)
 
 
-@router.post("", response_model=None, responses=_STREAM)
+@router.post("", response_model=None)
 async def create(
     body: Annotated[CreateChatCompletion, Body()], request: Request, caller: Caller, key: IdempotencyKey = None
 ) -> Response:

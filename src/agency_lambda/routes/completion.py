@@ -5,7 +5,6 @@ from fastapi import APIRouter, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from agency_lambda import catalogue
-from agency_lambda.exception_handlers import RESPONSES
 from agency_lambda.protocol import bounds
 from agency_lambda.protocol.ids import new_id
 from agency_lambda.protocol.items import text_of
@@ -17,7 +16,7 @@ from agency_lambda.routes.strict import StrictRoute
 from agency_lambda.runs.outcome import raise_failed
 from agency_lambda.runs.waiting import request_item
 
-router = APIRouter(responses=RESPONSES, route_class=StrictRoute)
+router = APIRouter(route_class=StrictRoute)
 
 
 def _checked_text(text: str) -> str:

@@ -4,7 +4,6 @@ from fastapi import APIRouter
 from pydantic import Field
 
 from agency_lambda.errors import InvalidRequest, NotFound, OutcomeUnknown, StoreUnavailable
-from agency_lambda.exception_handlers import V1_RESPONSES
 from agency_lambda.history.conversations import conversation_index
 from agency_lambda.history.turns import Turn
 from agency_lambda.protocol import bounds
@@ -19,7 +18,7 @@ from agency_lambda.routes.listing import CursorPage
 from agency_lambda.routes.pages import TAKES_INCLUDE, Page, not_in_list, paginate
 from agency_lambda.routes.strict import StrictRoute
 
-router = APIRouter(prefix="/v1/conversations", responses=V1_RESPONSES, route_class=StrictRoute)
+router = APIRouter(prefix="/v1/conversations", route_class=StrictRoute)
 
 _TYPES = "agency_lambda.openapi.inputs"
 

@@ -8,7 +8,6 @@ from fastapi import APIRouter, Body, Query, Request
 from fastapi.responses import StreamingResponse
 
 from agency_lambda.errors import AnswerTooLarge, FilesNotConfigured, HostNotAllowed, NotFound
-from agency_lambda.exception_handlers import V1_RESPONSES
 from agency_lambda.protocol import bounds
 from agency_lambda.protocol.lazy_types import LazyType
 from agency_lambda.record.index_pages import PageQuery, entries, page
@@ -34,7 +33,7 @@ _BINARY = {"type": "string", "format": "binary"}
 _PURPOSE = {"type": "string", "enum": ["user_data", "vision", "assistants"]}
 
 
-router = APIRouter(prefix="/v1", responses=V1_RESPONSES, route_class=StrictRoute)
+router = APIRouter(prefix="/v1", route_class=StrictRoute)
 
 
 def _form_of(**properties: Any) -> dict[str, Any]:

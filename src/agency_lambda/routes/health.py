@@ -1,10 +1,9 @@
 from fastapi import APIRouter
 
 from agency_lambda import __version__
-from agency_lambda.exception_handlers import RESPONSES
 from agency_lambda.routes.strict import StrictRoute
 
-router = APIRouter(responses=RESPONSES, route_class=StrictRoute)
+router = APIRouter(route_class=StrictRoute)
 
 
 @router.get("/health")

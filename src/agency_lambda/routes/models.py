@@ -4,10 +4,9 @@ from fastapi import APIRouter
 
 from agency_lambda import catalogue
 from agency_lambda.errors import NotFound
-from agency_lambda.exception_handlers import V1_RESPONSES
 from agency_lambda.routes.strict import StrictRoute
 
-router = APIRouter(prefix="/v1/models", responses=V1_RESPONSES, route_class=StrictRoute)
+router = APIRouter(prefix="/v1/models", route_class=StrictRoute)
 
 
 @router.get("")

@@ -4,7 +4,6 @@ from fastapi import APIRouter, Body, Query, Response
 from fastapi.responses import JSONResponse
 
 from agency_lambda.errors import InvalidRequest
-from agency_lambda.exception_handlers import V1_RESPONSES
 from agency_lambda.protocol.lazy_types import LazyType
 from agency_lambda.protocol.request import CompactRequest, CreateResponse
 from agency_lambda.protocol.response_object import as_answered, json_response
@@ -22,15 +21,10 @@ if TYPE_CHECKING:
 else:
     CountInputTokens = Annotated[Any, LazyType("agency_lambda.protocol.token_count", "CountInputTokens")]
 
-router = APIRouter(prefix="/v1/responses", responses=V1_RESPONSES, route_class=StrictRoute)
+router = APIRouter(prefix="/v1/responses", route_class=StrictRoute)
 
 
-_STREAM: dict[int | str, dict[str, Any]] = {
-    200: {"description": "The response, or its events", "content": {"application/json": {}, "text/event-stream": {}}}
-}
-
-
-@router.post("", response_model=None, responses=_STREAM)
+@router.post("", response_model=None)
 async def create(
     body: CreateResponse, caller: Caller, key: IdempotencyKey = None, last_event: LastEventId = None
 ) -> Response:
@@ -69,7 +63,7 @@ async def count_input_tokens(body: Annotated[CountInputTokens, Body()], caller: 
     return await caller.runs.preparation.count_input_tokens(body, caller.owner)
 
 
-@router.get("/{response_id}", response_model=None, responses=_STREAM, dependencies=[TAKES_INCLUDE])
+@router.get("/{response_id}", response_model=None, dependencies=[TAKES_INCLUDE])
 async def retrieve(
     response_id: str,
     caller: Caller,

@@ -9,7 +9,6 @@ from fastapi.responses import JSONResponse
 
 from agency_lambda import catalogue
 from agency_lambda.errors import InvalidRequest, NotFound, ServiceError, UnsupportedParameter
-from agency_lambda.exception_handlers import RESPONSES
 from agency_lambda.protocol.lazy_types import LazyType
 from agency_lambda.protocol.response_object import FINAL, ResponseObject, json_response, open_requests
 from agency_lambda.protocol.stream import EventStreamResponse
@@ -25,7 +24,7 @@ else:  # imported by the first request
     GetResponse = Annotated[Any, LazyType(_TYPES, "GetResponse")]
     CancelResponse = Annotated[Any, LazyType(_TYPES, "CancelResponse")]
 
-router = APIRouter(prefix="/{agency}", responses=RESPONSES, route_class=StrictRoute)
+router = APIRouter(prefix="/{agency}", route_class=StrictRoute)
 
 _EVENTS: dict[int | str, dict[str, Any]] = {200: {"description": "Events", "content": {"text/event-stream": {}}}}
 

@@ -7,7 +7,6 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Query
 
 from agency_lambda.errors import InvalidRequest
-from agency_lambda.exception_handlers import V1_RESPONSES
 from agency_lambda.protocol import bounds
 from agency_lambda.record.usage import UsageQuery, sum_usage
 from agency_lambda.routes.dependencies import Caller, Operator, OwnerFilter
@@ -15,7 +14,7 @@ from agency_lambda.routes.listing import run_key
 from agency_lambda.routes.strict import StrictRoute
 from agency_lambda.settings import get_settings
 
-router = APIRouter(prefix="/v1", responses=V1_RESPONSES, route_class=StrictRoute)
+router = APIRouter(prefix="/v1", route_class=StrictRoute)
 
 _DAY = 24 * 3600
 _DEFAULT_DAYS = 30

@@ -3,7 +3,6 @@ from typing import Annotated, Any
 from fastapi import APIRouter
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from agency_lambda.exception_handlers import V1_RESPONSES
 from agency_lambda.record.index_pages import read_page
 from agency_lambda.routes.dependencies import Caller
 from agency_lambda.routes.listing import CursorPage
@@ -12,7 +11,7 @@ from agency_lambda.routes.strict import StrictRoute
 from agency_lambda.webhooks import WebhookEvent
 
 # What this room needs is imported by the routes: few processes are asked for webhooks.
-router = APIRouter(prefix="/v1/webhooks", responses=V1_RESPONSES, route_class=StrictRoute)
+router = APIRouter(prefix="/v1/webhooks", route_class=StrictRoute)
 
 
 def _valid_url(url: str) -> str:

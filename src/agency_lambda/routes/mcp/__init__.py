@@ -5,13 +5,12 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from agency_lambda.errors import NotFound
-from agency_lambda.exception_handlers import RESPONSES
 from agency_lambda.routes.dependencies import Caller, IdempotencyKey
 from agency_lambda.routes.strict import StrictRoute
 from agency_lambda.settings import get_settings
 
 # What this room needs is imported with the first request.
-router = APIRouter(responses=RESPONSES, route_class=StrictRoute)
+router = APIRouter(route_class=StrictRoute)
 
 
 @router.post(
