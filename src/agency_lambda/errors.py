@@ -43,8 +43,8 @@
 #  │   ├─ ModelNotFound 502
 #  │   ├─ ModelRefusedRequest 502
 #  │   ├─ ContextLengthExceeded 400
-#  │   ├─ LinkNotReadable 400      the provider cannot fetch, or not read, what a link of the request points to
-#  │   └─ ContentRefused 400       by the provider's filter
+#  │   ├─ ContentRefused 400       by the provider's filter
+#  │   └─ LinkNotReadable 400      the provider cannot fetch, or not read, what a link of the request points to
 #  ├─ AnswerTooLarge 500           the result is larger than a Lambda response may be
 #  ├─ InvalidOutput 502            the answer does not match the agent's `output_type`
 #  ├─ RunLimitExceeded 502         too many model calls
