@@ -10,11 +10,13 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from hypothesis.errors import Unsatisfiable
+from pydantic import TypeAdapter
 from schemathesis import APIOperation, Case, GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import response_schema_conformance, status_code_conformance
 
 from agency_lambda.exception_handlers import FailureAnswer, OpenAIFailureAnswer
+from agency_lambda.openapi.mcp import McpFailure
 from tests.library.clients.near_items import requests_of_responses
 from tests.library.clients.server import MODEL, Server
 from tests.library.clients.wire import read_events, well_formed
@@ -61,8 +63,10 @@ def existing(api: httpx.Client) -> dict[str, str]:
 
 
 def error_is_told(path: str, response: Any) -> None:
-    model = OpenAIFailureAnswer if path.startswith("/v1") else FailureAnswer
-    model.model_validate_json(response.content, strict=True)
+    shape: Any = OpenAIFailureAnswer if path.startswith("/v1") else FailureAnswer
+    if path == "/mcp":
+        shape = McpFailure
+    TypeAdapter(shape).validate_json(response.content, strict=True)
     assert response.headers["x-request-id"]
 
 
