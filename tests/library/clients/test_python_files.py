@@ -31,7 +31,8 @@ def test_pages_of_files(client: openai.OpenAI) -> None:
     made = [client.files.create(file=(f"{number}.txt", b"x"), purpose="vision").id for number in range(5)]
     listed = client.files.list(purpose="vision", limit=2, order="asc")
     assert len(listed.data) == 2
-    assert [each.id for each in listed] == made  # the client follows `after`
+    ids = [each.id for each in listed]  # the client follows `after`; other tests of this server may have made some
+    assert [each for each in ids if each in made] == made
 
 
 def test_a_file_object_of_any_kind(client: openai.OpenAI) -> None:

@@ -203,7 +203,7 @@ def test_files_come_with_the_message_itself(start: Callable[..., Service], monke
     monkeypatch.setattr(catalogue, "factories", lambda: {"desk": solo()})
     message[0]["content"][-1] = {"type": "input_file", "file_id": "file-1"}  # type: ignore[index]
     status, body = start().post("/v1/responses", {"model": "desk", "input": message})
-    assert (status, body["error"]["code"]) == (400, "unsupported_parameter")
+    assert (status, body["error"]["code"]) == (404, "not_found")  # one of the provider's files is none of the caller's
 
 
 @holds("get_response_sync")

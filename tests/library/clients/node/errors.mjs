@@ -17,7 +17,7 @@ await refused(client.responses.create({ ...asked, model: "gpt-5" }), OpenAI.NotF
   param: "model",
   code: "model_not_found",
 });
-for (const [name, value] of Object.entries({ service_tier: "flex", top_logprobs: 2, best_of: 2 })) {
+for (const [name, value] of Object.entries({ top_logprobs: 2, best_of: 2 })) {
   const made = client.responses.create({ ...asked, [name]: value });
   await refused(made, OpenAI.BadRequestError, { param: name, code: "unsupported_parameter" });
 }
