@@ -14,12 +14,26 @@ from agency_lambda.routes import (
     conversations,
     health,
     models,
+    page,
     responses,
     usage,
     webhooks,
 )
 
-SUBJECTS = (completion, agencies, health, responses, conversations, approvals, models, admin, budgets, usage, webhooks)
+SUBJECTS = (
+    page,
+    completion,
+    agencies,
+    health,
+    responses,
+    conversations,
+    approvals,
+    models,
+    admin,
+    budgets,
+    usage,
+    webhooks,
+)
 #: name in PROTOCOLS -> the module here with its routes, which is imported only if the protocol is on
 PROTOCOLS: dict[str, str] = {
     "chat-completions": "chat",

@@ -1,0 +1,86 @@
+// What a response has said so far, made of its events or of the stored response. Pure: no requests, no page.
+
+export const NOTHING = { id: null, status: null, items: [], usage: null, error: null, isLost: false, conversation: null };
+
+/** Return the answer with an event added. */
+export function withEvent(answer, event) {
+  switch (event.type) {
+    case "reset":
+      return { ...answer, items: [] };
+    case "lost":
+      return { ...answer, isLost: true };
+    case "found":
+      return { ...answer, isLost: false };
+    case "response.output_item.added":
+    case "response.output_item.done":
+      return withItem(answer, event.output_index, event.item);
+    case "response.output_text.delta":
+      return withPart(answer, event, "text", "output_text");
+    case "response.refusal.delta":
+      return withPart(answer, event, "refusal", "refusal");
+    case "response.output_text.annotation.added":
+      return withAnnotation(answer, event);
+    case "response.reasoning_summary_text.delta":
+      return withSummary(answer, event);
+    default:
+      return event.response ? ofResponse(event.response, answer) : answer;
+  }
+}
+
+/** Return the answer that a stored response is. */
+export function ofResponse(response, before = NOTHING) {
+  const isFinal = !["in_progress", "queued"].includes(response.status);
+  return {
+    ...before,
+    id: response.id,
+    status: response.status,
+    items: isFinal || response.output.length > before.items.length ? response.output : before.items,
+    usage: response.usage ?? before.usage,
+    error: response.error,
+    conversation: response.conversation?.id ?? before.conversation,
+  };
+}
+
+function withItem(answer, index, item) {
+  const items = [...answer.items];
+  items[index] = item;
+  return { ...answer, items };
+}
+
+function changed(answer, event, change) {
+  const item = answer.items[event.output_index];
+  return item ? withItem(answer, event.output_index, change(item)) : answer;
+}
+
+function withPart(answer, event, field, type) {
+  return changed(answer, event, (item) => {
+    const content = [...(item.content ?? [])];
+    const part = content[event.content_index] ?? { type, [field]: "", annotations: [] };
+    content[event.content_index] = { ...part, [field]: (part[field] ?? "") + event.delta };
+    return { ...item, content };
+  });
+}
+
+function withAnnotation(answer, event) {
+  return changed(answer, event, (item) => {
+    const content = [...(item.content ?? [])];
+    const part = content[event.content_index] ?? { type: "output_text", text: "" };
+    content[event.content_index] = { ...part, annotations: [...(part.annotations ?? []), event.annotation] };
+    return { ...item, content };
+  });
+}
+
+function withSummary(answer, event) {
+  return changed(answer, event, (item) => {
+    const text = (item.summary?.[0]?.text ?? "") + event.delta;
+    return { ...item, summary: [{ type: "summary_text", text }] };
+  });
+}
+
+/** Activities: what agents do, each within its `parent`. */
+export const activities = (answer) => answer.items.filter((item) => item?.type === "reasoning" && item.agent);
+/** Messages of the addressed agent. */
+export const messages = (answer) => answer.items.filter((item) => item?.type === "message");
+/** What a person is asked. */
+export const requests = (answer) => answer.items.filter((item) => item?.type === "mcp_approval_request");
+export const isOver = (answer) => answer.status !== null && !["in_progress", "queued"].includes(answer.status);

@@ -1,0 +1,95 @@
+// The client of the public API: one function a route that the page uses. tests check them against docs/openapi.json.
+import { authorization, signOut } from "./session.js";
+
+/** What the service has refused, or could not do. `status` 0: it could not be reached. */
+export class ApiError extends Error {
+  constructor(status, { message, code = null, param = null } = {}) {
+    super(message ?? `HTTP ${status}`);
+    Object.assign(this, { status, code, param });
+  }
+}
+
+/** Return fetch's Response to a request below this page's own address. Raises ApiError unless it is 2xx or 3xx. */
+export async function send(method, path, { query = {}, body, headers = {}, signal } = {}) {
+  const url = new URL(path, document.baseURI);
+  for (const [name, value] of Object.entries(query)) {
+    if (value !== undefined && value !== null && value !== "") url.searchParams.set(name, value);
+  }
+  const isForm = body instanceof FormData;
+  const type = body === undefined || isForm ? {} : { "content-type": "application/json" };
+  const request = {
+    method,
+    headers: { accept: "application/json", ...type, ...headers, ...authorization() },
+    body: body === undefined || isForm ? body : JSON.stringify(body),
+    signal,
+    cache: "no-store",
+  };
+  let response;
+  try {
+    response = await fetch(url, request);
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new ApiError(0, { message: error.message });
+  }
+  if (response.ok) return response;
+  const { error } = await response.json().catch(() => ({}));
+  if (response.status === 401) signOut();
+  throw new ApiError(response.status, typeof error === "string" ? { message: error } : (error ?? {}));
+}
+
+async function json(method, path, options) {
+  const response = await send(method, path, options);
+  return response.json();
+}
+
+const id = encodeURIComponent;
+const admin = (isAdmin) => (isAdmin ? "v1/admin" : "v1");
+
+export const agencies = async (options) => (await json("GET", "agencies", options)).agencies;
+
+export const createResponse = (body, options) => json("POST", "v1/responses", { ...options, body });
+export const response = (responseId, options) => json("GET", `v1/responses/${id(responseId)}`, options);
+export const cancelResponse = (responseId, isAdmin) =>
+  json("POST", `${admin(isAdmin)}/responses/${id(responseId)}/cancel`);
+export const deleteResponse = (responseId) => json("DELETE", `v1/responses/${id(responseId)}`);
+/** A page of runs: query has limit, after, before, status, model, conversation, created_after, for admins owner. */
+export const responses = (query, isAdmin) => json("GET", `${admin(isAdmin)}/responses`, { query });
+export const trace = (responseId, isAdmin) => json("GET", `${admin(isAdmin)}/responses/${id(responseId)}/trace`);
+
+export const conversations = (query) => json("GET", "v1/conversations", { query });
+export const conversation = (conversationId) => json("GET", `v1/conversations/${id(conversationId)}`);
+export const createConversation = (body) => json("POST", "v1/conversations", { body });
+export const updateConversation = (conversationId, body) =>
+  json("POST", `v1/conversations/${id(conversationId)}`, { body });
+export const deleteConversation = (conversationId) => json("DELETE", `v1/conversations/${id(conversationId)}`);
+export const conversationItems = (conversationId, query) =>
+  json("GET", `v1/conversations/${id(conversationId)}/items`, { query });
+
+export const approvals = (query) => json("GET", "v1/approvals", { query });
+export const approval = (approvalId, query) => json("GET", `v1/approvals/${id(approvalId)}`, { query });
+/** Decide: body has approve, and reason or arguments; an operator's query names the owner. */
+export const decide = (approvalId, body, query) => json("POST", `v1/approvals/${id(approvalId)}`, { body, query });
+
+export const usage = (query, isAdmin) => json("GET", `${admin(isAdmin)}/usage`, { query });
+export const budget = (owner) => json("GET", `v1/admin/budgets/${id(owner)}`);
+export const setBudget = (owner, body) => json("PUT", `v1/admin/budgets/${id(owner)}`, { body });
+
+export function createFile(file, purpose = "user_data") {
+  const form = new FormData();
+  form.append("purpose", purpose);
+  form.append("file", file, file.name);
+  return json("POST", "v1/files", { body: form });
+}
+export const file = (fileId) => json("GET", `v1/files/${id(fileId)}`);
+export const fileContent = async (fileId) => (await send("GET", `v1/files/${id(fileId)}/content`)).blob();
+
+/** Return whether the caller may use /v1/admin. */
+export async function isOperator() {
+  try {
+    await responses({ limit: 1 }, true);
+    return true;
+  } catch (error) {
+    if (error.status === 403) return false;
+    throw error;
+  }
+}

@@ -1,0 +1,36 @@
+// Numbers, prices and times as the reader's language writes them.
+import { language, t } from "./words.js";
+
+const number = new Intl.NumberFormat(language);
+const times = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" });
+const clock = new Intl.DateTimeFormat(language, { timeStyle: "medium" });
+const days = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeZone: "UTC" });
+
+export const count = (value) => (value === null || value === undefined ? "–" : number.format(value));
+/** Unix seconds, in the reader's time zone. */
+export const time = (seconds) => (seconds ? times.format(seconds * 1000) : "–");
+export const clockTime = (seconds) => (seconds ? clock.format(seconds * 1000) : "–");
+/** A day as `2026-11-27`, which is one of UTC. */
+export const day = (text) => days.format(new Date(`${text}T00:00:00Z`));
+
+/** US dollars; small amounts with the digits that matter. */
+export function money(usd) {
+  if (usd === null || usd === undefined) return t("app.unknownPrice");
+  const digits = usd === 0 || usd >= 1 ? 2 : Math.min(6, 2 - Math.floor(Math.log10(usd)));
+  const style = { style: "currency", currency: "USD", minimumFractionDigits: 2, maximumFractionDigits: digits };
+  return new Intl.NumberFormat(language, style).format(usd);
+}
+
+/** A duration in seconds, as 85 ms, 3.2 s, 4 min 10 s, 2 h 5 min or 3 d 4 h. */
+export function duration(seconds) {
+  if (seconds === null || seconds === undefined || Number.isNaN(seconds)) return "–";
+  if (seconds < 1) return `${Math.round(seconds * 1000)} ms`;
+  if (seconds < 60) return `${new Intl.NumberFormat(language, { maximumFractionDigits: 1 }).format(seconds)} s`;
+  const [large, small, size] = [
+    ["min", "s", 60],
+    ["h", "min", 3600],
+    ["d", "h", 86_400],
+  ].findLast(([, , each]) => seconds >= each);
+  const rest = Math.floor((seconds % size) / (size / (size === 86_400 ? 24 : 60)));
+  return `${Math.floor(seconds / size)} ${large}${rest ? ` ${rest} ${small}` : ""}`;
+}

@@ -1,0 +1,5 @@
+import { html } from "../vendor/preact.js";
+
+export function Approvals() {
+  return html`<p></p>`;
+}

@@ -1,0 +1,5 @@
+import { html } from "../vendor/preact.js";
+
+export function Usage() {
+  return html`<p></p>`;
+}
