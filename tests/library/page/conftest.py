@@ -1,14 +1,18 @@
-"""The page in a Chromium that is installed, on a server of its own. Without one these tests are skipped."""
+"""The page in a Chromium that is installed, on servers of its own. Without one these tests are skipped."""
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
-from pathlib import Path
+from contextlib import ExitStack
+from typing import Any, Protocol
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
 
 from tests.library.clients.server import Server, serve
+from tests.library.page.provider import Model
+from tests.library.page.studio import Studio
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
 # What Chromium asks its maker for at a start is not there.
@@ -31,17 +35,64 @@ def browser() -> Iterator[Browser]:
         made.close()
 
 
+@pytest.fixture(scope="session")
+def model() -> Iterator[Model]:
+    with Model() as serving:
+        yield serving
+
+
+@pytest.fixture(scope="session")
+def studio(model: Model, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
+    """The agencies of this folder for everybody on this machine."""
+    with Studio(tmp_path_factory.mktemp("studio"), model, AUTH="none", API_KEYS="") as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def keyed(model: Model, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
+    """The same with AUTH=keys: two owners, alice and bob, and the operator olga."""
+    with Studio(tmp_path_factory.mktemp("keyed"), model, AUTH="keys") as running:
+        yield running
+
+
+class Opens(Protocol):
+    """Opens a tab of its own, in a context of its own, at a server."""
+
+    def __call__(self, server: Server | Studio, allowed: str = ..., **context: Any) -> Page: ...
+
+
 @pytest.fixture
-def page(browser: Browser, server: Server, tmp_path: Path) -> Iterator[Page]:
-    """A tab of its own, in English; a test fails where the console has an error, such as a breach of the policy."""
-    context = browser.new_context(base_url=server.url, locale="en-US", viewport={"width": 1280, "height": 800})
-    context.set_default_timeout(15_000)
-    made, errors = context.new_page(), list[str]()
-    made.on("console", lambda message: errors.append(_text(message)) if message.type == "error" else None)
-    made.on("pageerror", lambda error: errors.append(str(error)))
-    yield made
-    context.close()
+def opens(browser: Browser) -> Iterator[Opens]:
+    """opens(server, locale="de-DE", ...) -> Page: a test fails where a console has an error that is not `allowed`."""
+    errors: list[str] = []
+    with ExitStack() as contexts:
+
+        def open_tab(server: Server | Studio, allowed: str = "", **context: Any) -> Page:
+            options = {"base_url": server.url, "locale": "en-US", "viewport": {"width": 1280, "height": 800}, **context}
+            made = browser.new_context(**options)
+            contexts.callback(made.close)
+            made.set_default_timeout(15_000)
+            _watch(made, errors, allowed)
+            return made.new_page()
+
+        yield open_tab
     assert errors == []
+
+
+@pytest.fixture
+def page(opens: Opens, server: Server) -> Page:
+    """A tab in English on the agencies of the library's tests."""
+    return opens(server)
+
+
+def _watch(context: BrowserContext, errors: list[str], allowed: str) -> None:
+    def note(text: str) -> None:
+        if not (allowed and re.search(allowed, text)):
+            errors.append(text)
+
+    context.on("console", lambda message: note(_text(message)) if message.type == "error" else None)
+    context.on("weberror", lambda error: note(str(error.error)))
+    context.on("dialog", lambda dialog: (note(f"dialog: {dialog.message}"), dialog.dismiss()))
 
 
 def _text(message: ConsoleMessage) -> str:
