@@ -1,7 +1,6 @@
 import asyncio
 import logging
 import time
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -12,9 +11,6 @@ from agency_lambda.approvals.deciders import Client, Decider
 from agency_lambda.approvals.model import Approval
 from agency_lambda.budgets import Budgets
 from agency_lambda.errors import (
-    NotFound,
-    SecretUnavailable,
-    ServiceError,
     StoreUnavailable,
     UnsupportedParameter,
 )
@@ -25,28 +21,24 @@ from agency_lambda.protocol.request import CompactRequest, CreateResponse
 from agency_lambda.protocol.response_object import ResponseObject
 from agency_lambda.queue import Queue, open_queue
 from agency_lambda.queue.messages import Export, Message
-from agency_lambda.runs import shared_stream
-from agency_lambda.runs.admission import readmit
 from agency_lambda.runs.asked_in_messages import with_requests
 from agency_lambda.runs.attempt import Attempt
 from agency_lambda.runs.cancellation import cancel_all, cancel_run
 from agency_lambda.runs.child_runs import ChildRuns, wake_sender
 from agency_lambda.runs.decisions import decide
-from agency_lambda.runs.deletion import delete_conversation, delete_response, purge, release_expired
+from agency_lambda.runs.deletion import delete_conversation, delete_response
 from agency_lambda.runs.event_log import EventLog
 from agency_lambda.runs.following import limited_to_invocation
 from agency_lambda.runs.leases import Leases
 from agency_lambda.runs.message_rows import wakes
-from agency_lambda.runs.model import RETENTION, Run, Sending, StoredResponse
-from agency_lambda.runs.outcome import MOST_ATTEMPTS, HandedOver, raise_failed
+from agency_lambda.runs.model import Run, Sending, StoredResponse
+from agency_lambda.runs.outcome import HandedOver, raise_failed
 from agency_lambda.runs.owners import Owners
-from agency_lambda.runs.paid_calls import load_paid_calls
 from agency_lambda.runs.preparation import RunPreparation, history_of
 from agency_lambda.runs.repository import RunRepository
 from agency_lambda.runs.requests import IdempotentRequest, OnDeadlineResponse, RunRequest, begin
 from agency_lambda.runs.stored_responses import Responses
-from agency_lambda.runs.stored_runs import OutcomeUncertain, load_run
-from agency_lambda.runs.transitions import Stop
+from agency_lambda.runs.stored_runs import OutcomeUncertain
 from agency_lambda.settings import Settings
 from agency_lambda.store import Store, open_store
 from agency_lambda.webhooks.announcements import Announcements
@@ -59,8 +51,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 _CALL_TIMEOUT = 3.0  # seconds for the queue to take a message, or to read a run's state
 _EXPORT_DELAY = 3.0  # seconds, in which the end of the run is written
-_TURN_PAUSE = 3600.0  # seconds until a run that waits behind a waiting one looks for its turn
-_LOCKED_PAUSE = 5.0  # seconds until a run that waits for its conversation is tried again, without a message
 
 
 class RunService:
@@ -118,56 +108,9 @@ class RunService:
 
     async def resume(self, run_id: str, **options: Any) -> Attempt | None:
         """Take the lease of a run, and return the next attempt; None if the run is final, held, waiting or deleted."""
-        lease = await self.leases.take(run_id, uuid.uuid4().hex)
-        if lease is None:
-            return None
-        try:
-            run = await load_run(self.store, lease.owner, run_id, lease)
-        except NotFound:  # its response was deleted
-            await purge(self.store, lease.owner, run_id, lease)
-            return None
-        repository = RunRepository(self.store, run)
-        if run.waits_for_conversation and not lease.cancelled:
-            await self._wait_for_turn(repository)
-            return None
-        return await self._resumed(repository, **options)
+        from agency_lambda.runs.resuming import resume  # which no new run needs
 
-    async def _wait_for_turn(self, repository: RunRepository) -> None:
-        conversation = repository.run.conversation
-        assert conversation
-        active = await self.leases.find(conversation.active_run_id) if conversation.active_run_id else None
-        if active and active.is_waiting:
-            now = time.time()
-            await repository.wait_for_turn(now + _TURN_PAUSE, int(max(active.until, now)) + RETENTION)
-        else:
-            if active is None and conversation.active_run_id:
-                await release_expired(self.store, repository.run.owner, conversation.id, conversation.active_run_id)
-            await repository.release(after=_LOCKED_PAUSE, counts_as_attempt=False)
-
-    async def _resumed(self, repository: RunRepository, **more: Any) -> Attempt:
-        run, lease = repository.run, repository.lease
-        log = EventLog(run.id, records_events=run.stored.is_streamed)
-        await shared_stream.close(self.store, run)
-        events = await repository.responses.stored_events(run.id)
-        given_up: Stop | None = "given up" if lease.attempts - lease.forgiven > MOST_ATTEMPTS else None
-        stopped = "cancelled" if lease.cancelled else given_up
-        execution, refused = None, None
-        if not stopped:
-            try:
-                execution = await self.preparation.prepare(run, log)
-            except (StoreUnavailable, SecretUnavailable):  # another attempt may succeed
-                raise
-            except ServiceError as error:  # such as a conversation that was deleted
-                refused = error
-        log.output.hide(await repository.shown_before())
-        log.restore(events, execution.item_ids if execution else set(), run.stored.response["output"])
-        admission = await readmit(self.store, self.budgets, run, execution)
-        paid = None if execution else await load_paid_calls(self.store, run.owner, run.stored.root)
-        options: dict[str, Any] = {"execution": execution, "stopped": stopped, "refused": refused}
-        options |= {"admission": admission, "paid": paid}
-        has_client = "client_timeout" in more or lease.forgiven > 0  # it waits while the run waits for other agents
-        options |= {"has_client": has_client, **more}
-        return self.attempt(run.stored.response, log, repository, **options)
+        return await resume(self, run_id, **options)
 
     def attempt(
         self, response: ResponseObject, log: EventLog, repository: RunRepository | None = None, **options: Any

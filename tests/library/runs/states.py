@@ -18,6 +18,7 @@ from agency_lambda.protocol.approvals import ApprovalRequest
 from agency_lambda.protocol.ids import new_id
 from agency_lambda.protocol.response_object import FINAL
 from agency_lambda.queue.messages import owner_of
+from agency_lambda.runs import resuming
 from agency_lambda.runs.leases import Leases
 from agency_lambda.runs.model import Lease, Run, StoredRequest, StoredResponse, response_partition
 from agency_lambda.runs.repository import RunRepository
@@ -77,17 +78,14 @@ class Messages:
 
 
 class Service(RunService):
-    """The service without agents: `resume` returns the repository of the next attempt."""
+    """The service without agents."""
 
     def __init__(self, store: Any) -> None:
         self.store, self.leases = store, Leases(store)
         self.queue = self.messages = Messages()  # type: ignore[assignment]
 
-    async def _resumed(self, repository: RunRepository, **more: Any) -> Any:
-        return repository
-
     async def take(self, run_id: str) -> RunRepository | None:
-        return await self.resume(run_id)  # type: ignore[return-value]
+        return await resuming.take(self, run_id)
 
     async def cancel(self, owner: str, response_id: str) -> Any:
         """Mark it, and what continues it, as `cancel_run` does, which then waits for their ends."""
