@@ -34,3 +34,17 @@ export function duration(seconds) {
   const rest = Math.floor((seconds % size) / (size / (size === 86_400 ? 24 : 60)));
   return `${Math.floor(seconds / size)} ${large}${rest ? ` ${rest} ${small}` : ""}`;
 }
+
+const spans = new Intl.RelativeTimeFormat(language, { numeric: "auto" });
+const UNITS = [
+  ["day", 86_400],
+  ["hour", 3600],
+  ["minute", 60],
+];
+
+/** Unix seconds as "5 minutes ago" or "in 3 days", from now. */
+export function relative(seconds, now = Date.now() / 1000) {
+  const distance = seconds - now;
+  const [unit, size] = UNITS.find(([, each]) => Math.abs(distance) >= each) ?? ["second", 1];
+  return unit === "second" ? spans.format(0, "minute") : spans.format(Math.round(distance / size), unit);
+}
