@@ -19,7 +19,7 @@ export AWS_DEFAULT_REGION := $(AWS_REGION)
 endif
 
 help: ## print this list
-	@grep -E '^[a-z0-9-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "make %-11s %s\n", $$1, $$2}'
+	@grep -E '^[a-z0-9-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
 
 run: ## serve the agencies on 127.0.0.1 (PORT=8000), embedded store, offline model unless OPENAI_API_KEY is set
 	@scripts/setup run
@@ -71,6 +71,10 @@ format: ## write the format that `make check` asks for
 openapi: ## write docs/openapi.json, from which generators make clients, after a change of a route or a type
 	@scripts/setup dev
 	@$(BIN)/python scripts/openapi.py
+
+page-picture: ## draw docs/page.png, the page at work, anew (needs Chromium)
+	@scripts/setup dev
+	@$(BIN)/python scripts/page_picture.py
 
 loop-table: ## measure the table in docs/event-loop.md again
 	@scripts/setup dev
@@ -160,5 +164,5 @@ upgrade: ## take release TO=v1.2.0 of the template (FROM=its URL, the first time
 	@scripts/setup uv
 	@$(BIN)/python scripts/upgrade.py "$$TO" "$$FROM"
 
-.PHONY: help run quick upgrade wheel files key test test-agents e2e check budget format openapi loop-table bench bundle synth sam bootstrap deploy model-key ask stream runs trace logs destroy lock
+.PHONY: help run quick upgrade wheel files key test test-agents e2e check budget format openapi page-picture loop-table bench bundle synth sam bootstrap deploy model-key ask stream runs trace logs destroy lock
 .DEFAULT_GOAL := help
