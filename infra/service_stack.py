@@ -41,9 +41,11 @@ class ServiceStack(Stack):
         #     functions.worker.allow("dynamodb:GetItem", on=prices.table_arn)
         # and own alarms: monitoring.add_alarm("Orders", metric, threshold=1, meaning="orders fail")
 
-        self._print(data, api, monitoring)
+        self._print(environment, data, api, monitoring)
 
-    def _print(self, data: DataStack, api: RestApi, monitoring: Monitoring) -> None:
+    def _print(self, environment: Environment, data: DataStack, api: RestApi, monitoring: Monitoring) -> None:
+        if environment.page:
+            CfnOutput(self, "Page", value=f"{api.url}/", description="open it in a browser")
         CfnOutput(self, "Url", value=api.url)
         if api.target:
             CfnOutput(self, "DomainTarget", value=api.target, description="what the domain's name in DNS must point to")

@@ -90,7 +90,7 @@ def create_app() -> App:
     app = App(
         title="agency-lambda",
         version=__version__,
-        routes=routes_of(settings.protocols),
+        routes=routes_of(settings.protocols, page=settings.page == "1"),
         lifespan=lifespan,
         redoc_url=None,
         redirect_slashes=False,
@@ -112,9 +112,14 @@ def _guard(app: FastAPI, settings: Settings) -> None:
     app.add_middleware(AnswerLimit)
     app.add_middleware(BodyLimit)
     open_paths = {*OPEN_PATHS, *(path for path in (app.docs_url, app.openapi_url) if path)}
-    if settings.auth == "none":  # who is answered is decided by where it comes from, whatever it asks for
-        open_paths = set()
     options: dict[str, Any] = {}
+    if settings.page == "1":
+        from agency_lambda.routes.page import FOLDER, INDEX
+
+        open_paths.add(INDEX)
+        options["open_folder"] = FOLDER
+    if settings.auth == "none":  # who is answered is decided by where it comes from, whatever it asks for
+        open_paths, options = set(), {}
     if settings.auth == "jwt" and "mcp" in settings.protocols:
         from agency_lambda.auth import protected_resource
 

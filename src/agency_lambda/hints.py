@@ -11,6 +11,7 @@ _CHAT = ("POST /v1/chat/completions", "POST /v1/responses")
 _RESPONSES = ("POST /v1/responses",)
 _MODELS = ("GET /v1/models",)
 _HEALTH = ("GET /health",)
+_PAGE = ("GET /", "GET /agencies")
 
 #: a path's beginning -> whose it is, what to ask instead (the first of these that there is), and what to know about it
 HINTS: dict[str, tuple[str, tuple[str, ...], str]] = {
@@ -56,6 +57,10 @@ HINTS: dict[str, tuple[str, tuple[str, ...], str]] = {
     "/get_response": ("Agency Swarm", ("POST /{agency}/get_response", "POST /completion"), ""),
     "/get_response_stream": ("Agency Swarm", ("POST /{agency}/get_response_stream", *_RESPONSES), ""),
     "/get_metadata": ("Agency Swarm", ("GET /{agency}/get_metadata", "GET /agencies"), ""),
+    "/studio": ("a page to talk with agencies", _PAGE, ""),
+    "/playground": ("a page to talk with agencies", _PAGE, ""),
+    "/ui": ("a page to talk with agencies", _PAGE, ""),
+    "/index.html": ("a page to talk with agencies", _PAGE, ""),
     "/healthz": ("health checks", _HEALTH, ""),
     "/livez": ("health checks", _HEALTH, ""),
     "/readyz": ("health checks", _HEALTH, ""),

@@ -18,7 +18,8 @@ def refuse(ours: Sequence[BaseRoute], added: Sequence[BaseRoute]) -> None:
         for method in sorted(route.methods or ()):
             if route.path and _answers(ours, method, route.path):
                 taken = f"{method} {route.path} is the service's own route{_place(route.endpoint)}"
-                raise ConfigurationError(f"{taken}: choose another path")
+                instead = ", or set PAGE=0 to do without the page" if _is_page(route.path) else ""
+                raise ConfigurationError(f"{taken}: choose another path{instead}")
 
 
 def refuse_names(ours: Sequence[BaseRoute], agencies: Iterable[str]) -> None:
@@ -40,6 +41,10 @@ def _answers(routes: Sequence[BaseRoute], method: str, path: str) -> bool:
     example = re.sub(r"\{\w+(:\w+)?\}", lambda found: "a/b" if found[1] == ":path" else "a", path)
     scope = {"type": "http", "method": method, "path": example, "root_path": "", "headers": []}
     return any(route.matches(scope)[0] is Match.FULL for route in routes)
+
+
+def _is_page(path: str) -> bool:
+    return path == "/" or path.startswith("/page/")
 
 
 def _place(endpoint: Any) -> str:

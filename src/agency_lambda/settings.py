@@ -89,6 +89,9 @@ class Settings(BaseSettings):
     cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(validators.origins)] = ()
     protocols: Annotated[tuple[str, ...], NoDecode, BeforeValidator(validators.protocols)] = validators.PROTOCOLS
     docs: Literal["0", "1"] = Field(default_factory=lambda: "0" if "AWS_LAMBDA_FUNCTION_NAME" in os.environ else "1")
+    page: Literal["0", "1"] = "1"
+    page_client_id: str | None = None
+    page_scope: str = "openid"
     approvers: validators.Approvers = "both"
     approval_days: int = Field(default=30, ge=1, le=365)
     agent_messages: validators.Transport = "memory"
@@ -137,6 +140,8 @@ class Settings(BaseSettings):
                 raise ValueError(f"{name.upper()} is needed with AUTH=jwt, and means nothing without it")
         if self.jwt_operator_claim and self.auth != "jwt":
             raise ValueError("JWT_OPERATOR_CLAIM means nothing without AUTH=jwt")
+        if self.page_client_id and self.auth != "jwt":
+            raise ValueError("PAGE_CLIENT_ID means nothing without AUTH=jwt: whoever has a key enters it in the page")
         if self.operators and self.auth != "iam":
             raise ValueError("OPERATORS means nothing without AUTH=iam: a key has its role in API_KEYS")
         return self

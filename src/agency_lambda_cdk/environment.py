@@ -47,6 +47,7 @@ class Environment:
     auth: Literal["keys", "iam", "jwt"] = "keys"
     jwt_issuer: str = ""
     jwt_audience: str = ""
+    page: bool = True  # GET / is a page for people; its files need no key, and what it asks needs one
     domain_name: str = ""
     certificate_arn: str = ""  # ACM, in the region of the deployment; for an edge endpoint in us-east-1
     endpoint: Literal["regional", "edge"] = "regional"

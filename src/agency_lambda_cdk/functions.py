@@ -92,7 +92,7 @@ class Functions:
             logical_id,
             handler,
             seconds,
-            {**self._auth(), **more.pop("variables", {})},
+            {**self._keys(), **({} if environment.page else {"PAGE": "0"}), **more.pop("variables", {})},
             provisioned=environment.provisioned_concurrency,
             reserved_concurrent_executions=environment.reserved_concurrency,
             **more,
@@ -137,6 +137,7 @@ class Functions:
         given = {
             **self._stored(),
             "METRICS_BY_AGENCY": "1" if environment.metrics_by_agency else "0",
+            **self._auth(),  # the worker too: settings that only belong to one AUTH are among the variables of both
             **variables,
             "OPENAI_API_KEY_SECRET": self._model_key.arn,
             **environment.secrets,
@@ -170,11 +171,14 @@ class Functions:
             "POWERTOOLS_SERVICE_NAME": self._environment.stack,  # the dimension of its metrics
         }
 
+    def _keys(self) -> dict[str, str]:
+        return {"API_KEYS_SECRET": self._api_keys.arn} if self._environment.auth == "keys" else {}
+
     def _auth(self) -> dict[str, str]:
         # Without AUTH it is `keys`; only `sam local` reads that as `none`.
         of = self._environment
         return {
-            "keys": {"API_KEYS_SECRET": self._api_keys.arn},
+            "keys": {},
             "jwt": {"AUTH": "jwt", "JWT_ISSUER": of.jwt_issuer, "JWT_AUDIENCE": of.jwt_audience},
             "iam": {"AUTH": "iam"},
         }[of.auth]

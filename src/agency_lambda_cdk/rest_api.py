@@ -30,6 +30,7 @@ _PATHS = (
 # Bodies of these types reach a function as they are, in base64. Of answers that come whole only those are sent as bytes
 # whose request accepts such a type first: OpenAI's clients accept application/binary for the content of a file.
 _BINARY = ["multipart/form-data", "application/octet-stream", "application/binary", "application/pdf", "image/*"]
+_PAGE = ("/", "/page/{proxy+}")
 _TLS = {"regional": "SecurityPolicy_TLS13_1_2_PFS_PQ_2025_09", "edge": "SecurityPolicy_TLS12_2018_EDGE"}
 _LOG_POLICY = "Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs"
 _LOGGED = {  # nothing that a caller writes freely: the gateway does not escape it
@@ -84,6 +85,8 @@ class RestApi(Construct):
             self.add(method, "/health", functions.api, is_open=True)
         for method, path in _STREAMING:
             self.add(method, path, functions.stream, streams=self._environment.streaming)
+        if self._environment.page:
+            self._serve_page(functions)
         for path in _PATHS:  # each with ANY: which methods fall back to the proxy, emulators see differently
             self.add("ANY", path, functions.api)
 
@@ -102,6 +105,13 @@ class RestApi(Construct):
             self._integration(function, streams),
             authorization_type=gateway.AuthorizationType.IAM if iam else gateway.AuthorizationType.NONE,
         )
+
+    def _serve_page(self, functions: Functions) -> None:
+        # By the function that streams: it sends bytes as they are, and the page's first question finds it started.
+        for path in _PAGE:
+            for method in ("GET", "HEAD"):
+                self.add(method, path, functions.stream, is_open=True, streams=self._environment.streaming)
+        self.add("ANY", _PAGE[1], functions.api)
 
     def _integration(self, function: AgencyFunction, streams: bool) -> gateway.LambdaIntegration:
         mode = gateway.ResponseTransferMode.STREAM if streams else gateway.ResponseTransferMode.BUFFERED
@@ -145,7 +155,8 @@ class RestApi(Construct):
     def _reasons(self) -> Mapping[str, str]:
         reasons = {
             "APIG2": "the app checks what is sent, and answers in the words of the standard",
-            "APIG4": "the app asks every caller but of /health for a key or a token (auth=iam: the gateway does)",
+            "APIG4": "the app asks for a key or a token (auth=iam: the gateway for a signature), but for /health and the "
+            "files of the page, which are the same for everybody",
             "APIG6": "execution logs repeat headers, so keys; the access log and the function's log say what is needed",
             "COG4": "callers are programs with keys; auth=jwt takes the tokens of any issuer, Cognito's too",
             f"IAM4[{_LOG_POLICY}]": "AWS's own policy, for the gateway's own log role",

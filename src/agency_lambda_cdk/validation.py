@@ -139,6 +139,7 @@ def _callers(of: "Environment") -> Iterator[Rule]:
 
 
 def _variables(of: "Environment") -> Iterator[Rule]:
+    yield "PAGE" in of.variables, "variables: write page=False for PAGE, which is also said to the gateway"
     secret = next((name for name in of.variables if _SECRET.search(name)), None)
     reserved = next((name for name in (*of.variables, *of.secrets) if _RESERVED.search(name)), None)
     no_arn = next((name for name, arn in of.secrets.items() if not _SECRET_ARN.fullmatch(arn)), None)

@@ -12,7 +12,7 @@ from agency_lambda.routes import PROTOCOLS, routes_of
 from agency_lambda.testing.events import Context, http_event
 from tests.library.conftest import Service
 
-ROUTES = routes_of(PROTOCOLS)
+ROUTES = routes_of(PROTOCOLS, page=False)
 MODEL = "letters"
 RUN = {"threadId": "t", "runId": "r", "messages": [{"id": "u", "role": "user", "content": "x"}]}
 BODIES: dict[tuple[str, str], dict[str, Any]] = {

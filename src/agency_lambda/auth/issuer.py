@@ -13,6 +13,7 @@ from agency_lambda.refreshing_cache import RefreshingCache
 from agency_lambda.validators import private_url
 
 ALGORITHMS = ("RS256", "ES256")  # asymmetric only: with HS256, whoever has the published key could sign
+ENDPOINTS = ("authorization_endpoint", "token_endpoint")  # of the code flow
 _TTL = 300.0  # seconds
 _TTL_FOR_UNKNOWN_KEY = 30.0  # seconds: anybody can send an unknown key id, and must not make us fetch each time
 _TIMEOUT = httpx.Timeout(3.0)
@@ -40,9 +41,7 @@ def _unavailable() -> IssuerUnavailable:
 
 def _fetch_keys(url: str) -> dict[str, jwt.PyJWK]:
     with httpx.Client(timeout=_TIMEOUT) as client:
-        discovery = _fetch_json(client, f"{url.rstrip('/')}/.well-known/openid-configuration")
-        if discovery.get("issuer") != url:
-            raise ValueError("The discovery document is of another issuer.")
+        discovery = _discover(client, url)
         published = _fetch_json(client, private_url(str(discovery.get("jwks_uri")))).get("keys", [])
     if len(published) > _MAX_KEYS:
         raise ValueError(f"More than {_MAX_KEYS} keys are published.")
@@ -52,7 +51,21 @@ def _fetch_keys(url: str) -> dict[str, jwt.PyJWK]:
     return keys
 
 
-def _fetch_json(client: httpx.Client, url: str) -> dict[str, Any]:
+def fetch_endpoints(url: str, seconds: float) -> dict[str, str]:
+    """Return the URLs of ENDPOINTS at an issuer. Raises ValueError or an error of httpx, if it takes longer too."""
+    with httpx.Client(timeout=seconds) as client:
+        discovery = _discover(client, url, seconds)
+    return {name: private_url(str(discovery.get(name))) for name in ENDPOINTS}
+
+
+def _discover(client: httpx.Client, url: str, seconds: float = _MAX_SECONDS) -> dict[str, Any]:
+    discovery = _fetch_json(client, f"{url.rstrip('/')}/.well-known/openid-configuration", seconds)
+    if discovery.get("issuer") != url:
+        raise ValueError("The discovery document is of another issuer.")
+    return discovery
+
+
+def _fetch_json(client: httpx.Client, url: str, seconds: float = _MAX_SECONDS) -> dict[str, Any]:
     """Raise ValueError if the object is large or slow."""
     started, text = time.monotonic(), bytearray()
     # No compression, so that what arrives cannot grow.
@@ -60,10 +73,8 @@ def _fetch_json(client: httpx.Client, url: str) -> dict[str, Any]:
         response.raise_for_status()
         for chunk in response.iter_raw():
             text += chunk
-            if len(text) > _MAX_DOCUMENT or time.monotonic() - started > _MAX_SECONDS:
-                raise ValueError(
-                    f"{url} has more than {_MAX_DOCUMENT:,} bytes, or takes longer than {_MAX_SECONDS} seconds."
-                )
+            if len(text) > _MAX_DOCUMENT or time.monotonic() - started > seconds:
+                raise ValueError(f"{url} has more than {_MAX_DOCUMENT:,} bytes, or takes longer than {seconds} seconds.")
     check_structure(bytes(text))
     document = json.loads(text)
     if not isinstance(document, dict):

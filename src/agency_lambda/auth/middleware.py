@@ -22,7 +22,10 @@ def _own_challenge(scope: Scope, error: Unauthenticated) -> str:
 
 
 class Authentication:
-    """Set `owner` and `is_operator` in the request's state, or answer 401. The `open_paths` need no key."""
+    """Set `owner` and `is_operator` in the request's state, or answer 401.
+
+    What is in `open_paths`, or below `open_folder`, needs no key.
+    """
 
     def __init__(
         self,
@@ -30,8 +33,10 @@ class Authentication:
         authenticate: Authenticator,
         open_paths: Collection[str],
         challenge: Challenge = _own_challenge,
+        open_folder: str | None = None,
     ) -> None:
-        self._app, self._authenticate, self._open_paths, self._challenge = app, authenticate, open_paths, challenge
+        self._app, self._authenticate, self._challenge = app, authenticate, challenge
+        self._open_paths, self._open_folder = open_paths, open_folder
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         is_open = scope["type"] != "http" or self._is_open(scope)
@@ -51,7 +56,8 @@ class Authentication:
         await (self._app if is_open else response)(scope, receive, send)
 
     def _is_open(self, scope: Scope) -> bool:
-        return scope["method"] == "GET" and get_route_path(scope) in self._open_paths
+        path, folder = get_route_path(scope), self._open_folder
+        return scope["method"] == "GET" and (path in self._open_paths or bool(folder and path.startswith(folder)))
 
 
 def _has_credentials(scope: Scope) -> bool:

@@ -1,6 +1,7 @@
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 from starlette._utils import get_route_path
 from starlette.datastructures import Headers, MutableHeaders
@@ -73,18 +74,26 @@ def _behind_base_path(scope: Scope, routes: Sequence[BaseRoute]) -> Scope:
 
     An HTTP API's $default route does not name it: it is what precedes the first path that a route has.
     """
-    context = (scope.get("aws.event") or {}).get("requestContext") or {}
-    domain = context.get("domainName")
+    event = scope.get("aws.event") or {}
+    domain = (event.get("requestContext") or {}).get("domainName")
     if not domain or scope.get("root_path") or any(each in domain for each in _AWS_HOSTS):
         return scope
     steps = get_route_path(scope).split("/")
     for number in range(1, min(len(steps), _BASE_STEPS + 2)):
         root = "/".join(steps[:number])
+        if root and not any(steps[number:]) and not _may_be_base_path(event, steps, routes):
+            break
         found = {**scope, "root_path": root}
         if any(route.matches(found)[0] is not Match.NONE for route in routes):
             return found
     root, v1, _ = f"{get_route_path(scope)}/".partition("/v1/")
     return {**scope, "root_path": root} if v1 else scope  # for the shape of the 404, or of the 401
+
+
+def _may_be_base_path(event: Mapping[str, Any], steps: Sequence[str], routes: Sequence[BaseRoute]) -> bool:
+    """Return whether all of a path can be the base path, in front of the page: every path ends with it."""
+    ours = {str(getattr(route, "path", "")).split("/")[1] for route in routes if "/" in getattr(route, "path", "")}
+    return event.get("routeKey") == "$default" and steps[1] not in ours
 
 
 async def _without_body(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:

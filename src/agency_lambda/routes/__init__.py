@@ -44,7 +44,8 @@ PROTOCOLS: dict[str, str] = {
 }
 
 
-def routes_of(protocols: Container[str]) -> list[BaseRoute]:
-    """Return the routes that are always there, and behind them those of the protocols."""
-    modules = [import_module(f"{__name__}.{module}") for name, module in PROTOCOLS.items() if name in protocols]
+def routes_of(protocols: Container[str], *, page: bool) -> list[BaseRoute]:
+    """Return the routes that are always there, and behind them those of the protocols and of the page."""
+    names = [module for name, module in PROTOCOLS.items() if name in protocols] + ["page"] * page
+    modules = [import_module(f"{__name__}.{name}") for name in names]
     return [route for subject in (*SUBJECTS, *modules) for route in subject.router.routes]

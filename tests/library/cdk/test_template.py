@@ -14,7 +14,8 @@ from tests.library.cdk.assembly import Assembly, synth
 FUNCTIONS = ("ApiFunction", "StreamFunction", "WorkerFunction", "SweepFunction")
 STORE = ["dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query", "dynamodb:PutItem", "dynamodb:DeleteItem"]
 STORE += ["dynamodb:UpdateItem"]
-OPEN = {("GET", "/health"), ("HEAD", "/health")}
+OPEN = {(method, path) for method in ("GET", "HEAD") for path in ("/health", "/", "/page/{proxy+}")}
+PAGE = OPEN - {("GET", "/health"), ("HEAD", "/health")}
 
 
 @pytest.fixture(scope="module")
@@ -210,7 +211,7 @@ def test_everything_that_calls_a_function_calls_its_alias(dev: Assembly) -> None
 
 def test_what_streams_streams_on_both_sides_and_nothing_else_does(dev: Assembly) -> None:
     streaming = {("POST", "/v1/responses"), ("GET", "/v1/responses/{id}"), ("POST", "/{proxy+}")}
-    streaming |= {("GET", "/v1/files/{id}/content")}
+    streaming |= {("GET", "/v1/files/{id}/content")} | PAGE
     for route, each in routes(dev).items():
         integration = each["Integration"]
         streams = integration.get("ResponseTransferMode") == "STREAM"
@@ -339,7 +340,12 @@ def test_the_routes_and_who_answers_them(dev: Assembly) -> None:
         ("GET", "/health"): "Api",
         ("HEAD", "/health"): "Api",
         ("ANY", "/health"): "Api",
+        ("GET", "/"): "Stream",  # the page: bytes go as they are, and what it asks first finds the function started
+        ("HEAD", "/"): "Stream",
         ("ANY", "/"): "Api",
+        ("GET", "/page/{proxy+}"): "Stream",
+        ("HEAD", "/page/{proxy+}"): "Stream",
+        ("ANY", "/page/{proxy+}"): "Api",
         ("POST", "/v1/responses"): "Stream",
         ("GET", "/v1/responses/{id}"): "Stream",
         ("ANY", "/v1/responses/{id}"): "Api",
@@ -386,7 +392,7 @@ def test_no_level_of_the_gateway_has_two_variables(dev: Assembly) -> None:
         for each in dev.of_type("AWS::ApiGateway::Resource").values()
         if each["PathPart"].startswith("{")
     ]
-    assert len(variables) == len(set(variables)) == 4
+    assert len(variables) == len(set(variables)) == 5
 
 
 def test_the_gateway_answers_nothing_by_itself(dev: Assembly) -> None:
@@ -394,7 +400,23 @@ def test_the_gateway_answers_nothing_by_itself(dev: Assembly) -> None:
         assert each["Integration"]["Type"] == "AWS_PROXY"
 
 
-def test_with_iam_only_health_is_open() -> None:
+def test_without_the_page_nothing_of_it_is_there() -> None:
+    assembly = synth(auth="iam", page=False)
+    there = routes(assembly)
+    assert not [path for _, path in there if path.startswith("/page")]
+    assert there["ANY", "/"]["AuthorizationType"] == "AWS_IAM"
+    assert not PAGE & there.keys()
+    for name in ("ApiFunction", "StreamFunction"):
+        assert assembly.service[name]["Properties"]["Environment"]["Variables"]["PAGE"] == "0"
+
+
+def test_the_page_is_answered_whole_where_nothing_streams() -> None:
+    for route, each in routes(synth(streaming=False)).items():
+        if route in PAGE:
+            assert (each["Integration"].get("ResponseTransferMode"), "Stream" in str(each)) != ("STREAM", True)
+
+
+def test_with_iam_only_health_and_the_page_are_open() -> None:
     assembly = synth(auth="iam")
     kinds = {route: each["AuthorizationType"] for route, each in routes(assembly).items()}
     assert {route for route, kind in kinds.items() if kind == "NONE"} == OPEN
@@ -407,8 +429,12 @@ def test_with_iam_only_health_is_open() -> None:
 
 
 def test_with_an_issuer_the_functions_know_it() -> None:
-    assembly = synth(auth="jwt", jwt_issuer="https://issuer.example.com", jwt_audience="agencies")
-    for name in ("ApiFunction", "StreamFunction"):
+    """The worker too, whose settings would refuse the variables that belong to AUTH=jwt alone."""
+    variables = {"JWT_OPERATOR_CLAIM": "admin", "PAGE_CLIENT_ID": "page"}
+    assembly = synth(
+        auth="jwt", jwt_issuer="https://issuer.example.com", jwt_audience="agencies", variables=variables
+    )
+    for name in ("ApiFunction", "StreamFunction", "WorkerFunction"):
         variables = assembly.service[name]["Properties"]["Environment"]["Variables"]
         assert {each: variables[each] for each in ("AUTH", "JWT_ISSUER", "JWT_AUDIENCE")} == {
             "AUTH": "jwt",
