@@ -28,7 +28,7 @@ from lambda_loop import EnvironmentLoop, EventLoopError
 
 HOST = "127.0.0.1"
 _PATIENCE = 5  # seconds for open answers at the end, before runs are handed over: containers are killed after 10
-_HINT = """
+_HINT = """{page}
 {agencies} on http://{host}:{port} (interactive docs: /docs), model: {model}
 
 curl -s localhost:{port}/completion -H 'content-type: application/json' -d {body}{auth}
@@ -121,6 +121,8 @@ def _hint(settings: Settings, port: int) -> str:
         model = "offline (set OPENAI_API_KEY for a real one)"
     names, keys = list(catalogue.factories()), settings.auth == "keys"
     return _HINT.format(
+        page=f"\nOpen http://{HOST}:{port} in a browser: a page to talk to the agents and watch them work\n"
+        * (settings.page == "1"),
         agencies=", ".join(names),
         host=HOST,
         port=port,

@@ -18,7 +18,7 @@ def refuse(ours: Sequence[BaseRoute], added: Sequence[BaseRoute]) -> None:
         for method in sorted(route.methods or ()):
             if route.path and _answers(ours, method, route.path):
                 taken = f"{method} {route.path} is the service's own route{_place(route.endpoint)}"
-                instead = ", or set PAGE=0 to do without the page" if _is_page(route.path) else ""
+                instead = ", or set PAGE=0 to do without the service's page" if _is_page(route.path) else ""
                 raise ConfigurationError(f"{taken}: choose another path{instead}")
 
 

@@ -155,8 +155,8 @@ class RestApi(Construct):
     def _reasons(self) -> Mapping[str, str]:
         reasons = {
             "APIG2": "the app checks what is sent, and answers in the words of the standard",
-            "APIG4": "the app asks for a key or a token (auth=iam: the gateway for a signature), but for /health and the "
-            "files of the page, which are the same for everybody",
+            "APIG4": "the app asks for a key or a token (auth=iam: the gateway for a signature), but for /health and "
+            "for the page's files, which are the same for everybody",
             "APIG6": "execution logs repeat headers, so keys; the access log and the function's log say what is needed",
             "COG4": "callers are programs with keys; auth=jwt takes the tokens of any issuer, Cognito's too",
             f"IAM4[{_LOG_POLICY}]": "AWS's own policy, for the gateway's own log role",

@@ -30,7 +30,7 @@ def _with_stage(scope: Scope, event: dict[str, Any], context: dict[str, Any], re
     if requested != scope["path"]:  # cut off; else the client has sent no stage, or the event still has it
         return {**scope, "root_path": prefix, "path": prefix + scope["path"]}
     if "version" in event and _is_aws_domain(context):
-        return {**scope, "root_path": prefix}
+        return {**scope, "root_path": prefix, "path": prefix + (requested.removeprefix(prefix) or "/")}
     return scope
 
 

@@ -233,16 +233,20 @@ def endpoints(app: FastAPI) -> Iterator[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("on_lambda", [False, True])
-def test_without_a_key_every_route_is_a_401_but_health(service_app: Callable[..., FastAPI], on_lambda: bool) -> None:
+def test_without_a_key_every_route_is_a_401_but_health_and_the_page(
+    service_app: Callable[..., FastAPI], on_lambda: bool
+) -> None:
     app = service_app(API_KEYS=pairs(), **({"AWS_LAMBDA_FUNCTION_NAME": "api"} if on_lambda else {}))
     routes = set(endpoints(app))
     assert {("POST", "/completion"), ("GET", "/agencies"), ("GET", "/health")} <= routes
     docs = {("GET", "/docs"), ("GET", "/openapi.json")}
     assert routes & docs == (set() if on_lambda else docs)
-    routes |= docs | {("GET", "/"), ("GET", "/v1"), ("GET", "/v1/nothing")}
-    is_open = {("GET", "/health")} | (set() if on_lambda else docs | {("HEAD", path) for _, path in docs})
+    routes |= docs | {("GET", "/page"), ("POST", "/"), ("GET", "/v1"), ("GET", "/v1/nothing")}
+    is_open = {("GET", "/health"), ("GET", "/"), ("HEAD", "/")}
+    is_open |= set() if on_lambda else docs | {("HEAD", path) for _, path in docs}
     found = {route: ask(app, route[1], method=route[0]).status for route in routes}
-    assert found == {route: 200 if route in is_open else 401 for route in routes}
+    files = {(method, "/page/{path:path}"): 404 for method in ("GET", "HEAD")}  # those of the page, which this is not
+    assert found == {route: 200 if route in is_open else 401 for route in routes} | files
 
 
 def test_nobody_without_a_key_makes_us_read_a_body(service_app: Callable[..., FastAPI]) -> None:

@@ -131,8 +131,9 @@ def test_nothing_that_a_client_writes_says_who_it_is(start: Start) -> None:
         event["headers"] |= {"userArn": arn, "authorization": f"Bearer {arn}", "x-amzn-iam": arn}
         assert service.send(event)[0] == 401
         assert service.send(make("GET", "/health"))[0] == 200
-    event = rest("arn:aws:iam::123456789012:user/alice")
-    assert service.send({**event, "path": "/nothing"})[0] == 404
+    event = rest_event("GET", "/nothing")
+    event["requestContext"]["identity"]["userArn"] = "arn:aws:iam::123456789012:user/alice"
+    assert service.send(event)[0] == 404
 
 
 def test_under_uvicorn_there_is_no_event() -> None:

@@ -153,6 +153,23 @@ def test_an_own_route_that_is_one_of_ours_is_refused(method: str, path: str, inc
     assert conflict(app) == f"{method} {path} is the service's own route ({place}): choose another path"
 
 
+@pytest.mark.parametrize("path", ["/", "/page/mine", "/page/{name}"])
+def test_a_page_of_ones_own_is_in_the_place_of_ours(clean_environment: pytest.MonkeyPatch, path: str) -> None:
+    def mine() -> str:
+        return "mine"
+
+    app = create_app()
+    app.get(path)(mine)
+    assert conflict(app).endswith("): choose another path, or set PAGE=0 to do without the service's page")
+    clean_environment.setenv("PAGE", "0")
+    get_settings.cache_clear()
+    app = create_app()
+    app.get(path)(mine)
+    service = lambda_handler(app)
+    answer = service(http_event("GET", path.format(name="x")), Context())
+    assert (answer["statusCode"], answer["body"]) == (200, '"mine"')
+
+
 @pytest.mark.parametrize(("method", "path"), [("PUT", "/health"), ("GET", "/v1/{name}"), ("GET", "/{rest:path}")])
 def test_an_own_route_beside_ours_is_let_be(method: str, path: str) -> None:
     app = create_app()
@@ -170,7 +187,7 @@ def test_a_conflict_ends_the_start_in_a_sentence(monkeypatch: pytest.MonkeyPatch
         serve("handler.app:app")
 
 
-@pytest.mark.parametrize("name", ["v1", "health", "completion", "agencies", "docs", "openapi.json"])
+@pytest.mark.parametrize("name", ["v1", "health", "completion", "agencies", "page", "docs", "openapi.json"])
 def test_an_agency_with_the_name_of_a_path_is_refused(name: str) -> None:
     with pytest.raises(ConfigurationError, match=f"begin with /{name}: give the agency '{name}' another name"):
         create_app().refuse_names(["desk", name])

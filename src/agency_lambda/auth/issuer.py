@@ -58,23 +58,25 @@ def fetch_endpoints(url: str, seconds: float) -> dict[str, str]:
     return {name: private_url(str(discovery.get(name))) for name in ENDPOINTS}
 
 
-def _discover(client: httpx.Client, url: str, seconds: float = _MAX_SECONDS) -> dict[str, Any]:
+def _discover(client: httpx.Client, url: str, seconds: float | None = None) -> dict[str, Any]:
     discovery = _fetch_json(client, f"{url.rstrip('/')}/.well-known/openid-configuration", seconds)
     if discovery.get("issuer") != url:
         raise ValueError("The discovery document is of another issuer.")
     return discovery
 
 
-def _fetch_json(client: httpx.Client, url: str, seconds: float = _MAX_SECONDS) -> dict[str, Any]:
+def _fetch_json(client: httpx.Client, url: str, seconds: float | None = None) -> dict[str, Any]:
     """Raise ValueError if the object is large or slow."""
-    started, text = time.monotonic(), bytearray()
+    started, text, seconds = time.monotonic(), bytearray(), seconds or _MAX_SECONDS
     # No compression, so that what arrives cannot grow.
     with client.stream("GET", url, headers={"accept-encoding": "identity"}) as response:
         response.raise_for_status()
         for chunk in response.iter_raw():
             text += chunk
             if len(text) > _MAX_DOCUMENT or time.monotonic() - started > seconds:
-                raise ValueError(f"{url} has more than {_MAX_DOCUMENT:,} bytes, or takes longer than {seconds} seconds.")
+                raise ValueError(
+                    f"{url} has more than {_MAX_DOCUMENT:,} bytes, or takes longer than {seconds} seconds."
+                )
     check_structure(bytes(text))
     document = json.loads(text)
     if not isinstance(document, dict):

@@ -14,14 +14,12 @@ from agency_lambda.routes import (
     conversations,
     health,
     models,
-    page,
     responses,
     usage,
     webhooks,
 )
 
 SUBJECTS = (
-    page,
     completion,
     agencies,
     health,

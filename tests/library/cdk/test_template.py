@@ -431,9 +431,7 @@ def test_with_iam_only_health_and_the_page_are_open() -> None:
 def test_with_an_issuer_the_functions_know_it() -> None:
     """The worker too, whose settings would refuse the variables that belong to AUTH=jwt alone."""
     variables = {"JWT_OPERATOR_CLAIM": "admin", "PAGE_CLIENT_ID": "page"}
-    assembly = synth(
-        auth="jwt", jwt_issuer="https://issuer.example.com", jwt_audience="agencies", variables=variables
-    )
+    assembly = synth(auth="jwt", jwt_issuer="https://issuer.example.com", jwt_audience="agencies", variables=variables)
     for name in ("ApiFunction", "StreamFunction", "WorkerFunction"):
         variables = assembly.service[name]["Properties"]["Environment"]["Variables"]
         assert {each: variables[each] for each in ("AUTH", "JWT_ISSUER", "JWT_AUDIENCE")} == {

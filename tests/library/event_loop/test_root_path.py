@@ -106,6 +106,8 @@ CASES = {
     ),
     "REST, custom domain, escaped": (rest("/dev/a b", "dev", "/dev/a%20b", CUSTOM), "/dev/a b", ""),
     "HTTP": (http("/dev/v1/x", "dev"), "/v1/x", "/dev"),
+    "HTTP, its root": (http("/dev/", "dev"), "/", "/dev"),
+    "HTTP, its root without a slash": (http("/dev", "dev"), "/", "/dev"),
     "HTTP, a path that begins like the stage": (http("/dev/development/x", "dev"), "/development/x", "/dev"),
     "HTTP, a resource with the name of the stage": (http("/dev/dev/x", "dev"), "/dev/x", "/dev"),
     "HTTP, no stage but what begins like it": (http("/development/x", "dev"), "/development/x", ""),

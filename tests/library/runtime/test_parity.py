@@ -130,6 +130,13 @@ CASES = [
     Case("OPTIONS", "/v1/conversations/any"),
     Case("POST", "/v1/chat/completions", CHAT),
     Case("POST", "/v1/chat/completions", {**CHAT, "stream": True, "include_reasoning": True}),
+    Case("GET", "/", key="", keep=("page", r'"(page/[0-9a-f]+)/')),
+    Case("HEAD", "/", key=""),
+    Case("GET", "/?code=1&state=2", key=""),
+    *(Case("GET", f"/{{page}}/{name}", key="") for name in ("main.js", "style.css", "icon.svg", "vendor/preact.js")),
+    *(Case("GET", path, key="") for path in ("/{page}/README.md", "/{page}/../settings.py", "/page/0/main.js")),
+    Case("POST", "/{page}/main.js", key=""),
+    Case("POST", "/"),
     # What goes wrong.
     Case("HEAD", "/v1/nowhere"),
     Case("GET", "/agencies", key=""),

@@ -92,7 +92,7 @@ def _with_slash(scope: Scope) -> str | None:
 
 
 def _takes_gzip(request: Request) -> bool:
-    """Return whether bytes may be sent: of an answer that is whole, API Gateway would send base64 as if it were text."""
+    """Return whether bytes may be sent: of what is answered whole, API Gateway sends the base64."""
     invocation = current_invocation.get()
     is_whole = invocation is not None and invocation.buffered
     return not is_whole and _GZIP.search(request.headers.get("accept-encoding", "").lower()) is not None
