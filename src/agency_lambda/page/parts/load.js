@@ -20,8 +20,13 @@ export function useLoaded(load, inputs, { every } = {}) {
   const reload = useCallback(() => setTurn((before) => before + 1), []);
   useEffect(() => {
     if (!every) return;
-    const timer = setInterval(() => document.visibilityState === "visible" && reload(), every);
-    return () => clearInterval(timer);
+    const ask = () => document.visibilityState === "visible" && reload();
+    const timer = setInterval(ask, every);
+    document.addEventListener("visibilitychange", ask);
+    return () => {
+      clearInterval(timer);
+      document.removeEventListener("visibilitychange", ask);
+    };
   }, [every]);
   return { ...state, reload };
 }

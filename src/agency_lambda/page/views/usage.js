@@ -1,5 +1,6 @@
 import { html } from "../vendor/preact.js";
+import { t } from "../words.js";
 
 export function Usage() {
-  return html`<p></p>`;
+  return html`<div class="view"><h1>${t("app.usage")}</h1></div>`;
 }

@@ -1,0 +1,59 @@
+"""Sections, titles, where the focus goes, appearance, and faults of one view."""
+
+import re
+
+from playwright.sync_api import Page, expect
+
+from tests.library.clients.server import Server
+from tests.library.page.conftest import Opens
+
+
+def section(page: Page, name: str) -> None:
+    page.get_by_role("navigation").get_by_role("link", name=name).click()
+
+
+def test_a_section_has_a_title_of_its_own_and_its_heading_the_focus(page: Page) -> None:
+    page.goto("/#/approvals")
+    expect(page).to_have_title("Approvals · agency-lambda")
+    section(page, "Usage")
+    expect(page).to_have_title("Usage · agency-lambda")
+    expect(page.get_by_role("navigation").get_by_role("link", name="Usage")).to_have_attribute("aria-current", "page")
+    expect(page.get_by_role("heading", level=1, name="Usage")).to_be_focused()
+
+
+def test_an_unknown_address_leads_back(page: Page) -> None:
+    page.goto("/#/nothing/here")
+    expect(page.get_by_role("heading", name="Not found")).to_be_visible()
+    page.get_by_role("main").get_by_role("link", name="Chat").click()
+    expect(page.get_by_label("Message")).to_be_visible()
+
+
+def test_the_appearance_is_remembered(page: Page) -> None:
+    page.goto("/#/approvals")
+    page.get_by_role("button", name="Settings").click()
+    page.get_by_role("radio", name="Dark").press("Space")
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    page.reload()
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    assert page.evaluate("getComputedStyle(document.body).colorScheme") == "dark"
+
+
+def test_a_fault_of_one_view_leaves_the_others(opens: Opens, server: Server) -> None:
+    page = opens(server, allowed="the view is broken")
+    broken = "export function Usage() { throw new Error('the view is broken'); }"
+    page.route(re.compile("/views/usage.js"), lambda route: route.fulfill(body=broken, content_type="text/javascript"))
+    page.goto("/#/usage")
+    expect(page.get_by_role("alert")).to_contain_text("This part of the page has failed")
+    section(page, "Approvals")
+    expect(page.get_by_role("heading", name="Approvals")).to_be_visible()
+
+
+def test_a_lost_service_is_said_until_it_is_back(opens: Opens, server: Server) -> None:
+    page = opens(server, allowed="ERR_FAILED")
+    page.route(re.compile("/v1/|/agencies$"), lambda route: route.abort())
+    page.goto("/#/approvals")
+    expect(page.get_by_text("No connection to the service.").first).to_be_visible()
+    page.unroute_all()
+    page.evaluate("dispatchEvent(new Event('online'))")
+    expect(page.get_by_role("heading", name="Approvals")).to_be_visible()
+    expect(page.get_by_text("No connection to the service.")).to_have_count(0)
