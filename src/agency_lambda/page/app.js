@@ -33,13 +33,14 @@ function Sections() {
   const approvals = useLoaded(() => api.approvals({ limit: 20 }), [], { every: REFRESH });
   const waiting = count(approvals.value);
   useTitle(name, waiting);
+  const again = () => [known, approvals].forEach((each) => each.error && each.reload());
   const isKnown = name in VIEWS;
   const section = name === "runs" && steps[1] ? "run" : name;
   return html`
     <a class="skip" href="#content" onClick=${skip}>${t("app.skip")}</a>
     <${Menu} current=${name} waiting=${waiting} />
     <main id="content" tabindex="-1">
-      <${Connection} error=${known.error ?? approvals.error} again=${known.error ? known.reload : approvals.reload} />
+      <${Connection} error=${known.error ?? approvals.error} again=${again} />
       ${!isKnown && html`<${NotFound} />`}
       ${isKnown && known.error && known.error.status !== 0 && html`<${Problem} error=${known.error} again=${known.reload} />`}
       ${isKnown && html`<${Boundary} key=${section}>

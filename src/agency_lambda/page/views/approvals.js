@@ -20,7 +20,7 @@ export function Approvals({ isOperator, approvals }) {
   return html`<div class="view narrow">
     <h1 ref=${heading} tabindex="-1">${t("app.approvals")}</h1>
     <p class="said muted" role="status">${said}</p>
-    ${approvals.error && html`<${Problem} error=${approvals.error} again=${approvals.reload} />`}
+    ${approvals.error && approvals.error.status !== 0 && html`<${Problem} error=${approvals.error} again=${approvals.reload} />`}
     ${!entries && !approvals.error && html`<${Loading} />`}
     ${entries?.length === 0 && html`<div class="empty"><h2>${t("lists.nothingWaits")}</h2><p>${t("lists.nothingWaitsWhy")}</p></div>`}
     ${entries?.map(
