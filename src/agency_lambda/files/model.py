@@ -13,11 +13,12 @@ from agency_lambda.errors import InvalidRequest, NotFound
 from agency_lambda.files.media_types import Kind, kind_of
 from agency_lambda.protocol import bounds
 from agency_lambda.protocol.ids import created_microseconds, is_file_id
-from agency_lambda.store import ABSENT, Add, Delete, Put, Record
+from agency_lambda.store import ABSENT, Add, Change, Delete, Put, Record
 
 Purpose = Literal["user_data", "vision", "assistants", "assistants_output"]
 """`assistants_output` is what a run has made."""
 
+MOST_PARTS = 64  # of an upload
 UPLOAD_SECONDS = 3600  # until an upload has to be complete
 DUE = "files#due"
 """The partition with one row for each file, in the order of the times when their bytes are to be deleted."""
@@ -28,7 +29,10 @@ _GRACE = 900  # seconds behind UPLOAD_SECONDS in which an upload that is just be
 
 @dataclass(frozen=True, kw_only=True)
 class StoredFile:
-    """purpose: of the client. container: the program run that made it, or "". parts: how its bytes may come in."""
+    """purpose: of the client. container: the program run that made it, or "".
+
+    parts: whether it is an upload. numbers: of those of its parts that are its bytes, in their order.
+    """
 
     id: str
     owner: str
@@ -40,11 +44,18 @@ class StoredFile:
     expires_at: int
     container: str = ""
     parts: bool = False
+    numbers: tuple[int, ...] = ()
     version: str = field(default=ABSENT, compare=False)
 
     @classmethod
     def from_record(cls, record: Record) -> "StoredFile":
-        return cls(**record.body, version=record.version)
+        numbers = tuple(record.body.get("numbers", ()))
+        return cls(**record.body | {"numbers": numbers}, version=record.version)
+
+    @property
+    def keys(self) -> list[str]:
+        """Return where its bytes are. A part is stored once, so what was checked cannot become something else."""
+        return [part_key(self.id, number) for number in self.numbers] or [self.id]
 
     @property
     def kind(self) -> Kind:
@@ -84,7 +95,8 @@ class StoredFile:
 
     def put_due(self, seconds: int) -> Put:
         """seconds: the Unix time when its bytes are to be deleted."""
-        return Put(DUE, f"{seconds:012d}/{self.id}", {"owner": self.owner, "size": self.size, "parts": self.parts})
+        body = {"owner": self.owner, "size": self.size, "files": 1, "parts": self.parts}
+        return Put(DUE, f"{seconds:012d}/{self.id}", body)
 
     def delete_due(self, *, pending: bool = False) -> Delete:
         seconds = self.created_at + UPLOAD_SECONDS + _GRACE if pending else self.expires_at
@@ -99,6 +111,35 @@ class StoredFile:
         return time.time() > self.created_at + UPLOAD_SECONDS
 
 
+@dataclass(frozen=True)
+class Due:
+    """A row of DUE: bytes that are to be deleted, and what they count for."""
+
+    record: Record
+
+    @property
+    def file_id(self) -> str:
+        return self.record.sort.partition("/")[2]
+
+    @property
+    def keys(self) -> list[str]:
+        """Return where bytes may be."""
+        numbers = range(MOST_PARTS if self.record.body["parts"] else 0)
+        form = [form_key(self.file_id)] if self.record.body["parts"] else []
+        return [self.file_id, *form, *(part_key(self.file_id, number) for number in numbers)]
+
+    def done(self) -> list[Change]:
+        """Return what to write when the bytes are gone. Of an upload more may come: they go when it is too late."""
+        body, created = self.record.body, (created_microseconds(self.file_id) or 0) // 1_000_000
+        too_late = created + UPLOAD_SECONDS + _GRACE
+        changes: list[Change] = [Delete(DUE, self.record.sort, self.record.version)]
+        if counted := body.get("files", 1):
+            changes.append(count(body["owner"], -counted, -body["size"]))
+        if body["parts"] and too_late > time.time():
+            changes.append(Put(DUE, f"{too_late + 1:012d}/{self.file_id}", {**body, "size": 0, "files": 0}))
+        return changes
+
+
 def count(owner: str, files: int, size: int, at_most: Mapping[str, int] | None = None) -> Add:
     return Add(USAGE, owner, {"files": files, "bytes": size}, at_most or {})
 
@@ -109,6 +150,15 @@ def files_partition(owner: str) -> str:
 
 def pending_partition(owner: str) -> str:
     return f"{owner}/uploads"
+
+
+def part_key(file_id: str, number: int) -> str:
+    return f"{file_id}.{number}"
+
+
+def form_key(file_id: str) -> str:
+    """Return where a form stores bytes, which it may do again until it expires."""
+    return f"{file_id}.form"
 
 
 def file_key(file_id: str) -> str | None:

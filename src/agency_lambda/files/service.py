@@ -9,6 +9,7 @@ from agency_lambda.errors import FileQuotaExceeded, FilesUnavailable, StoreUnava
 from agency_lambda.files.media_types import clean_name, kind_of, media_type_of
 from agency_lambda.files.model import (
     DUE,
+    Due,
     StoredFile,
     check_size,
     count,
@@ -20,10 +21,9 @@ from agency_lambda.files.model import (
 from agency_lambda.files.storage import BytesMissing, Storage, open_storage
 from agency_lambda.protocol import bounds
 from agency_lambda.protocol.ids import new_id
-from agency_lambda.store import ABSENT, Conflict, Delete, LimitReached, Record, Store
+from agency_lambda.store import ABSENT, Conflict, LimitReached, Put, Record, Store
 
 logger = logging.getLogger(__name__)
-MOST_PARTS = 64  # of an upload
 _LIMITS = {"files": bounds.FILES_OF_OWNER, "bytes": bounds.FILE_BYTES_OF_OWNER}
 _SWEPT = 100  # files whose bytes are deleted at once
 
@@ -126,7 +126,7 @@ class Files:
         now = file.put_due(int(time.time()))
         with suppress(Conflict):  # it is complete, or dropped
             await self.store.write(file.delete_pending(), file.delete_due(pending=True), now)
-            await self._remove(Record(now.partition, now.sort, now.body, now.version))
+            await self._remove(_written(now))
 
     async def pending(self, owner: str, file_id: str) -> StoredFile | None:
         record = await self.store.get(pending_partition(owner), file_id)
@@ -146,12 +146,14 @@ class Files:
     async def content(self, file: StoredFile) -> bytes:
         """Raises NotFound if it was deleted meanwhile."""
         try:
-            return await self.storage.get(file.id)
+            return b"".join(await asyncio.gather(*map(self.storage.get, file.keys)))
         except BytesMissing:
             raise not_found(file.id) from None
 
-    def stream(self, file: StoredFile) -> AsyncIterator[bytes]:
-        return self.storage.stream(file.id)
+    async def stream(self, file: StoredFile) -> AsyncIterator[bytes]:
+        for key in file.keys:
+            async for chunk in self.storage.stream(key):
+                yield chunk
 
     async def delete(self, owner: str, file_id: str) -> None:
         """Raises NotFound."""
@@ -162,24 +164,23 @@ class Files:
         except Conflict:
             raise not_found(file_id) from None
         with suppress(FilesUnavailable):  # then it is swept
-            await self._remove(Record(now.partition, now.sort, now.body, now.version))
+            await self._remove(_written(now))
 
     async def remove_expired(self) -> int:
         """Delete the bytes of files that have expired, or never were complete; returns how many."""
         due = await self.store.query(DUE, before=f"{int(time.time()) + 1:012d}", limit=_SWEPT)
         if due:
-            await self._remove(*due)
+            await self._remove(*map(Due, due))
         return len(due)
 
-    async def _remove(self, *due: Record) -> None:
+    async def _remove(self, *due: Due) -> None:
         # The bytes first: the row is what remembers them.
-        keys = [key for each in due for key in keys_of(each.sort.partition("/")[2], parts=each.body["parts"])]
+        keys = [key for each in due for key in each.keys]
         for start in range(0, len(keys), 1000):
             await self.storage.delete(keys[start : start + 1000])
         for each in due:
-            body = each.body
             with suppress(Conflict):  # another process has
-                await self.store.write(Delete(DUE, each.sort, each.version), count(body["owner"], -1, -body["size"]))
+                await self.store.write(*each.done())
 
     async def aclose(self) -> None:
         if self._storage:
@@ -202,10 +203,5 @@ def new_file(
     )
 
 
-def part_key(file_id: str, number: int) -> str:
-    return f"{file_id}.{number}"
-
-
-def keys_of(file_id: str, *, parts: bool) -> list[str]:
-    """Return where bytes of a file may be."""
-    return [file_id, *(part_key(file_id, number) for number in range(MOST_PARTS if parts else 0))]
+def _written(put: Put) -> Due:
+    return Due(Record(put.partition, put.sort, put.body, put.version))

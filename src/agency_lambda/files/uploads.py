@@ -12,18 +12,22 @@ from typing import Any
 from agency_lambda.errors import FileQuotaExceeded, FilesUnavailable, InvalidRequest, NotFound, StoreUnavailable
 from agency_lambda.files.media_types import OCTETS, clean_name, media_type_of
 from agency_lambda.files.model import (
+    MOST_PARTS,
     UPLOAD_SECONDS,
     StoredFile,
     check_size,
+    form_key,
+    part_key,
     pending_partition,
 )
-from agency_lambda.files.service import MOST_PARTS, Files, new_file, part_key
+from agency_lambda.files.service import Files, new_file
 from agency_lambda.files.storage import BytesMissing
 from agency_lambda.protocol import bounds
 from agency_lambda.protocol.ids import is_file_id
 from agency_lambda.store import ABSENT, Conflict, Delete, Put, Record
 
 _PREFIX = "upload_"
+_TRIES = 8  # to complete an upload by a form: one that dies leaves its part
 
 
 class Uploads:
@@ -37,15 +41,20 @@ class Uploads:
         check_size(size, "bytes")
         file = new_file(self._owner, clean_name(name), size, media_type, purpose, seconds or bounds.FILE_SECONDS)
         file = await self._files.reserve(replace(file, parts=True))
-        form = await self._files.storage.form(file.id, size, media_type or OCTETS, UPLOAD_SECONDS)
+        form = await self._files.storage.form(form_key(file.id), size, media_type or OCTETS, UPLOAD_SECONDS)
         return resource(file, "pending", {"presigned_post": form} if form else {})
 
     async def add_part(self, upload_id: str, content: bytes) -> dict[str, Any]:
         """Store the next part. Raises NotFound, InvalidRequest."""
         file = await self._pending(upload_id)
+        number = await self._add(file, content, most=file.size)
+        part_id = f"{_part_prefix(file)}{number:03d}"
+        return {"id": part_id, "object": "upload.part", "created_at": int(time.time()), "upload_id": upload_id}
+
+    async def _add(self, file: StoredFile, content: bytes, most: int) -> int:
         while True:
             parts = await self._parts(file)
-            if sum(part.body["size"] for part in parts) + len(content) > file.size:
+            if sum(part.body["size"] for part in parts) + len(content) > most:
                 raise InvalidRequest(f"The parts have more than the {file.size:,} bytes of the upload.", param="data")
             number = 1 + max((_number(part) for part in parts), default=-1)
             if number == MOST_PARTS:
@@ -57,8 +66,7 @@ class Uploads:
             except Conflict:  # another part of it came at the same time
                 continue
             await self._store_part(file, number, content, row)
-            part_id = f"{_part_prefix(file)}{number:03d}"
-            return {"id": part_id, "object": "upload.part", "created_at": int(time.time()), "upload_id": upload_id}
+            return number
 
     async def _store_part(self, file: StoredFile, number: int, content: bytes, row: Put) -> None:
         try:
@@ -76,15 +84,16 @@ class Uploads:
             done = await self._files.get(self._owner, _file_id(upload_id), "upload_id")
             return resource(done, "completed", {"file": done.resource})  # the answer of the first request was lost
         numbers = await self._numbers(file, part_ids)
-        keys = [part_key(file.id, number) for number in numbers] or [file.id]  # which a form has stored
+        keys = [part_key(file.id, number) for number in numbers] or [form_key(file.id)]
         content = b"".join([await self._bytes(key) for key in keys])
         checked = await asyncio.to_thread(_checked, file, content, md5)
-        if numbers:
-            await self._files.storage.put(file.id, content)
-        done = await self._files.commit(checked)
-        if numbers:
-            with suppress(FilesUnavailable):  # then they go with the file
-                await self._files.storage.delete(keys)
+        # The form may store other bytes meanwhile: those that were checked become a part.
+        numbers = numbers or [await self._add(file, content, most=_TRIES * file.size)]
+        try:
+            done = await self._files.commit(replace(checked, numbers=tuple(numbers)))
+        except FilesUnavailable:
+            await self._pending(upload_id)  # NotFound if it was cancelled
+            raise
         return resource(done, "completed", {"file": done.resource})
 
     async def cancel(self, upload_id: str) -> dict[str, Any]:

@@ -98,7 +98,8 @@ def _seconds(parts: Mapping[str, Part]) -> int:
         seconds is None
         or not seconds.isdecimal()
         or not seconds.isascii()
-        or not bounds.FILE_LEAST_SECONDS <= int(seconds[:9]) <= bounds.FILE_SECONDS
+        or len(seconds) > 9  # so also one that begins with many zeros
+        or not bounds.FILE_LEAST_SECONDS <= int(seconds) <= bounds.FILE_SECONDS
     ):
         raise InvalidRequest(
             f"must be a number from {bounds.FILE_LEAST_SECONDS} to {bounds.FILE_SECONDS}", param=_SECONDS

@@ -231,10 +231,69 @@ def test_upload_in_parts(files: Files, folder: Path, later: Callable[[float], No
     assert run(uploads.complete(upload["id"], order, None)) == done  # its answer was lost
     file = run(files.get("ann", done["file"]["id"]))
     assert run(files.content(file)) == b"bbbaaacc"
-    assert left(files, folder) == ({file.id}, 1, {"files": 1, "bytes": 8})
+    parts = {f"{file.id}.{number}" for number in range(3)}
+    assert left(files, folder) == (parts, 1, {"files": 1, "bytes": 8})
     later(31 * DAY)
     run(files.remove_expired())
     assert left(files, folder) == NOTHING
+
+
+def _paused(files: Files, monkeypatch: pytest.MonkeyPatch, name: str) -> tuple[asyncio.Event, asyncio.Event]:
+    """Let a method of the storage wait: what says that it was called, and what lets it go on."""
+    called, going, method = asyncio.Event(), asyncio.Event(), getattr(files.storage, name)
+
+    async def waits(*arguments: Any) -> Any:
+        called.set()
+        await going.wait()
+        return await method(*arguments)
+
+    monkeypatch.setattr(files.storage, name, waits)
+    return called, going
+
+
+@pytest.mark.parametrize("moment", ["a part is stored", "it is completed"])
+def test_upload_that_is_cancelled_meanwhile_leaves_nothing(
+    files: Files, folder: Path, later: Callable[[float], None], monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    uploads = Uploads(files, "ann")
+
+    async def cancelled_meanwhile() -> None:
+        upload = (await uploads.create("a.txt", 4, "text/plain", "user_data", None))["id"]
+        part = await uploads.add_part(upload, b"aaaa" if moment == "it is completed" else b"aa")
+        called, going = _paused(files, monkeypatch, "put" if moment == "a part is stored" else "get")
+        work = uploads.complete(upload, [part["id"]], None)
+        if moment == "a part is stored":
+            work.close()
+            work = uploads.add_part(upload, b"bb")
+        task = asyncio.create_task(work)
+        await called.wait()
+        await uploads.cancel(upload)
+        going.set()
+        await asyncio.wait([task])
+        assert moment == "a part is stored" or isinstance(task.exception(), NotFound | InvalidRequest)
+
+    run(cancelled_meanwhile())
+    later(3600 + 900 + 2)
+    run(files.remove_expired())
+    assert left(files, folder) == NOTHING
+
+
+def test_bytes_of_a_file_are_those_that_were_checked(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two requests complete an upload at once, in other orders: one counts, and its type is that of its bytes."""
+    uploads, png, html = Uploads(files, "ann"), b"\x89PNG\r\n\x1a\n", b"<script>"
+
+    async def at_once() -> list[Any]:
+        upload = (await uploads.create("a", 16, "", "user_data", None))["id"]
+        parts = [(await uploads.add_part(upload, content))["id"] for content in (png, html)]
+        orders = (parts, parts[::-1])
+        return await asyncio.gather(
+            *(uploads.complete(upload, order, None) for order in orders), return_exceptions=True
+        )
+
+    done = next(each for each in run(at_once()) if isinstance(each, dict))
+    file = run(files.get("ann", done["file"]["id"]))
+    content = run(files.content(file))
+    assert (file.media_type == "image/png") == content.startswith(png)
 
 
 def test_upload_that_is_cancelled_or_left_leaves_nothing(

@@ -36,13 +36,16 @@ def test_file_is_an_object_until_it_is_deleted(stored: tuple[Service, Any, str])
     assert keys(client, name) == []
 
 
-def test_parts_become_one_object(stored: tuple[Service, Any, str]) -> None:
+def test_parts_are_objects_until_the_file_is_deleted(stored: tuple[Service, Any, str]) -> None:
     service, client, name = stored
     path = f"/v1/uploads/{service.post('/v1/uploads', NEW)[1]['id']}"
     parts = [service.send(form_event(f"{path}/parts", form(("data", text))))[1]["id"] for text in ("he", "llo")]
     _, done = service.post(f"{path}/complete", {"part_ids": parts})
-    assert download(service, f"/v1/files/{done['file']['id']}/content")[2] == b"hello"
-    assert keys(client, name) == [done["file"]["id"]]
+    file_id = done["file"]["id"]
+    assert download(service, f"/v1/files/{file_id}/content")[2] == b"hello"
+    assert keys(client, name) == [f"{file_id}.0", f"{file_id}.1"]
+    assert service.delete(f"/v1/files/{file_id}")[0] == 200
+    assert keys(client, name) == []
 
 
 def test_client_sends_the_form_itself(stored: tuple[Service, Any, str]) -> None:
@@ -56,6 +59,7 @@ def test_client_sends_the_form_itself(stored: tuple[Service, Any, str]) -> None:
     assert sent.is_success
     status, done = service.post(f"{path}/complete", {"part_ids": []})
     assert (status, done["file"]["bytes"]) == (200, 5)
+    httpx.post(sent_form["url"], data=sent_form["fields"], files={"file": ("a.txt", b"<svg>")})  # once more
     assert download(service, f"/v1/files/{done['file']['id']}/content")[2] == b"hello"
     assert service.delete(f"/v1/files/{done['file']['id']}")[0] == 200
     assert keys(client, name) == []

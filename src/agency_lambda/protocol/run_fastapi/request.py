@@ -55,10 +55,11 @@ class GetResponse(Body):
         if body.get("file_urls") is not None:
             raise _unsupported("file_urls", "This service fetches no address that a caller chooses: send 'file_ids'.")
         config = body.get("client_config")
-        for name in without_nulls(config) if isinstance(config, dict) else [config] * (config is not None):
-            if name not in _KEYS:
-                param = f"client_config.{name}" if isinstance(name, str) else "client_config"
-                raise _unsupported(param[:99], "A caller chooses neither the model nor its server.")
+        named = without_nulls(config) if isinstance(config, dict) else {}
+        for param in [f"client_config.{name}" for name in named if name not in _KEYS] or (
+            [] if isinstance(config, dict | None) else ["client_config"]
+        ):
+            raise _unsupported(param[:99], "A caller chooses neither the model nor its server.")
         return {name: value for name, value in body.items() if name != "client_config"}
 
 

@@ -1,6 +1,5 @@
 """A request of `get_response` or `get_response_stream`, and its answer."""
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -40,7 +39,8 @@ class Turn:
         model = f"{self._agency}/{body.recipient_agent}" if body.recipient_agent else self._agency
         before = self._claim.response_id if continues else None
         if self._answers:  # the run that waits has been asked for by its own name
-            before, known = asked.get("response_id") or self._claim.response_id, str(asked.get("model"))
+            named = asked.get("response_id")
+            before, known = (isinstance(named, str) and named) or self._claim.response_id, str(asked.get("model"))
             model = known if known.partition("/")[0] == self._agency else model
         return CreateResponse(
             model=model,
@@ -126,7 +126,7 @@ class Turn:
     def _chat_name(self) -> str:
         said = [message for _, message in self._claim.messages] + self._said
         first = next((item for item in said if item.get("role") == "user"), {})
-        return " ".join(re.split(r"\s+", text_of(first.get("content")).strip())[:_WORDS])
+        return " ".join(text_of(first.get("content")).split(None, _WORDS)[:_WORDS])
 
 
 def with_times(items: list[Item], response: ResponseObject) -> list[Item]:
