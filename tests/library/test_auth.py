@@ -320,6 +320,17 @@ def test_without_keys_any_other_host_name_is_refused(whoami: Callable[..., Any],
     assert "AUTH=keys" in answer.body["error"]["message"]
 
 
+@pytest.mark.parametrize("origin", [b"https://evil.example", b"null", b"http://localhost.evil.example", b""], ids=repr)
+def test_without_keys_a_page_of_another_origin_is_refused(whoami: Callable[..., Any], origin: bytes) -> None:
+    """A browser sends some requests of any page without asking, such as a form."""
+    assert ask(whoami(), "/whoami", [(b"host", b"localhost"), (b"origin", origin)]).status == 403
+
+
+@pytest.mark.parametrize("origin", [b"http://localhost:5173", b"http://127.0.0.1:8000", b"http://[::1]"], ids=repr)
+def test_without_keys_a_page_of_this_machine_may_ask(whoami: Callable[..., Any], origin: bytes) -> None:
+    assert ask(whoami(), "/whoami", [(b"host", b"localhost"), (b"origin", origin)]).status == 200
+
+
 @pytest.mark.parametrize("peer", ["192.168.1.7", "203.0.113.7", "2001:db8::7", "::ffff:192.168.1.7"])
 def test_without_keys_another_machine_is_refused_whatever_it_calls_us(whoami: Callable[..., Any], peer: str) -> None:
     assert ask(whoami(), "/whoami", [(b"host", b"localhost")], client=(peer, 1)).status == 403

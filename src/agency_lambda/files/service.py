@@ -34,6 +34,7 @@ class Files:
     def __init__(self, store: Store, url: str) -> None:
         self.store, self._url = store, url
         self._storage: Storage | None = None
+        self.completing = asyncio.Semaphore(1)  # an upload is read whole to be checked
 
     @property
     def storage(self) -> Storage:
@@ -151,9 +152,13 @@ class Files:
             raise not_found(file.id) from None
 
     async def stream(self, file: StoredFile) -> AsyncIterator[bytes]:
+        """Yield the bytes in pieces. Raises NotFound before the first one."""
         for key in file.keys:
-            async for chunk in self.storage.stream(key):
-                yield chunk
+            try:
+                async for chunk in self.storage.stream(key):
+                    yield chunk
+            except BytesMissing:
+                raise not_found(file.id) from None
 
     async def delete(self, owner: str, file_id: str) -> None:
         """Raises NotFound."""

@@ -84,17 +84,21 @@ class Uploads:
             done = await self._files.get(self._owner, _file_id(upload_id), "upload_id")
             return resource(done, "completed", {"file": done.resource})  # the answer of the first request was lost
         numbers = await self._numbers(file, part_ids)
+        async with self._files.completing:
+            done = await self._completed(file, numbers, md5)
+        return resource(done, "completed", {"file": done.resource})
+
+    async def _completed(self, file: StoredFile, numbers: list[int], md5: str | None) -> StoredFile:
         keys = [part_key(file.id, number) for number in numbers] or [form_key(file.id)]
         content = b"".join([await self._bytes(key) for key in keys])
         checked = await asyncio.to_thread(_checked, file, content, md5)
         # The form may store other bytes meanwhile: those that were checked become a part.
         numbers = numbers or [await self._add(file, content, most=_TRIES * file.size)]
         try:
-            done = await self._files.commit(replace(checked, numbers=tuple(numbers)))
+            return await self._files.commit(replace(checked, numbers=tuple(numbers)))
         except FilesUnavailable:
-            await self._pending(upload_id)  # NotFound if it was cancelled
+            await self._pending(_upload_id(file))  # NotFound if it was cancelled
             raise
-        return resource(done, "completed", {"file": done.resource})
 
     async def cancel(self, upload_id: str) -> dict[str, Any]:
         file = await self._pending(upload_id)
@@ -102,11 +106,14 @@ class Uploads:
         return resource(file, "cancelled")
 
     async def _numbers(self, file: StoredFile, part_ids: Sequence[str]) -> list[int]:
-        known = {f"{_part_prefix(file)}{_number(part):03d}": _number(part) for part in await self._parts(file)}
+        known = {f"{_part_prefix(file)}{_number(part):03d}": part for part in await self._parts(file)}
         for place, part_id in enumerate(part_ids):
             if part_id not in known or part_id in part_ids[:place]:
                 raise InvalidRequest(f"There is no part {part_id[:99]!r}.", param=f"part_ids[{place}]")
-        return [known[part_id] for part_id in part_ids]
+        named = [known[part_id] for part_id in part_ids]
+        if named:
+            _check_whole(file, sum(part.body["size"] for part in named))
+        return [_number(part) for part in named]
 
     async def _bytes(self, key: str) -> bytes:
         try:
@@ -129,9 +136,13 @@ class Uploads:
         return pending_partition(self._owner)
 
 
+def _check_whole(file: StoredFile, size: int) -> None:
+    if size != file.size:
+        raise InvalidRequest(f"There are {size:,} of the upload's {file.size:,} bytes.", param="part_ids")
+
+
 def _checked(file: StoredFile, content: bytes, md5: str | None) -> StoredFile:
-    if len(content) != file.size:
-        raise InvalidRequest(f"There are {len(content):,} of the upload's {file.size:,} bytes.", param="part_ids")
+    _check_whole(file, len(content))
     if md5 is not None and hashlib.md5(content, usedforsecurity=False).hexdigest() != md5.lower():
         raise InvalidRequest("The bytes have another checksum.", param="md5")
     return replace(file, media_type=media_type_of(file.name, content))
@@ -149,13 +160,17 @@ def _number(part: Record) -> int:
     return int(part.sort.rpartition("/")[2])
 
 
+def _upload_id(file: StoredFile) -> str:
+    return _PREFIX + file.id.removeprefix("file-")
+
+
 def _file_id(upload_id: str) -> str:
     return f"file-{upload_id.removeprefix(_PREFIX)}" if upload_id.startswith(_PREFIX) else ""
 
 
 def resource(file: StoredFile, status: str, more: Mapping[str, Any] = MappingProxyType({})) -> dict[str, Any]:
     return {
-        "id": _PREFIX + file.id.removeprefix("file-"),
+        "id": _upload_id(file),
         "object": "upload",
         "bytes": file.size,
         "created_at": file.created_at,

@@ -1,4 +1,3 @@
-import re
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -7,14 +6,13 @@ from urllib.parse import quote
 from fastapi import APIRouter, Body, Query, Request
 from fastapi.responses import StreamingResponse
 
-from agency_lambda.errors import AnswerTooLarge, FilesNotConfigured, HostNotAllowed, NotFound
+from agency_lambda.errors import AnswerTooLarge, FilesNotConfigured, NotFound
 from agency_lambda.protocol import bounds
 from agency_lambda.protocol.lazy_types import LazyType
 from agency_lambda.record.index_pages import PageQuery, entries, page
 from agency_lambda.routes.dependencies import Caller
 from agency_lambda.routes.pages import not_in_list
 from agency_lambda.routes.strict import StrictRoute
-from agency_lambda.settings import get_settings
 from lambda_loop import current_invocation
 
 if TYPE_CHECKING:
@@ -27,7 +25,6 @@ else:
     CompleteUpload = Annotated[Any, LazyType("agency_lambda.protocol.files", "CompleteUpload"), Body()]
 
 _WHOLE = 4_500_000  # bytes that a function which answers whole can send, as base64
-_HERE = re.compile(r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?")
 _FORM = "multipart/form-data"
 _BINARY = {"type": "string", "format": "binary"}
 _PURPOSE = {"type": "string", "enum": ["user_data", "vision", "assistants"]}
@@ -46,7 +43,7 @@ async def create_file(request: Request, caller: Caller) -> dict[str, Any]:
     """Store a file for 30 days, or as long as `expires_after` says."""
     from agency_lambda.protocol.files import parse_file
 
-    files, body = _files(caller), await _form(request)
+    files, body = _files(caller), await request.body()
     new = parse_file(request.headers.get("content-type", ""), body)
     stored = await files.create(caller.owner, new.name, new.content, purpose=new.purpose, seconds=new.seconds)
     return stored.resource
@@ -119,7 +116,7 @@ async def add_part(upload_id: str, request: Request, caller: Caller) -> dict[str
     """Add bytes to an upload."""
     from agency_lambda.protocol.files import parse_part
 
-    uploads, body = _uploads(caller), await _form(request)
+    uploads, body = _uploads(caller), await request.body()
     return await uploads.add_part(upload_id, parse_part(request.headers.get("content-type", ""), body))
 
 
@@ -145,15 +142,6 @@ def _uploads(caller: Caller) -> "Uploads":
     from agency_lambda.files.uploads import Uploads
 
     return Uploads(_files(caller), caller.owner)
-
-
-async def _form(request: Request) -> bytes:
-    # A browser lets every page send a form without asking. Where a key is needed, none is with it.
-    origin, settings = request.headers.get("origin"), get_settings()
-    is_known = not origin or origin in settings.cors_origins or _HERE.fullmatch(origin)
-    if settings.auth == "none" and not is_known:
-        raise HostNotAllowed("Pages of this origin may not send files (CORS_ORIGINS).")
-    return await request.body()
 
 
 async def _download(files: "Files", file: "StoredFile") -> StreamingResponse:

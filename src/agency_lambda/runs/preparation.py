@@ -218,7 +218,7 @@ class RunPreparation:
     async def count_input_tokens(self, request: "CountInputTokens", owner: str) -> dict[str, Any]:
         from agency_lambda.runs.token_count import count_input_tokens
 
-        return await count_input_tokens(self.models, self._store, self._turns, request, owner)
+        return await count_input_tokens(self.models, self._store, self._turns, self._files(), request, owner)
 
     async def aclose(self) -> None:
         if "models" in self.__dict__:

@@ -296,6 +296,16 @@ def test_bytes_of_a_file_are_those_that_were_checked(files: Files, monkeypatch: 
     assert (file.media_type == "image/png") == content.startswith(png)
 
 
+def test_file_whose_bytes_are_gone_is_not_found(files: Files, folder: Path) -> None:
+    async def read() -> bytes:
+        file = await files.create("ann", "a.txt", b"hello")
+        await files.storage.delete(file.keys)
+        return b"".join([chunk async for chunk in files.stream(file)])
+
+    with pytest.raises(NotFound):
+        run(read())
+
+
 def test_upload_that_is_cancelled_or_left_leaves_nothing(
     files: Files, folder: Path, later: Callable[[float], None]
 ) -> None:

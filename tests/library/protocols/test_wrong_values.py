@@ -2,6 +2,7 @@
 
 import copy
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -111,3 +112,19 @@ def test_one_wrong_value_is_no_failure_of_the_service(service: Service, path: st
                 if status >= 500 or (status >= 400 and not json.loads(text)["error"]["message"]):
                     failed.append((place, value, status, text))
     assert failed == []
+
+
+@pytest.mark.parametrize("path", BODIES)
+def test_a_long_text_anywhere_costs_what_its_length_does(service: Service, path: str) -> None:
+    slow = list[Any]()
+    for body in BODIES[path]:
+        for place in places(body):
+            before = body
+            for name in place:
+                before = before[name]
+            for long in (" " * 60_000, "a " * 30_000, "a" * 60_000) if isinstance(before, str) else ():
+                event, began = http_event("POST", path, changed(body, place, f"{before}:{long}.x")), time.process_time()
+                service.handler(event, Context(60))
+                if time.process_time() - began > 3:  # 10 s and more, where each character is compared with each
+                    slow.append((place, long[:2]))
+    assert slow == []

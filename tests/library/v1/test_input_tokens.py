@@ -8,6 +8,7 @@ import pytest
 
 from agency_lambda.framework.token_estimate import estimate_text
 from tests.library.conftest import Service
+from tests.library.files.forms import file_form, form_event
 from tests.library.model_server import ModelServer
 from tests.library.v1.test_conversations import new
 
@@ -78,6 +79,15 @@ def test_no_model_is_asked_and_nothing_is_stored(start: Callable[..., Service]) 
         assert abs(least - sent / 4) < 0.3 * sent / 4
 
 
+def test_a_stored_text_counts_as_one_that_is_sent(service: Service) -> None:
+    text = b"All appointments of the next week.\n" * 1_000
+    _, file = service.send(form_event("/v1/files", file_form(text, "a.txt")))
+    stored = count(service, input=part("input_file", file_id=file["id"]))
+    url = "data:text/plain;base64," + base64.b64encode(text).decode()
+    sent = count(service, input=part("input_file", filename="a.txt", file_data=url))
+    assert 8_000 < sent <= stored < sent + 10
+
+
 @pytest.mark.parametrize(
     ("body", "status", "param"),
     [
@@ -92,6 +102,8 @@ def test_no_model_is_asked_and_nothing_is_stored(start: Callable[..., Service]) 
         ({"reasoning": {"effort": "most"}}, 400, "reasoning.effort"),
         ({"input": [{"type": "what"}]}, 400, "input[0].type"),
         ({"input": [{"role": "user", "content": "x"}] * 3_000}, 400, "input"),
+        ({"input": part("input_file", file_id="../../x")}, 404, "input[0].content[0].file_id"),
+        ({"input": part("input_file", file_id=f"file-{0:032x}")}, 404, "input[0].content[0].file_id"),
         ({"conversation": "conv_1"}, 404, "conversation"),
         ({"previous_response_id": "resp_1"}, 404, "previous_response_id"),
         ({"conversation": "conv_1", "previous_response_id": "resp_1"}, 400, "previous_response_id"),

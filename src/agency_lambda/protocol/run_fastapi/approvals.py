@@ -12,7 +12,7 @@ from agency_lambda.protocol.response_object import ResponseObject, open_requests
 from agency_lambda.protocol.types import Item
 
 _REQUEST, _ANSWER = "mcp_approval_request", "mcp_approval_response"
-_DECISION = re.compile(r"\s*(approve|refuse)\s*(?:[:.,]\s*(.*?)\s*)?", re.DOTALL | re.IGNORECASE)
+_DECISION = re.compile(r"(approve|refuse)(?:\s*[:.,](.*))?", re.DOTALL | re.IGNORECASE)
 _HOW = 'Answer "approve", or "refuse: " and why.'
 
 
@@ -52,10 +52,10 @@ def answers(requests: Sequence[Item], said: Sequence[Item]) -> list[Item]:
     text = "\n".join(text_of(item.get("content")) for item in said)
     if len(requests) == 1 and _is_question(requests[0]):
         return [_answer(requests[0], True, text)]
-    found = _DECISION.fullmatch(text)
+    found = _DECISION.fullmatch(text.strip())
     if not found or any(map(_is_question, requests)):
         raise InvalidRequest(f"The agents wait for a person. {_HOW} Or send an {_ANSWER} for each.", param="message")
-    return [_answer(each, found[1].lower() == "approve", found[2]) for each in requests]
+    return [_answer(each, found[1].lower() == "approve", found[2] and found[2].strip()) for each in requests]
 
 
 def _answer(request: Item, approve: bool, reason: str | None) -> Item:

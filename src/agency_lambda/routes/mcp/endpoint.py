@@ -1,9 +1,9 @@
-import re
 from typing import Any
 
 from fastapi import Request as HttpRequest
 from starlette.responses import Response
 
+from agency_lambda.auth.localhost import is_known_origin
 from agency_lambda.protocol.mcp.errors import INVALID_REQUEST, ProtocolError
 from agency_lambda.protocol.mcp.messages import Message, Object, Reply, Request, parse_json, parse_message, readable_id
 from agency_lambda.protocol.mcp.peer import WITH_BATCHES, Peer, identify, new_session_id
@@ -16,7 +16,6 @@ from agency_lambda.routes.mcp.rendering import ExchangeResponse, json_error, jso
 from agency_lambda.settings import get_settings
 from lambda_loop import current_invocation
 
-_THIS_MACHINE = re.compile(r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?")
 _MOST_AT_ONCE = 20  # messages in one request
 _HEADERS = ("mcp-protocol-version", "mcp-method", "mcp-name", "mcp-session-id")
 
@@ -75,10 +74,8 @@ def _files(request: HttpRequest, peer: Peer) -> Files:
 
 
 def _check_origin(request: HttpRequest) -> None:
-    origin = request.headers.get("origin")
-    if origin is None or origin in get_settings().cors_origins or _THIS_MACHINE.fullmatch(origin):
-        return
-    raise ProtocolError(INVALID_REQUEST, "Pages of this origin may not call (CORS_ORIGINS).", status=403)
+    if not is_known_origin(request.headers.get("origin")):
+        raise ProtocolError(INVALID_REQUEST, "Pages of this origin may not call (CORS_ORIGINS).", status=403)
 
 
 def _check_content_type(request: HttpRequest) -> None:
