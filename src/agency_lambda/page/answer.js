@@ -1,12 +1,19 @@
 // What a response has said so far, made of its events or of the stored response. Pure: no requests, no page.
 
-export const NOTHING = { id: null, status: null, items: [], usage: null, error: null, isLost: false, conversation: null };
+const LISTED = { id: null, status: null, items: [], usage: null, error: null, conversation: null };
+/** isLost: the connection is away. isWaiting: for a person, or agents. before: the items that come anew after a reset. */
+export const NOTHING = { ...LISTED, isLost: false, isWaiting: false, before: null };
 
 /** Return the answer with an event added. */
 export function withEvent(answer, event) {
+  if (event.type === "waiting") return { ...answer, isWaiting: true };
+  return withProgress(answer.isWaiting && !event.resume ? { ...answer, isWaiting: false } : answer, event);
+}
+
+function withProgress(answer, event) {
   switch (event.type) {
     case "reset":
-      return { ...answer, items: [] };
+      return { ...answer, items: [], before: shown(answer) };
     case "lost":
       return { ...answer, isLost: true };
     case "found":
@@ -75,6 +82,16 @@ function withSummary(answer, event) {
     const text = (item.summary?.[0]?.text ?? "") + event.delta;
     return { ...item, summary: [{ type: "summary_text", text }] };
   });
+}
+
+/** The items to show: those heard before a reset, until as much has come anew. */
+export function shown(answer) {
+  return answer.before && !isOver(answer) && size(answer.items) < size(answer.before) ? answer.before : answer.items;
+}
+
+function size(items) {
+  const texts = items.flatMap((item) => (item?.content ?? []).map((part) => (part.text ?? part.refusal ?? "").length));
+  return texts.reduce((sum, length) => sum + length, items.length);
 }
 
 /** Activities: what agents do, each within its `parent`. */

@@ -52,6 +52,7 @@ export const response = (responseId, options) => json("GET", `v1/responses/${id(
 export const cancelResponse = (responseId, isAdmin) =>
   json("POST", `${admin(isAdmin)}/responses/${id(responseId)}/cancel`);
 export const deleteResponse = (responseId) => json("DELETE", `v1/responses/${id(responseId)}`);
+export const inputItems = (responseId) => json("GET", `v1/responses/${id(responseId)}/input_items`);
 /** A page of runs: query has limit, after, before, status, model, conversation, created_after, for admins owner. */
 export const responses = (query, isAdmin) => json("GET", `${admin(isAdmin)}/responses`, { query });
 export const trace = (responseId, isAdmin) => json("GET", `${admin(isAdmin)}/responses/${id(responseId)}/trace`);

@@ -2,8 +2,17 @@
 import { ApiError, send } from "./api.js";
 
 const FINAL = new Set(["response.completed", "response.failed", "response.incomplete"]);
-const PAUSES = [500, 1000, 2000, 4000, 8000, 15000]; // ms before the connection is tried again
+const PAUSES = [500, 1000, 2000, 4000, 8000, 15_000]; // ms before a connection that broke is tried again
+const WAITS = [1000, 2000, 3000, 5000]; // ms between two looks at a run that waits
+const TRIES = 6; // after that an error that the service answers itself is believed; without network there is no end
 const SILENCE = 35_000; // ms: the service sends a comment after 10 seconds of silence
+const BEGINNING = 60_000; // ms until the headers are there
+const hurried = new EventTarget();
+
+/** End all pauses: something has happened that a run may have waited for. */
+export const hurry = () => hurried.dispatchEvent(new Event("hurry"));
+addEventListener("online", hurry);
+document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && hurry());
 
 /** Yield the data of each server-sent event of a fetch Response. Raises ApiError where nothing comes for long. */
 export async function* events(response) {
@@ -11,7 +20,7 @@ export async function* events(response) {
   let rest = "";
   try {
     for (;;) {
-      const { done, value } = await inTime(reader.read());
+      const { done, value } = await inTime(reader.read(), SILENCE);
       if (done) return;
       const blocks = (rest + value).split("\n\n");
       rest = blocks.pop();
@@ -21,51 +30,73 @@ export async function* events(response) {
       }
     }
   } catch (error) {
-    throw error.name === "AbortError" || error instanceof ApiError ? error : new ApiError(0, error);
+    throw error.name === "AbortError" || error instanceof ApiError ? error : new ApiError(0, { message: error.message });
   } finally {
     reader.cancel().catch(() => {});
   }
 }
 
-function inTime(reading) {
+function inTime(promise, milliseconds) {
   let timer;
   const late = new Promise((_, refuse) => {
-    timer = setTimeout(() => refuse(new ApiError(0, { message: "silence" })), SILENCE);
+    timer = setTimeout(() => refuse(new ApiError(0, { message: "silence" })), milliseconds);
   });
-  return Promise.race([reading, late]).finally(() => clearTimeout(timer));
+  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
 }
 
-const reads = (id, after, signal) =>
-  send("GET", `v1/responses/${encodeURIComponent(id)}`, { query: { stream: true, starting_after: after }, signal });
+const path = (id) => `v1/responses/${encodeURIComponent(id)}`;
+// The same key in every try: a question whose answer was lost is not asked twice.
+const asking = (body, signal) => {
+  const headers = { "idempotency-key": crypto.randomUUID() };
+  return () => inTime(send("POST", "v1/responses", { body, headers, signal }), BEGINNING);
+};
+
+/** Return the stored stream, or the response where none is stored, as of a run that was not streamed. */
+async function reading(id, after, signal) {
+  try {
+    const query = { stream: true, starting_after: after };
+    return await inTime(send("GET", path(id), { query, signal }), BEGINNING);
+  } catch (error) {
+    if (error.status !== 400) throw error;
+    return inTime(send("GET", path(id), { signal }), BEGINNING);
+  }
+}
+
+async function* eventsOrResponse(answer) {
+  if (answer.headers.get("content-type")?.startsWith("text/event-stream")) return yield* events(answer);
+  const response = await answer.json();
+  const isOver = !["queued", "in_progress"].includes(response.status);
+  yield { type: isOver ? "response.completed" : "response.in_progress", response, resume: !isOver };
+}
 
 /**
- * Yield the events of a response: of a new one (`body`), or of a stored one (`id`, behind number `after`).
+ * Yield the events of a response until its last one: of a new one (`body`), or of a stored one (`id`, behind number
+ * `after`). A connection that breaks is tried again, and a run that is handed over or waits for a person is followed.
  *
- * A connection that breaks is tried again until the response is final. Events that the service may not have stored are
- * then told anew: `{type: "reset"}` says to drop what was heard. `{type: "lost"}` and `{type: "found"}` say that the
- * connection is away, and back. Ends at the last event, and where a run waits for a person.
+ * Beside the service's events: `{type: "lost"}` and `{type: "found"}`, the connection is away, and back; `"reset"`,
+ * what was heard comes anew, as the service may not have stored it; `"waiting"`, the run waits for a person or agents.
  */
 export async function* follow({ body, id = null, after = -1, signal }) {
-  const headers = { "idempotency-key": crypto.randomUUID() };
-  for (let tries = 0; ; ) {
+  const ask = asking(body, signal);
+  for (let tries = 0, looks = 0; ; ) {
     try {
-      const asks = id === null || (body && after < 0 && !tries);
-      const answer = asks ? await send("POST", "v1/responses", { body, headers, signal }) : await reads(id, after, signal);
+      const answer = id === null ? await ask() : await reading(id, after, signal);
       if (tries) yield { type: "found" };
       let isHandedOver = false;
-      for await (const event of events(answer)) {
-        tries = 0;
+      for await (const event of eventsOrResponse(answer)) {
         id = event.response?.id ?? id;
+        if ((event.sequence_number ?? -1) > after) tries = looks = 0;
         after = event.sequence_number ?? after;
-        if (!event.resume) yield event;
-        if (FINAL.has(event.type)) return;
-        if (event.resume && event.response.output?.some((item) => item.type === "mcp_approval_request")) return;
         isHandedOver = Boolean(event.resume);
+        yield event;
+        if (FINAL.has(event.type)) return;
       }
-      if (isHandedOver) continue;
-      throw new ApiError(0, { message: "The stream has ended early." });
+      if (!isHandedOver) throw new ApiError(0, { message: "The stream has ended early." });
+      tries = 0;
+      if (looks++) yield { type: "waiting" };
+      await pause(WAITS[Math.min(looks, WAITS.length) - 1], signal);
     } catch (error) {
-      if (error.name === "AbortError" || !isPassing(error)) throw error;
+      if (error.name === "AbortError" || !isPassing(error, id, tries)) throw error;
       if (!tries) yield { type: "lost" };
       if (after >= 0) yield { type: "reset" };
       after = -1;
@@ -75,17 +106,23 @@ export async function* follow({ body, id = null, after = -1, signal }) {
   }
 }
 
-const isPassing = ({ status }) => status === 0 || status === 429 || status >= 500;
+// A question that is refused by 429 (a budget, too many runs) is not asked again by itself.
+const isPassing = ({ status }, id, tries) =>
+  status === 0 || (tries < TRIES && (status >= 502 || (status === 429 && id !== null)));
 
 function pause(milliseconds, signal) {
   return new Promise((go, refuse) => {
-    const timer = setTimeout(done, milliseconds);
-    function done() {
+    const end = (settle) => () => {
       clearTimeout(timer);
-      removeEventListener("online", done);
-      go();
-    }
-    addEventListener("online", done);
-    signal?.addEventListener("abort", () => refuse(signal.reason), { once: true });
+      hurried.removeEventListener("hurry", done);
+      signal?.removeEventListener("abort", aborted);
+      settle();
+    };
+    const done = end(go);
+    const aborted = end(() => refuse(signal.reason));
+    const timer = setTimeout(done, milliseconds);
+    hurried.addEventListener("hurry", done);
+    signal?.addEventListener("abort", aborted);
+    if (signal?.aborted) aborted();
   });
 }

@@ -1,0 +1,248 @@
+// A conversation while it is shown: its turns, and the run that is at work. What changes is told to `onChange`.
+import { NOTHING, isOver, messages, ofResponse, requests, shown, withEvent } from "../../answer.js";
+import * as api from "../../api.js";
+import { go } from "../../router.js";
+import { follow, hurry } from "../../stream.js";
+import { isAsking, newTurn, questionOf, runsWithoutItems, textOf, turnsOf, withTurns } from "./turns.js";
+
+const PAGE = 100; // items
+const OFTEN = 80; // ms between two pictures of an answer that grows
+const OTHERS = 10; // runs of which the conversation has nothing: failed, cancelled
+const TITLE = 80; // characters
+const REPLAY = 700; // ms in which a stream tells what has been: it says nothing about how long that took
+
+export class Talk {
+  constructor(id) {
+    const [turns, problem] = [[], null];
+    this.state = { id, conversation: null, turns, problem, isLoading: id !== null, isBusy: false, isStopping: false, spoken: "" };
+    this.items = [];
+    this.earlierThan = null; // the id of the first item that is loaded, if there are others
+    this.closed = new AbortController();
+    this.onChange = () => {};
+  }
+
+  close() {
+    this.closed.abort();
+  }
+
+  set(change) {
+    this.state = { ...this.state, ...change };
+    this.onChange(this.state);
+  }
+
+  /** Load the newest part of the conversation, and follow the run that is at work in it. */
+  async load() {
+    const { id } = this.state;
+    this.set({ isLoading: true, problem: null });
+    try {
+      const [conversation, page, runs] = await Promise.all([
+        api.conversation(id),
+        api.conversationItems(id, { limit: PAGE, order: "desc" }),
+        api.responses({ conversation: id, limit: 100 }),
+      ]);
+      this.items = page.data.reverse();
+      this.runs = runs.data;
+      this.earlierThan = page.has_more ? page.last_id : null;
+      const turns = await this.storedTurns();
+      if (this.closed.signal.aborted) return;
+      this.set({ conversation, turns, isLoading: false });
+      await this.goOn();
+    } catch (problem) {
+      this.set({ problem, isLoading: false });
+    }
+  }
+
+  async loadEarlier() {
+    const query = { limit: PAGE, order: "desc", after: this.earlierThan };
+    const page = await api.conversationItems(this.state.id, query);
+    this.items = [...page.data.reverse(), ...this.items];
+    this.earlierThan = page.has_more ? page.last_id : null;
+    const live = new Map(this.state.turns.filter((turn) => turn.isLive).map((turn) => [turn.key, turn]));
+    const stored = (await this.storedTurns()).map((turn) => live.get(turn.key) ?? turn);
+    stored.forEach((turn) => live.delete(turn.key));
+    this.set({ turns: [...stored, ...live.values()] });
+  }
+
+  async storedTurns() {
+    const turns = turnsOf(this.items, this.runs);
+    const others = runsWithoutItems(this.runs, turns).slice(0, OTHERS);
+    return withTurns(turns, await Promise.all(others.map((run) => this.turnOfRun(run))));
+  }
+
+  async turnOfRun(run) {
+    const [response, input] = await Promise.all([api.response(run.id), api.inputItems(run.id)]);
+    const answer = ofResponse({ ...response, output: response.output ?? [] });
+    return { ...newTurn(run.id, questionOf(input.data), [answer]), createdAt: run.created_at };
+  }
+
+  /** Follow the run that is at work, if there is one: of this tab before it was reloaded, or of another. */
+  async goOn() {
+    const turn = this.state.turns.findLast((each) => each.answers.some((answer) => !isOver(answer)));
+    const last = turn?.answers.findLast((answer) => !isOver(answer));
+    if (last) await this.work(turn.key, { id: last.id });
+  }
+
+  /** Look for what others have done, as a tab does that is seen again. */
+  async refresh() {
+    if (this.state.isBusy || this.state.isLoading || !this.state.id) return;
+    const { data } = await api.responses({ conversation: this.state.id, limit: 1 }).catch(() => ({ data: [] }));
+    const known = this.state.turns.some((turn) => turn.answers.some((answer) => answer.id === data[0]?.id));
+    if (data.length && !known && !this.state.isBusy) await this.load();
+  }
+
+  /** Ask: `content` has the parts of the question. Returns false if it was not taken. */
+  async ask(content, model) {
+    const turn = { ...newTurn(crypto.randomUUID(), content), isLive: true, model };
+    this.set({ turns: [...this.state.turns, turn], isBusy: true, problem: null });
+    return this.send(turn);
+  }
+
+  /** Ask again what has failed. */
+  async again(turn, model) {
+    const fresh = { ...newTurn(crypto.randomUUID(), turn.question), isLive: true, model: turn.model ?? model };
+    this.set({ turns: [...this.state.turns.filter((each) => each.key !== turn.key), fresh], isBusy: true });
+    await this.send(fresh);
+  }
+
+  async send({ key, question, model }) {
+    try {
+      if (this.state.id === null) await this.begin(question, model);
+    } catch (failure) {
+      this.change(key, (turn) => ({ ...turn, failure }));
+      this.set({ isBusy: false });
+      return true;
+    }
+    const input = [{ type: "message", role: "user", content: question.map(sent) }];
+    return this.work(key, { body: { model, conversation: this.state.id, input, stream: true } });
+  }
+
+  async begin(question, model) {
+    const words = textOf(question).replace(/\s+/g, " ");
+    const title = words.length > TITLE ? `${words.slice(0, TITLE - 1).trimEnd()}…` : words;
+    const conversation = await api.createConversation({ metadata: { title, model } });
+    this.set({ id: conversation.id, conversation });
+    go(["chat", conversation.id], {}, { replace: true });
+  }
+
+  /** Follow a run, and those that go on with it behind a person's decision. Returns false if the run was not taken. */
+  async work(key, options) {
+    this.set({ isBusy: true, isStopping: false });
+    try {
+      let answer = await this.hear(key, options);
+      while (isAsking(answer)) {
+        const { continued_by: id } = await this.patiently(() => api.approval(requests(answer)[0].id));
+        if (!id) break;
+        answer = await this.hear(key, { id });
+      }
+      if (!this.closed.signal.aborted) this.set({ spoken: textOf(messages(answer).flatMap((item) => item.content)) });
+      return true;
+    } catch (failure) {
+      if (failure.name === "AbortError") return true;
+      if (failure.code === "conversation_busy") return this.makeWay(key);
+      this.change(key, (turn) => ({ ...turn, failure }));
+      return true;
+    } finally {
+      this.set({ isBusy: false, isStopping: false });
+    }
+  }
+
+  async patiently(request) {
+    for (let tries = 0; ; tries += 1) {
+      try {
+        return await request();
+      } catch (error) {
+        if (error.status !== 0 && error.status < 500) throw error;
+        if (tries > 20) throw error;
+        await new Promise((done) => setTimeout(done, 3000));
+      }
+    }
+  }
+
+  /** Another tab was faster: show its run, and leave the question to the composer. */
+  makeWay(key) {
+    this.set({ turns: this.state.turns.filter((turn) => turn.key !== key) });
+    setTimeout(() => this.load());
+    return false;
+  }
+
+  /** Follow one run to its end as the last answer of a turn. */
+  async hear(key, options) {
+    const place = this.placeOf(key, options.id);
+    const known = this.turn(key).answers[place]; // of a run that goes on
+    let answer = { ...NOTHING, id: options.id ?? null, status: "in_progress", before: known ? shown(known) : null };
+    const times = new Map();
+    const liveFrom = performance.now() + (options.id ? REPLAY : 0);
+    let timer = null;
+    const show = () => {
+      timer = null;
+      this.change(key, (turn) => ({ ...turn, answers: turn.answers.with(place, { ...answer, times }) }));
+    };
+    this.change(key, (turn) => ({ ...turn, isLive: true, failure: null, answers: put(turn.answers, place, answer) }));
+    try {
+      for await (const event of follow({ ...options, signal: this.closed.signal })) {
+        answer = withEvent(answer, event);
+        noteTime(times, event, liveFrom);
+        if (this.wantsStop && answer.id) this.cancel(answer.id);
+        timer ??= setTimeout(show, OFTEN);
+      }
+    } finally {
+      clearTimeout(timer);
+      if (!this.closed.signal.aborted) show();
+    }
+    return answer;
+  }
+
+  turn(key) {
+    return this.state.turns.find((turn) => turn.key === key);
+  }
+
+  placeOf(key, id) {
+    const { answers } = this.turn(key);
+    const place = id ? answers.findIndex((answer) => answer.id === id) : -1;
+    return place < 0 ? answers.length : place;
+  }
+
+  /** End the run; what it has said stays. */
+  stop() {
+    const answer = this.state.turns.findLast((turn) => turn.isLive)?.answers.at(-1);
+    this.set({ isStopping: true });
+    if (answer?.id) this.cancel(answer.id);
+    else this.wantsStop = true;
+  }
+
+  async cancel(id) {
+    this.wantsStop = false;
+    try {
+      await api.cancelResponse(id);
+      hurry();
+    } catch (problem) {
+      this.set({ problem, isStopping: false });
+    }
+  }
+
+  async decide(id, body) {
+    const decided = await api.decide(id, body);
+    hurry();
+    return decided;
+  }
+
+  async rename(title) {
+    const { id, conversation } = this.state;
+    this.set({ conversation: await api.updateConversation(id, { metadata: { ...conversation.metadata, title } }) });
+  }
+
+  change(key, change) {
+    this.set({ turns: this.state.turns.map((turn) => (turn.key === key ? change(turn) : turn)) });
+  }
+}
+
+const put = (answers, place, answer) => (place < answers.length ? answers.with(place, answer) : [...answers, answer]);
+/** Return a part as the API takes it: the page's own notes begin with an underscore. */
+const sent = (part) => Object.fromEntries(Object.entries(part).filter(([name]) => !name.startsWith("_")));
+
+function noteTime(times, { type, item }, liveFrom) {
+  const now = performance.now();
+  if (item?.type !== "reasoning") return;
+  if (type === "response.output_item.added" && now > liveFrom) times.set(item.id, { from: now });
+  if (type === "response.output_item.done" && times.has(item.id)) times.get(item.id).to ??= now;
+}

@@ -1,0 +1,66 @@
+// Items of a conversation and its runs, as turns: a question, and what was answered. Pure.
+import { NOTHING, isOver, requests } from "../../answer.js";
+
+/** A turn: `createdAt` is 0 where its run is not known any more. `question` (parts of the user's content), `answers` (as answer.js makes them), `failure` of the request. */
+export const newTurn = (key, question, answers = []) => ({ key, question, answers, failure: null, createdAt: 0 });
+
+/** Return the turns of a conversation's items, in order. Each run of `runs` (GET /v1/responses) is an answer. */
+export function turnsOf(items, runs) {
+  const turns = [];
+  for (const item of items) {
+    let turn = turns.at(-1);
+    if (!turn || (isUser(item) && turn.answers.length)) turns.push((turn = newTurn(item.id, [])));
+    if (isUser(item)) turn.question.push(...partsOf(item));
+    else if (item.type !== "mcp_approval_response") addItem(turn, item, runOf(item, runs));
+  }
+  return turns;
+}
+
+const isUser = (item) => item.type === "message" && item.role !== "assistant";
+const partsOf = ({ content }) => (typeof content === "string" ? [{ type: "input_text", text: content }] : content);
+// The ids of what a run has said hold the run's own.
+const runOf = (item, runs) => runs.find((run) => item.id?.includes(run.id.slice("resp_".length)));
+
+function addItem(turn, item, run) {
+  const last = turn.answers.at(-1);
+  if (last && (!run || last.id === run.id)) last.items.push(item);
+  else turn.answers.push(ofRun(run, [item]));
+  if (run) turn.createdAt ||= run.created_at;
+}
+
+function ofRun(run, items) {
+  const known = run && { id: run.id, status: run.status, usage: run.usage, conversation: run.conversation };
+  return { ...NOTHING, status: "completed", ...known, items };
+}
+
+/** Return the runs of which nothing is in the conversation: they failed, were cancelled, or go on. */
+export function runsWithoutItems(runs, turns) {
+  const shown = new Set(turns.flatMap((turn) => turn.answers.map((answer) => answer.id)));
+  return runs.filter((run) => !shown.has(run.id));
+}
+
+/** Return what the user has sent to a run. */
+export const questionOf = (inputItems) => inputItems.filter(isUser).flatMap(partsOf);
+
+/** Return the turns with others among them, by the time of their runs; one without a question goes on with the turn before. */
+export function withTurns(turns, others) {
+  const all = [...turns];
+  for (const other of others.toSorted((one, two) => one.createdAt - two.createdAt)) {
+    const after = all.findLastIndex((turn) => turn.createdAt <= other.createdAt);
+    if (other.question.length || after < 0) all.splice(after + 1, 0, other);
+    else all[after] = { ...all[after], answers: [...all[after].answers, ...other.answers] };
+  }
+  return all;
+}
+
+/** Return all items of a turn's answers; what was taken up again by a later one is there once, as it became. */
+export function itemsOf(answers, shown) {
+  const byId = new Map();
+  answers.flatMap(shown).forEach((item, index) => item && byId.set(item.id ?? index, item));
+  return [...byId.values()];
+}
+
+/** Return whether a turn waits for an answer of a person, so that its run goes on as another one. */
+export const isAsking = (answer) => isOver(answer) && answer.status === "completed" && requests(answer).length > 0;
+
+export const textOf = (parts) => parts.map((part) => part.text ?? part.refusal ?? "").join("\n").trim();
