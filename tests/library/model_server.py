@@ -7,8 +7,8 @@
 
     server.base_url, server.requests, server.connections, server.tokens (input, output of all good answers)
 
-An answer is a text, a list of tool calls (name, arguments), Items, or a Failure. `delay` holds back every answer, `pace`
-each event of a stream; a stream waits before its last event for `hold`, and breaks off if that does not come. A text is cut at the limit.
+An answer is a text, a list of tool calls (name, arguments), Items, or a Failure. `delay` holds back every answer; a
+stream waits before its last event for `hold`, and breaks off if that does not come. A text is cut at the limit.
 """
 
 import json
@@ -110,7 +110,6 @@ class ModelServer:
         answers: Callable[[ModelRequest], Answer] | Iterable[Answer] | None = None,
         delay: float = 0.0,
         hold: threading.Event | None = None,
-        pace: float = 0.0,
     ) -> None:
         canned = iter(answers) if isinstance(answers, Iterable) else None
         self.answer: Callable[[ModelRequest], Answer] = (
@@ -118,7 +117,6 @@ class ModelServer:
         )
         self.delay = delay  # seconds
         self.hold = hold
-        self.pace = pace  # seconds before each event of a stream
         self.requests: list[ModelRequest] = []
         self.connections = 0
         self.tokens = (0, 0)
@@ -208,7 +206,6 @@ class _Door(BaseHTTPRequestHandler):
         *first, last = events
         self._begin_stream()
         for event in first:
-            time.sleep(self.owner.pace)
             self._chunk(event)
         if self.owner.hold and not self.owner.hold.wait(_PATIENCE):
             self._hang_up()

@@ -11,6 +11,9 @@ const SHOWN = 6; // parts, before one asks for more
 const WORKER = new URL("markdown_worker.js", import.meta.url).href;
 const policy = globalThis.trustedTypes?.createPolicy("agency-lambda", { createScriptURL: () => WORKER });
 
+const KEPT = 60; // parts that were read last: what is shown again is there at once
+
+const kept = new Map();
 const queue = [];
 let worker = null;
 let current = null;
@@ -46,8 +49,10 @@ function ended() {
 
 function settle(blocks) {
   clearTimeout(current.timer);
-  const { done } = current;
+  const { done, text } = current;
   current = null;
+  kept.set(text, blocks);
+  if (kept.size > KEPT) kept.delete(kept.keys().next().value);
   done(blocks);
   next();
 }
@@ -82,8 +87,8 @@ function end(text, from) {
 
 /** A part of a text. While it grows only its newest state is read, and blocks that have not changed stay as they are. */
 function Part({ text }) {
-  const [blocks, setBlocks] = useState(null);
   const work = useRef({ known: [] }).current;
+  const [blocks, setBlocks] = useState(() => (kept.get(text) ? draw(work, kept.get(text)) : null));
   work.newest = text;
   useEffect(() => void keepUp(work, setBlocks), [text]);
   useEffect(() => () => (work.isGone = true), []);
@@ -96,16 +101,20 @@ async function keepUp(work, setBlocks) {
   while (work.read !== work.newest && !work.isPlain && !work.isGone) {
     const began = performance.now();
     work.read = work.newest;
-    const found = await parse(work.read);
+    const found = kept.has(work.read) ? kept.get(work.read) : await parse(work.read);
     work.isPlain = found === null;
-    work.known = (found ?? []).map((block, index) => {
-      const known = work.known[index];
-      return known?.raw === block.raw ? known : { raw: block.raw, element: drawn(block.tree) };
-    });
-    if (!work.isGone) setBlocks(found && work.known.map((block) => block.element));
+    if (!work.isGone) setBlocks(found && draw(work, found));
     await new Promise((go) => setTimeout(go, Math.max(OFTEN, 3 * (performance.now() - began))));
   }
   work.isBusy = false;
+}
+
+function draw(work, blocks) {
+  work.known = blocks.map(({ raw, tree }, index) => {
+    const known = work.known[index];
+    return known?.raw === raw ? known : { raw, element: drawn(tree) };
+  });
+  return work.known.map((block) => block.element);
 }
 
 // Headings of an answer are below the page's own.

@@ -1,8 +1,150 @@
+"""The chat: a question, its answer, what stops it, who is asked for approval, and old conversations."""
+
+import re
+
 from playwright.sync_api import Page, expect
 
+from tests.library.page.conftest import Opens
+from tests.library.page.provider import Model
+from tests.library.page.studio import Studio
 
-def test_a_question_is_answered(page: Page) -> None:
+
+def ask(page: Page, text: str) -> None:
+    page.get_by_label("Message", exact=True).fill(text)
+    page.get_by_role("button", name="Send", exact=True).click()
+
+
+def test_a_question_is_answered_and_says_what_it_took(opens: Opens, studio: Studio) -> None:
+    page = opens(studio)
     page.goto("/")
-    page.get_by_label("Message").fill("Greet me.")
-    page.get_by_role("button", name="Send").click()
-    expect(page.get_by_text("offline model")).to_be_visible()
+    ask(page, "Finder: look bob; say Bob is well.")
+    log = page.get_by_role("log")
+    expect(log.get_by_text("Bob is well.", exact=True)).to_be_visible()
+    expect(log.get_by_text(re.compile(r"\$0\.\d+"))).to_be_visible()
+    expect(log.get_by_text("Agents: 2")).to_be_visible()
+    log.get_by_text("2 steps · 2 agents").click()
+    expect(log.get_by_text("Lead asks Finder")).to_be_visible()
+    expect(log.get_by_text("Finder uses look")).to_be_visible()
+    expect(page).to_have_url(re.compile(r"#/chat/conv_\w+"))
+    log.get_by_role("link", name="Show run").click()
+    expect(page).to_have_url(re.compile(r"#/runs/resp_\w+"))
+
+
+def test_a_starter_asks_and_a_quick_reply_goes_on(opens: Opens, studio: Studio) -> None:
+    page = opens(studio)
+    page.goto("/#/chat?model=studio")
+    page.get_by_role("button", name="look ann; say Ann is well.").click()
+    page.get_by_role("button", name="say Thank you.").click()
+    expect(page.get_by_role("log").get_by_text("Thank you.", exact=True)).to_be_visible()
+    expect(page.get_by_role("article")).to_have_count(2)
+
+
+def test_an_agent_is_asked_by_its_name(opens: Opens, studio: Studio) -> None:
+    page = opens(studio)
+    page.goto("/")
+    page.get_by_label("Ask", exact=True).select_option("studio/Checker")
+    ask(page, "Who is there?")
+    expect(page.get_by_role("log").get_by_text("Checker: Who is there?")).to_be_visible()
+
+
+def test_enter_sends_and_shift_enter_does_not(opens: Opens, studio: Studio) -> None:
+    page = opens(studio)
+    page.goto("/")
+    field = page.get_by_label("Message", exact=True)
+    expect(field).to_be_visible()
+    page.keyboard.press("/")
+    expect(field).to_be_focused()
+    page.keyboard.type("one")
+    page.keyboard.press("Shift+Enter")
+    page.keyboard.type("two")
+    expect(field).to_have_value("one\ntwo")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("log").get_by_text("Lead: one")).to_be_visible()
+    expect(field).to_have_value("")
+    expect(field).to_be_focused()
+
+
+def test_what_was_said_stays_when_it_is_stopped(opens: Opens, studio: Studio, model: Model) -> None:
+    page = opens(studio)
+    page.goto("/")
+    model.texts["stopped"] = " ".join(f"word{number}" for number in range(40)) + " end"
+    with model.held("Lead", words=2):
+        ask(page, "say stopped")
+        expect(page.get_by_role("log").get_by_text("word0")).to_be_visible()
+        page.get_by_label("Message", exact=True).press("Escape")
+        expect(page.get_by_text("Stopped.")).to_be_visible()
+    expect(page.get_by_role("log").get_by_text("word0")).to_be_visible()
+    page.reload()
+    expect(page.get_by_text("Stopped.")).to_be_visible()
+    page.get_by_role("button", name="Try again").click()
+    expect(page.get_by_text("word39 end")).to_be_visible()
+
+
+def test_a_failure_says_why_and_is_there_after_a_reload(opens: Opens, studio: Studio) -> None:
+    page = opens(studio)
+    page.goto("/")
+    ask(page, "fail")
+    expect(page.get_by_role("alert")).to_contain_text("refused the request")
+    page.reload()
+    expect(page.get_by_role("alert")).to_contain_text("refused the request")
+    expect(page.get_by_role("button", name="Try again")).to_be_visible()
+
+
+def test_an_approval_is_given_in_the_talk_and_it_goes_on(opens: Opens, studio: Studio) -> None:
+    page = opens(studio)
+    page.goto("/")
+    ask(page, "look ann; send ann; say Ann has it.")
+    expect(page.get_by_role("button", name="Approve", exact=True)).to_be_visible()
+    page.reload()
+    page.get_by_role("button", name="Approve", exact=True).click()
+    log = page.get_by_role("log")
+    expect(log.get_by_text("Ann has it.", exact=True)).to_be_visible()
+    expect(log.get_by_text("Approved by local")).to_be_visible()
+    page.reload()
+    expect(log.get_by_text("Ann has it.", exact=True)).to_be_visible()
+    expect(log.get_by_text("Approved by local")).to_be_visible()
+    expect(page.get_by_role("article")).to_have_count(1)
+
+
+def test_what_another_person_has_decided_goes_on_here(opens: Opens, studio: Studio) -> None:
+    page = opens(studio)
+    page.goto("/")
+    ask(page, "send bob; say Bob has it.")
+    expect(page.get_by_role("button", name="Approve", exact=True)).to_be_visible()
+    with studio.client() as client:
+        waiting = client.get("/v1/approvals").json()["data"][0]
+        client.post(f"/v1/approvals/{waiting['id']}", json={"approve": False, "reason": "Not Bob."})
+    log = page.get_by_role("log")
+    expect(log.get_by_text("Bob has it.", exact=True)).to_be_visible()
+    expect(log.get_by_text("Refused by local")).to_be_visible()
+    expect(log.get_by_text("Not Bob.")).to_be_visible()
+
+
+def test_an_old_conversation_is_found_renamed_and_deleted(opens: Opens, studio: Studio) -> None:
+    page = opens(studio)
+    page.goto("/")
+    ask(page, "say Something to keep.")
+    expect(page.get_by_role("log").get_by_text("Something to keep.", exact=True)).to_be_visible()
+    page.get_by_role("link", name="New conversation").click()
+    expect(page.get_by_role("log")).to_have_count(0)
+    conversations = page.get_by_role("navigation", name="Conversations")
+    page.get_by_label("Find a conversation").fill("something TO")
+    conversations.get_by_role("link", name="say Something to keep.").click()
+    expect(page.get_by_role("log").get_by_text("Something to keep.", exact=True)).to_be_visible()
+    page.get_by_role("button", name="Rename conversation").click()
+    page.get_by_label("Title").fill("Something <b>else</b>")
+    page.get_by_label("Title").press("Enter")
+    page.get_by_label("Find a conversation").fill("else")
+    expect(conversations.get_by_role("link", name="Something <b>else</b>")).to_be_visible()
+    page.get_by_role("button", name="Delete conversation").click()
+    page.get_by_role("button", name="Delete", exact=True).click()
+    expect(conversations.get_by_text("Nothing found.")).to_be_visible()
+    expect(page).to_have_url(re.compile(r"#/chat$"))
+
+
+def test_a_text_that_was_not_sent_survives_a_reload(opens: Opens, studio: Studio) -> None:
+    page = opens(studio)
+    page.goto("/")
+    page.get_by_label("Message", exact=True).fill("half a thou")
+    page.reload()
+    expect(page.get_by_label("Message", exact=True)).to_have_value("half a thou")

@@ -31,6 +31,7 @@ export function Chat({ steps, query, agencies }) {
     <${Conversations} current=${state.conversation} onChosen=${() => setDrawer(null)} onDeleted=${(gone) => gone === state.id && go(["chat"])} />
     <div class="talk">
       <${Head} title=${state.conversation?.metadata?.title} ...${{ drawer, setDrawer }} />
+      ${state.isElsewhere && html`<p class="note notice" role="status">${t("chat.busy")}</p>`}
       ${state.problem && html`<${Problem} error=${state.problem} again=${() => talk.load()} />`}
       ${state.isLoading && !state.turns.length && html`<${Loading} />`}
       ${
@@ -42,7 +43,6 @@ export function Chat({ steps, query, agencies }) {
         id=${state.id} control=${composer} ...${{ agencies, model }} onModel=${setModel}
         isBusy=${state.isBusy} isStopping=${state.isStopping} onSend=${ask} onStop=${() => talk.stop()}
       />
-      <div class="hidden" role="status">${state.isBusy ? "" : state.spoken}</div>
     </div>
     <aside class="at-work" aria-label=${t("chat.atWork")}>
       ${swarm.Swarm && html`<${swarm.Swarm} agency=${addressed.agency} ...${atWork(state)} />`}

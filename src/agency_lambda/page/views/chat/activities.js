@@ -19,7 +19,7 @@ export function Activities({ steps, isRunning, times, seconds, onOpen }) {
   const agents = new Set(steps.flatMap((step) => [step.agent, step.recipient].filter(Boolean))).size;
   const done = t("chat.steps", { steps: steps.length, agents });
   const line = isRunning ? (now ? stepText(now) : t(steps.length ? "chat.thinks" : "chat.begins")) : done;
-  return html`<details class="activities" open=${isOpen} onToggle=${toggled} data-running=${isRunning}>
+  return html`<details class="activities" open=${isOpen} onToggle=${toggled} data-running=${isRunning} aria-live="off">
     <summary><span class="pulse" aria-hidden="true"></span><bdi>${line}</bdi></summary>
     ${isOpen && html`<${Steps} ...${{ steps, times, seconds }} />`}
   </details>`;
@@ -52,7 +52,7 @@ function Steps({ steps, times, seconds }) {
 
 function Took({ step, time, seconds }) {
   if (step.status === "in_progress") return html`<span class="hidden">${t("app.in_progress")}</span>`;
-  if (step.status === "incomplete") return t("app.incomplete");
+  if (step.status === "incomplete") return t("chat.notDone");
   const known = seconds ?? (time?.to ? (time.to - time.from) / 1000 : null);
   return known === null ? html`<span class="hidden">${t("app.completed")}</span>` : duration(known);
 }

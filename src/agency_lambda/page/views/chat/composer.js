@@ -34,7 +34,7 @@ export function Composer({ id, model, agencies, onModel, isBusy, isStopping, onS
     <${Attached} files=${files} />
     <textarea
       ref=${field} rows="1" dir="auto" aria-label=${t("chat.message")} placeholder=${t("chat.placeholder")}
-      title=${t("chat.keys")} value=${text} onInput=${(event) => setText(event.target.value)} onKeyDown=${key} onPaste=${paste}
+      title=${t("chat.allKeys")} value=${text} onInput=${(event) => setText(event.target.value)} onKeyDown=${key} onPaste=${paste}
     ></textarea>
     <div class="tools">
       <${Attach} add=${files.add} />

@@ -85,10 +85,13 @@ function Entry({ conversation, isCurrent, rename, remove, onChosen }) {
   if (mode === "rename") return html`<${Rename} conversation=${conversation} save=${(title) => attempt(() => rename(conversation, title))} leave=${() => setMode("link")} />`;
   if (mode === "delete") return html`<${Delete} remove=${() => attempt(() => remove(conversation.id))} leave=${() => setMode("link")} />`;
   const title = titleOf(conversation);
+  const button = (words, mark, next) => html`<button
+    type="button" class="plain icon" aria-label=${words} aria-describedby=${conversation.id} title=${words} onClick=${() => setMode(next)}
+  >${mark}</button>`;
   return html`<div class="entry">
-    <a href=${place(["chat", conversation.id])} title=${title} aria-current=${isCurrent ? "page" : undefined} onClick=${onChosen}><bdi>${title}</bdi></a>
-    <button type="button" class="plain icon" aria-label=${t("chat.renameOf", { title })} title=${t("chat.rename")} onClick=${() => setMode("rename")}>✎</button>
-    <button type="button" class="plain icon" aria-label=${t("chat.deleteOf", { title })} title=${t("chat.delete")} onClick=${() => setMode("delete")}>×</button>
+    <a id=${conversation.id} href=${place(["chat", conversation.id])} title=${title} aria-current=${isCurrent ? "page" : undefined} onClick=${onChosen}><bdi>${title}</bdi></a>
+    ${button(t("chat.rename"), "✎", "rename")}
+    ${button(t("chat.remove"), "×", "delete")}
   </div>`;
 }
 

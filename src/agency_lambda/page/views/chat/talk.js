@@ -1,5 +1,5 @@
 // A conversation while it is shown: its turns, and the run that is at work. What changes is told to `onChange`.
-import { NOTHING, isOver, messages, ofResponse, requests, shown, withEvent } from "../../answer.js";
+import { NOTHING, isOver, ofResponse, requests, shown, withEvent } from "../../answer.js";
 import * as api from "../../api.js";
 import { go } from "../../router.js";
 import { follow, hurry } from "../../stream.js";
@@ -14,7 +14,7 @@ const REPLAY = 700; // ms in which a stream tells what has been: it says nothing
 export class Talk {
   constructor(id) {
     const [turns, problem] = [[], null];
-    this.state = { id, conversation: null, turns, problem, isLoading: id !== null, isBusy: false, isStopping: false, spoken: "" };
+    this.state = { id, conversation: null, turns, problem, isLoading: id !== null, isBusy: false, isStopping: false, isElsewhere: false };
     this.items = [];
     this.earlierThan = null; // the id of the first item that is loaded, if there are others
     this.closed = new AbortController();
@@ -93,7 +93,7 @@ export class Talk {
   /** Ask: `content` has the parts of the question. Returns false if it was not taken. */
   async ask(content, model) {
     const turn = { ...newTurn(crypto.randomUUID(), content), isLive: true, model };
-    this.set({ turns: [...this.state.turns, turn], isBusy: true, problem: null });
+    this.set({ turns: [...this.state.turns, turn], isBusy: true, problem: null, isElsewhere: false });
     return this.send(turn);
   }
 
@@ -134,7 +134,6 @@ export class Talk {
         if (!id) break;
         answer = await this.hear(key, { id });
       }
-      if (!this.closed.signal.aborted) this.set({ spoken: textOf(messages(answer).flatMap((item) => item.content)) });
       return true;
     } catch (failure) {
       if (failure.name === "AbortError") return true;
@@ -160,7 +159,7 @@ export class Talk {
 
   /** Another tab was faster: show its run, and leave the question to the composer. */
   makeWay(key) {
-    this.set({ turns: this.state.turns.filter((turn) => turn.key !== key) });
+    this.set({ turns: this.state.turns.filter((turn) => turn.key !== key), isElsewhere: true });
     setTimeout(() => this.load());
     return false;
   }

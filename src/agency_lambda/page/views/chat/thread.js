@@ -19,7 +19,7 @@ export function Thread({ talk, state, model, replies, ask }) {
     requestAnimationFrame(() => (box.current.scrollTop = scrollTop + box.current.scrollHeight - scrollHeight));
   };
   return html`
-    <section class="thread" ref=${box} onScroll=${scrolled} role="log" aria-live="off" aria-label=${t("chat.talk")} tabindex="0">
+    <section class="thread" ref=${box} onScroll=${scrolled} role="log" aria-live="polite" aria-label=${t("chat.talk")} tabindex="0">
       ${talk.earlierThan && !isLoading && html`<button type="button" class="plain" onClick=${earlier}>${t("chat.earlier")}</button>`}
       ${turns.map((turn, index) => {
         const isLast = index === turns.length - 1;

@@ -20,7 +20,8 @@ export function Turn({ turn, isLast, isBusy, tools }) {
   const isTraced = !isRunning && turn.answers.length > 0 && (turn.isLive || isOpened);
   const traces = useLoaded(() => loadTraces(isTraced ? turn.answers : []), [isTraced, turn.answers.length]);
   return useMemo(
-    () => html`<article class="turn">
+    // The log says what is added to it; that is the whole answer, when it is complete.
+    () => html`<article class="turn" aria-live=${turn.isLive ? undefined : "off"}>
       <${Question} parts=${turn.question} />
       <${Answer} ...${{ turn, isRunning, tools }} traces=${traces.value ?? []} onOpen=${() => setOpened(true)} />
     </article>`,
@@ -35,7 +36,7 @@ const loadTraces = (answers) => {
 
 function Question({ parts }) {
   if (!parts.length) return null;
-  return html`<div class="question">
+  return html`<div class="question" aria-live="off">
     <h2 class="hidden">${t("chat.you")}</h2>
     ${textOf(parts) && html`<p dir="auto">${textOf(parts)}</p>`}
     <${SentFiles} parts=${parts} />
@@ -53,7 +54,7 @@ function Answer({ turn, isRunning, traces, tools, onOpen }) {
   return html`<div class="answer">
     <h2 class="hidden">${t("chat.answer")}</h2>
     <${Activities} ...${{ steps, times, seconds, onOpen }} isRunning=${isRunning && !last?.isWaiting && !isAsked} />
-    ${messages(all).map((item) => html`<${Message} key=${item.id} item=${item} />`)}
+    ${messages(all).map((item) => html`<${Message} key=${`${item.id} ${isRunning}`} ...${{ item, isRunning }} />`)}
     ${requests(all).map((item) => html`<${Request} key=${item.id} item=${item} isOpen=${isRunning} decide=${tools.decide} />`)}
     ${last?.isLost && isRunning && html`<p class="note" role="status">${t("chat.lost")}</p>`}
     ${last?.isWaiting && isRunning && !isAsked && html`<p class="note">${t("chat.waiting")}</p>`}
@@ -62,9 +63,9 @@ function Answer({ turn, isRunning, traces, tools, onOpen }) {
   </div>`;
 }
 
-function Message({ item }) {
+function Message({ item, isRunning }) {
   const parts = item.content ?? [];
-  return html`<div class="message">
+  return html`<div class="message" aria-live=${isRunning ? "off" : undefined}>
     <p class="speaker"><bdi>${item.agent}</bdi></p>
     ${parts.map((part) =>
       part.type === "refusal"
@@ -100,7 +101,7 @@ function Summary({ turn, items, traces }) {
   const tokens = turn.answers.reduce((sum, answer) => sum + (answer.usage?.total_tokens ?? 0), 0);
   const text = textOf(messages({ items }).flatMap((item) => item.content ?? []));
   const run = turn.answers.findLast((answer) => answer.id)?.id;
-  return html`<footer class="summary">
+  return html`<footer class="summary" aria-live="off">
     ${agents > 0 && html`<span>${t("chat.agents", { agents })}</span>`}
     ${traces.length > 0 && html`<span>${duration(tookOf(traces))}</span>`}
     ${tokens > 0 && html`<span>${t("chat.tokens", { tokens: count(tokens) })}</span>`}
