@@ -36,7 +36,7 @@ def test_a_starter_asks_and_a_quick_reply_goes_on(opens: Opens, studio: Studio) 
     page.get_by_role("button", name="look ann; say Ann is well.").click()
     page.get_by_role("button", name="say Thank you.").click()
     expect(page.get_by_role("log").get_by_text("Thank you.", exact=True)).to_be_visible()
-    expect(page.get_by_role("article")).to_have_count(2)
+    expect(page.locator(".turn")).to_have_count(2)
 
 
 def test_an_agent_is_asked_by_its_name(opens: Opens, studio: Studio) -> None:
@@ -99,11 +99,11 @@ def test_an_approval_is_given_in_the_talk_and_it_goes_on(opens: Opens, studio: S
     page.get_by_role("button", name="Approve", exact=True).click()
     log = page.get_by_role("log")
     expect(log.get_by_text("Ann has it.", exact=True)).to_be_visible()
-    expect(log.get_by_text("Approved by local")).to_be_visible()
+    expect(log.get_by_role("status").get_by_text("Approved")).to_be_visible()
     page.reload()
     expect(log.get_by_text("Ann has it.", exact=True)).to_be_visible()
     expect(log.get_by_text("Approved by local")).to_be_visible()
-    expect(page.get_by_role("article")).to_have_count(1)
+    expect(page.locator(".turn")).to_have_count(1)
 
 
 def test_what_another_person_has_decided_goes_on_here(opens: Opens, studio: Studio) -> None:
@@ -116,7 +116,7 @@ def test_what_another_person_has_decided_goes_on_here(opens: Opens, studio: Stud
         client.post(f"/v1/approvals/{waiting['id']}", json={"approve": False, "reason": "Not Bob."})
     log = page.get_by_role("log")
     expect(log.get_by_text("Bob has it.", exact=True)).to_be_visible()
-    expect(log.get_by_text("Refused by local")).to_be_visible()
+    expect(log.get_by_text("Refused", exact=True)).to_be_visible()
     expect(log.get_by_text("Not Bob.")).to_be_visible()
 
 

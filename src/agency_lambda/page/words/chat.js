@@ -64,8 +64,6 @@ export default {
     refused: "Refused by {by}",
     expired: "Nobody answered in time",
     withdrawn: "Withdrawn",
-    approve: "Approve",
-    refuse: "Refuse",
     busy: "Another window is asking in this conversation. Your message is still here.",
   },
   de: {
@@ -133,8 +131,6 @@ export default {
     refused: "Abgelehnt von {by}",
     expired: "Niemand hat rechtzeitig geantwortet",
     withdrawn: "Zurückgezogen",
-    approve: "Freigeben",
-    refuse: "Ablehnen",
     busy: "Ein anderes Fenster fragt gerade in diesem Gespräch. Ihre Nachricht ist noch hier.",
   },
   zh: {
@@ -202,8 +198,6 @@ export default {
     refused: "已由 {by} 拒绝",
     expired: "无人及时答复",
     withdrawn: "已撤回",
-    approve: "批准",
-    refuse: "拒绝",
     busy: "另一个窗口正在此对话中提问。您的消息仍保留在这里。",
   },
 };
