@@ -38,6 +38,7 @@ _READ_OVER = {
         {*("error", "action", "background", "output_format", "quality", "revised_prompt", "size", "svg_usage")}
     ),
 }
+PARAGRAPH = "\n\n"  # between the parts of a summary, and the messages of a run
 SEALED = "r1."  # how encrypted reasoning begins that a client was given here
 _STATUSES = ("in_progress", "completed", "incomplete")
 _MESSAGE_FIELDS = frozenset({"type", "role", "content", "phase", "id", "status"})
@@ -55,8 +56,7 @@ def parse_items(items: str | Sequence[Any], param: str = "input", budget: InputB
         InvalidRequest, UnsupportedParameter: names the field.
     """
     if isinstance(items, str):  # as in most requests; it imports nothing
-        message = _complete_message({"role": "user"}, [{"type": "input_text", "text": items}])
-        return [_check_size(message, param)]
+        return [_check_size(_complete_message({"role": "user"}, [{"type": "input_text", "text": items}]), param)]
     if len(items) > bounds.ITEMS:
         raise bounds.over_limit(param, "items", bounds.ITEMS)
     budget = budget or InputBudget()
@@ -164,6 +164,10 @@ def text_of(content: str | Sequence[Item] | None) -> str:
     if content is None or isinstance(content, str):
         return content or ""
     return "".join(str(part.get("text") or part.get("refusal") or "") for part in content)
+
+
+def summary_text(item: Item) -> str:
+    return PARAGRAPH.join(part["text"] for part in item["summary"] if part["text"])
 
 
 def _parse_item(item: Any, param: str, budget: InputBudget) -> Item:

@@ -11,6 +11,8 @@ from openai.types.responses.response_output_item import ImageGenerationCall
 
 from agency_lambda import save_file
 from agency_lambda.protocol import bounds
+from agency_lambda.protocol.ag_ui.items import ItemEvents
+from agency_lambda.protocol.output import OutputBuilder
 from agency_lambda.testing.events import Context, http_event
 from tests.library.callers import api_keys, bearer
 from tests.library.conftest import QUESTION, Service
@@ -332,3 +334,14 @@ def test_another_owners_thread_is_unknown(start: Start) -> None:
     bob.run(runId="same")
     assert bob.response_id != ann.response_id
     assert service.get(f"/v1/responses/{bob.response_id}", **bearer("ann"))[0] == 404
+
+
+def test_parts_of_a_summary_are_paragraphs_and_sent_once() -> None:
+    events: list[dict[str, Any]] = []
+    output = OutputBuilder(lambda kind, **fields: events.append({"type": kind, **fields}), "resp_1")
+    thinks = {"type": "reasoning", "agent": "One"}
+    output.add({**thinks, "summary": [{"type": "summary_text", "text": text} for text in ("First.", "Second.")]}, "1")
+    output.add({**thinks, "summary": [{"type": "summary_text", "text": "Third."}]}, "2")
+    items = ItemEvents("resp_1", [], is_current=True)
+    sent = [each.get("delta", "") for event in events for each in items.translate(event)]
+    assert "".join(sent) == items.messages[0]["content"] == "First.\n\nSecond.\n\nThird."

@@ -23,6 +23,12 @@ USAGE = {
     "output_tokens_details": {"reasoning_tokens": 4},
     "total_tokens": 8,
 }
+
+
+def summary(*texts: str) -> list[dict[str, Any]]:
+    return [{"type": "summary_text", "text": text} for text in texts]
+
+
 texts = st.text("ab STOP\n😀", max_size=9)
 parts = st.one_of(
     texts.map(lambda text: {"type": "output_text", "text": text, "annotations": [CITED] if len(text) == 3 else []}),
@@ -31,7 +37,8 @@ parts = st.one_of(
 items = st.one_of(
     st.lists(parts, max_size=2).map(lambda content: {"type": "message", "role": "assistant", "content": content}),
     texts.map(lambda text: {"type": "function_call", "call_id": "c", "name": "f", "arguments": text}),
-    texts.map(lambda text: {"type": "reasoning", "summary": [{"type": "summary_text", "text": text}], "tool": "t"}),
+    texts.map(lambda text: {"type": "reasoning", "summary": summary(text), "tool": "t"}),
+    st.lists(texts, max_size=3).map(lambda texts: {"type": "reasoning", "summary": summary(*texts)}),
     st.just({"type": "image_generation_call", "agent": "One", "result": "aWdz"}),
 )
 
@@ -103,6 +110,13 @@ def test_half_a_call_is_not_made() -> None:
     call = {"type": "function_call", "call_id": "c", "name": "f", "arguments": '{"a"', "status": "incomplete"}
     cut = ended(call, status="incomplete")
     assert (cut["message"].get("tool_calls"), cut["finish_reason"]) == (None, "length")
+
+
+def test_parts_of_a_summary_are_paragraphs_whole_and_streamed() -> None:
+    thinks = {"type": "reasoning", "summary": summary("**One**", "**Two**")}
+    whole, shown = both(chat(include_reasoning=True), [thinks, thinks])
+    text = "**One**\n\n**Two**\n\n**One**\n\n**Two**"
+    assert whole["choices"][0]["message"]["reasoning_content"] == shown["reasoning_content"] == text
 
 
 def test_usage_of_what_continues_a_run_is_added() -> None:

@@ -48,7 +48,7 @@ class ItemEvents:
             case "output_text.delta" | "refusal.delta":
                 yield from self._add_text(self._id(event["item_id"]), event["delta"])
             case "reasoning_summary_text.delta":
-                yield from self._thoughts.add(self._id(event["item_id"]), event["delta"])
+                yield from self._thoughts.add({**event, "item_id": self._id(event["item_id"])})
             case "function_call_arguments.delta":
                 yield from self._add_arguments(self._calls[self._id(event["item_id"])], event["delta"])
             case "output_item.done":

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Sequence
 
 from agency_lambda.protocol.ag_ui.request import Message
+from agency_lambda.protocol.items import PARAGRAPH
+from agency_lambda.protocol.summaries import SummaryDeltas
 from agency_lambda.protocol.types import Event, Item
 
 
@@ -17,7 +19,8 @@ class Thoughts:
         self._held = {each["id"]: str(each["content"]) for each in held if each["role"] == "reasoning"}
         self._open: str | None = None
         self._holders: dict[str, str] = {}  # an item's id -> the message that has its text
-        self._lengths: dict[str, int] = {}  # characters that were sent of each item
+        self._summaries = SummaryDeltas()
+        self._begun: set[str] = set()  # items with a paragraph
 
     def begin(self, item: Item) -> Iterator[Event]:
         if self._open is None:
@@ -26,16 +29,23 @@ class Thoughts:
             yield {"type": "REASONING_START", "messageId": self._open}
             yield {"type": "REASONING_MESSAGE_START", "messageId": self._open, "role": "reasoning"}
         self._holders[item["id"]] = self._open
-        yield from self.complete(item)
+        if item["type"] == "mcp_approval_request":  # so that a thread shows that it waits, and for what
+            yield from self._add(item["id"], f"{item['agent']} asks a person: {item['name']}")
+        else:
+            yield from self.complete(item)
 
-    def add(self, name: str, delta: str) -> Iterator[Event]:
+    def add(self, event: Event) -> Iterator[Event]:
+        """Add a delta of a summary."""
+        return self._add(event["item_id"], self._summaries.of_event(event))
+
+    def _add(self, name: str, delta: str) -> Iterator[Event]:
         """Add to the text of an item, which begins a paragraph."""
         holder = self._holders[name]
         if not delta or holder != self._open:
             return
-        begins = not self._lengths.get(name) and self._messages[holder]["content"]
-        self._lengths[name] = self._lengths.get(name, 0) + len(delta)
-        text = f"\n\n{delta}" if begins else delta
+        begins = name not in self._begun and self._messages[holder]["content"]
+        self._begun.add(name)
+        text = f"{PARAGRAPH}{delta}" if begins else delta
         self._messages[holder]["content"] += text
         if new := self._without_held(holder, text):
             yield {"type": "REASONING_MESSAGE_CONTENT", "messageId": holder, "delta": new}
@@ -50,16 +60,10 @@ class Thoughts:
 
     def complete(self, item: Item) -> Iterator[Event]:
         """Add what was not sent of an item's text."""
-        return self.add(item["id"], _text(item)[self._lengths.get(item["id"], 0) :])
+        return self._add(item["id"], self._summaries.rest_of(item))
 
     def end(self) -> Iterator[Event]:
         if self._open is not None:
             yield {"type": "REASONING_MESSAGE_END", "messageId": self._open}
             yield {"type": "REASONING_END", "messageId": self._open}
             self._open = None
-
-
-def _text(item: Item) -> str:
-    if item["type"] == "mcp_approval_request":  # so that a thread shows that it waits, and for what
-        return f"{item['agent']} asks a person: {item['name']}"
-    return "\n\n".join(part["text"] for part in item["summary"])

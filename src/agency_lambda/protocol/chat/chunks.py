@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from agency_lambda.protocol.chat.completion import (
-    PARAGRAPH,
     annotations,
     approval_line,
     finish_reason,
@@ -16,8 +15,10 @@ from agency_lambda.protocol.chat.completion import (
 )
 from agency_lambda.protocol.chat.request import CreateChatCompletion
 from agency_lambda.protocol.chat.stop import StopSequences
+from agency_lambda.protocol.items import PARAGRAPH
 from agency_lambda.protocol.obfuscation import padding
 from agency_lambda.protocol.response_object import ResponseObject
+from agency_lambda.protocol.summaries import SummaryDeltas
 from agency_lambda.protocol.types import Event, Item
 
 type Chunk = dict[str, Any]
@@ -31,7 +32,8 @@ class ChunkBuilder:
         self._head = head(chat, response, "chat.completion.chunk")
         self._head |= {"service_tier": response["service_tier"], "system_fingerprint": None}
         self._calls: dict[str, int] = {}  # id of an item -> index of its call
-        self._reasoning: dict[str, int] = {}  # id of an item -> characters of its text that were sent
+        self._summaries = SummaryDeltas()
+        self._lines: set[str] = set()  # ids of items with a paragraph of reasoning
         self._speaks: set[str] = set()  # ids of messages
         self._images = 0
         self._responses: dict[str, ResponseObject] = {response["id"]: response}  # as they are by now
@@ -52,7 +54,7 @@ class ChunkBuilder:
             case "response.function_call_arguments.delta":
                 yield from self._arguments(event["item_id"], event["delta"])
             case "response.reasoning_summary_text.delta":
-                yield from self._summary(event["item_id"], event["delta"])
+                yield from self._summary(event["item_id"], self._summaries.of_event(event))
             case "response.output_item.done":
                 yield from self._done(event["item"])
             case _ if "response" in event:
@@ -83,7 +85,7 @@ class ChunkBuilder:
             self.asked.append(item)
             yield from self._line(item["id"], approval_line(item))
         elif kind == "reasoning":
-            yield from self._summary(item["id"], _summary_text(item))
+            yield from self._summary(item["id"], self._summaries.rest_of(item))
 
     def _done(self, item: Item) -> Iterator[Chunk]:
         if item["type"] == "message" and (found := annotations(item)):
@@ -92,7 +94,7 @@ class ChunkBuilder:
             yield self._chunk({"images": [image(item, self._images)]})
             self._images += 1
         elif item["type"] == "reasoning":
-            yield from self._summary(item["id"], _summary_text(item)[self._reasoning.get(item["id"], 0) :])
+            yield from self._summary(item["id"], self._summaries.rest_of(item))
 
     def _text(self, item_id: str, delta: str) -> Iterator[Chunk]:
         before = PARAGRAPH if self._speaks and item_id not in self._speaks else ""
@@ -114,9 +116,8 @@ class ChunkBuilder:
     def _line(self, item_id: str, delta: str) -> Iterator[Chunk]:
         """Yield a piece of reasoning; that of another item begins a paragraph."""
         if delta:
-            sent = self._reasoning.get(item_id, 0)
-            self._reasoning[item_id] = sent + len(delta)
-            before = PARAGRAPH if len(self._reasoning) > 1 and not sent else ""
+            before = PARAGRAPH if self._lines and item_id not in self._lines else ""
+            self._lines.add(item_id)
             yield self._chunk({"reasoning_content": before + delta})
 
     def _chunk(self, delta: Chunk, reason: str | None = None) -> Chunk:
@@ -125,7 +126,3 @@ class ChunkBuilder:
         if self._chat.obfuscates:
             more["obfuscation"] = padding(str(delta))
         return {**self._head, "choices": [choice], **more}
-
-
-def _summary_text(item: Item) -> str:
-    return "".join(part["text"] for part in item["summary"])

@@ -6,10 +6,10 @@ from typing import Any
 from agency_lambda.errors import ApprovalRequired, RunCancelled, RunGoesOn, RunUnanswered
 from agency_lambda.protocol.chat.request import CreateChatCompletion
 from agency_lambda.protocol.chat.stop import StopSequences
+from agency_lambda.protocol.items import PARAGRAPH, summary_text
 from agency_lambda.protocol.response_object import FINAL, ResponseObject, open_requests
 from agency_lambda.protocol.types import Item
 
-PARAGRAPH = "\n\n"  # between two messages of a run, and two lines of its reasoning
 _REASONS = {"max_output_tokens": "length", "content_filter": "content_filter"}
 
 
@@ -96,7 +96,7 @@ def reasoning_line(item: Item) -> str:
     """Return what an activity or a summary says, or ""."""
     if item["type"] == "mcp_approval_request":
         return approval_line(item)
-    return "".join(part["text"] for part in item["summary"]) if item["type"] == "reasoning" else ""
+    return summary_text(item) if item["type"] == "reasoning" else ""
 
 
 def approval_line(item: Item) -> str:

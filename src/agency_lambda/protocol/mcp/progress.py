@@ -1,7 +1,7 @@
 """Events of a run as notifications of progress."""
 
 from agency_lambda.protocol.mcp.messages import Object, RequestId, notification
-from agency_lambda.protocol.types import Event
+from agency_lambda.protocol.types import Event, Item
 
 
 class Progress:
@@ -9,29 +9,32 @@ class Progress:
 
     def __init__(self, token: RequestId) -> None:
         self._token, self._count = token, 0
+        self._activities: set[str] = set()  # ids of items
 
     def notification(self, event: Event) -> Object | None:
         """Return what a client is notified of, None for nothing."""
-        item = event.get("item")
-        if event["type"] != "response.output_item.added" or item is None:
-            return None
-        text = _activity(item)
+        text = self._text(event)
         if text is None:
             return None
         self._count += 1
         params = {"progressToken": self._token, "progress": self._count, "message": text}
         return notification("notifications/progress", params)
 
+    def _text(self, event: Event) -> str | None:
+        match event:
+            case {"type": "response.output_item.added", "item": item}:
+                return self._begun(item)
+            case {"type": "response.reasoning_summary_text.done"} if event["item_id"] in self._activities:
+                return str(event["text"])
+        return None
 
-def _activity(item: Object) -> str | None:
-    agent = item.get("agent") or "The agent"
-    match item["type"]:
-        case "reasoning" if item.get("recipient"):
-            return f"{agent} asks {item['recipient']}"
-        case "reasoning" if item.get("tool"):
-            return f"{agent} uses {item['tool']}"
-        case "message":
-            return f"{agent} answers"
-        case "mcp_approval_request":
-            return f"{agent} asks a person"
-    return None
+    def _begun(self, item: Item) -> str | None:
+        agent = item.get("agent") or "The agent"
+        match item["type"]:
+            case "reasoning" if "tool" in item:
+                self._activities.add(item["id"])
+            case "message":
+                return f"{agent} answers"
+            case "mcp_approval_request":
+                return f"{agent} asks a person"
+        return None
