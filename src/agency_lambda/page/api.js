@@ -51,6 +51,11 @@ export const createResponse = (body, options) => json("POST", "v1/responses", { 
 export const response = (responseId, options) => json("GET", `v1/responses/${id(responseId)}`, options);
 export const cancelResponse = (responseId, isAdmin) =>
   json("POST", `${admin(isAdmin)}/responses/${id(responseId)}/cancel`);
+/** Cancel all unfinished runs, one's own or, for operators, an owner's: 100 at most, others with `has_more`. */
+export const cancelAll = (owner) =>
+  owner
+    ? json("POST", "v1/admin/responses/cancel", { query: { owner } })
+    : json("POST", "v1/responses/cancel");
 export const deleteResponse = (responseId) => json("DELETE", `v1/responses/${id(responseId)}`);
 export const inputItems = (responseId) => json("GET", `v1/responses/${id(responseId)}/input_items`);
 /** A page of runs: query has limit, after, before, status, model, conversation, created_after, for admins owner. */
@@ -74,6 +79,8 @@ export const decide = (approvalId, body, query) => json("POST", `v1/approvals/${
 export const usage = (query, isAdmin) => json("GET", `${admin(isAdmin)}/usage`, { query });
 export const budget = (owner) => json("GET", `v1/admin/budgets/${id(owner)}`);
 export const setBudget = (owner, body) => json("PUT", `v1/admin/budgets/${id(owner)}`, { body });
+/** Put the default of the settings in place of an owner's limits. */
+export const resetBudget = (owner) => json("DELETE", `v1/admin/budgets/${id(owner)}`);
 
 export function createFile(file, purpose = "user_data") {
   const form = new FormData();

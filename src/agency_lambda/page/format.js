@@ -10,6 +10,13 @@ export const count = (value) => (value === null || value === undefined ? "–" :
 /** Unix seconds, in the reader's time zone. */
 export const time = (seconds) => (seconds ? times.format(seconds * 1000) : "–");
 export const clockTime = (seconds) => (seconds ? clock.format(seconds * 1000) : "–");
+const hours = new Intl.DateTimeFormat(language, { timeStyle: "short" });
+const dates = new Intl.DateTimeFormat(language, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
+/** Unix seconds as 13:05 if that is today, else with the day. */
+export function shortTime(seconds) {
+  const isToday = new Date(seconds * 1000).toDateString() === new Date().toDateString();
+  return (isToday ? hours : dates).format(seconds * 1000);
+}
 /** A day as `2026-11-27`, which is one of UTC. */
 export const day = (text) => days.format(new Date(`${text}T00:00:00Z`));
 
