@@ -43,10 +43,12 @@ async def create(
 
     run = await _begun(body, caller, key, unanswered)
     if body.stream:
-        return EventStreamResponse(_encoded(ChunkBuilder(body, run.response), run, caller), run.leave)
+        return EventStreamResponse(
+            _encoded(ChunkBuilder(body, run.response, caller.file_links), run, caller), run.leave
+        )
     responses = await _responses(run)
     if has_answer(responses[-1]):
-        return JSONResponse(completion(body, responses))
+        return JSONResponse(completion(body, responses, caller.file_links))
     return unanswered(responses[-1], await _goes_on_as(caller, responses[-1]))
 
 

@@ -15,6 +15,7 @@ from lambda_loop import current_invocation
 
 if TYPE_CHECKING:
     from agency_lambda.approvals.model import Approval
+    from agency_lambda.protocol.file_links import FileLinks
     from agency_lambda.protocol.request import CreateResponse
     from agency_lambda.runs.client_run import ClientRun
     from agency_lambda.runs.model import StoredResponse
@@ -45,6 +46,16 @@ class _Caller:
     def root_path(self) -> str:
         """Return the paths' prefix, such as an API Gateway's stage."""
         return str(self._request.scope.get("root_path", ""))
+
+    @property
+    def file_links(self) -> "FileLinks":
+        """Return how protocols without files show those of an answer."""
+        from agency_lambda.protocol.file_links import FileLinks  # few answers have some
+        from agency_lambda.settings import get_settings
+
+        url = self._request.url
+        base_url = f"{url.scheme}://{url.netloc}{self.root_path}"
+        return FileLinks(base_url if "files" in get_settings().protocols else None)
 
     def refuse_other_owner(self, owner: str | None) -> None:
         """Raises OperatorRequired, InvalidRequest."""

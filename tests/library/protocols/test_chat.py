@@ -4,14 +4,17 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from agency_swarm import Agency, Agent
 from openai.types.responses import ResponseOutputMessage
 
+from agency_lambda.testing.events import Context, http_event
 from tests.library.conftest import QUESTION, Service
 from tests.library.model_server import Items, ModelRequest, ModelServer, call
 from tests.library.protocols.chat import ASK, complete, joined, send, stream
+from tests.library.protocols.test_mcp_files import create as clerk
 
 Start = Callable[..., Service]
 IMAGE = "data:image/png;base64,iVBORw0KGgo="
@@ -220,6 +223,19 @@ def test_citations_of_pages_are_annotations(start: Start, monkeypatch: pytest.Mo
         whole, shown = complete(service)["choices"][0]["message"], joined(stream(service))
     citation = {name: value for name, value in cited.items() if name != "type"}
     assert whole["annotations"] == shown["annotations"] == [{"type": "url_citation", "url_citation": citation}]
+
+
+def test_files_that_agents_make_are_cited_by_their_url(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agencies.AGENCIES", {"letters": {"create_agency": clerk}})
+    service = start()
+    whole, shown = complete(service)["choices"][0]["message"], joined(stream(service))
+    for cited in (whole["annotations"], shown["annotations"]):
+        (page,) = [each["url_citation"] for each in cited]
+        assert (page["title"], page["end_index"] <= len(whole["content"])) == ("table.csv", True)
+        path = urlsplit(page["url"]).path
+        assert service.handler(http_event("GET", path), Context(9))["body"] == "a,b\n"
+    without = start(PROTOCOLS="chat-completions")
+    assert complete(without)["choices"][0]["message"]["annotations"] == []
 
 
 @pytest.mark.parametrize(("limit", "reason"), [({"max_completion_tokens": 16}, "length"), ({}, "stop")])

@@ -9,6 +9,7 @@ from agency_lambda.protocol.chat.chunks import ChunkBuilder
 from agency_lambda.protocol.chat.completion import completion
 from agency_lambda.protocol.chat.request import CreateChatCompletion
 from agency_lambda.protocol.chat.stop import StopSequences
+from agency_lambda.protocol.file_links import FileLinks
 from agency_lambda.protocol.output import OutputBuilder
 from agency_lambda.protocol.request import CreateResponse
 from agency_lambda.protocol.response_object import new_response
@@ -54,11 +55,11 @@ def both(asked: CreateChatCompletion, said: list[dict[str, Any]]) -> tuple[dict[
     for number, item in enumerate(said):
         output.add(item, f"item_{number}")
     final = {**RESPONSE, "status": "completed", "output": output.items, "usage": USAGE}
-    builder = ChunkBuilder(asked, RESPONSE)
+    builder = ChunkBuilder(asked, RESPONSE, FileLinks())
     chunks = [builder.begin()]
     for event in [*events, {"type": "response.completed", "response": final}]:
         chunks += builder.chunks(event)
-    return completion(asked, [final]), joined([*chunks, *builder.end()])
+    return completion(asked, [final], FileLinks()), joined([*chunks, *builder.end()])
 
 
 @given(st.lists(items, max_size=5), st.booleans(), st.sampled_from([None, "STOP", ["O", "b S"], [" ", "P"]]))
@@ -91,7 +92,7 @@ def ended(*output: dict[str, Any], status: str = "completed") -> dict[str, Any]:
     """Return the completion of a run that ends with this output."""
     reason = {"reason": "max_output_tokens"} if status == "incomplete" else None
     final = {**RESPONSE, "status": status, "incomplete_details": reason, "output": [*output], "usage": USAGE}
-    return completion(chat(), [final])["choices"][0]
+    return completion(chat(), [final], FileLinks())["choices"][0]
 
 
 def said(text: str, status: str = "completed") -> dict[str, Any]:
@@ -121,19 +122,19 @@ def test_parts_of_a_summary_are_paragraphs_whole_and_streamed() -> None:
 
 def test_usage_of_what_continues_a_run_is_added() -> None:
     first, rest = ({**RESPONSE, "id": name, "status": "completed", "usage": USAGE} for name in ("resp_1", "resp_2"))
-    made = completion(chat(), [first, rest])
+    made = completion(chat(), [first, rest], FileLinks())
     assert (made["id"], made["usage"]["total_tokens"]) == ("resp_1", 16)
-    builder = ChunkBuilder(chat(stream_options={"include_usage": True}), RESPONSE)
+    builder = ChunkBuilder(chat(stream_options={"include_usage": True}), RESPONSE, FileLinks())
     for response in (first, rest):
         assert list(builder.chunks({"type": "response.completed", "response": response})) == []
     assert [*builder.end()][-1]["usage"] == made["usage"]
 
 
 def test_deltas_are_padded_where_asked() -> None:
-    builder = ChunkBuilder(chat(stream_options={"include_obfuscation": True}), RESPONSE)
+    builder = ChunkBuilder(chat(stream_options={"include_obfuscation": True}), RESPONSE, FileLinks())
     chunks = [*builder.chunks({"type": "response.output_text.delta", "item_id": "m", "delta": "Hi"})]
     assert all(isinstance(chunk["obfuscation"], str) for chunk in chunks)
-    assert "obfuscation" not in ChunkBuilder(chat(), RESPONSE).begin()
+    assert "obfuscation" not in ChunkBuilder(chat(), RESPONSE, FileLinks()).begin()
 
 
 def test_usage_is_counted_as_chat_clients_know_it() -> None:

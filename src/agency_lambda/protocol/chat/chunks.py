@@ -15,6 +15,7 @@ from agency_lambda.protocol.chat.completion import (
 )
 from agency_lambda.protocol.chat.request import CreateChatCompletion
 from agency_lambda.protocol.chat.stop import StopSequences
+from agency_lambda.protocol.file_links import FileLinks
 from agency_lambda.protocol.items import PARAGRAPH
 from agency_lambda.protocol.obfuscation import padding
 from agency_lambda.protocol.response_object import ResponseObject
@@ -25,10 +26,8 @@ type Chunk = dict[str, Any]
 
 
 class ChunkBuilder:
-    """response: as it is when the stream begins."""
-
-    def __init__(self, chat: CreateChatCompletion, response: ResponseObject) -> None:
-        self._chat, self._stops = chat, StopSequences(chat.stops)
+    def __init__(self, chat: CreateChatCompletion, response: ResponseObject, links: FileLinks) -> None:
+        self._chat, self._stops, self._links = chat, StopSequences(chat.stops), links
         self._head = head(chat, response, "chat.completion.chunk")
         self._head |= {"service_tier": response["service_tier"], "system_fingerprint": None}
         self._calls: dict[str, int] = {}  # id of an item -> index of its call
@@ -88,7 +87,7 @@ class ChunkBuilder:
             yield from self._summary(item["id"], self._summaries.rest_of(item))
 
     def _done(self, item: Item) -> Iterator[Chunk]:
-        if item["type"] == "message" and (found := annotations(item)):
+        if item["type"] == "message" and (found := annotations(item, self._links)):
             yield self._chunk({"annotations": found})
         elif is_image(item):
             yield self._chunk({"images": [image(item, self._images)]})

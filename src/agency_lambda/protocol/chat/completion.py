@@ -6,6 +6,7 @@ from typing import Any
 from agency_lambda.errors import ApprovalRequired, RunCancelled, RunGoesOn, RunUnanswered
 from agency_lambda.protocol.chat.request import CreateChatCompletion
 from agency_lambda.protocol.chat.stop import StopSequences
+from agency_lambda.protocol.file_links import FileLinks
 from agency_lambda.protocol.items import PARAGRAPH, summary_text
 from agency_lambda.protocol.response_object import FINAL, ResponseObject, open_requests
 from agency_lambda.protocol.types import Item
@@ -13,10 +14,10 @@ from agency_lambda.protocol.types import Item
 _REASONS = {"max_output_tokens": "length", "content_filter": "content_filter"}
 
 
-def completion(chat: CreateChatCompletion, responses: Sequence[ResponseObject]) -> dict[str, Any]:
+def completion(chat: CreateChatCompletion, responses: Sequence[ResponseObject], links: FileLinks) -> dict[str, Any]:
     """responses: the first one, and those that continue it; the last one is final."""
     items, stops = [item for each in responses for item in each["output"]], StopSequences(chat.stops)
-    message = _message(items, stops)
+    message = _message(items, stops, links)
     if chat.shows_reasoning and (lines := [line for item in items if (line := reasoning_line(item))]):
         message["reasoning_content"] = PARAGRAPH.join(lines)
     reason = finish_reason(responses[-1], calls="tool_calls" in message, stopped=stops.found)
@@ -34,7 +35,7 @@ def head(chat: CreateChatCompletion, response: ResponseObject, kind: str) -> dic
     return {"id": response["id"], "object": kind, "created": response["created_at"], "model": chat.model}
 
 
-def _message(items: Sequence[Item], stops: StopSequences) -> dict[str, Any]:
+def _message(items: Sequence[Item], stops: StopSequences, links: FileLinks) -> dict[str, Any]:
     messages = [item for item in items if item["type"] == "message" and item["content"]]
     # An attempt that was interrupted has left the beginning of what the next one says.
     messages = [item for item in messages if item["status"] != "incomplete" or item is messages[-1]]
@@ -42,7 +43,7 @@ def _message(items: Sequence[Item], stops: StopSequences) -> dict[str, Any]:
     text = stops.add(said) + stops.end()
     calls = [] if stops.found else [tool_call(item) for item in items if is_call(item)]
     refusal = "".join(_joined(item, "refusal") for item in messages) or None
-    found = [each for item in messages for each in annotations(item)]
+    found = [each for item in messages for each in annotations(item, links)]
     images = [image(item, number) for number, item in enumerate(filter(is_image, items))]
     return {
         "role": "assistant",
@@ -81,15 +82,13 @@ def image(item: Item, index: int) -> dict[str, Any]:
     }
 
 
-def annotations(message: Item) -> list[dict[str, Any]]:
-    """Return the citations of web pages, the only annotations that the protocol knows."""
+def annotations(message: Item, links: FileLinks) -> list[dict[str, Any]]:
+    """Return what a message cites as pages, the only annotations that the protocol knows: files are their URLs."""
     fields = ("url", "title", "start_index", "end_index")
-    return [
-        {"type": "url_citation", "url_citation": {name: each[name] for name in fields}}
-        for part in message["content"]
-        for each in part.get("annotations") or ()
-        if each.get("type") == "url_citation"
-    ]
+    cited = [each for part in message["content"] for each in part.get("annotations") or ()]
+    pages = [each for each in cited if each.get("type") == "url_citation"]
+    pages += [{**each, "title": each["filename"]} for each in links.citations(message)]
+    return [{"type": "url_citation", "url_citation": {name: each[name] for name in fields}} for each in pages]
 
 
 def reasoning_line(item: Item) -> str:

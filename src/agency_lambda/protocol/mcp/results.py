@@ -6,7 +6,7 @@ from typing import Any
 
 from agency_lambda import __version__
 from agency_lambda.protocol import bounds
-from agency_lambda.protocol.ids import is_file_id
+from agency_lambda.protocol.file_links import FileLinks
 from agency_lambda.protocol.items import text_of
 from agency_lambda.protocol.mcp.peer import PREFIX, Peer
 from agency_lambda.protocol.mcp.tools import WAIT
@@ -29,25 +29,19 @@ _WAITS = (
 
 @dataclass(frozen=True)
 class Files:
-    """Shows the files that an answer cites. base_url: of the service, None where it has no route for files."""
+    """Shows the files that an answer cites."""
 
-    base_url: str | None
+    links: FileLinks
     as_links: bool  # a kind of content that the first versions have not
 
     def cited(self, message: Item | None) -> list[dict[str, str]]:
-        if message is None or self.base_url is None:
-            return []
-        citations = [each for part in message["content"] for each in part.get("annotations") or ()]
-        names = {each["file_id"]: each["filename"] for each in citations if is_file_id(each.get("file_id"))}
-        return [{"file_id": file_id, "name": name, "uri": self._uri(file_id)} for file_id, name in names.items()]
+        citations = {each["file_id"]: each for each in self.links.citations(message)} if message else {}
+        return [{"file_id": name, "name": each["filename"], "uri": each["url"]} for name, each in citations.items()]
 
     def content(self, file: dict[str, str]) -> dict[str, str]:
         if self.as_links:
             return {"type": "resource_link", "uri": file["uri"], "name": file["name"]}
         return {"type": "text", "text": f"{file['name']}: {file['uri']}"}
-
-    def _uri(self, file_id: str) -> str:
-        return f"{self.base_url}/v1/files/{file_id}/content"
 
 
 def call_result(response: ResponseObject, files: Files, asked: Sequence[str] = ()) -> Result:

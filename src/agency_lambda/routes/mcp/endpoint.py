@@ -13,7 +13,6 @@ from agency_lambda.routes.mcp.decisions import take_reply
 from agency_lambda.routes.mcp.exchange import Exchange
 from agency_lambda.routes.mcp.methods import respond
 from agency_lambda.routes.mcp.rendering import ExchangeResponse, json_error, json_message
-from agency_lambda.settings import get_settings
 from lambda_loop import current_invocation
 
 _MOST_AT_ONCE = 20  # messages in one request
@@ -40,7 +39,7 @@ async def _answered(request: HttpRequest, caller: Caller, key: str | None, messa
         accepts_stream = "text/event-stream" in request.headers.get("accept", "")
         invocation = current_invocation.get()
         is_live = accepts_stream and not (invocation and invocation.buffered)
-        exchange = Exchange(caller, peer, message, _files(request, peer), accepts_stream, is_live, key)
+        exchange = Exchange(caller, peer, message, _files(caller, peer), accepts_stream, is_live, key)
         return ExchangeResponse(exchange, respond, _session(message, peer))
     if isinstance(message, Reply):
         if peer.is_modern:
@@ -60,17 +59,15 @@ async def _batch_answered(request: HttpRequest, caller: Caller, values: list[Any
     answers, peer = list[Object](), Peer(WITH_BATCHES)
     for message in messages:
         if isinstance(message, Request):
-            exchange = Exchange(caller, peer, message, _files(request, peer), accepts_stream=False, is_live=False)
+            exchange = Exchange(caller, peer, message, _files(caller, peer), accepts_stream=False, is_live=False)
             answers.append((await ExchangeResponse(exchange, respond).answer())[0])
         elif isinstance(message, Reply):
             await take_reply(caller, message)
     return json_message(answers) if answers else Response(status_code=202)
 
 
-def _files(request: HttpRequest, peer: Peer) -> Files:
-    has_route, url = "files" in get_settings().protocols, request.url
-    base_url = f"{url.scheme}://{url.netloc}{request.scope.get('root_path', '')}"
-    return Files(base_url if has_route else None, as_links=peer.has_resource_links)
+def _files(caller: Caller, peer: Peer) -> Files:
+    return Files(caller.file_links, as_links=peer.has_resource_links)
 
 
 def _check_origin(request: HttpRequest) -> None:
