@@ -1,5 +1,5 @@
 // The client of the public API: one function a route that the page uses. tests check them against docs/openapi.json.
-import { authorization, signOut } from "./session.js";
+import { authorization, expire, isRenewed } from "./session.js";
 
 /** What the service has refused, or could not do. `status` 0: it could not be reached. */
 export class ApiError extends Error {
@@ -19,22 +19,29 @@ export async function send(method, path, { query = {}, body, headers = {}, signa
   const type = body === undefined || isForm ? {} : { "content-type": "application/json" };
   const request = {
     method,
-    headers: { accept: "application/json", ...type, ...headers, ...authorization() },
+    headers: { accept: "application/json", ...type, ...headers },
     body: body === undefined || isForm ? body : JSON.stringify(body),
     signal,
     cache: "no-store",
   };
-  let response;
+  const credentials = authorization();
+  let response = await asked(url, request, credentials);
+  if (response.status === 401) {
+    if (await isRenewed(credentials)) response = await asked(url, request, authorization());
+    else expire(credentials);
+  }
+  if (response.ok) return response;
+  const { error } = await response.json().catch(() => ({}));
+  throw new ApiError(response.status, typeof error === "string" ? { message: error } : (error ?? {}));
+}
+
+async function asked(url, request, credentials) {
   try {
-    response = await fetch(url, request);
+    return await fetch(url, { ...request, headers: { ...request.headers, ...credentials } });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new ApiError(0, { message: error.message });
   }
-  if (response.ok) return response;
-  const { error } = await response.json().catch(() => ({}));
-  if (response.status === 401) signOut();
-  throw new ApiError(response.status, typeof error === "string" ? { message: error } : (error ?? {}));
 }
 
 async function json(method, path, options) {

@@ -3,7 +3,7 @@ import { Icon, Sign } from "./parts/icons.js";
 import { Loading, Problem, useLoaded } from "./parts/load.js";
 import { Preferences } from "./parts/preferences.js";
 import { place, useRoute } from "./router.js";
-import { isSignedIn, onSession } from "./session.js";
+import { isExpired, isSignedIn, onSession } from "./session.js";
 import { SignIn } from "./sign_in.js";
 import { html, useEffect, useErrorBoundary, useRef, useState } from "./vendor/preact.js";
 import { t } from "./words.js";
@@ -19,11 +19,15 @@ const VIEWS = {
 const loadRun = () => import("./views/run.js").then((module) => module.Run);
 const REFRESH = 15_000; // ms between two looks at what waits for approval
 
-/** The whole page: sign-in, then the sections and the view that the address names. */
+/** The whole page: sign-in, then the sections and the view that the address names. A new sign-in is in front of them. */
 export function App() {
   const [, setTurn] = useState(0);
   useEffect(() => onSession(() => setTurn((turn) => turn + 1)), []);
-  return isSignedIn() ? html`<${Sections} />` : html`<${SignIn} />`;
+  const isThere = isSignedIn() || isExpired();
+  return html`
+    ${isThere && html`<div class="signed-in" inert=${isExpired()}><${Sections} /></div>`}
+    ${!isSignedIn() && html`<${SignIn} />`}
+  `;
 }
 
 function Sections() {

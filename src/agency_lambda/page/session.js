@@ -1,31 +1,109 @@
 // How this page is signed in. What the server has said of itself is in a <meta> of index.html.
 
-/** auth (none, keys, jwt, iam), version; for jwt also issuer, client_id and scope. */
+/** auth (none, keys, jwt, iam), version; for jwt also issuer, audience, client_id, scope and the issuer's endpoints. */
 export const settings = JSON.parse(document.querySelector("meta[name=agency-lambda]").content);
+/** Whether people sign in at the issuer. Without a client there, they paste a token. */
+export const hasIssuer = settings.auth === "jwt" && Boolean(settings.client_id);
 
-const STORED = "agency-lambda.key";
+// Of this address alone: another service may be below the same origin. A key outlives the tab if one has asked for it;
+// what the issuer gave is kept while the tab is open, so that it can be loaded again.
+const STORED = `agency-lambda.key ${location.pathname}`;
+const storage = () => (settings.auth === "keys" ? localStorage : sessionStorage);
+const SOON = 60; // seconds before its end that a token is renewed
+const LONGEST = 2 ** 31 - 1; // ms that a timer takes
+
 const listeners = new Set();
-let key = localStorage.getItem(STORED);
+let session = settings.auth === "none" ? {} : read(); // {token, expires, refresh}, or null
+let renewing = null;
+let timer;
+let wasRefused = false;
 
-export const isSignedIn = () => settings.auth === "none" || key !== null;
-export const authorization = () => (key === null ? {} : { authorization: `Bearer ${key}` });
+export const isSignedIn = () => session !== null;
+/** Whether the service has refused what one was signed in with, so that the page is there but needs a new one. */
+export const isExpired = () => session === null && wasRefused;
+export const authorization = () => (session?.token ? { authorization: `Bearer ${session.token}` } : {});
 
-/** Keep a key or a token: in memory, or in the browser until one signs out. */
-export function signIn(value, { remember = false } = {}) {
-  key = value;
-  if (remember) localStorage.setItem(STORED, value);
-  listeners.forEach((listener) => listener());
+/** Sign in with a key or a token, or with what the issuer gave: `expires` is in Unix seconds. */
+export function signIn(token, { remember = false, expires, refresh } = {}) {
+  const isBack = isExpired();
+  wasRefused = false;
+  change({ token, expires, refresh }, isBack);
+  if (remember) write(session);
 }
 
-/** Forget the key everywhere; also called when the service refuses it. */
+/** Forget the key or the token everywhere. */
 export function signOut() {
-  key = null;
-  localStorage.removeItem(STORED);
-  listeners.forEach((listener) => listener());
+  wasRefused = false;
+  forget();
 }
 
-/** Call the listener at every change; return what ends that. */
+/** The service has refused these headers of `authorization`. What is on the page stays until one has signed in again. */
+export function expire(refused) {
+  if (session === null || isNewer(refused)) return;
+  wasRefused = true;
+  forget();
+}
+
+/** Return whether there is a newer token than in these headers; the issuer may give one without asking anybody. */
+export async function isRenewed(refused) {
+  return isNewer(refused) || renew();
+}
+
+const isNewer = (headers) => session !== null && headers.authorization !== authorization().authorization;
+
+function renew() {
+  if (!hasIssuer || !session?.refresh) return Promise.resolve(false);
+  renewing ??= import("./openid.js")
+    .then(({ refreshed }) => refreshed(session.refresh))
+    .then(({ token, ...more }) => signIn(token, { remember: true, ...more }))
+    .then(() => true, () => false)
+    .finally(() => (renewing = null));
+  return renewing;
+}
+
+/** Call the listener at every change, with whether one is back after `isExpired`; return what ends that. */
 export function onSession(listener) {
   listeners.add(listener);
   return () => listeners.delete(listener);
 }
+
+function change(next, isBack = false) {
+  session = next;
+  renewInTime();
+  listeners.forEach((listener) => listener(isBack));
+}
+
+function forget() {
+  write(null);
+  if (session !== null) change(null);
+}
+
+function renewInTime() {
+  clearTimeout(timer);
+  if (!session?.refresh || !session.expires) return;
+  const left = 1000 * (session.expires - SOON) - Date.now();
+  timer = setTimeout(renew, Math.min(Math.max(left, 1000), LONGEST));
+}
+
+// A browser may keep nothing at all for a page: then one signs in each time.
+function read() {
+  try {
+    const found = JSON.parse(storage().getItem(STORED));
+    return found?.expires * 1000 < Date.now() && !found.refresh ? null : found;
+  } catch {
+    return null;
+  }
+}
+
+function write(value) {
+  try {
+    if (value) storage().setItem(STORED, JSON.stringify(value));
+    else storage().removeItem(STORED);
+  } catch {
+    // it is signed in as long as it is open
+  }
+}
+
+renewInTime();
+// Who signs out in one tab has signed out in all of them.
+addEventListener("storage", ({ key, oldValue, newValue }) => key === STORED && oldValue && !newValue && signOut());

@@ -1,3 +1,4 @@
+import { onSession } from "../session.js";
 import { html, useCallback, useEffect, useState } from "../vendor/preact.js";
 import { t } from "../words.js";
 
@@ -18,6 +19,7 @@ export function useLoaded(load, inputs, { every } = {}) {
     return () => (isCurrent = false);
   }, [...inputs, turn]);
   const reload = useCallback(() => setTurn((before) => before + 1), []);
+  useEffect(() => onSession((isBack) => isBack && reload()), []);
   useEffect(() => {
     if (!every) return;
     const ask = () => document.visibilityState === "visible" && reload();
