@@ -2,7 +2,6 @@
 import { send } from "./api.js";
 import { keepDrafts, restoreDrafts } from "./drafts.js";
 import { Sign } from "./parts/icons.js";
-import { Problem } from "./parts/load.js";
 import { hasIssuer, isExpired, settings, signIn } from "./session.js";
 import { html, useEffect, useRef, useState } from "./vendor/preact.js";
 import { t } from "./words.js";
@@ -111,7 +110,10 @@ function issuerProblem(error) {
 
 /** The server has not learnt where one signs in: it asks again when the page is loaded again. */
 const IssuerAway = () => html`
-  <${Problem} error=${{ message: t("signIn.issuerAway", settings) }} again=${() => location.reload()} />
+  <div class="problem" role="alert">
+    <span>${t("signIn.issuerAway", settings)}</span>
+    <button type="button" onClick=${() => location.reload()}>${t("app.again")}</button>
+  </div>
   <details class="sign-in-other"><summary>${t("signIn.paste")}</summary><${Token} /></details>
 `;
 
