@@ -7,7 +7,7 @@ import { t } from "./words.js";
 const PATIENCE = 1000; // ms a text may take; then the worker is ended, and the text shown as it is
 const OFTEN = 100; // ms between two looks at a text that grows
 const PART = 12_000; // characters, about: a finished part of a long text is read only once
-const SHOWN = 6; // parts, before one asks for more
+const SHOWN = 4; // parts, before one asks for more
 const WORKER = new URL("markdown_worker.js", import.meta.url).href;
 const policy = globalThis.trustedTypes?.createPolicy("agency-lambda", { createScriptURL: () => WORKER });
 

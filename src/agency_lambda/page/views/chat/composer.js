@@ -16,7 +16,7 @@ export function Composer({ id, model, agencies, onModel, isBusy, isStopping, onS
   const canSend = !isBusy && !files.isBusy && (text.trim() || files.ready.length > 0);
   const send = async () => {
     if (!canSend) return;
-    const parts = [...files.ready, ...(text.trim() ? [{ type: "input_text", text: text.trim() }] : [])];
+    const parts = [...(text.trim() ? [{ type: "input_text", text: text.trim() }] : []), ...files.ready];
     setText("");
     files.clear();
     field.current.focus();
