@@ -1,9 +1,12 @@
 """The chat: a question, its answer, what stops it, who is asked for approval, and old conversations."""
 
 import re
+from typing import Literal
 
+import pytest
 from playwright.sync_api import Page, expect
 
+from tests.library.page.axe import violations
 from tests.library.page.conftest import Opens
 from tests.library.page.provider import Model
 from tests.library.page.studio import Studio
@@ -21,8 +24,8 @@ def test_a_question_is_answered_and_says_what_it_took(opens: Opens, studio: Stud
     log = page.get_by_role("log")
     expect(log.get_by_text("Bob is well.", exact=True)).to_be_visible()
     expect(log.get_by_text(re.compile(r"\$0\.\d+"))).to_be_visible()
-    expect(log.get_by_text("Agents: 2")).to_be_visible()
-    log.get_by_text("2 steps · 2 agents").click()
+    expect(log.get_by_text("2 agents")).to_be_visible()
+    log.get_by_text("2 steps").click()
     expect(log.get_by_text("Lead asks Finder")).to_be_visible()
     expect(log.get_by_text("Finder uses look")).to_be_visible()
     expect(page).to_have_url(re.compile(r"#/chat/conv_\w+"))
@@ -148,3 +151,33 @@ def test_a_text_that_was_not_sent_survives_a_reload(opens: Opens, studio: Studio
     page.get_by_label("Message", exact=True).fill("half a thou")
     page.reload()
     expect(page.get_by_label("Message", exact=True)).to_have_value("half a thou")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_chat_breaks_no_rule_of_accessibility(
+    opens: Opens, studio: Studio, scheme: Literal["light", "dark"]
+) -> None:
+    page = opens(studio, allowed="Applying inline style", color_scheme=scheme)  # axe does
+    page.goto("/")
+    expect(page.get_by_label("Message", exact=True)).to_be_visible()
+    assert violations(page) == []
+    ask(page, "Finder: look bob; send ann; say # Title\n\n`x` [y](https://example.com)")
+    expect(page.get_by_role("button", name="Approve", exact=True)).to_be_visible()
+    page.locator(".activities summary").click()
+    assert violations(page) == []
+    page.get_by_role("button", name="Approve", exact=True).click()
+    expect(page.get_by_role("link", name="Show run")).to_be_visible()
+    assert violations(page) == []
+
+
+def test_360_pixels_are_enough(opens: Opens, studio: Studio) -> None:
+    page = opens(studio, viewport={"width": 360, "height": 700}, locale="de-DE")
+    page.goto("/")
+    page.get_by_label("Nachricht", exact=True).fill("look ann; say " + "Donaudampfschifffahrtsgesellschaft" * 5)
+    page.get_by_role("button", name="Senden", exact=True).click()
+    expect(page.get_by_role("link", name="Lauf ansehen")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.get_by_role("button", name="Gespräche", exact=True).click()
+    page.get_by_role("link", name="Neues Gespräch").click()
+    expect(page.get_by_role("log")).to_have_count(0)
+    expect(page.get_by_role("navigation", name="Gespräche")).to_be_hidden()

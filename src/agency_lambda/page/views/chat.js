@@ -9,7 +9,7 @@ import { Conversations } from "./chat/conversations.js";
 import { Talk } from "./chat/talk.js";
 import { Thread, Welcome } from "./chat/thread.js";
 import { itemsOf } from "./chat/turns.js";
-import * as swarm from "./swarm.js";
+import { Swarm } from "./swarm.js";
 
 export function Chat({ steps, query, agencies }) {
   const id = steps[1] ?? null;
@@ -45,7 +45,7 @@ export function Chat({ steps, query, agencies }) {
       />
     </div>
     <aside class="at-work" aria-label=${t("chat.atWork")}>
-      ${swarm.Swarm && html`<${swarm.Swarm} agency=${addressed.agency} ...${atWork(state)} />`}
+      <${Swarm} agency=${addressed.agency} addressed=${addressed.agent?.name} ...${atWork(state)} />
     </aside>
   </div>`;
 }
@@ -55,7 +55,7 @@ function Head({ title, drawer, setDrawer }) {
   return html`<header class="talk-head">
     <button type="button" class="plain to-conversations" aria-expanded=${drawer === "conversations"} onClick=${toggle("conversations")}>${t("chat.conversations")}</button>
     <h1 dir="auto" tabindex="-1">${title ?? t("chat.new")}</h1>
-    <button type="button" class="plain to-swarm" aria-expanded=${drawer === "swarm"} onClick=${toggle("swarm")}>${t("chat.atWork")}</button>
+    <button type="button" class="plain to-swarm" aria-expanded=${drawer === "swarm"} onClick=${toggle("swarm")}>${t("app.swarm")}</button>
   </header>`;
 }
 

@@ -16,8 +16,7 @@ export function Activities({ steps, isRunning, times, seconds, onOpen }) {
   };
   if (!steps.length && !isRunning) return null;
   const now = isRunning ? steps.findLast((step) => step.status === "in_progress") : null;
-  const agents = new Set(steps.flatMap((step) => [step.agent, step.recipient].filter(Boolean))).size;
-  const done = t("chat.steps", { steps: steps.length, agents });
+  const done = steps.length === 1 ? t("chat.step") : t("chat.steps", { steps: steps.length });
   const line = isRunning ? (now ? stepText(now) : t(steps.length ? "chat.thinks" : "chat.begins")) : done;
   return html`<details class="activities" open=${isOpen} onToggle=${toggled} data-running=${isRunning} aria-live="off">
     <summary><span class="pulse" aria-hidden="true"></span><bdi>${line}</bdi></summary>

@@ -103,7 +103,7 @@ function Attached({ files }) {
   if (!files.all.length) return null;
   return html`<ul class="files" aria-label=${t("chat.files")}>
     ${files.all.map(
-      ({ key, name, part, problem }) => html`<li key=${key} class="chip" data-problem=${Boolean(problem)}>
+      ({ key, name, part, problem }) => html`<li key=${key} class="file-chip" data-problem=${Boolean(problem)}>
         ${part?._url && html`<img src=${part._url} alt="" />`}
         <bdi>${name}</bdi>
         <span class="muted" role=${problem ? "alert" : "status"}>${problem ?? (part ? "" : t("chat.uploading"))}</span>

@@ -18,7 +18,7 @@ function Sent({ part }) {
   if (url) return html`<img class="thumb" src=${url} alt=${part._name ?? t("chat.image")} />`;
   if (part.file_id && part.type === "input_image") return html`<${Picture} id=${part.file_id} name=${t("chat.image")} />`;
   if (part.file_id) return html`<${Named} id=${part.file_id} name=${part._name ?? part.filename} />`;
-  return html`<span class="chip"><bdi>${part.filename ?? part.image_url ?? part.file_url ?? t("chat.file")}</bdi></span>`;
+  return html`<span class="file-chip"><bdi>${part.filename ?? part.image_url ?? part.file_url ?? t("chat.file")}</bdi></span>`;
 }
 
 function Named({ id, name }) {
@@ -64,7 +64,7 @@ function Download({ id, name }) {
     }
   };
   if (error) return html`<${Problem} error=${error} again=${download} />`;
-  return html`<button type="button" class="chip" title=${t("chat.download")} onClick=${download}>
+  return html`<button type="button" class="file-chip" title=${t("chat.download")} onClick=${download}>
     <span aria-hidden="true">↓</span><bdi>${name}</bdi>
   </button>`;
 }

@@ -102,7 +102,7 @@ function Summary({ turn, items, traces }) {
   const text = textOf(messages({ items }).flatMap((item) => item.content ?? []));
   const run = turn.answers.findLast((answer) => answer.id)?.id;
   return html`<footer class="summary" aria-live="off">
-    ${agents > 0 && html`<span>${t("chat.agents", { agents })}</span>`}
+    ${agents > 1 && html`<span>${t("chat.agents", { agents })}</span>`}
     ${traces.length > 0 && html`<span>${duration(tookOf(traces))}</span>`}
     ${tokens > 0 && html`<span>${t("chat.tokens", { tokens: count(tokens) })}</span>`}
     ${traces.length > 0 && html`<span>${money(costOf(traces))}</span>`}
