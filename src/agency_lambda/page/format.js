@@ -19,6 +19,8 @@ export function shortTime(seconds) {
 }
 /** A day as `2026-11-27`, which is one of UTC. */
 export const day = (text) => days.format(new Date(`${text}T00:00:00Z`));
+const shortDays = new Intl.DateTimeFormat(language, { day: "numeric", month: "short", timeZone: "UTC" });
+export const shortDay = (text) => shortDays.format(new Date(`${text}T00:00:00Z`));
 
 /** US dollars; small amounts with the digits that matter. */
 export function money(usd) {
@@ -27,6 +29,10 @@ export function money(usd) {
   const style = { style: "currency", currency: "USD", minimumFractionDigits: 2, maximumFractionDigits: digits };
   return new Intl.NumberFormat(language, style).format(usd);
 }
+
+const amounts = new Intl.NumberFormat(language, { style: "currency", currency: "USD", maximumSignificantDigits: 3, minimumFractionDigits: 0 });
+/** US dollars of an axis. */
+export const plainMoney = (usd) => amounts.format(usd);
 
 /** A duration in seconds, as 85 ms, 3.2 s, 4 min 10 s, 2 h 5 min or 3 d 4 h. */
 export function duration(seconds) {

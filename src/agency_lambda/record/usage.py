@@ -114,9 +114,11 @@ def _item(group: _Group, prices: "PriceList", unpriced: set[str]) -> dict[str, A
 
 
 def _microdollars(prices: "PriceList", model: str, counts: Counter[str]) -> int | None:
+    tokens = {name: counts[name] for name in COUNTS_OF_MODEL if name != "model_calls"}
+    if not any(tokens.values()):
+        return 0  # calls that failed, of whatever model
     price = prices.price(model)
     if price is None:
         return None
     # `long` is about one call, and these are the sums of many.
-    tokens = {name: counts[name] for name in COUNTS_OF_MODEL if name != "model_calls"}
     return replace(price, long=None).microdollars(**tokens)

@@ -124,6 +124,13 @@ def test_a_model_without_a_price_is_named_and_cached_tokens_cost_less(url: str) 
     assert (whole["agency"], whole["runs"], whole["usd"]) == ("desk", 5, None)
 
 
+def test_calls_without_tokens_cost_nothing_whatever_their_model(url: str) -> None:
+    failed = one("house-model", input_tokens=0, output_tokens=0)
+    page = with_entries(url, [entry(1, failed), entry(2, one("gpt-5"))], lambda store: summed(store, group_by="agency"))
+    assert page["data"][0]["usd"] > 0
+    assert page["unpriced_models"] == []
+
+
 def test_pages_add_up_to_the_whole(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(usage, "_MOST_ENTRIES", 7)
     monkeypatch.setattr(usage, "_CHUNK", 3)

@@ -1,3 +1,4 @@
+import { Owners } from "../../parts/owners.js";
 import { go } from "../../router.js";
 import { settings } from "../../session.js";
 import { html } from "../../vendor/preact.js";
@@ -61,24 +62,4 @@ function ofAgency({ name, agents = [] }) {
     <option value=${name}>${t("lists.wholeAgency", { name })}</option>
     ${agents.map((agent) => html`<option value="${name}/${agent.name ?? agent}">${agent.name ?? agent}</option>`)}
   </optgroup>`;
-}
-
-/** For operators: their own runs, those of all owners, or of one. */
-function Owners({ given, set }) {
-  const isAll = given.scope === "all" || Boolean(given.owner);
-  const choice = (scope, label) => html`<label>
-    <input type="radio" name="scope" checked=${isAll === (scope === "all")} onChange=${() => set({ scope, owner: "" })} />
-    <span>${label}</span>
-  </label>`;
-  return html`
-    <fieldset class="filter">
-      <legend>${t("lists.whose")}</legend>
-      <div class="segments">${choice("mine", t("lists.mine"))}${choice("all", t("lists.allOwners"))}</div>
-    </fieldset>
-    ${isAll &&
-    html`<label class="filter">
-      <span>${t("lists.owner")}</span>
-      <input type="search" value=${given.owner ?? ""} onChange=${({ target }) => set({ scope: "all", owner: target.value.trim() })} />
-    </label>`}
-  `;
 }
