@@ -84,9 +84,10 @@ let focused = null; // the section that was shown before
 /** Where another section is shown its heading has the focus, so that it is read out; unless the view has set it. */
 function useFocus(name, isThere) {
   useEffect(() => {
+    focused ??= name;
     if (!isThere) return;
     const main = document.getElementById("content");
-    if (focused !== null && focused !== name && !main.contains(document.activeElement)) {
+    if (focused !== name && !main.contains(document.activeElement)) {
       const heading = main.querySelector("h1") ?? main;
       heading.tabIndex = -1;
       heading.focus({ preventScroll: true });
