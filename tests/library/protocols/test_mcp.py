@@ -106,6 +106,9 @@ def test_an_unknown_version_is_refused_with_those_that_are_known(service: Servic
     assert (status, error["code"]) == (400, -32022)
     assert error["data"] == {"supported": [MODERN, *EARLIER], "requested": version}
     assert Client(service, version).send({"jsonrpc": "2.0", "method": "notifications/initialized"})[0] == 400
+    del message["params"]["_meta"]
+    status, _, body = client.send(message, **{"mcp-protocol-version": version})
+    assert (status, json.loads(body)["error"]) == (400, error)
 
 
 @pytest.mark.parametrize(

@@ -83,10 +83,10 @@ def identify(message: Message, headers: Mapping[str, str]) -> Peer:
         version = _WITHOUT_HEADER
     if version in EARLIER and not is_discovery:
         return Peer(str(version), session_capabilities(headers.get("mcp-session-id")))
+    if isinstance(version, str) and version not in SUPPORTED:
+        raise unsupported_version(version)
     if isinstance(message, Request):
         _check_envelope(message, headers)
-    if version not in SUPPORTED:
-        raise unsupported_version(version)
     return Peer(str(version), meta.get(_CAPABILITIES, {}))
 
 
