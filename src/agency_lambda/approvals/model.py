@@ -11,6 +11,10 @@ Asked = dict[str, Any]
 """What a run keeps of an approval that it waits for: id, key of the call, and when it was asked and expires."""
 
 
+def owner_decides(approvers: Approvers) -> bool:
+    return approvers in ("both", "owner")
+
+
 def pending_partition(owner: str) -> str:
     return f"{owner}/approvals"
 
@@ -39,7 +43,7 @@ class Approval:
     @property
     def shows_content(self) -> bool:
         """Return whether the run's owner sees arguments and reasons: only who may decide does."""
-        return self.approvers in ("both", "owner")
+        return owner_decides(self.approvers)
 
     @property
     def continued_by(self) -> str | None:

@@ -6,7 +6,7 @@ from typing import Any
 from agency_lambda.approvals.decided import DecidedApproval, content_row
 from agency_lambda.approvals.deciders import Client, role_to_decide
 from agency_lambda.approvals.model import Approval
-from agency_lambda.approvals.validation import arguments_object
+from agency_lambda.protocol.approvals import arguments_object
 from agency_lambda.protocol.surrogates import replace_surrogates
 from agency_lambda.store import Store
 

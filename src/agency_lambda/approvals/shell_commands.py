@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from dataclasses import replace
 from typing import Any
 
 from agency_lambda.approvals.model import Approval
@@ -25,15 +26,8 @@ def shell_commands(approval: Approval, url: str, *, has_keys: bool) -> str:
 
 
 def _request(approval: Approval) -> str:
-    request = approval.request
-    call = _shown(f"{request.name} {request.arguments}")
-    if request.kind == "question":
-        asked = json.loads(request.arguments)
-        choices = f" ({', '.join(asked['choices'])})" if asked["choices"] else ""
-        return f"{request.agent} of {approval.agency} asks: {_shown(asked['question'] + choices)}"
-    if request.kind == "repeat":
-        return f"whether {call} was carried out is unknown. Call it again for {request.agent} of {approval.agency}?"
-    return f"{request.agent} of {approval.agency} wants to call {call}"
+    request = replace(approval.request, agent=f"{approval.request.agent} of {approval.agency}")
+    return _shown(request.sentence(shows_content=True))
 
 
 def _shown(text: str) -> str:
@@ -43,5 +37,4 @@ def _shown(text: str) -> str:
 
 
 def _example(approval: Approval) -> str:
-    choices = json.loads(approval.request.arguments)["choices"]
-    return choices[0] if choices else "..."
+    return (*approval.request.choices, "...")[0]

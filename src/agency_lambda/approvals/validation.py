@@ -1,13 +1,12 @@
 """What a person's decision may say."""
 
-import json
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
 from agency_lambda.approvals.schemas import dotted, first_mismatch
 from agency_lambda.errors import InvalidRequest
-from agency_lambda.protocol.approvals import ApprovalRequest, Decision
+from agency_lambda.protocol.approvals import ApprovalRequest, Decision, arguments_object
 from agency_lambda.protocol.bounds import over_limit
 from agency_lambda.protocol.surrogates import replace_surrogates
 
@@ -15,16 +14,6 @@ MOST_REASON = 10_000  # characters of a reason or an answer
 MOST_ARGUMENTS = 100_000  # bytes of JSON
 MOST_VALUES = 1_000  # JSON values in arguments
 _LONGEST_MESSAGE = 300  # characters of what the validator says
-
-
-def arguments_object(text: str) -> dict[str, Any] | None:
-    """Return the model's arguments; None if they are no JSON object."""
-    try:
-        value = json.loads(text or "{}")
-        json.dumps(value, allow_nan=False).encode()
-    except (ValueError, RecursionError):
-        return None
-    return replace_surrogates(value) if isinstance(value, dict) else None
 
 
 def checked(request: ApprovalRequest, decision: Decision, *, answer: str = "answer") -> Decision:
@@ -47,9 +36,8 @@ def checked(request: ApprovalRequest, decision: Decision, *, answer: str = "answ
 def _check_answer(request: ApprovalRequest, decision: Decision, field: str) -> None:
     if decision.reason is None:
         raise InvalidRequest(f"A question is answered by a text: send {field!r}, or 'approve': false.", param=field)
-    choices = (arguments_object(request.arguments) or {}).get("choices")
-    if choices and isinstance(choices, list) and decision.reason not in choices:
-        known = ", ".join(map(repr, choices))
+    if request.choices and decision.reason not in request.choices:
+        known = ", ".join(map(repr, request.choices))
         raise InvalidRequest(f"The answer is none of the choices: {known[:_LONGEST_MESSAGE]}.", param=field)
 
 

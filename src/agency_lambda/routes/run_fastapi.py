@@ -8,12 +8,14 @@ from fastapi import APIRouter, Body, Response
 from fastapi.responses import JSONResponse
 
 from agency_lambda import catalogue
+from agency_lambda.approvals.model import owner_decides
 from agency_lambda.errors import InvalidRequest, NotFound, ServiceError, UnsupportedParameter
 from agency_lambda.protocol.lazy_types import LazyType
 from agency_lambda.protocol.response_object import FINAL, ResponseObject, json_response, open_requests
 from agency_lambda.protocol.stream import EventStreamResponse
 from agency_lambda.routes.dependencies import Caller, IdempotencyKey, idempotent_request
 from agency_lambda.routes.strict import StrictRoute
+from agency_lambda.settings import get_settings
 
 if TYPE_CHECKING:
     from agency_lambda.protocol.run_fastapi.request import CancelResponse, GetResponse
@@ -34,7 +36,7 @@ async def get_response(
     agency: str, body: Annotated[GetResponse, Body()], caller: Caller, key: IdempotencyKey = None
 ) -> Response:
     """Run an agency, as the route of Agency Swarm's `run_fastapi`. `new_messages` is what the next turn adds."""
-    turn = _turn(agency, body)
+    turn = _turn(agency, body, caller)
     run = await _begin(turn, caller, idempotent_request(key, body), stream=False)
     response = await run.answer()
     return json_response(response, caller.root_path, turn.answer(response))
@@ -47,7 +49,7 @@ async def get_response_stream(
     """Run an agency, and send its events as Agency Swarm's `run_fastapi` does."""
     from agency_lambda.protocol.run_fastapi.events import Stream
 
-    turn = _turn(agency, body)
+    turn = _turn(agency, body, caller)
     run = await _begin(turn, caller, idempotent_request(key, body), stream=True)
     stream = Stream(run.events(caller.root_path), run.response, turn)
 
@@ -84,12 +86,13 @@ async def get_metadata(agency: str) -> dict[str, Any]:
     return graph(catalogue.description(agency), version("agency-swarm"))
 
 
-def _turn(agency: str, body: "GetResponse") -> "Turn":
+def _turn(agency: str, body: "GetResponse", caller: Caller) -> "Turn":
     """Raises UnknownName."""
     from agency_lambda.protocol.run_fastapi.turn import Turn
 
     name, _ = catalogue.find(agency)
-    return Turn(name, body)
+    approvers = catalogue.entry(name).approvers or get_settings().approvers
+    return Turn(name, body, may_decide=owner_decides(approvers))
 
 
 async def _begin(turn: "Turn", caller: Caller, idempotent: tuple[str, bytes] | None, *, stream: bool) -> "ClientRun":

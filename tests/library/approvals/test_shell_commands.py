@@ -41,7 +41,7 @@ def printed(asked: Approval, **options: Any) -> tuple[str, dict[str, Any], dict[
 
 def test_a_call() -> None:
     first, approve, refuse = printed(approval(letter="it's"))
-    assert first == """resp_1 waits (goes on as resp_2): Ann of desk wants to call send {"letter": "it's"}"""
+    assert first == """resp_1 waits (goes on as resp_2): Ann of desk wants to call send(letter="it's")."""
     assert (approve, refuse) == ({"approve": True}, {"approve": False, "reason": "Because ..."})
     assert len(printed(approval(letter="x" * 9999))[0]) < 400
 
@@ -56,13 +56,13 @@ def test_a_question(choices: list[str] | None, shown: str, answer: str) -> None:
 def test_a_call_to_make_again() -> None:
     first, _, _ = printed(approval("repeat", letter="hello"))
     assert first.startswith(
-        'resp_1 waits (goes on as resp_2): whether send {"letter": "hello"} was carried out is unknown.'
+        'resp_1 waits (goes on as resp_2): Whether send(letter="hello") was carried out is unknown.'
     )
 
 
 def test_a_run_in_the_background_goes_on_under_its_id() -> None:
     first, _, _ = printed(replace(approval(), run="resp_1"))
-    assert first == "resp_1 waits: Ann of desk wants to call send {}"
+    assert first == "resp_1 waits: Ann of desk wants to call send()."
 
 
 @pytest.mark.parametrize("kind", ["tool", "question", "repeat"])

@@ -96,7 +96,7 @@ def test_question_is_answered(desk: Start) -> None:
         client = thread(at)
         client.say("Ask.")
         (asked,) = client.interrupts
-        assert (asked["reason"], asked["message"]) == ("input_required", "Which?")
+        assert (asked["reason"], asked["message"]) == ("input_required", "Solo asks: Which? (red, blue)")
         assert asked["responseSchema"]["properties"]["answer"]["enum"] == ["red", "blue"]
         with pytest.raises(Refused):
             client.resume("green")
@@ -193,10 +193,20 @@ def test_owner_who_may_not_decide_sees_neither_arguments_nor_gets_its_way(desk: 
     client = thread(at)
     client.say("Pay.")
     (asked,) = client.interrupts
-    assert (asked["metadata"]["arguments"], asked["message"]) == ({}, "Solo wants to call pay_0().")
+    assert (asked["metadata"]["arguments"], "responseSchema" in asked) == ({}, False)
+    assert asked["message"] == "Solo wants to call pay_0. An operator decides."
     with pytest.raises(Refused) as refused:
         client.resume({"approved": True})
     assert refused.value.status == 403
+
+
+def test_owner_who_is_an_operator_decides(desk: Start) -> None:
+    at = desk("operators", model=pays(1))
+    client = thread(at, "eve")
+    client.say("Pay.")
+    assert client.interrupts[0]["metadata"]["arguments"] == {"to": "p1", "amount": 1}
+    client.resume({"approved": True})
+    assert at.paid == [("p1", 1)]
 
 
 def test_cancelled_run_that_waits_ends_as_that(desk: Start) -> None:

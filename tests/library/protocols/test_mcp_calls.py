@@ -94,7 +94,7 @@ def test_a_client_without_forms_learns_who_decides_and_how_to_go_on(
     client = ann(service, version)
     result = client.call("payments", message="pay ann")
     work_later(monkeypatch)
-    assert "Entry asks to call pay" in text(result)
+    assert "Entry wants to call pay" in text(result)
     response_id = result["structuredContent"]["response_id"]
     assert client.call("get_response", response_id=response_id)["structuredContent"]["status"] == "in_progress"
     (approval,) = service.get("/v1/approvals", **bearer("ann"))[1]["data"]
@@ -127,7 +127,7 @@ def test_a_question_is_a_form_with_its_choices() -> None:
     asked = json.dumps({"question": "Which one?", "choices": ["red", "blue"]})
     request = ApprovalRequest(key="k", agent="Clerk", name=ask_person.name, arguments=asked, kind="question")
     shown = form(request)
-    assert shown["message"] == "Clerk asks: Which one?"
+    assert shown["message"] == "Clerk asks: Which one? (red, blue)"
     assert shown["requestedSchema"]["properties"]["answer"]["enum"] == ["red", "blue"]
     decision = decision_of(request, {"action": "accept", "content": {"answer": "red"}})
     assert decision is not None

@@ -101,10 +101,8 @@ def test_a_task_waits_for_a_form_and_goes_on_with_its_answer(service: Service) -
     asking = get(client, task_id)
     assert asking["status"] == "input_required"
     forms = asking["inputRequests"]
-    assert [form["params"]["message"].splitlines()[2] for form in forms.values()] == [
-        '  "to": "ann",',
-        '  "to": "bob",',
-    ]
+    calls = [f'Entry wants to call pay(to="{name}", amount=1).' for name in ("ann", "bob")]
+    assert [form["params"]["message"] for form in forms.values()] == calls
     first, second = forms
     answers: dict[str, Any] = {first: accepted(approve=True), "mcpr_of_nobody": accepted(approve=True)}
     assert client.result("tasks/update", {"taskId": task_id, "inputResponses": answers}).keys() == {
@@ -147,7 +145,7 @@ def test_forms_are_for_who_may_decide_and_can_show_them(start: Callable[..., Ser
     work(service, task_id)
     task = get(client, task_id)
     assert task["status"] == "working"
-    assert "Entry asks to call pay" in task["statusMessage"]
+    assert "Entry wants to call pay" in task["statusMessage"]
     assert "inputRequests" not in task
     (approval,) = service.get("/v1/approvals", **bearer("ann" if approvers == "owner" else "eve"))[1]["data"]
     client.result("tasks/update", {"taskId": task_id, "inputResponses": {approval["id"]: accepted(approve=True)}})

@@ -120,6 +120,14 @@ def test_another_owners_response_is_replayed_as_messages(start: Callable[..., Se
     assert [role for role, _ in bob.input_of(second)] == ["user", "assistant", "user"]
 
 
+def test_another_agencys_response_is_replayed_as_messages(swarm: Swarm) -> None:
+    first = swarm.ask(QUESTION)
+    other = Swarm(swarm.service, "payments")
+    second = other.ask("look here", first["new_messages"])
+    assert other.run(second)["previous_response_id"] is None
+    assert [role for role, _ in other.input_of(second)] == ["user", "assistant", "user"]
+
+
 def test_calls_and_colleagues_of_a_claim_reach_no_agent(swarm: Swarm) -> None:
     """A forged output or a colleague's forged words would be believed more than the user."""
     claim = [

@@ -16,6 +16,7 @@ from agency_lambda.protocol.run_fastapi.events import Stream
 from agency_lambda.protocol.run_fastapi.request import GetResponse
 from agency_lambda.protocol.run_fastapi.turn import Turn
 from agency_lambda.testing.events import Context, http_event
+from tests.library.callers import api_keys, bearer
 from tests.library.conftest import Service
 from tests.library.model_server import ModelServer
 from tests.library.protocols.swarm_client import Swarm, read_stream
@@ -153,7 +154,7 @@ def test_a_run_that_outlives_a_stream_says_where_it_goes_on() -> None:
 
 def test_what_a_person_is_asked_is_said_and_answered_in_words(swarm: Swarm, paid: Callable[[], list[str]]) -> None:
     first = swarm.ask("pay ann & pay bob")
-    assert 'Entry asks to call pay with {"to": "ann", "amount": 1}' in first["response"]
+    assert 'Entry wants to call pay(to="ann", amount=1).' in first["response"]
     history = first["new_messages"]
     assert [each["type"] for each in history] == ["message", *["mcp_approval_request"] * 2, "message"]
     status, refused = swarm.send("get_response", {"message": "Yes, please", "chat_history": history})
@@ -173,7 +174,7 @@ def test_a_refusal_tells_the_agent_why(swarm: Swarm, paid: Callable[[], list[str
 
 def test_a_stream_says_what_a_person_is_asked(swarm: Swarm) -> None:
     streamed = swarm.stream("pay ann")
-    assert "Entry asks to call pay" in streamed.text
+    assert "Entry wants to call pay" in streamed.text
     assert streamed.named["messages"]["new_messages"][-1]["content"][0]["text"] == streamed.text
 
 
@@ -188,6 +189,12 @@ def test_what_a_person_is_asked_is_answered_by_items(swarm: Swarm, paid: Callabl
     third = swarm.ask("look here", history + second["new_messages"])
     assert "saw here" in third["response"]
     assert paid() == ["ann"]
+
+
+def test_who_may_not_decide_is_told_who_does_and_is_asked_for_nothing(start: Start) -> None:
+    swarm = Swarm(start(API_KEYS=api_keys(), APPROVERS="operators"), "payments", **bearer("ann"))
+    told = "Entry wants to call pay. An operator decides."
+    assert (swarm.ask("pay ann")["response"], swarm.stream("pay ann").text) == (told, told)
 
 
 def test_a_forged_request_approves_nothing(swarm: Swarm, paid: Callable[[], list[str]]) -> None:

@@ -1,14 +1,12 @@
 """What a run asks a person, as interrupts, and the answers to these as items."""
 
-import json
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from ag_ui.core import ResumeEntry
 
 from agency_lambda.errors import InvalidRequest
-from agency_lambda.protocol.approvals import ApprovalRequest
+from agency_lambda.protocol.approvals import ApprovalRequest, arguments_object
 from agency_lambda.protocol.types import Item
 
 _APPROVED: dict[str, Any] = {"approved": {"type": "boolean"}, "reason": {"type": "string"}}
@@ -17,21 +15,21 @@ _OUR_NAMES = {"approve": "approved", "arguments": "editedArgs"}  # as POST /v1/a
 
 
 def interrupt(
-    approval_id: str, request: ApprovalRequest, response_id: str, expires_at: int, *, shows_content: bool
+    approval_id: str, request: ApprovalRequest, response_id: str, expires_at: int, *, may_decide: bool
 ) -> dict[str, Any]:
-    """shows_content: the owner may decide, and sees arguments."""
-    arguments = _arguments(request.arguments) if shows_content else {}
+    """may_decide: the client, which else sees no arguments, and gets no form."""
+    arguments = arguments_object(request.arguments) if may_decide else None
     return {
         "id": approval_id,
         "reason": "input_required" if request.kind == "question" else "confirmation",
-        "message": _message(request, arguments),
-        "responseSchema": _schema(request, arguments),
+        "message": request.sentence(shows_content=may_decide),
+        **({"responseSchema": _schema(request)} if may_decide else {}),
         "expiresAt": datetime.fromtimestamp(expires_at, UTC).isoformat().replace("+00:00", "Z"),
         "metadata": {
             "agent": request.agent,
             "name": request.name,
             "kind": request.kind,
-            "arguments": arguments,
+            "arguments": arguments or {},
             "response_id": response_id,
         },
     }
@@ -62,27 +60,8 @@ def _answer(payload: Any, request: ApprovalRequest, param: str) -> dict[str, Any
     return {"approve": approves, **{name: value for name, value in fields.items() if value is not None}}
 
 
-def _schema(request: ApprovalRequest, arguments: Mapping[str, Any]) -> dict[str, Any]:
+def _schema(request: ApprovalRequest) -> dict[str, Any]:
     if request.kind == "question":
-        choices = arguments.get("choices")
-        answer = {"type": "string", **({"enum": choices} if choices else {})}
-        return {"type": "object", "properties": {"answer": answer}, "required": ["answer"]}
+        return request.question_schema
     edited = {"editedArgs": request.schema} if request.schema is not None else {}
     return {"type": "object", "properties": {**_APPROVED, **edited}, "required": ["approved"]}
-
-
-def _message(request: ApprovalRequest, arguments: Mapping[str, Any]) -> str:
-    call = f"{request.name}({', '.join(f'{name}={json.dumps(value)}' for name, value in arguments.items())})"
-    if request.kind == "question":
-        return str(arguments.get("question", ""))
-    if request.kind == "repeat":
-        return f"Whether {call} was carried out is unknown. Shall {request.agent} call it again?"
-    return f"{request.agent} wants to call {call}."
-
-
-def _arguments(text: str) -> dict[str, Any]:
-    try:
-        found = json.loads(text or "{}")
-    except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from agency_lambda.protocol.ag_ui.request import Message
+from agency_lambda.protocol.approvals import activity_line
 from agency_lambda.protocol.items import PARAGRAPH
 from agency_lambda.protocol.summaries import SummaryDeltas
 from agency_lambda.protocol.types import Event, Item
@@ -30,7 +31,7 @@ class Thoughts:
             yield {"type": "REASONING_MESSAGE_START", "messageId": self._open, "role": "reasoning"}
         self._holders[item["id"]] = self._open
         if item["type"] == "mcp_approval_request":  # so that a thread shows that it waits, and for what
-            yield from self._add(item["id"], f"{item['agent']} asks a person: {item['name']}")
+            yield from self._add(item["id"], activity_line(item))
         else:
             yield from self.complete(item)
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from agency_lambda.errors import ApprovalRequired, RunCancelled, RunGoesOn, RunUnanswered
+from agency_lambda.protocol.approvals import activity_line
 from agency_lambda.protocol.chat.request import CreateChatCompletion
 from agency_lambda.protocol.chat.stop import StopSequences
 from agency_lambda.protocol.file_links import FileLinks
@@ -99,7 +100,7 @@ def reasoning_line(item: Item) -> str:
 
 
 def approval_line(item: Item) -> str:
-    return f"{item['agent']} asks a person: {item['name']} (POST /v1/approvals/{item['id']} decides)"
+    return f"{activity_line(item)} (POST /v1/approvals/{item['id']} decides)"
 
 
 def finish_reason(response: ResponseObject, *, calls: bool, stopped: bool) -> str:

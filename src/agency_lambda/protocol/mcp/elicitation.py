@@ -1,6 +1,5 @@
 """Approvals as forms that a client shows its person."""
 
-import json
 from typing import Any
 
 from agency_lambda.protocol.approvals import ApprovalRequest, Decision
@@ -20,12 +19,12 @@ _DECISION = {
     },
     "required": ["approve"],
 }
-_VERBS = {"tool": "wants to call", "repeat": "does not know whether it has called, and may call again,"}
 
 
 def form(request: ApprovalRequest) -> dict[str, Any]:
     """Return the parameters of `elicitation/create`."""
-    message, schema = _question(request) if request.kind == "question" else (_call_message(request), _DECISION)
+    schema = request.question_schema if request.kind == "question" else _DECISION
+    message = request.sentence(shows_content=True, longest=_LONGEST)
     return {"mode": "form", "message": message, "requestedSchema": schema}
 
 
@@ -44,33 +43,3 @@ def decision_of(request: ApprovalRequest, result: Any) -> Decision | None:
     if not isinstance(approve, bool) or not isinstance(reason, str | None):
         return None
     return Decision(approve=approve, reason=None if approve else reason)
-
-
-def summary(request: ApprovalRequest, *, shows_content: bool) -> str:
-    """Return in a few words what is asked."""
-    if request.kind == "question" and shows_content:
-        return f"{request.agent} asks: {_arguments(request).get('question', '')}"
-    return f"{request.agent} asks to call {request.name}" if request.kind != "question" else f"{request.agent} asks"
-
-
-def _call_message(request: ApprovalRequest) -> str:
-    shown = json.dumps(_arguments(request), ensure_ascii=False, indent=2)[:_LONGEST]
-    return f"{request.agent} {_VERBS[request.kind]} {request.name} with\n{shown}"
-
-
-def _question(request: ApprovalRequest) -> tuple[str, dict[str, Any]]:
-    arguments = _arguments(request)
-    answer: dict[str, Any] = {"type": "string", "title": "Answer", "minLength": 1}
-    choices = arguments.get("choices")
-    if isinstance(choices, list) and choices and all(isinstance(each, str) for each in choices):
-        answer = {"type": "string", "title": "Answer", "enum": choices}
-    schema = {"type": "object", "properties": {"answer": answer}, "required": ["answer"]}
-    return f"{request.agent} asks: {arguments.get('question', '')}", schema
-
-
-def _arguments(request: ApprovalRequest) -> dict[str, Any]:
-    try:
-        value = json.loads(request.arguments or "{}")
-    except ValueError:
-        return {}
-    return value if isinstance(value, dict) else {}

@@ -1,5 +1,6 @@
 """Events of a run as notifications of progress."""
 
+from agency_lambda.protocol.approvals import activity_line
 from agency_lambda.protocol.mcp.messages import Object, RequestId, notification
 from agency_lambda.protocol.types import Event, Item
 
@@ -36,5 +37,5 @@ class Progress:
             case "message":
                 return f"{agent} answers"
             case "mcp_approval_request":
-                return f"{agent} asks a person"
+                return activity_line(item)
         return None

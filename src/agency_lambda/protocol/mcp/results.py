@@ -22,7 +22,7 @@ _TOO_LONG = "The answer has {size:,} bytes, which is too long here: GET /v1/resp
 _INCOMPLETE = "The answer is incomplete: {reason}."
 _AT_WORK = "The agency is still at work. Call the tool {wait!r} with response_id {id!r} to wait for its answer."
 _WAITS = (
-    "A person has to decide first: {what}. It was not decided here; GET /v1/approvals shows it to whoever may. "
+    "A person has to decide first: {what} It was not decided here; GET /v1/approvals shows it to whoever may. "
     "Call the tool {wait!r} with response_id {id!r} for the answer afterwards."
 )
 
@@ -91,7 +91,7 @@ def _structured(response: ResponseObject, said: Item | None, text: str, *, is_wa
 def _note(response: ResponseObject, asked: Sequence[str]) -> str | None:
     status, response_id = response["status"], response["id"]
     if asked:
-        return _WAITS.format(what="; ".join(asked), wait=WAIT, id=response_id)
+        return _WAITS.format(what=" ".join(asked), wait=WAIT, id=response_id)
     if status == "completed":
         return None
     if status == "incomplete":

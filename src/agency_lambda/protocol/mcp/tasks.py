@@ -38,10 +38,6 @@ def task(
     }
 
 
-def is_over(response: ResponseObject) -> bool:
-    return response["status"] in FINAL
-
-
 def related(task_id: str) -> dict[str, Any]:
     """Return the `_meta` of a message that belongs to a task."""
     return {_RELATED: {"taskId": task_id}}
@@ -62,7 +58,7 @@ def _message(response: ResponseObject, asked: Sequence[str]) -> str:
     if response["error"]:
         return str(response["error"]["message"])
     if asked:
-        return f"A person has to decide: {'; '.join(asked)}."
+        return f"A person has to decide: {' '.join(asked)}"
     messages = {"queued": "It waits for its turn.", "in_progress": "The agents are at work."}
     return messages.get(response["status"], f"The run is {response['status']}.")
 

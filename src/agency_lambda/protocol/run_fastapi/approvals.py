@@ -1,11 +1,11 @@
 """Approvals for clients that know texts only: what a response asks as a sentence, and a text that answers it."""
 
-import json
 import re
 from collections.abc import Sequence
 from itertools import takewhile
 
 from agency_lambda.errors import InvalidRequest
+from agency_lambda.protocol.approvals import ApprovalRequest
 from agency_lambda.protocol.ids import item_id
 from agency_lambda.protocol.items import text_of
 from agency_lambda.protocol.response_object import ResponseObject, open_requests
@@ -16,13 +16,14 @@ _DECISION = re.compile(r"(approve|refuse)(?:\s*[:.,](.*))?", re.DOTALL | re.IGNO
 _HOW = 'Answer "approve", or "refuse: " and why.'
 
 
-def sentence(response: ResponseObject) -> Item | None:
-    """Return a message that says what a response asks a person, or None."""
+def sentence(response: ResponseObject, *, shows_content: bool) -> Item | None:
+    """Return a message that says what a response asks a person, or None. shows_content: its owner may decide."""
     requests = open_requests(response)
     if not requests:
         return None
-    how = [] if any(map(_is_question, requests)) else [_HOW]
-    part = {"type": "output_text", "text": "\n".join([*map(_asked, requests), *how]), "annotations": [], "logprobs": []}
+    how = [_HOW] if shows_content and not any(map(_is_question, requests)) else []
+    asked = [_request(each).sentence(shows_content=shows_content) for each in requests]
+    part = {"type": "output_text", "text": "\n".join([*asked, *how]), "annotations": [], "logprobs": []}
     return {
         "type": "message",
         "role": "assistant",
@@ -68,10 +69,5 @@ def _is_question(request: Item) -> bool:
     return request.get("kind") == "question"
 
 
-def _asked(request: Item) -> str:
-    if not _is_question(request):
-        again = " again" if request.get("kind") == "repeat" else ""
-        return f"{request['agent']} asks to call {request['name']}{again} with {request['arguments']}."
-    asked = json.loads(request["arguments"])
-    choices = f" ({', '.join(asked['choices'])})" if asked.get("choices") else ""
-    return f"{request['agent']} asks: {asked.get('question', '')}{choices}"
+def _request(item: Item) -> ApprovalRequest:
+    return ApprovalRequest(key=item["id"], **{name: item[name] for name in ("agent", "name", "arguments", "kind")})

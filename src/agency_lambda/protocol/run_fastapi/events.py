@@ -26,7 +26,7 @@ class Stream:
 
     def __init__(self, events: AsyncIterator[Event], response: ResponseObject, turn: Turn) -> None:
         self._events, self._turn = events, turn
-        self._translator = _Translator(response)
+        self._translator = _Translator(response, shows_content=turn.may_decide)
         self._run_id = response["id"]
 
     @property
@@ -47,8 +47,9 @@ class Stream:
 class _Translator:
     """response: as it is after the last event."""
 
-    def __init__(self, response: ResponseObject) -> None:
+    def __init__(self, response: ResponseObject, *, shows_content: bool) -> None:
         self.response: ResponseObject = {**response, "output": []}
+        self._shows_content = shows_content
         self.resume: dict[str, str] = {}
         self._provenance = Provenance(response["id"])
         self._made: dict[str, Item] = {}  # an item's id -> its provenance
@@ -81,7 +82,7 @@ class _Translator:
             yield _raw({**event, "response": {**response, "output": []}}, made)
 
     def _asked(self, event: Event) -> Iterator[dict[str, Any]]:
-        asked, index = sentence(event["response"]), len(event["response"]["output"])
+        asked, index = sentence(event["response"], shows_content=self._shows_content), len(event["response"]["output"])
         if asked:
             made, place = self._provenance.of(asked), {**event, "output_index": index}
             del place["response"]

@@ -1,8 +1,8 @@
-"""`chat_history`: what a client claims was said before.
+"""`chat_history`: what a client says was said before.
 
 The last message of an answer carries `response_id` and `history_digest`, a digest of all messages up to it. A history
-that begins with unchanged messages of that response continues it, with all that its agents know. Of any other history
-the messages between user and agent are replayed, and nothing of tools or colleagues.
+that begins with unchanged messages of that response, of the same agency, continues it, with all that its agents
+know. Of any other history the messages between user and agent are replayed, and nothing of tools or colleagues.
 """
 
 import hashlib
@@ -18,37 +18,38 @@ _ROLES = ("user", "assistant", "system", "developer")
 
 
 @dataclass(frozen=True)
-class Claim:
+class ChatHistory:
     """messages: with their places in `chat_history`. continued: how many of them are those of `response_id`."""
 
+    agency: str
     messages: Sequence[tuple[int, Item]]
     response_id: str | None = None
     continued: int = 0
 
     @classmethod
-    def read(cls, history: Iterable[Item]) -> Self:
-        messages = [(number, item) for number, item in enumerate(history) if _is_said_to_user(item)]
-        so_far, claim = Digest(), cls(messages)
+    def read(cls, agency: str, items: Iterable[Item]) -> Self:
+        messages = [(number, item) for number, item in enumerate(items) if _is_said_to_user(item)]
+        so_far, history = Digest(agency), cls(agency, messages)
         for count, (_, message) in enumerate(messages, start=1):
             so_far.add(message)
             response_id, digest = message.get("response_id"), message.get("history_digest")
             if isinstance(response_id, str) and response_id and digest == so_far.hex:
-                claim = cls(messages, response_id, count)
-        return claim
+                history = cls(agency, messages, response_id, count)
+        return history
 
     @property
     def digest(self) -> "Digest":
-        digest = Digest()
+        digest = Digest(self.agency)
         for _, message in self.messages:
             digest.add(message)
         return digest
 
 
 class Digest:
-    """Stands for messages in their order: their roles and what they say."""
+    """Stands for messages to an agency in their order: their roles and what they say."""
 
-    def __init__(self) -> None:
-        self._sha256 = hashlib.sha256()
+    def __init__(self, agency: str) -> None:
+        self._sha256 = hashlib.sha256(to_json_bytes(agency) + b"\n")
 
     def add(self, message: Item) -> None:
         self._sha256.update(to_json_bytes([message.get("role"), _content(message)]) + b"\n")

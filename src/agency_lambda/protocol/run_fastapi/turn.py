@@ -8,7 +8,7 @@ from agency_lambda.protocol.items import text_of
 from agency_lambda.protocol.request import CreateResponse
 from agency_lambda.protocol.response_object import FINAL, ResponseObject
 from agency_lambda.protocol.run_fastapi.approvals import answers, asked_last, sentence
-from agency_lambda.protocol.run_fastapi.history import Claim, is_message, plain
+from agency_lambda.protocol.run_fastapi.history import ChatHistory, is_message, plain
 from agency_lambda.protocol.run_fastapi.items import Provenance, addressed_agent, entries, usage
 from agency_lambda.protocol.run_fastapi.request import GetResponse
 from agency_lambda.protocol.types import Item
@@ -18,12 +18,12 @@ _NAMES = {"input": "message", "instructions": "additional_instructions", "metada
 
 
 class Turn:
-    """agency: its name. Raises InvalidRequest if the history ends with what a person is asked, and gets no answer."""
+    """may_decide: the client, what a person is asked. Raises InvalidRequest if that is asked last, and not answered."""
 
-    def __init__(self, agency: str, body: GetResponse) -> None:
-        self._agency, self._body = agency, body
+    def __init__(self, agency: str, body: GetResponse, *, may_decide: bool = True) -> None:
+        self._agency, self._body, self.may_decide = agency, body, may_decide
         given, history = body.message, body.chat_history or []
-        self._claim = Claim.read(history)
+        self._history = ChatHistory.read(agency, history)
         self._said: list[Item] = given if isinstance(given, list) else [{"role": "user", "content": given}]
         self._asked = asked_last(history)
         self._answers = answers(self._asked, self._said)
@@ -31,16 +31,16 @@ class Turn:
     @property
     def continues(self) -> bool:
         """Return whether the history is that of a response, if the owner has one with its id."""
-        return self._claim.response_id is not None and not self._answers
+        return self._history.response_id is not None and not self._answers
 
     def request(self, *, stream: bool, continues: bool) -> CreateResponse:
         """Raises InvalidRequest."""
         body, asked = self._body, self._asked[-1] if self._asked else {}
         model = f"{self._agency}/{body.recipient_agent}" if body.recipient_agent else self._agency
-        before = self._claim.response_id if continues else None
+        before = self._history.response_id if continues else None
         if self._answers:  # the run that waits has been asked for by its own name
             named = asked.get("response_id")
-            before, known = (isinstance(named, str) and named) or self._claim.response_id, str(asked.get("model"))
+            before, known = (isinstance(named, str) and named) or self._history.response_id, str(asked.get("model"))
             model = known if known.partition("/")[0] == self._agency else model
         return CreateResponse(
             model=model,
@@ -59,7 +59,7 @@ class Turn:
                 ("message" if is_text else f"message[{number}]", item) for number, item in enumerate(self._answers)
             )
             return
-        for number, message in self._claim.messages[self._claim.continued if continues else 0 :]:
+        for number, message in self._history.messages[self._history.continued if continues else 0 :]:
             yield f"chat_history[{number}]", plain(message)
         for number, item in enumerate(self._with_files()):
             yield "message" if is_text else f"message[{number}]", item
@@ -107,7 +107,7 @@ class Turn:
         provenance = Provenance(response["id"])
         said = [{"type": "message", **item} if is_message(item) else dict(item) for item in self._said]
         new = [{**item, **provenance.of({"type": "message", "agent": agent})} for item in said]
-        asked = sentence(response)
+        asked = sentence(response, shows_content=self.may_decide)
         new += entries([*response["output"], *([asked] if asked else [])], provenance)
         of_run = {"response_id": response["id"], "model": response["model"]}
         new = [{**item, **of_run} if item["type"] == "mcp_approval_request" else item for item in new]
@@ -116,7 +116,7 @@ class Turn:
         return with_times(new, response)
 
     def _mark(self, new: list[Item], response_id: str) -> None:
-        digest, last = self._claim.digest, None
+        digest, last = self._history.digest, None
         for item in filter(is_message, new):
             digest.add(item)
             last = item
@@ -124,7 +124,7 @@ class Turn:
             last |= {"response_id": response_id, "history_digest": digest.hex}
 
     def _chat_name(self) -> str:
-        said = [message for _, message in self._claim.messages] + self._said
+        said = [message for _, message in self._history.messages] + self._said
         first = next((item for item in said if item.get("role") == "user"), {})
         return " ".join(text_of(first.get("content")).split(None, _WORDS)[:_WORDS])
 

@@ -64,7 +64,7 @@ class RunStream:
     async def _end(self, last: Event) -> list[Event]:
         response = last["response"]
         asks = "resume" in last or self._events.asked
-        interrupts = list(map(_interrupt, await self._open(response["id"]))) if asks else []
+        interrupts = [self._interrupt(each) for each in await self._open(response["id"])] if asks else []
         if "resume" not in last:
             return list(self._events.finish(response, interrupts))
         return list(self._events.interrupt(interrupts)) if interrupts else [self._events.break_off(last["resume"])]
@@ -72,8 +72,7 @@ class RunStream:
     async def _open(self, response_id: str) -> list[Approval]:
         return await self._caller.undecided(await self._caller.responses.last(response_id))
 
-
-def _interrupt(approval: Approval) -> dict[str, Any]:
-    shown_in = approval.root_response_id or approval.response_id
-    sees = approval.shows_content
-    return interrupt(approval.id, approval.request, shown_in, approval.expires_at, shows_content=sees)
+    def _interrupt(self, approval: Approval) -> dict[str, Any]:
+        shown_in = approval.root_response_id or approval.response_id
+        decides = self._caller.client.may_decide(approval)
+        return interrupt(approval.id, approval.request, shown_in, approval.expires_at, may_decide=decides)

@@ -4,9 +4,7 @@ from dataclasses import dataclass, field
 
 from agency_lambda.approvals.deciders import Client
 from agency_lambda.approvals.model import Approval
-from agency_lambda.approvals.queries import asked_in_messages, pending
-from agency_lambda.errors import ApproverRequired, NotFound
-from agency_lambda.protocol.mcp.elicitation import summary
+from agency_lambda.errors import NotFound
 from agency_lambda.protocol.mcp.messages import Object, Request
 from agency_lambda.protocol.mcp.peer import Peer
 from agency_lambda.protocol.mcp.results import Files, Result, call_result, final_result
@@ -14,6 +12,8 @@ from agency_lambda.protocol.response_object import FINAL, ResponseObject
 from agency_lambda.routes.dependencies import Caller
 from agency_lambda.runs.model import StoredResponse
 from agency_lambda.settings import get_settings
+
+_LONGEST = 300  # characters of arguments in the text of a result
 
 
 @dataclass
@@ -61,12 +61,8 @@ class Exchange:
         return await self._standing(stored)
 
     async def _standing(self, stored: StoredResponse) -> "Standing":
-        response, approvals = stored.response, list[Approval]()
-        if response["status"] not in FINAL:
-            place = self.caller.runs.store, self.caller.owner
-            approvals = await pending(*place, (each["id"] for each in stored.asked))
-            approvals += await asked_in_messages(*place, response["id"]) if stored.for_agents else []
-        return Standing(response, approvals, self.caller.client)
+        approvals = await self.caller.undecided(stored) if stored.response["status"] not in FINAL else []
+        return Standing(stored.response, approvals, self.caller.client)
 
 
 @dataclass(frozen=True)
@@ -84,15 +80,11 @@ class Standing:
     @property
     def asked(self) -> list[str]:
         """Return in words what persons are asked."""
-        return [summary(each.request, shows_content=self._may_decide(each)) for each in self.approvals]
+        return [
+            each.request.sentence(shows_content=self.client.may_decide(each), longest=_LONGEST)
+            for each in self.approvals
+        ]
 
     @property
     def decidable(self) -> list[Approval]:
-        return [each for each in self.approvals if self._may_decide(each)]
-
-    def _may_decide(self, approval: Approval) -> bool:
-        try:
-            self.client.decider_of(approval)
-        except ApproverRequired:
-            return False
-        return True
+        return [each for each in self.approvals if self.client.may_decide(each)]
