@@ -181,3 +181,33 @@ def test_360_pixels_are_enough(opens: Opens, studio: Studio) -> None:
     page.get_by_role("link", name="Neues Gespräch").click()
     expect(page.get_by_role("log")).to_have_count(0)
     expect(page.get_by_role("navigation", name="Gespräche")).to_be_hidden()
+
+
+def test_a_long_conversation_is_loaded_from_its_end(opens: Opens, studio: Studio) -> None:
+    with studio.client() as client:
+        made = client.post("/v1/conversations", json={"metadata": {"title": "Long"}}).json()["id"]
+        for page_of in range(6):
+            texts = [f"message {page_of * 20 + number}." for number in range(20)]
+            items = [
+                {"type": "message", "role": "user" if number % 2 == 0 else "assistant", "content": text}
+                for number, text in enumerate(texts)
+            ]
+            client.post(f"/v1/conversations/{made}/items", json={"items": items}).raise_for_status()
+    page = opens(studio)
+    page.goto(f"/#/chat/{made}")
+    expect(page.get_by_role("heading", name="Long")).to_be_visible()
+    expect(page.get_by_text("message 119.")).to_be_in_viewport()
+    assert page.get_by_text("message 0.", exact=True).count() == 0
+    page.get_by_role("button", name="Earlier messages").click()
+    expect(page.get_by_text("message 0.", exact=True)).to_be_attached()
+    expect(page.get_by_role("button", name="Earlier messages")).to_have_count(0)
+    expect(page.locator(".turn")).to_have_count(60)
+
+
+def test_names_that_are_html_are_text(opens: Opens, studio: Studio) -> None:
+    page = opens(studio)
+    page.goto("/#/chat?model=hostile")
+    page.locator(".suggestions").get_by_role("button").first.click()
+    expect(page.get_by_role("link", name="Show run")).to_be_visible()
+    expect(page.locator(".speaker").get_by_text("<img src=x onerror=alert(1)>")).to_be_visible()
+    assert page.locator("main img").count() == 0

@@ -1,6 +1,8 @@
 """An answer goes on where it was: after a reload, without network, in a second tab, when others end it."""
 
-from playwright.sync_api import expect
+import json
+
+from playwright.sync_api import APIResponse, Route, expect
 
 from tests.library.page.conftest import Opens
 from tests.library.page.provider import Model
@@ -43,9 +45,9 @@ def test_without_network_it_says_so_and_goes_on(opens: Opens, studio: Studio, mo
 def test_a_question_whose_answer_was_lost_is_asked_once(opens: Opens, studio: Studio) -> None:
     page = opens(studio, allowed="ERR_|Failed to load")
     page.goto("/")
-    lost = []
+    lost: list[APIResponse] = []
 
-    def lose(route) -> None:  # type: ignore[no-untyped-def]
+    def lose(route: Route) -> None:
         if route.request.method == "POST" and not lost:
             lost.append(route.fetch())  # the service has it, and the page does not know
             route.abort("connectionreset")
@@ -87,3 +89,62 @@ def test_a_run_that_is_cancelled_elsewhere_ends_here(opens: Opens, studio: Studi
             client.post("/v1/responses/cancel")
         expect(page.get_by_text("Stopped.")).to_be_visible()
     expect(page.locator(".answer").get_by_text("word0")).to_be_visible()
+
+
+def test_a_stream_that_is_handed_over_goes_on_behind_its_last_event(opens: Opens, studio: Studio) -> None:
+    page = opens(studio)
+    page.goto("/")
+    asked_again: list[str] = []
+
+    def hand_over(route: Route) -> None:
+        if route.request.method == "GET":
+            asked_again.append(route.request.url)
+            return route.continue_()
+        events = route.fetch().text().split("\n\n")
+        last = json.loads(events[6].partition("data: ")[2])["sequence_number"]
+        answer = json.loads(events[0].partition("data: ")[2])["response"]
+        resume = {"type": "response.in_progress", "sequence_number": last, "resume": "/v1/...", "response": answer}
+        route.fulfill(
+            content_type="text/event-stream",
+            body="\n\n".join([*events[:7], f"data: {json.dumps(resume)}", "data: [DONE]", ""]),
+        )
+        return None
+
+    page.route("**/v1/responses", hand_over)
+    page.route("**/v1/responses/*?stream=true*", hand_over)
+    ask(page, "look ann; say Handed over.")
+    expect(page.locator(".answer").get_by_text("Handed over.", exact=True)).to_be_visible()
+    expect(page.get_by_text("1 step", exact=True)).to_be_visible()
+    assert [url.partition("starting_after=")[2] for url in asked_again] == ["6"]
+
+
+def test_a_second_tab_that_asks_in_between_keeps_its_question(opens: Opens, studio: Studio, model: Model) -> None:
+    first = opens(studio, allowed="409")
+    first.goto("/")
+    ask(first, "say One.")
+    expect(first.locator(".answer").get_by_text("One.", exact=True)).to_be_visible()
+    second = first.context.new_page()
+    second.goto(first.url)
+    expect(second.locator(".answer").get_by_text("One.", exact=True)).to_be_visible()
+    model.texts["busy"] = LONG
+    with model.held("Lead", words=3):
+        ask(first, "say busy")
+        expect(first.locator(".answer").get_by_text("word0")).to_be_visible()
+        ask(second, "say Two.")
+        expect(second.get_by_text("Another window is asking")).to_be_visible()
+        expect(second.get_by_label("Message", exact=True)).to_have_value("say Two.")
+        expect(second.locator(".answer").get_by_text("word0")).to_be_visible()
+    second.get_by_role("button", name="Send", exact=True).click()
+    expect(second.locator(".answer").get_by_text("Two.", exact=True)).to_be_visible()
+
+
+def test_a_question_that_never_left_can_be_given_up(opens: Opens, studio: Studio) -> None:
+    page = opens(studio, allowed="ERR_|Failed to load")
+    page.goto("/")
+    page.route("**/v1/responses", lambda route: route.abort() if route.request.method == "POST" else route.continue_())
+    ask(page, "say Later.")
+    expect(page.get_by_text("Connection lost.")).to_be_visible()
+    page.get_by_role("button", name="Stop", exact=True).click()
+    page.unroute("**/v1/responses")
+    page.get_by_role("button", name="Try again").click()
+    expect(page.locator(".answer").get_by_text("Later.", exact=True)).to_be_visible()

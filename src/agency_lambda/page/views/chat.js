@@ -22,13 +22,20 @@ export function Chat({ steps, query, agencies }) {
   if (!agencies.length) return html`<p class="loading">${t("chat.noAgency")}</p>`;
   const ask = (parts) => talk.ask(parts, model);
   const askText = (text) => ask([{ type: "input_text", text }]) && composer.current.focus();
+  const begin = () => {
+    setDrawer(null);
+    setTimeout(() => composer.current.focus()); // behind the frame, which moves the focus with the address
+  };
   const drop = (event) => {
     if (!event.dataTransfer?.files.length) return;
     event.preventDefault();
     composer.current.addFiles(event.dataTransfer.files);
   };
   return html`<div class="chat" data-drawer=${drawer} onDrop=${drop} onDragOver=${(event) => event.preventDefault()}>
-    <${Conversations} current=${state.conversation} onChosen=${() => setDrawer(null)} onDeleted=${(gone) => gone === state.id && go(["chat"])} />
+    <${Conversations}
+      current=${state.conversation} onChosen=${() => setDrawer(null)} onNew=${begin}
+      onDeleted=${(gone) => gone === state.id && go(["chat"])}
+    />
     <div class="talk">
       <${Head} title=${state.conversation?.metadata?.title} ...${{ drawer, setDrawer }} />
       ${state.isElsewhere && html`<p class="note notice" role="status">${t("chat.busy")}</p>`}

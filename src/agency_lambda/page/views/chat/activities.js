@@ -72,7 +72,9 @@ function inOrder(steps) {
 
 /** Return how many seconds each step took, by id: the calls of a trace are in the order of the steps. */
 export function secondsOf(steps, traces) {
-  const calls = Map.groupBy(traces.flatMap((trace) => [...callsOf(trace.root)]), (call) => `${call.agent} ${call.name}`);
+  // A run that goes on with an earlier one begins with the calls that it has taken over.
+  const all = traces.flatMap((trace, index) => [...callsOf(trace.root)].filter((call) => !index || !call.replayed));
+  const calls = Map.groupBy(all, (call) => `${call.agent} ${call.name}`);
   const seconds = new Map();
   for (const step of steps) {
     const call = calls.get(`${step.agent} ${step.recipient ?? step.tool}`)?.shift();

@@ -9,7 +9,7 @@ const PAGE = 50;
 const FARTHEST = 20; // pages that a search looks at by itself
 
 /** `current`: the conversation that is shown, as it is now; `onDeleted(id)`. */
-export function Conversations({ current, onDeleted, onChosen }) {
+export function Conversations({ current, onDeleted, onChosen, onNew }) {
   const list = useConversations(current);
   const [words, setWords] = useState("");
   const found = list.all.filter((each) => titleOf(each).toLowerCase().includes(words.trim().toLowerCase()));
@@ -22,7 +22,7 @@ export function Conversations({ current, onDeleted, onChosen }) {
     onDeleted(id);
   };
   return html`<nav class="conversations" aria-label=${t("chat.conversations")}>
-    <a class="button" href=${place(["chat"])} onClick=${onChosen}>${t("chat.new")}</a>
+    <a class="button" href=${place(["chat"])} onClick=${onNew}>${t("chat.new")}</a>
     <input type="search" aria-label=${t("chat.find")} placeholder=${t("chat.find")} value=${words} onInput=${(event) => setWords(event.target.value)} />
     ${list.error && html`<${Problem} error=${list.error} again=${list.more} />`}
     <div class="list">

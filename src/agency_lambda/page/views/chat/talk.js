@@ -35,13 +35,12 @@ export class Talk {
     const { id } = this.state;
     this.set({ isLoading: true, problem: null });
     try {
-      const [conversation, page, runs] = await Promise.all([
+      const [conversation, page] = await Promise.all([
         api.conversation(id),
         api.conversationItems(id, { limit: PAGE, order: "desc" }),
-        api.responses({ conversation: id, limit: 100 }),
       ]);
       this.items = page.data.reverse();
-      this.runs = runs.data;
+      this.runs = await runsOf(conversation);
       this.earlierThan = page.has_more ? page.last_id : null;
       const turns = await this.storedTurns();
       if (this.closed.signal.aborted) return;
@@ -93,6 +92,7 @@ export class Talk {
   /** Ask: `content` has the parts of the question. Returns false if it was not taken. */
   async ask(content, model) {
     const turn = { ...newTurn(crypto.randomUUID(), content), isLive: true, model };
+    this.wantsStop = false;
     this.set({ turns: [...this.state.turns, turn], isBusy: true, problem: null, isElsewhere: false });
     return this.send(turn);
   }
@@ -100,6 +100,7 @@ export class Talk {
   /** Ask again what has failed. */
   async again(turn, model) {
     const fresh = { ...newTurn(crypto.randomUUID(), turn.question), isLive: true, model: turn.model ?? model };
+    this.wantsStop = false;
     this.set({ turns: [...this.state.turns.filter((each) => each.key !== turn.key), fresh], isBusy: true });
     await this.send(fresh);
   }
@@ -126,7 +127,8 @@ export class Talk {
 
   /** Follow a run, and those that go on with it behind a person's decision. Returns false if the run was not taken. */
   async work(key, options) {
-    this.set({ isBusy: true, isStopping: false });
+    this.set({ isBusy: true, isStopping: this.wantsStop ?? false });
+    this.running = new AbortController();
     try {
       let answer = await this.hear(key, options);
       while (isAsking(answer)) {
@@ -136,7 +138,7 @@ export class Talk {
       }
       return true;
     } catch (failure) {
-      if (failure.name === "AbortError") return true;
+      if (failure.name === "AbortError") return this.leave(key);
       if (failure.code === "conversation_busy") return this.makeWay(key);
       this.change(key, (turn) => ({ ...turn, failure }));
       return true;
@@ -155,6 +157,12 @@ export class Talk {
         await new Promise((done) => setTimeout(done, 3000));
       }
     }
+  }
+
+  /** End a turn whose question may never have reached the service. */
+  leave(key) {
+    if (!this.closed.signal.aborted) this.change(key, (turn) => ({ ...turn, failure: new api.ApiError(0) }));
+    return true;
   }
 
   /** Another tab was faster: show its run, and leave the question to the composer. */
@@ -178,7 +186,7 @@ export class Talk {
     };
     this.change(key, (turn) => ({ ...turn, isLive: true, failure: null, answers: put(turn.answers, place, answer) }));
     try {
-      for await (const event of follow({ ...options, signal: this.closed.signal })) {
+      for await (const event of follow({ ...options, signal: AbortSignal.any([this.closed.signal, this.running.signal]) })) {
         answer = withEvent(answer, event);
         noteTime(times, event, liveFrom);
         if (this.wantsStop && answer.id) this.cancel(answer.id);
@@ -206,6 +214,7 @@ export class Talk {
     const answer = this.state.turns.findLast((turn) => turn.isLive)?.answers.at(-1);
     this.set({ isStopping: true });
     if (answer?.id) this.cancel(answer.id);
+    else if (answer?.isLost) this.running.abort();
     else this.wantsStop = true;
   }
 
@@ -233,6 +242,14 @@ export class Talk {
   change(key, change) {
     this.set({ turns: this.state.turns.map((turn) => (turn.key === key ? change(turn) : turn)) });
   }
+}
+
+/** Return the newest runs of a conversation. One page of the list looks at 500 runs: an old one is looked up by its time. */
+async function runsOf({ id, created_at: createdAt }) {
+  const newest = await api.responses({ conversation: id, limit: 100 });
+  if (newest.data.length || !newest.has_more) return newest.data;
+  const first = await api.responses({ conversation: id, limit: 100, order: "asc", created_after: createdAt });
+  return first.data.reverse();
 }
 
 const put = (answers, place, answer) => (place < answers.length ? answers.with(place, answer) : [...answers, answer]);

@@ -17,7 +17,7 @@ import { itemsOf, textOf } from "./turns.js";
 export function Turn({ turn, isLast, isBusy, tools }) {
   const [isOpened, setOpened] = useState(false);
   const isRunning = isBusy && isLast;
-  const isTraced = !isRunning && turn.answers.length > 0 && (turn.isLive || isOpened);
+  const isTraced = !isRunning && turn.answers.length > 0 && (turn.isLive || isLast || isOpened);
   const traces = useLoaded(() => loadTraces(isTraced ? turn.answers : []), [isTraced, turn.answers.length]);
   return useMemo(
     // The log says what is added to it; that is the whole answer, when it is complete.
@@ -54,8 +54,11 @@ function Answer({ turn, isRunning, traces, tools, onOpen }) {
   return html`<div class="answer">
     <h2 class="hidden">${t("chat.answer")}</h2>
     <${Activities} ...${{ steps, times, seconds, onOpen }} isRunning=${isRunning && !last?.isWaiting && !isAsked} />
-    ${messages(all).map((item) => html`<${Message} key=${`${item.id} ${isRunning}`} ...${{ item, isRunning }} />`)}
-    ${requests(all).map((item) => html`<${Request} key=${item.id} item=${item} isOpen=${isRunning} decide=${tools.decide} />`)}
+    ${items.map((item) => {
+      if (item.type === "message") return html`<${Message} key=${`${item.id} ${isRunning}`} ...${{ item, isRunning }} />`;
+      if (item.type !== "mcp_approval_request") return null;
+      return html`<${Request} key=${item.id} item=${item} isOpen=${isRunning} decide=${tools.decide} />`;
+    })}
     ${last?.isLost && isRunning && html`<p class="note" role="status">${t("chat.lost")}</p>`}
     ${last?.isWaiting && isRunning && !isAsked && html`<p class="note">${t("chat.waiting")}</p>`}
     <${Ending} ...${{ turn, last, isRunning, tools }} />
