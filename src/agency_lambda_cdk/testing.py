@@ -31,7 +31,7 @@ __all__ = [
     "test_no_secret_is_in_a_template",
     "test_nothing_else_is_public",
     "test_what_holds_data_keeps_its_name_and_outlives_a_production_stack",
-    "test_with_iam_only_health_is_open",
+    "test_with_iam_only_health_and_the_page_are_open",
 ]
 
 _NOT_LIMITED = ("ec2:", "xray:")  # network interfaces that are not made yet, and traces, can be named by no resource
@@ -141,18 +141,24 @@ def test_no_route_is_open_that_the_service_does_not_guard(templates: Templates) 
         assert variables.get("AUTH", "keys") in ("keys", "jwt", "iam"), name
 
 
-def test_with_iam_only_health_is_open(request: pytest.FixtureRequest) -> None:
+def test_with_iam_only_health_and_the_page_are_open(request: pytest.FixtureRequest) -> None:
     module = request.module
     name, environment = next(iter(module.ENVIRONMENTS.items()))
     iam = replace(environment, auth="iam", jwt_issuer="", jwt_audience="", variables={})
     found = synthesize_templates(module.add_stacks, {name: iam}, {})
-    methods = found.of_type("AWS::ApiGateway::Method").values()
-    health = {
-        logical for logical, each in found.of_type("AWS::ApiGateway::Resource").items() if each["PathPart"] == "health"
-    }
-    for each in methods:
-        is_health = each["ResourceId"].get("Ref") in health and each["HttpMethod"] in ("GET", "HEAD")
-        assert each["AuthorizationType"] == ("NONE" if is_health else "AWS_IAM"), each
+    resources = found.of_type("AWS::ApiGateway::Resource")
+    is_open = {"/health", *(("/", "/page/{proxy+}") if environment.page else ())}
+    for each in found.of_type("AWS::ApiGateway::Method").values():
+        may_be = each["HttpMethod"] in ("GET", "HEAD") and _path(resources, each["ResourceId"]) in is_open
+        assert each["AuthorizationType"] == ("NONE" if may_be else "AWS_IAM"), each
+
+
+def _path(resources: Mapping[str, Any], reference: Mapping[str, Any]) -> str:
+    """Return the path of a resource of an API, of which CloudFormation has parents and parts."""
+    if "Ref" not in reference:
+        return "/"
+    own = resources[reference["Ref"]]
+    return f"{_path(resources, own['ParentId']).rstrip('/')}/{own['PathPart']}"
 
 
 def test_nothing_else_is_public(templates: Templates) -> None:

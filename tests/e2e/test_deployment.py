@@ -100,6 +100,16 @@ def test_health_needs_no_key(deployment: Deployment) -> None:
     assert (answer.status_code, answer.json()) == (200, {"status": "ok", "version": __version__})
 
 
+def test_the_page_needs_no_key(deployment: Deployment) -> None:
+    page = deployment.call("GET", "/", key="")
+    assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    (script,) = re.findall(r'src="(page/[0-9a-f]+/main\.js)"', page.text)
+    file = deployment.call("GET", f"/{script}", key="")
+    assert (file.status_code, file.headers["content-type"]) == (200, "text/javascript; charset=utf-8")
+    assert "import" in file.text
+    assert deployment.cloud.outputs()["Page"] == f"{deployment.cloud.outputs()['Url']}/"
+
+
 @pytest.mark.parametrize(
     ("method", "path"),
     [

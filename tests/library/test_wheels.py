@@ -44,6 +44,15 @@ def test_wheel_has_the_public_names_their_types_and_the_version(installed: Path,
     assert done.stdout.split() == [str(installed), "True", __version__]
 
 
+def test_wheel_has_the_page(installed: Path) -> None:
+    def files(packages: Path) -> dict[str, bytes]:
+        folder = packages / "agency_lambda" / "page"
+        found = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+        return {name: content for name, content in found.items() if name != "README.md"}
+
+    assert files(installed) == files(ROOT / "src")
+
+
 @pytest.mark.parametrize("package", PACKAGES)
 def test_package_says_what_it_is_in_15_lines(package: str) -> None:
     lines = (ROOT / "src" / package / "README.md").read_text().splitlines()

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ from agency_lambda.testing.vault import secrets_manager
 from agency_lambda_cdk import bundle
 from agency_lambda_cdk.bundle import imports
 from agency_lambda_cdk.bundle.sources import Sources
-from tests.library.conftest import AGENTS, QUESTION
+from tests.library.conftest import AGENTS, QUESTION, ROOT
 from tests.library.issuer import openid_issuer
 from tests.library.model_server import ModelServer, call, scripts
 from tests.library.rest_server import TASK, TOKEN, rest_server
@@ -123,6 +124,16 @@ ASKED = [
     post("/completion", message=QUESTION),
     post("/v1/responses", model="letters", input=QUESTION, stream=True),
 ]
+
+
+def test_the_page_is_in_the_bundle(folder: Path, tmp_path: Path) -> None:
+    asked = [("handler.api", rest_event("GET", "/"))]
+    (page,) = inside(folder, "events", asked, **deployed(tmp_path))["answers"]
+    (files,) = set(re.findall(r'"(page/[0-9a-f]+)/', page["body"]))
+    asked = [("handler.api", rest_event("GET", f"/{files}/main.js"))]
+    (main,) = inside(folder, "events", asked, **deployed(tmp_path))["answers"]
+    here = ROOT / "src" / "agency_lambda" / "page" / "main.js"
+    assert (main["statusCode"], main["body"]) == (200, here.read_text())
 
 
 @EAGER_AND_NOT
