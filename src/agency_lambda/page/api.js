@@ -56,6 +56,8 @@ export const agencies = async (options) => (await json("GET", "agencies", option
 
 export const createResponse = (body, options) => json("POST", "v1/responses", { ...options, body });
 export const response = (responseId, options) => json("GET", `v1/responses/${id(responseId)}`, options);
+/** A run of any owner, for operators. */
+export const adminResponse = (responseId) => json("GET", `v1/admin/responses/${id(responseId)}`);
 export const cancelResponse = (responseId, isAdmin) =>
   json("POST", `${admin(isAdmin)}/responses/${id(responseId)}/cancel`);
 /** Cancel all unfinished runs, one's own or, for operators, an owner's: 100 at most, others with `has_more`. */
