@@ -60,11 +60,9 @@ async def _begun(
 
     parameters = ResponseParameters(body)
     try:
-        request = CreateResponse.model_validate(parameters.body)
-        return await caller.begin(request, idempotent_request(key, body), render)
-    except ServiceError as error:
-        parameters.rename(error)
-        raise
+        with parameters.names.applied():
+            request = CreateResponse.model_validate(parameters.body)
+            return await caller.begin(request, idempotent_request(key, body), render)
     except ValidationError as error:
         found = [{**each, "loc": ("body", *parameters.client_path(each["loc"]))} for each in error.errors()]
         raise RequestValidationError(found, body=body.model_dump()) from None

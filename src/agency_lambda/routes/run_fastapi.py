@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse
 
 from agency_lambda import catalogue
 from agency_lambda.approvals.model import owner_decides
-from agency_lambda.errors import InvalidRequest, NotFound, ServiceError, UnsupportedParameter
+from agency_lambda.errors import InvalidRequest, NotFound, ServiceError
 from agency_lambda.protocol.lazy_types import LazyType
 from agency_lambda.protocol.response_object import FINAL, ResponseObject, json_response, open_requests
 from agency_lambda.protocol.stream import EventStreamResponse
@@ -112,16 +112,5 @@ async def _begun(
     def render(response: ResponseObject) -> Response:
         return json_response(response, caller.root_path, turn.answer(response))
 
-    try:
+    with turn.names(continues=continues).applied():
         return await caller.begin(turn.request(stream=stream, continues=continues), idempotent, render)
-    except (InvalidRequest, UnsupportedParameter) as error:
-        raise _renamed(error, turn, continues) from None
-
-
-def _renamed(error: ServiceError, turn: "Turn", continues: bool) -> ServiceError:
-    # Outside of /v1 the message alone says which field is wrong.
-    if error.param in (None, "previous_response_id"):
-        return error
-    param = turn.param(str(error.param), continues=continues)
-    message = str(error).replace(str(error.param), param)
-    return type(error)(message if param in message else f"{param}: {message}", param=param)

@@ -178,6 +178,21 @@ def test_parts_are_read_and_what_cannot_be_does_not_fail_the_run(desk: Callable[
         assert client.service.get(f"/v1/responses/{client.response_id}")[1]["previous_response_id"]
 
 
+@pytest.mark.parametrize("setting", [{}, {"LINKED_CONTENT": "1"}], ids=["refused", "allowed"])
+def test_links_are_those_that_the_provider_may_read(desk: Callable[..., Service], setting: dict[str, str]) -> None:
+    part = {"type": "image", "source": {"type": "url", "value": "https://images.example/a.png"}}
+    with ModelServer(["Nice."]) as server:
+        client = AgUi(desk(server, **setting), "desk")
+        if not setting:
+            with pytest.raises(Refused) as refused:
+                client.say([part])
+            assert refused.value.error["message"].startswith("messages[0].content[0].source.value: ")
+            return
+        client.say([part])
+        (sent,) = server.requests[-1].items[-1]["content"]
+        assert sent["image_url"] == "https://images.example/a.png"
+
+
 def test_files_are_read_by_their_owner_and_missing_ones_fail_no_run(start: Start) -> None:
     service = start(API_KEYS=api_keys())
     _, file = service.send(form_event("/v1/files", file_form(b"Dear Nordwind", "a.txt"), **bearer("ann")))
@@ -234,6 +249,7 @@ def test_unknown_members_do_not_fail_the_run(service: Service) -> None:
         ({"state": "\ud800"}, "surrogate"),
         ({"state": float("nan")}, "NaN"),
         ({"state": "x" * bounds.WITHOUT_OUTPUT}, "instructions"),
+        ({"messages": [{"id": "1", "role": "tool", "toolCallId": "c", "content": "x"}]}, "messages[0].toolCallId: "),
     ],
 )
 def test_what_is_wrong_is_refused_by_its_name(service: Service, fields: dict[str, Any], told: str) -> None:
@@ -242,7 +258,8 @@ def test_what_is_wrong_is_refused_by_its_name(service: Service, fields: dict[str
     with pytest.raises(Refused) as refused:
         client.run(**fields)
     assert refused.value.status in (400, 422)
-    assert told in refused.value.error["message"]
+    message = refused.value.error["message"]
+    assert (told in message, "input[" in message) == (True, False)
 
 
 def test_failure_in_the_middle_ends_the_run_with_its_code(desk: Callable[..., Service]) -> None:

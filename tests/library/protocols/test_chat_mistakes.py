@@ -12,6 +12,7 @@ from tests.library.test_unknown_parameters import objects, with_key
 SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}}
 IMAGE = "data:image/png;base64,iVBORw0KGgo="
 FUNCTION = {"name": "f", "arguments": "{}"}
+NAMED = {"type": "function", "function": {"name": "f"}}
 WHOLE: dict[str, Any] = {
     "model": "letters",
     "messages": [
@@ -137,6 +138,14 @@ def test_what_is_not_supported_is_refused_by_name(service: Service, fields: dict
         (message(role="tool", tool_call_id="c", content="x"), "messages[1].tool_call_id"),
         (message(role="tool", content="x"), "messages[1].tool_call_id"),
         (message(role="tool", tool_call_id="c"), "messages[1].content"),
+        (
+            message(
+                role="tool",
+                tool_call_id="c",
+                content=[{"type": "image_url", "image_url": {"url": IMAGE, "detail": "x"}}],
+            ),
+            "messages[1].content[0].image_url.detail",
+        ),
         (part(type="text"), "messages[1].content[1].text"),
         (part(type="image_url", image_url=IMAGE), "messages[1].content[1].image_url"),
         (part(type="image_url", image_url={"url": IMAGE, "detail": "x"}), "messages[1].content[1].image_url.detail"),
@@ -155,6 +164,10 @@ def test_what_is_not_supported_is_refused_by_name(service: Service, fields: dict
         ({"tools": [{"type": "function", "function": {"name": "a b"}}]}, "tools[0].function.name"),
         ({"tools": [{"type": "function", "function": "f"}]}, "tools[0].function"),
         ({"tool_choice": {"type": "function", "function": {"name": "f"}}}, "tool_choice"),
+        (
+            {"tool_choice": {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": [NAMED]}}},
+            "tool_choice.allowed_tools.tools[0].function.name",
+        ),
         ({"tool_choice": "any"}, "tool_choice"),
         ({"response_format": {"type": "json_schema"}}, "response_format.json_schema"),
         ({"response_format": {"type": "json_schema", "json_schema": {"schema": SCHEMA}}}, "response_format"),

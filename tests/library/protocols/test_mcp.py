@@ -10,6 +10,8 @@ from agency_lambda.protocol.mcp.tools import tool_names
 from tests.library.conftest import QUESTION, Service
 from tests.library.protocols.mcp_client import META, MODERN, Client, messages, text
 
+PIXEL = "data:image/png;base64,iVBORw0KGgo="
+
 EARLIER = ["2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"]
 HELLO = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}
 
@@ -194,7 +196,8 @@ def test_what_a_tool_cannot_do_is_told_as_its_result(service: Service, version: 
         ({"message": 3}, "message"),
         ({"message": "x", "agent": "Nobody"}, "Nobody"),
         ({"message": "x", "conversation": "a b"}, "conversation"),
-        ({"message": "x", "images": ["no link"]}, "data URL"),
+        ({"message": "x", "images": [PIXEL, "no link"]}, "images[1]: "),
+        ({"message": "x", "files": ["file-1"]}, "files[0]"),
         ({str(number): 1 for number in range(10_000)}, "arguments"),
     ]
     for arguments, word in refused:
@@ -215,11 +218,11 @@ def test_a_conversation_goes_on_under_its_name(service: Service) -> None:
 
 
 def test_an_agent_and_an_image(service: Service) -> None:
-    pixel = "data:image/png;base64,iVBORw0KGgo="
-    result = Client(service).call("payments", message="look here", agent="Colleague", images=[pixel])
+
+    result = Client(service).call("payments", message="look here", agent="Colleague", images=[PIXEL])
     assert result["structuredContent"]["agent"] == "Colleague"
     items = service.get(f"/v1/responses/{result['structuredContent']['response_id']}/input_items")[1]["data"]
-    assert items[0]["content"][1]["image_url"] == pixel
+    assert items[0]["content"][1]["image_url"] == PIXEL
 
 
 @pytest.mark.parametrize("version", ["2025-06-18", MODERN])

@@ -7,6 +7,7 @@ from agency_lambda.protocol.ids import is_file_id
 from agency_lambda.protocol.types import Item
 
 _KNOWN = ("text", "image", "audio", "video", "document")
+_LINK = "https://"  # which a provider may fetch, and nobody here
 _SOURCES = (("data", "data"), ("url", "url"), ("id", "file"))  # a field of the part -> the type of its source
 
 
@@ -60,10 +61,12 @@ def _to_part(part: dict[str, Any], files: Mapping[str, str]) -> Item:
     source = part["source"]
     if source["type"] == "file" and source["value"] in files:
         return {"type": files[source["value"]], "file_id": source["value"]}
-    url = _data_url(source)
-    if kind == "image" and url is not None and url.startswith("data:image/"):
+    url = _url(source)
+    if kind == "image" and url.startswith(("data:image/", _LINK)):
         return {"type": "input_image", "image_url": url}
-    if kind == "document" and url is not None:
+    if kind == "document" and url.startswith(_LINK):
+        return {"type": "input_file", "file_url": url}
+    if kind == "document" and url.startswith("data:"):
         return {"type": "input_file", "filename": _filename(part), "file_data": url}
     return _to_part(_left_out(kind), files)  # it must not fail the run
 
@@ -72,12 +75,11 @@ def _left_out(kind: str) -> dict[str, Any]:
     return {"type": "text", "text": f"[A part of the type {kind[:99]!r} was left out: it cannot be read here.]"}
 
 
-def _data_url(source: dict[str, Any]) -> str | None:
-    # Nobody here fetches a link, or a provider's file, that a caller names.
+def _url(source: dict[str, Any]) -> str:
+    """Return the data URL or the link of a source, "" for the id of a file."""
     if source["type"] == "data":
         return f"data:{source['mimeType']};base64,{source['value']}"
-    is_data = source["type"] == "url" and source["value"].startswith("data:")
-    return source["value"] if is_data else None
+    return source["value"] if source["type"] == "url" else ""
 
 
 def _filename(part: dict[str, Any]) -> str:

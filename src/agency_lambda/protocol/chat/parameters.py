@@ -1,15 +1,16 @@
 """A chat's parameters as those of a response, and the names by which its client knows them."""
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
-from agency_lambda.errors import InvalidRequest, ServiceError, UnsupportedParameter
+from agency_lambda.errors import InvalidRequest, UnsupportedParameter
 from agency_lambda.protocol import bounds
 from agency_lambda.protocol.chat.messages import to_items
 from agency_lambda.protocol.chat.request import CreateChatCompletion
+from agency_lambda.protocol.client_names import ClientNames, Place
 from agency_lambda.protocol.item_types import refuse_unknown, type_label
 from agency_lambda.protocol.lazy_types import without_nulls
+from agency_lambda.protocol.types import Item
 
 #: Parameters that have the same name and meaning in both protocols.
 SAME = (
@@ -20,16 +21,25 @@ _LEAST_TOKENS = 16  # that the Responses API takes as a limit
 _PARTS = {"image_url": "image_url.url", "detail": "image_url.detail"}
 _PARTS |= {name: f"file.{name}" for name in ("file_data", "file_id", "filename", "file_url")}
 _CALLS = {"call_id": "id", "name": "function.name", "arguments": "function.arguments"}
-_OUTPUTS = {"call_id": "tool_call_id", "output": "content"}
+_OUTPUTS = {"call_id": "tool_call_id", "output": "content", **_PARTS}
+_NAMES = {
+    r"input(?!\[)": "messages",
+    r"text\.verbosity": "verbosity",
+    r"text\.format": "response_format",
+    r"(tools\[\d+\])\.(name|description|parameters|strict)": r"\1.function.\2",
+    r"tool_choice\.(tools\[\d+\])\.name": r"tool_choice.allowed_tools.\1.function.name",
+    r"tool_choice\.(tools|mode)": r"tool_choice.allowed_tools.\1",
+}
 
 
 class ResponseParameters:
-    """body: of POST /v1/responses, not validated yet."""
+    """The body of a POST /v1/responses that is not validated yet, and the client's names of what is in it."""
 
     def __init__(self, chat: CreateChatCompletion) -> None:
         placed = to_items(chat.messages)
-        self._places = [place for place, _ in placed]
         self._limit = "max_tokens" if chat.max_completion_tokens is None else "max_completion_tokens"
+        parameters = {**_NAMES, "max_output_tokens": self._limit}
+        self.names = ClientNames(parameters, [_place(*each) for each in placed], in_text=False)
         same = {name: getattr(chat, name) for name in SAME}
         self.body: dict[str, Any] = {name: value for name, value in same.items() if value is not None}
         self.body["input"] = [item for _, item in placed]
@@ -43,25 +53,6 @@ class ResponseParameters:
             self.body["text"] = text
         if reasoning := _reasoning(chat):
             self.body["reasoning"] = reasoning
-
-    def rename(self, error: ServiceError) -> None:
-        """Make an error name the field that the client has sent."""
-        if error.param is None:
-            return
-        name = self.client_name(error.param)
-        text = str(error).replace(f"'{error.param}'", f"'{name}'").replace(f"{error.param}:", f"{name}:")
-        error.args, error.param = (text,), name
-
-    def client_name(self, param: str) -> str:
-        """Return the chat's name of a response's parameter, such as `messages[1].content`."""
-        if item := re.match(r"input\[(\d+)\]", param):
-            return _item_field(self._places[int(item[1])], param[item.end() :])
-        if tool := re.match(r"tools\[\d+\]\.(?=name|description|parameters|strict)", param):
-            return f"{tool[0]}function.{param[tool.end() :]}"
-        names = {"input": "messages", "max_output_tokens": self._limit, "text.verbosity": "verbosity"}
-        if param.startswith("text.format"):
-            return param.replace("text.format", "response_format", 1)
-        return names.get(param, param)
 
     def client_path(self, location: Sequence[int | str]) -> tuple[int | str, ...]:
         """Return the chat's place of what pydantic says of a response's parameter."""
@@ -79,13 +70,10 @@ class ResponseParameters:
         return tuple(location)
 
 
-def _item_field(place: str, field: str) -> str:
-    """Return the chat's name of an item's field, such as `.content[0].image_url`."""
-    head, dot, last = field.rpartition(".")
-    names = _PARTS if head else _OUTPUTS
-    if "tool_calls" in place or place.endswith("function_call"):
-        names = _CALLS if "tool_calls" in place else {}
-    return f"{place}{head}{dot}{names.get(last, last)}"
+def _place(place: str, item: Item) -> Place:
+    if item.get("type") == "function_call":
+        return place, _CALLS if "tool_calls" in place else {}
+    return place, _OUTPUTS if item.get("type") == "function_call_output" else _PARTS
 
 
 def _tool(tool: dict[str, Any], param: str) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from agency_lambda.errors import InvalidRequest
+from agency_lambda.protocol.client_names import ClientNames
 from agency_lambda.protocol.items import text_of
 from agency_lambda.protocol.request import CreateResponse
 from agency_lambda.protocol.response_object import FINAL, ResponseObject
@@ -14,7 +15,10 @@ from agency_lambda.protocol.run_fastapi.request import GetResponse
 from agency_lambda.protocol.types import Item
 
 _WORDS = 6  # of a chat's name
-_NAMES = {"input": "message", "instructions": "additional_instructions", "metadata": "user_context"}
+_NAMES = {
+    **{r"input(?!\[)": "message", "instructions": "additional_instructions", "metadata": "user_context"},
+    **{"model": "recipient_agent", "previous_response_id": ""},
+}
 
 
 class Turn:
@@ -77,13 +81,14 @@ class Turn:
             raise InvalidRequest("message: The content is a text or a list of parts.", param="message")
         return [{**item, "content": [*parts, *own]} if item is last else item for item in self._said]
 
-    def param(self, param: str, *, continues: bool) -> str:
-        """Return the body's name of a parameter of the request."""
-        name, _, rest = param.partition("[")
-        if name != "input" or not rest:
-            return _NAMES.get(param, param)
-        number, _, field = rest.partition("]")
-        return [place for place, _ in self._input(continues)][int(number)] + field
+    def names(self, *, continues: bool) -> ClientNames:
+        items = list(self._input(continues))
+        last = max((n for n, (_, item) in enumerate(items) if item.get("role") == "user"), default=0)
+        files = {
+            rf"input\[{last}\]\.content\[{number}\]\.file_id": f"file_ids[{number}]"
+            for number in range(len(self._body.file_ids or ()))
+        }
+        return ClientNames({**_NAMES, **files}, [(place, {}) for place, _ in items])
 
     def answer(self, response: ResponseObject) -> dict[str, Any]:
         """Return the body of an answer that is not streamed."""

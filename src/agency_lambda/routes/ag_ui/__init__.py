@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import APIRouter, Body, Response
 from pydantic import WithJsonSchema
 
-from agency_lambda.errors import InvalidRequest, ServiceError, UnsupportedParameter
 from agency_lambda.protocol.lazy_types import LazyType
 from agency_lambda.protocol.response_object import ResponseObject
 from agency_lambda.protocol.stream import EventStreamResponse
@@ -49,20 +48,9 @@ async def _run(model: str, body: "RunInput", caller: Caller) -> Response:
         content = b"".join(map(_encoded, [*events.start(), events.break_off(url)]))
         return Response(content, media_type="text/event-stream")
 
-    try:
-        run = await Thread(body, model, caller, unfinished).begin()
-    except (InvalidRequest, UnsupportedParameter) as error:
-        raise _naming_its_field(error) from None
+    run = await Thread(body, model, caller, unfinished).begin()
     stream = RunStream(run, body, caller)
     return EventStreamResponse(_all_encoded(stream.events()), stream.leave)
-
-
-def _naming_its_field(error: ServiceError) -> ServiceError:
-    # Errors of AG-UI have no field of their own for it.
-    named = str(error) if error.param is None or error.param in str(error) else f"{error.param}: {error}"
-    if error.param == "input":
-        named = named.replace("input", "messages", 1)
-    return type(error)(named, param=error.param, code=error.code)
 
 
 async def _all_encoded(events: "AsyncIterator[Event]") -> AsyncIterator[bytes]:

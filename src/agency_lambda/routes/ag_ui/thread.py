@@ -11,11 +11,12 @@ from agency_lambda.errors import ConversationBusy, InvalidRequest, NotFound
 from agency_lambda.files.inputs import PARTS
 from agency_lambda.protocol.ag_ui import messages, thread
 from agency_lambda.protocol.ag_ui.interrupts import answer_item
+from agency_lambda.protocol.ag_ui.messages import Placed
 from agency_lambda.protocol.ag_ui.parts import file_ids
 from agency_lambda.protocol.ag_ui.request import Message, RunInput
+from agency_lambda.protocol.client_names import ClientNames
 from agency_lambda.protocol.request import CreateResponse
 from agency_lambda.protocol.response_object import FINAL, ResponseObject
-from agency_lambda.protocol.types import Item
 from agency_lambda.routes.dependencies import Caller
 from agency_lambda.runs.client_run import ClientRun
 from agency_lambda.runs.model import StoredResponse
@@ -23,6 +24,8 @@ from agency_lambda.runs.model import StoredResponse
 type Render = Callable[[ResponseObject], Response]
 
 _CLIENTS = ("user", "tool", "system", "developer")  # roles of messages that no run makes
+_NAMES = {r"input(?!\[)": "messages", "model": "", "previous_response_id": ""}
+_ANSWERS = {"approve": "approved", "arguments": "editedArgs"}
 _MOST_READ = 3  # responses, to find the one that the messages continue
 _WAITS = "This thread waits for a person: answer its interrupts in 'resume', or cancel all of them there."
 
@@ -35,7 +38,8 @@ class Thread:
 
     async def begin(self) -> ClientRun:
         """Raises ServiceError."""
-        return await self._resumed() or await self._new()
+        with ClientNames(_NAMES).applied():
+            return await self._resumed() or await self._new()
 
     async def _new(self) -> ClientRun:
         body, new = self._body, messages.conversation(self._body.known)
@@ -46,7 +50,7 @@ class Thread:
             stored, new = found
             options["previous_response_id"] = stored.response["id"]
             awaited = thread.unanswered_calls(stored.response["output"])
-        items = messages.to_items(new, await self._files(new), awaited)
+        items = messages.to_items(new, len(body.known) - len(new), await self._files(new), awaited)
         if not items:
             raise InvalidRequest("'messages' has nothing that the agents have not answered.", param="messages")
         return await self._begin(items, options)
@@ -57,11 +61,13 @@ class Thread:
         found = [await files.find(self._caller.owner, each) for each in sorted(ids)] if files else []
         return {file.id: PARTS[file.kind] for file in found if file and file.kind in PARTS}
 
-    async def _begin(self, items: list[Item], options: dict[str, Any], *, is_last: bool = True) -> ClientRun:
+    async def _begin(self, items: list[Placed], options: dict[str, Any], *, is_last: bool = True) -> ClientRun:
         given = {name: value for name, value in options.items() if value}
-        request = CreateResponse(model=self._model, input=items, stream=True, **given)
         idempotent = (thread.request_key(self._body, self._model), b"") if is_last else None
-        return await self._caller.begin(request, idempotent, self._render)
+        with ClientNames(_NAMES, [place for place, _ in items]).applied():
+            sent = [item for _, item in items]
+            request = CreateResponse(model=self._model, input=sent, stream=True, **given)
+            return await self._caller.begin(request, idempotent, self._render)
 
     async def _continued(self, new: list[Message]) -> tuple[StoredResponse, list[Message]] | None:
         """Return the response that the client continues, and the messages behind it."""
@@ -144,9 +150,9 @@ class Thread:
         waiting = await self._caller.responses.get(run_id)
         return bool(waiting.sending or waiting.continues is None or waiting.response["output"])
 
-    def _item(self, number: int, approval: Approval) -> Item:
-        entry = (self._body.resume or [])[number]
-        return answer_item(entry, approval.request, f"resume[{number}].payload")
+    def _item(self, number: int, approval: Approval) -> Placed:
+        entry, param = (self._body.resume or [])[number], f"resume[{number}].payload"
+        return (param, _ANSWERS), answer_item(entry, approval.request, param)
 
 
 def _order(asked: tuple[int, Approval]) -> tuple[bool, str]:

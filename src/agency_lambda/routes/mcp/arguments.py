@@ -4,6 +4,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from agency_lambda.errors import InvalidRequest
 from agency_lambda.protocol import bounds
+from agency_lambda.protocol.client_names import ClientNames
 from agency_lambda.protocol.ids import is_file_id
 from agency_lambda.protocol.lazy_types import without_nulls
 from agency_lambda.protocol.request import CreateResponse
@@ -31,6 +32,12 @@ class Arguments(BaseModel):
         """Raises InvalidRequest."""
         model = agency if self.agent is None else f"{agency}/{self.agent}"
         return CreateResponse(model=model, input=self._input(), **parameters)
+
+    @property
+    def names(self) -> ClientNames:
+        media = [f"{name}[{n}]" for name in ("images", "files") for n in range(len(getattr(self, name) or ()))]
+        parts = {rf"input\[0\]\.content\[{number}\].*": name for number, name in enumerate(media, 1)}
+        return ClientNames({**parts, r"input.*": "message", "model": "agent"})
 
     def _input(self) -> str | list[Any]:
         if not self.images and not self.files:

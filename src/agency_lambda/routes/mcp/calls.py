@@ -48,10 +48,11 @@ async def _begin(exchange: Exchange, agency: str, call: Call) -> Result:
     arguments, peer = parsed(Arguments, call.arguments), exchange.peer
     as_task = peer.takes_tasks or (peer.version == WITH_TASKS and call.task is not None)
     token = progress_token(exchange.request) if exchange.accepts_stream and not as_task else None
-    request = arguments.request(agency, background=as_task or None, stream=token is not None or None)
     render = partial(_at_deadline, exchange, as_task)
     name = arguments.conversation_name(agency)
-    run = await exchange.caller.begin(request, _idempotent(exchange, call), render, name)
+    with arguments.names.applied():
+        request = arguments.request(agency, background=as_task or None, stream=token is not None or None)
+        run = await exchange.caller.begin(request, _idempotent(exchange, call), render, name)
     if as_task:
         return created_task(peer, run.response)
     exchange.run_id = run.response["id"]
