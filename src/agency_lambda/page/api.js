@@ -1,4 +1,4 @@
-// The client of the public API: one function a route that the page uses. tests check them against docs/openapi.json.
+// The client of the public API: one function a route that the page uses. a test compares them with docs/openapi.json.
 import { authorization, expire, isRenewed } from "./session.js";
 
 /** What the service has refused, or could not do. `status` 0: it could not be reached. */
@@ -49,13 +49,19 @@ async function json(method, path, options) {
   return response.json();
 }
 
+/** Return the fields, which have these names and no others: a test compares the names with the service's document. */
+function only(fields = {}, ...names) {
+  const other = Object.keys(fields).find((name) => !names.includes(name));
+  if (other) throw new TypeError(`The page sends no ${other} there.`);
+  return fields;
+}
+
 const id = encodeURIComponent;
 const admin = (isAdmin) => (isAdmin ? "v1/admin" : "v1");
 
 export const agencies = async (options) => (await json("GET", "agencies", options)).agencies;
 
-export const createResponse = (body, options) => json("POST", "v1/responses", { ...options, body });
-export const response = (responseId, options) => json("GET", `v1/responses/${id(responseId)}`, options);
+export const response = (responseId) => json("GET", `v1/responses/${id(responseId)}`);
 /** A run of any owner, for operators. */
 export const adminResponse = (responseId) => json("GET", `v1/admin/responses/${id(responseId)}`);
 export const cancelResponse = (responseId, isAdmin) =>
@@ -63,31 +69,42 @@ export const cancelResponse = (responseId, isAdmin) =>
 /** Cancel all unfinished runs, one's own or, for operators, an owner's: 100 at most, others with `has_more`. */
 export const cancelAll = (owner) =>
   owner
-    ? json("POST", "v1/admin/responses/cancel", { query: { owner } })
+    ? json("POST", "v1/admin/responses/cancel", { query: only({ owner }, "owner") })
     : json("POST", "v1/responses/cancel");
 export const deleteResponse = (responseId) => json("DELETE", `v1/responses/${id(responseId)}`);
 export const inputItems = (responseId) => json("GET", `v1/responses/${id(responseId)}/input_items`);
-/** A page of runs: query has limit, after, before, status, model, conversation, created_after, for admins owner. */
-export const responses = (query, isAdmin) => json("GET", `${admin(isAdmin)}/responses`, { query });
+export const responses = (query, isAdmin) =>
+  json("GET", `${admin(isAdmin)}/responses`, {
+    query: only(query, "limit", "after", "status", "model", "conversation", "created_after", "owner"),
+  });
 export const trace = (responseId, isAdmin) => json("GET", `${admin(isAdmin)}/responses/${id(responseId)}/trace`);
 
-export const conversations = (query) => json("GET", "v1/conversations", { query });
+export const conversations = (query) => json("GET", "v1/conversations", { query: only(query, "limit", "after") });
 export const conversation = (conversationId) => json("GET", `v1/conversations/${id(conversationId)}`);
-export const createConversation = (body) => json("POST", "v1/conversations", { body });
+export const createConversation = (body) => json("POST", "v1/conversations", { body: only(body, "metadata") });
 export const updateConversation = (conversationId, body) =>
-  json("POST", `v1/conversations/${id(conversationId)}`, { body });
+  json("POST", `v1/conversations/${id(conversationId)}`, { body: only(body, "metadata") });
 export const deleteConversation = (conversationId) => json("DELETE", `v1/conversations/${id(conversationId)}`);
 export const conversationItems = (conversationId, query) =>
-  json("GET", `v1/conversations/${id(conversationId)}/items`, { query });
+  json("GET", `v1/conversations/${id(conversationId)}/items`, { query: only(query, "limit", "order", "after") });
 
-export const approvals = (query) => json("GET", "v1/approvals", { query });
-export const approval = (approvalId, query) => json("GET", `v1/approvals/${id(approvalId)}`, { query });
+export const approvals = (query) => json("GET", "v1/approvals", { query: only(query, "limit", "after") });
+export const approval = (approvalId, query) =>
+  json("GET", `v1/approvals/${id(approvalId)}`, { query: only(query, "owner") });
 /** Decide: body has approve, and reason or arguments; an operator's query names the owner. */
-export const decide = (approvalId, body, query) => json("POST", `v1/approvals/${id(approvalId)}`, { body, query });
+export const decide = (approvalId, body, query) =>
+  json("POST", `v1/approvals/${id(approvalId)}`, {
+    body: only(body, "approve", "reason", "arguments"),
+    query: only(query, "owner"),
+  });
 
-export const usage = (query, isAdmin) => json("GET", `${admin(isAdmin)}/usage`, { query });
+export const usage = (query, isAdmin) =>
+  json("GET", `${admin(isAdmin)}/usage`, { query: only(query, "from", "to", "after", "group_by", "owner") });
 export const budget = (owner) => json("GET", `v1/admin/budgets/${id(owner)}`);
-export const setBudget = (owner, body) => json("PUT", `v1/admin/budgets/${id(owner)}`, { body });
+export const setBudget = (owner, body) =>
+  json("PUT", `v1/admin/budgets/${id(owner)}`, {
+    body: only(body, "usd_per_day", "usd_per_month", "tokens_per_day", "tokens_per_month", "runs_at_once"),
+  });
 /** Put the default of the settings in place of an owner's limits. */
 export const resetBudget = (owner) => json("DELETE", `v1/admin/budgets/${id(owner)}`);
 

@@ -89,7 +89,7 @@ function Days({ days }) {
   const titles = { usd: t("lists.cost"), tokens: t("lists.tokens"), runs: t("app.runs") };
   const describe = (each) =>
     t("lists.ofDay", { day: day(each.name), usd: money(each.usd), tokens: count(MEASURES.tokens(each)), runs: count(each.runs) });
-  return html`<section class="card chart-card" aria-label=${t("lists.byDay")}>
+  return html`<section class="card chart-card">
     <div class="head">
       <h2>${t("lists.byDay")}</h2>
       <div class="segments" role="radiogroup" aria-label=${t("lists.measure")}>
