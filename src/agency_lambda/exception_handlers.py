@@ -18,7 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from agency_lambda.errors import INTERNAL, BudgetExceeded, ServiceError, UpstreamFailed
+from agency_lambda.errors import INTERNAL, AnswerTooLarge, BudgetExceeded, ServiceError, UpstreamFailed
 from lambda_loop import EventLoopConflict, current_invocation
 
 logger = logging.getLogger(__name__)
@@ -87,8 +87,8 @@ def request_id() -> str:
 def error_response(scope: Scope, error: ServiceError, headers: Mapping[str, str] | None = None) -> JSONResponse:
     if error.retry_after:
         headers = {**(headers or {}), "retry-after": str(math.ceil(error.retry_after))}
-    # Clients would repeat a 429, and with it what tools have done; a budget opens much later.
-    if isinstance(error, UpstreamFailed | BudgetExceeded):
+    # Clients would repeat a 429, and with it what tools have done; a budget opens much later, and no size changes.
+    if isinstance(error, UpstreamFailed | BudgetExceeded | AnswerTooLarge):
         headers = {**(headers or {}), "x-should-retry": "false"}
     about = error.code, error.param, headers, error.safe_to_retry, error.details
     return _answer(scope, error.status, error.kind, str(error), *about)

@@ -20,11 +20,11 @@ from agency_lambda_cdk.validation import refuse_mixed
 # What is streamed is sent as it is, so that a file needs no media type.
 _STREAMING = (
     *(("POST", "/v1/responses"), ("GET", "/v1/responses/{id}"), ("POST", "/{proxy+}")),
-    ("GET", "/v1/files/{id}/content"),
+    *(("GET", "/v1/files/{id}/content"), ("GET", "/v1/containers/{proxy+}")),
 )
 _PATHS = (
     *("/", "/health", "/completion", "/v1/responses", "/v1/responses/{id}", "/v1/responses/{id}/{proxy+}"),
-    *("/v1/files", "/v1/files/{id}", "/v1/files/{id}/content"),
+    *("/v1/files", "/v1/files/{id}", "/v1/files/{id}/content", "/v1/containers", "/v1/containers/{proxy+}"),
     "/{proxy+}",
 )
 # Bodies of these types reach a function as they are, in base64. Of answers that come whole only those are sent as bytes

@@ -1,5 +1,6 @@
 """The document for generators of clients: the service's own routes, and what an adopter's routes get."""
 
+import inspect
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -13,7 +14,10 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from agency_lambda.openapi.examples import EXAMPLES
 from agency_lambda.openapi.operations import OPERATIONS
+from agency_lambda.protocol import item_builder
 from agency_lambda.protocol.items import encode_compaction, parse_items
+from agency_lambda.protocol.response_object import FINAL, end_event
+from agency_lambda.runs.event_log import EventLog
 from agency_lambda.settings import get_settings
 from agency_lambda.testing.events import Context, http_event
 from tests.library.asgi import ask
@@ -228,3 +232,10 @@ def test_on_lambda_there_is_none_unless_it_is_asked_for(create_app: Callable[...
 def test_it_may_be_left_out_everywhere(create_app: Callable[..., FastAPI]) -> None:
     app = create_app(DOCS="0", API_KEYS="", AUTH="none")
     assert [ask(app, path).status for path in ("/openapi.json", "/docs", "/health")] == [404, 404, 200]
+
+
+def test_events_of_the_document_are_those_that_are_sent() -> None:
+    union = json.loads((ROOT / "docs" / "openapi.json").read_text())["components"]["schemas"]["ResponseStreamEvent"]
+    source = "".join(map(inspect.getsource, (item_builder, EventLog)))
+    sent = {*re.findall(r'"(response\.[a-z_.]+)"', source), *map(end_event, FINAL)}
+    assert union["discriminator"]["mapping"].keys() == sent

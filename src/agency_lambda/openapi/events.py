@@ -43,10 +43,6 @@ class ResponseCreatedEvent(_ResponseEvent):
     type: Literal["response.created"]
 
 
-class ResponseQueuedEvent(_ResponseEvent):
-    type: Literal["response.queued"]
-
-
 class ResponseInProgressEvent(_ResponseEvent):
     """With `resume` the last event of a stream whose run goes on: its URL has the rest."""
 
@@ -64,10 +60,6 @@ class ResponseFailedEvent(_ResponseEvent):
 
 class ResponseIncompleteEvent(_ResponseEvent):
     type: Literal["response.incomplete"]
-
-
-class ResponseCancelledEvent(_ResponseEvent):
-    type: Literal["response.cancelled"]
 
 
 class ResponseOutputItemAddedEvent(_ItemEvent):
@@ -145,12 +137,10 @@ class ResponseFunctionCallArgumentsDoneEvent(_OfItem):
 
 type ResponseStreamEvent = Annotated[
     ResponseCreatedEvent
-    | ResponseQueuedEvent
     | ResponseInProgressEvent
     | ResponseCompletedEvent
     | ResponseFailedEvent
     | ResponseIncompleteEvent
-    | ResponseCancelledEvent
     | ResponseOutputItemAddedEvent
     | ResponseOutputItemDoneEvent
     | ResponseContentPartAddedEvent

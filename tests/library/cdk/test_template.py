@@ -211,7 +211,7 @@ def test_everything_that_calls_a_function_calls_its_alias(dev: Assembly) -> None
 
 def test_what_streams_streams_on_both_sides_and_nothing_else_does(dev: Assembly) -> None:
     streaming = {("POST", "/v1/responses"), ("GET", "/v1/responses/{id}"), ("POST", "/{proxy+}")}
-    streaming |= {("GET", "/v1/files/{id}/content")} | PAGE
+    streaming |= {("GET", "/v1/files/{id}/content"), ("GET", "/v1/containers/{proxy+}")} | PAGE
     for route, each in routes(dev).items():
         integration = each["Integration"]
         streams = integration.get("ResponseTransferMode") == "STREAM"
@@ -355,6 +355,9 @@ def test_the_routes_and_who_answers_them(dev: Assembly) -> None:
         ("ANY", "/v1/files/{id}"): "Api",
         ("GET", "/v1/files/{id}/content"): "Stream",  # as it is, and as long as it is
         ("ANY", "/v1/files/{id}/content"): "Api",
+        ("GET", "/v1/containers/{proxy+}"): "Stream",  # likewise
+        ("ANY", "/v1/containers/{proxy+}"): "Api",
+        ("ANY", "/v1/containers"): "Api",
         ("ANY", "/completion"): "Api",
         ("POST", "/{proxy+}"): "Stream",
         ("ANY", "/{proxy+}"): "Api",
@@ -378,6 +381,7 @@ def test_every_route_that_streams_is_led_to_the_function_that_does(dev: Assembly
         for method, operation in methods.items()
         if any("text/event-stream" in each.get("content", {}) for each in operation["responses"].values())
     }
+    streaming |= {("GET", path) for path in document["paths"] if path.endswith("/content")}
     there = routes(dev)
     assert {("POST", "/v1/responses"), ("GET", "/v1/responses/{response_id}")} <= streaming
     for method, path in streaming:
@@ -392,7 +396,7 @@ def test_no_level_of_the_gateway_has_two_variables(dev: Assembly) -> None:
         for each in dev.of_type("AWS::ApiGateway::Resource").values()
         if each["PathPart"].startswith("{")
     ]
-    assert len(variables) == len(set(variables)) == 5
+    assert len(variables) == len(set(variables)) == 6
 
 
 def test_the_gateway_answers_nothing_by_itself(dev: Assembly) -> None:

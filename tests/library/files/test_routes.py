@@ -145,5 +145,6 @@ def test_large_file_from_a_function_that_answers_whole(service: Service, monkeyp
     file = create(service, b"\xff" * 4_000_000, "a.bin")
     assert len(download(service, f"/v1/files/{file['id']}/content")[2]) == 4_000_000
     monkeypatch.setattr("agency_lambda.routes.files._WHOLE", 3_999_999)
-    status, answer = service.get(f"/v1/files/{file['id']}/content")
-    assert (status, answer["error"]["code"]) == (500, "answer_too_large")
+    refused = service.handler(http_event("GET", f"/v1/files/{file['id']}/content"), Context(9))
+    assert (refused["statusCode"], json.loads(refused["body"])["error"]["code"]) == (500, "answer_too_large")
+    assert refused["headers"]["x-should-retry"] == "false"
