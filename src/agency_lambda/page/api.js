@@ -1,4 +1,4 @@
-// The client of the public API: one function a route that the page uses. a test compares them with docs/openapi.json.
+// The client of the public API: one function a route that the page uses. A test compares them with docs/openapi.json.
 import { authorization, expire, isRenewed } from "./session.js";
 
 /** What the service has refused, or could not do. `status` 0: it could not be reached. */

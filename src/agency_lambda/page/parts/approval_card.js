@@ -1,6 +1,7 @@
 // What an agent asks a person: a call to approve, a question, or whether a call is repeated.
 import * as api from "../api.js";
 import { relative, time } from "../format.js";
+import { settings } from "../session.js";
 import { html, useEffect, useId, useLayoutEffect, useRef, useState } from "../vendor/preact.js";
 import { t } from "../words.js";
 import { Arguments, Fields, fromTexts, isFlat, LongText, toTexts } from "./arguments.js";
@@ -71,7 +72,7 @@ function Origin({ approval, isOpen }) {
   return html`<p class="origin">
     <bdi>${agent}</bdi>
     <span><bdi>${agency}</bdi></span>
-    ${owner && html`<span>${t("lists.ofOwner")} <bdi>${owner}</bdi></span>`}
+    ${owner && settings.auth !== "none" && html`<span>${t("lists.ofOwner")} <bdi>${owner}</bdi></span>`}
     <span title=${time(asked)}>${relative(asked)}</span>
     ${isOpen && html`<span title=${time(expires)}>${t("lists.expires", { when: relative(expires) })}</span>`}
   </p>`;
