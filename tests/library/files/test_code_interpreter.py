@@ -89,6 +89,13 @@ def test_file_is_fetched_and_is_the_callers(served: Callable[..., Service]) -> N
             assert content(service, f"/v1/{path}/content", **BOB)[0] == 404
 
 
+def test_ten_files_of_an_answer_are_fetched(served: Callable[..., Service]) -> None:
+    found = [{**CITATION, "file_id": f"cfile_{number}"} for number in range(1, 13)]
+    with Provider(message(*found)) as server:
+        ids = [each["file_id"] for each in cited(ask(served(server))[1])]
+        assert (len(server.fetched), [each.partition("_")[0] for each in ids[9:]].count("cfile")) == (10, 2)
+
+
 def test_stream_cites_what_was_fetched(served: Callable[..., Service]) -> None:
     with Provider(message(CITATION)) as server:
         service = served(server)

@@ -301,9 +301,20 @@ def test_same_run_again_is_the_same_run(service: Service, version: str | None) -
     again = client.run(runId="mine")
     assert (client.response_id, client.messages) == (made, whole)
     assert kinds(again)[:2] == ["RUN_STARTED", "MESSAGES_SNAPSHOT"]
+    client.run(runId="mine")  # as if only the end of the stream had not come
+    assert (client.response_id, client.messages) == (made, whole)
     client.say("and now?", runId="mine")  # a client that never makes a new one
     assert client.response_id != made
     assert len(texts(client)) == len(texts(client, "user")) == 2
+
+
+@pytest.mark.parametrize(("characters", "count"), [(400_000, 1), (1_000_000, 0)])
+def test_more_than_a_megabyte_of_messages_is_not_sent_back(
+    desk: Callable[..., Service], characters: int, count: int
+) -> None:
+    with ModelServer(["Nice."]) as server:
+        client = AgUi(desk(server), "desk")
+        assert kinds(client.say("x" * characters)).count("MESSAGES_SNAPSHOT") == count
 
 
 def test_run_that_outlives_its_stream_is_followed(desk: Callable[..., Service]) -> None:

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from agency_lambda.protocol.mcp.tools import tool_names
+from agency_lambda.protocol.mcp.peer import Peer
+from agency_lambda.protocol.mcp.tools import list_tools, tool_names
 from tests.library.conftest import QUESTION, Service
 from tests.library.protocols.mcp_client import META, MODERN, Client, messages, text
 
@@ -261,6 +262,14 @@ def test_names_of_tools_are_those_that_providers_take() -> None:
     )
     assert names["desk"] == "desk"
     assert "get_response" not in names
+
+
+def test_a_page_has_fifty_tools() -> None:
+    agencies = dict.fromkeys(f"desk{number}" for number in range(50))
+    first = list_tools(agencies, None, Peer(MODERN))
+    assert first is not None
+    rest = list_tools(agencies, first["nextCursor"], Peer(MODERN))
+    assert (len(first["tools"]), rest and [each["name"] for each in rest["tools"]]) == (50, ["get_response"])
 
 
 def test_lists_have_pages(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
