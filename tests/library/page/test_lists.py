@@ -51,6 +51,18 @@ def test_a_run_says_how_it_ended_and_what_it_cost_and_leads_to_itself(page: Page
     expect(page).to_have_url(re.compile("#/runs/resp_"))
 
 
+def test_a_list_that_could_not_be_read_is_asked_for_again(opens: Opens, server: Server) -> None:
+    page = opens(server, allowed="500")
+    fails = re.compile(r"/v1/responses\?")
+    page.route(fails, lambda route: route.fulfill(status=500, json={"error": {"message": "It is tired."}}))
+    page.goto("/#/runs")
+    expect(page.get_by_role("alert")).to_contain_text("It is tired.")
+    page.unroute(fails)
+    page.get_by_role("button", name="Try again").click()
+    expect(row(page, "completed")).to_be_visible()
+    expect(page.get_by_role("alert")).to_have_count(0)
+
+
 def test_filters_are_in_the_address(page: Page) -> None:
     page.goto("/#/runs?status=failed")
     expect(row(page, "failed")).to_be_visible()

@@ -32,7 +32,7 @@ export function Runs({ query, agencies, isOperator, approvals }) {
     </div>
     <${Filters} ...${{ query, agencies, isOperator }} />
     <p class="said muted" role="status">${said}</p>
-    ${error && error.status !== 0 && html`<${Problem} error=${error} again=${runs ? list.refresh : list.more} />`}
+    ${error && error.status !== 0 && html`<${Problem} error=${error} again=${list.refresh} />`}
     ${runs === null && !error && html`<${Loading} />`}
     ${runs?.length > 0 && html`<${RunTable} runs=${runs} isAdmin=${asked.isAdmin} onCancel=${setLeaving} />`}
     ${runs?.length === 0 && html`<${Nothing} isFiltered=${isFiltered(query)} cursor=${cursor} />`}
