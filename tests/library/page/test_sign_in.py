@@ -21,7 +21,9 @@ REFUSED = r"status of 40[13]"  # what Chromium writes into its console about a 4
 
 
 def signed_in(page: Page) -> None:
+    """The service has answered: the view is there, which needs what it serves."""
     expect(page.get_by_role("navigation", name="Sections")).to_be_visible()
+    expect(page.locator("main h1").first).to_be_visible()
     expect(page.get_by_role("heading", name="Sign in")).to_have_count(0)
 
 
