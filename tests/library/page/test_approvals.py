@@ -161,6 +161,17 @@ def test_what_another_has_decided_is_shown_in_its_place(opens: Opens, server: Se
     page.unroute_all()
 
 
+def test_a_card_that_goes_by_itself_is_said(page: Page, server: Server) -> None:
+    ask(server, "letter")
+    page.clock.install()
+    page.goto("/#/approvals")
+    button(page, "Refuse").click()
+    httpx.post(f"{server.url}/v1/responses/cancel")
+    page.clock.run_for(16_000)
+    expect(page.get_by_text("Decided elsewhere, or its run has ended: send_letter")).to_be_visible()
+    expect(card(page, "send_letter")).to_have_count(0)
+
+
 def test_the_badge_counts_what_waits(page: Page, server: Server) -> None:
     for verb in ("letter", "choose"):
         ask(server, verb)

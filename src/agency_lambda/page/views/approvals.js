@@ -9,14 +9,17 @@ import { t } from "../words.js";
 export function Approvals({ isOperator, approvals }) {
   const [said, setSaid] = useState("");
   const heading = useRef(null);
+  const decided = useRef(new Set()); // ids, here
   const entries = approvals.value?.data;
   const decide = async (approval, body) => {
     const answer = await api.decide(approval.id, body, isOperator ? { owner: approval.owner } : {});
+    decided.current.add(approval.id);
     setSaid(t(answer.status === "refused" ? "lists.saidRefused" : "lists.saidApproved", { what: approval.name }));
     approvals.reload();
     return answer;
   };
   useFocusKept(heading, entries);
+  useGone(approvals.value, decided.current, (names) => setSaid(t("lists.saidGone", { what: names.join(", ") })));
   return html`<div class="view narrow">
     <h1 ref=${heading} tabindex="-1">${t("app.approvals")}</h1>
     <p class="said muted" role="status">${said}</p>
@@ -40,4 +43,16 @@ function useFocusKept(heading, entries) {
     if (count < before.current && document.activeElement === document.body) heading.current.focus({ preventScroll: true });
     before.current = count;
   }, [entries]);
+}
+
+/** Say which ones do not wait any more though nothing was decided here: somebody may just have typed a reason. */
+function useGone(page, decidedHere, say) {
+  const before = useRef([]);
+  useEffect(() => {
+    if (!page) return;
+    const waiting = new Set(page.data.map((each) => each.id));
+    const gone = before.current.filter(({ id }) => !waiting.has(id) && !decidedHere.has(id));
+    if (gone.length && !page.has_more) say(gone.map((each) => each.name));
+    before.current = page.data;
+  }, [page]);
 }

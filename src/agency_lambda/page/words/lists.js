@@ -115,6 +115,7 @@ export default {
     set_tokens_per_day: "Tokens per day",
     set_tokens_per_month: "Tokens per month",
     set_runs_at_once: "Runs at once",
+    saidGone: "Decided elsewhere, or its run has ended: {what}",
   },
   de: {
     asksTool: "Möchte ein Werkzeug benutzen",
@@ -163,7 +164,7 @@ export default {
     today: "Heute",
     days: "Letzte {days} Tage",
     wholeAgency: "{name}: alle Agenten",
-    oneConversation: "Eine Unterhaltung",
+    oneConversation: "Ein Gespräch",
     remove: "Diesen Filter entfernen",
     clear: "Filter löschen",
     whose: "Wessen",
@@ -232,6 +233,7 @@ export default {
     set_tokens_per_day: "Tokens pro Tag",
     set_tokens_per_month: "Tokens pro Monat",
     set_runs_at_once: "Läufe zugleich",
+    saidGone: "Anderswo entschieden, oder der Lauf ist beendet: {what}",
   },
   zh: {
     asksTool: "请求使用工具",
@@ -349,5 +351,6 @@ export default {
     set_tokens_per_day: "每日令牌",
     set_tokens_per_month: "每月令牌",
     set_runs_at_once: "同时运行数",
+    saidGone: "已在别处决定，或运行已结束：{what}",
   },
 };
