@@ -163,9 +163,6 @@ class UnknownName(NotFound):
 class FilesNotConfigured(NotFound):
     kind = "files_not_configured"
 
-    def __init__(self, param: str | None = None) -> None:
-        super().__init__("No files are kept here: FILES, where they would be, is not set.", param=param)
-
 
 class PayloadTooLarge(ServiceError):
     status, kind = 413, "payload_too_large"

@@ -87,7 +87,7 @@ class Settings(BaseSettings):
     jwt_operator_claim: Annotated[str, AfterValidator(validators.claim)] | None = None
     operators: Annotated[tuple[str, ...], NoDecode, BeforeValidator(validators.owners)] = ()
     cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(validators.origins)] = ()
-    protocols: Annotated[tuple[str, ...], NoDecode, BeforeValidator(validators.protocols)] = tuple(validators.PROTOCOLS)
+    protocols: Annotated[tuple[str, ...], NoDecode, BeforeValidator(validators.protocols)] = validators.PROTOCOLS
     docs: Literal["0", "1"] = Field(default_factory=lambda: "0" if "AWS_LAMBDA_FUNCTION_NAME" in os.environ else "1")
     page: Literal["0", "1"] = "1"
     page_client_id: str | None = None

@@ -8,11 +8,7 @@ from urllib.parse import urlsplit
 OWNER = re.compile(r"[A-Za-z0-9_.@-]{1,64}")
 HASHED = "sha256-"  # how the owner begins whose name is kept as its digest
 OPERATOR = "operator"  # the role in a key of API_KEYS
-#: protocols beside `responses`, which is always on -> the module in routes/ with their routes
-PROTOCOLS = {
-    **{"chat-completions": "chat", "ag-ui": "ag_ui", "agency-swarm": "run_fastapi"},
-    **{"mcp": "mcp", "files": "files"},
-}
+PROTOCOLS = ("chat-completions", "ag-ui", "agency-swarm", "mcp", "files")  # beside `responses`, which is always on
 _DIGEST = re.compile(r"[0-9A-Fa-f]{64}")
 _ORIGIN = re.compile(r"https?://(\[[0-9a-f:]+\]|[a-z0-9._-]+)(:[0-9]{1,5})?")
 _STORE = re.compile(r"sqlite:///.+|dynamodb://[a-zA-Z0-9_.-]{3,255}")

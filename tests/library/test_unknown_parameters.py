@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 from fastapi.routing import APIRoute, iter_route_contexts
 
-from agency_lambda.routes import routes_of
+from agency_lambda.routes import PROTOCOLS, routes_of
 from agency_lambda.testing.events import Context, http_event
-from agency_lambda.validators import PROTOCOLS
 from tests.library.conftest import Service
 
 ROUTES = routes_of(PROTOCOLS, page=False)

@@ -20,7 +20,9 @@ async def check_inputs(files: Files | None, owner: str, named: Sequence[FileRefe
         if not is_file_id(each.id):
             raise not_found(each.id, each.param)
     if files is None:
-        raise FilesNotConfigured(named[0].param)
+        raise FilesNotConfigured(
+            "No files are kept here: FILES, where they would be, is not set.", param=named[0].param
+        )
     params = {each.id: each.param for each in reversed(named)}
     found = await asyncio.gather(*(files.get(owner, file_id, param) for file_id, param in params.items()))
     known, left = {file.id: file for file in found}, bounds.MODEL_FILES

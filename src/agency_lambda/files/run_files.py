@@ -50,7 +50,7 @@ class RunFiles:
     async def save(self, file_id: str, name: str, content: bytes, media_type: str | None, container: str) -> StoredFile:
         """Store a file that a run has made, once. Raises ServiceError."""
         if self._files is None:
-            raise FilesNotConfigured()
+            raise FilesNotConfigured("No files are kept here: FILES, where they would be, is not set.")
         if found := await self.find(file_id):
             return found
         made: dict[str, Any] = {"purpose": "assistants_output", "file_id": file_id, "container": container}

@@ -31,13 +31,10 @@ export function signIn(token, { remember = false, expires, refresh } = {}) {
   if (remember) write(session);
 }
 
-/** Forget the key or the token everywhere, and in this tab what was typed and not sent. */
+/** Forget the key or the token everywhere. */
 export function signOut() {
   wasRefused = false;
   forget();
-  Object.keys(sessionStorage)
-    .filter((name) => name.startsWith("agency-lambda."))
-    .forEach((name) => sessionStorage.removeItem(name));
 }
 
 /** The service has refused these headers of `authorization`. What is on the page stays until one has signed in again. */

@@ -1,5 +1,6 @@
 // Sign-in: with a key, at the issuer of AUTH=jwt, or a hint where this page cannot sign in.
 import { send } from "./api.js";
+import { keepDrafts, restoreDrafts } from "./drafts.js";
 import { Sign } from "./parts/icons.js";
 import { hasIssuer, isExpired, settings, signIn } from "./session.js";
 import { html, useEffect, useRef, useState } from "./vendor/preact.js";
@@ -86,7 +87,7 @@ function Issuer() {
     if (location.search && settings.token_endpoint) doing((openid) => (openid.isBack() ? arrive(openid) : setBusy(false)));
   }, []);
   if (!settings.token_endpoint) return html`<${IssuerAway} />`;
-  const leave = () => doing((openid) => openid.leave()); // what is typed to the agents is kept in the tab
+  const leave = () => doing((openid) => (keepDrafts(), openid.leave()));
   const where = { issuer: new URL(settings.authorization_endpoint).host };
   return html`
     ${error && html`<p class="sign-in-problem" role="alert">${issuerProblem(error)}</p>`}
@@ -99,6 +100,7 @@ function Issuer() {
 async function arrive(openid) {
   const { token, ...more } = await openid.arrive();
   signIn(token, { remember: true, ...more });
+  restoreDrafts();
 }
 
 function issuerProblem(error) {

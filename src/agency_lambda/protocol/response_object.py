@@ -128,12 +128,6 @@ def open_requests(response: ResponseObject) -> list[Item]:
     return list(asked)
 
 
-def is_answered(response: ResponseObject) -> bool:
-    """Return whether a response is final, and is not continued by another one after a decision."""
-    # One that continues another has `background`, and asks nobody any more when it is final.
-    return response["status"] in FINAL and (response["background"] or not open_requests(response))
-
-
 def json_response(response: ResponseObject, root_path: str, body: Any = None) -> JSONResponse:
     """Answer 202 with `location` if the response is not final. body: to send in its place."""
     content = as_answered(response) if body is None else body

@@ -18,7 +18,6 @@ from agency_lambda.routes import (
     usage,
     webhooks,
 )
-from agency_lambda.validators import PROTOCOLS
 
 SUBJECTS = (
     completion,
@@ -33,13 +32,18 @@ SUBJECTS = (
     usage,
     webhooks,
 )
+#: name in PROTOCOLS -> the module here with its routes, which is imported only if the protocol is on
+PROTOCOLS: dict[str, str] = {
+    "chat-completions": "chat",
+    "ag-ui": "ag_ui",
+    "agency-swarm": "run_fastapi",
+    "mcp": "mcp",
+    "files": "files",
+}
 
 
 def routes_of(protocols: Container[str], *, page: bool) -> list[BaseRoute]:
-    """Return the routes that are always there, and behind them those of the protocols and of the page.
-
-    A module of routes is imported only if its protocol is on.
-    """
+    """Return the routes that are always there, and behind them those of the protocols and of the page."""
     names = [module for name, module in PROTOCOLS.items() if name in protocols] + ["page"] * page
     modules = [import_module(f"{__name__}.{name}") for name in names]
     return [route for subject in (*SUBJECTS, *modules) for route in subject.router.routes]

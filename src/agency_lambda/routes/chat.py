@@ -12,7 +12,7 @@ from agency_lambda.errors import ServiceError
 from agency_lambda.exception_handlers import error_response, v1_error
 from agency_lambda.protocol.lazy_types import LazyType
 from agency_lambda.protocol.request import CreateResponse
-from agency_lambda.protocol.response_object import ResponseObject, is_answered
+from agency_lambda.protocol.response_object import ResponseObject
 from agency_lambda.protocol.stream import DONE, EventStreamResponse, encode_data
 from agency_lambda.routes.dependencies import Caller, IdempotencyKey, idempotent_request
 from agency_lambda.routes.strict import StrictRoute
@@ -70,11 +70,13 @@ async def _begun(
 
 async def _responses(run: "ClientRun | None") -> list[ResponseObject]:
     """Return the response of a run, and those that continue it."""
+    from agency_lambda.protocol.chat.completion import is_over
+
     responses: dict[str, ResponseObject] = {}
     while run is not None:
         response = await run.answer()
         responses[response["id"]] = response
-        run = None if is_answered(response) else await run.continued()
+        run = None if is_over(response) else await run.continued()
     return [*responses.values()]
 
 
@@ -87,12 +89,14 @@ async def _with_continued(
     events: "AsyncIterator[Event]", builder: "ChunkBuilder", run: "ClientRun", root_path: str
 ) -> "AsyncIterator[Event]":
     """Yield the events of a run, and of those that continue it."""
+    from agency_lambda.protocol.chat.completion import is_over
+
     last, following = -1, run
     while True:
         async for event in events:
             last = event["sequence_number"]
             yield event
-        if is_answered(builder.response) or (next_run := await following.continued(last)) is None:
+        if is_over(builder.response) or (next_run := await following.continued(last)) is None:
             return
         builder.asked, following = [], next_run
         events = following.events(root_path)

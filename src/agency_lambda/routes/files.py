@@ -134,7 +134,7 @@ async def cancel_upload(upload_id: str, caller: Caller) -> dict[str, Any]:
 
 def _files(caller: Caller) -> "Files":
     if caller.runs.files is None:
-        raise FilesNotConfigured()
+        raise FilesNotConfigured("No files are kept here: FILES, where they would be, is not set.")
     return caller.runs.files
 
 

@@ -11,7 +11,7 @@ from agency_lambda import catalogue
 from agency_lambda.approvals.model import owner_decides
 from agency_lambda.errors import InvalidRequest, NotFound, ServiceError
 from agency_lambda.protocol.lazy_types import LazyType
-from agency_lambda.protocol.response_object import ResponseObject, is_answered, json_response
+from agency_lambda.protocol.response_object import FINAL, ResponseObject, json_response, open_requests
 from agency_lambda.protocol.stream import EventStreamResponse
 from agency_lambda.routes.dependencies import Caller, IdempotencyKey, idempotent_request
 from agency_lambda.routes.strict import StrictRoute
@@ -69,8 +69,8 @@ async def cancel_response_stream(agency: str, body: Annotated[CancelResponse, Bo
     from agency_lambda.protocol.run_fastapi.cancelled import cancelled
 
     stored = await caller.responses.get(body.run_id)
-    is_over = is_answered(stored.response) and stored.response["status"] != "cancelled"
-    if is_over or stored.response["model"].partition("/")[0] != agency:
+    is_over = stored.response["status"] in FINAL and not open_requests(stored.response)
+    if stored.response["model"].partition("/")[0] != agency or (is_over and stored.response["status"] != "cancelled"):
         raise NotFound(f"Run {body.run_id[:99]!r} not found or already completed.", param="run_id")
     response = await caller.runs.cancel(caller.owner, body.run_id)
     return JSONResponse(cancelled(response, stored.request.input))

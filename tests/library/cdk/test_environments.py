@@ -37,7 +37,6 @@ ARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:crm-AbCdEf"
         ({"variables": {"OPENAI_API_KEY": "sk-1"}}, "could be read in the template"),
         ({"variables": {"SHOP_TOKEN": "t"}}, "could be read in the template"),
         ({"variables": {"AWS_REGION": "x"}}, "belongs to Lambda"),
-        ({"variables": {"PAGE": "0"}}, "write page=False"),
         ({"name": "Dev Test"}, "a-z"),
         ({"gradual": "canary_10_percent_5_minutes", "alarms": False}, "only an alarm can roll a new version back"),
         ({"alarm_email": "ops@example.com", "alarms": False}, "set alarms to true"),

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from typing import Any, Protocol
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
 from tests.library.clients.server import Server, serve
 from tests.library.page.provider import Model
@@ -17,6 +17,8 @@ from tests.library.page.studio import Studio
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
 # What Chromium asks its maker for at a start is not there.
 _QUIET = ("--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run")
+_PATIENCE = 15_000  # ms: two cores may be busy with other tests
+expect.set_options(timeout=_PATIENCE)
 
 
 @pytest.fixture(scope="session")
@@ -25,7 +27,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # while it is there, no other test of this process can run a loop
 def browser() -> Iterator[Browser]:
     if not CHROMIUM:
         pytest.skip("no Chromium: CHROMIUM=/path/to/one, or on Debian: apt install chromium")
@@ -71,7 +73,7 @@ def opens(browser: Browser) -> Iterator[Opens]:
             options = {"base_url": server.url, "locale": "en-US", "viewport": {"width": 1280, "height": 800}, **context}
             made = browser.new_context(**options)
             contexts.callback(made.close)
-            made.set_default_timeout(15_000)
+            made.set_default_timeout(_PATIENCE)
             _watch(made, errors, allowed)
             return made.new_page()
 

@@ -72,7 +72,7 @@ class Model:
 
     @contextmanager
     def held(self, agent: str, words: int = 1) -> Iterator[threading.Event]:
-        """Let the agent's texts stop after so many words, and its calls at once, until the event is set."""
+        """Let the agent's texts stop after so many threes of words until the event is set; with 0 its calls too."""
         event = threading.Event()
         self._held[agent] = event, words
         try:
@@ -81,10 +81,10 @@ class Model:
             event.set()
             self._held.pop(agent, None)
 
-    def wait(self, agent: str, words: int) -> None:
+    def wait(self, agent: str, pieces: int) -> None:
         """Wait where this agent is held."""
         event, after = self._held.get(agent, (None, 0))
-        if event and words >= after:
+        if event and pieces >= after:
             event.wait(_PATIENCE)
 
     def __enter__(self) -> Self:
@@ -92,7 +92,7 @@ class Model:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for event, _words in self._held.values():
+        for event, _ in self._held.values():
             event.set()
         self._http.shutdown()
         self._thread.join()
@@ -115,28 +115,31 @@ class _Door(BaseHTTPRequestHandler):
         step = next_step(agent, message, outputs, self.model.texts)
         with suppress(OSError):  # the server was killed
             if step is None:
-                self._refuse()
-            else:
+                self._send(400, {"error": {"message": ERROR, "type": "invalid_request_error", "code": "test"}})
+            elif body.get("stream"):
                 self._stream(agent, body["model"], step)
+            else:
+                self.model.wait(agent, len(step) if isinstance(step, str) else 0)
+                self._send(200, response(body["model"], output_items(step), 400, 40).to_dict(mode="json"))
 
-    def _refuse(self) -> None:
-        body = json.dumps({"error": {"message": ERROR, "type": "invalid_request_error", "code": "test"}}).encode()
-        self.send_response(400)
+    def _send(self, status: int, body: dict[str, Any]) -> None:
+        content = json.dumps(body).encode()
+        self.send_response(status)
         self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Content-Length", str(len(content)))
         self.end_headers()
-        self.wfile.write(body)
+        self.wfile.write(content)
 
     def _stream(self, agent: str, model: str, step: str | Calls) -> None:
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
-        words = 0 if isinstance(step, str) else 1_000_000  # calls come whole
+        pieces = 0
         for event in stream_events(response(model, output_items(step), 400, 40)):
             if event.type in ("response.output_text.delta", "response.output_item.added"):
-                self.model.wait(agent, words)
-                words += event.type == "response.output_text.delta"
+                self.model.wait(agent, pieces)
+                pieces += event.type == "response.output_text.delta"
             self._chunk(f"event: {event.type}\ndata: {event.to_json(indent=None)}\n\n".encode())
         self._chunk(b"")
 

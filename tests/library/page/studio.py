@@ -19,6 +19,7 @@ HERE = Path(__file__).parent
 _OWNERS = {"alice": "", "bob": "", "olga": ":operator"}
 KEYS = {owner: f"al_{owner}-key" for owner in _OWNERS}
 _STARTED = 60.0  # seconds, at most
+_ENDED = 30.0  # seconds, at most, for a run
 
 
 class Studio:
@@ -75,11 +76,17 @@ class Studio:
         return httpx.Client(base_url=self.url, headers={"authorization": f"Bearer {KEYS[owner]}"}, timeout=60)
 
     def run(self, text: str, owner: str = "alice", **fields: Any) -> dict[str, Any]:
-        """Return the response to a message."""
+        """Return the response to a message when the run has ended, or waits for a person."""
+        body = {"model": "studio", "input": text, "background": True, **fields}
         with self.client(owner) as client:
-            answer = client.post("/v1/responses", json={"model": "studio", "input": text, **fields})
-        assert answer.is_success, answer.text
-        found: dict[str, Any] = answer.json()
+            answer = client.post("/v1/responses", json=body)
+            assert answer.is_success, answer.text
+            found: dict[str, Any] = answer.json()
+            end = time.monotonic() + _ENDED
+            while found["status"] in ("queued", "in_progress") and not _asks(found):
+                assert time.monotonic() < end, found
+                time.sleep(0.05)
+                found = client.get(f"/v1/responses/{found['id']}").json()
         return found
 
     def __enter__(self) -> Self:
@@ -94,3 +101,7 @@ def _first_url(text: str) -> str:
     _, found, rest = text.partition("http://127.0.0.1:")
     digits = rest[: len(rest) - len(rest.lstrip("0123456789"))]
     return f"{found}{digits}" if digits and len(rest) > len(digits) else ""
+
+
+def _asks(response: dict[str, Any]) -> bool:
+    return any(item["type"] == "mcp_approval_request" for item in response["output"])

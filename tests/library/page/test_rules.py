@@ -92,12 +92,6 @@ def test_colours_are_named_in_one_sheet() -> None:
     assert {name for name, text in SHEETS.items() if re.search(_COLOUR, text)} == {"style.css"}
 
 
-def test_everything_that_is_served_has_at_most_300_000_bytes() -> None:
-    served = [path for path in FOLDER.rglob("*") if path.suffix in {".js", ".css", ".html", ".svg"}]
-    sizes = {path: path.stat().st_size for path in served}
-    assert sum(sizes.values()) <= 300_000, sorted(sizes.items(), key=lambda each: -each[1])[:10]
-
-
 def test_modules_are_short() -> None:
     assert {name: lines for name, text in CODE.items() if (lines := text.count("\n")) > 300} == {}
 

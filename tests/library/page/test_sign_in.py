@@ -11,19 +11,15 @@ import pytest
 from playwright.sync_api import Page, Response, Route, expect
 
 from tests.library.issuer import Issuer, openid_issuer
-from tests.library.page.axe import violations
 from tests.library.page.conftest import Opens
 from tests.library.page.provider import Model
 from tests.library.page.studio import KEYS, Studio
 
-AXE = "Applying inline style"  # what axe does to measure
 REFUSED = r"status of 40[13]"  # what Chromium writes into its console about a 401, and a 403 for who is no operator
 
 
 def signed_in(page: Page) -> None:
-    """The service has answered: the view is there, which needs what it serves."""
     expect(page.get_by_role("navigation", name="Sections")).to_be_visible()
-    expect(page.locator("main h1").first).to_be_visible()
     expect(page.get_by_role("heading", name="Sign in")).to_have_count(0)
 
 
@@ -100,26 +96,6 @@ def refusing(page: Page):  # type: ignore[no-untyped-def]
     return refuse
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("locale", ["en-US", "de-DE", "zh-CN"])
-def test_it_can_be_read_by_everybody_on_a_small_screen(opens: Opens, keyed: Studio, scheme: str, locale: str) -> None:
-    size = {"width": 360, "height": 640}
-    page = opens(keyed, allowed=f"{REFUSED}|{AXE}", color_scheme=scheme, locale=locale, viewport=size)
-    page.goto("/")
-    page.locator("input[type=password]").fill("al_wrong")
-    page.keyboard.press("Enter")
-    expect(page.get_by_role("alert")).not_to_be_empty()
-    assert violations(page) == []
-    assert page.evaluate("document.documentElement.scrollWidth") == 360
-    page.locator("input[type=password]").fill(KEYS["alice"])
-    page.keyboard.press("Enter")
-    expect(page.get_by_role("navigation").first).to_be_visible()
-    refusing(page)
-    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
-    expect(page.get_by_role("dialog")).to_be_visible()
-    assert violations(page) == []
-
-
 # An issuer
 
 
@@ -156,8 +132,6 @@ def test_one_signs_in_at_the_issuer_and_is_back_where_one_was(issued: Issued, op
     page.reload()  # while the tab is open
     signed_in(page)
     assert "code=" not in page.evaluate("JSON.stringify(performance.getEntriesByType('resource'))")
-    page.get_by_role("link", name="Chat").click()
-    page.get_by_label("Message", exact=True).fill("half a thou")
     page.get_by_role("button", name="Settings").click()
     page.get_by_role("button", name="Sign out").click()
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
@@ -240,7 +214,7 @@ def test_a_token_can_be_pasted_where_nobody_can_sign_in_at_the_issuer(
 
 
 def test_where_requests_are_signed_the_page_says_how(opens: Opens, keyed: Studio) -> None:
-    page = opens(keyed, allowed=AXE)
+    page = opens(keyed, allowed=REFUSED)
 
     def as_iam(route: Route) -> None:
         answer = route.fetch()
@@ -253,4 +227,3 @@ def test_where_requests_are_signed_the_page_says_how(opens: Opens, keyed: Studio
     page.goto("/")
     expect(page.get_by_role("main")).to_contain_text("curl --aws-sigv4 aws:amz:REGION:execute-api")
     expect(page.get_by_role("textbox")).to_have_count(0)
-    assert violations(page) == []

@@ -8,6 +8,7 @@ from types import ModuleType
 import pytest
 from fastapi import APIRouter
 
+from agency_lambda import routes
 from agency_lambda.testing.events import http_event
 from agency_lambda.validators import PROTOCOLS
 from tests.library.conftest import Service
@@ -20,7 +21,7 @@ def protocol_mcp(monkeypatch: pytest.MonkeyPatch) -> None:
     module.router = APIRouter()  # type: ignore[attr-defined]
     module.router.get("/spoken")(lambda: "spoken")
     monkeypatch.setitem(sys.modules, module.__name__, module)
-    monkeypatch.setitem(PROTOCOLS, "mcp", "spoken")
+    monkeypatch.setitem(routes.PROTOCOLS, "mcp", "spoken")
 
 
 def test_a_protocol_that_is_off_has_no_route(start: Callable[..., Service]) -> None:
@@ -35,3 +36,7 @@ def test_the_document_shows_what_is_on(start: Callable[..., Service], setting: s
     _, document = start(PROTOCOLS=setting).send(http_event("GET", "/openapi.json"))
     assert ("/spoken" in document["paths"]) is there
     assert "/v1/responses" in json.dumps(document)
+
+
+def test_every_protocol_of_the_table_can_be_switched_off() -> None:
+    assert {*routes.PROTOCOLS} <= {*PROTOCOLS}

@@ -9,7 +9,7 @@ from agency_lambda.protocol.chat.request import CreateChatCompletion
 from agency_lambda.protocol.chat.stop import StopSequences
 from agency_lambda.protocol.file_links import FileLinks
 from agency_lambda.protocol.items import PARAGRAPH, summary_text
-from agency_lambda.protocol.response_object import ResponseObject, is_answered, open_requests
+from agency_lambda.protocol.response_object import FINAL, ResponseObject, open_requests
 from agency_lambda.protocol.types import Item
 
 _REASONS = {"max_output_tokens": "length", "content_filter": "content_filter"}
@@ -111,8 +111,18 @@ def finish_reason(response: ResponseObject, *, calls: bool, stopped: bool) -> st
     return "tool_calls" if calls else "stop"
 
 
+def is_over(response: ResponseObject) -> bool:
+    return response["status"] in FINAL and not _awaited(response)
+
+
 def has_answer(response: ResponseObject) -> bool:
-    return is_answered(response) and response["status"] in ("completed", "incomplete")
+    return is_over(response) and response["status"] in ("completed", "incomplete")
+
+
+def _awaited(response: ResponseObject) -> list[Item]:
+    """Return what a run asks persons before it goes on."""
+    has_ended = response["status"] in FINAL and response["background"]  # of what has gone on after a decision
+    return [] if has_ended else open_requests(response)
 
 
 def why_unanswered(response: ResponseObject, goes_on_as: str | None = None) -> RunUnanswered:
@@ -123,7 +133,7 @@ def why_unanswered(response: ResponseObject, goes_on_as: str | None = None) -> R
             f"The run was cancelled: GET /v1/responses/{response_id} has what it has said.", response_id
         )
     found = f"GET /v1/responses/{response_id} has the answer then."
-    if not is_answered(response) and (asked := [each["id"] for each in open_requests(response)]):
+    if asked := [each["id"] for each in _awaited(response)]:
         paths = ", ".join(f"POST /v1/approvals/{each}" for each in asked)
         return ApprovalRequired(
             f"A person has to decide before this run goes on: {paths}. {found}", response_id, approvals=asked

@@ -14,7 +14,7 @@ from agency_lambda.protocol.mcp.peer import WITH_TASKS
 from agency_lambda.protocol.mcp.progress import Progress
 from agency_lambda.protocol.mcp.results import Result, call_result, complete, error_result, final_result
 from agency_lambda.protocol.mcp.tools import WAIT, tool_names
-from agency_lambda.protocol.response_object import ResponseObject, is_answered
+from agency_lambda.protocol.response_object import FINAL, ResponseObject, open_requests
 from agency_lambda.routes.mcp.arguments import Arguments, WaitArguments, parsed
 from agency_lambda.routes.mcp.decisions import ask_in_stream, decide, input_requests
 from agency_lambda.routes.mcp.exchange import Exchange, Standing
@@ -94,7 +94,7 @@ async def _follow(exchange: Exchange, run: ClientRun, progress: Progress) -> Res
 
 
 async def _result(exchange: Exchange, response: ResponseObject) -> Result:
-    if is_answered(response):
+    if response["status"] in FINAL and not open_requests(response):
         return final_result(response, exchange.files)
     try:
         standing = await exchange.standing(response["id"])
