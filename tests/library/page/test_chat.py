@@ -88,6 +88,7 @@ def test_a_failure_says_why_and_is_there_after_a_reload(opens: Opens, studio: St
     page.goto("/")
     ask(page, "fail")
     expect(page.get_by_role("alert")).to_contain_text("refused the request")
+    expect(page.get_by_role("group", name="Suggested replies")).to_have_count(0)
     page.reload()
     expect(page.get_by_role("alert")).to_contain_text("refused the request")
     expect(page.get_by_role("button", name="Try again")).to_be_visible()

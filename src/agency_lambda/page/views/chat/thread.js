@@ -8,6 +8,7 @@ const NEAR = 80; // px from the end at which a reader follows what comes
 /** `replies`: texts that the agent suggests as the next question; `ask(text)`. */
 export function Thread({ talk, state, model, replies, ask }) {
   const { turns, isBusy, isLoading } = state;
+  const isAnswered = !isBusy && !turns.at(-1)?.failure && turns.at(-1)?.answers.at(-1)?.status === "completed";
   const { box, isAway, toEnd, scrolled } = useFollowing(turns, state.id);
   const tools = useMemo(
     () => ({ decide: (id, body) => talk.decide(id, body), again: (turn) => talk.again(turn, model) }),
@@ -25,7 +26,7 @@ export function Thread({ talk, state, model, replies, ask }) {
         const isLast = index === turns.length - 1;
         return html`<${Turn} key=${turn.key} ...${{ turn, isLast, tools }} isBusy=${isBusy && isLast} />`;
       })}
-      ${!isBusy && turns.length > 0 && html`<${Suggestions} texts=${replies} ask=${ask} label=${t("chat.replies")} />`}
+      ${isAnswered && html`<${Suggestions} texts=${replies} ask=${ask} label=${t("chat.replies")} />`}
     </section>
     ${isAway && html`<button type="button" class="to-end" aria-label=${t("chat.toEnd")} title=${t("chat.toEnd")} onClick=${toEnd}>↓</button>`}
   `;
