@@ -264,7 +264,7 @@ def issuer_with_endpoints() -> Iterator[Issuer]:
     with openid_issuer() as issuer:
         issuer.described |= {
             "authorization_endpoint": "https://login.example.com/oauth2/authorize",
-            "token_endpoint": "https://login.example.com/oauth2/token",
+            "token_endpoint": "https://tokens.example.com:444/oauth2/token",
         }
         yield issuer
 
@@ -281,8 +281,8 @@ def test_the_page_may_ask_the_issuer_where_one_signs_in(create: Create) -> None:
         assert {name: known[name] for name in ("issuer", "audience", "client_id", "scope")} == {
             **{"issuer": issuer.url, "audience": "agency", "client_id": "page", "scope": "openid api"}
         }
-        assert known["token_endpoint"] == "https://login.example.com/oauth2/token"
-        assert "connect-src 'self' https://login.example.com;" in reply.headers["content-security-policy"]
+        assert known["token_endpoint"] == "https://tokens.example.com:444/oauth2/token"
+        assert "connect-src 'self' https://tokens.example.com:444;" in reply.headers["content-security-policy"]
 
 
 @pytest.mark.parametrize("wrong", ["javascript:alert(1)", "http://login.example.com/", "", None])

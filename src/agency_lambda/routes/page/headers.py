@@ -1,6 +1,5 @@
 """What a browser may do with the page, and with what the page loads."""
 
-from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 #: Features that no part of the page uses. Clipboard and full screen are the person's to ask for.
@@ -29,8 +28,10 @@ _HEADERS = {
 }
 
 
-def security_headers(called: Iterable[str] = ()) -> dict[str, str]:
-    """called: URLs of other origins that the page may ask, which are those of the issuer."""
-    origins = sorted({f"{url.scheme}://{url.netloc}" for url in map(urlsplit, called)})
-    policy = _POLICY | {"connect-src": " ".join((_POLICY["connect-src"], *origins))}
+def security_headers(token_endpoint: str | None = None) -> dict[str, str]:
+    """token_endpoint: of the issuer, the only other address that the page may ask."""
+    policy = dict(_POLICY)
+    if token_endpoint:
+        url = urlsplit(token_endpoint)
+        policy["connect-src"] += f" {url.scheme}://{url.netloc}"
     return {**_HEADERS, "content-security-policy": "; ".join(f"{name} {value}" for name, value in policy.items())}

@@ -28,7 +28,7 @@ async def index(request: Request) -> Response:
     settings = get_settings()
     endpoints = await _endpoints(settings)
     content = _document(_page_settings(settings) | endpoints)
-    headers = {"cache-control": "no-cache"} | security_headers(endpoints.values())
+    headers = {"cache-control": "no-cache"} | security_headers(endpoints.get("token_endpoint"))
     etag = f'W/"{hashlib.sha256(repr((content, headers)).encode()).hexdigest()[:16]}"'
     headers |= {"etag": etag, **_VARY}
     if etag in (each.strip() for each in request.headers.get("if-none-match", "").split(",")):
