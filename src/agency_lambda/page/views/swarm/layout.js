@@ -9,7 +9,8 @@ const MARGIN = 10;
 const START = 20; // beside an entry point, for its mark
 const GUTTER = 34; // beside agents that stand in columns, for the flows to them
 const BUS = 16; // above them
-const SMALLEST = 0.8; // a graph is not drawn smaller than this; it scrolls in its box
+const SMALL = 0.8; // a graph that has to be drawn smaller than this is arranged in columns
+const SMALLEST = 0.68; // smaller than this it is not drawn; it scrolls in its box
 
 /**
  * Return `{left, top, width, height, scale, nodes, edges}`, fit for a box of this width.
@@ -20,7 +21,7 @@ export function arrange(agency, boxWidth) {
   let made;
   for (const columns of [0, 5, 4, 3, 2, 1]) {
     made = draw(agency, columns);
-    if (made.width * SMALLEST <= boxWidth) break;
+    if (made.width * SMALL <= boxWidth) break;
   }
   return { ...made, scale: Math.max(SMALLEST, Math.min(1, boxWidth / made.width)) };
 }

@@ -6,7 +6,7 @@ import { Status } from "../../parts/status.js";
 import { go, place } from "../../router.js";
 import { html, useState } from "../../vendor/preact.js";
 import { t } from "../../words.js";
-import { isUnfinished } from "./model.js";
+import { isUnfinished, listed } from "./model.js";
 
 export function Head({ run, trace, now, isOperator, isOwn, reload }) {
   const whole = { ...run, waits_for: trace?.waits_for };
@@ -41,7 +41,8 @@ function Reason({ run, trace }) {
     const reason = run.incomplete_details.detail ?? run.incomplete_details.reason;
     return html`<p class="run-note" role="status">${t("timeline.endedBy")} <strong>${reason}</strong></p>`;
   }
-  if (trace?.waits_for !== "person") return null;
+  const asks = listed(trace?.root).some(({ node }) => node.approvals?.some(({ status }) => status === "pending"));
+  if (trace?.waits_for !== "person" && !asks) return null;
   return html`<p class="run-note" role="status">${t("timeline.waitsForPerson")} <a href=${place(["approvals"])}>${t("timeline.decide")}</a></p>`;
 }
 

@@ -22,7 +22,7 @@ export function Lanes({ timeline, stack, axis, seen, toX, id, groups, selected, 
       ${axis.segments.filter((each) => each.isFolded).map(
         (each) => html`<rect key=${each.from} class="tl-fold" x=${toX(each.from)} width=${toX(each.to) - toX(each.from)} height=${height} fill="url(#${id}-fold)" />`,
       )}
-      ${timeline.waits.filter((wait) => isNear(wait.lane)).map((wait, index) => html`<${Wait} key=${index} ...${{ wait, toX }} place=${places.get(wait.lane)} />`)}
+      ${timeline.waits.filter((wait) => isNear(wait.lane)).map((wait, index) => html`<${Wait} key=${index} ...${{ wait, toX, seen }} place=${places.get(wait.lane)} />`)}
       ${timeline.messages.filter((each) => isNear(each.from) || isNear(each.to)).map((each) => html`<${Message} key=${each.id} ...${{ message: each, places, toX, id }} />`)}
       ${lanes.map((lane) => html`<${Name} key=${lane.key} ...${{ lane, place: places.get(lane), seen }} />`)}
     </g>
@@ -54,13 +54,14 @@ function Name({ lane, place, seen }) {
   return html`<text class="tl-name" x=${x} y=${place.top + 15} ...${reading(name)}>${name}</text>`;
 }
 
-function Wait({ wait, place, toX }) {
+function Wait({ wait, place, toX, seen }) {
   const y = place.row(wait.row ?? 0) + BAR / 2;
   const [from, to] = [toX(wait.from), toX(wait.to)];
   if (to - from < 1 && wait.kind !== "person") return null;
+  const sign = from > seen.width ? from : Math.min(from + 7, seen.width - 9);
   return html`<g class="tl-wait" data-wait=${wait.kind}>
     <path d="M${from},${y}H${Math.max(to, from + 2)}" />
-    ${wait.kind === "person" ? html`<circle cx=${from + 7} cy=${y} r="7" /><text x=${from + 7} y=${y + 4} text-anchor="middle">!</text>` : null}
+    ${wait.kind === "person" ? html`<circle cx=${sign} cy=${y} r="7" /><text x=${sign} y=${y + 4} text-anchor="middle">!</text>` : null}
     ${wait.kind === "queue" ? html`<circle cx=${from} cy=${y} r="3" />` : null}
   </g>`;
 }

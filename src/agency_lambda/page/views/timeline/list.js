@@ -24,11 +24,11 @@ export function List({ trace, now, onSelect, selected }) {
 function Row({ row: { id, depth, node }, now, onSelect, isSelected }) {
   const tokens = (node.input_tokens ?? 0) + (node.output_tokens ?? 0);
   const press = () => onSelect({ id, node });
-  const notes = [node.replayed ? t("timeline.replayed") : null, node.status === "completed" ? null : t(`timeline.is_${node.status}`)];
   return html`<tr data-selected=${isSelected}>
     <th scope="row" data-depth=${Math.min(depth, 9)}><span class="hidden">${depth} </span>
       <button type="button" class="plain" dir="auto" onClick=${press}><span class="muted">${kindText(node)}</span> ${node.name}</button>
-      ${notes.filter(Boolean).map((note) => html` <small key=${note}>${note}</small>`)}
+      ${node.replayed && html` <small>${t("timeline.replayed")}</small>`}
+      ${node.status !== "completed" && html` <small data-status=${node.status}>${t(`timeline.is_${node.status}`)}</small>`}
     </th>
     <td class="number">${tookText(node, now)}</td>
     <td class="number">${tokens ? count(tokens) : ""}</td>
