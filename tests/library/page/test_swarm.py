@@ -79,6 +79,14 @@ def test_every_agency_fits_a_narrow_page(page: Page, agency: dict[str, Any]) -> 
     assert page.locator("svg.swarm-graph").evaluate(outside) == 0
 
 
+def test_thirty_colleagues_stand_in_columns(page: Page) -> None:
+    page.set_viewport_size({"width": 360, "height": 740})
+    names = [f"R{number}" for number in range(30)]
+    _shows(page, _agency("Boss", *names, flows=[("Boss", name) for name in names]))
+    expect(page.locator("[data-agent]")).to_have_count(31)
+    assert float(page.locator("svg.swarm-graph").get_attribute("width") or 999) < 360
+
+
 def test_agency_that_does_not_work_says_so(page: Page) -> None:
     _shows(page, _agency(flows=[], error={"code": "agency_misconfigured"}))
     expect(page.get_by_text("cannot be loaded (agency_misconfigured)")).to_be_visible()

@@ -93,7 +93,7 @@ def test_crash_and_a_day_of_waiting_are_seen(page: Page) -> None:
         _node("tool_call", "pay", "Entry", (_DAY + 1, _DAY + 2), **pays),
     )  # fmt: skip
     _shows(page, root, attempts=3)
-    expect(page.locator(".tl-bar[data-replayed=true]")).to_have_count(1)
+    expect(page.locator(".tl-bar[data-replayed=true] .tl-face[fill*=hatch]")).to_have_count(1)
     expect(page.locator(".tl-bar[data-failed=true]")).to_have_count(1)
     expect(page.locator("[data-mark=attempt]")).to_have_text(["attempt 2", "attempt 3"])
     expect(page.locator("[data-wait=person]")).to_have_count(1)
@@ -102,6 +102,19 @@ def test_crash_and_a_day_of_waiting_are_seen(page: Page) -> None:
     assert first is not None
     assert first["width"] > 100  # the day takes no place
     expect(page.get_by_role("region", name="Approvals")).to_contain_text("approved by eve")
+
+
+def test_run_that_a_killed_server_left_shows_both_attempts(opens: Opens, studio: Studio, model: Model) -> None:
+    page = opens(studio, allowed="ERR_")
+    with model.held("Finder"):
+        run = _begin(studio, "look ann; Finder: look eve; say Done.", wait=False)
+        page.goto(f"/#/runs/{run}")
+        expect(page.locator(".tl-lane[data-lane=Finder]")).to_have_count(1)
+        studio.kill()
+    studio.start()
+    expect(page.locator(".status").first).to_contain_text("completed", timeout=40_000)
+    expect(page.locator("[data-mark=attempt]")).to_have_text(["attempt 2"])
+    expect(page.locator(".tl-bar[data-replayed=true]").first).to_be_visible()
 
 
 def test_each_child_run_has_a_lane_and_waits_in_the_queue(page: Page) -> None:

@@ -181,10 +181,11 @@ function neighbour({ bars, lanes }, groups, bar, key) {
 function Axis({ axis, left, right, seen, toX }) {
   const ticks = ticksOf(axis, left, right, Math.max(2, seen.width / 110));
   const start = axis.segments[0].from;
+  const folds = axis.segments.filter((each) => each.isFolded).map((each) => toX(each.from));
   let last = -Infinity;
   const shown = ticks.filter(({ seconds }) => {
     const x = toX(start + seconds);
-    if (x - last < 70 || x > seen.width - 48) return false;
+    if (x - last < 70 || x > seen.width - 48 || folds.some((fold) => x < fold && x > fold - 40)) return false;
     last = x;
     return true;
   });

@@ -10,11 +10,11 @@ import { isUnfinished, listed } from "./model.js";
 
 export function Head({ run, trace, now, isOperator, isOwn, reload }) {
   const whole = { ...run, waits_for: trace?.waits_for };
-  const ended = trace?.root?.ended_at ?? run.completed_at ?? null;
+  const ended = Math.max(trace?.root?.ended_at ?? 0, run.completed_at ?? 0) || null;
   const usage = trace?.usage ?? run.usage;
   const facts = [
     ["began", time(run.created_at)],
-    ["took", duration((isUnfinished(run) ? now : Math.max(ended ?? 0, run.completed_at ?? 0)) - run.created_at)],
+    ["took", duration(isUnfinished(run) ? now - run.created_at : ended && ended - run.created_at)],
     ["attempts", count(trace?.attempts)],
     ["calls", count(usage?.model_calls)],
     ["tokens", usage ? `${count(usage.input_tokens)} + ${count(usage.output_tokens)}` : "–"],
