@@ -57,7 +57,11 @@ export function ofAnswer(answer, agency, addressed = agency.entry_points[0]) {
   const names = agency.agents.map((agent) => agent.name);
   const speaker = speakerOf(items, names) ?? addressed;
   if (addressed ?? speaker) lightOf(lights, acts[0]?.agent ?? addressed ?? speaker).asked += 1;
-  const asksPerson = items.at(-1)?.type === "mcp_approval_request";
+  /** A message that its recipient has answered is open in a trace until its batch is over. */
+const isOnItsWay = ({ type, status, children }) =>
+  status === "in_progress" && !(type === "message" && children?.length && children.every((child) => child.ended_at));
+
+const asksPerson = items.at(-1)?.type === "mcp_approval_request";
   for (const act of acts) noteActivity(lights, act, names, asksPerson);
   if (lights.isLive) noteWork(lights, acts, speaker);
   if (speaker) raise(lights, speaker, ["failed", "incomplete"].includes(answer.status) ? "failed" : "done");
@@ -126,7 +130,7 @@ export function ofTrace(trace, agency) {
 
 function visit(lights, node, names) {
   const waits = asksPerson(node);
-  const open = lights.isLive ? node.status === "in_progress" : waits;
+  const open = lights.isLive ? isOnItsWay(node) : waits;
   const failed = !waits && ["failed", "incomplete"].includes(node.status);
   if (node.type === "agent" && node.name) noteAgent(lights, node, { open, failed });
   if (node.type === "model_call") noteCall(lights, node);
@@ -135,6 +139,10 @@ function visit(lights, node, names) {
   for (const child of node.children ?? []) visit(lights, child, names);
 }
 
+/** A message that its recipient has answered is open in a trace until its batch is over. */
+const isOnItsWay = ({ type, status, children }) =>
+  status === "in_progress" && !(type === "message" && children?.length && children.every((child) => child.ended_at));
+
 const asksPerson = (node) =>
   (node.approvals ?? []).some(({ status }) => status === "pending") || (node.children ?? []).some(asksPerson);
 
@@ -142,7 +150,7 @@ function noteAgent(lights, node, { open, failed }) {
   lightOf(lights, node.name).asked += 1;
   raise(lights, node.name, failed ? "failed" : "done");
   if (!open) return;
-  const within = node.children.filter((child) => child.status === "in_progress" || asksPerson(child));
+  const within = node.children.filter((child) => isOnItsWay(child) || asksPerson(child));
   const message = within.find((child) => child.type === "message");
   const other = within.find((child) => child.type !== "message");
   if (message && !other) raise(lights, node.name, "asks", message.name);
