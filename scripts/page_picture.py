@@ -21,7 +21,7 @@ from playwright.sync_api import Page, expect, sync_playwright
 
 ROOT = Path(__file__).parents[1]
 FILE = ROOT / "docs" / "page.png"
-WIDTH, HEIGHT, PIXELS = 1320, 820, 2
+WIDTH, HEIGHT, PIXELS = 1320, 850, 2
 _QUESTION = "Client Nordwind asks for an appointment next week. Prepare the reply."
 # The 255 most frequent colours; every other pixel takes the nearest of them.
 _PALETTE = """async (source) => {
@@ -82,6 +82,8 @@ def work(page: Page) -> None:
     page.get_by_label("Message", exact=True).fill(_QUESTION)
     page.get_by_role("button", name="Send").click()
     expect(page.get_by_text("Dear ").first).to_be_visible()
+    page.get_by_text("steps").click()
+    page.get_by_label("Message", exact=True).blur()
     page.wait_for_load_state("networkidle")
 
 
