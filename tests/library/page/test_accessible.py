@@ -59,3 +59,33 @@ def test_no_rule_is_broken_without_data(opens: Opens, keyed: Studio, look: str) 
         settled(page, place)
         found[place] = violations(page)
     assert {place: broken for place, broken in found.items() if broken} == {}
+
+
+def test_a_run_is_asked_for_opened_and_approved_without_a_mouse(opens: Opens, keyed: Studio) -> None:
+    page = opens(keyed, allowed=ASKED)
+    page.goto("/")
+    page.locator("input[type=password]").focus()
+    page.keyboard.type(KEYS["alice"])
+    page.keyboard.press("Enter")
+    expect(page.get_by_label("Message", exact=True)).to_be_editable()
+    page.keyboard.press("/")
+    expect(page.get_by_label("Message", exact=True)).to_be_focused()
+    page.keyboard.type("send ann; say it was sent")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Approve")).to_be_visible()
+    reach(page, "Approve")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("it was sent", exact=True)).to_be_visible()
+    reach(page, "Show run")
+    page.keyboard.press("Enter")
+    expect(page.locator("main h1")).to_be_visible()
+    assert "#/runs/resp_" in page.url
+
+
+def reach(page: Page, name: str) -> None:
+    """Press Tab until what has this name is focused."""
+    for _ in range(80):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.textContent.trim()").startswith(name):
+            return
+    raise AssertionError(f"{name} is not reached by Tab")
