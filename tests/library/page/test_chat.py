@@ -212,3 +212,16 @@ def test_names_that_are_html_are_text(opens: Opens, studio: Studio) -> None:
     expect(page.get_by_role("link", name="Show run")).to_be_visible()
     expect(page.locator(".speaker").get_by_text("<img src=x onerror=alert(1)>")).to_be_visible()
     assert page.locator("main img").count() == 0
+
+
+def test_enter_that_ends_a_composition_does_not_send(opens: Opens, studio: Studio) -> None:
+    page = opens(studio)
+    page.goto("/")
+    field = page.get_by_label("Message", exact=True)
+    field.fill("ni hao")
+    field.evaluate(
+        """field => field.dispatchEvent(
+            new KeyboardEvent("keydown", { key: "Enter", isComposing: true, bubbles: true, cancelable: true }))"""
+    )
+    expect(field).to_have_value("ni hao")
+    expect(page.get_by_role("log")).to_have_count(0)

@@ -3,6 +3,7 @@
 import base64
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.library.page.conftest import Opens
@@ -51,17 +52,18 @@ def test_a_file_is_refused_before_it_is_sent(opens: Opens, studio: Studio) -> No
     expect(page.get_by_role("button", name="Send", exact=True)).to_be_disabled()
 
 
-def test_a_pasted_file_is_attached(opens: Opens, studio: Studio) -> None:
+@pytest.mark.parametrize("how", ["ClipboardEvent('paste', { clipboardData", "DragEvent('drop', { dataTransfer"])
+def test_a_file_is_pasted_or_dropped(opens: Opens, studio: Studio, how: str) -> None:
     page = opens(studio)
     page.goto("/")
     page.get_by_label("Message", exact=True).evaluate(
-        """field => {
+        f"""field => {{
             const data = new DataTransfer();
-            data.items.add(new File(["pasted"], "pasted.txt", { type: "text/plain" }));
-            field.dispatchEvent(new ClipboardEvent("paste", { clipboardData: data, bubbles: true }));
-        }"""
+            data.items.add(new File(["given"], "given.txt", {{ type: "text/plain" }}));
+            field.dispatchEvent(new {how}: data, bubbles: true, cancelable: true }}));
+        }}"""
     )
-    expect(page.get_by_role("list", name="Attached files").get_by_text("pasted.txt")).to_be_visible()
+    expect(page.get_by_role("list", name="Attached files").get_by_text("given.txt")).to_be_visible()
 
 
 def test_what_an_agent_has_made_is_downloaded(opens: Opens, studio: Studio, tmp_path: Path) -> None:
