@@ -124,3 +124,20 @@ def test_ended_run_has_no_light_on(page: Page) -> None:
     asks = _act(1, "Boss", "send_message", "completed", recipient="Clerk", parent=None)
     assert _lights(page, [asks], "completed") == {"Boss": ["done", None], "Clerk": ["done", None], "open": []}
     assert _lights(page, [], "failed")["Boss"] == ["failed", None]
+
+
+def test_message_of_a_trace_is_on_its_way_until_its_recipient_has_ended(page: Page) -> None:
+    def message(name: str, ended_at: float | None) -> dict[str, Any]:
+        status = "completed" if ended_at else "in_progress"
+        child = {"type": "agent", "name": name, "agent": name, "status": status, "ended_at": ended_at, "children": []}
+        return {"type": "message", "name": name, "agent": "Boss", "status": "in_progress", "children": [child]}
+
+    page.goto("/#/swarm")
+    root = {"type": "agent", "name": "Boss", "agent": "Boss", "status": "in_progress"}
+    trace = {"status": "in_progress", "root": {**root, "children": [message("Clerk", 1.0), message("Judge", None)]}}
+    script = f"""async ([trace, agency]) => {{
+        const {{ ofTrace }} = await import(new URL("views/swarm/lights.js", {_SCRIPT}));
+        const {{ agents, flows }} = ofTrace(trace, agency);
+        return [agents.get("Boss").doing, ...[...flows].filter(([, flow]) => flow.open).map(([key]) => key)];
+    }}"""
+    assert page.evaluate(script, [trace, TRIO]) == ["Judge", '["Boss","Judge"]']
