@@ -79,7 +79,9 @@ class _Caller:
     ) -> "ClientRun":
         """Begin a run that this client waits for, in whatever protocol it asks.
 
-        render: makes the answer of an invocation that ends before the run. conversation_name: see RunRequest.
+        Args:
+            render: makes the answer of an invocation that ends before the run.
+            conversation_name: the owner's name for a conversation, which this run begins or continues.
         """
         from agency_lambda.runs.client_run import ClientRun  # the first request that needs runs imports them
 

@@ -82,7 +82,7 @@ async def retrieve_file(file_id: str, caller: Caller) -> dict[str, Any]:
 
 @router.delete("/files/{file_id}", response_model=None)
 async def delete_file(file_id: str, caller: Caller) -> dict[str, Any]:
-    """Delete a file. What was said about it stays; models are told that it is not there."""
+    """Delete a file. Messages that name it stay, and models get a note in its place."""
     await _files(caller).delete(caller.owner, file_id)
     return {"id": file_id, "object": "file", "deleted": True}
 

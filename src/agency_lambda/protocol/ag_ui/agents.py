@@ -7,7 +7,7 @@ from agency_lambda.protocol.types import Event, Item
 
 
 class AgentEvents:
-    """is_current: the client knows subagents."""
+    """Tells which agents work. is_current: whether the client speaks AG-UI 1.0, which has subagents."""
 
     def __init__(self, *, is_current: bool) -> None:
         self._is_current = is_current

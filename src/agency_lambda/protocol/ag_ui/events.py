@@ -58,7 +58,7 @@ class RunEvents:
         return self._items.translate(event)
 
     def finish(self, response: ResponseObject, interrupts: Sequence[dict[str, Any]] = ()) -> Iterator[Event]:
-        """interrupts: what nobody has decided."""
+        """End the run. interrupts: approvals that nobody has decided."""
         status, usage = response["status"], _usage(response["usage"])
         if response["error"]:
             code = detail_code(response["error"])
@@ -88,7 +88,7 @@ class RunEvents:
         return {"threadId": self._body.thread_id, "runId": self._body.run_id}
 
     def _snapshot(self) -> Iterator[Event]:
-        # Clients before 1.0 would drop the thoughts, which others keep if the snapshot has none.
+        # Clients before 1.0 would drop the reasoning, which others keep if the snapshot has none.
         messages = [each for each in [*self._kept, *self._items.messages] if each["role"] != "reasoning"]
         if self._body.is_current and bounds.size(messages) <= _SNAPSHOT:
             yield {"type": "MESSAGES_SNAPSHOT", "messages": messages}
@@ -97,7 +97,7 @@ class RunEvents:
         if interrupts:
             return {"outcome": {"type": "interrupt", "interrupts": list(interrupts)}}
         if not self._body.is_current:
-            return {}  # a success; if it is said, some clients do not go on after their calls
+            return {}  # a success; where the outcome is sent, some clients do not go on after their calls
         if status != "completed":
             return {"outcome": {"type": "cancelled"}}
         calls = self._items.pending_calls

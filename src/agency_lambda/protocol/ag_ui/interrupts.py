@@ -17,7 +17,7 @@ _OUR_NAMES = {"approve": "approved", "arguments": "editedArgs"}  # as POST /v1/a
 def interrupt(
     approval_id: str, request: ApprovalRequest, response_id: str, expires_at: int, *, may_decide: bool
 ) -> dict[str, Any]:
-    """may_decide: the client, which else sees no arguments, and gets no form."""
+    """Return an approval as an interrupt. may_decide: a client that may not sees no arguments, and gets no form."""
     arguments = arguments_object(request.arguments) if may_decide else None
     return {
         "id": approval_id,

@@ -3,21 +3,27 @@
 from collections.abc import Iterator, Sequence
 
 from agency_lambda.protocol.ag_ui.agents import AgentEvents
+from agency_lambda.protocol.ag_ui.reasoning import ReasoningEvents
 from agency_lambda.protocol.ag_ui.request import Message
-from agency_lambda.protocol.ag_ui.thoughts import Thoughts
 from agency_lambda.protocol.ag_ui.thread import message_id
 from agency_lambda.protocol.items import text_of
 from agency_lambda.protocol.types import Event, Item
 
 
 class ItemEvents:
-    """held: the client's messages. is_current: see AgentEvents."""
+    """Translates the events of items.
 
-    def __init__(self, response_id: str, held: Sequence[Message], *, is_current: bool) -> None:
+    Args:
+        response_id: the response whose items come.
+        known: the client's messages.
+        is_current: whether the client speaks AG-UI 1.0, which has subagents.
+    """
+
+    def __init__(self, response_id: str, known: Sequence[Message], *, is_current: bool) -> None:
         self._response_id = response_id
         self._agents = AgentEvents(is_current=is_current)
         self._messages: dict[str, Message] = {}  # by their ids
-        self._thoughts = Thoughts(self._messages, held)
+        self._reasoning = ReasoningEvents(self._messages, known)
         self._texts: dict[str, list[str]] = {}  # what was sent of each message
         self._arguments: dict[str, list[str]] = {}  # and of each call
         self._calls: dict[str, str] = {}  # the item's id -> the call's
@@ -48,7 +54,7 @@ class ItemEvents:
             case "output_text.delta" | "refusal.delta":
                 yield from self._add_text(self._id(event["item_id"]), event["delta"])
             case "reasoning_summary_text.delta":
-                yield from self._thoughts.add({**event, "item_id": self._id(event["item_id"])})
+                yield from self._reasoning.add({**event, "item_id": self._id(event["item_id"])})
             case "function_call_arguments.delta":
                 yield from self._add_arguments(self._calls[self._id(event["item_id"])], event["delta"])
             case "output_item.done":
@@ -57,7 +63,7 @@ class ItemEvents:
                 yield from self._close(self._named(event["item"]))
 
     def finish(self, *, is_interrupted: bool) -> Iterator[Event]:
-        yield from self._thoughts.end()
+        yield from self._reasoning.end()
         yield from self._agents.finish(is_interrupted=is_interrupted)
 
     def _id(self, item_id: str) -> str:
@@ -72,16 +78,16 @@ class ItemEvents:
         if kind in ("message", "reasoning", "image_generation_call") and "agent" in item:
             yield from self._agents.speaks(item)
         if kind == "message":
-            yield from self._thoughts.end()
+            yield from self._reasoning.end()
             self._caller, self._texts[name] = name, []
             self._messages[name] = {"id": name, "role": "assistant", "name": item["agent"], "content": ""}
             yield {"type": "TEXT_MESSAGE_START", "messageId": name, "role": "assistant", "name": item["agent"]}
         elif kind == "function_call":
-            yield from self._thoughts.end()
+            yield from self._reasoning.end()
             yield from self._open_call(name, item)
         elif kind in ("reasoning", "mcp_approval_request"):
             self._caller = None
-            yield from self._thoughts.begin(item)
+            yield from self._reasoning.begin(item)
             yield from self._agents.asks(item)
 
     def _close(self, item: Item) -> Iterator[Event]:
@@ -95,7 +101,7 @@ class ItemEvents:
             self._messages[name] |= metadata
             yield {"type": "TEXT_MESSAGE_END", "messageId": name, **metadata}
         elif kind == "reasoning":
-            yield from self._thoughts.complete(item)
+            yield from self._reasoning.complete(item)
             yield from self._agents.answered(item)
         elif kind == "function_call":
             yield from self._add_arguments(item["call_id"], _rest(item["arguments"], self._arguments[item["call_id"]]))

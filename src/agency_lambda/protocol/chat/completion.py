@@ -16,7 +16,7 @@ _REASONS = {"max_output_tokens": "length", "content_filter": "content_filter"}
 
 
 def completion(chat: CreateChatCompletion, responses: Sequence[ResponseObject], links: FileLinks) -> dict[str, Any]:
-    """responses: the first one, and those that continue it; the last one is final."""
+    """Return the completion of a response and of those that continue it, of which the last one is final."""
     items, stops = [item for each in responses for item in each["output"]], StopSequences(chat.stops)
     message = _message(items, stops, links)
     if chat.shows_reasoning and (lines := [line for item in items if (line := reasoning_line(item))]):
@@ -40,8 +40,8 @@ def _message(items: Sequence[Item], stops: StopSequences, links: FileLinks) -> d
     messages = [item for item in items if item["type"] == "message" and item["content"]]
     # An attempt that was interrupted has left the beginning of what the next one says.
     messages = [item for item in messages if item["status"] != "incomplete" or item is messages[-1]]
-    said = PARAGRAPH.join(filter(None, (_joined(item, "text") for item in messages)))
-    text = stops.add(said) + stops.end()
+    texts = filter(None, (_joined(item, "text") for item in messages))
+    text = stops.add(PARAGRAPH.join(texts)) + stops.end()
     calls = [] if stops.found else [tool_call(item) for item in items if is_call(item)]
     refusal = "".join(_joined(item, "refusal") for item in messages) or None
     found = [each for item in messages for each in annotations(item, links)]
@@ -126,11 +126,11 @@ def _awaited(response: ResponseObject) -> list[Item]:
 
 
 def why_unanswered(response: ResponseObject, goes_on_as: str | None = None) -> RunUnanswered:
-    """goes_on_as: the id of the response that will have the answer, if it is another one."""
+    """Return why there is no answer. goes_on_as: the id of another response that will have it."""
     response_id = goes_on_as or response["id"]
     if response["status"] == "cancelled":
         return RunCancelled(
-            f"The run was cancelled: GET /v1/responses/{response_id} has what it has said.", response_id
+            f"The run was cancelled: GET /v1/responses/{response_id} has its output so far.", response_id
         )
     found = f"GET /v1/responses/{response_id} has the answer then."
     if asked := [each["id"] for each in _awaited(response)]:

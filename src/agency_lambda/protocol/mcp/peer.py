@@ -40,7 +40,7 @@ _ELICITATION = "elicitation"  # how the session id of a client begins that answe
 
 @dataclass(frozen=True)
 class Peer:
-    """capabilities: those of the client, as far as this request says them."""
+    """The client of a request, with the capabilities that the request declares."""
 
     version: str
     capabilities: Mapping[str, Any] = field(default_factory=dict)
@@ -128,7 +128,7 @@ def _decoded(value: str) -> str | None:
 def new_session_id(capabilities: Any) -> str | None:
     """Return an id that says what a later request of an earlier version needs to know, None if that is nothing.
 
-    There is no session behind it: whoever sends it has said that it answers forms.
+    There is no session behind it: whoever sends it has declared that it answers forms.
     """
     shows_forms = isinstance(capabilities, dict) and Peer(EARLIER[0], capabilities).shows_forms
     return f"{_ELICITATION}-{uuid.uuid4().hex}" if shows_forms else None

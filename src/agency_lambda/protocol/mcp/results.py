@@ -17,7 +17,7 @@ Result = dict[str, Any]
 
 SERVER = {"name": "agency-lambda", "title": "Agencies", "version": __version__}
 
-_AROUND = 10_000  # bytes of an answer around what the agent said, which is in it twice
+_AROUND = 10_000  # bytes of an answer around the agent's text, which is in it twice
 _TOO_LONG = "The answer has {size:,} bytes, which is too long here: GET /v1/responses/{id} returns it."
 _INCOMPLETE = "The answer is incomplete: {reason}."
 _AT_WORK = "The agency is still at work. Call the tool {wait!r} with response_id {id!r} to wait for its answer."
@@ -48,12 +48,12 @@ def call_result(response: ResponseObject, files: Files, asked: Sequence[str] = (
     """Return the result of a response that has not failed. asked: of persons, in words."""
     if response["status"] == "cancelled":
         return error_result("The run was cancelled.")
-    said = _last_message(response)
-    text = text_of(said["content"]) if said else ""
+    message = _last_message(response)
+    text = text_of(message["content"]) if message else ""
     if (size := bounds.size(text)) > (bounds.ANSWER - _AROUND) // 2:
         text = _TOO_LONG.format(size=size, id=response["id"])
-    notes, cited = [note for note in (text, _note(response, asked)) if note], files.cited(said)
-    structured = _structured(response, said, text, is_waiting=bool(asked))
+    notes, cited = [note for note in (text, _note(response, asked)) if note], files.cited(message)
+    structured = _structured(response, message, text, is_waiting=bool(asked))
     return {
         "content": [*({"type": "text", "text": note} for note in notes or [""]), *map(files.content, cited)],
         "structuredContent": {**structured, **({"files": cited} if cited else {})},
@@ -75,7 +75,7 @@ def error_result(message: str) -> Result:
     return {"content": [{"type": "text", "text": message}], "isError": True}
 
 
-def _structured(response: ResponseObject, said: Item | None, text: str, *, is_waiting: bool) -> dict[str, Any]:
+def _structured(response: ResponseObject, message: Item | None, text: str, *, is_waiting: bool) -> dict[str, Any]:
     status = response["status"]
     agency = response["model"].partition("/")[0]
     conversation = (response.get("conversation") or {}).get("id")
@@ -83,7 +83,7 @@ def _structured(response: ResponseObject, said: Item | None, text: str, *, is_wa
         "response_id": response["id"],
         "status": status if status in ("completed", "incomplete") and not is_waiting else "in_progress",
         "answer": text,
-        "agent": said and said.get("agent"),
+        "agent": message and message.get("agent"),
         "conversation": conversation and conversation.removeprefix(f"{agency}/"),
     }
 

@@ -40,17 +40,17 @@ def asked_last(history: Sequence[Item]) -> list[Item]:
     return [item for item in since if item.get("type") == _REQUEST][::-1]
 
 
-def answers(requests: Sequence[Item], said: Sequence[Item]) -> list[Item]:
+def answers(requests: Sequence[Item], message: Sequence[Item]) -> list[Item]:
     """Return the answers that a client has sent, as items or as a text, if there are any.
 
     Raises:
         InvalidRequest: something was asked, and the text is no answer.
     """
-    if any(item.get("type") == _ANSWER for item in said):
-        return list(said)
+    if any(item.get("type") == _ANSWER for item in message):
+        return list(message)
     if not requests:
         return []
-    text = "\n".join(text_of(item.get("content")) for item in said)
+    text = "\n".join(text_of(item.get("content")) for item in message)
     if len(requests) == 1 and _is_question(requests[0]):
         return [_answer(requests[0], True, text)]
     found = _DECISION.fullmatch(text.strip())

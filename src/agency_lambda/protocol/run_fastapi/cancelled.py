@@ -11,7 +11,7 @@ from agency_lambda.protocol.types import Item
 
 
 def cancelled(response: ResponseObject, request_input: Sequence[Item]) -> dict[str, Any]:
-    """Return what the run has said. request_input: the items with which it began."""
+    """Return the messages of a cancelled run. request_input: the items with which it began."""
     is_over = response["status"] in FINAL
     return {
         "ok": is_over,
@@ -28,5 +28,5 @@ def _messages(response: ResponseObject, request_input: Sequence[Item]) -> list[I
     new = list(takewhile(lambda item: item.get("role") == "user", reversed(request_input)))[::-1]
     provenance, (agency, _, agent) = Provenance(response["id"]), response["model"].partition("/")
     made = {"type": "message", "agent": agent or addressed_agent(response["output"], agency)}
-    said = [{"type": "message", "role": "user", "content": item["content"], **provenance.of(made)} for item in new]
-    return with_times([*said, *entries(response["output"], provenance)], response)
+    sent = [{"type": "message", "role": "user", "content": item["content"], **provenance.of(made)} for item in new]
+    return with_times([*sent, *entries(response["output"], provenance)], response)

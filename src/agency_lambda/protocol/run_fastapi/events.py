@@ -45,7 +45,7 @@ class Stream:
 
 
 class _Translator:
-    """response: as it is after the last event."""
+    """Translates events. `response` is as it is after the last one."""
 
     def __init__(self, response: ResponseObject, *, shows_content: bool) -> None:
         self.response: ResponseObject = {**response, "output": []}

@@ -1,4 +1,4 @@
-"""`chat_history`: what a client says was said before.
+"""`chat_history`: the conversation so far, as a client sends it.
 
 The last message of an answer carries `response_id` and `history_digest`, a digest of all messages up to it. A history
 that begins with unchanged messages of that response, of the same agency, continues it, with all that its agents
@@ -19,7 +19,7 @@ _ROLES = ("user", "assistant", "system", "developer")
 
 @dataclass(frozen=True)
 class ChatHistory:
-    """messages: with their places in `chat_history`. continued: how many of them are those of `response_id`."""
+    """The messages with their places in `chat_history`; the first `continued` of them are those of `response_id`."""
 
     agency: str
     messages: Sequence[tuple[int, Item]]

@@ -8,7 +8,12 @@ _APART = 250  # pixels between two nodes
 
 
 def graph(description: Mapping[str, Any], version: str) -> dict[str, Any]:
-    """description: what callers may know of an agency. version: of Agency Swarm."""
+    """Return the graph of an agency.
+
+    Args:
+        description: what callers may know of it.
+        version: that of Agency Swarm.
+    """
     agents, flows = description["agents"], description["flows"]
     levels = _levels(description["entry_points"], flows)
     tools = {agent["name"]: [name for name in agent["tools"] if not _sends(name)] for agent in agents}

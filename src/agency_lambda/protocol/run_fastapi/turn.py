@@ -22,15 +22,18 @@ _NAMES = {
 
 
 class Turn:
-    """may_decide: the client, what a person is asked. Raises InvalidRequest if that is asked last, and not answered."""
+    """What a client sends, and gets. Raises InvalidRequest if the history asks a person, and the message is no answer.
+
+    may_decide: whether the client may answer what its agents ask.
+    """
 
     def __init__(self, agency: str, body: GetResponse, *, may_decide: bool = True) -> None:
         self._agency, self._body, self.may_decide = agency, body, may_decide
         given, history = body.message, body.chat_history or []
         self._history = ChatHistory.read(agency, history)
-        self._said: list[Item] = given if isinstance(given, list) else [{"role": "user", "content": given}]
+        self._message: list[Item] = given if isinstance(given, list) else [{"role": "user", "content": given}]
         self._asked = asked_last(history)
-        self._answers = answers(self._asked, self._said)
+        self._answers = answers(self._asked, self._message)
 
     @property
     def continues(self) -> bool:
@@ -71,15 +74,15 @@ class Turn:
     def _with_files(self) -> list[Item]:
         parts = [{"type": "input_file", "file_id": file_id} for file_id in self._body.file_ids or ()]
         if not parts:
-            return self._said
-        last = next((item for item in reversed(self._said) if item.get("role") == "user"), None)
+            return self._message
+        last = next((item for item in reversed(self._message) if item.get("role") == "user"), None)
         if last is None:
             raise InvalidRequest("Files belong to a message of the user, and there is none.", param="file_ids")
         content = last.get("content")
         own = [{"type": "input_text", "text": content}] if isinstance(content, str) else content
         if not isinstance(own, list):
             raise InvalidRequest("message: The content is a text or a list of parts.", param="message")
-        return [{**item, "content": [*parts, *own]} if item is last else item for item in self._said]
+        return [{**item, "content": [*parts, *own]} if item is last else item for item in self._message]
 
     def names(self, *, continues: bool) -> ClientNames:
         items = list(self._input(continues))
@@ -110,8 +113,8 @@ class Turn:
     def _new_messages(self, response: ResponseObject) -> list[Item]:
         agent = self._body.recipient_agent or addressed_agent(response["output"], self._agency)
         provenance = Provenance(response["id"])
-        said = [{"type": "message", **item} if is_message(item) else dict(item) for item in self._said]
-        new = [{**item, **provenance.of({"type": "message", "agent": agent})} for item in said]
+        sent = [{"type": "message", **item} if is_message(item) else dict(item) for item in self._message]
+        new = [{**item, **provenance.of({"type": "message", "agent": agent})} for item in sent]
         asked = sentence(response, shows_content=self.may_decide)
         new += entries([*response["output"], *([asked] if asked else [])], provenance)
         of_run = {"response_id": response["id"], "model": response["model"]}
@@ -129,8 +132,8 @@ class Turn:
             last |= {"response_id": response_id, "history_digest": digest.hex}
 
     def _chat_name(self) -> str:
-        said = [message for _, message in self._history.messages] + self._said
-        first = next((item for item in said if item.get("role") == "user"), {})
+        messages = [message for _, message in self._history.messages] + self._message
+        first = next((item for item in messages if item.get("role") == "user"), {})
         return " ".join(text_of(first.get("content")).split(None, _WORDS)[:_WORDS])
 
 

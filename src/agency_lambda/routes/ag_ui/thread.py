@@ -31,7 +31,10 @@ _WAITS = "This thread waits for a person: answer its interrupts in 'resume', or 
 
 
 class Thread:
-    """The run that a request begins, continues or follows. render: see `begin` of the caller."""
+    """The run that a request begins, continues or follows.
+
+    render: makes the answer of an invocation that ends before the run.
+    """
 
     def __init__(self, body: RunInput, model: str, caller: Caller, render: Render) -> None:
         self._body, self._model, self._caller, self._render = body, model, caller, render

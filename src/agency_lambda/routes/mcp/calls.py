@@ -17,7 +17,7 @@ from agency_lambda.protocol.mcp.tools import WAIT, tool_names
 from agency_lambda.protocol.response_object import FINAL, ResponseObject, open_requests
 from agency_lambda.routes.mcp.arguments import Arguments, WaitArguments, parsed
 from agency_lambda.routes.mcp.decisions import ask_in_stream, decide, input_requests
-from agency_lambda.routes.mcp.exchange import Exchange, Standing
+from agency_lambda.routes.mcp.exchange import Exchange, RunState
 from agency_lambda.routes.mcp.rendering import json_result
 from agency_lambda.routes.mcp.task_methods import created_task
 from agency_lambda.runs.client_run import ClientRun
@@ -97,26 +97,26 @@ async def _result(exchange: Exchange, response: ResponseObject) -> Result:
     if response["status"] in FINAL and not open_requests(response):
         return final_result(response, exchange.files)
     try:
-        standing = await exchange.standing(response["id"])
+        state = await exchange.state(response["id"])
     except (NotFound, StoreUnavailable):  # it may or may not have been stored
-        standing = Standing(response, (), exchange.caller.client)
-    return await _at_rest(exchange, standing)
+        state = RunState(response, (), exchange.caller.client)
+    return await _at_rest(exchange, state)
 
 
-async def _at_rest(exchange: Exchange, standing: Standing, rounds: int = 0, *, asks: bool = True) -> Result:
+async def _at_rest(exchange: Exchange, state: RunState, rounds: int = 0, *, asks: bool = True) -> Result:
     """Return the result of a run that is over, or what its client does to go on.
 
     rounds: how often the client has asked already. asks: whether persons are asked by forms.
     """
     peer = exchange.peer
     if asks and peer.shows_forms and not peer.is_modern:
-        standing = await ask_in_stream(exchange, standing)
-    if peer.is_modern and not standing.is_over and rounds < _MOST_ROUNDS:
-        if asks and peer.shows_forms and standing.decidable:
-            return {**_ask_again(standing.response, rounds), "inputRequests": input_requests(standing.decidable)}
-        if not standing.approvals:
-            return _ask_again(standing.response, rounds)
-    return exchange.result(standing)
+        state = await ask_in_stream(exchange, state)
+    if peer.is_modern and not state.is_over and rounds < _MOST_ROUNDS:
+        if asks and peer.shows_forms and state.decidable:
+            return {**_ask_again(state.response, rounds), "inputRequests": input_requests(state.decidable)}
+        if not state.approvals:
+            return _ask_again(state.response, rounds)
+    return exchange.result(state)
 
 
 def _ask_again(response: ResponseObject, rounds: int) -> Result:
@@ -130,27 +130,27 @@ async def _resume(exchange: Exchange, agency: str | None, call: Call) -> Result:
     agency: None for the tool that waits for any response.
     """
     found = _STATE.fullmatch(call.requestState or "")
-    standing = await _known(exchange, found[1]) if found else None
-    if found is None or standing is None or agency not in (None, standing.response["model"].partition("/")[0]):
+    state = await _known(exchange, found[1]) if found else None
+    if found is None or state is None or agency not in (None, state.response["model"].partition("/")[0]):
         raise ProtocolError(INVALID_PARAMS, "This requestState is of no call of this tool.")
-    exchange.run_id, exchange.only_waits = standing.response["id"], agency is None
+    exchange.run_id, exchange.only_waits = state.response["id"], agency is None
     results = call.inputResponses or {}
     is_closed = any(isinstance(each, dict) and each.get("action") == "cancel" for each in results.values())
-    if await decide(exchange.caller, standing.decidable, results):
-        standing = await exchange.standing(standing.response["id"])
-    return await _at_rest(exchange, await exchange.wait(standing), int(found[2]), asks=not is_closed)
+    if await decide(exchange.caller, state.decidable, results):
+        state = await exchange.state(state.response["id"])
+    return await _at_rest(exchange, await exchange.wait(state), int(found[2]), asks=not is_closed)
 
 
 async def _wait(exchange: Exchange, arguments: WaitArguments) -> Result:
     exchange.only_waits = True
-    standing = await _known(exchange, arguments.response_id)
-    if standing is None:
+    state = await _known(exchange, arguments.response_id)
+    if state is None:
         raise InvalidRequest(f"There is no response {arguments.response_id[:99]!r}, or it has expired.")
-    return await _at_rest(exchange, await exchange.wait(standing))
+    return await _at_rest(exchange, await exchange.wait(state))
 
 
-async def _known(exchange: Exchange, response_id: str) -> Standing | None:
+async def _known(exchange: Exchange, response_id: str) -> RunState | None:
     try:
-        return await exchange.standing(response_id)
+        return await exchange.state(response_id)
     except NotFound:
         return None

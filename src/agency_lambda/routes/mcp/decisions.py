@@ -13,7 +13,7 @@ from agency_lambda.errors import ApprovalDecided, ApproverRequired, InvalidReque
 from agency_lambda.protocol.mcp.elicitation import decision_of, form
 from agency_lambda.protocol.mcp.messages import Object, Reply, server_request
 from agency_lambda.routes.dependencies import Caller
-from agency_lambda.routes.mcp.exchange import Exchange, Standing
+from agency_lambda.routes.mcp.exchange import Exchange, RunState
 from agency_lambda.runs.following import seconds_to_wait
 
 _PATIENCE = 300.0  # seconds that a stream waits for a person
@@ -31,36 +31,36 @@ async def decide(caller: Caller, approvals: Sequence[Approval], results: Mapping
 
     What does not match its form decides nothing. Raises StoreUnavailable, UnsupportedParameter.
     """
-    said = False
+    any_decided = False
     for approval in approvals:
         decision = decision_of(approval.request, results.get(approval.id))
         if decision is None:
             continue
         with suppress(InvalidRequest, ApprovalDecided, ApproverRequired):
             decision, decider = checked(approval.request, decision), caller.client.decider_of(approval)
-            said = True
+            any_decided = True
             await caller.runs.decide(approval, decision, decider)
-    return said
+    return any_decided
 
 
-async def ask_in_stream(exchange: Exchange, standing: Standing, meta: Object | None = None) -> Standing:
+async def ask_in_stream(exchange: Exchange, state: RunState, meta: Object | None = None) -> RunState:
     """Send forms on the stream of a client of an earlier version, and return where the run stands then.
 
     meta: of the forms.
     """
     forms: dict[str, str] = {}
     try:
-        while exchange.is_live and (approvals := standing.decidable):
+        while exchange.is_live and (approvals := state.decidable):
             for approval in approvals:
                 if approval.id not in forms:
                     forms[approval.id] = _send_form(exchange, approval, meta)
             if not await _has_changed(exchange, [(each, forms[each.id]) for each in approvals]):
                 break
-            standing = await exchange.wait(await exchange.standing(standing.response["id"]))
+            state = await exchange.wait(await exchange.state(state.response["id"]))
     finally:
         for request_id in forms.values():
             del _closed_forms[request_id]
-    return standing
+    return state
 
 
 async def take_reply(caller: Caller, reply: Reply) -> None:

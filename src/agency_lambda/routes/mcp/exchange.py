@@ -35,38 +35,38 @@ class Exchange:
     only_waits: bool = False
     outgoing: asyncio.Queue[Object] = field(default_factory=asyncio.Queue)
 
-    def result(self, standing: "Standing") -> Result:
+    def result(self, state: "RunState") -> Result:
         """Return how a run has ended, or what it waits for."""
-        if standing.is_over:
-            return final_result(standing.response, self.files)
-        return call_result(standing.response, self.files, standing.asked)
+        if state.is_over:
+            return final_result(state.response, self.files)
+        return call_result(state.response, self.files, state.asked)
 
     def send(self, message: Object) -> None:
         self.outgoing.put_nowait(message)
 
-    async def standing(self, response_id: str) -> "Standing":
+    async def state(self, response_id: str) -> "RunState":
         """Return where the run of a response stands. Raises NotFound."""
         first = await self.caller.responses.get(response_id)
         if first.sending:  # of a run that the client has not asked for
             raise NotFound(f"Response with id {response_id[:99]!r} not found.")
-        return await self._standing(await self.caller.responses.last(response_id) if first.continued_by else first)
+        return await self._state(await self.caller.responses.last(response_id) if first.continued_by else first)
 
-    async def wait(self, standing: "Standing") -> "Standing":
+    async def wait(self, state: "RunState") -> "RunState":
         """Return where a run stands when it is over, waits for a person, or ANSWER_SECONDS are."""
-        if standing.is_over:
-            return standing
-        stored = await self.caller.responses.final(standing.response["id"], get_settings().answer_seconds)
+        if state.is_over:
+            return state
+        stored = await self.caller.responses.final(state.response["id"], get_settings().answer_seconds)
         if stored.continued_by:
-            return await self.standing(stored.continued_by)
-        return await self._standing(stored)
+            return await self.state(stored.continued_by)
+        return await self._state(stored)
 
-    async def _standing(self, stored: StoredResponse) -> "Standing":
+    async def _state(self, stored: StoredResponse) -> "RunState":
         approvals = await self.caller.undecided(stored) if stored.response["status"] not in FINAL else []
-        return Standing(stored.response, approvals, self.caller.client)
+        return RunState(stored.response, approvals, self.caller.client)
 
 
 @dataclass(frozen=True)
-class Standing:
+class RunState:
     """Where a run stands. response: the last of those that continue what was asked for. client: who looks at it."""
 
     response: ResponseObject

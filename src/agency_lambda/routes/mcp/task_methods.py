@@ -15,7 +15,7 @@ from agency_lambda.record.index_pages import PageQuery
 from agency_lambda.record.run_list import RunFilter, list_runs
 from agency_lambda.routes.listing import run_key
 from agency_lambda.routes.mcp.decisions import ask_in_stream, decide, input_requests
-from agency_lambda.routes.mcp.exchange import Exchange, Standing
+from agency_lambda.routes.mcp.exchange import Exchange, RunState
 from agency_lambda.runs.following import seconds_to_wait
 from agency_lambda.runs.model import RETENTION
 
@@ -31,49 +31,49 @@ def created_task(peer: Peer, response: ResponseObject) -> Result:
 
 async def get_task(exchange: Exchange) -> Result:
     task_id, peer = _task_id(exchange), exchange.peer
-    standing = await _standing(exchange, task_id)
-    shown = _task(peer, task_id, standing)
+    state = await _state(exchange, task_id)
+    shown = _task(peer, task_id, state)
     if not peer.is_modern:
         return shown
     if shown["status"] == "completed":
-        return {**shown, "result": {"resultType": "complete", **exchange.result(standing)}}
+        return {**shown, "result": {"resultType": "complete", **exchange.result(state)}}
     if shown["status"] == "input_required":
-        return {**shown, "inputRequests": input_requests(standing.decidable)}
+        return {**shown, "inputRequests": input_requests(state.decidable)}
     return shown
 
 
 async def update_task(exchange: Exchange) -> Result:
     exchange.peer.require_tasks()
     update = parameters(TaskUpdate, exchange.request)
-    standing = await _standing(exchange, update.taskId)
-    await decide(exchange.caller, standing.decidable, update.inputResponses)
+    state = await _state(exchange, update.taskId)
+    await decide(exchange.caller, state.decidable, update.inputResponses)
     return {}
 
 
 async def cancel_task(exchange: Exchange) -> Result:
     task_id, peer = _task_id(exchange), exchange.peer
-    standing = await _standing(exchange, task_id)
-    if standing.is_over and not peer.is_modern:
-        raise ProtocolError(INVALID_PARAMS, f"The task has ended: it is {standing.response['status']}.")
-    if not standing.is_over:
-        await exchange.caller.runs.cancel(exchange.caller.owner, standing.response["id"])
-    return {} if peer.is_modern else _task(peer, task_id, await _standing(exchange, task_id))
+    state = await _state(exchange, task_id)
+    if state.is_over and not peer.is_modern:
+        raise ProtocolError(INVALID_PARAMS, f"The task has ended: it is {state.response['status']}.")
+    if not state.is_over:
+        await exchange.caller.runs.cancel(exchange.caller.owner, state.response["id"])
+    return {} if peer.is_modern else _task(peer, task_id, await _state(exchange, task_id))
 
 
 async def task_result(exchange: Exchange) -> Result:
     """Wait until a task is over. Forms for its client's person come on the stream before."""
     task_id, exchange.only_waits = _task_id(exchange), True
     meta = related(task_id)
-    standing = await _standing(exchange, task_id)
-    while not standing.is_over:
+    state = await _state(exchange, task_id)
+    while not state.is_over:
         if seconds_to_wait() < 0:
             raise ProtocolError(INTERNAL_ERROR, "The task goes on longer than this request can: ask again.")
         if exchange.peer.shows_forms:
-            standing = await ask_in_stream(exchange, standing, meta)
-        if standing.approvals:
+            state = await ask_in_stream(exchange, state, meta)
+        if state.approvals:
             await asyncio.sleep(_LOOK)
-        standing = await exchange.wait(await _standing(exchange, task_id))
-    return {**exchange.result(standing), "_meta": meta}
+        state = await exchange.wait(await _state(exchange, task_id))
+    return {**exchange.result(state), "_meta": meta}
 
 
 async def list_tasks(exchange: Exchange) -> Result:
@@ -91,7 +91,7 @@ async def list_tasks(exchange: Exchange) -> Result:
 
 async def _listed(exchange: Exchange, entry: dict[str, Any]) -> Object:
     if entry.get("waits_for"):
-        return _task(exchange.peer, entry["id"], await _standing(exchange, entry["id"]))
+        return _task(exchange.peer, entry["id"], await _state(exchange, entry["id"]))
     return task(exchange.peer, {"error": None, **entry}, entry["id"], _KEPT)
 
 
@@ -108,13 +108,13 @@ def _require_core_tasks(peer: Peer) -> None:
         raise ProtocolError(METHOD_NOT_FOUND, f"There are no such tasks in version {peer.version}.")
 
 
-async def _standing(exchange: Exchange, task_id: str) -> Standing:
+async def _state(exchange: Exchange, task_id: str) -> RunState:
     try:
-        return await exchange.standing(task_id)
+        return await exchange.state(task_id)
     except NotFound:
         raise ProtocolError(INVALID_PARAMS, "Failed to retrieve task: Task not found") from None
 
 
-def _task(peer: Peer, task_id: str, standing: Standing) -> Object:
-    asks_peer = peer.shows_forms and bool(standing.decidable)
-    return task(peer, standing.response, task_id, _KEPT, asked=standing.asked, asks_peer=asks_peer)
+def _task(peer: Peer, task_id: str, state: RunState) -> Object:
+    asks_peer = peer.shows_forms and bool(state.decidable)
+    return task(peer, state.response, task_id, _KEPT, asked=state.asked, asks_peer=asks_peer)

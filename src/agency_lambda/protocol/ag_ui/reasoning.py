@@ -9,15 +9,17 @@ from agency_lambda.protocol.summaries import SummaryDeltas
 from agency_lambda.protocol.types import Event, Item
 
 
-class Thoughts:
-    """messages: of the run, by their ids. held: those that the client has; thoughts among them go on.
+class ReasoningEvents:
+    """Writes messages of reasoning, each of which grows until another kind of message begins.
 
-    A message goes on until something else is said.
+    Args:
+        messages: those of the run by their ids, to which these are added.
+        known: the client's messages. Those of reasoning among them go on.
     """
 
-    def __init__(self, messages: dict[str, Message], held: Sequence[Message]) -> None:
+    def __init__(self, messages: dict[str, Message], known: Sequence[Message]) -> None:
         self._messages = messages
-        self._held = {each["id"]: str(each["content"]) for each in held if each["role"] == "reasoning"}
+        self._known = {each["id"]: str(each["content"]) for each in known if each["role"] == "reasoning"}
         self._open: str | None = None
         self._holders: dict[str, str] = {}  # an item's id -> the message that has its text
         self._summaries = SummaryDeltas()
@@ -48,16 +50,16 @@ class Thoughts:
         self._begun.add(name)
         text = f"{PARAGRAPH}{delta}" if begins else delta
         self._messages[holder]["content"] += text
-        if new := self._without_held(holder, text):
+        if new := self._unknown(holder, text):
             yield {"type": "REASONING_MESSAGE_CONTENT", "messageId": holder, "delta": new}
 
-    def _without_held(self, holder: str, text: str) -> str:
-        # A snapshot cannot take a thought back: what the client has of it, it keeps.
-        held = self._held.pop(holder, "")
-        if held.startswith(text):
-            self._held[holder] = held[len(text) :]
+    def _unknown(self, holder: str, text: str) -> str:
+        """Return what the client does not have of the text that comes next, as no snapshot removes reasoning."""
+        known = self._known.pop(holder, "")
+        if known.startswith(text):
+            self._known[holder] = known[len(text) :]
             return ""
-        return text[len(held) :] if text.startswith(held) else text
+        return text[len(known) :] if text.startswith(known) else text
 
     def complete(self, item: Item) -> Iterator[Event]:
         """Add what was not sent of an item's text."""
