@@ -64,18 +64,6 @@ def test_an_answer_survives_a_server_that_is_killed(opens: Opens, studio: Studio
     assert model.asked.count("Lead") == 3  # its call is in the journal: only what was cut off is asked again
 
 
-def test_an_answer_survives_a_network_that_goes(opens: Opens, studio: Studio, model: Model) -> None:
-    page = opens(studio, allowed=AWAY)
-    page.goto("/")
-    with model.held("Lead", words=2):
-        ask(page, "say twelve")
-        expect(page.get_by_text("one two three")).to_be_visible()
-        page.context.set_offline(True)
-        page.evaluate("fetch('v1/models').catch(() => 0)")
-    page.context.set_offline(False)
-    answer(page)
-
-
 def test_a_question_without_network_is_asked_again_by_a_button(opens: Opens, studio: Studio) -> None:
     page = opens(studio, allowed=AWAY)
     page.goto("/")
