@@ -1,8 +1,8 @@
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Any
 
 from fastapi import APIRouter, Response
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from agency_lambda import catalogue
 from agency_lambda.protocol import bounds
@@ -10,28 +10,13 @@ from agency_lambda.protocol.ids import new_id
 from agency_lambda.protocol.items import text_of
 from agency_lambda.protocol.request import CreateResponse
 from agency_lambda.protocol.response_object import FINAL, ResponseObject, json_response, open_requests
-from agency_lambda.protocol.types import Item
+from agency_lambda.protocol.types import Item, Name, Text, ThreadId
 from agency_lambda.routes.dependencies import Caller, IdempotencyKey, idempotent_request
 from agency_lambda.routes.strict import StrictRoute
 from agency_lambda.runs.outcome import raise_failed
 from agency_lambda.runs.waiting import request_item
 
 router = APIRouter(route_class=StrictRoute)
-
-
-def _checked_text(text: str) -> str:
-    if not text.strip():
-        raise ValueError("must not be empty")
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise ValueError("has half of a surrogate pair, which is no character") from None
-    return text
-
-
-Text = Annotated[str, AfterValidator(_checked_text)]
-Name = Annotated[str, AfterValidator(_checked_text), StringConstraints(max_length=bounds.NAME)]
-ThreadId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,128}$")]
 
 
 class Completion(BaseModel):

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from agency_lambda.protocol.mcp.arguments import Arguments
 from agency_lambda.protocol.mcp.peer import Peer
 from agency_lambda.protocol.mcp.tools import list_tools, tool_names
 from tests.library.conftest import QUESTION, Service
@@ -262,6 +263,17 @@ def test_names_of_tools_are_those_that_providers_take() -> None:
     )
     assert names["desk"] == "desk"
     assert "get_response" not in names
+
+
+def test_schemas_of_arguments_are_those_that_are_checked() -> None:
+    listed = list_tools({"desk": None}, None, Peer(MODERN))
+    assert listed is not None
+    desk, wait = (tool["inputSchema"] for tool in listed["tools"])
+    assert desk["properties"].keys() == Arguments.model_fields.keys()
+    assert all(each["description"] and "anyOf" not in each for each in desk["properties"].values())
+    assert desk["properties"]["files"]["maxItems"] == 20
+    assert desk["properties"]["conversation"]["pattern"] == "^[A-Za-z0-9_.:-]{1,128}$"
+    assert (desk["additionalProperties"], wait["required"]) == (False, ["response_id"])
 
 
 def test_a_page_has_fifty_tools() -> None:

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from agency_lambda.protocol.mcp.arguments import Arguments, WaitArguments, schema_of
 from agency_lambda.protocol.mcp.peer import WITH_TASKS, Peer
 
 WAIT = "get_response"  # the tool that returns the answer of a call that took too long
@@ -12,33 +13,6 @@ _PAGE = 50  # tools in one answer
 _LONGEST = 64  # characters of a name that models' providers take
 _ANY = re.compile(rf"[A-Za-z0-9_-]{{1,{_LONGEST}}}")
 
-_ARGUMENTS = {
-    "type": "object",
-    "properties": {
-        "message": {"type": "string", "minLength": 1, "description": "What to ask or to order, in plain words."},
-        "conversation": {
-            "type": "string",
-            "pattern": "^[A-Za-z0-9_.:-]{1,128}$",
-            "description": "A name of your own for a conversation. The same name continues it; without one, "
-            "nothing of earlier calls is remembered.",
-        },
-        "agent": {"type": "string", "description": "One agent of the agency, in place of its entry point."},
-        "images": {
-            "type": "array",
-            "items": {"type": "string"},
-            "maxItems": 20,
-            "description": "Images that belong to the message, each as a data URL or the id of a file.",
-        },
-        "files": {
-            "type": "array",
-            "items": {"type": "string"},
-            "maxItems": 20,
-            "description": "Texts and PDFs that belong to the message: ids of files, as POST /v1/files returns them.",
-        },
-    },
-    "required": ["message"],
-    "additionalProperties": False,
-}
 _RESULT = {
     "type": "object",
     "properties": {
@@ -57,12 +31,6 @@ _RESULT = {
         },
     },
     "required": ["response_id", "status", "answer"],
-}
-_WAIT_ARGUMENTS = {
-    "type": "object",
-    "properties": {"response_id": {"type": "string", "description": "From the result of the call."}},
-    "required": ["response_id"],
-    "additionalProperties": False,
 }
 _WAIT_DESCRIPTION = (
     "Wait for the answer of an agency that was still at work, or waited for a person, when its call returned. "
@@ -99,7 +67,7 @@ def list_tools(descriptions: Mapping[str, str | None], cursor: str | None, peer:
 def _agency_tool(name: str, agency: str, descriptions: Mapping[str, str | None], peer: Peer) -> dict[str, Any]:
     description = descriptions.get(agency) or f"Ask the agency {agency!r}: agents who work together on what you send."
     tasks = {"execution": {"taskSupport": "optional"}} if peer.version == WITH_TASKS else {}
-    schemas = {"inputSchema": _ARGUMENTS, "outputSchema": _RESULT}
+    schemas = {"inputSchema": schema_of(Arguments), "outputSchema": _RESULT}
     return {"name": name, "title": agency, "description": description, **schemas, **tasks}
 
 
@@ -108,7 +76,7 @@ def _wait_tool() -> dict[str, Any]:
         "name": WAIT,
         "title": "Wait for an answer",
         "description": _WAIT_DESCRIPTION,
-        "inputSchema": _WAIT_ARGUMENTS,
+        "inputSchema": schema_of(WaitArguments),
         "outputSchema": _RESULT,
         "annotations": {"readOnlyHint": True, "idempotentHint": True, "openWorldHint": False},
     }

@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from agency_lambda import catalogue
 from agency_lambda.errors import InvalidRequest, NotFound, ServiceError, StoreUnavailable
+from agency_lambda.protocol.mcp.arguments import Arguments, WaitArguments, parsed
 from agency_lambda.protocol.mcp.errors import INTERNAL_ERROR, INVALID_PARAMS, ProtocolError
 from agency_lambda.protocol.mcp.parameters import Call, parameters, progress_token
 from agency_lambda.protocol.mcp.peer import WITH_TASKS
@@ -15,7 +16,6 @@ from agency_lambda.protocol.mcp.progress import Progress
 from agency_lambda.protocol.mcp.results import Result, call_result, complete, error_result, final_result
 from agency_lambda.protocol.mcp.tools import WAIT, tool_names
 from agency_lambda.protocol.response_object import FINAL, ResponseObject, open_requests
-from agency_lambda.routes.mcp.arguments import Arguments, WaitArguments, parsed
 from agency_lambda.routes.mcp.decisions import ask_in_stream, decide, input_requests
 from agency_lambda.routes.mcp.exchange import Exchange, RunState
 from agency_lambda.routes.mcp.rendering import json_result
