@@ -1,0 +1,141 @@
+// #/runs/resp_...: one run, as it goes on or as it was.
+import * as api from "../api.js";
+import { Markdown } from "../markdown.js";
+import { Loading, Problem, useLoaded } from "../parts/load.js";
+import { place } from "../router.js";
+import { html, useEffect, useMemo, useState } from "../preact.js";
+import { t } from "../words.js";
+import { Swarm } from "./swarm.js";
+import { Chart } from "./timeline/chart.js";
+import { barLabel } from "./timeline/describe.js";
+import { Decision, Details } from "./timeline/details.js";
+import { Head } from "./timeline/head.js";
+import { List } from "./timeline/list.js";
+import { isUnfinished, listed, timelineOf } from "./timeline/model.js";
+
+const POLL = 1500; // ms between two looks at a run that goes on
+const TICK = 500; // ms between two pictures of it
+
+export function Run({ steps, agencies, isOperator }) {
+  const id = steps[1];
+  const [isLive, setLive] = useState(true);
+  const loaded = useLoaded(() => loadRun(id, isOperator), [id, isOperator], { every: isLive ? POLL : 0 });
+  const value = loaded.value?.run.id === id ? loaded.value : null;
+  useEffect(() => {
+    if (value) setLive(isUnfinished(value.run) || Boolean(value.trace && isUnfinished(value.trace)));
+  }, [value]);
+  if (!value) return loaded.error ? html`<div class="view"><${Missing} error=${loaded.error} again=${loaded.reload} /></div>` : html`<${Loading} />`;
+  return html`<div class="view run-view" data-run=${id}>
+    <nav aria-label=${t("timeline.back")}><a href=${place(["runs"])}>← ${t("app.runs")}</a></nav>
+    <${Shown} key=${id} ...${{ ...value, agencies, isOperator, reload: loaded.reload }} />
+  </div>`;
+}
+
+function Missing({ error, again }) {
+  if (error.status === 404) return html`<p class="problem" role="alert">${t("timeline.missing")}</p>`;
+  return html`<${Problem} error=${error} again=${again} />`;
+}
+
+const foreign = new Set(); // runs of other owners, which are not asked for in vain again
+
+/** Return the run, its trace and its input; of another owner's run an operator is shown the input in the trace only. */
+async function loadRun(id, isOperator) {
+  const absent = (error) => {
+    if (error.status === 404) return null;
+    throw error;
+  };
+  const own = foreign.has(id) ? null : api.response(id).catch(isOperator ? absent : undefined);
+  const [mine, trace] = await Promise.all([own, api.trace(id, isOperator).catch(absent)]);
+  const run = mine ?? (await api.adminResponse(id));
+  if (!mine) foreign.add(id);
+  const input = mine ? await api.inputItems(id).catch(absent) : null;
+  return { run, trace, input: input?.data ?? [], isOwn: Boolean(mine) };
+}
+
+/** Return the time now in seconds, again and again while `isLive`. */
+function useNow(isLive) {
+  const [now, setNow] = useState(Date.now() / 1000);
+  useEffect(() => {
+    if (!isLive) return;
+    const timer = setInterval(() => document.visibilityState === "visible" && setNow(Date.now() / 1000), TICK);
+    return () => clearInterval(timer);
+  }, [isLive]);
+  return now;
+}
+
+function Shown({ run, trace, input, isOwn, agencies, isOperator, reload }) {
+  const now = useNow(isUnfinished(run));
+  const agency = agencies.find(({ name }) => name === run.model.split("/")[0]);
+  return html`
+    <${Head} ...${{ run, trace, now, isOperator, isOwn, reload }} />
+    ${trace ? html`<${Steps} trace=${trace} now=${isUnfinished(trace) ? now : null} />` : html`<p class="run-note">${t("timeline.noTrace")}</p>`}
+    <div class="run-below">
+      ${agency && trace && html`<section class="card" aria-label=${t("app.swarm")}><h2>${t("app.swarm")}</h2><${Swarm} agency=${agency} trace=${trace} /></section>`}
+      <${Said} input=${input} output=${run.output} />
+    </div>
+    <${Decisions} trace=${trace} />`;
+}
+
+/** The timeline or the list, and the call that is pinned. */
+function Steps({ trace, now }) {
+  const [tab, setTab] = useState("chart");
+  const [pinned, setPinned] = useState(null);
+  const [hovered, setHovered] = useState(null);
+  const timeline = useMemo(() => timelineOf(trace, now ?? 0), [trace, now]);
+  const nodes = useMemo(() => new Map(listed(trace.root).map(({ id, node }) => [id, node])), [trace]);
+  const select = ({ id }) => setPinned((before) => (before === id ? null : id));
+  const [shown, node] = [nodes.get(hovered ?? pinned), nodes.get(pinned)];
+  const tabs = ["chart", "list"];
+  const keys = (event) => ["ArrowLeft", "ArrowRight"].includes(event.key) && setTab(tab === "chart" ? "list" : "chart");
+  return html`<section class="card run-steps" aria-label=${t("timeline.steps")}>
+    <div class="run-tabs" role="tablist" onKeyDown=${keys}>
+      ${tabs.map((name) => html`<button key=${name} type="button" role="tab" id="tab-${name}" aria-selected=${tab === name ? "true" : "false"}
+        aria-controls="steps" tabindex=${tab === name ? 0 : -1} onClick=${() => setTab(name)}>${t(`timeline.tab_${name}`)}</button>`)}
+    </div>
+    <div role="tabpanel" id="steps" aria-labelledby="tab-${tab}">
+      ${tab === "chart"
+        ? html`<${Chart} ...${{ timeline, selected: pinned }} onSelect=${select} onHover=${(bar) => setHovered(bar.id)} />
+            <p class="tl-info" dir="auto">${shown ? barLabel(shown, now).join(" · ") : t("timeline.hint")}</p>
+            <${Legend} timeline=${timeline} />`
+        : html`<${List} ...${{ trace, now, selected: pinned }} onSelect=${select} />`}
+    </div>
+  </section>
+  ${node && html`<${Details} node=${node} contents=${trace.contents} now=${now} onClose=${() => setPinned(null)} />`}`;
+}
+
+/** What the forms of the chart mean: those that are in it. */
+function Legend({ timeline: { bars, waits, marks, messages } }) {
+  const signs = {
+    model_call: bars.some((bar) => bar.kind === "model_call"),
+    tool_call: bars.some((bar) => bar.kind === "tool_call"),
+    replayed: bars.some((bar) => bar.node.replayed),
+    failed: bars.some((bar) => ["failed", "incomplete"].includes(bar.node.status)) || messages.some((each) => each.node.status === "failed"),
+    agents: waits.some((wait) => wait.kind === "agents"),
+    person: waits.some((wait) => wait.kind === "person"),
+    queue: waits.some((wait) => wait.kind === "queue" && wait.to - wait.from > 0.05),
+    message: messages.length > 0,
+    mark: marks.length > 0,
+  };
+  const shown = Object.keys(signs).filter((name) => signs[name]);
+  return html`<ul class="tl-legend">${shown.map((name) => html`<li key=${name}><span data-sign=${name} aria-hidden="true"></span>${t(`timeline.sign_${name}`)}</li>`)}</ul>`;
+}
+
+function Said({ input, output }) {
+  const words = (item) => (typeof item.content === "string" ? item.content : (item.content ?? []).map((part) => part.text ?? part.refusal ?? "").join("\n"));
+  const asked = input.filter((item) => item.type === "message" || item.role).map(words).filter(Boolean);
+  const answered = output.filter((item) => item.type === "message").map(words).filter(Boolean);
+  if (!asked.length && !answered.length) return null;
+  return html`<section class="card run-said" aria-label=${t("timeline.said")}>
+    ${asked.length > 0 && html`<h2>${t("timeline.input")}</h2>${asked.map((text, index) => html`<p key=${index} class="run-asked" dir="auto">${text}</p>`)}`}
+    ${answered.length > 0 && html`<h2>${t("timeline.output")}</h2>${answered.map((text, index) => html`<${Markdown} key=${index} text=${text} />`)}`}
+  </section>`;
+}
+
+function Decisions({ trace }) {
+  const asked = listed(trace?.root).flatMap(({ node }) => (node.approvals ?? []).map((approval) => ({ node, approval })));
+  if (!asked.length) return null;
+  return html`<section class="card" aria-label=${t("app.approvals")}><h2>${t("app.approvals")}</h2>
+    <ul class="run-decisions">${asked.map(
+      ({ node, approval }) => html`<li key=${approval.id}><code>${node.name}</code> <span class="muted">${node.agent}</span> <${Decision} approval=${approval} /></li>`,
+    )}</ul></section>`;
+}

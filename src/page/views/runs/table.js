@@ -1,0 +1,65 @@
+import { count, duration, shortTime, time } from "../../format.js";
+import { Cost } from "../../parts/cost.js";
+import { Status } from "../../parts/status.js";
+import { place } from "../../router.js";
+import { html, useEffect, useState } from "../../preact.js";
+import { t } from "../../words.js";
+import { isUnfinished } from "./pages.js";
+
+/** A table of runs; a list of cards where it is narrow, with the roles of a table all the same. */
+export function RunTable({ runs, isAdmin, onCancel }) {
+  const now = useNow(runs.some(isUnfinished));
+  const names = ["what", "status", "began", "took", "tokens", isAdmin ? "owner" : "cost"];
+  const numbers = new Set(["began", "took", "tokens", "cost"]);
+  return html`<table class="runs" role="table">
+    <thead role="rowgroup">
+      <tr role="row">
+        ${names.map(
+          (name) => html`<th role="columnheader" scope="col" class=${numbers.has(name) ? "number" : ""}>${t(`lists.${name}`)}</th>`,
+        )}
+        <th role="columnheader" scope="col"><span class="hidden">${t("app.cancel")}</span></th>
+      </tr>
+    </thead>
+    <tbody role="rowgroup">
+      ${runs.map((run) => html`<${Row} key=${run.id} ...${{ run, isAdmin, onCancel, now }} />`)}
+    </tbody>
+  </table>`;
+}
+
+function Row({ run, isAdmin, onCancel, now }) {
+  const tokens = run.usage?.total_tokens;
+  const took = (run.ended_at ?? now) - run.created_at;
+  return html`<tr role="row">
+    <td role="cell" class="what">
+      <a href=${place(["runs", run.id], { owner: run.owner })}><bdi>${run.model}</bdi></a>
+    </td>
+    <td role="cell" class="state">
+      <${Status} run=${run} />
+      ${run.error_code && html`<code class="muted">${run.error_code}</code>`}
+      ${run.attempts > 1 && html`<span class="muted">${t("lists.attempts", { count: run.attempts })}</span>`}
+    </td>
+    <td role="cell" class="number" title=${time(run.created_at)}>${shortTime(run.created_at)}</td>
+    <td role="cell" class="number">${took < 1 ? "< 1 s" : duration(Math.floor(took))}</td>
+    <td role="cell" class="number tokens">
+      ${count(tokens)}${tokens !== undefined && run.waits_for === "agents" ? "+" : ""}<span class="unit">${t("lists.tokensUnit")}</span>
+    </td>
+    ${isAdmin
+      ? html`<td role="cell" class="owner"><bdi>${run.owner}</bdi></td>`
+      : html`<td role="cell" class="number cost"><${Cost} run=${run} /></td>`}
+    <td role="cell" class="act">
+      ${isUnfinished(run) &&
+      html`<button type="button" class="small" onClick=${() => onCancel(run)}>${t("app.cancel")}</button>`}
+    </td>
+  </tr>`;
+}
+
+/** The present second, for as long as something goes on. */
+function useNow(isNeeded) {
+  const [now, setNow] = useState(() => Date.now() / 1000);
+  useEffect(() => {
+    if (!isNeeded) return;
+    const timer = setInterval(() => setNow(Date.now() / 1000), 1000);
+    return () => clearInterval(timer);
+  }, [isNeeded]);
+  return now;
+}

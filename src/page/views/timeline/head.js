@@ -1,0 +1,85 @@
+// What a run is: status, times, price, why it failed, where it leads, and what can be done with it.
+import * as api from "../../api.js";
+import { count, duration, money, time } from "../../format.js";
+import { Problem } from "../../parts/load.js";
+import { Status } from "../../parts/status.js";
+import { go, place } from "../../router.js";
+import { html, useState } from "../../preact.js";
+import { t } from "../../words.js";
+import { isUnfinished, listed } from "./model.js";
+
+export function Head({ run, trace, now, isOperator, isOwn, reload }) {
+  const whole = { ...run, waits_for: trace?.waits_for };
+  const ended = Math.max(trace?.root?.ended_at ?? 0, run.completed_at ?? 0) || null;
+  const usage = trace?.usage ?? run.usage;
+  const facts = [
+    ["began", time(run.created_at)],
+    ["took", duration(isUnfinished(run) ? now - run.created_at : ended && ended - run.created_at)],
+    ["attempts", count(trace?.attempts)],
+    ["calls", count(usage?.model_calls)],
+    ["tokens", usage ? `${count(usage.input_tokens)} + ${count(usage.output_tokens)}` : "–"],
+    ["cost", trace ? money(trace.usd) : "–"],
+    ...(trace?.owner ? [["owner", trace.owner]] : []),
+  ];
+  return html`<header class="run-head">
+    <div class="run-title">
+      <h1 dir="auto">${run.model}</h1><${Status} run=${whole} />
+      <${Actions} ...${{ run, isOperator, isOwn, reload }} />
+    </div>
+    <dl class="tl-facts">${facts.map(([name, value]) => html`<div key=${name}><dt>${t(`timeline.${name}`)}</dt><dd>${value}</dd></div>`)}</dl>
+    <${Reason} run=${run} trace=${trace} />
+    <${Links} run=${run} trace=${trace} />
+  </header>`;
+}
+
+function Reason({ run, trace }) {
+  if (run.error) {
+    const code = run.error.detail_code ?? run.error.code;
+    return html`<p class="problem" role="status"><span><strong>${code}</strong> <span dir="auto">${run.error.message}</span></span></p>`;
+  }
+  if (run.incomplete_details) {
+    const reason = run.incomplete_details.detail ?? run.incomplete_details.reason;
+    return html`<p class="run-note" role="status">${t("timeline.endedBy")} <strong>${reason}</strong></p>`;
+  }
+  const asks = listed(trace?.root).some(({ node }) => node.approvals?.some(({ status }) => status === "pending"));
+  if (trace?.waits_for !== "person" && !asks) return null;
+  return html`<p class="run-note" role="status">${t("timeline.waitsForPerson")} <a href=${place(["approvals"])}>${t("timeline.decide")}</a></p>`;
+}
+
+function Links({ run, trace }) {
+  const runs = { continues: trace?.continues, continuedBy: trace?.continued_by, sentBy: run.sent_by, root: run.root_response_id };
+  const known = Object.entries(runs).filter(([, id]) => id && id !== run.id);
+  return html`<p class="run-links">
+    <code>${run.id}</code>
+    ${run.conversation && html`<a href=${place(["chat", run.conversation.id])}>${t("timeline.conversation")}</a>`}
+    ${known.map(([name, id]) => html`<a key=${name} href=${place(["runs", id])}>${t(`timeline.${name}`)}</a>`)}
+  </p>`;
+}
+
+function Actions({ run, isOperator, isOwn, reload }) {
+  const [error, setError] = useState(null);
+  const attempt = (act) => () => act().then(() => setError(null), setError);
+  const cancel = attempt(async () => {
+    await api.cancelResponse(run.id, isOperator);
+    reload();
+  });
+  const remove = attempt(async () => {
+    await api.deleteResponse(run.id);
+    go(["runs"]);
+  });
+  return html`<span class="run-actions">
+    ${isUnfinished(run) && html`<${Asked} key="cancel" text=${t("timeline.cancelRun")} sure=${t("timeline.cancelSure")} act=${cancel} />`}
+    ${isOwn && html`<${Asked} key="delete" text=${t("timeline.delete")} sure=${t("timeline.deleteSure")} act=${remove} />`}
+    ${error && html`<${Problem} error=${error} />`}
+  </span>`;
+}
+
+/** A button that asks once before it acts. */
+function Asked({ text, sure, act }) {
+  const [isAsked, setAsked] = useState(false);
+  const press = () => {
+    setAsked(!isAsked);
+    if (isAsked) act();
+  };
+  return html`<button type="button" class=${isAsked ? "danger" : ""} onClick=${press} onBlur=${() => setAsked(false)}>${isAsked ? sure : text}</button>`;
+}
