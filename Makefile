@@ -72,6 +72,9 @@ openapi: ## write docs/openapi.json, from which generators make clients, after a
 	@scripts/setup dev
 	@$(BIN)/python scripts/openapi.py
 
+page: node_modules ## build the page's files in src/agency_lambda/page, after a change in src/page (needs Node)
+	@node scripts/page.mjs
+
 page-picture: ## draw docs/page.png, the page at work, anew (needs Chromium)
 	@scripts/setup dev
 	@$(BIN)/python scripts/page_picture.py
@@ -164,5 +167,5 @@ upgrade: ## take release TO=v1.2.0 of the template (FROM=its URL, the first time
 	@scripts/setup uv
 	@$(BIN)/python scripts/upgrade.py "$$TO" "$$FROM"
 
-.PHONY: help run quick upgrade wheel files key test test-agents e2e check budget format openapi page-picture loop-table bench bundle synth sam bootstrap deploy model-key ask stream runs trace logs destroy lock
+.PHONY: help run quick upgrade wheel files key test test-agents e2e check budget format openapi page page-picture loop-table bench bundle synth sam bootstrap deploy model-key ask stream runs trace logs destroy lock
 .DEFAULT_GOAL := help

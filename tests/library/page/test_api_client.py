@@ -8,7 +8,7 @@ import pytest
 
 from tests.library.paths import ROOT
 
-FOLDER = ROOT / "src" / "agency_lambda" / "page"
+FOLDER = ROOT / "src" / "page"
 DOCUMENT = json.loads((ROOT / "docs" / "openapi.json").read_text())
 _REQUEST = re.compile(r"""(?:json|send)\(\s*"(?P<method>[A-Z]+)",\s*(?P<path>"[^"]*"|`[^`]*`)""")
 _ONLY = re.compile(r"(query|body): only\([^,]*, ([^)]*)\)")

@@ -25,7 +25,7 @@ def throttle(page: Page, pattern: str, times: int) -> list[str]:
 
 def test_a_module_that_was_throttled_is_asked_for_again(opens: Opens, server: Server) -> None:
     page = opens(server, allowed=THROTTLED)
-    asked = throttle(page, "**/words.js", 2)
+    asked = throttle(page, "**/main.js", 2)
     page.goto("/#/runs")
     expect(page.get_by_role("navigation", name="Sections")).to_be_visible()
     assert len(asked) == 3
@@ -36,7 +36,7 @@ def test_a_module_that_was_throttled_is_asked_for_again(opens: Opens, server: Se
 def test_what_never_comes_is_said(opens: Opens, server: Server) -> None:
     page = opens(server, allowed=THROTTLED, locale="de-DE")
     page.clock.install()  # the pauses become long
-    throttle(page, "**/app.js", 100)
+    throttle(page, "**/main.js", 100)
     page.goto("/")
     for _ in range(5):
         with page.expect_navigation():

@@ -1,7 +1,7 @@
-"""What the page's own files keep to: words, colours, addresses, size. No browser is needed but for the words."""
+"""What the page's own files keep to: words, colours, addresses, size."""
 
+import json
 import re
-from typing import Any
 
 import pytest
 
@@ -9,69 +9,53 @@ from tests.library.page.conftest import Opens
 from tests.library.page.studio import Studio
 from tests.library.paths import ROOT
 
-FOLDER = ROOT / "src" / "agency_lambda" / "page"
-MODULES = {
-    path.relative_to(FOLDER).as_posix(): path.read_text()
-    for path in sorted(FOLDER.rglob("*.js"))
-    if "vendor" not in path.parts
-}
+FOLDER = ROOT / "src" / "page"
+MODULES = {path.relative_to(FOLDER).as_posix(): path.read_text() for path in sorted(FOLDER.rglob("*.js"))}
 CODE = {name: text for name, text in MODULES.items() if not name.startswith("words/")}
 SHEETS = {path.relative_to(FOLDER).as_posix(): path.read_text() for path in sorted(FOLDER.rglob("*.css"))}
-LANGUAGES = {"en", "de", "zh"}
+LANGUAGES = ("en", "de", "zh")
 _COLOUR = r"#[0-9a-fA-F]{3,8}\b|\b(?:rgba?|hsla?|oklch|oklab|lab|lch|color)\("
-
-type Words = dict[str, dict[str, dict[str, str]]]  # part -> language -> name -> sentence
-
-
-@pytest.fixture(scope="module")
-def words(request: pytest.FixtureRequest) -> Words:
-    """The modules in words/, as the browser reads them."""
-    studio: Studio = request.getfixturevalue("studio")
-    browser = request.getfixturevalue("browser")
-    context = browser.new_context(base_url=studio.url)
-    tab = context.new_page()
-    tab.goto("/")
-    read = """async (names) => {
-        const main = document.querySelector("script[type=module]").src;
-        const found = {};
-        for (const name of names) found[name] = (await import(new URL(`words/${name}.js`, main))).default;
-        return found;
-    }"""
-    names = [path.stem for path in sorted((FOLDER / "words").glob("*.js"))]
-    found: Any = tab.evaluate(read, names)
-    context.close()
-    camel = {name: re.sub(r"_(\w)", lambda each: each[1].upper(), name) for name in names}
-    return {camel[name]: languages for name, languages in found.items()}
+_SENTENCE = re.compile(r'^  (\w+): \[\s*((?:"(?:[^"\\]|\\.)*",?\s*)+)\],$', re.MULTILINE)
 
 
-def test_every_sentence_is_there_in_all_languages(words: Words) -> None:
-    for part, languages in words.items():
-        assert set(languages) == LANGUAGES, part
-        for language in LANGUAGES:
-            assert set(languages[language]) == set(languages["en"]), f"{part}.{language}"
+def _sentences(text: str) -> dict[str, list[str]]:
+    """Return the sentences of a module in words/ by their names."""
+    return {name: json.loads(f"[{texts.rstrip().rstrip(',')}]") for name, texts in _SENTENCE.findall(text)}
 
 
-def test_a_sentence_takes_the_same_values_in_all_languages(words: Words) -> None:
-    for part, languages in words.items():
-        for name, sentence in languages["en"].items():
-            takes = set(re.findall(r"\{(\w+)\}", sentence))
-            for language in LANGUAGES:
-                assert set(re.findall(r"\{(\w+)\}", languages[language][name])) == takes, f"{language} {part}.{name}"
+def _camel(name: str) -> str:
+    return re.sub(r"_(\w)", lambda each: each[1].upper(), name)
 
 
-def test_every_sentence_is_used_and_every_used_one_is_there(words: Words) -> None:
-    known = {f"{part}.{name}" for part, languages in words.items() for name in languages["en"]}
-    parts = "|".join(words)
+WORDS = {
+    _camel(name.removeprefix("words/").removesuffix(".js")): _sentences(text)
+    for name, text in MODULES.items()
+    if name.startswith("words/")
+}
+
+
+@pytest.mark.parametrize("part", WORDS)
+def test_every_sentence_is_there_in_all_languages_and_takes_the_same_values(part: str) -> None:
+    file = f"words/{re.sub('[A-Z]', lambda each: f'_{each[0].lower()}', part)}.js"
+    assert len(WORDS[part]) == len(re.findall(r"^  \w+: ", MODULES[file], re.MULTILINE))
+    for name, sentences in WORDS[part].items():
+        assert len(sentences) == len(LANGUAGES), name
+        assert all(sentences), name
+        assert len({frozenset(re.findall(r"\{(\w+)\}", each)) for each in sentences}) == 1, name
+
+
+def test_every_sentence_is_used_and_every_used_one_is_there() -> None:
+    known = {f"{part}.{name}" for part, sentences in WORDS.items() for name in sentences}
+    parts = "|".join(WORDS)
     text = "\n".join(CODE.values())
-    said = set(re.findall(rf"[\"'`]((?:{parts})\.\w+)[\"'`]", text))
+    named = set(re.findall(rf"[\"'`]((?:{parts})\.\w+)[\"'`]", text))
     # `app.${name}`, `timeline.kind_${kind}`: every key of that form
     made = [
         re.compile(re.sub(r"\\?\$\\?\{.*?\\?\}", r"\\w+", re.escape(each)))
         for each in re.findall(rf"`((?:{parts})\.\w*\$\{{[^`]*\}}\w*)`", text)
     ]
-    used = said | {key for key in known if any(form.fullmatch(key) for form in made)}
-    assert said - known == set()
-    assert known - used <= {"chat.stop"}  # until the chat stops runs
+    assert named - known == set()
+    assert {key for key in known - named if not any(form.fullmatch(key) for form in made)} == set()
 
 
 @pytest.mark.parametrize("name", CODE)

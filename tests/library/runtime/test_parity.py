@@ -133,7 +133,7 @@ CASES = [
     Case("GET", "/", key="", keep=("page", r'"(page/[0-9a-f]+)/')),
     Case("HEAD", "/", key=""),
     Case("GET", "/?code=1&state=2", key=""),
-    *(Case("GET", f"/{{page}}/{name}", key="") for name in ("main.js", "style.css", "icon.svg", "vendor/preact.js")),
+    *(Case("GET", f"/{{page}}/{name}", key="") for name in ("main.js", "style.css", "icon.svg", "boot.js")),
     *(Case("GET", path, key="") for path in ("/{page}/README.md", "/{page}/../settings.py", "/page/0/main.js")),
     Case("POST", "/{page}/main.js", key=""),
     Case("POST", "/"),
