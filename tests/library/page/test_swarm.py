@@ -5,6 +5,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.library.paths import ROOT
+
+_LIGHTS = ROOT / "src" / "page" / "views" / "swarm" / "lights.js"
 _SCRIPT = "document.querySelector('script[type=module]').src"
 
 
@@ -26,11 +29,17 @@ def _shows(page: Page, *agencies: dict[str, Any]) -> None:
     page.goto("/#/swarm")
 
 
+def _serve_lights(page: Page) -> None:
+    """The module as it is in src/page: it imports nothing."""
+    page.route("**/lights.js", lambda route: route.fulfill(path=_LIGHTS, content_type="text/javascript"))
+    page.goto("/#/swarm")
+
+
 def _lights(page: Page, items: list[dict[str, Any]], status: str = "in_progress") -> Any:
     """Return [state, doing] of each agent, and the open flows, as `ofAnswer` says."""
-    page.goto("/#/swarm")
+    _serve_lights(page)
     script = f"""async ([items, status, agency]) => {{
-        const {{ ofAnswer }} = await import(new URL("views/swarm/lights.js", {_SCRIPT}));
+        const {{ ofAnswer }} = await import(new URL("lights.js", {_SCRIPT}));
         const {{ agents, flows }} = ofAnswer({{ items, status }}, agency);
         const states = Object.fromEntries([...agents].map(([name, light]) => [name, [light.state, light.doing]]));
         return {{ ...states, open: [...flows].filter(([, flow]) => flow.open).map(([key]) => key) }};
@@ -132,11 +141,11 @@ def test_message_of_a_trace_is_on_its_way_until_its_recipient_has_ended(page: Pa
         child = {"type": "agent", "name": name, "agent": name, "status": status, "ended_at": ended_at, "children": []}
         return {"type": "message", "name": name, "agent": "Boss", "status": "in_progress", "children": [child]}
 
-    page.goto("/#/swarm")
+    _serve_lights(page)
     root = {"type": "agent", "name": "Boss", "agent": "Boss", "status": "in_progress"}
     trace = {"status": "in_progress", "root": {**root, "children": [message("Clerk", 1.0), message("Judge", None)]}}
     script = f"""async ([trace, agency]) => {{
-        const {{ ofTrace }} = await import(new URL("views/swarm/lights.js", {_SCRIPT}));
+        const {{ ofTrace }} = await import(new URL("lights.js", {_SCRIPT}));
         const {{ agents, flows }} = ofTrace(trace, agency);
         return [agents.get("Boss").doing, ...[...flows].filter(([, flow]) => flow.open).map(([key]) => key)];
     }}"""
