@@ -91,6 +91,8 @@ class Issuer:
                 return None
             self._refresh.remove(form["refresh_token"])
             return self._tokens(form["client_id"], has_refresh=True)
+        if form["grant_type"] == "client_credentials":
+            return {"access_token": self.token(aud=form["resource"]), "token_type": "Bearer", "expires_in": 300}
         asked = self._codes.pop(form["code"], None)
         digest = hashlib.sha256(form["code_verifier"].encode()).digest()
         challenge = urlsafe_b64encode(digest).decode().rstrip("=")
@@ -137,10 +139,7 @@ def openid_issuer() -> Iterator[Issuer]:
         def do_POST(self) -> None:
             text = self.rfile.read(int(self.headers["content-length"])).decode()
             form = {name: values[0] for name, values in parse_qs(text).items()}
-            if self.path == "/token":
-                issued = issuer.granted(form)
-            else:
-                issued = {"access_token": issuer.token(aud=form["resource"]), "token_type": "Bearer", "expires_in": 300}
+            issued = issuer.granted(form)
             body = json.dumps(issued or {"error": "invalid_grant"}).encode()
             self.send_response(200 if issued else 400)
             self.send_header("Access-Control-Allow-Origin", "*")
