@@ -56,7 +56,8 @@ function only(fields = {}, ...names) {
   return fields;
 }
 
-const id = encodeURIComponent;
+// A URL takes the steps "." and ".." away, and would be that of another route: they are no ids of anything.
+const id = (text) => encodeURIComponent(/^\.\.?$/.test(text) ? `id ${text}` : text);
 const admin = (isAdmin) => (isAdmin ? "v1/admin" : "v1");
 
 export const agencies = async (options) => (await json("GET", "agencies", options)).agencies;

@@ -36,7 +36,7 @@ function Sections() {
   const waiting = count(approvals.value);
   useTitle(name, waiting);
   const again = () => [known, approvals].forEach((each) => each.error && each.reload());
-  const isKnown = name in VIEWS;
+  const isKnown = Object.hasOwn(VIEWS, name);
   const section = name === "runs" && steps[1] ? "run" : name;
   return html`
     <a class="skip" href="#content" onClick=${skip}>${t("app.skip")}</a>
@@ -62,7 +62,7 @@ const count = (page) => (page?.data.length ? `${page.data.length}${page.has_more
 
 function useTitle(name, waiting) {
   useEffect(() => {
-    const section = name in VIEWS ? t(`app.${name}`) : t("app.notFoundTitle");
+    const section = Object.hasOwn(VIEWS, name) ? t(`app.${name}`) : t("app.notFoundTitle");
     document.title = `${waiting ? `(${waiting}) ` : ""}${section} · agency-lambda`;
   }, [name, waiting]);
 }

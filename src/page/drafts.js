@@ -1,4 +1,5 @@
 // What was typed and not sent, over a sign-in that leaves the page.
+import { tabStorage } from "./storage.js";
 
 const STORED = "agency-lambda.drafts";
 const FIELDS = "textarea, input[type=text], input[type=search], input:not([type])";
@@ -11,17 +12,13 @@ const fields = () => [...document.querySelectorAll(FIELDS)].filter((field) => la
 export function keepDrafts() {
   const found = fields().filter((field) => field.value && !field.closest(".sign-in"));
   const drafts = found.map((field) => [label(field), field.value]);
-  try {
-    if (drafts.length) sessionStorage.setItem(STORED, JSON.stringify(drafts));
-  } catch {
-    // too long for the browser: the rest of the page comes back
-  }
+  if (drafts.length) tabStorage.set(STORED, JSON.stringify(drafts));
 }
 
 /** Put it back into the fields of the same names, as soon as they are there and empty. */
 export function restoreDrafts() {
-  let drafts = JSON.parse(sessionStorage.getItem(STORED)) ?? [];
-  sessionStorage.removeItem(STORED);
+  let drafts = JSON.parse(tabStorage.get(STORED)) ?? [];
+  tabStorage.set(STORED, "");
   if (!drafts.length) return;
   const observer = new MutationObserver(fill);
   const stop = () => observer.disconnect();

@@ -1,5 +1,6 @@
 // Sign-in at an OpenID issuer: code flow with PKCE, in this tab. What the issuer answers is checked by oauth4webapi.
 import { settings } from "./session.js";
+import { tabStorage } from "./storage.js";
 import * as oauth from "oauth4webapi";
 
 const PENDING = "agency-lambda.sign-in";
@@ -15,7 +16,7 @@ const redirect = () => location.origin + location.pathname;
 export async function leave() {
   const verifier = oauth.generateRandomCodeVerifier();
   const state = oauth.generateRandomState();
-  sessionStorage.setItem(PENDING, JSON.stringify({ verifier, state, hash: location.hash }));
+  tabStorage.set(PENDING, JSON.stringify({ verifier, state, hash: location.hash }));
   const url = new URL(authorization_endpoint);
   const query = {
     client_id,
@@ -40,8 +41,8 @@ export function isBack() {
 /** Return `{token, expires, refresh}` for what the issuer has led back with, and clean the address. */
 export async function arrive() {
   const url = new URL(location.href);
-  const pending = JSON.parse(sessionStorage.getItem(PENDING));
-  sessionStorage.removeItem(PENDING);
+  const pending = JSON.parse(tabStorage.get(PENDING));
+  tabStorage.set(PENDING, "");
   history.replaceState(null, "", location.pathname + (pending?.hash ?? ""));
   if (!pending) throw new Error("This sign-in was not begun in this tab.");
   const answer = oauth.validateAuthResponse(server, client, url, pending.state);

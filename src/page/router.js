@@ -3,7 +3,15 @@ import { useEffect, useState } from "./preact.js";
 
 function read() {
   const [path, query] = location.hash.replace(/^#\/?/, "").split("?");
-  return { steps: path.split("/").filter(Boolean).map(decodeURIComponent), query: new URLSearchParams(query) };
+  return { steps: path.split("/").filter(Boolean).map(decoded), query: new URLSearchParams(query) };
+}
+
+function decoded(step) {
+  try {
+    return decodeURIComponent(step);
+  } catch {
+    return step; // a mistyped address leads to what is not there
+  }
 }
 
 /** Return what is behind the #: `steps` of the path, decoded, and the `query`. */

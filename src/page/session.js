@@ -1,4 +1,5 @@
 // How this page is signed in. What the server has said of itself is in a <meta> of index.html.
+import { browserStorage, tabStorage } from "./storage.js";
 
 /** auth (none, keys, jwt, iam), version; for jwt also issuer, audience, client_id, scope and the issuer's endpoints. */
 export const settings = JSON.parse(document.querySelector("meta[name=agency-lambda]").content);
@@ -8,7 +9,7 @@ export const hasIssuer = settings.auth === "jwt" && Boolean(settings.client_id);
 // Of this address alone: another service may be below the same origin. A key outlives the tab if one has asked for it;
 // what the issuer gave is kept while the tab is open, so that it can be loaded again.
 const STORED = `agency-lambda.key ${location.pathname}`;
-const storage = () => (settings.auth === "keys" ? localStorage : sessionStorage);
+const storage = settings.auth === "keys" ? browserStorage : tabStorage;
 const SOON = 60; // seconds before its end that a token is renewed
 const LONGEST = 2 ** 31 - 1; // ms that a timer takes
 
@@ -87,22 +88,11 @@ function renewInTime() {
 
 // A browser may keep nothing at all for a page: then one signs in each time.
 function read() {
-  try {
-    const found = JSON.parse(storage().getItem(STORED));
-    return found?.expires * 1000 < Date.now() && !found.refresh ? null : found;
-  } catch {
-    return null;
-  }
+  const found = JSON.parse(storage.get(STORED));
+  return found?.expires * 1000 < Date.now() && !found.refresh ? null : found;
 }
 
-function write(value) {
-  try {
-    if (value) storage().setItem(STORED, JSON.stringify(value));
-    else storage().removeItem(STORED);
-  } catch {
-    // it is signed in as long as it is open
-  }
-}
+const write = (value) => storage.set(STORED, value && JSON.stringify(value));
 
 renewInTime();
 // Who signs out in one tab has signed out in all of them.

@@ -9,24 +9,32 @@
     en: "This page could not be loaded. Please load it again.",
     zh: "页面无法加载，请重新加载。",
   };
-  const tries = Number(sessionStorage.getItem(STORED));
+  // A browser that keeps nothing would load it again without end.
+  const kept = (use) => {
+    try {
+      return use(sessionStorage);
+    } catch {
+      return TRIES;
+    }
+  };
+  const tries = Number(kept((storage) => storage.getItem(STORED)));
   let isIncomplete = false;
 
   function failed({ target }) {
     if (isIncomplete || !(target instanceof HTMLScriptElement || target instanceof HTMLLinkElement)) return;
     isIncomplete = true;
     if (tries < TRIES) {
-      sessionStorage.setItem(STORED, tries + 1);
+      kept((storage) => storage.setItem(STORED, tries + 1));
       setTimeout(() => location.reload(), PAUSE * 2 ** tries);
     } else addEventListener("load", giveUp);
   }
 
   function giveUp() {
-    sessionStorage.removeItem(STORED);
+    kept((storage) => storage.removeItem(STORED));
     const page = document.getElementById("page");
     if (!page.hasChildNodes()) page.textContent = WORDS[navigator.language.slice(0, 2)] ?? WORDS.en;
   }
 
   addEventListener("error", failed, true);
-  addEventListener("load", () => isIncomplete || sessionStorage.removeItem(STORED));
+  addEventListener("load", () => isIncomplete || kept((storage) => storage.removeItem(STORED)));
 })();

@@ -1,13 +1,14 @@
 // What a reader chooses: dark or light, which this browser remembers; and signing out.
 import { authorization, settings, signOut } from "../session.js";
 import { html, useState } from "../preact.js";
+import { browserStorage } from "../storage.js";
 import { t } from "../words.js";
 import { Icon } from "./icons.js";
 
 const STORED = "agency-lambda.theme";
 const THEMES = ["auto", "light", "dark"];
 
-const storedTheme = () => THEMES.find((each) => each === localStorage.getItem(STORED)) ?? "auto";
+const storedTheme = () => THEMES.find((each) => each === browserStorage.get(STORED)) ?? "auto";
 
 function showTheme(theme) {
   if (theme === "auto") delete document.documentElement.dataset.theme;
@@ -18,7 +19,7 @@ showTheme(storedTheme()); // before anything is painted
 export function Preferences() {
   const [theme, setTheme] = useState(storedTheme);
   const choose = (each) => {
-    localStorage.setItem(STORED, each);
+    browserStorage.set(STORED, each);
     showTheme(each);
     setTheme(each);
   };

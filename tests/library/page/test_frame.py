@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests.library.clients.server import Server
@@ -56,3 +57,22 @@ def test_a_lost_service_is_said_until_it_is_back(opens: Opens, server: Server) -
     page.evaluate("dispatchEvent(new Event('online'))")
     expect(page.get_by_role("heading", name="Approvals")).to_be_visible()
     expect(page.get_by_text("No connection to the service.")).to_have_count(0)
+
+
+@pytest.mark.parametrize("address", ["%", "chat/%E0%A4%A", "constructor", "__proto__", "runs/..", "chat/."])
+def test_an_odd_address_is_that_of_nothing_and_the_page_goes_on(opens: Opens, server: Server, address: str) -> None:
+    page = opens(server, allowed="404")
+    page.goto(f"/#/{address}")
+    said = page.get_by_text(re.compile("no such|not found|did not work", re.IGNORECASE))
+    expect(said.first).to_be_visible()
+    section(page, "Usage")
+    expect(page.get_by_role("heading", name="Usage")).to_be_visible()
+
+
+def test_a_browser_that_keeps_nothing_shows_the_page(opens: Opens, server: Server) -> None:
+    page = opens(server)
+    refuse = "Object.defineProperty(window, '%s', { get() { throw new DOMException('no', 'SecurityError'); } });"
+    page.add_init_script("".join(refuse % name for name in ("localStorage", "sessionStorage")))
+    page.goto("/")
+    page.get_by_label("Message", exact=True).fill("Hello")
+    expect(page.get_by_role("button", name="Send")).to_be_enabled()

@@ -1,5 +1,6 @@
 // What is written to the agents: the text, files, and whom it is for.
 import { html, useEffect, useLayoutEffect, useRef, useState } from "../../preact.js";
+import { tabStorage } from "../../storage.js";
 import { t } from "../../words.js";
 import { refusal, stored } from "./attachments.js";
 
@@ -56,18 +57,17 @@ function grow(field) {
 
 /** Text that was typed and not sent is there again after a reload. */
 function useDraft(id) {
-  const [text, setText] = useState(() => sessionStorage.getItem(draftOf(id)) ?? "");
+  const [text, setText] = useState(() => tabStorage.get(draftOf(id)) ?? "");
   const before = useRef(id);
   useEffect(() => {
     if (before.current === id) return;
-    const isSameTalk = before.current === null && id !== null && sessionStorage.getItem(draftOf(id)) === null && text === "";
+    const isSameTalk = before.current === null && id !== null && tabStorage.get(draftOf(id)) === null && text === "";
     before.current = id;
-    if (!isSameTalk) setText(sessionStorage.getItem(draftOf(id)) ?? "");
+    if (!isSameTalk) setText(tabStorage.get(draftOf(id)) ?? "");
   }, [id]);
   const change = (value) => {
-    if (value) sessionStorage.setItem(draftOf(id), value);
-    else sessionStorage.removeItem(draftOf(id));
     setText(value);
+    tabStorage.set(draftOf(id), value);
   };
   return [text, change];
 }
