@@ -1,7 +1,7 @@
 // Build src/agency_lambda/page, or another folder, of src/page: few small files, as each is an invocation on Lambda.
 import { build } from "esbuild";
 import { copyFile, mkdir, readFile, readdir, rm, writeFile } from "node:fs/promises";
-import { basename } from "node:path";
+import { basename, posix } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
@@ -9,24 +9,43 @@ const source = `${root}src/page`;
 const folder = process.argv[2] ?? `${root}src/agency_lambda/page`;
 const PACKAGES = ["preact", "htm", "marked", "@dagrejs/dagre", "oauth4webapi"]; // package-lock.json pins them by hash
 
-// Only the reader of Markdown is taken of marked: the rest writes HTML, which the page has no use for.
-const readsOnly = {
-  name: "marked-reads-only",
-  setup: ({ onLoad }) =>
-    onLoad({ filter: /marked\.esm\.js$/ }, async ({ path }) => {
-      const text = await readFile(path, "utf8");
-      const [, lexer] = text.match(/(\w+) as Lexer/);
-      const [writes] = text.match(/var (\w+)=new \w+;function \w+\(\w+,\w+\)\{return \1\.parse\([^]*$/);
-      return { contents: `${text.slice(0, -writes.length)}export{${lexer} as Lexer}` };
-    }),
+// These packages hold one file with everything in it, and in its source map the modules that it was made of. Of those
+// only the needed ones are taken: the reader of Markdown, not what writes HTML, and what lays out a graph.
+const MAPS = ["marked/lib/marked.esm.js.map", "@dagrejs/dagre/dist/dagre.esm.js.map"];
+const ENTRIES = {
+  marked: 'export { _Lexer as Lexer } from "./src/Lexer.ts";',
+  "@dagrejs/dagre": 'export { Graph } from "@dagrejs/graphlib"; export { layout } from "./lib/layout.ts";',
+  "@dagrejs/graphlib": `
+    import { postorder } from "./node_modules/@dagrejs/graphlib/lib/alg/postorder.ts";
+    import { preorder } from "./node_modules/@dagrejs/graphlib/lib/alg/preorder.ts";
+    export { Graph } from "./node_modules/@dagrejs/graphlib/lib/graph.ts";
+    export const alg = { postorder, preorder };`,
 };
 
-// Lines of templates need no indentation either.
+const onlyNeededModules = {
+  name: "only-needed-modules",
+  async setup({ onLoad, onResolve }) {
+    const modules = new Map(Object.entries(ENTRIES).map(([name, text]) => [`../${name.split("/").at(-1)}`, text]));
+    for (const map of MAPS) {
+      const { sources, sourcesContent } = JSON.parse(await readFile(`${root}node_modules/${map}`, "utf8"));
+      sources.forEach((path, index) => modules.set(path, sourcesContent[index]));
+    }
+    const resolved = (asked) => {
+      const path = ["", ".ts", "/index.ts"].map((end) => asked + end).find((each) => modules.has(each));
+      return { path, namespace: "modules", sideEffects: false };
+    };
+    onResolve({ filter: /^(marked|@dagrejs\/\w+)$/ }, ({ path }) => resolved(`../${basename(path)}`));
+    onResolve({ filter: /^\./, namespace: "modules" }, ({ path, importer }) => resolved(posix.join(posix.dirname(importer), path)));
+    onLoad({ filter: /./, namespace: "modules" }, ({ path }) => ({ contents: modules.get(path), loader: "ts" }));
+  },
+};
+
+// Templates need no indentation either, and no line breaks around elements.
 const withoutIndentation = {
   name: "without-indentation",
   setup: ({ onLoad }) =>
     onLoad({ filter: /src\/page\/.*\.js$/ }, async ({ path }) => ({
-      contents: (await readFile(path, "utf8")).replace(/\n[ \t]+/g, "\n"),
+      contents: (await readFile(path, "utf8")).replace(/\n[ \t]+/g, "\n").replace(/(?<=[>}`])\n(?=<|\$\{|`)/g, ""),
     })),
 };
 
@@ -39,12 +58,13 @@ async function bundled() {
     bundle: true,
     splitting: true,
     minify: true,
+    mangleProps: /^_[a-z]/, // private ones: of dagre's graphs, and the page's own
     format: "esm",
     charset: "utf8",
     target: "es2022",
     legalComments: "none",
     metafile: true,
-    plugins: [readsOnly, withoutIndentation],
+    plugins: [onlyNeededModules, withoutIndentation],
   });
   return Object.entries(metafile.outputs).map(([path, output]) => ({ name: basename(path), ...output }));
 }
