@@ -48,6 +48,12 @@ export function duration(seconds) {
   return `${Math.floor(seconds / size)} ${large}${rest ? ` ${rest} ${small}` : ""}`;
 }
 
+/** How long runs took, one after the other, in the whole seconds that their clock has; of one that goes on, until `now`. */
+export function took(runs, now = NaN) {
+  const seconds = runs.reduce((sum, run) => sum + Math.max(0, (run.ended_at ?? now) - run.created_at), 0);
+  return seconds < 1 ? "< 1 s" : duration(Math.floor(seconds));
+}
+
 const spans = new Intl.RelativeTimeFormat(language, { numeric: "auto" });
 const UNITS = [
   ["day", 86_400],

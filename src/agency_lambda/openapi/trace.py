@@ -84,6 +84,7 @@ class _Trace(BaseModel):
     status: ResponseStatus
     created_at: int
     completed_at: int | None
+    ended_at: float | None
     attempts: int | None
     waits_for: Literal["person", "agents"] | None
     usage: TraceUsage

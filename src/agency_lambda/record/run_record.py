@@ -5,6 +5,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import batched
+from typing import Any
 
 from agency_lambda.errors import NotFound
 from agency_lambda.protocol.ids import created_microseconds
@@ -27,6 +28,7 @@ class RunRecord:
     rows: JournalRows
     lease: Lease | None  # of an unfinished run
     attempts: int
+    ended_at: float | None  # of a run that is over, if its entry in the index says so
     since: float  # when it began, if it continues another one's journal
     size: int
     children: dict[str, "RunRecord"] = field(default_factory=dict)  # by tool call, except deleted ones
@@ -86,8 +88,10 @@ async def _load(store: Store, owner: str, response_id: str) -> RunRecord:
         rows.add_approval(key, row)
     since = _made_at(response_id if stored.continues else None, 0.0)
     lease = None if stored.response["status"] in FINAL else await Leases(store).find(response_id)
-    attempts = max(rows.attempts(since), await _counted_attempts(store, owner, stored, lease))
-    return RunRecord(stored, rows, lease, attempts, since, sum(record.size for record in records))
+    entry = await _entry(store, owner, stored)
+    attempts = max(rows.attempts(since), _counted_attempts(stored, lease, entry))
+    size = sum(record.size for record in records)
+    return RunRecord(stored, rows, lease, attempts, entry.get("ended_at"), since, size)
 
 
 def _made_at(response_id: str | None, otherwise: float) -> float:
@@ -96,12 +100,19 @@ def _made_at(response_id: str | None, otherwise: float) -> float:
     return made / 10**6 if made else otherwise
 
 
-async def _counted_attempts(store: Store, owner: str, stored: StoredResponse, lease: Lease | None) -> int:
+async def _entry(store: Store, owner: str, stored: StoredResponse) -> dict[str, Any]:
+    """Return what the index says of a run that is over: nothing of one that a message has begun."""
+    if stored.response["status"] not in FINAL or stored.sending is not None:
+        return {}
+    key = entry_key(stored.response["id"])
+    found = await store.get(index_partition(owner), key) if key else None
+    return found.body if found else {}
+
+
+def _counted_attempts(stored: StoredResponse, lease: Lease | None, entry: dict[str, Any]) -> int:
     # Rows tell of one that handed over, which is not counted, and not of one that found every answer in the journal.
     response = stored.response
     if response["status"] not in FINAL:
         return lease.attempts if lease else 0
-    key = entry_key(response["id"]) if stored.sending is None else None
-    entry = await store.get(index_partition(owner), key) if key else None
     has_replayed = (response["usage"] or {}).get("replayed_calls")
-    return max(entry.body["attempts"] or 0 if entry else 0, 2 if has_replayed else 1)
+    return max(entry.get("attempts") or 0, 2 if has_replayed else 1)

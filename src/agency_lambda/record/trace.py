@@ -73,9 +73,18 @@ def _trace(record: RunRecord, asked: Any, options: TraceOptions) -> dict[str, An
         "status": response["status"],
         "created_at": response["created_at"],
         "completed_at": response["completed_at"],
+        "ended_at": _ended_at(record, root),
         "attempts": record.attempts,
         "waits_for": record.waits_for,
         "usage": nodes.usage(root) if is_stale else response["usage"] or nodes.usage(root),
         "usd": nodes.usd_since(root, record.since) if record.since else root["usd"],
         "root": root,
     }
+
+
+def _ended_at(record: RunRecord, root: Mapping[str, Any]) -> float | None:
+    """Return when the run was over, however it ended; if no entry says that, when the last thing in it was."""
+    if not record.is_over or record.ended_at is not None:
+        return record.ended_at
+    times = (root["ended_at"], record.stored.response["completed_at"])
+    return max((time for time in times if time is not None), default=None)

@@ -11,7 +11,7 @@ import { barLabel } from "./timeline/describe.js";
 import { Decision, Details } from "./timeline/details.js";
 import { Head } from "./timeline/head.js";
 import { List } from "./timeline/list.js";
-import { isUnfinished, listed, timelineOf } from "./timeline/model.js";
+import { closed, isUnfinished, listed, timelineOf } from "./timeline/model.js";
 
 const POLL = 1500; // ms between two looks at a run that goes on
 const TICK = 500; // ms between two pictures of it
@@ -49,7 +49,7 @@ async function loadRun(id, isOperator) {
   const run = mine ?? (await api.adminResponse(id));
   if (!mine) foreign.add(id);
   const input = mine ? await api.inputItems(id).catch(absent) : null;
-  return { run, trace, input: input?.data ?? [], isOwn: Boolean(mine) };
+  return { run, trace: closed(trace), input: input?.data ?? [], isOwn: Boolean(mine) };
 }
 
 /** Return the time now in seconds, again and again while `isLive`. */

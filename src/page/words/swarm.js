@@ -26,6 +26,7 @@ export default {
   asks: ["waits for {name}", "wartet auf {name}", "等待 {name}"],
   person: ["{name} waits for approval", "{name} wartet auf Freigabe", "{name} 等待审批"],
   done: ["done", "fertig", "完成"],
+  stopped: ["stopped", "angehalten", "已停止"],
   failed: ["failed", "fehlgeschlagen", "失败"],
   askedTimes: ["done, asked {count}×", "fertig, {count}× gefragt", "完成，被询问 {count} 次"],
   asked: ["Asked", "Gefragt", "被询问"],

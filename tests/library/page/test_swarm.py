@@ -119,6 +119,7 @@ def test_parallel_colleagues_shine_together(page: Page) -> None:
     ]
     lights = _lights(page, asks)
     assert [lights["Clerk"][0], lights["Judge"][0]] == ["works", "works"]
+    assert lights["Boss"] == ["asks", "Clerk, Judge"]
     assert len(lights["open"]) == 2
 
 
@@ -133,6 +134,12 @@ def test_ended_run_has_no_light_on(page: Page) -> None:
     asks = _act(1, "Boss", "send_message", "completed", recipient="Clerk", parent=None)
     assert _lights(page, [asks], "completed") == {"Boss": ["done", None], "Clerk": ["done", None], "open": []}
     assert _lights(page, [], "failed")["Boss"] == ["failed", None]
+
+
+def test_run_that_was_stopped_has_neither_succeeded_nor_failed(page: Page) -> None:
+    asks = _act(1, "Boss", "send_message", "incomplete", recipient="Clerk", parent=None)
+    lights = _lights(page, [asks], "cancelled")
+    assert [lights["Boss"], lights["Clerk"]] == [["stopped", None], ["stopped", None]]
 
 
 def test_message_of_a_trace_is_on_its_way_until_its_recipient_has_ended(page: Page) -> None:

@@ -38,9 +38,17 @@ def _message(sender: str, child: dict[str, Any], start: float, end: float, **mor
 def _shows(page: Page, root: dict[str, Any], **fields: Any) -> None:
     """Open a run of this trace."""
     run = {"id": "resp_x", "object": "response", "model": "payments", "status": "completed", "created_at": int(_BEGAN)}
-    run |= {"completed_at": int(_BEGAN) + 20, "error": None, "output": [], "usage": _USAGE} | fields.pop("run", {})
+    run |= {
+        "completed_at": int(_BEGAN) + 20,
+        "ended_at": int(_BEGAN) + 20,
+        "error": None,
+        "output": [],
+        "usage": _USAGE,
+    } | fields.pop("run", {})
     trace = {"object": "trace", "response_id": "resp_x", "root": root, "attempts": 1, "waits_for": None, "usd": 0.002}
-    trace |= {each: run[each] for each in ("model", "status", "created_at", "completed_at", "usage")} | fields
+    trace |= {
+        each: run[each] for each in ("model", "status", "created_at", "completed_at", "ended_at", "usage")
+    } | fields
     page.route("**/v1/admin/responses/resp_x/trace", lambda route: route.fulfill(json=trace))
     page.route(re.compile("/v1/(admin/)?responses/resp_x$"), lambda route: route.fulfill(json=run))
     page.route("**/input_items", lambda route: route.fulfill(json={"data": []}))
@@ -175,6 +183,16 @@ def test_list_says_the_same_as_the_timeline(page: Page) -> None:
     rows = page.get_by_role("row")
     expect(rows).to_have_count(5)
     expect(rows.nth(4)).to_contain_text(re.compile("Model call.*failed.*1 s.*100"))
+
+
+def test_run_that_was_stopped_takes_one_time_and_its_last_call_until_then(page: Page) -> None:
+    root = _agent("Entry", 0, 2, _call("Entry", 0, 2), _call("Entry", 3, 3, ended_at=None, status="incomplete"))
+    root["children"][1] |= {"input_tokens": 0, "output_tokens": 0, "usd": 0}
+    ended = {"status": "cancelled", "completed_at": None, "ended_at": int(_BEGAN) + 17}
+    _shows(page, root, run=ended)
+    expect(page.locator(".run-head")).to_contain_text("Took17 s")
+    page.locator("[data-bar='0.1']").focus()
+    expect(page.locator(".tl-info")).to_contain_text("14 s · no price known · not finished")
 
 
 def test_failed_run_says_why(page: Page) -> None:

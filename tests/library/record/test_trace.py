@@ -1,6 +1,7 @@
 """A trace is the tree of what was done: who asked whom, when, at which price, and in which attempt."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -194,6 +195,8 @@ def test_running_run_shows_what_is_pending_and_then_that_it_was_interrupted(monk
     assert (before["status"], before["root"]["children"], before["attempts"]) == ("in_progress", [], 1)
     assert (before["root"]["name"], during["root"]["name"]) == (None, "Solo")  # before a call nobody knows it
     assert (before["root"]["ended_at"], during["root"]["ended_at"]) == (None, None)
+    assert (before["ended_at"], during["ended_at"], after["completed_at"]) == (None, None, None)
+    assert after["created_at"] <= after["ended_at"] <= time.time()
     (pending,) = during["root"]["children"]
     assert (pending["agent"], pending["model"], pending["status"]) == ("Solo", "Thinks", "in_progress")
     assert (pending["replayed"], pending["ended_at"], during["usage"]["model_calls"]) == (False, None, 0)

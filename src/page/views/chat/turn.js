@@ -1,7 +1,7 @@
 // One turn: the question, what the agents did, the answer, and what it cost.
 import { activities, messages, requests, shown } from "../../answer.js";
 import * as api from "../../api.js";
-import { count, duration, money } from "../../format.js";
+import { count, money, took } from "../../format.js";
 import { Markdown } from "../../markdown.js";
 import { CopyButton } from "../../parts/copy.js";
 import { useLoaded } from "../../parts/load.js";
@@ -106,24 +106,12 @@ function Summary({ turn, items, traces }) {
   const run = turn.answers.findLast((answer) => answer.id)?.id;
   return html`<footer class="summary" aria-live="off">
     ${agents > 1 && html`<span>${t("chat.agents", { agents })}</span>`}
-    ${traces.length > 0 && html`<span>${duration(tookOf(traces))}</span>`}
+    ${traces.length > 0 && html`<span>${took(traces)}</span>`}
     ${tokens > 0 && html`<span>${t("chat.tokens", { tokens: count(tokens) })}</span>`}
     ${traces.length > 0 && html`<span>${money(costOf(traces))}</span>`}
     ${run && html`<a href=${place(["runs", run])}>${t("chat.run")}</a>`}
     ${text && html`<${CopyButton} text=${text} />`}
   </footer>`;
-}
-
-/** The time that agents were at work, without that of people. */
-function tookOf(traces) {
-  const spans = traces.map(({ root }) => (root?.ended_at ?? NaN) - (begin(root) ?? NaN)).filter((span) => span >= 0);
-  return spans.length ? spans.reduce((sum, span) => sum + span, 0) : null;
-}
-
-// What was taken over from an earlier run has that run's times.
-function begin(root) {
-  const own = (root?.children ?? []).filter((child) => !child.replayed).map((child) => child.started_at);
-  return own.length && own.length < root.children.length ? Math.min(...own.filter(Boolean)) : root?.started_at;
 }
 
 function costOf(traces) {

@@ -1,4 +1,4 @@
-import { count, duration, shortTime, time } from "../../format.js";
+import { count, shortTime, time, took } from "../../format.js";
 import { Cost } from "../../parts/cost.js";
 import { Status } from "../../parts/status.js";
 import { place } from "../../router.js";
@@ -28,7 +28,6 @@ export function RunTable({ runs, isAdmin, onCancel }) {
 
 function Row({ run, isAdmin, onCancel, now }) {
   const tokens = run.usage?.total_tokens;
-  const took = (run.ended_at ?? now) - run.created_at;
   return html`<tr role="row">
     <td role="cell" class="what">
       <a href=${place(["runs", run.id], { owner: run.owner })}><bdi>${run.model}</bdi></a>
@@ -39,7 +38,7 @@ function Row({ run, isAdmin, onCancel, now }) {
       ${run.attempts > 1 && html`<span class="muted">${t("lists.attempts", { count: run.attempts })}</span>`}
     </td>
     <td role="cell" class="number" title=${time(run.created_at)}>${shortTime(run.created_at)}</td>
-    <td role="cell" class="number">${took < 1 ? "< 1 s" : duration(Math.floor(took))}</td>
+    <td role="cell" class="number">${took([run], now)}</td>
     <td role="cell" class="number tokens">
       ${count(tokens)}${tokens !== undefined && run.waits_for === "agents" ? "+" : ""}<span class="unit">${t("lists.tokensUnit")}</span>
     </td>

@@ -39,7 +39,7 @@ function Drawing({ agency, drawing, lights, selected, onSelect, id }) {
   return html`
     <svg class="swarm-graph" viewBox="${left} ${top} ${width} ${height}" ...${size} role="group" aria-label=${t("swarm.graph", { name: agency.name })}>
       <defs>
-        ${["idle", "done", "open", "failed"].map((kind) => html`<${Arrow} id=${`${id}-${kind}`} kind=${kind} />`)}
+        ${["idle", "done", "open", "failed", "stopped"].map((kind) => html`<${Arrow} id=${`${id}-${kind}`} kind=${kind} />`)}
       </defs>
       <g aria-hidden="true">
         ${edges.map((edge) => html`<${Flow} key=${flowKey(edge.from, edge.to)} ...${{ edge, lights, id }} />`)}
@@ -57,7 +57,7 @@ const Arrow = ({ id, kind }) => html`
 
 function Flow({ edge, lights, id }) {
   const flow = lights.flows.get(flowKey(edge.from, edge.to));
-  const kind = !flow ? "idle" : flow.open ? "open" : flow.failed ? "failed" : "done";
+  const kind = !flow ? "idle" : flow.open ? "open" : flow.failed ? "failed" : flow.stopped ? "stopped" : "done";
   const text = flow && `${flow.open ? "✉ " : ""}${flow.count}×`;
   const wide = text && widthOf(text, "600 10") + 12;
   return html`<g class="swarm-flow" data-kind=${kind} data-from=${edge.from} data-to=${edge.to}>
@@ -112,6 +112,7 @@ function subtitle({ agent, isEntry }, light) {
 const MARKS = {
   idle: "",
   done: "M-3.5,0.2L-1,2.8L3.8,-2.6",
+  stopped: "M-2.6,-2.6H2.6V2.6H-2.6Z",
   failed: "M-3,-3L3,3M3,-3L-3,3",
   asks: "M-3.5,0H3M0.4,-2.8L3.4,0L0.4,2.8",
   works: "M-2.2,-3.4L3.6,0L-2.2,3.4Z",
@@ -134,7 +135,7 @@ function Tools({ node, light }) {
 }
 
 function Tool({ tool, use, y, width }) {
-  const kind = !use ? "idle" : use.waits ? "person" : use.open ? "works" : use.failed ? "failed" : "done";
+  const kind = !use ? "idle" : use.waits ? "person" : use.open ? "works" : use.failed ? "failed" : use.stopped ? "stopped" : "done";
   const times = use ? `${use.count}×` : "";
   return html`<g class="swarm-tool" data-state=${kind} data-tool=${tool} transform="translate(0,${y})">
     <rect x="5" width=${width - 10} height="18" rx="5" />

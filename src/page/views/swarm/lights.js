@@ -2,11 +2,13 @@
 //
 // {agents: Map(name -> {state, doing, asked, modelCalls, tokens, usd, tools: Map(name -> {count, open, waits, failed})}),
 //  flows: Map(flowKey -> {count, open, failed}), isLive}
-// state: idle, done, failed, asks (waits for the colleague `doing`), works (with the tool `doing`, or thinks), person.
+// state: idle, done, stopped, failed, asks (waits for the colleagues `doing`), works (with the tool `doing`, or thinks),
+// person.
 
-const ORDER = ["idle", "done", "failed", "asks", "works", "person"];
+const ORDER = ["idle", "done", "stopped", "failed", "asks", "works", "person"];
 const HANDOFF = "transfer_to_";
 const UNFINISHED = new Set(["in_progress", "queued"]);
+const ENDS = { failed: "failed", incomplete: "stopped", cancelled: "stopped" };
 
 export const flowKey = (from, to) => JSON.stringify([from, to]);
 export const noLights = () => ({ agents: new Map(), flows: new Map(), isLive: false });
@@ -23,21 +25,26 @@ function raise(lights, name, state, doing = null) {
   if (ORDER.indexOf(state) > ORDER.indexOf(light.state)) Object.assign(light, { state, doing });
 }
 
-function countTool(lights, agent, tool, { open = false, waits = false, failed = false }) {
+function countTool(lights, agent, tool, { open = false, waits = false, end = "done" }) {
   const { tools } = lightOf(lights, agent);
-  const before = tools.get(tool) ?? { count: 0, open: 0, waits: 0, failed: 0 };
+  const before = tools.get(tool) ?? { count: 0, open: 0, waits: 0, failed: 0, stopped: 0 };
   tools.set(tool, {
     count: before.count + 1,
     open: before.open + open,
     waits: before.waits + waits,
-    failed: before.failed + failed,
+    failed: before.failed + (end === "failed"),
+    stopped: before.stopped + (end === "stopped"),
   });
 }
 
-function countFlow(lights, from, to, { open = false, failed = false }) {
-  const before = lights.flows.get(flowKey(from, to)) ?? { count: 0, open: 0, failed: 0 };
-  const after = { count: before.count + 1, open: before.open + open, failed: before.failed + failed };
-  lights.flows.set(flowKey(from, to), after);
+function countFlow(lights, from, to, { open, end }) {
+  const before = lights.flows.get(flowKey(from, to)) ?? { count: 0, open: 0, failed: 0, stopped: 0 };
+  lights.flows.set(flowKey(from, to), {
+    count: before.count + 1,
+    open: before.open + open,
+    failed: before.failed + (end === "failed"),
+    stopped: before.stopped + (end === "stopped"),
+  });
 }
 
 /** Return the agent that a handoff's tool leads to, as `transfer_to_Partner`, or null. */
@@ -57,14 +64,10 @@ export function ofAnswer(answer, agency, addressed = agency.entry_points[0]) {
   const names = agency.agents.map((agent) => agent.name);
   const speaker = speakerOf(items, names) ?? addressed;
   if (addressed ?? speaker) lightOf(lights, acts[0]?.agent ?? addressed ?? speaker).asked += 1;
-  /** A message that its recipient has answered is open in a trace until its batch is over. */
-const isOnItsWay = ({ type, status, children }) =>
-  status === "in_progress" && !(type === "message" && children?.length && children.every((child) => child.ended_at));
-
-const asksPerson = items.at(-1)?.type === "mcp_approval_request";
-  for (const act of acts) noteActivity(lights, act, names, asksPerson);
+  const isAsking = items.at(-1)?.type === "mcp_approval_request";
+  for (const act of acts) noteActivity(lights, act, names, isAsking);
   if (lights.isLive) noteWork(lights, acts, speaker);
-  if (speaker) raise(lights, speaker, ["failed", "incomplete"].includes(answer.status) ? "failed" : "done");
+  if (speaker) raise(lights, speaker, ENDS[answer.status] ?? "done");
   noteRequests(lights, items);
   return lights;
 }
@@ -79,19 +82,21 @@ function speakerOf(items, names) {
   return speaker;
 }
 
-/** `asksPerson`: what has not ended has not failed, but waits for a decision. */
-function noteActivity(lights, { agent, tool, recipient, status }, names, asksPerson) {
-  const waits = asksPerson && status === "incomplete";
+/** `isAsking`: what has not ended was not stopped, but waits for a decision. */
+function noteActivity(lights, { agent, tool, recipient, status }, names, isAsking) {
+  const waits = isAsking && status === "incomplete";
   const open = waits || (lights.isLive && status === "in_progress");
-  const failed = !waits && (status === "incomplete" || status === "failed");
+  const end = open || status === "completed" ? "done" : (ENDS[status] ?? "stopped");
   const target = recipient ?? heir(tool, names);
   if (waits && recipient) raise(lights, agent, "asks", recipient);
   else raise(lights, agent, "done");
-  if (!target) return tool && countTool(lights, agent, tool, { open, failed });
-  countFlow(lights, agent, target, { open, failed });
+  if (!target) return tool && countTool(lights, agent, tool, { open, end });
+  countFlow(lights, agent, target, { open, end });
   lightOf(lights, target).asked += 1;
-  raise(lights, target, failed ? "failed" : "done");
+  raise(lights, target, end);
 }
+
+const all = (names) => [...new Set(names)].join(", ");
 
 /** Mark who works: the speaker, and the recipient of each message on its way. */
 function noteWork(lights, acts, speaker) {
@@ -99,9 +104,9 @@ function noteWork(lights, acts, speaker) {
   const places = [{ id: null, agent: speaker }, ...open.map((act) => ({ id: act.id, agent: act.recipient }))];
   for (const { id, agent } of places.filter((place) => place.agent)) {
     const within = open.filter((act) => (act.parent ?? null) === id);
-    const message = within.find((act) => act.recipient);
+    const asked = within.filter((act) => act.recipient).map((act) => act.recipient);
     const tool = within.find((act) => !act.recipient);
-    if (message && !tool) raise(lights, agent, "asks", message.recipient);
+    if (asked.length && !tool) raise(lights, agent, "asks", all(asked));
     else raise(lights, agent, "works", tool?.tool ?? null);
   }
   for (const act of open) if (!act.recipient) raise(lights, act.agent, "works", act.tool);
@@ -125,17 +130,18 @@ export function ofTrace(trace, agency) {
   lights.isLive = UNFINISHED.has(trace.status);
   const names = agency?.agents.map((agent) => agent.name) ?? [];
   if (trace.root) visit(lights, trace.root, names);
+  if (trace.root?.name && ENDS[trace.status]) raise(lights, trace.root.name, ENDS[trace.status]);
   return lights;
 }
 
 function visit(lights, node, names) {
   const waits = asksPerson(node);
   const open = lights.isLive ? isOnItsWay(node) : waits;
-  const failed = !waits && ["failed", "incomplete"].includes(node.status);
-  if (node.type === "agent" && node.name) noteAgent(lights, node, { open, failed });
+  const end = (!waits && ENDS[node.status]) || "done";
+  if (node.type === "agent" && node.name) noteAgent(lights, node, { open, end });
   if (node.type === "model_call") noteCall(lights, node);
-  if (node.type === "message") countFlow(lights, node.agent, heir(node.name, names) ?? node.name, { open, failed });
-  if (node.type === "tool_call") noteTool(lights, node, { open, failed });
+  if (node.type === "message") countFlow(lights, node.agent, heir(node.name, names) ?? node.name, { open, end });
+  if (node.type === "tool_call") noteTool(lights, node, { open, end });
   for (const child of node.children ?? []) visit(lights, child, names);
 }
 
@@ -146,14 +152,14 @@ const isOnItsWay = ({ type, status, children }) =>
 const asksPerson = (node) =>
   (node.approvals ?? []).some(({ status }) => status === "pending") || (node.children ?? []).some(asksPerson);
 
-function noteAgent(lights, node, { open, failed }) {
+function noteAgent(lights, node, { open, end }) {
   lightOf(lights, node.name).asked += 1;
-  raise(lights, node.name, failed ? "failed" : "done");
+  raise(lights, node.name, end);
   if (!open) return;
   const within = node.children.filter((child) => isOnItsWay(child) || asksPerson(child));
-  const message = within.find((child) => child.type === "message");
+  const asked = within.filter((child) => child.type === "message").map((child) => child.name);
   const other = within.find((child) => child.type !== "message");
-  if (message && !other) raise(lights, node.name, "asks", message.name);
+  if (asked.length && !other) raise(lights, node.name, "asks", all(asked));
   else raise(lights, node.name, "works", other?.type === "tool_call" ? other.name : null);
 }
 
@@ -164,8 +170,8 @@ function noteCall(lights, { agent, input_tokens: input, output_tokens: output, u
   light.usd = usd === null || light.usd === null ? null : light.usd + (usd ?? 0);
 }
 
-function noteTool(lights, node, { open, failed }) {
+function noteTool(lights, node, { open, end }) {
   const waits = (node.approvals ?? []).some(({ status }) => status === "pending");
-  countTool(lights, node.agent, node.name, { open, failed, waits });
+  countTool(lights, node.agent, node.name, { open, end, waits });
   if (waits) raise(lights, node.agent, "person", node.name);
 }

@@ -5,10 +5,16 @@ import { t } from "../../words.js";
 export const kindText = (node) => t(`timeline.${node.type}`);
 
 export const tookText = ({ started_at: from, ended_at: to }, now) =>
-  from ? duration((to ?? now ?? from) - from) : "–";
+  from ? duration((to ?? now ?? NaN) - from) : "–";
 
 export const tokensText = ({ input_tokens: input, output_tokens: output }) =>
   input || output ? `${count(input)} + ${count(output)}` : "–";
+
+/** The price of a model's call; unknown of one that was cut off. */
+export const costText = (node) => {
+  if (node.type !== "model_call") return null;
+  return money(node.status === "completed" || node.input_tokens ? node.usd : null);
+};
 
 /** Return one line about a call: what, whose, when, how long, what it took, and whose attempt. */
 export function barLabel(node, now) {
@@ -18,7 +24,7 @@ export function barLabel(node, now) {
     clockTime(node.started_at),
     tookText(node, now),
     node.input_tokens || node.output_tokens ? t("timeline.tokensOf", { tokens: tokensText(node) }) : null,
-    node.type === "model_call" ? money(node.usd) : null,
+    costText(node),
     node.attempt > 1 ? t("timeline.attemptNumber", { number: node.attempt }) : null,
     node.replayed ? t("timeline.replayed") : null,
     node.status === "completed" ? null : t(`timeline.is_${node.status}`),

@@ -1,8 +1,8 @@
 // One call of a trace, pinned: its facts, and for operators what was asked and answered.
-import { clockTime, money } from "../../format.js";
+import { clockTime } from "../../format.js";
 import { html, useState } from "../../preact.js";
 import { t } from "../../words.js";
-import { kindText, tokensText, tookText } from "./describe.js";
+import { costText, kindText, tokensText, tookText } from "./describe.js";
 
 const FOLDED = 1200; // letters of a text that are shown at first
 const CONTENTS = ["instructions", "input", "arguments", "output"];
@@ -14,7 +14,7 @@ export function Details({ node, contents, now, onClose }) {
     ["began", clockTime(node.started_at)],
     ["took", tookText(node, now)],
     ["tokens", node.input_tokens || node.output_tokens ? tokensText(node) : null],
-    ["cost", node.type === "model_call" ? money(node.usd) : null],
+    ["cost", costText(node)],
     ["attempt", node.attempt ? `${node.attempt}${node.replayed ? `, ${t("timeline.replayed")}` : ""}` : null],
     ["status", node.status === "completed" ? null : t(`timeline.is_${node.status}`)],
     ["run", node.run?.response_id],

@@ -1,6 +1,6 @@
 // What a run is: status, times, price, why it failed, where it leads, and what can be done with it.
 import * as api from "../../api.js";
-import { count, duration, money, time } from "../../format.js";
+import { count, money, time, took } from "../../format.js";
 import { Problem } from "../../parts/load.js";
 import { Status } from "../../parts/status.js";
 import { go, place } from "../../router.js";
@@ -10,11 +10,11 @@ import { isUnfinished, listed } from "./model.js";
 
 export function Head({ run, trace, now, isOperator, isOwn, reload }) {
   const whole = { ...run, waits_for: trace?.waits_for };
-  const ended = Math.max(trace?.root?.ended_at ?? 0, run.completed_at ?? 0) || null;
+  const spanned = { ...run, ended_at: trace?.ended_at ?? run.completed_at };
   const usage = trace?.usage ?? run.usage;
   const facts = [
     ["began", time(run.created_at)],
-    ["took", duration(isUnfinished(run) ? now - run.created_at : ended && ended - run.created_at)],
+    ["took", took([spanned], isUnfinished(run) ? now : NaN)],
     ["attempts", count(trace?.attempts)],
     ["calls", count(usage?.model_calls)],
     ["tokens", usage ? `${count(usage.input_tokens)} + ${count(usage.output_tokens)}` : "–"],

@@ -141,6 +141,18 @@ function pack(made) {
   for (const lane of made.lanes) lane.rows = Math.max(1, ends.get(lane)?.length ?? 0);
 }
 
+/** Return a trace that is over with an end for what was at work then: the run's own. */
+export function closed(trace) {
+  const close = (node) => {
+    const children = (node.children ?? []).map(close);
+    const isCut = node.started_at && node.started_at < trace.ended_at && !node.ended_at && (node.attempt ?? Infinity) >= trace.attempts;
+    if (!isCut && children.every((child, index) => child === node.children[index])) return node;
+    const ends = isCut ? [trace.ended_at] : [node.ended_at, ...children.map((child) => child.ended_at)];
+    return { ...node, children, ended_at: Math.max(...ends) };
+  };
+  return trace?.root && trace.ended_at ? { ...trace, root: close(trace.root) } : trace;
+}
+
 /** Return the trace's nodes as a list with their depth: `{id, depth, node}`. */
 export function listed(node, depth = 0, id = "0") {
   if (!node) return [];
