@@ -1,11 +1,11 @@
 // The client of the public API: one function a route that the page uses. A test compares them with docs/openapi.json.
 import { authorization, expire, isRenewed } from "./session.js";
 
-/** What the service has refused, or could not do. `status` 0: it could not be reached. */
+/** What the service has refused, or could not do. `status` 0: it could not be reached. `requestId` finds it in the log. */
 export class ApiError extends Error {
-  constructor(status, { message, code = null, param = null } = {}) {
+  constructor(status, { message, code = null, param = null } = {}, requestId = null) {
     super(message ?? `HTTP ${status}`);
-    Object.assign(this, { status, code, param });
+    Object.assign(this, { status, code, param, requestId });
   }
 }
 
@@ -32,7 +32,8 @@ export async function send(method, path, { query = {}, body, headers = {}, signa
   }
   if (response.ok) return response;
   const { error } = await response.json().catch(() => ({}));
-  throw new ApiError(response.status, typeof error === "string" ? { message: error } : (error ?? {}));
+  const requestId = response.headers.get("x-request-id");
+  throw new ApiError(response.status, typeof error === "string" ? { message: error } : (error ?? {}), requestId);
 }
 
 async function asked(url, request, credentials) {
@@ -76,7 +77,7 @@ export const deleteResponse = (responseId) => json("DELETE", `v1/responses/${id(
 export const inputItems = (responseId) => json("GET", `v1/responses/${id(responseId)}/input_items`);
 export const responses = (query, isAdmin) =>
   json("GET", `${admin(isAdmin)}/responses`, {
-    query: only(query, "limit", "after", "status", "model", "conversation", "created_after", "owner"),
+    query: only(query, "limit", "after", "order", "status", "model", "conversation", "created_after", "owner"),
   });
 export const trace = (responseId, isAdmin) => json("GET", `${admin(isAdmin)}/responses/${id(responseId)}/trace`);
 

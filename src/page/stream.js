@@ -46,10 +46,8 @@ function inTime(promise, milliseconds) {
 
 const path = (id) => `v1/responses/${encodeURIComponent(id)}`;
 // The same key in every try: a question whose answer was lost is not asked twice.
-const asking = (body, signal) => {
-  const headers = { "idempotency-key": crypto.randomUUID() };
-  return () => inTime(send("POST", "v1/responses", { body, headers, signal }), BEGINNING);
-};
+const asking = (body, key, signal) =>
+  inTime(send("POST", "v1/responses", { body, headers: { "idempotency-key": key }, signal }), BEGINNING);
 
 /** Return the stored stream, or the response where none is stored, as of a run that was not streamed. */
 async function reading(id, after, signal) {
@@ -70,17 +68,16 @@ async function* eventsOrResponse(answer) {
 }
 
 /**
- * Yield the events of a response until its last one: of a new one (`body`), or of a stored one (`id`, behind number
- * `after`). A connection that breaks is tried again, and a run that is handed over or waits for a person is followed.
+ * Yield the events of a response until its last one: of a new one (`body`, and `key`, which is the question's own), or
+ * of a stored one (`id`, behind number `after`). A connection that breaks is tried again, and a run that is handed over or waits for a person is followed.
  *
  * Beside the service's events: `{type: "lost"}` and `{type: "found"}`, the connection is away, and back; `"reset"`,
  * what was heard comes anew, as the service may not have stored it; `"waiting"`, the run waits for a person or agents.
  */
-export async function* follow({ body, id = null, after = -1, signal }) {
-  const ask = asking(body, signal);
+export async function* follow({ body, key, id = null, after = -1, signal }) {
   for (let tries = 0, looks = 0; ; ) {
     try {
-      const answer = id === null ? await ask() : await reading(id, after, signal);
+      const answer = id === null ? await asking(body, key, signal) : await reading(id, after, signal);
       if (tries) yield { type: "found" };
       let isHandedOver = false;
       for await (const event of eventsOrResponse(answer)) {
@@ -106,9 +103,11 @@ export async function* follow({ body, id = null, after = -1, signal }) {
   }
 }
 
-// A question that is refused by 429 (a budget, too many runs) is not asked again by itself.
-const isPassing = ({ status }, id, tries) =>
-  status === 0 || (tries < TRIES && (status >= 502 || (status === 429 && id !== null)));
+// A question that is refused by 429 (a budget, too many runs) is not asked again by itself. A 500 without a code is the
+// gateway's: the service has begun, and could not answer.
+const isPassing = ({ status, code }, id, tries) =>
+  status === 0 ||
+  (tries < TRIES && (status >= 502 || (status === 500 && !code) || (status === 429 && id !== null)));
 
 function pause(milliseconds, signal) {
   return new Promise((go, refuse) => {

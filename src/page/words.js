@@ -19,3 +19,6 @@ export function t(key, values = {}) {
   const text = PARTS[part][name]?.[LANGUAGES.indexOf(language)] ?? key;
   return text.replace(/\{(\w+)\}/g, (all, value) => (value in values ? String(values[value]) : all));
 }
+
+/** Return words for an error's code, or undefined. */
+export const codeText = (code) => app[`error_${code}`]?.[LANGUAGES.indexOf(language)];

@@ -1,6 +1,7 @@
 import { onSession } from "../session.js";
+import { CopyButton } from "./copy.js";
 import { html, useCallback, useEffect, useState } from "../preact.js";
-import { t } from "../words.js";
+import { codeText, language, t } from "../words.js";
 
 /**
  * Return what a request has answered: `{value, error, isLoading, reload}`. Asked anew when `inputs` change, and every
@@ -33,11 +34,21 @@ export function useLoaded(load, inputs, { every } = {}) {
   return { ...state, reload };
 }
 
+/** Return what went wrong: as the service says it in English, else in words for its code where there are some. */
+export function problemText({ status, code, message }) {
+  if (status === 0) return t("app.offline");
+  return t("app.failed", { message: (language === "en" ? message : codeText(code)) ?? message ?? "" });
+}
+
+/** The id that finds in the service's log what has gone wrong. */
+export const LogId = ({ id }) =>
+  id ? html`<span class="log-id"><code>${id}</code><${CopyButton} text=${id} /></span>` : null;
+
 /** What went wrong, and a button to try again. */
 export function Problem({ error, again }) {
-  const text = error.status === 0 ? t("app.offline") : t("app.failed", { message: error.message });
   return html`<div class="problem" role="alert">
-    <span>${text}</span>
+    <span>${problemText(error)}</span>
+    ${error.status >= 500 && html`<${LogId} id=${error.requestId} />`}
     ${again && html`<button type="button" onClick=${again}>${t("app.again")}</button>`}
   </div>`;
 }

@@ -9,6 +9,6 @@ export function statusText({ status, waits_for: waitsFor }) {
 
 /** A run's status as a badge, whose colour repeats what it says. */
 export function Status({ run }) {
-  const kind = run.status === "in_progress" && run.waits_for ? "waiting" : run.status;
+  const kind = (run.status === "in_progress" && run.waits_for) || run.status === "asked" ? "waiting" : run.status;
   return html`<span class="status" data-status=${kind}>${statusText(run)}</span>`;
 }

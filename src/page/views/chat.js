@@ -1,7 +1,7 @@
 // The chat: conversations at the left, the talk, and the agency at work at the right.
 import { NOTHING, shown } from "../answer.js";
 import { Loading, Problem } from "../parts/load.js";
-import { go } from "../router.js";
+import { go, place } from "../router.js";
 import { html, useEffect, useRef, useState } from "../preact.js";
 import { t } from "../words.js";
 import { Composer } from "./chat/composer.js";
@@ -17,14 +17,20 @@ export function Chat({ steps, query, agencies }) {
   const [model, setModel] = useModel(agencies, query.get("model"), state.conversation?.metadata?.model);
   const [drawer, setDrawer] = useState(null); // conversations, swarm
   const composer = useRef({});
+  const isGone = state.problem?.status === 404 && !state.turns.length;
+  const isLost = state.isBusy && Boolean(state.turns.at(-1)?.answers.at(-1)?.isLost);
   const addressed = addressedBy(agencies, model);
+  useEffect(() => {
+    const isStart = document.activeElement === document.body && matchMedia("(pointer: fine)").matches;
+    if (isStart) composer.current.focus?.();
+  }, []);
   useKeys(talk, composer, () => setDrawer(null));
   if (!agencies.length) return html`<p class="loading">${t("chat.noAgency")}</p>`;
   const ask = (parts) => talk.ask(parts, model);
   const askText = (text) => ask([{ type: "input_text", text }]) && composer.current.focus();
   const begin = () => {
     setDrawer(null);
-    setTimeout(() => composer.current.focus()); // behind the frame, which moves the focus with the address
+    setTimeout(() => composer.current.focus?.()); // behind the frame, which moves the focus with the address
   };
   const drop = (event) => {
     if (!event.dataTransfer?.files.length) return;
@@ -35,23 +41,26 @@ export function Chat({ steps, query, agencies }) {
     <${Conversations}
       current=${state.conversation} onChosen=${() => setDrawer(null)} onNew=${begin}
       onDeleted=${(gone) => gone === state.id && go(["chat"])}
+      onRenamed=${(conversation) => conversation.id === talk.state.id && talk.set({ conversation })}
     />
     <div class="talk">
       <${Head} title=${state.conversation?.metadata?.title} ...${{ drawer, setDrawer }} />
       ${state.isElsewhere && html`<p class="note notice" role="status">${t("chat.busy")}</p>`}
-      ${state.problem && html`<${Problem} error=${state.problem} again=${() => talk.load()} />`}
+      ${isGone && html`<div class="empty"><h2>${t("app.notFoundTitle")}</h2><a class="button" href=${place(["chat"])}>${t("chat.new")}</a></div>`}
+      ${state.problem && !isGone && html`<${Problem} error=${state.problem} again=${() => talk.load()} />`}
       ${state.isLoading && !state.turns.length && html`<${Loading} />`}
       ${
-        state.turns.length || state.isLoading || state.problem
+        !isGone &&
+        (state.turns.length || state.isLoading || state.problem
           ? html`<${Thread} ...${{ talk, state, model }} replies=${addressed.agent?.quick_replies ?? []} ask=${askText} />`
-          : html`<${Welcome} starters=${addressed.agent?.conversation_starters ?? []} name=${model} ask=${askText} />`
+          : html`<${Welcome} starters=${addressed.agent?.conversation_starters ?? []} name=${model} ask=${askText} />`)
       }
-      <${Composer}
+      ${!isGone && html`<${Composer}
         id=${state.id} control=${composer} ...${{ agencies, model }} onModel=${setModel}
         isBusy=${state.isBusy} isStopping=${state.isStopping} onSend=${ask} onStop=${() => talk.stop()}
-      />
+      />`}
     </div>
-    <aside class="at-work" aria-label=${t("chat.atWork")}>
+    <aside class="at-work" data-lost=${isLost} aria-label=${t("chat.atWork")}>
       <${Swarm} agency=${addressed.agency} addressed=${addressed.agent?.name} ...${atWork(state)} />
     </aside>
   </div>`;
@@ -107,9 +116,10 @@ function addressedBy(agencies, model) {
 
 /** Return what the swarm shows: the last turn. */
 function atWork({ turns, isBusy }) {
-  const answers = turns.at(-1)?.answers ?? [];
+  const { answers = [], failure } = turns.at(-1) ?? {};
   const last = answers.at(-1) ?? NOTHING;
-  return { answer: { ...last, items: itemsOf(answers, shown) }, traceOf: isBusy ? null : last.id };
+  const status = failure ? (failure.status ? "failed" : "cancelled") : last.status;
+  return { answer: { ...last, status, items: itemsOf(answers, shown) }, traceOf: isBusy ? null : last.id };
 }
 
 function useKeys(talk, composer, close) {
@@ -118,7 +128,7 @@ function useKeys(talk, composer, close) {
       const isTyping = event.target.closest("input, textarea, select, [contenteditable]");
       if (event.key === "/" && !isTyping && !event.ctrlKey && !event.metaKey) {
         event.preventDefault();
-        composer.current.focus();
+        composer.current.focus?.();
       }
       if (event.key !== "Escape" || event.defaultPrevented || isTyping) return;
       close();

@@ -34,7 +34,7 @@ export function Runs({ query, agencies, isOperator, approvals }) {
     <p class="said muted" role="status">${said}</p>
     ${error && error.status !== 0 && html`<${Problem} error=${error} again=${list.refresh} />`}
     ${runs === null && !error && html`<${Loading} />`}
-    ${runs?.length > 0 && html`<${RunTable} runs=${runs} isAdmin=${asked.isAdmin} onCancel=${setLeaving} />`}
+    ${runs?.length > 0 && html`<${RunTable} ...${{ runs, asked: waitingOf(approvals) }} isAdmin=${asked.isAdmin} onCancel=${setLeaving} />`}
     ${runs?.length === 0 && html`<${Nothing} isFiltered=${isFiltered(query)} cursor=${cursor} />`}
     ${cursor &&
     html`<div class="more">
@@ -43,6 +43,11 @@ export function Runs({ query, agencies, isOperator, approvals }) {
     </div>`}
     ${leaving && html`<${Leaving} what=${leaving} owner=${owner} onConfirm=${cancel} onClose=${() => setLeaving(null)} />`}
   </div>`;
+}
+
+/** Return the tools that wait for a decision, by the runs that have asked and those that wait. */
+function waitingOf({ value }) {
+  return new Map(value?.data.flatMap(({ name, response_id: by, continued_by: waits }) => [[by, name], [waits, name]]));
 }
 
 /** Cancel all unfinished runs, one's own or an owner's, and return how many. */

@@ -42,7 +42,7 @@ export default {
   rename: ["Rename conversation", "Gespräch umbenennen", "重命名对话"],
   remove: ["Delete conversation", "Gespräch löschen", "删除对话"],
   delete: ["Delete", "Löschen", "删除"],
-  deleteAsk: ["Delete for good?", "Endgültig löschen?", "确定永久删除？"],
+  deleteAsk: ["Delete “{title}” for good?", "„{title}“ endgültig löschen?", "确定永久删除“{title}”？"],
   earlier: ["Earlier messages", "Frühere Nachrichten", "更早的消息"],
   toEnd: ["To the newest", "Zum Neuesten", "跳到最新"],
   you: ["You", "Sie", "您"],
@@ -63,9 +63,9 @@ export default {
   showMore: ["Show more ({rest} characters)", "Mehr zeigen ({rest} Zeichen)", "显示更多（{rest} 个字符）"],
   task: ["Task", "Aufgabe", "任务"],
   lost: [
-    "Connection lost. Trying again; the agents go on.",
-    "Verbindung unterbrochen. Neuer Versuch; die Agenten arbeiten weiter.",
-    "连接已断开，正在重试；智能体仍在继续工作。",
+    "Connection lost. The answer goes on as soon as the service is back.",
+    "Verbindung unterbrochen. Die Antwort geht weiter, sobald der Dienst wieder da ist.",
+    "连接已断开。服务恢复后，回答会继续。",
   ],
   waiting: ["The agents wait.", "Die Agenten warten.", "智能体正在等待。"],
   stopped: [

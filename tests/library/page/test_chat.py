@@ -4,7 +4,7 @@ import re
 from typing import Literal
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.library.page.axe import violations
 from tests.library.page.conftest import Opens
@@ -77,6 +77,7 @@ def test_what_was_said_stays_when_it_is_stopped(opens: Opens, studio: Studio, mo
         page.get_by_label("Message", exact=True).press("Escape")
         expect(page.get_by_text("Stopped.")).to_be_visible()
     expect(page.get_by_role("log").get_by_text("word0")).to_be_visible()
+    expect(page.locator(".activities[data-ended=completed]")).to_have_count(0)  # a green mark
     page.reload()
     expect(page.get_by_text("Stopped.")).to_be_visible()
     page.get_by_role("button", name="Try again").click()
@@ -91,7 +92,20 @@ def test_a_failure_says_why_and_is_there_after_a_reload(opens: Opens, studio: St
     expect(page.get_by_role("group", name="Suggested replies")).to_have_count(0)
     page.reload()
     expect(page.get_by_role("alert")).to_contain_text("refused the request")
+    expect(
+        page.get_by_role("alert").get_by_text(re.compile("^resp_"))
+    ).to_be_visible()  # it finds the reason in the log
     expect(page.get_by_role("button", name="Try again")).to_be_visible()
+
+
+def test_a_failure_is_said_in_the_reader_s_language(opens: Opens, studio: Studio) -> None:
+    page = opens(studio, locale="de-DE")
+    page.goto("/")
+    page.get_by_label("Nachricht", exact=True).fill("fail")
+    page.get_by_role("button", name="Senden", exact=True).click()
+    expect(page.get_by_role("alert")).to_contain_text("Der Anbieter hat die Anfrage abgelehnt")
+    page.goto("/#/runs?status=failed")
+    expect(page.get_by_text("Der Anbieter hat die Anfrage abgelehnt").first).to_be_visible()
 
 
 def test_an_approval_is_given_in_the_talk_and_it_goes_on(opens: Opens, studio: Studio) -> None:
@@ -140,9 +154,12 @@ def test_an_old_conversation_is_found_renamed_and_deleted(opens: Opens, studio: 
     page.get_by_label("Title").press("Enter")
     page.get_by_label("Find a conversation").fill("else")
     expect(conversations.get_by_role("link", name="Something <b>else</b>")).to_be_visible()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Something <b>else</b>")
+    expect(conversations.get_by_role("link", name="Something <b>else</b>")).to_be_focused()
     page.get_by_role("button", name="Delete conversation").click()
     page.get_by_role("button", name="Delete", exact=True).click()
     expect(conversations.get_by_text("Nothing found.")).to_be_visible()
+    expect(conversations.get_by_role("link", name="New conversation")).to_be_focused()
     expect(page).to_have_url(re.compile(r"#/chat$"))
 
 
@@ -203,6 +220,25 @@ def test_a_long_conversation_is_loaded_from_its_end(opens: Opens, studio: Studio
     expect(page.get_by_text("message 0.", exact=True)).to_be_attached()
     expect(page.get_by_role("button", name="Earlier messages")).to_have_count(0)
     expect(page.locator(".turn")).to_have_count(60)
+
+
+def test_a_conversation_whose_runs_are_old_is_opened(opens: Opens, studio: Studio) -> None:
+    run = studio.run("say Long ago.", conversation=_conversation(studio))
+    page = opens(studio)
+
+    def newest(route: Route) -> None:  # 500 others are newer
+        is_newest = "order=asc" not in route.request.url
+        route.fulfill(json={"data": [], "has_more": True}) if is_newest else route.continue_()
+
+    page.route(re.compile(r"/v1/responses\?.*conversation="), newest)
+    page.goto(f"/#/chat/{run['conversation']['id']}")
+    expect(page.get_by_role("log").get_by_text("Long ago.", exact=True)).to_be_visible()
+    expect(page.get_by_role("alert")).to_have_count(0)
+
+
+def _conversation(studio: Studio) -> str:
+    with studio.client() as client:
+        return str(client.post("/v1/conversations", json={}).json()["id"])
 
 
 def test_names_that_are_html_are_text(opens: Opens, studio: Studio) -> None:

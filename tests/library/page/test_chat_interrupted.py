@@ -1,8 +1,11 @@
 """An answer goes on where it was: after a reload, without network, in a second tab, when others end it."""
 
 import json
+import re
+from typing import Any
 
-from playwright.sync_api import APIResponse, Route, expect
+import pytest
+from playwright.sync_api import APIResponse, Page, Route, expect
 
 from tests.library.page.conftest import Opens
 from tests.library.page.provider import Model
@@ -37,6 +40,10 @@ def test_without_network_it_says_so_and_goes_on(opens: Opens, studio: Studio, mo
         studio.kill()
         expect(page.get_by_text("Connection lost.")).to_be_visible()
         expect(page.locator(".answer").get_by_text("word0")).to_be_visible()
+        page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")  # asks for approvals at once
+        expect(page.locator(".connection p")).to_have_count(1)
+        expect(page.locator(".connection p")).to_be_hidden()  # one sentence about it is enough
+        expect(page.get_by_role("button", name="Attach files")).to_be_in_viewport(ratio=1)
     studio.start()
     expect(page.locator(".answer").get_by_text("word59 end")).to_be_visible(timeout=30_000)
     expect(page.get_by_text("Connection lost.")).to_have_count(0)
@@ -61,6 +68,61 @@ def test_a_question_whose_answer_was_lost_is_asked_once(opens: Opens, studio: St
     with studio.client() as client:
         runs = client.get("/v1/responses", params={"conversation": conversation}).json()["data"]
     assert len(runs) == 1
+
+
+def runs_of(page: Page, studio: Studio) -> list[dict[str, Any]]:
+    with studio.client() as client:
+        query = {"conversation": page.url.rpartition("/")[2]}
+        found: list[dict[str, Any]] = client.get("/v1/responses", params=query).json()["data"]
+    return found
+
+
+@pytest.mark.parametrize("loss", ["connection", "gateway"])
+def test_what_is_tried_again_is_paid_once(opens: Opens, studio: Studio, loss: str) -> None:
+    page = opens(studio, allowed="ERR_|Failed to load")
+    page.goto("/")
+
+    def lose(route: Route) -> None:
+        if route.request.method != "POST":
+            return route.continue_()
+        route.fetch()  # the service has it, and the page does not know
+        return route.abort() if loss == "connection" else route.fulfill(status=500, json={"message": "Internal"})
+
+    page.route("**/v1/responses", lose)
+    ask(page, "say Paid once.")
+    expect(page.get_by_text("Connection lost.")).to_be_visible()
+    page.route(re.compile(r"/v1/responses\?"), lambda route: route.abort())  # nor can it look
+    page.get_by_role("button", name="Stop", exact=True).click()
+    page.unroute("**/v1/responses")
+    page.get_by_role("button", name="Try again").click()
+    expect(page.locator(".answer").get_by_text("Paid once.", exact=True)).to_be_visible()
+    expect(page.locator(".turn")).to_have_count(1)
+    assert len(runs_of(page, studio)) == 1
+
+
+def test_what_was_stopped_without_a_connection_is_cancelled(opens: Opens, studio: Studio, model: Model) -> None:
+    page = opens(studio, allowed="ERR_|Failed to load")
+    page.goto("/")
+    model.texts["unheard"] = LONG
+    with model.held("Lead", words=1):
+
+        def lose(route: Route) -> None:
+            if route.request.method != "POST":
+                return route.continue_()
+            body = route.request.post_data_json | {"stream": False, "background": True}
+            with studio.client() as client:
+                client.post("/v1/responses", json=body).raise_for_status()
+            return route.abort()
+
+        page.route("**/v1/responses", lose, times=1)
+        page.route(
+            "**/v1/responses", lambda route: route.abort() if route.request.method == "POST" else route.continue_()
+        )
+        ask(page, "say unheard")
+        expect(page.get_by_text("Connection lost.")).to_be_visible()
+        page.get_by_role("button", name="Stop", exact=True).click()
+        expect(page.get_by_text("Stopped.")).to_be_visible()
+    assert [run["status"] for run in runs_of(page, studio)] == ["cancelled"]
 
 
 def test_a_second_tab_follows_and_does_not_ask_in_between(opens: Opens, studio: Studio, model: Model) -> None:

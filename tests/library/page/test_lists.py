@@ -44,7 +44,7 @@ def row(page: Page, text: str) -> Locator:
 
 def test_a_run_says_how_it_ended_and_what_it_cost_and_leads_to_itself(page: Page, server: Server) -> None:
     page.goto("/#/runs")
-    expect(row(page, "failed")).to_contain_text("internal_error")
+    expect(row(page, "failed")).to_contain_text("Error in the service")
     expect(row(page, "completed")).to_contain_text("desk")
     expect(row(page, "completed")).to_contain_text("$0.0")  # of its trace
     row(page, "completed").get_by_role("link", name="desk").press("Enter")
@@ -138,6 +138,25 @@ def entry(run_id: str) -> dict[str, Any]:
     times = {"created_at": 1795783271, "completed_at": 1795783272, "ended_at": 1795783272}
     said = {"usage": {"total_tokens": 30}, "error_code": None, "attempts": 1, "conversation": None, "background": True}
     return {"object": "response", "id": run_id, "model": "desk", "status": "completed", **times, **said}
+
+
+def test_a_run_says_what_it_is_about(opens: Opens, studio: Studio) -> None:
+    studio.run("say About nothing.")
+    with studio.client() as client:
+        titled = client.post("/v1/conversations", json={"metadata": {"title": "A titled talk"}}).json()["id"]
+    studio.run("say One.", conversation=titled)
+    waiting = studio.run("send ann", conversation=titled)["id"]
+    page = opens(studio)
+    page.goto("/#/runs")
+    expect(row(page, "say About nothing.")).to_be_visible()
+    expect(row(page, "A titled talk").filter(has_text="completed")).to_be_visible()
+    page.get_by_label("Status").select_option("waits for approval")
+    expect(row(page, "completed")).to_have_count(0)
+    mine = page.get_by_role("row").filter(has=page.locator(f"a[href*={waiting}]"))
+    expect(mine).to_contain_text("waits for approval")
+    expect(mine).to_contain_text("send")  # the tool
+    with studio.client() as client:
+        client.post(f"/v1/responses/{waiting}/cancel")
 
 
 def test_an_operator_sees_the_runs_of_all_owners(opens: Opens, keyed: Studio) -> None:

@@ -7,8 +7,8 @@ import { t } from "../../words.js";
 const SHOWN = 150; // steps, of which the newest are shown before one asks for all
 let isOpenByDefault = false; // as the reader has left it last
 
-/** `times`: when steps began and ended in this page, by id. `seconds`: how long they took, by id, once it is known. */
-export function Activities({ steps, isRunning, times, seconds, onOpen }) {
+/** `ended`: the status of the answer. `times`: when steps began and ended in this page, by id. `seconds`: how long they took, by id, once it is known. */
+export function Activities({ steps, isRunning, ended, times, seconds, onOpen }) {
   const [isOpen, setOpen] = useState(isOpenByDefault);
   const toggled = (event) => {
     setOpen((isOpenByDefault = event.currentTarget.open));
@@ -18,7 +18,7 @@ export function Activities({ steps, isRunning, times, seconds, onOpen }) {
   const now = isRunning ? steps.findLast((step) => step.status === "in_progress") : null;
   const done = steps.length === 1 ? t("chat.step") : t("chat.steps", { steps: steps.length });
   const line = isRunning ? (now ? stepText(now) : t(steps.length ? "chat.thinks" : "chat.begins")) : done;
-  return html`<details class="activities" open=${isOpen} onToggle=${toggled} data-running=${isRunning} aria-live="off">
+  return html`<details class="activities" open=${isOpen} onToggle=${toggled} data-running=${isRunning} data-ended=${ended} aria-live="off">
     <summary><span class="pulse" aria-hidden="true"></span><bdi>${line}</bdi></summary>
     ${isOpen && html`<${Steps} ...${{ steps, times, seconds }} />`}
   </details>`;

@@ -8,21 +8,28 @@ import { language, t } from "../../words.js";
 const PAGE = 50;
 const FARTHEST = 20; // pages that a search looks at by itself
 
-/** `current`: the conversation that is shown, as it is now; `onDeleted(id)`. */
-export function Conversations({ current, onDeleted, onChosen, onNew }) {
+/** `current`: the conversation that is shown, as it is now; `onDeleted(id)`, `onRenamed(conversation)`. */
+export function Conversations({ current, onDeleted, onRenamed, onChosen, onNew }) {
   const list = useConversations(current);
   const [words, setWords] = useState("");
   const found = list.all.filter((each) => titleOf(each).toLowerCase().includes(words.trim().toLowerCase()));
   useEffect(() => {
     if (words.trim() && !found.length && list.hasMore && !list.isLoading && list.pages < FARTHEST) list.more();
   }, [words, found.length, list.isLoading]);
+  const fresh = useRef(null);
   const remove = async (id) => {
     await api.deleteConversation(id);
+    fresh.current.focus();
     list.forget(id);
     onDeleted(id);
   };
+  const rename = async ({ id, metadata }, title) => {
+    const renamed = await api.updateConversation(id, { metadata: { ...metadata, title } });
+    list.put(renamed);
+    onRenamed(renamed);
+  };
   return html`<nav class="conversations" aria-label=${t("chat.conversations")}>
-    <a class="button" href=${place(["chat"])} onClick=${onNew}>${t("chat.new")}</a>
+    <a class="button" ref=${fresh} href=${place(["chat"])} onClick=${onNew}>${t("chat.new")}</a>
     <input type="search" aria-label=${t("chat.find")} placeholder=${t("chat.find")} value=${words} onInput=${(event) => setWords(event.target.value)} />
     ${list.error && html`<${Problem} error=${list.error} again=${list.more} />`}
     <div class="list">
@@ -30,7 +37,7 @@ export function Conversations({ current, onDeleted, onChosen, onNew }) {
         ([day, entries]) => html`<section key=${day}>
           <h2>${day}</h2>
           <ul>
-            ${entries.map((each) => html`<li key=${each.id}><${Entry} conversation=${each} isCurrent=${each.id === current?.id} ...${{ remove, onChosen }} rename=${list.rename} /></li>`)}
+            ${entries.map((each) => html`<li key=${each.id}><${Entry} conversation=${each} isCurrent=${each.id === current?.id} ...${{ rename, remove, onChosen }} /></li>`)}
           </ul>
         </section>`,
       )}
@@ -66,13 +73,19 @@ function useConversations(current) {
     ...state,
     more: () => load(state.after, state.all),
     forget: (id) => setState((each) => ({ ...each, all: each.all.filter((one) => one.id !== id) })),
-    rename: async ({ id, metadata }, title) => put(await api.updateConversation(id, { metadata: { ...metadata, title } })),
+    put,
   };
 }
 
 function Entry({ conversation, isCurrent, rename, remove, onChosen }) {
   const [mode, setMode] = useState("link"); // or rename, delete
   const [error, setError] = useState(null);
+  const link = useRef(null);
+  const before = useRef(mode);
+  useEffect(() => {
+    if (mode === "link" && before.current !== mode) link.current.focus();
+    before.current = mode;
+  }, [mode]);
   const attempt = async (action) => {
     try {
       await action();
@@ -83,13 +96,13 @@ function Entry({ conversation, isCurrent, rename, remove, onChosen }) {
   };
   if (error) return html`<${Problem} error=${error} again=${() => setError(null)} />`;
   if (mode === "rename") return html`<${Rename} conversation=${conversation} save=${(title) => attempt(() => rename(conversation, title))} leave=${() => setMode("link")} />`;
-  if (mode === "delete") return html`<${Delete} remove=${() => attempt(() => remove(conversation.id))} leave=${() => setMode("link")} />`;
+  if (mode === "delete") return html`<${Delete} title=${titleOf(conversation)} remove=${() => attempt(() => remove(conversation.id))} leave=${() => setMode("link")} />`;
   const title = titleOf(conversation);
   const button = (words, mark, next) => html`<button
     type="button" class="plain icon" aria-label=${words} aria-describedby=${conversation.id} title=${words} onClick=${() => setMode(next)}
   >${mark}</button>`;
   return html`<div class="entry">
-    <a id=${conversation.id} href=${place(["chat", conversation.id])} title=${title} aria-current=${isCurrent ? "page" : undefined} onClick=${onChosen}><bdi>${title}</bdi></a>
+    <a id=${conversation.id} ref=${link} href=${place(["chat", conversation.id])} title=${title} aria-current=${isCurrent ? "page" : undefined} onClick=${onChosen}><bdi>${title}</bdi></a>
     ${button(t("chat.rename"), "✎", "rename")}
     ${button(t("chat.remove"), "×", "delete")}
   </div>`;
@@ -114,10 +127,10 @@ function Rename({ conversation, save, leave }) {
   </form>`;
 }
 
-function Delete({ remove, leave }) {
+function Delete({ title, remove, leave }) {
   const button = useFocus();
-  return html`<div class="entry asks" role="group" aria-label=${t("chat.deleteAsk")} onKeyDown=${(event) => event.key === "Escape" && leave()}>
-    <span>${t("chat.deleteAsk")}</span>
+  return html`<div class="entry asks" role="group" aria-label=${t("chat.deleteAsk", { title })} onKeyDown=${(event) => event.key === "Escape" && leave()}>
+    <span dir="auto">${t("chat.deleteAsk", { title })}</span>
     <button type="button" class="danger small" onClick=${remove}>${t("chat.delete")}</button>
     <button type="button" class="small" ref=${button} onClick=${leave}>${t("app.cancel")}</button>
   </div>`;

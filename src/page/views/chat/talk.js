@@ -97,10 +97,13 @@ export class Talk {
     return this.send(turn);
   }
 
-  /** Ask again what has failed. */
+  /** Ask again what has failed; or go on with it, where it may have been taken. */
   async again(turn, model) {
-    const fresh = { ...newTurn(crypto.randomUUID(), turn.question), isLive: true, model: turn.model ?? model };
     this.wantsStop = false;
+    const last = turn.answers.at(-1);
+    if (turn.failure && last?.id && !isOver(last)) return void (await this.work(turn.key, { id: last.id }));
+    const key = isUnknown(turn) ? turn.key : crypto.randomUUID();
+    const fresh = { ...newTurn(key, turn.question), isLive: true, model: turn.model ?? model };
     this.set({ turns: [...this.state.turns.filter((each) => each.key !== turn.key), fresh], isBusy: true });
     await this.send(fresh);
   }
@@ -114,7 +117,7 @@ export class Talk {
       return true;
     }
     const input = [{ type: "message", role: "user", content: question.map(sent) }];
-    return this.work(key, { body: { model, conversation: this.state.id, input, stream: true } });
+    return this.work(key, { key, body: { model, conversation: this.state.id, input, stream: true } });
   }
 
   async begin(question, model) {
@@ -147,8 +150,8 @@ export class Talk {
     }
   }
 
-  async patiently(request) {
-    for (let tries = 0; ; tries += 1) {
+  async patiently(request, isWanted = () => true) {
+    for (let tries = 0; isWanted(); tries += 1) {
       try {
         return await request();
       } catch (error) {
@@ -157,12 +160,28 @@ export class Talk {
         await new Promise((done) => setTimeout(done, 3000));
       }
     }
+    throw new DOMException("", "AbortError");
   }
 
   /** End a turn whose question may never have reached the service. */
   leave(key) {
-    if (!this.closed.signal.aborted) this.change(key, (turn) => ({ ...turn, failure: new api.ApiError(0) }));
+    if (this.closed.signal.aborted) return true;
+    this.change(key, (turn) => ({ ...turn, failure: new api.ApiError(0) }));
+    this.end(key).catch(() => {});
     return true;
+  }
+
+  /** If a question that was given up has reached the service after all, cancel its run, and show what there is of it. */
+  async end(key) {
+    const isGivenUp = () => !this.closed.signal.aborted && this.turn(key)?.failure;
+    const { data } = await this.patiently(() => api.responses({ conversation: this.state.id, limit: 1 }), isGivenUp);
+    const isKnown = this.state.turns.some((turn) => turn.answers.some(({ id }) => id === data[0]?.id));
+    if (!data.length || isKnown) return;
+    const { question } = await this.turnOfRun(data[0]);
+    if (!isGivenUp() || textOf(question) !== textOf(this.turn(key).question)) return;
+    await api.cancelResponse(data[0].id).catch(() => {}); // it may be over
+    const { answers } = await this.turnOfRun(data[0]);
+    if (isGivenUp()) this.change(key, (turn) => ({ ...turn, answers, failure: null }));
   }
 
   /** Another tab was faster: show its run, and leave the question to the composer. */
@@ -234,15 +253,13 @@ export class Talk {
     return decided;
   }
 
-  async rename(title) {
-    const { id, conversation } = this.state;
-    this.set({ conversation: await api.updateConversation(id, { metadata: { ...conversation.metadata, title } }) });
-  }
-
   change(key, change) {
     this.set({ turns: this.state.turns.map((turn) => (turn.key === key ? change(turn) : turn)) });
   }
 }
+
+/** Return whether a question was sent of which nobody has said that it was taken, or refused. */
+const isUnknown = ({ failure, isLive, model }) => failure && isLive && model && (failure.status === 0 || failure.status >= 500);
 
 /** Return the newest runs of a conversation. One page of the list looks at 500 runs: an old one is looked up by its time. */
 async function runsOf({ id, created_at: createdAt }) {

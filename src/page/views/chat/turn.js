@@ -4,7 +4,7 @@ import * as api from "../../api.js";
 import { count, money, took } from "../../format.js";
 import { Markdown } from "../../markdown.js";
 import { CopyButton } from "../../parts/copy.js";
-import { useLoaded } from "../../parts/load.js";
+import { LogId, problemText, useLoaded } from "../../parts/load.js";
 import { place } from "../../router.js";
 import { html, useMemo, useState } from "../../preact.js";
 import { t } from "../../words.js";
@@ -53,13 +53,13 @@ function Answer({ turn, isRunning, traces, tools, onOpen }) {
   const isAsked = requests(all).length > 0;
   return html`<div class="answer">
     <h2 class="hidden">${t("chat.answer")}</h2>
-    <${Activities} ...${{ steps, times, seconds, onOpen }} isRunning=${isRunning && !last?.isWaiting && !isAsked} />
+    <${Activities} ...${{ steps, times, seconds, onOpen }} isRunning=${isRunning && !last?.isWaiting && !last?.isLost && !isAsked} ended=${turn.failure ? "failed" : last?.status} />
     ${items.map((item) => {
       if (item.type === "message") return html`<${Message} key=${`${item.id} ${isRunning}`} ...${{ item, isRunning }} />`;
       if (item.type !== "mcp_approval_request") return null;
       return html`<${Request} key=${item.id} item=${item} isOpen=${isRunning} decide=${tools.decide} />`;
     })}
-    ${last?.isLost && isRunning && html`<p class="note" role="status">${t("chat.lost")}</p>`}
+    ${last?.isLost && isRunning && html`<p class="note lost" role="status">${t("chat.lost")}</p>`}
     ${last?.isWaiting && isRunning && !isAsked && html`<p class="note">${t("chat.waiting")}</p>`}
     <${Ending} ...${{ turn, last, isRunning, tools }} />
     ${!isRunning && turn.answers.length > 0 && html`<${Summary} ...${{ turn, items, traces }} />`}
@@ -82,19 +82,19 @@ function Message({ item, isRunning }) {
 /** Why there is no whole answer, and what one can do about it. */
 function Ending({ turn, last, isRunning, tools }) {
   if (isRunning) return null;
-  const reason = turn.failure ? failureText(turn.failure) : endText(last);
+  const reason = turn.failure ? problemText(turn.failure) : endText(last);
   if (!reason) return null;
   const isBad = turn.failure || last?.status === "failed";
   return html`<div class=${isBad ? "problem" : "note ended"} role=${isBad ? "alert" : undefined}>
     <span>${reason}</span>
-    ${turn.question.length > 0 && html`<button type="button" onClick=${() => tools.again(turn)}>${t("app.again")}</button>`}
+    ${isBad && html`<${LogId} id=${turn.failure ? turn.failure.requestId : last.id} />`}
+    ${turn.question.length > 0 && turn.failure?.code !== "budget_exceeded" && html`<button type="button" onClick=${() => tools.again(turn)}>${t("app.again")}</button>`}
   </div>`;
 }
 
-const failureText = (error) => (error.status === 0 ? t("app.offline") : t("app.failed", { message: error.message }));
 
 function endText(answer) {
-  if (answer?.status === "failed") return t("app.failed", { message: answer.error?.message ?? "" });
+  if (answer?.status === "failed") return problemText({ ...answer.error, code: answer.error?.detail_code ?? answer.error?.code });
   if (answer?.status === "cancelled") return t("chat.stopped");
   return answer?.status === "incomplete" ? t("chat.incomplete") : null;
 }

@@ -4,7 +4,8 @@ import { settings } from "../../session.js";
 import { html } from "../../preact.js";
 import { t } from "../../words.js";
 
-const STATUSES = ["queued", "in_progress", "completed", "incomplete", "failed", "cancelled"];
+const WAITS = "waitsPerson"; // no status of its own: one that is in progress
+const STATUSES = ["queued", "in_progress", WAITS, "completed", "incomplete", "failed", "cancelled"];
 const SINCE = { today: midnight, 7: () => daysAgo(7), 30: () => daysAgo(30) };
 const NAMES = ["status", "model", "since", "conversation", "owner"];
 
@@ -13,13 +14,15 @@ function midnight() {
 }
 const daysAgo = (days) => Math.floor(Date.now() / 1000) - days * 86_400;
 
-/** Return what the address asks for: the query of the list, `since` as a function, and whether of all owners. */
+/** Return what the address asks for: the query of the list, `since` as a function, whether of all owners, and whether only what waits for a person. */
 export function askedBy(query, isOperator) {
   const given = Object.fromEntries(query);
   const isAdmin = isOperator && settings.auth !== "none" && (given.scope === "all" || Boolean(given.owner));
-  const { status, model, conversation } = given;
+  const { model, conversation } = given;
+  const waits = given.status === WAITS;
+  const status = waits ? "in_progress" : given.status;
   const owner = isAdmin ? given.owner : undefined;
-  return { query: { status, model, conversation, owner }, since: SINCE[given.since], sinceName: given.since, isAdmin };
+  return { query: { status, model, conversation, owner }, since: SINCE[given.since], sinceName: given.since, isAdmin, waits };
 }
 
 export const isFiltered = (query) => NAMES.some((name) => query.get(name));

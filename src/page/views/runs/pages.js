@@ -45,11 +45,12 @@ export function useRuns(asked) {
 }
 
 /** Return `{runs, cursor}`, of as many pages as are needed to find something. */
-async function pages({ query, isAdmin, since }, { limit, after }) {
+async function pages({ query, isAdmin, since, waits }, { limit, after }) {
   for (let number = 1; ; number += 1) {
     const page = await api.responses({ ...query, created_after: since?.(), limit, after }, isAdmin);
     const cursor = page.has_more ? page.last_id : null;
-    if (page.data.length || !cursor || number === EMPTY_PAGES) return { runs: page.data, cursor };
+    const runs = waits ? page.data.filter((run) => run.waits_for === "person") : page.data;
+    if (runs.length || !cursor || number === EMPTY_PAGES) return { runs, cursor };
     after = cursor;
   }
 }

@@ -3,11 +3,12 @@ import { Cost } from "../../parts/cost.js";
 import { Status } from "../../parts/status.js";
 import { place } from "../../router.js";
 import { html, useEffect, useState } from "../../preact.js";
-import { t } from "../../words.js";
+import { codeText, t } from "../../words.js";
+import { About } from "./about.js";
 import { isUnfinished } from "./pages.js";
 
-/** A table of runs; a list of cards where it is narrow, with the roles of a table all the same. */
-export function RunTable({ runs, isAdmin, onCancel }) {
+/** `asked`: what a person was asked by runs, by their ids. A table of runs; a list of cards where it is narrow, with the roles of a table all the same. */
+export function RunTable({ runs, isAdmin, asked, onCancel }) {
   const now = useNow(runs.some(isUnfinished));
   const names = ["what", "status", "began", "took", "tokens", isAdmin ? "owner" : "cost"];
   const numbers = new Set(["began", "took", "tokens", "cost"]);
@@ -21,20 +22,23 @@ export function RunTable({ runs, isAdmin, onCancel }) {
       </tr>
     </thead>
     <tbody role="rowgroup">
-      ${runs.map((run) => html`<${Row} key=${run.id} ...${{ run, isAdmin, onCancel, now }} />`)}
+      ${runs.map((run) => html`<${Row} key=${run.id} ...${{ run, isAdmin, onCancel, now }} ask=${asked.get(run.id)} />`)}
     </tbody>
   </table>`;
 }
 
-function Row({ run, isAdmin, onCancel, now }) {
+function Row({ run, isAdmin, ask, onCancel, now }) {
   const tokens = run.usage?.total_tokens;
   return html`<tr role="row">
     <td role="cell" class="what">
       <a href=${place(["runs", run.id], { owner: run.owner })}><bdi>${run.model}</bdi></a>
+      ${!isAdmin && html`<${About} run=${run} />`}
     </td>
     <td role="cell" class="state">
-      <${Status} run=${run} />
-      ${run.error_code && html`<code class="muted">${run.error_code}</code>`}
+      <${Status} run=${ask && run.ended_at ? { status: "asked" } : run} />
+      ${ask && html`<code class="muted">${ask}</code>`}
+      ${run.error_code &&
+      html`<span class="muted" title=${run.error_code}>${codeText(run.error_code) ?? html`<code>${run.error_code}</code>`}</span>`}
       ${run.attempts > 1 && html`<span class="muted">${t("lists.attempts", { count: run.attempts })}</span>`}
     </td>
     <td role="cell" class="number" title=${time(run.created_at)}>${shortTime(run.created_at)}</td>
