@@ -13,7 +13,7 @@ export function Arguments({ value }) {
   const entries = Object.entries(value);
   if (!entries.length) return html`<p class="muted">${t("lists.noArguments")}</p>`;
   return html`<dl class="arguments">
-    ${entries.map(([name, each]) => html`<dt><bdi>${name}</bdi></dt><dd><${Value} value=${each} /></dd>`)}
+    ${entries.map(([name, each]) => html`<dt><bdi>${marked(name)}</bdi></dt><dd><${Value} value=${each} /></dd>`)}
   </dl>`;
 }
 
@@ -22,13 +22,22 @@ function Value({ value }) {
   return html`<${LongText} text=${JSON.stringify(value, null, 2)} isCode />`;
 }
 
+const UNSEEN = /([\p{Cf}\u2028\u2029]|(?![\n\t])\p{Cc})/u; // what turns the direction, or has no width
+
+/** Return a text with marks for what is not seen in it, so that one decides about what is there. */
+function marked(text) {
+  const sign = (each) => `U+${each.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}`;
+  return text.split(UNSEEN).map((part, index) => (index % 2 ? html`<code class="unseen">${sign(part)}</code>` : part));
+}
+
 /** A text of any length: what is left out is said, and shown at a click. */
 export function LongText({ text, isCode }) {
   const [isWhole, setWhole] = useState(false);
   const isLong = text.length > LONGEST * 1.2;
   const shown = isLong && !isWhole ? `${text.slice(0, LONGEST)}…` : text;
   return html`
-    <div class=${isCode ? "long code" : "long"} dir="auto">${shown}</div>
+    <div class=${`long${isCode ? " code" : ""}${text.includes("\n") ? " lines" : ""}`} dir="auto">${marked(shown)}</div>
+    ${UNSEEN.test(text) && html`<p class="kicker">${t("lists.unseen")}</p>`}
     ${isLong &&
     html`<button type="button" class="plain small" aria-expanded=${isWhole} onClick=${() => setWhole(!isWhole)}>
       ${isWhole ? t("lists.showLess") : t("lists.showAll", { count: text.length })}

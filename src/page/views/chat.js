@@ -24,7 +24,7 @@ export function Chat({ steps, query, agencies }) {
     const isStart = document.activeElement === document.body && matchMedia("(pointer: fine)").matches;
     if (isStart) composer.current.focus?.();
   }, []);
-  useKeys(talk, composer, () => setDrawer(null));
+  useKeys(composer, () => setDrawer(null));
   if (!agencies.length) return html`<p class="loading">${t("chat.noAgency")}</p>`;
   const ask = (parts) => talk.ask(parts, model);
   const askText = (text) => ask([{ type: "input_text", text }]) && composer.current.focus();
@@ -122,7 +122,7 @@ function atWork({ turns, isBusy }) {
   return { answer: { ...last, status, items: itemsOf(answers, shown) }, traceOf: isBusy ? null : last.id };
 }
 
-function useKeys(talk, composer, close) {
+function useKeys(composer, close) {
   useEffect(() => {
     const key = (event) => {
       const isTyping = event.target.closest("input, textarea, select, [contenteditable]");
@@ -132,9 +132,8 @@ function useKeys(talk, composer, close) {
       }
       if (event.key !== "Escape" || event.defaultPrevented || isTyping) return;
       close();
-      if (talk.state.isBusy) talk.stop();
     };
     document.addEventListener("keydown", key);
     return () => document.removeEventListener("keydown", key);
-  }, [talk]);
+  }, []);
 }

@@ -7,6 +7,7 @@ export default {
     "Nach einem Absturz ist unbekannt, ob dieser Aufruf erfolgt ist. Noch einmal ausführen?",
     "由于一次崩溃，无法确定此调用是否已执行。要再次执行吗？",
   ],
+  unseen: ["Contains characters that are not seen.", "Enthält Zeichen, die man nicht sieht.", "包含不可见的字符。"],
   noArguments: ["Without arguments", "Ohne Argumente", "没有参数"],
   showAll: ["Show all {count} characters", "Alle {count} Zeichen zeigen", "显示全部 {count} 个字符"],
   showLess: ["Show less", "Weniger zeigen", "收起"],

@@ -65,6 +65,34 @@ def test_a_call_is_approved_by_one_click(page: Page, server: Server) -> None:
     assert decided(server, run_id)["decision"]["approve"] is True
 
 
+def test_a_second_click_is_not_for_the_next_card(page: Page, server: Server) -> None:
+    ask(server, "letter")
+    ask(server, "letter")
+    page.goto("/#/approvals")
+    expect(button(page, "Approve")).to_have_count(2)
+    place = button(page, "Approve").first.bounding_box()
+    assert place
+    page.evaluate(
+        """({ x, y }) => new MutationObserver(() => document.elementFromPoint(x, y)?.closest("button")?.click())
+            .observe(document.querySelector("main"), { childList: true, subtree: true })""",
+        {"x": place["x"] + 9, "y": place["y"] + 9},
+    )
+    button(page, "Approve").first.click()
+    expect(button(page, "Approve")).to_have_count(1)
+    button(page, "Approve").click()
+    expect(page.get_by_text("Nothing waits for a decision")).to_be_visible()
+
+
+def test_what_is_not_seen_in_arguments_is_marked(page: Page, server: Server) -> None:
+    ask(server, "letter")
+    waiting = httpx.get(f"{server.url}/v1/approvals").json()
+    waiting["data"][0]["arguments"] = {"to": "\u202emoc.knab@ecila\u202c", "text": "one\n\ntext\ntwo"}
+    page.route(re.compile(r"/v1/approvals\?"), lambda route: route.fulfill(json=waiting))
+    page.goto("/#/approvals")
+    expect(card(page, "send_letter")).to_contain_text("U+202Emoc.knab@ecilaU+202C")
+    expect(card(page, "send_letter")).to_contain_text("Contains characters that are not seen.")
+
+
 def test_a_call_is_refused_with_a_reason_by_the_keyboard(page: Page, server: Server) -> None:
     run_id = ask(server, "letter")
     page.goto("/#/approvals")

@@ -124,6 +124,35 @@ def test_an_approval_is_given_in_the_talk_and_it_goes_on(opens: Opens, studio: S
     expect(page.locator(".turn")).to_have_count(1)
 
 
+def test_two_approvals_of_one_step_are_given_and_it_ends(opens: Opens, studio: Studio) -> None:
+    page = opens(studio)
+    page.goto("/")
+    ask(page, "send ann & send bob; say Both have it.")
+    expect(page.get_by_role("button", name="Approve", exact=True)).to_have_count(2)
+    page.get_by_role("button", name="Approve", exact=True).first.click()
+    expect(page.get_by_role("button", name="Approve", exact=True)).to_have_count(1)
+    page.get_by_role("button", name="Approve", exact=True).click()
+    expect(page.get_by_role("log").get_by_text("Both have it.", exact=True)).to_be_visible()
+    expect(page.get_by_role("button", name="Send", exact=True)).to_be_visible()
+
+
+def test_a_question_that_waits_is_there_once_and_outlives_an_escape(opens: Opens, studio: Studio) -> None:
+    page = opens(studio)
+    page.goto("/")
+    ask(page, "send zed; say Zed has it.")
+    expect(page.get_by_role("button", name="Approve", exact=True)).to_be_visible()
+    page.reload()
+    expect(page.get_by_role("button", name="Approve", exact=True)).to_have_count(1)
+    expect(page.locator(".turn")).to_have_count(1)
+    page.get_by_role("button", name="Settings").click()
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Delete conversation").last.press("Enter")
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Approve", exact=True).click()
+    expect(page.locator(".answer").get_by_text("Zed has it.", exact=True)).to_be_visible()
+    expect(page.locator(".turn")).to_have_count(1)
+
+
 def test_what_another_person_has_decided_goes_on_here(opens: Opens, studio: Studio) -> None:
     page = opens(studio)
     page.goto("/")

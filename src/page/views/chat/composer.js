@@ -18,10 +18,13 @@ export function Composer({ id, model, agencies, onModel, isBusy, isStopping, onS
   const send = async () => {
     if (!canSend) return;
     const parts = [...(text.trim() ? [{ type: "input_text", text: text.trim() }] : []), ...files.ready];
+    const attached = files.all;
     setText("");
     files.clear();
     field.current.focus();
-    if (!(await onSend(parts))) setText(text);
+    if (await onSend(parts)) return;
+    if (!field.current.value) setText(text);
+    files.restore(attached);
   };
   const key = (event) => {
     if (event.key === "Escape" && isBusy) onStop();
@@ -94,6 +97,7 @@ function useFiles() {
     add: (files) => [...files].forEach(addOne),
     remove: (key) => set((files) => files.filter((each) => each.key !== key)),
     clear: () => set(() => []),
+    restore: (before) => set((files) => [...before, ...files]),
     ready: all.filter((each) => each.part).map((each) => each.part),
     isBusy: all.some((each) => !each.part && !each.problem),
   };

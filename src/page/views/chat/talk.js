@@ -53,7 +53,8 @@ export class Talk {
 
   async loadEarlier() {
     const query = { limit: PAGE, order: "desc", after: this.earlierThan };
-    const page = await api.conversationItems(this.state.id, query);
+    const page = await api.conversationItems(this.state.id, query).catch((problem) => this.set({ problem }));
+    if (!page) return;
     this.items = [...page.data.reverse(), ...this.items];
     this.earlierThan = page.has_more ? page.last_id : null;
     const live = new Map(this.state.turns.filter((turn) => turn.isLive).map((turn) => [turn.key, turn]));
@@ -133,11 +134,11 @@ export class Talk {
     this.set({ isBusy: true, isStopping: this.wantsStop ?? false });
     this.running = new AbortController();
     try {
-      let answer = await this.hear(key, options);
-      while (isAsking(answer)) {
-        const { continued_by: id } = await this.patiently(() => api.approval(requests(answer)[0].id));
-        if (!id) break;
-        answer = await this.hear(key, { id });
+      const heard = new Set();
+      for (let next = options; next; ) {
+        const answer = await this.hear(key, next);
+        heard.add(answer.id);
+        next = isAsking(answer) && (await this.continuation(answer, heard));
       }
       return true;
     } catch (failure) {
@@ -148,6 +149,15 @@ export class Talk {
     } finally {
       this.set({ isBusy: false, isStopping: false });
     }
+  }
+
+  /** Return the run that goes on with an answer: it holds the requests of the answer, too, beside new ones. */
+  async continuation(answer, heard) {
+    for (const { id } of requests(answer).toReversed()) {
+      const { continued_by: next } = await this.patiently(() => api.approval(id));
+      if (next && !heard.has(next)) return { id: next };
+    }
+    return null;
   }
 
   async patiently(request, isWanted = () => true) {

@@ -42,10 +42,20 @@ export function runsWithoutItems(runs, turns) {
 /** Return what the user has sent to a run. */
 export const questionOf = (inputItems) => inputItems.filter(isUser).flatMap(partsOf);
 
+/** Return whether an answer, which says only what is asked of a person, is that of a run: such items do not name it. */
+const isOf = (answer, { answers }) =>
+  !answer.id && answer.items.some(({ id }) => answers.some(({ items }) => items.some((item) => item.id === id)));
+
 /** Return the turns with others among them, by the time of their runs; one without a question goes on with the turn before. */
 export function withTurns(turns, others) {
   const all = [...turns];
   for (const other of others.toSorted((one, two) => one.createdAt - two.createdAt)) {
+    const place = all.findIndex((turn) => turn.answers.some((answer) => isOf(answer, other)));
+    if (place >= 0) {
+      const answers = all[place].answers.flatMap((answer) => (isOf(answer, other) ? other.answers : [answer]));
+      all[place] = { ...all[place], answers, createdAt: other.createdAt };
+      continue;
+    }
     const after = all.findLastIndex((turn) => turn.createdAt <= other.createdAt);
     if (other.question.length || after < 0) all.splice(after + 1, 0, other);
     else all[after] = { ...all[after], answers: [...all[after].answers, ...other.answers] };
