@@ -1,5 +1,5 @@
 // Build src/agency_lambda/page, or another folder, of src/page: few small files, as each is an invocation on Lambda.
-import { build } from "esbuild";
+import { build, transform } from "esbuild";
 import { copyFile, mkdir, readFile, readdir, rm, writeFile } from "node:fs/promises";
 import { basename, posix } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -22,6 +22,14 @@ const ENTRIES = {
     export const alg = { postorder, preorder };`,
 };
 
+// How markdown_worker.js uses marked is fixed, so what other options would do is left out.
+const OPTIONS = { gfm: true, breaks: true, pedantic: false, silent: false, extensions: undefined, hooks: undefined };
+const withOptions = (text) =>
+  text
+    .replace(/\bthis\.options\.(\w+)\b(?! =)/g, (all, name) => (name in OPTIONS ? `(${OPTIONS[name]})` : all))
+    .replace(/^const \w+Pedantic\b[^]*?;\n(?=\n)/gm, "")
+    .replace(/^  pedantic: \w+,\n/gm, "");
+
 const onlyNeededModules = {
   name: "only-needed-modules",
   async setup({ onLoad, onResolve }) {
@@ -36,7 +44,7 @@ const onlyNeededModules = {
     };
     onResolve({ filter: /^(marked|@dagrejs\/\w+)$/ }, ({ path }) => resolved(`../${basename(path)}`));
     onResolve({ filter: /^\./, namespace: "modules" }, ({ path, importer }) => resolved(posix.join(posix.dirname(importer), path)));
-    onLoad({ filter: /./, namespace: "modules" }, ({ path }) => ({ contents: modules.get(path), loader: "ts" }));
+    onLoad({ filter: /./, namespace: "modules" }, ({ path }) => ({ contents: withOptions(modules.get(path)), loader: "ts" }));
   },
 };
 
@@ -92,5 +100,6 @@ const preload = needed(outputs, "main.js").map((name) => `<link rel="moduleprelo
 const page = await readFile(`${source}/index.html`, "utf8");
 await writeFile(`${folder}/index.html`, page.replace(/^( *)<!-- modules -->$/m, (_, pad) => preload.map((each) => pad + each).join("\n")));
 await copyFile(`${source}/icon.svg`, `${folder}/icon.svg`);
-await copyFile(`${source}/boot.js`, `${folder}/boot.js`);
+const boot = await transform(await readFile(`${source}/boot.js`, "utf8"), { minify: true, charset: "utf8" });
+await writeFile(`${folder}/boot.js`, boot.code);
 await writeFile(`${folder}/LICENCES.txt`, (await Promise.all(PACKAGES.map(licence))).join(`\n${"-".repeat(80)}\n\n`));

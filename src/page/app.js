@@ -97,7 +97,7 @@ function Boundary({ children }) {
   return html`<div class="view">
     <div class="problem" role="alert">
       <span>${t("app.fault")}</span>
-      <button type="button" onClick=${reset}>${t("app.again")}</button>
+      <button onClick=${reset}>${t("app.again")}</button>
     </div>
     <details class="fault"><summary>${t("app.details")}</summary><pre>${String(error.stack ?? error)}</pre></details>
   </div>`;

@@ -65,7 +65,7 @@ export function Markdown({ text }) {
   const rest = parts.slice(shown).reduce((sum, part) => sum + part.length, 0);
   return html`<div class="markdown">
     ${parts.slice(0, shown).map((part, index) => html`<${Part} key=${index} text=${part} />`)}
-    ${rest > 0 && html`<button type="button" onClick=${() => setShown(shown + SHOWN)}>${t("chat.showMore", { rest: count(rest) })}</button>`}
+    ${rest > 0 && html`<button onClick=${() => setShown(shown + SHOWN)}>${t("chat.showMore", { rest: count(rest) })}</button>`}
   </div>`;
 }
 

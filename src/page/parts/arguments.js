@@ -39,7 +39,7 @@ export function LongText({ text, isCode }) {
     <div class=${`long${isCode ? " code" : ""}${text.includes("\n") ? " lines" : ""}`} dir="auto">${marked(shown)}</div>
     ${UNSEEN.test(text) && html`<p class="kicker">${t("lists.unseen")}</p>`}
     ${isLong &&
-    html`<button type="button" class="plain small" aria-expanded=${isWhole} onClick=${() => setWhole(!isWhole)}>
+    html`<button class="plain small" aria-expanded=${isWhole} onClick=${() => setWhole(!isWhole)}>
       ${isWhole ? t("lists.showLess") : t("lists.showAll", { count: text.length })}
     </button>`}
   `;

@@ -9,5 +9,5 @@ export function CopyButton({ text, label = t("chat.copy") }) {
     return () => clearTimeout(timer);
   }, [isDone]);
   const copy = () => navigator.clipboard.writeText(text).then(() => setDone(true), () => {});
-  return html`<button type="button" class="plain small" onClick=${copy}>${isDone ? t("chat.copied") : label}</button>`;
+  return html`<button class="plain small" onClick=${copy}>${isDone ? t("chat.copied") : label}</button>`;
 }

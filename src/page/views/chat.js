@@ -69,9 +69,9 @@ export function Chat({ steps, query, agencies }) {
 function Head({ title, drawer, setDrawer }) {
   const toggle = (name) => () => setDrawer(drawer === name ? null : name);
   return html`<header class="talk-head">
-    <button type="button" class="plain to-conversations" aria-expanded=${drawer === "conversations"} onClick=${toggle("conversations")}>${t("chat.conversations")}</button>
+    <button class="plain to-conversations" aria-expanded=${drawer === "conversations"} onClick=${toggle("conversations")}>${t("chat.conversations")}</button>
     <h1 dir="auto" tabindex="-1">${title ?? t("chat.new")}</h1>
-    <button type="button" class="plain to-swarm" aria-expanded=${drawer === "swarm"} onClick=${toggle("swarm")}>${t("app.swarm")}</button>
+    <button class="plain to-swarm" aria-expanded=${drawer === "swarm"} onClick=${toggle("swarm")}>${t("app.swarm")}</button>
   </header>`;
 }
 

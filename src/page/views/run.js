@@ -26,7 +26,7 @@ export function Run({ steps, agencies, isOperator }) {
   }, [value]);
   if (!value) return loaded.error ? html`<div class="view"><${Missing} error=${loaded.error} again=${loaded.reload} /></div>` : html`<${Loading} />`;
   return html`<div class="view run-view" data-run=${id}>
-    <nav aria-label=${t("timeline.back")}><a href=${place(["runs"])}>← ${t("app.runs")}</a></nav>
+    <nav aria-label=${t("lists.back")}><a href=${place(["runs"])}>← ${t("app.runs")}</a></nav>
     <${Shown} key=${id} ...${{ ...value, agencies, isOperator, reload: loaded.reload }} />
   </div>`;
 }
@@ -89,7 +89,7 @@ function Steps({ trace, now }) {
   const keys = (event) => ["ArrowLeft", "ArrowRight"].includes(event.key) && setTab(tab === "chart" ? "list" : "chart");
   return html`<section class="card run-steps" aria-label=${t("timeline.steps")}>
     <div class="run-tabs" role="tablist" onKeyDown=${keys}>
-      ${tabs.map((name) => html`<button key=${name} type="button" role="tab" id="tab-${name}" aria-selected=${tab === name ? "true" : "false"}
+      ${tabs.map((name) => html`<button key=${name} role="tab" id="tab-${name}" aria-selected=${tab === name ? "true" : "false"}
         aria-controls="steps" tabindex=${tab === name ? 0 : -1} onClick=${() => setTab(name)}>${t(`timeline.tab_${name}`)}</button>`)}
     </div>
     <div role="tabpanel" id="steps" aria-labelledby="tab-${tab}">

@@ -28,7 +28,7 @@ export function Runs({ query, agencies, isOperator, approvals }) {
   return html`<div class="view">
     <div class="head">
       <h1>${t("app.runs")}</h1>
-      ${canCancelAll && html`<button type="button" onClick=${() => setLeaving("all")}>${t("lists.cancelAll")}</button>`}
+      ${canCancelAll && html`<button onClick=${() => setLeaving("all")}>${t("lists.cancelAll")}</button>`}
     </div>
     <${Filters} ...${{ query, agencies, isOperator }} />
     <p class="said muted" role="status">${said}</p>
@@ -38,7 +38,7 @@ export function Runs({ query, agencies, isOperator, approvals }) {
     ${runs?.length === 0 && html`<${Nothing} isFiltered=${isFiltered(query)} cursor=${cursor} />`}
     ${cursor &&
     html`<div class="more">
-      <button type="button" disabled=${isLoading} onClick=${list.more}>${t("app.more")}</button>
+      <button disabled=${isLoading} onClick=${list.more}>${t("app.more")}</button>
       <span class="muted">${t("lists.lookedUntil", { when: time(timeOf(cursor)) })}</span>
     </div>`}
     ${leaving && html`<${Leaving} what=${leaving} owner=${owner} onConfirm=${cancel} onClose=${() => setLeaving(null)} />`}

@@ -39,7 +39,7 @@ export function SwarmView({ steps, agencies }) {
       <h1>${t("app.swarm")}</h1>
       ${agencies.length > 1 &&
       html`<nav class="swarm-index" aria-label=${t("swarm.agencies")}>
-        <a href=${place(["swarm"])} aria-current=${steps[1] ? undefined : "page"}>${t("swarm.all")}</a>
+        <a href=${place(["swarm"])} aria-current=${steps[1] ? undefined : "page"}>${t("lists.all")}</a>
         ${agencies.map(
           ({ name }) => html`<a key=${name} href=${place(["swarm", name])} aria-current=${steps[1] === name ? "page" : undefined}>${name}</a>`,
         )}

@@ -91,7 +91,7 @@ function Days({ days }) {
     t("lists.ofDay", { day: day(each.name), usd: money(each.usd), tokens: count(MEASURES.tokens(each)), runs: count(each.runs) });
   return html`<section class="card chart-card">
     <div class="head">
-      <h2>${t("lists.byDay")}</h2>
+      <h2>${t("lists.by_day")}</h2>
       <div class="segments" role="radiogroup" aria-label=${t("lists.measure")}>
         ${Object.keys(MEASURES).map(
           (each) => html`<label>
@@ -102,7 +102,7 @@ function Days({ days }) {
       </div>
     </div>
     <${BarChart} bars=${bars} ticks=${ticks(most, measure !== "usd")} tick=${write} short=${shortDay}
-      label=${`${t("lists.byDay")}: ${titles[measure]}`} describe=${describe} rest=${t("lists.chartHint")} />
+      label=${`${t("lists.by_day")}: ${titles[measure]}`} describe=${describe} rest=${t("lists.chartHint")} />
     <details><summary>${t("lists.asTable")}</summary><${Table} name="day" groups=${[...days].reverse()} write=${day} /></details>
   </section>`;
 }

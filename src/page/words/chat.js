@@ -56,7 +56,6 @@ export default {
   notDone: ["not done", "nicht fertig", "未完成"],
   allSteps: ["Show {hidden} earlier steps", "{hidden} frühere Schritte zeigen", "显示更早的 {hidden} 个步骤"],
   agents: ["{agents} agents", "{agents} Agenten", "{agents} 个智能体"],
-  tokens: ["{tokens} tokens", "{tokens} Tokens", "{tokens} 个令牌"],
   run: ["Show run", "Lauf ansehen", "查看运行"],
   copy: ["Copy", "Kopieren", "复制"],
   copied: ["Copied", "Kopiert", "已复制"],

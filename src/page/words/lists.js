@@ -112,7 +112,6 @@ export default {
     "Es gibt mehr Läufe, als auf einmal gezählt werden: diese Summen enden mit {when}.",
     "运行数量超过一次统计的上限：合计截至 {when}。",
   ],
-  byDay: ["By day", "Nach Tagen", "按天"],
   measure: ["What is shown", "Was gezeigt wird", "显示内容"],
   ofDay: [
     "{day}: {usd} · {tokens} tokens · {runs} runs",

@@ -2,7 +2,6 @@ export default {
   graph: ["Agents of {name}", "Agenten von {name}", "{name} 的智能体"],
   list: ["Agents of {name}, as text", "Agenten von {name}, als Text", "{name} 的智能体（文字）"],
   agencies: ["Agencies", "Agenturen", "智能体团队"],
-  all: ["All", "Alle", "全部"],
   none: ["There is no such agency.", "Diese Agentur gibt es nicht.", "没有这个团队。"],
   legend: [
     "An arrow says who may ask whom. The dot beside an agent: it can be asked from outside.",
@@ -30,9 +29,6 @@ export default {
   failed: ["failed", "fehlgeschlagen", "失败"],
   askedTimes: ["done, asked {count}×", "fertig, {count}× gefragt", "完成，被询问 {count} 次"],
   asked: ["Asked", "Gefragt", "被询问"],
-  calls: ["Model calls", "Modellaufrufe", "模型调用"],
-  tokens: ["Tokens", "Tokens", "令牌"],
-  cost: ["Cost", "Kosten", "费用"],
   mayAsk: ["May ask", "Darf fragen", "可以询问"],
   isAskedBy: ["Is asked by", "Wird gefragt von", "被谁询问"],
 };

@@ -1,5 +1,4 @@
 export default {
-  back: ["Back", "Zurück", "返回"],
   missing: [
     "There is no such run. It may have been deleted, or is not stored.",
     "Diesen Lauf gibt es nicht. Vielleicht wurde er gelöscht, oder er ist nicht gespeichert.",

@@ -36,10 +36,10 @@ function Steps({ steps, times, seconds }) {
   const rows = useMemo(() => inOrder(steps), [steps]);
   const hidden = isAll ? 0 : Math.max(0, rows.length - SHOWN);
   return html`
-    ${hidden > 0 && html`<button type="button" class="small" onClick=${() => setAll(true)}>${t("chat.allSteps", { hidden })}</button>`}
+    ${hidden > 0 && html`<button class="small" onClick=${() => setAll(true)}>${t("chat.allSteps", { hidden })}</button>`}
     <ol class="steps">
       ${rows.slice(hidden).map(
-        ([step, depth]) => html`<li key=${step.id} class=${`depth-${Math.min(depth, 6)}`} data-status=${step.status}>
+        ([step, depth]) => html`<li key=${step.id} class=${`depth-${Math.min(depth, 4)}`} data-status=${step.status}>
           <span class="mark" aria-hidden="true"></span>
           <bdi>${stepText(step)}</bdi>
           <span class="took"><${Took} step=${step} time=${times.get(step.id)} seconds=${seconds.get(step.id)} /></span>

@@ -42,7 +42,7 @@ export function Conversations({ current, onDeleted, onRenamed, onChosen, onNew }
         </section>`,
       )}
       ${!found.length && !list.isLoading && html`<p class="muted">${t(words ? "chat.noneFound" : "chat.none")}</p>`}
-      ${list.hasMore && html`<button type="button" class="plain" disabled=${list.isLoading} onClick=${list.more}>${t("app.more")}</button>`}
+      ${list.hasMore && html`<button class="plain" disabled=${list.isLoading} onClick=${list.more}>${t("app.more")}</button>`}
     </div>
   </nav>`;
 }
@@ -99,7 +99,7 @@ function Entry({ conversation, isCurrent, rename, remove, onChosen }) {
   if (mode === "delete") return html`<${Delete} title=${titleOf(conversation)} remove=${() => attempt(() => remove(conversation.id))} leave=${() => setMode("link")} />`;
   const title = titleOf(conversation);
   const button = (words, mark, next) => html`<button
-    type="button" class="plain icon" aria-label=${words} aria-describedby=${conversation.id} title=${words} onClick=${() => setMode(next)}
+    class="plain icon" aria-label=${words} aria-describedby=${conversation.id} title=${words} onClick=${() => setMode(next)}
   >${mark}</button>`;
   return html`<div class="entry">
     <a id=${conversation.id} ref=${link} href=${place(["chat", conversation.id])} title=${title} aria-current=${isCurrent ? "page" : undefined} onClick=${onChosen}><bdi>${title}</bdi></a>
@@ -131,8 +131,8 @@ function Delete({ title, remove, leave }) {
   const button = useFocus();
   return html`<div class="entry asks" role="group" aria-label=${t("chat.deleteAsk", { title })} onKeyDown=${(event) => event.key === "Escape" && leave()}>
     <span dir="auto">${t("chat.deleteAsk", { title })}</span>
-    <button type="button" class="danger small" onClick=${remove}>${t("chat.delete")}</button>
-    <button type="button" class="small" ref=${button} onClick=${leave}>${t("app.cancel")}</button>
+    <button class="danger small" onClick=${remove}>${t("chat.delete")}</button>
+    <button class="small" ref=${button} onClick=${leave}>${t("app.cancel")}</button>
   </div>`;
 }
 

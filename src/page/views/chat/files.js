@@ -64,7 +64,7 @@ function Download({ id, name }) {
     }
   };
   if (error) return html`<${Problem} error=${error} again=${download} />`;
-  return html`<button type="button" class="file-chip" title=${t("chat.download")} onClick=${download}>
+  return html`<button class="file-chip" title=${t("chat.download")} onClick=${download}>
     <span aria-hidden="true">↓</span><bdi>${name}</bdi>
   </button>`;
 }

@@ -21,14 +21,14 @@ export function Thread({ talk, state, model, replies, ask }) {
   };
   return html`
     <section class="thread" ref=${box} onScroll=${scrolled} role="log" aria-live="polite" aria-label=${t("chat.talk")} tabindex="0">
-      ${talk.earlierThan && !isLoading && html`<button type="button" class="plain" onClick=${earlier}>${t("chat.earlier")}</button>`}
+      ${talk.earlierThan && !isLoading && html`<button class="plain" onClick=${earlier}>${t("chat.earlier")}</button>`}
       ${turns.map((turn, index) => {
         const isLast = index === turns.length - 1;
         return html`<${Turn} key=${turn.key} ...${{ turn, isLast, tools }} isBusy=${isBusy && isLast} />`;
       })}
       ${isAnswered && html`<${Suggestions} texts=${replies} ask=${ask} label=${t("chat.replies")} />`}
     </section>
-    ${isAway && html`<button type="button" class="to-end" aria-label=${t("chat.toEnd")} title=${t("chat.toEnd")} onClick=${toEnd}>↓</button>`}
+    ${isAway && html`<button class="to-end" aria-label=${t("chat.toEnd")} title=${t("chat.toEnd")} onClick=${toEnd}>↓</button>`}
   `;
 }
 
@@ -69,6 +69,6 @@ export function Welcome({ starters, name, ask }) {
 function Suggestions({ texts, ask, label }) {
   if (!texts.length) return null;
   return html`<div class="suggestions" role="group" aria-label=${label}>
-    ${texts.map((text) => html`<button type="button" key=${text} dir="auto" onClick=${() => ask(text)}>${text}</button>`)}
+    ${texts.map((text) => html`<button key=${text} dir="auto" onClick=${() => ask(text)}>${text}</button>`)}
   </div>`;
 }

@@ -88,7 +88,7 @@ function Ending({ turn, last, isRunning, tools }) {
   return html`<div class=${isBad ? "problem" : "note ended"} role=${isBad ? "alert" : undefined}>
     <span>${reason}</span>
     ${isBad && html`<${LogId} id=${turn.failure ? turn.failure.requestId : last.id} />`}
-    ${turn.question.length > 0 && turn.failure?.code !== "budget_exceeded" && html`<button type="button" onClick=${() => tools.again(turn)}>${t("app.again")}</button>`}
+    ${turn.question.length > 0 && turn.failure?.code !== "budget_exceeded" && html`<button onClick=${() => tools.again(turn)}>${t("app.again")}</button>`}
   </div>`;
 }
 
@@ -107,7 +107,7 @@ function Summary({ turn, items, traces }) {
   return html`<footer class="summary" aria-live="off">
     ${agents > 1 && html`<span>${t("chat.agents", { agents })}</span>`}
     ${traces.length > 0 && html`<span>${took(traces)}</span>`}
-    ${tokens > 0 && html`<span>${t("chat.tokens", { tokens: count(tokens) })}</span>`}
+    ${tokens > 0 && html`<span>${t("timeline.tokensOf", { tokens: count(tokens) })}</span>`}
     ${traces.length > 0 && html`<span>${money(costOf(traces))}</span>`}
     ${run && html`<a href=${place(["runs", run])}>${t("chat.run")}</a>`}
     ${text && html`<${CopyButton} text=${text} />`}

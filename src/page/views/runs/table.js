@@ -51,7 +51,7 @@ function Row({ run, isAdmin, ask, onCancel, now }) {
       : html`<td role="cell" class="number cost"><${Cost} run=${run} /></td>`}
     <td role="cell" class="act">
       ${isUnfinished(run) &&
-      html`<button type="button" class="small" onClick=${() => onCancel(run)}>${t("app.cancel")}</button>`}
+      html`<button class="small" onClick=${() => onCancel(run)}>${t("app.cancel")}</button>`}
     </td>
   </tr>`;
 }

@@ -28,14 +28,14 @@ export function Panel({ agency, name, lights, trace, onSelect, onClose }) {
     <section class="swarm-panel" aria-label=${name}>
       <header>
         <h3 dir="auto">${name}</h3>
-        <button type="button" class="plain" aria-label=${t("app.close")} onClick=${onClose}>✕</button>
+        <button class="plain" aria-label=${t("app.close")} onClick=${onClose}>✕</button>
       </header>
       <p class="swarm-now" data-state=${light?.state ?? "idle"} role="status">${stateText(light)}</p>
       <dl class="swarm-facts">
         <${Fact} name=${t("swarm.asked")} value=${count(light?.asked ?? 0)} />
-        ${spent && html`<${Fact} name=${t("swarm.calls")} value=${count(spent.modelCalls)} />
-          <${Fact} name=${t("swarm.tokens")} value=${count(spent.tokens)} />
-          <${Fact} name=${t("swarm.cost")} value=${money(spent.usd)} />`}
+        ${spent && html`<${Fact} name=${t("lists.calls")} value=${count(spent.modelCalls)} />
+          <${Fact} name=${t("lists.tokens")} value=${count(spent.tokens)} />
+          <${Fact} name=${t("lists.cost")} value=${money(spent.usd)} />`}
       </dl>
       <${Colleagues} title=${t("swarm.mayAsk")} names=${to} onSelect=${onSelect} />
       <${Colleagues} title=${t("swarm.isAskedBy")} names=${from} onSelect=${onSelect} />
@@ -48,7 +48,7 @@ const Fact = ({ name, value }) => html`<div><dt>${name}</dt><dd>${value}</dd></d
 function Colleagues({ title, names, onSelect }) {
   if (!names.length) return null;
   return html`<div><h4>${title}</h4><p class="swarm-names">
-    ${names.map((name) => html`<button type="button" key=${name} dir="auto" onClick=${() => onSelect(name)}>${name}</button>`)}
+    ${names.map((name) => html`<button key=${name} dir="auto" onClick=${() => onSelect(name)}>${name}</button>`)}
   </p></div>`;
 }
 

@@ -41,9 +41,9 @@ export function Chart({ timeline, selected, onSelect, onHover }) {
   const move = useKeys({ timeline, groups, axis, box, inner, zoom, onHover });
   return html`
     <div class="tl-tools" role="toolbar" aria-label=${t("timeline.zoom")}>
-      <button type="button" aria-label=${t("timeline.zoomIn")} onClick=${() => setZoom(zoom * 2)} disabled=${zoom >= MOST}>+</button>
-      <button type="button" aria-label=${t("timeline.zoomOut")} onClick=${() => setZoom(zoom / 2)} disabled=${zoom <= 1}>−</button>
-      <button type="button" onClick=${() => setZoom(1)} disabled=${zoom <= 1}>${t("timeline.all")}</button>
+      <button aria-label=${t("timeline.zoomIn")} onClick=${() => setZoom(zoom * 2)} disabled=${zoom >= MOST}>+</button>
+      <button aria-label=${t("timeline.zoomOut")} onClick=${() => setZoom(zoom / 2)} disabled=${zoom <= 1}>−</button>
+      <button onClick=${() => setZoom(1)} disabled=${zoom <= 1}>${t("timeline.all")}</button>
     </div>
     <div class="tl-scroll" ref=${box}>
       <div class="tl-wide">

@@ -21,7 +21,7 @@ export function Details({ node, contents, now, onClose }) {
   ];
   return html`<section class="card tl-details" aria-label=${t("timeline.details")}>
     <header><h2 dir="auto">${kindText(node)}: ${node.name}</h2>
-      <button type="button" class="plain" aria-label=${t("app.close")} onClick=${onClose}>✕</button></header>
+      <button class="plain" aria-label=${t("app.close")} onClick=${onClose}>✕</button></header>
     <dl class="tl-facts">${facts
       .filter(([, value]) => value)
       .map(([name, value]) => html`<div key=${name}><dt>${t(`timeline.${name}`)}</dt><dd dir="auto">${value}</dd></div>`)}</dl>
@@ -48,7 +48,7 @@ function Content({ name, value }) {
   const shown = isWhole ? text : `${text.slice(0, FOLDED)}…`;
   return html`<div class="tl-content"><h3>${name}</h3>
     <pre tabindex="0" dir="auto" aria-label=${name}>${shown}</pre>
-    ${!isWhole && html`<button type="button" onClick=${() => setWhole(true)}>${t("timeline.whole")}</button>`}
+    ${!isWhole && html`<button onClick=${() => setWhole(true)}>${t("timeline.whole")}</button>`}
   </div>`;
 }
 

@@ -81,5 +81,5 @@ function Asked({ text, sure, act }) {
     setAsked(!isAsked);
     if (isAsked) act();
   };
-  return html`<button type="button" class=${isAsked ? "danger" : ""} onClick=${press} onBlur=${() => setAsked(false)}>${isAsked ? sure : text}</button>`;
+  return html`<button class=${isAsked ? "danger" : ""} onClick=${press} onBlur=${() => setAsked(false)}>${isAsked ? sure : text}</button>`;
 }

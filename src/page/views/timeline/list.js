@@ -18,15 +18,15 @@ export function List({ trace, now, onSelect, selected }) {
       </tr></thead>
       <tbody>${rows.slice(0, most).map((row) => html`<${Row} key=${row.id} ...${{ row, now, onSelect }} isSelected=${row.id === selected} />`)}</tbody>
     </table></div>
-    ${rows.length > most && html`<button type="button" onClick=${() => setMost(most + 1000)}>${t("timeline.moreRows", { count: count(rows.length - most) })}</button>`}`;
+    ${rows.length > most && html`<button onClick=${() => setMost(most + 1000)}>${t("timeline.moreRows", { count: count(rows.length - most) })}</button>`}`;
 }
 
 function Row({ row: { id, depth, node }, now, onSelect, isSelected }) {
   const tokens = (node.input_tokens ?? 0) + (node.output_tokens ?? 0);
   const press = () => onSelect({ id, node });
   return html`<tr data-selected=${isSelected}>
-    <th scope="row" data-depth=${Math.min(depth, 9)}><span class="hidden">${depth} </span>
-      <button type="button" class="plain" dir="auto" onClick=${press}><span class="muted">${kindText(node)}</span> ${node.name}</button>
+    <th scope="row" data-depth=${Math.min(depth, 5)}><span class="hidden">${depth} </span>
+      <button class="plain" dir="auto" onClick=${press}><span class="muted">${kindText(node)}</span> ${node.name}</button>
       ${node.replayed && html` <small>${t("timeline.replayed")}</small>`}
       ${node.status !== "completed" && html` <small data-status=${node.status}>${t(`timeline.is_${node.status}`)}</small>`}
     </th>
