@@ -22,13 +22,15 @@ const ENTRIES = {
     export const alg = { postorder, preorder };`,
 };
 
-// How markdown_worker.js uses marked is fixed, so what other options would do is left out.
+// How the page uses both is fixed, so what other options would do is left out.
 const OPTIONS = { gfm: true, breaks: true, pedantic: false, silent: false, extensions: undefined, hooks: undefined };
 const withOptions = (text) =>
   text
     .replace(/\bthis\.options\.(\w+)\b(?! =)/g, (all, name) => (name in OPTIONS ? `(${OPTIONS[name]})` : all))
     .replace(/^const \w+Pedantic\b[^]*?;\n(?=\n)/gm, "")
-    .replace(/^  pedantic: \w+,\n/gm, "");
+    .replace(/^  pedantic: \w+,\n/gm, "")
+    .replace(/graph\.graph\(\)\.acyclicer === "greedy"/, "false")
+    .replace(/typeof opts\.customOrder === 'function'|opts\.disableOptimalOrderHeuristic/g, "false");
 
 const onlyNeededModules = {
   name: "only-needed-modules",
@@ -38,6 +40,7 @@ const onlyNeededModules = {
       const { sources, sourcesContent } = JSON.parse(await readFile(`${root}node_modules/${map}`, "utf8"));
       sources.forEach((path, index) => modules.set(path, sourcesContent[index]));
     }
+    modules.set("../lib/rank/index.ts", 'export { default } from "./network-simplex.ts";'); // the one that it takes by itself
     const resolved = (asked) => {
       const path = ["", ".ts", "/index.ts"].map((end) => asked + end).find((each) => modules.has(each));
       return { path, namespace: "modules", sideEffects: false };
