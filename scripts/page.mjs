@@ -25,12 +25,16 @@ const ENTRIES = {
 // How the page uses both is fixed, so what other options would do is left out.
 const OPTIONS = { gfm: true, breaks: true, pedantic: false, silent: false, extensions: undefined, hooks: undefined };
 const FLAT = "const made = buildLayoutGraph(g); runLayout(made, util.notime, opts, null); updateInputGraph(g, made);"; // no clusters
+// Steps for what its graphs have not: clusters, edges from a node to itself, words beside edges, other directions.
+const UNUSED =
+  /^    (time\(".*\b(\w*SelfEdges|\w+EdgeLabel(Proxies|Coords)|parentDummyChains|\w+CoordinateSystem|\w+Border\w+)",.*|    addSubgraphConstraints\(.*)\n/gm;
 const withOptions = (text) =>
   text
     .replace(/\bthis\.options\.(\w+)\b(?! =)/g, (all, name) => (name in OPTIONS ? `(${OPTIONS[name]})` : all))
     .replace(/^const \w+Pedantic\b[^]*?;\n(?=\n)/gm, "")
     .replace(/^  pedantic: \w+,\n/gm, "")
     .replace("recursiveClusterLayout(g as any, util.notime, opts);", FLAT)
+    .replace(UNUSED, "")
     .replace(/graph\.graph\(\)\.acyclicer === "greedy"/, "false")
     .replace(/typeof opts\.customOrder === 'function'|opts\.disableOptimalOrderHeuristic/g, "false");
 
