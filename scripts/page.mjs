@@ -22,21 +22,36 @@ const ENTRIES = {
     export const alg = { postorder, preorder };`,
 };
 
-// How the page uses both is fixed, so what other options would do is left out.
+// How the page uses both is fixed: what other options would do is left out, and of a layout the steps for what its graphs
+// have not: clusters, edges from a node to itself, words beside edges, other directions.
 const OPTIONS = { gfm: true, breaks: true, pedantic: false, silent: false, extensions: undefined, hooks: undefined };
-const FLAT = "const made = buildLayoutGraph(g); runLayout(made, util.notime, opts, null); updateInputGraph(g, made);"; // no clusters
-// Steps for what its graphs have not: clusters, edges from a node to itself, words beside edges, other directions.
-const UNUSED =
-  /^    (time\(".*\b(\w*SelfEdges|\w+EdgeLabel(Proxies|Coords)|parentDummyChains|\w+CoordinateSystem|\w+Border\w+)",.*|    addSubgraphConstraints\(.*)\n/gm;
-const withOptions = (text) =>
-  text
-    .replace(/\bthis\.options\.(\w+)\b(?! =)/g, (all, name) => (name in OPTIONS ? `(${OPTIONS[name]})` : all))
-    .replace(/^const \w+Pedantic\b[^]*?;\n(?=\n)/gm, "")
-    .replace(/^  pedantic: \w+,\n/gm, "")
-    .replace("recursiveClusterLayout(g as any, util.notime, opts);", FLAT)
-    .replace(UNUSED, "")
-    .replace(/graph\.graph\(\)\.acyclicer === "greedy"/, "false")
-    .replace(/typeof opts\.customOrder === 'function'|opts\.disableOptimalOrderHeuristic/g, "false");
+const OPTION = [/\bthis\.options\.(\w+)\b(?! =)/g, (all, name) => (name in OPTIONS ? `(${OPTIONS[name]})` : all)];
+const EDITS = {
+  "../src/Lexer.ts": [OPTION],
+  "../src/Tokenizer.ts": [OPTION],
+  "../src/rules.ts": [
+    [/^const \w+Pedantic\b[^]*?;\n(?=\n)/gm, ""],
+    [/^  pedantic: \w+,\n/gm, ""],
+  ],
+  "../lib/layout.ts": [
+    ["recursiveClusterLayout(g as any, util.notime, opts);", "const made = buildLayoutGraph(g); runLayout(made, util.notime, opts, null); updateInputGraph(g, made);"],
+    [/^ *time\(".*\b(\w*SelfEdges|\w+EdgeLabel(Proxies|Coords)|parentDummyChains|\w+CoordinateSystem|\w+Border\w+)",.*\n/gm, ""],
+  ],
+  "../lib/order/index.ts": [
+    [/^ *addSubgraphConstraints\(.*\n/m, ""],
+    [/typeof opts\.customOrder === 'function'|opts\.disableOptimalOrderHeuristic/g, "false"],
+  ],
+  "../lib/acyclic.ts": [['graph.graph().acyclicer === "greedy"', "false"]],
+  "../lib/rank/index.ts": [[/^[^]*$/, 'export { default } from "./network-simplex.ts";']],
+};
+
+function edited(path, text) {
+  return (EDITS[path] ?? []).reduce((before, [part, other]) => {
+    const after = before.replace(part, other);
+    if (after === before) throw new Error(`${path} has no ${part} any more: see what this edit has to be now.`);
+    return after;
+  }, text);
+}
 
 const onlyNeededModules = {
   name: "only-needed-modules",
@@ -46,14 +61,13 @@ const onlyNeededModules = {
       const { sources, sourcesContent } = JSON.parse(await readFile(`${root}node_modules/${map}`, "utf8"));
       sources.forEach((path, index) => modules.set(path, sourcesContent[index]));
     }
-    modules.set("../lib/rank/index.ts", 'export { default } from "./network-simplex.ts";'); // the one that it takes by itself
     const resolved = (asked) => {
       const path = ["", ".ts", "/index.ts"].map((end) => asked + end).find((each) => modules.has(each));
       return { path, namespace: "modules", sideEffects: false };
     };
     onResolve({ filter: /^(marked|@dagrejs\/\w+)$/ }, ({ path }) => resolved(`../${basename(path)}`));
     onResolve({ filter: /^\./, namespace: "modules" }, ({ path, importer }) => resolved(posix.join(posix.dirname(importer), path)));
-    onLoad({ filter: /./, namespace: "modules" }, ({ path }) => ({ contents: withOptions(modules.get(path)), loader: "ts" }));
+    onLoad({ filter: /./, namespace: "modules" }, ({ path }) => ({ contents: edited(path, modules.get(path)), loader: "ts" }));
   },
 };
 
