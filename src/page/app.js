@@ -2,6 +2,7 @@ import * as api from "./api.js";
 import { Icon, Sign } from "./parts/icons.js";
 import { Loading, Problem, useLoaded } from "./parts/load.js";
 import { Preferences } from "./parts/preferences.js";
+import { useTitle } from "./parts/title.js";
 import { place, useRoute } from "./router.js";
 import { isExpired, isSignedIn, onSession } from "./session.js";
 import { SignIn } from "./sign_in.js";
@@ -34,7 +35,7 @@ function Sections() {
   const known = useLoaded(loadKnown, []);
   const approvals = useLoaded(() => api.approvals({ limit: 20 }), [], { every: REFRESH });
   const waiting = count(approvals.value);
-  useTitle(name, waiting);
+  useTitle({ waiting, section: Object.hasOwn(VIEWS, name) ? t(`app.${name}`) : t("app.notFoundTitle") });
   const again = () => [known, approvals].forEach((each) => each.error && each.reload());
   const isKnown = Object.hasOwn(VIEWS, name);
   const section = name === "runs" && steps[1] ? "run" : name;
@@ -59,13 +60,6 @@ async function loadKnown() {
 }
 
 const count = (page) => (page?.data.length ? `${page.data.length}${page.has_more ? "+" : ""}` : null);
-
-function useTitle(name, waiting) {
-  useEffect(() => {
-    const section = Object.hasOwn(VIEWS, name) ? t(`app.${name}`) : t("app.notFoundTitle");
-    document.title = `${waiting ? `(${waiting}) ` : ""}${section} · agency-lambda`;
-  }, [name, waiting]);
-}
 
 /** A view, as soon as what it is given is there. */
 function Section({ name, View, given }) {

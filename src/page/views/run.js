@@ -2,28 +2,39 @@
 import * as api from "../api.js";
 import { Markdown } from "../markdown.js";
 import { Loading, Problem, useLoaded } from "../parts/load.js";
+import { useTitle } from "../parts/title.js";
 import { place } from "../router.js";
-import { html, useEffect, useMemo, useState } from "../preact.js";
+import { html, useEffect, useMemo, useRef, useState } from "../preact.js";
 import { t } from "../words.js";
 import { Swarm } from "./swarm.js";
+import { axisOf } from "./timeline/axis.js";
 import { Chart } from "./timeline/chart.js";
 import { barLabel } from "./timeline/describe.js";
 import { Decision, Details } from "./timeline/details.js";
 import { Head } from "./timeline/head.js";
 import { List } from "./timeline/list.js";
-import { closed, isUnfinished, listed, timelineOf } from "./timeline/model.js";
+import { asking, closed, isUnfinished, listed, timelineOf } from "./timeline/model.js";
 
 const POLL = 1500; // ms between two looks at a run that goes on
+const CALM = 5000; // at one that waits for a person
 const TICK = 500; // ms between two pictures of it
 
 export function Run({ steps, agencies, isOperator }) {
   const id = steps[1];
-  const [isLive, setLive] = useState(true);
-  const loaded = useLoaded(() => loadRun(id, isOperator), [id, isOperator], { every: isLive ? POLL : 0 });
+  const [every, setEvery] = useState(POLL);
+  const loaded = useLoaded(() => loadRun(id, isOperator), [id, isOperator], { every });
   const value = loaded.value?.run.id === id ? loaded.value : null;
   useEffect(() => {
-    if (value) setLive(isUnfinished(value.run) || Boolean(value.trace && isUnfinished(value.trace)));
+    const isAsking = value && (value.trace?.waits_for === "person" || asking(value.trace).length > 0);
+    if (value) setEvery(isAsking ? CALM : isUnfinished(value.run) || (value.trace && isUnfinished(value.trace)) ? POLL : 0);
   }, [value]);
+  useTitle({ detail: value?.run.model });
+  useEffect(() => {
+    const heading = document.activeElement?.id === "content" && document.querySelector(".run-head h1");
+    if (!heading) return; // the section was shown before it had one
+    heading.tabIndex = -1;
+    heading.focus({ preventScroll: true });
+  }, [Boolean(value)]);
   if (!value) return loaded.error ? html`<div class="view"><${Missing} error=${loaded.error} again=${loaded.reload} /></div>` : html`<${Loading} />`;
   return html`<div class="view run-view" data-run=${id}>
     <nav aria-label=${t("lists.back")}><a href=${place(["runs"])}>← ${t("app.runs")}</a></nav>
@@ -64,11 +75,12 @@ function useNow(isLive) {
 }
 
 function Shown({ run, trace, input, isOwn, agencies, isOperator, reload }) {
-  const now = useNow(isUnfinished(run));
+  const isAsking = asking(trace).length > 0;
+  const now = useNow(isUnfinished(run) || isAsking);
   const agency = agencies.find(({ name }) => name === run.model.split("/")[0]);
   return html`
     <${Head} ...${{ run, trace, now, isOperator, isOwn, reload }} />
-    ${trace ? html`<${Steps} trace=${trace} now=${isUnfinished(trace) ? now : null} />` : html`<p class="run-note">${t("timeline.noTrace")}</p>`}
+    ${trace ? html`<${Steps} trace=${trace} now=${isUnfinished(trace) || isAsking ? now : null} />` : html`<p class="run-note">${t("timeline.noTrace")}</p>`}
     <div class="run-below">
       ${agency && trace && html`<section class="card" aria-label=${t("app.swarm")}><h2>${t("app.swarm")}</h2><${Swarm} agency=${agency} trace=${trace} /></section>`}
       <${Said} input=${input} output=${run.output} />
@@ -86,9 +98,15 @@ function Steps({ trace, now }) {
   const select = ({ id }) => setPinned((before) => (before === id ? null : id));
   const [shown, node] = [nodes.get(hovered ?? pinned), nodes.get(pinned)];
   const tabs = ["chart", "list"];
-  const keys = (event) => ["ArrowLeft", "ArrowRight"].includes(event.key) && setTab(tab === "chart" ? "list" : "chart");
+  const row = useRef(null);
+  const keys = (event) => {
+    if (!["ArrowLeft", "ArrowRight"].includes(event.key)) return;
+    const other = tabs[1 - tabs.indexOf(tab)];
+    setTab(other);
+    row.current.children[tabs.indexOf(other)].focus();
+  };
   return html`<section class="card run-steps" aria-label=${t("timeline.steps")}>
-    <div class="run-tabs" role="tablist" onKeyDown=${keys}>
+    <div class="run-tabs" role="tablist" ref=${row} onKeyDown=${keys}>
       ${tabs.map((name) => html`<button key=${name} role="tab" id="tab-${name}" aria-selected=${tab === name ? "true" : "false"}
         aria-controls="steps" tabindex=${tab === name ? 0 : -1} onClick=${() => setTab(name)}>${t(`timeline.tab_${name}`)}</button>`)}
     </div>
@@ -104,17 +122,20 @@ function Steps({ trace, now }) {
 }
 
 /** What the forms of the chart mean: those that are in it. */
-function Legend({ timeline: { bars, waits, marks, messages } }) {
+function Legend({ timeline }) {
+  const { bars, waits, marks, messages } = timeline;
+  const isFolded = useMemo(() => axisOf(timeline).segments.some((each) => each.isFolded), [timeline]);
   const signs = {
     model_call: bars.some((bar) => bar.kind === "model_call"),
     tool_call: bars.some((bar) => bar.kind === "tool_call"),
     replayed: bars.some((bar) => bar.node.replayed),
     failed: bars.some((bar) => ["failed", "incomplete"].includes(bar.node.status)) || messages.some((each) => each.node.status === "failed"),
-    agents: waits.some((wait) => wait.kind === "agents"),
+    agents: messages.length > 0,
     person: waits.some((wait) => wait.kind === "person"),
     queue: waits.some((wait) => wait.kind === "queue" && wait.to - wait.from > 0.05),
     message: messages.length > 0,
     mark: marks.length > 0,
+    fold: isFolded,
   };
   const shown = Object.keys(signs).filter((name) => signs[name]);
   return html`<ul class="tl-legend">${shown.map((name) => html`<li key=${name}><span data-sign=${name} aria-hidden="true"></span>${t(`timeline.sign_${name}`)}</li>`)}</ul>`;

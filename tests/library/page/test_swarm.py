@@ -71,17 +71,19 @@ def test_agent_is_opened_with_the_keyboard(page: Page) -> None:
     [
         _agency("Solo", flows=[]),
         _agency("A", "B", "C", flows=[("A", "B"), ("B", "C"), ("C", "A"), ("B", "A"), ("C", "C")]),
+        _agency("A", "B", "C", "D", flows=[("A", "B"), ("A", "C"), ("B", "D"), ("C", "D"), ("D", "C")], tools=["look"]),
         _agency("Boss", *(f"R{n}" for n in range(30)), flows=[("Boss", f"R{n}") for n in range(30)]),
         _agency("Boss", "Clerk", flows=[("Boss", "Clerk")], tools=[f"tool_{n}" for n in range(40)]),
         _agency("An agent with a name " * 9, "مساعد العملاء الذكي للمبيعات والدعم الفني", "<b>x</b>", flows=[]),
     ],
-    ids=["one", "circle", "thirty", "forty tools", "names"],
+    ids=["one", "circle", "rhombus", "thirty", "forty tools", "names"],
 )
 def test_every_agency_fits_a_narrow_page(page: Page, agency: dict[str, Any]) -> None:
     page.set_viewport_size({"width": 360, "height": 740})
     _shows(page, agency)
     expect(page.locator("[data-agent]")).to_have_count(len(agency["agents"]))
     assert page.evaluate("document.querySelector('main').scrollWidth") <= 360
+    assert page.locator(".swarm-box").evaluate("box => box.scrollWidth <= box.clientWidth")
     outside = """svg => { const whole = svg.getBoundingClientRect();
         return [...svg.querySelectorAll('.swarm-node, .swarm-flow, text')].map(each => each.getBoundingClientRect())
             .filter(box => box.left < whole.left || box.right > whole.right + 1 || box.top < whole.top).length }"""

@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from typing import Any
 
 import pytest
@@ -103,7 +104,7 @@ def test_crash_and_a_day_of_waiting_are_seen(page: Page) -> None:
     _shows(page, root, attempts=3)
     expect(page.locator(".tl-bar[data-replayed=true] .tl-face[fill*=hatch]")).to_have_count(1)
     expect(page.locator(".tl-bar[data-failed=true]")).to_have_count(1)
-    expect(page.locator("[data-mark=attempt]")).to_have_text(["attempt 2", "attempt 3"])
+    expect(page.locator("[data-mark=attempt]")).to_have_text(["interrupted, attempt 2", "attempt 3"])
     expect(page.locator("[data-wait=person]")).to_have_count(1)
     expect(page.locator(".tl-axis .tl-fold")).to_have_count(1)
     first = page.locator(".tl-bar").first.bounding_box()
@@ -121,7 +122,7 @@ def test_run_that_a_killed_server_left_shows_both_attempts(opens: Opens, studio:
         studio.kill()
     studio.start()
     expect(page.locator(".status").first).to_contain_text("completed", timeout=40_000)
-    expect(page.locator("[data-mark=attempt]")).to_have_text(["attempt 2"])
+    expect(page.locator("[data-mark=attempt]")).to_have_text(["interrupted, attempt 2"])
     expect(page.locator(".tl-bar[data-replayed=true]").first).to_be_visible()
 
 
@@ -181,8 +182,8 @@ def test_list_says_the_same_as_the_timeline(page: Page) -> None:
     _shows(page, _agent("Entry", 0, 8, _message("Entry", within, 2, 5)))
     page.get_by_role("tab", name="List").click()
     rows = page.get_by_role("row")
-    expect(rows).to_have_count(5)
-    expect(rows.nth(4)).to_contain_text(re.compile("Model call.*failed.*1 s.*100"))
+    expect(rows).to_have_count(4)  # a message and who answers it are one
+    expect(rows.nth(3)).to_contain_text(re.compile(r"Model call.*failed.*\+2 s.*1 s.*100"))
 
 
 def test_run_that_was_stopped_takes_one_time_and_its_last_call_until_then(page: Page) -> None:
@@ -193,6 +194,30 @@ def test_run_that_was_stopped_takes_one_time_and_its_last_call_until_then(page: 
     expect(page.locator(".run-head")).to_contain_text("Took17 s")
     page.locator("[data-bar='0.1']").focus()
     expect(page.locator(".tl-info")).to_contain_text("14 s · no price known · not finished")
+
+
+def test_run_that_has_asked_waits_until_now(page: Page) -> None:
+    now = time.time()
+    asked = {"id": "mcpr_1", "kind": "tool", "status": "pending", "asked_at": now - 90, "decided_at": None}
+    asks = {"approvals": [{**asked, "decided_by": None, "as": None}], "status": "incomplete"}
+    call = _call("Entry", 0, 2) | {"started_at": now - 92, "ended_at": now - 90}
+    root = _agent("Entry", 0, 2, call, _node("tool_call", "pay", "Entry", None, **asks))
+    root |= {"started_at": now - 92, "ended_at": now - 90}
+    _shows(page, root, run={"created_at": int(now) - 92, "completed_at": int(now) - 90, "ended_at": int(now) - 90})
+    expect(page.locator(".status").first).to_have_text("waits for approval")
+    expect(page.locator(".run-note")).to_contain_text(re.compile("pay 1 min 3"))
+    expect(page.locator(".tl-axis .tl-fold")).to_have_count(1)  # as long as the wait
+    expect(page.locator(".tl-legend")).to_contain_text("long pause")
+    expect(page.locator(".tl-sum")).to_have_text("2 s · $0.001")
+
+
+def test_tabs_have_the_focus_and_the_title_the_name(page: Page) -> None:
+    _shows(page, _agent("Entry", 0, 2, _call("Entry", 0, 2)))
+    page.get_by_role("tab", name="Timeline").press("ArrowRight")
+    expect(page.get_by_role("tab", name="List")).to_be_focused()
+    expect(page).to_have_title(re.compile("payments · Runs · agency-lambda$"))
+    page.goto("/#/runs")
+    expect(page).to_have_title(re.compile("^(.[0-9]+. )?Runs · agency-lambda$"))
 
 
 def test_failed_run_says_why(page: Page) -> None:

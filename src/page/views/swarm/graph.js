@@ -103,6 +103,7 @@ const Words = ({ text, width, font, ...rest }) => {
 
 function subtitle({ agent, isEntry }, light) {
   if (light && light.state === "done") return t("swarm.askedTimes", { count: light.asked });
+  if (light?.state === "person") return t("app.waitsPerson"); // its tool is marked below
   if (light && light.state !== "idle") return stateText(light);
   if (isEntry) return t("swarm.entry");
   if (!agent.tools.length) return t("swarm.noTools");

@@ -15,7 +15,8 @@ const SMALLEST = 0.68; // smaller than this it is not drawn; it scrolls in its b
 /**
  * Return `{left, top, width, height, scale, nodes, edges}`, fit for a box of this width.
  *
- * Agents that one colleague asks and that ask nobody stand in one row, or in columns where a row is too wide.
+ * Agents that one colleague asks and that ask nobody stand in one row, or in columns where a row is too wide; where
+ * that is, too, all stand below each other.
  */
 export function arrange(agency, boxWidth) {
   let made;
@@ -23,10 +24,13 @@ export function arrange(agency, boxWidth) {
     made = draw(agency, columns);
     if (made.width * SMALL <= boxWidth) break;
   }
+  const chained = made.width * SMALL > boxWidth ? draw(agency, 1, made.nodes) : made;
+  if (chained.width < made.width) made = chained;
   return { ...made, scale: Math.max(SMALLEST, Math.min(1, boxWidth / made.width)) };
 }
 
-function draw(agency, columns) {
+/** `below`: nodes that are to stand below each other, in the order of their places. */
+function draw(agency, columns, below = []) {
   const sizes = new Map(agency.agents.map((agent) => [agent.name, size(agent, agency.entry_points.includes(agent.name))]));
   const blocks = columns ? blocksOf(agency, sizes, columns) : [];
   const blockOf = new Map(blocks.flatMap((block) => block.cells.map(({ name }) => [name, block])));
@@ -35,6 +39,9 @@ function draw(agency, columns) {
   for (const { id, width, height } of blocks) graph.setNode(id, { width, height });
   const flows = agency.flows.filter(({ from, to }) => sizes.has(from) && sizes.has(to) && from !== to);
   for (const { from, to } of flows.toReversed()) graph.setEdge(from, blockOf.get(to)?.id ?? to, {});
+  const inOrder = below.toSorted((one, other) => one.y - other.y || one.x - other.x);
+  const chain = [...new Set(inOrder.map(({ agent: { name } }) => blockOf.get(name)?.id ?? name))];
+  chain.slice(1).forEach((id, index) => graph.setEdge(chain[index], id, {}));
   layout(graph);
   const places = new Map([...sizes].map(([name, box]) => [name, placed({ name, ...box }, graph, blockOf.get(name))]));
   const edges = flows.map((flow) => routed(flow, places, graph, blockOf.get(flow.to)));

@@ -66,7 +66,7 @@ export function ofAnswer(answer, agency, addressed = agency.entry_points[0]) {
   if (addressed ?? speaker) lightOf(lights, acts[0]?.agent ?? addressed ?? speaker).asked += 1;
   const isAsking = items.at(-1)?.type === "mcp_approval_request";
   for (const act of acts) noteActivity(lights, act, names, isAsking);
-  if (lights.isLive) noteWork(lights, acts, speaker);
+  if (lights.isLive) noteWork(lights, acts, speaker, isAsking);
   if (speaker) raise(lights, speaker, ENDS[answer.status] ?? "done");
   noteRequests(lights, items);
   return lights;
@@ -99,8 +99,8 @@ function noteActivity(lights, { agent, tool, recipient, status }, names, isAskin
 const all = (names) => [...new Set(names)].join(", ");
 
 /** Mark who works: the speaker, and the recipient of each message on its way. */
-function noteWork(lights, acts, speaker) {
-  const open = acts.filter((act) => act.status === "in_progress");
+function noteWork(lights, acts, speaker, isAsking) {
+  const open = acts.filter(({ status }) => status === "in_progress" || (isAsking && status === "incomplete"));
   const places = [{ id: null, agent: speaker }, ...open.map((act) => ({ id: act.id, agent: act.recipient }))];
   for (const { id, agent } of places.filter((place) => place.agent)) {
     const within = open.filter((act) => (act.parent ?? null) === id);
@@ -119,7 +119,7 @@ function noteRequests(lights, items) {
     if (item.type !== "mcp_approval_request" || !item.agent || index < last) return;
     raise(lights, item.agent, "person", item.name);
     const tool = lightOf(lights, item.agent).tools.get(item.name);
-    if (tool) tool.waits += 1;
+    if (tool?.waits < tool?.count) tool.waits += 1;
     else countTool(lights, item.agent, item.name, { waits: true });
   });
 }

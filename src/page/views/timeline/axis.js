@@ -23,7 +23,7 @@ export function axisOf({ start, end, bars }) {
   return { segments, at, time };
 }
 
-function union(spans) {
+export function union(spans) {
   const made = [];
   for (const [from, to] of spans.sort((one, other) => one[0] - other[0])) {
     const last = made.at(-1);

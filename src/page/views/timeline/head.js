@@ -1,15 +1,16 @@
 // What a run is: status, times, price, why it failed, where it leads, and what can be done with it.
 import * as api from "../../api.js";
-import { count, money, time, took } from "../../format.js";
+import { count, duration, money, time, took } from "../../format.js";
 import { Problem } from "../../parts/load.js";
 import { Status } from "../../parts/status.js";
 import { go, place } from "../../router.js";
 import { html, useState } from "../../preact.js";
 import { t } from "../../words.js";
-import { isUnfinished, listed } from "./model.js";
+import { asking, isUnfinished } from "./model.js";
 
 export function Head({ run, trace, now, isOperator, isOwn, reload }) {
-  const whole = { ...run, waits_for: trace?.waits_for };
+  const asked = isUnfinished(run) && trace?.waits_for !== "person" ? [] : asking(trace);
+  const whole = { ...run, waits_for: trace?.waits_for ?? (asked.length ? "person" : null) };
   const spanned = { ...run, ended_at: trace?.ended_at ?? run.completed_at };
   const usage = trace?.usage ?? run.usage;
   const facts = [
@@ -27,12 +28,12 @@ export function Head({ run, trace, now, isOperator, isOwn, reload }) {
       <${Actions} ...${{ run, isOperator, isOwn, reload }} />
     </div>
     <dl class="tl-facts">${facts.map(([name, value]) => html`<div key=${name}><dt>${t(`timeline.${name}`)}</dt><dd>${value}</dd></div>`)}</dl>
-    <${Reason} run=${run} trace=${trace} />
+    <${Reason} ...${{ run, trace, asked, now }} />
     <${Links} run=${run} trace=${trace} />
   </header>`;
 }
 
-function Reason({ run, trace }) {
+function Reason({ run, trace, asked, now }) {
   if (run.error) {
     const code = run.error.detail_code ?? run.error.code;
     return html`<p class="problem" role="status"><span><strong>${code}</strong> <span dir="auto">${run.error.message}</span></span></p>`;
@@ -41,9 +42,10 @@ function Reason({ run, trace }) {
     const reason = run.incomplete_details.detail ?? run.incomplete_details.reason;
     return html`<p class="run-note" role="status">${t("timeline.endedBy")} <strong>${reason}</strong></p>`;
   }
-  const asks = listed(trace?.root).some(({ node }) => node.approvals?.some(({ status }) => status === "pending"));
-  if (trace?.waits_for !== "person" && !asks) return null;
-  return html`<p class="run-note" role="status">${t("timeline.waitsForPerson")} <a href=${place(["approvals"])}>${t("timeline.decide")}</a></p>`;
+  if (trace?.waits_for !== "person" && !asked.length) return null;
+  return html`<p class="run-note" role="status">${t("timeline.waitsForPerson")}
+    ${asked.map(({ node, approval }) => html` <code key=${approval.id} dir="auto">${node.name}</code> ${approval.asked_at && duration(Math.floor(now - approval.asked_at))} `)}
+    <a href=${place(["approvals"])}>${t("timeline.decide")}</a></p>`;
 }
 
 function Links({ run, trace }) {

@@ -1,5 +1,5 @@
 // The lanes of a timeline: what waits, the messages between them, the bars, and the marks over all.
-import { count } from "../../format.js";
+import { count, duration, money } from "../../format.js";
 import { html } from "../../preact.js";
 import { t } from "../../words.js";
 import { clipped, reading } from "../swarm/text.js";
@@ -51,7 +51,9 @@ function Lane({ lane, place, seen, isOdd }) {
 function Name({ lane, place, seen }) {
   const x = 10 + lane.depth * 14;
   const name = clipped(lane.name ?? "", Math.max(60, Math.min(260, seen.width - x - 20)), "600 12");
-  return html`<text class="tl-name" x=${x} y=${place.top + 15} ...${reading(name)}>${name}</text>`;
+  const sum = lane.seconds && seen.width > 480 ? `${duration(lane.seconds)} · ${money(lane.usd)}` : null;
+  return html`<text class="tl-name" x=${x} y=${place.top + 15} ...${reading(name)}>${name}</text>
+    ${sum && html`<text class="tl-name tl-sum" x=${seen.width - 10} y=${place.top + 15} text-anchor="end">${sum}</text>`}`;
 }
 
 function Wait({ wait, place, toX, seen }) {
@@ -106,7 +108,8 @@ function Mark({ mark, timeline, stack, toX }) {
   const own = timeline.lanes.filter((lane) => lane.runId === mark.runId).map((lane) => stack.places.get(lane));
   const [top, bottom] = own.length ? [own[0].top, own.at(-1).top + own.at(-1).height] : [0, stack.height];
   const x = toX(mark.at) - 2;
-  const text = mark.kind === "attempt" ? t("timeline.attemptNumber", { number: mark.number }) : `→ ${mark.name}`;
+  const number = mark.number && t("timeline.attemptNumber", { number: mark.number });
+  const text = mark.kind === "handover" ? `→ ${mark.name}` : mark.isAsked ? number : `${t("timeline.interrupted")}, ${number}`;
   const [shift, anchor] = x > 100 ? [-4, "end"] : [4, "start"];
   return html`<g class="tl-mark" data-mark=${mark.kind}>
     <path d="M${x},${top}V${bottom}" /><text x=${x + shift} y=${top + 12} text-anchor=${anchor}>${clipped(text, 160, "600 10")}</text>

@@ -1,5 +1,7 @@
 // A trace as lanes of bars. Pure. Times are Unix seconds.
 
+import { union } from "./axis.js";
+
 const UNFINISHED = new Set(["in_progress", "queued"]);
 export const isUnfinished = (run) => UNFINISHED.has(run.status);
 
@@ -7,12 +9,13 @@ export const isUnfinished = (run) => UNFINISHED.has(run.status);
  * Return `{lanes, bars, waits, messages, marks, start, end}` of a trace; `now` ends what goes on.
  *
  * A lane is an agent, within one run: `{key, name, depth, runId, rows}`. A bar is a model call or a tool call, in a
- * row of its lane. A wait is a time in which a lane waits: for a worker (`queue`), a person, or its colleagues. A
+ * row of its lane; `seconds` and `usd` of a lane are those of its bars. A wait is a time in which a lane waits: for a worker (`queue`), a person, or its colleagues. A
  * message leads from a lane to another. A mark is the beginning of an attempt, or a handover to another agent.
  */
 export function timelineOf(trace, now) {
+  const isOpen = isUnfinished(trace) || asking(trace).length > 0;
   const end = isUnfinished(trace) ? Math.max(now, trace.created_at) : (trace.completed_at ?? null);
-  const made = { lanes: [], bars: [], waits: [], messages: [], marks: [], now: isUnfinished(trace) ? now : null, trace };
+  const made = { lanes: [], bars: [], waits: [], messages: [], marks: [], now: isOpen ? now : null, trace };
   const place = { lane: null, run: { id: trace.response_id, depth: 0 }, at: trace.root?.started_at ?? trace.created_at };
   if (trace.root) agent(made, trace.root, place, "0");
   beginning(made, trace);
@@ -21,8 +24,17 @@ export function timelineOf(trace, now) {
   made.end = Math.max(made.start + 0.001, made.now ?? trace.root?.ended_at ?? end ?? 0, ...times);
   made.marks.push(...attempts(made));
   pack(made);
+  for (const lane of made.lanes) Object.assign(lane, sums(made.bars.filter((bar) => bar.lane === lane && !bar.node.replayed)));
   made.lanes = ordered(made.lanes);
   return made;
+}
+
+function sums(bars) {
+  const prices = bars.filter((bar) => bar.kind === "model_call").map((bar) => bar.node.usd);
+  return {
+    seconds: union(bars.map(({ from, to }) => [from, to])).reduce((sum, [from, to]) => sum + to - from, 0),
+    usd: prices.includes(null) ? null : prices.reduce((sum, usd) => sum + usd, 0),
+  };
 }
 
 /** Before its first call a run has waited for a worker; `created_at` is in whole seconds. */
@@ -122,7 +134,8 @@ function attempts(made) {
     const key = `${lane.runId} ${node.attempt}`;
     if ((node.attempt ?? 1) > 1 && from < (first.get(key)?.at ?? Infinity)) {
       const isRoot = lane.runId === made.trace.response_id;
-      first.set(key, { kind: "attempt", at: from, number: node.attempt, runId: isRoot ? null : lane.runId });
+      const isAsked = made.waits.some((wait) => wait.kind === "person" && wait.lane.runId === lane.runId && wait.to <= from);
+      first.set(key, { kind: "attempt", at: from, number: node.attempt, isAsked, runId: isRoot ? null : lane.runId });
     }
   }
   return [...first.values()];
@@ -140,6 +153,12 @@ function pack(made) {
   }
   for (const lane of made.lanes) lane.rows = Math.max(1, ends.get(lane)?.length ?? 0);
 }
+
+/** Return what a person has not decided yet: `{node, approval}`. */
+export const asking = (trace) =>
+  listed(trace?.root).flatMap(({ node }) =>
+    (node.approvals ?? []).filter(({ status }) => status === "pending").map((approval) => ({ node, approval })),
+  );
 
 /** Return a trace that is over with an end for what was at work then: the run's own. */
 export function closed(trace) {
