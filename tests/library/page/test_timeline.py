@@ -75,7 +75,7 @@ def test_run_of_two_colleagues_has_a_lane_for_each_and_says_what_was_asked(opens
     assert depths == {"Lead": "0", "Finder": "1", "Writer": "1", "Checker": "2"}
     expect(page.locator(".tl-message")).to_have_count(3)
     expect(page.get_by_role("region", name="Input and output")).to_contain_text("All are well.")
-    page.locator(".tl-bar[data-kind=tool_call]").first.click(force=True)
+    page.locator(".tl-bar[data-kind=tool_call]").first.press("Enter")
     expect(page.get_by_role("region", name="Details of the step")).to_contain_text("Arguments")
 
 
