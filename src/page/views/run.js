@@ -97,6 +97,11 @@ function Steps({ trace, now }) {
   const nodes = useMemo(() => new Map(listed(trace.root).map(({ id, node }) => [id, node])), [trace]);
   const select = ({ id }) => setPinned((before) => (before === id ? null : id));
   const [shown, node] = [nodes.get(hovered ?? pinned), nodes.get(pinned)];
+  const close = () => {
+    const opener = `.run-steps [data-bar="${pinned}"], .run-steps tr[data-selected="true"] button, #tab-${tab}`;
+    [...document.querySelectorAll(opener)].at(-1).focus();
+    setPinned(null);
+  };
   const tabs = ["chart", "list"];
   const row = useRef(null);
   const keys = (event) => {
@@ -118,7 +123,7 @@ function Steps({ trace, now }) {
         : html`<${List} ...${{ trace, now, selected: pinned }} onSelect=${select} />`}
     </div>
   </section>
-  ${node && html`<${Details} node=${node} contents=${trace.contents} now=${now} onClose=${() => setPinned(null)} />`}`;
+  ${node && html`<${Details} node=${node} contents=${trace.contents} now=${now} onClose=${close} />`}`;
 }
 
 /** What the forms of the chart mean: those that are in it. */

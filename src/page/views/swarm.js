@@ -22,12 +22,16 @@ export function Swarm({ agency, answer, trace, traceOf, addressed }) {
   const asked = useTrace(name && !trace ? traceOf : null, `${steps} ${answer?.status}`);
   if (agency.error) return html`<p class="problem">${t("swarm.broken", { code: agency.error.code })}</p>`;
   const select = (each) => setSelected((before) => (before === each ? null : each));
+  const close = (event) => {
+    event.currentTarget.closest(".swarm").querySelector("[aria-pressed=true]").focus();
+    setSelected(null);
+  };
   return html`
     <div class="swarm" data-live=${lights.isLive}>
       <${Graph} ...${{ agency, lights, selected: name }} onSelect=${select} />
       <${Listed} agency=${agency} lights=${lights} />
       ${name &&
-      html`<${Panel} ...${{ agency, name, lights, trace: trace ?? asked }} onSelect=${setSelected} onClose=${() => setSelected(null)} />`}
+      html`<${Panel} ...${{ agency, name, lights, trace: trace ?? asked }} onSelect=${setSelected} onClose=${close} />`}
     </div>`;
 }
 

@@ -64,6 +64,7 @@ def test_agent_is_opened_with_the_keyboard(page: Page) -> None:
     expect(page.get_by_role("region", name="Clerk").get_by_role("button", name="Boss")).to_be_visible()
     page.get_by_role("button", name="Close").click()
     expect(page.get_by_role("region", name="Clerk")).to_have_count(0)
+    expect(page.get_by_role("button", name="Clerk")).to_be_focused()
 
 
 @pytest.mark.parametrize(

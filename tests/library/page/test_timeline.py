@@ -154,7 +154,8 @@ def test_arrow_keys_walk_along_and_across_the_lanes(page: Page) -> None:
         expect(page.locator(f"[data-bar='{bar}']")).to_be_focused()
     expect(page.locator(".tl-info")).to_contain_text("Model call gpt-5-mini · Entry")
     page.keyboard.press("Enter")
-    expect(page.get_by_role("region", name="Details of the step")).to_be_visible()
+    page.get_by_role("region", name="Details of the step").get_by_role("button", name="Close").click()
+    expect(page.locator("[data-bar='0.0']")).to_be_focused()
 
 
 def test_part_of_the_axis_can_be_seen_larger(page: Page) -> None:
