@@ -129,7 +129,7 @@ function drawn(tree) {
   const within = children.map(drawn);
   if (BLOCKS.has(name)) return h(HEADINGS[name] ?? name, blockProperties(name, properties), within);
   if (PLAIN.has(name)) return h(name, name === "ol" ? { start: properties.start } : null, within);
-  return SPECIAL[name]?.(properties, within) ?? within;
+  return SPECIAL[name]?.(properties, within, children) ?? within;
 }
 
 function blockProperties(name, { align }) {
@@ -142,11 +142,18 @@ const SPECIAL = {
   table: (_, within) => html`<div class="scrolls" tabindex="0" role="group"><table>${within}</table></div>`,
   checkbox: ({ checked }) => html`<input type="checkbox" checked=${checked} disabled aria-label=${t("chat.task")} />`,
   img: ({ src, alt }) => html`<img src=${src} alt=${alt} />`,
-  a: ({ href }, within) =>
-    SAFE.has(URL.parse(href)?.protocol)
-      ? html`<a href=${href} title=${href} target="_blank" rel="noopener noreferrer"><bdi>${within}</bdi></a>`
-      : within,
+  a: ({ href }, within, children) => {
+    const target = URL.parse(href);
+    if (!SAFE.has(target?.protocol)) return within;
+    const words = children.map(plain).join("").trim();
+    const said = URL.parse(words)?.host || words.match(/^[\w-]+(\.[\w-]+)+(?=\/|$)/)?.[0].toLowerCase();
+    const isOther = target.host && (target.username || (said && said !== target.host));
+    return html`<a href=${href} title=${href} target="_blank" rel="noopener noreferrer"
+      ><bdi>${within}</bdi>${isOther && html` <bdi>(${target.host})</bdi>`}</a>`;
+  },
 };
+
+const plain = (tree) => (typeof tree === "string" ? tree : tree[2].map(plain).join(""));
 
 function CodeBlock({ language, text }) {
   return html`<div class="code-block">

@@ -20,10 +20,6 @@ export function Chat({ steps, query, agencies }) {
   const isGone = state.problem?.status === 404 && !state.turns.length;
   const isLost = state.isBusy && Boolean(state.turns.at(-1)?.answers.at(-1)?.isLost);
   const addressed = addressedBy(agencies, model);
-  useEffect(() => {
-    const isStart = document.activeElement === document.body && matchMedia("(pointer: fine)").matches;
-    if (isStart) composer.current.focus?.();
-  }, []);
   useKeys(composer, () => setDrawer(null));
   if (!agencies.length) return html`<p class="loading">${t("chat.noAgency")}</p>`;
   const ask = (parts) => talk.ask(parts, model);

@@ -77,6 +77,15 @@ def test_a_hostile_answer_is_text_and_loads_nothing(opens: Opens, studio: Studio
     assert [each for each in asked if not each.startswith((studio.url, "data:", "blob:"))] == []
 
 
+def test_a_link_whose_words_are_another_address_says_where_it_leads(opens: Opens, studio: Studio, model: Model) -> None:
+    page = opens(studio)
+    text = "[**https://good.example**](https://evil.example) [here](https://good.example@evil.example/) [a](https://b.example)"
+    said = answer(page, model, "another address", text)
+    expect(said.get_by_role("link")).to_have_text(
+        ["https://good.example (evil.example)", "here (evil.example)", "a"], use_inner_text=True
+    )
+
+
 BOMBS = {
     "quotes": ">" * 10_000 + " the end",
     "lists": "\n".join(" " * depth + "- x" for depth in range(2_000)),

@@ -124,6 +124,7 @@ def test_more_runs_come_by_a_click_and_empty_pages_are_passed_over(page: Page) -
 
     page.route(re.compile(r"/v1/responses\?"), answer)
     page.route(re.compile("/trace"), lambda route: route.fulfill(json={"usd": 0.5}))
+    page.route(re.compile("/input_items"), lambda route: route.fulfill(json={"data": []}))
     page.goto("/#/runs")
     expect(page.get_by_role("row")).to_have_count(26)
     page.get_by_role("button", name="More").click()

@@ -88,10 +88,13 @@ function Ending({ turn, last, isRunning, tools }) {
   return html`<div class=${isBad ? "problem" : "note ended"} role=${isBad ? "alert" : undefined}>
     <span>${reason}</span>
     ${isBad && html`<${LogId} id=${turn.failure ? turn.failure.requestId : last.id} />`}
-    ${turn.question.length > 0 && turn.failure?.code !== "budget_exceeded" && html`<button onClick=${() => tools.again(turn)}>${t("app.again")}</button>`}
+    ${turn.question.length > 0 && canHelp(turn.failure) && html`<button onClick=${() => tools.again(turn)}>${t("app.again")}</button>`}
   </div>`;
 }
 
+
+/** Return whether the same question may be answered now. */
+const canHelp = (failure) => failure?.code !== "budget_exceeded" && failure?.status !== 404;
 
 function endText(answer) {
   if (answer?.status === "failed") return problemText({ ...answer.error, code: answer.error?.detail_code ?? answer.error?.code });
