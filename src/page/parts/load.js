@@ -4,8 +4,8 @@ import { html, useCallback, useEffect, useState } from "../preact.js";
 import { codeText, language, t } from "../words.js";
 
 /**
- * Return what a request has answered: `{value, error, isLoading, reload}`. Asked anew when `inputs` change, and every
- * `every` milliseconds while the page is seen; an answer that comes too late is dropped.
+ * Return what a request has answered: `{value, error, isLoading, reload}`. Asked anew when `inputs` change, and `every`
+ * so many milliseconds after an answer while the page is seen; an answer to what was asked before is dropped.
  */
 export function useLoaded(load, inputs, { every } = {}) {
   const [state, setState] = useState({ value: undefined, error: null, isLoading: true });
@@ -22,7 +22,7 @@ export function useLoaded(load, inputs, { every } = {}) {
   const reload = useCallback(() => setTurn((before) => before + 1), []);
   useEffect(() => onSession((isBack) => isBack && reload()), []);
   useEffect(() => {
-    if (!every) return;
+    if (!every || state.isLoading) return;
     const ask = () => document.visibilityState === "visible" && reload();
     const timer = setInterval(ask, every);
     document.addEventListener("visibilitychange", ask);
@@ -30,7 +30,7 @@ export function useLoaded(load, inputs, { every } = {}) {
       clearInterval(timer);
       document.removeEventListener("visibilitychange", ask);
     };
-  }, [every]);
+  }, [every, state.isLoading]);
   return { ...state, reload };
 }
 

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.library.clients.server import Server
 from tests.library.page.conftest import Opens
@@ -76,3 +76,15 @@ def test_a_browser_that_keeps_nothing_shows_the_page(opens: Opens, server: Serve
     page.goto("/")
     page.get_by_label("Message", exact=True).fill("Hello")
     expect(page.get_by_role("button", name="Send")).to_be_enabled()
+
+
+def test_an_answer_that_takes_longer_than_the_next_look_is_waited_for(page: Page) -> None:
+    asked: list[Route] = []
+    page.route("**/v1/approvals?*", lambda route: asked.append(route))
+    page.clock.install()
+    with page.expect_request("**/v1/approvals?*"):
+        page.goto("/#/approvals")
+    page.clock.run_for(60_000)
+    assert len(asked) == 1
+    asked[0].continue_()
+    expect(page.get_by_text("Nothing waits")).to_be_visible()
