@@ -4,7 +4,7 @@ import { Loading, Problem, useLoaded } from "./parts/load.js";
 import { Preferences } from "./parts/preferences.js";
 import { useTitle } from "./parts/title.js";
 import { place, useRoute } from "./router.js";
-import { isExpired, isSignedIn, onSession } from "./session.js";
+import { isExpired, isSignedIn, onSession, owner } from "./session.js";
 import { SignIn } from "./sign_in.js";
 import { html, useEffect, useErrorBoundary, useRef, useState } from "./preact.js";
 import { Approvals } from "./views/approvals.js";
@@ -24,7 +24,7 @@ export function App() {
   useEffect(() => onSession(() => setTurn((turn) => turn + 1)), []);
   const isThere = isSignedIn() || isExpired();
   return html`
-    ${isThere && html`<div class="signed-in" inert=${isExpired()}><${Sections} /></div>`}
+    ${isThere && html`<div class="signed-in" inert=${isExpired()}><${Sections} key=${owner()} /></div>`}
     ${!isSignedIn() && html`<${SignIn} />`}
   `;
 }
@@ -55,8 +55,8 @@ function Sections() {
 }
 
 async function loadKnown() {
-  const [agencies, isOperator] = await Promise.all([api.agencies(), api.isOperator()]);
-  return { agencies, isOperator };
+  const [agencies, caller] = await Promise.all([api.agencies(), api.caller()]);
+  return { agencies, isOperator: caller.operator };
 }
 
 const count = (page) => (page?.data.length ? `${page.data.length}${page.has_more ? "+" : ""}` : null);

@@ -1,7 +1,7 @@
 // What was typed and not sent, over a sign-in that leaves the page.
 import { tabStorage } from "./storage.js";
 
-const STORED = "agency-lambda.drafts";
+const STORED = "drafts";
 const FIELDS = "textarea, input[type=text], input[type=search], input:not([type])";
 const WAITS = 10_000; // ms for the view to be there again
 

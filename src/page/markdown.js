@@ -78,9 +78,13 @@ function cut(text, cuts) {
 
 function end(text, from) {
   const piece = text.slice(from, from + 2 * PART);
-  for (let at = piece.lastIndexOf("\n\n"); at > PART / 2; at = piece.lastIndexOf("\n\n", at - 1)) {
-    if ((piece.slice(0, at).match(/^ {0,3}(```|~~~)/gm) ?? []).length % 2 === 0) return from + at + 2;
+  let isCode = false;
+  let last = 0;
+  for (const { 0: found, index } of piece.matchAll(/^ {0,3}(?:```|~~~)|\n{2,}/gm)) {
+    if (found[0] !== "\n") isCode = !isCode;
+    else if (!isCode) last = index + found.length;
   }
+  if (last > PART / 2) return from + last;
   const line = piece.lastIndexOf("\n");
   return from + (line > PART / 2 ? line + 1 : piece.length);
 }

@@ -3,7 +3,7 @@ import { settings } from "./session.js";
 import { tabStorage } from "./storage.js";
 import * as oauth from "oauth4webapi";
 
-const PENDING = "agency-lambda.sign-in";
+const PENDING = "sign-in";
 const { issuer, authorization_endpoint, token_endpoint, client_id, audience, scope } = settings;
 const algorithms = { id_token_signing_alg_values_supported: ["RS256", "ES256"] }; // what the service takes
 const server = { issuer, authorization_endpoint, token_endpoint, ...algorithms };
@@ -38,7 +38,7 @@ export function isBack() {
   return query.has("state") && (query.has("code") || query.has("error"));
 }
 
-/** Return `{token, expires, refresh}` for what the issuer has led back with, and clean the address. */
+/** Return `{token, owner, expires, refresh}` for what the issuer has led back with, and clean the address. */
 export async function arrive() {
   const url = new URL(location.href);
   const pending = JSON.parse(tabStorage.get(PENDING));
@@ -61,8 +61,10 @@ export async function refreshed(token) {
 function kept({ access_token, id_token, expires_in, refresh_token }, before) {
   const tokens = [access_token, id_token].filter(Boolean);
   const token = tokens.find((each) => [claims(each).aud].flat().includes(audience)) ?? access_token;
-  const expires = claims(token).exp ?? (expires_in && Math.floor(Date.now() / 1000) + expires_in);
-  return { token, expires, refresh: refresh_token ?? before };
+  const { exp, iat, sub } = claims(token);
+  const lifetime = exp && iat ? exp - iat : expires_in; // as this browser's clock may differ
+  const expires = lifetime && Math.floor(Date.now() / 1000) + lifetime;
+  return { token, owner: sub, expires, refresh: refresh_token ?? before };
 }
 
 /** What a token says, unchecked: the service checks it. */

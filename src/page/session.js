@@ -6,15 +6,17 @@ export const settings = JSON.parse(document.querySelector("meta[name=agency-lamb
 /** Whether people sign in at the issuer. Without a client there, they paste a token. */
 export const hasIssuer = settings.auth === "jwt" && Boolean(settings.client_id);
 
-// Of this address alone: another service may be below the same origin. A key outlives the tab if one has asked for it;
-// what the issuer gave is kept while the tab is open, so that it can be loaded again.
-const STORED = `agency-lambda.key ${location.pathname}`;
+// A key outlives the tab if one has asked for it; what the issuer gave is kept while the tab is open, so that it can be
+// loaded again.
+const STORED = "key";
 const storage = settings.auth === "keys" ? browserStorage : tabStorage;
-const SOON = 60; // seconds before its end that a token is renewed
+const SOON = 60_000; // ms before its end that a token is renewed; sooner, where it has few minutes
+const LEAST = 5000; // ms between two
 const LONGEST = 2 ** 31 - 1; // ms that a timer takes
 
 const listeners = new Set();
-let session = settings.auth === "none" ? {} : read(); // {token, expires, refresh}, or null
+let session = settings.auth === "none" ? {} : read(); // {token, owner, expires, refresh}, or null
+let lastOwner = session?.owner ?? tabStorage.get("owner") ?? undefined; // also of one whom the service has refused
 let renewing = null;
 let timer;
 let wasRefused = false;
@@ -24,17 +26,32 @@ export const isSignedIn = () => session !== null;
 export const isExpired = () => session === null && wasRefused;
 export const authorization = () => (session?.token ? { authorization: `Bearer ${session.token}` } : {});
 
-/** Sign in with a key or a token, or with what the issuer gave: `expires` is in Unix seconds. */
-export function signIn(token, { remember = false, expires, refresh } = {}) {
-  const isBack = isExpired();
+/** Whose the page is. What is on it is for nobody else: another owner gets a page of their own. */
+export const owner = () => lastOwner;
+
+/**
+ * Sign in with a key or a token of an owner, or with what the issuer gave: `expires` is in Unix seconds. Another owner
+ * than before finds nothing of what was typed and kept.
+ */
+export function signIn(token, owner, { remember = false, expires, refresh } = {}) {
+  const isSame = owner === lastOwner;
+  const isBack = isExpired() && isSame;
   wasRefused = false;
-  change({ token, expires, refresh }, isBack);
+  if (!isSame && lastOwner !== undefined) {
+    tabStorage.clear();
+    location.hash = ""; // which names what another owner has
+  }
+  lastOwner = owner;
+  tabStorage.set("owner", owner);
+  change({ token, owner, expires, refresh }, isBack);
   if (remember) write(session);
 }
 
-/** Forget the key or the token everywhere. */
+/** Forget the key or the token everywhere, and what was typed. */
 export function signOut() {
   wasRefused = false;
+  tabStorage.clear();
+  lastOwner = undefined;
   forget();
 }
 
@@ -56,10 +73,19 @@ function renew() {
   if (!hasIssuer || !session?.refresh) return Promise.resolve(false);
   renewing ??= import("./openid.js")
     .then(({ refreshed }) => refreshed(session.refresh))
-    .then(({ token, ...more }) => signIn(token, { remember: true, ...more }))
+    .then(({ token, owner: same, ...more }) => signIn(token, same, { remember: true, ...more }))
     .then(() => true, () => false)
     .finally(() => (renewing = null));
   return renewing;
+}
+
+/** Keep something in memory for as long as the owner is the same: `forget` is called before there is another. */
+export function onOtherOwner(forget) {
+  let before = lastOwner;
+  onSession(() => {
+    if (before !== undefined && before !== lastOwner) forget();
+    before = lastOwner;
+  });
 }
 
 /** Call the listener at every change, with whether one is back after `isExpired`; return what ends that. */
@@ -82,8 +108,8 @@ function forget() {
 function renewInTime() {
   clearTimeout(timer);
   if (!session?.refresh || !session.expires) return;
-  const left = 1000 * (session.expires - SOON) - Date.now();
-  timer = setTimeout(renew, Math.min(Math.max(left, 1000), LONGEST));
+  const left = 1000 * session.expires - Date.now();
+  timer = setTimeout(renew, Math.min(Math.max(left - SOON, 0.75 * left, LEAST), LONGEST));
 }
 
 // A browser may keep nothing at all for a page: then one signs in each time.
@@ -96,4 +122,4 @@ const write = (value) => storage.set(STORED, value && JSON.stringify(value));
 
 renewInTime();
 // Who signs out in one tab has signed out in all of them.
-addEventListener("storage", ({ key, oldValue, newValue }) => key === STORED && oldValue && !newValue && signOut());
+addEventListener("storage", ({ key, oldValue, newValue }) => key === storage.nameOf(STORED) && oldValue && !newValue && signOut());

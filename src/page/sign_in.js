@@ -1,5 +1,5 @@
 // Sign-in: with a key, at the issuer of AUTH=jwt, or a hint where this page cannot sign in.
-import { send } from "./api.js";
+import { caller } from "./api.js";
 import { keepDrafts, restoreDrafts } from "./drafts.js";
 import { Sign } from "./parts/icons.js";
 import { hasIssuer, isExpired, settings, signIn } from "./session.js";
@@ -64,13 +64,13 @@ function Secret({ label, hint, canBeKept }) {
 async function problemOf(secret, remember) {
   if (!/^[\x21-\x7e]+$/.test(secret)) return t("signIn.unknown"); // no header takes it
   try {
-    await send("GET", "v1/models", { headers: { authorization: `Bearer ${secret}` } });
+    const { owner } = await caller(secret);
+    signIn(secret, owner, { remember });
+    return null;
   } catch (error) {
     if (error.status === 401) return t("signIn.unknown");
     return error.status === 0 ? t("app.offline") : t("app.failed", { message: error.message });
   }
-  signIn(secret, { remember });
-  return null;
 }
 
 function Issuer() {
@@ -98,8 +98,8 @@ function Issuer() {
 }
 
 async function arrive(openid) {
-  const { token, ...more } = await openid.arrive();
-  signIn(token, { remember: true, ...more });
+  const { token, owner, ...more } = await openid.arrive();
+  signIn(token, owner, { remember: true, ...more });
   restoreDrafts();
 }
 

@@ -1,5 +1,8 @@
 // What this browser keeps for the page. It may keep nothing at all, or nothing more: then it is as if nothing was there.
 
+// Of this address alone: another service may be below the same origin.
+const PREFIX = `agency-lambda ${location.pathname} `;
+
 const keeper = (open) => {
   const tried = (use) => {
     try {
@@ -9,9 +12,14 @@ const keeper = (open) => {
     }
   };
   return {
-    get: (name) => tried((storage) => storage.getItem(name)),
+    nameOf: (name) => PREFIX + name,
+    get: (name) => tried((storage) => storage.getItem(PREFIX + name)),
     /** An empty value is forgotten. */
-    set: (name, value) => tried((storage) => (value ? storage.setItem(name, value) : storage.removeItem(name))),
+    set: (name, value) => tried((storage) => (value ? storage.setItem(PREFIX + name, value) : storage.removeItem(PREFIX + name))),
+    clear: () =>
+      tried((storage) =>
+        Object.keys(storage).filter((name) => name.startsWith(PREFIX)).forEach((name) => storage.removeItem(name)),
+      ),
   };
 };
 

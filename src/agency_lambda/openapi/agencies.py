@@ -5,6 +5,14 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 
+class CallerResource(BaseModel):
+    """Who asks."""
+
+    object: Literal["caller"]
+    owner: str
+    operator: bool
+
+
 class Health(BaseModel):
     status: Literal["ok"]
     version: str

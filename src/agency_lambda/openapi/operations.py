@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agency_lambda.openapi.ag_ui import AgUiEvent, AgUiRunInput
-from agency_lambda.openapi.agencies import AgencyList, Health, Model, ModelList
+from agency_lambda.openapi.agencies import AgencyList, CallerResource, Health, Model, ModelList
 from agency_lambda.openapi.approvals import Approval, ApprovalList
 from agency_lambda.openapi.chat import ChatCompletion, ChatCompletionEvent, ChatFailureAnswer
 from agency_lambda.openapi.events import ResponseStreamEvent
@@ -109,6 +109,7 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
     },
     "agencies": {
         "GET /agencies": Operation("listAgencies", AgencyList),
+        "GET /v1/caller": Operation("getCaller", CallerResource),
         "GET /v1/models": Operation("listModels", ModelList),
         "GET /v1/models/{model}": Operation("getModel", Model),
         "POST /completion": Operation("createCompletion", accepted=UnfinishedCompletion),

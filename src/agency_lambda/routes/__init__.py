@@ -10,6 +10,7 @@ from agency_lambda.routes import (
     agencies,
     approvals,
     budgets,
+    caller,
     completion,
     conversations,
     health,
@@ -31,6 +32,7 @@ SUBJECTS = (
     budgets,
     usage,
     webhooks,
+    caller,
 )
 #: name in PROTOCOLS -> the module here with its routes, which is imported only if the protocol is on
 PROTOCOLS: dict[str, str] = {

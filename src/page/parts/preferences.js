@@ -5,7 +5,7 @@ import { browserStorage } from "../storage.js";
 import { t } from "../words.js";
 import { Icon } from "./icons.js";
 
-const STORED = "agency-lambda.theme";
+const STORED = "theme";
 const THEMES = ["auto", "light", "dark"];
 
 const storedTheme = () => THEMES.find((each) => each === browserStorage.get(STORED)) ?? "auto";

@@ -3,6 +3,7 @@ import { NOTHING, shown } from "../answer.js";
 import { Loading, Problem } from "../parts/load.js";
 import { go, place } from "../router.js";
 import { html, useEffect, useRef, useState } from "../preact.js";
+import { onOtherOwner } from "../session.js";
 import { t } from "../words.js";
 import { Composer } from "./chat/composer.js";
 import { Conversations } from "./chat/conversations.js";
@@ -92,6 +93,7 @@ function useTalk(id) {
 }
 
 let lastModel = null; // chosen in this page
+onOtherOwner(() => (lastModel = null));
 
 function useModel(agencies, asked, kept) {
   const [chosen, setChosen] = useState(null);

@@ -14,6 +14,7 @@ import { Decision, Details } from "./timeline/details.js";
 import { Head } from "./timeline/head.js";
 import { List } from "./timeline/list.js";
 import { asking, closed, isUnfinished, listed, timelineOf } from "./timeline/model.js";
+import { onOtherOwner } from "../session.js";
 
 const POLL = 1500; // ms between two looks at a run that goes on
 const CALM = 5000; // at one that waits for a person
@@ -48,6 +49,7 @@ function Missing({ error, again }) {
 }
 
 const foreign = new Set(); // runs of other owners, which are not asked for in vain again
+onOtherOwner(() => foreign.clear());
 
 /** Return the run, its trace and its input; of another owner's run an operator is shown the input in the trace only. */
 async function loadRun(id, isOperator) {

@@ -40,7 +40,7 @@ def test_a_key_is_tried_and_kept_while_the_page_is_open(opens: Opens, keyed: Stu
         expect(page.get_by_role("alert")).to_have_text("That is not known here.")
     enter(page, f" {KEYS['alice']} ")
     signed_in(page)
-    assert page.evaluate("Object.values(localStorage).join() + Object.values(sessionStorage).join()") == ""
+    assert KEYS["alice"] not in page.evaluate("JSON.stringify({...localStorage, ...sessionStorage})")
     page.reload()
     expect(page.get_by_label("Key", exact=True)).to_be_visible()
 
@@ -80,6 +80,31 @@ def test_a_key_that_is_refused_in_the_middle_is_asked_for_and_nothing_typed_is_l
     enter(page, KEYS["alice"])
     expect(page.get_by_role("dialog")).to_have_count(0)
     expect(page.get_by_label("Message", exact=True)).to_have_value("half a thou")
+
+
+def test_another_owner_finds_nothing_of_who_was_there_before(opens: Opens, keyed: Studio) -> None:
+    page = opens(keyed, allowed=REFUSED)
+    page.goto("/#/chat")
+    enter(page, KEYS["alice"])
+    signed_in(page)
+    page.get_by_label("Message", exact=True).fill("say only for alice")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("log")).to_contain_text("only for alice")
+    page.get_by_label("Message", exact=True).fill("half a thought of alice")
+    refuse = refusing(page)
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    expect(page.get_by_role("dialog")).to_be_visible()
+    page.unroute("**/*", refuse)
+    enter(page, KEYS["bob"])
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(page.get_by_label("Message", exact=True)).to_have_value("")
+    expect(page.get_by_role("main")).not_to_contain_text("alice")
+    page.get_by_label("Message", exact=True).fill("half a thought of bob")
+    page.get_by_role("button", name="Settings").click()
+    page.get_by_role("button", name="Sign out").click()
+    enter(page, KEYS["alice"])
+    signed_in(page)
+    assert "bob" not in page.evaluate("JSON.stringify({...sessionStorage, ...localStorage}) + document.body.innerText")
 
 
 def refusing(page: Page):  # type: ignore[no-untyped-def]

@@ -54,6 +54,7 @@ CASES = [
     Case("GET", "/v1/approvals?limit=1"),
     Case("GET", "/v1/approvals/mcpr_1"),
     Case("POST", "/v1/approvals/mcpr_1", {"approve": True}),
+    Case("GET", "/v1/caller"),
     Case("GET", "/v1/usage?from=2020-01-01&to=2020-01-02"),
     *(  # for operators alone
         Case(method, f"/v1/admin/{path}")

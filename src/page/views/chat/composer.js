@@ -5,7 +5,7 @@ import { t } from "../../words.js";
 import { refusal, stored } from "./attachments.js";
 
 const HIGHEST = 260; // px of the text field
-const draftOf = (id) => `agency-lambda.draft.${id ?? "new"}`;
+const draftOf = (id) => `draft ${id ?? "new"}`;
 
 /** `control`: gets `fill(text)`, `focus()` and `addFiles(files)`. `onSend(parts)` returns whether it was taken. */
 export function Composer({ id, model, agencies, onModel, isBusy, isStopping, onSend, onStop, control }) {
