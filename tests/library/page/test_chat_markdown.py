@@ -81,7 +81,7 @@ def test_a_link_whose_words_are_another_address_says_where_it_leads(opens: Opens
     page = opens(studio)
     text = "[**https://good.example**](https://evil.example) [here](https://good.example@evil.example/) [a](https://b.example)"
     said = answer(page, model, "another address", text)
-    expect(said.get_by_role("link")).to_have_text(
+    expect(said.locator(".markdown a")).to_have_text(
         ["https://good.example (evil.example)", "here (evil.example)", "a"], use_inner_text=True
     )
 
