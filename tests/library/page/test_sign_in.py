@@ -104,7 +104,9 @@ def test_another_owner_finds_nothing_of_who_was_there_before(opens: Opens, keyed
     page.get_by_role("button", name="Sign out").click()
     enter(page, KEYS["alice"])
     signed_in(page)
-    assert "thought of bob" not in page.evaluate("JSON.stringify({...sessionStorage, ...localStorage}) + document.body.innerText")
+    assert "thought of bob" not in page.evaluate(
+        "JSON.stringify({...sessionStorage, ...localStorage}) + document.body.innerText"
+    )
 
 
 def refusing(page: Page):  # type: ignore[no-untyped-def]
