@@ -60,8 +60,7 @@ class Issuer:
         return jwt.encode(self.claims(without=without, **claims), key, algorithm, headers={"kid": kid})
 
     def claims(self, *, without: str = "", **claims: Any) -> dict[str, Any]:
-        now = int(time.time())
-        good = {"iss": self.url, "aud": "agency", "sub": "alice", "iat": now, "exp": now + 300, **claims}
+        good = {"iss": self.url, "aud": "agency", "sub": "alice", "exp": int(time.time()) + 300, **claims}
         return {name: value for name, value in good.items() if name != without}
 
     def answer(self, path: str) -> Any:
@@ -104,7 +103,9 @@ class Issuer:
 
     def _tokens(self, client: str, *, has_refresh: bool) -> dict[str, Any]:
         seconds = self.lifetimes.pop(0) if self.lifetimes else 300
-        tokens = {"access_token": self.token(exp=int(time.time()) + seconds), "id_token": self.token(aud=client)}
+        now = int(time.time())
+        access, id_token = self.token(iat=now, exp=now + seconds), self.token(iat=now, aud=client)
+        tokens = {"access_token": access, "id_token": id_token}
         if has_refresh:
             tokens["refresh_token"] = secrets.token_urlsafe()
             self._refresh.add(tokens["refresh_token"])
