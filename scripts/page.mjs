@@ -83,6 +83,7 @@ const withoutIndentation = {
 async function bundled() {
   const { metafile } = await build({
     absWorkingDir: root,
+    preserveSymlinks: true, // names of files hold their paths, which are the same wherever packages lie
     entryPoints: ["main.js", "markdown_worker.js", "style.css"].map((name) => `${source}/${name}`),
     outdir: folder,
     chunkNames: "[name]-[hash]", // one digest of all files is in their address: a change of one is a new address

@@ -179,6 +179,7 @@ def test_an_old_conversation_is_found_renamed_and_deleted(opens: Opens, studio: 
     conversations.get_by_role("link", name="say Something to keep.").click()
     expect(page.get_by_role("log").get_by_text("Something to keep.", exact=True)).to_be_visible()
     page.get_by_role("button", name="Rename conversation").click()
+    expect(page.get_by_label("Title")).to_be_focused()
     page.keyboard.press("Escape")
     expect(conversations.get_by_role("link", name="say Something to keep.")).to_be_focused()
     page.get_by_role("button", name="Rename conversation").click()

@@ -2,7 +2,7 @@
 import * as api from "../../api.js";
 import { Problem } from "../../parts/load.js";
 import { place } from "../../router.js";
-import { html, useEffect, useRef, useState } from "../../preact.js";
+import { html, useEffect, useLayoutEffect, useRef, useState } from "../../preact.js";
 import { language, t } from "../../words.js";
 
 const PAGE = 50;
@@ -110,7 +110,7 @@ function Entry({ conversation, isCurrent, rename, remove, onChosen }) {
 
 function useFocus() {
   const element = useRef(null);
-  useEffect(() => element.current.focus(), []);
+  useLayoutEffect(() => element.current.focus(), []); // before the next key
   return element;
 }
 
