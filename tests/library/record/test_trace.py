@@ -307,7 +307,7 @@ def test_trace_is_the_owners_and_gone_with_the_run() -> None:
 
 
 def test_given_up_run_shows_what_its_attempts_did(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agency_lambda.runs.outcome.MOST_ATTEMPTS", 1)
+    monkeypatch.setattr("agency_lambda.runs.resuming.MOST_ATTEMPTS", 1)
 
     async def whole(store: str, url: str) -> Any:
         async with on_stage(looking, settings(url, store=store)) as runs:
