@@ -126,7 +126,7 @@ def upgrade(adopter: Path, template: Path) -> Callable[..., subprocess.Completed
 def test_upgrade_keeps_what_is_the_adopters_and_takes_the_library(
     upgrade: Callable[..., subprocess.CompletedProcess[str]], adopter: Path, template: Path
 ) -> None:
-    yours = {path: (adopter / path).read_text() for path in git(adopter, "ls-files").split()}
+    yours = {path: (adopter / path).read_bytes() for path in git(adopter, "ls-files").split()}
     done = upgrade()
     assert done.returncode == 0, done.stderr
     assert "CONFLICT" not in done.stdout
@@ -134,7 +134,7 @@ def test_upgrade_keeps_what_is_the_adopters_and_takes_the_library(
     assert "make lock; make check" in done.stdout
     assert not any((adopter / path).exists() for path in EXAMPLE)
     for path in ("README.md", "agents/agencies.py", "agents/requirements.in", "handler/app.py", "docs/ours.md"):
-        assert (adopter / path).read_text() == yours[path]
+        assert (adopter / path).read_bytes() == yours[path]
     assert (adopter / "infra/service_stack.py").read_text() == (template / "infra/service_stack.py").read_text()
     assert "OURS = True" in (adopter / "infra/environments.py").read_text()
     for path in ("requirements.txt", "src/lambda_loop/new.py", "CHANGELOG.md", "src/agency_lambda/__init__.py"):
