@@ -30,8 +30,7 @@ def test_a_module_that_was_throttled_is_asked_for_again(opens: Opens, server: Se
     expect(page.get_by_role("navigation", name="Sections")).to_be_visible()
     assert len(asked) == 3
     assert page.url.endswith("/#/runs")
-    page.wait_for_load_state()
-    assert page.evaluate("sessionStorage.length") == 0
+    page.wait_for_function("sessionStorage.length === 0")
 
 
 def test_what_never_comes_is_said(opens: Opens, server: Server) -> None:

@@ -1,5 +1,5 @@
 // One turn: the question, what the agents did, the answer, and what it cost.
-import { activities, messages, requests, shown } from "../../answer.js";
+import { activities, isOver, messages, requests, shown } from "../../answer.js";
 import * as api from "../../api.js";
 import { count, money, took } from "../../format.js";
 import { Markdown } from "../../markdown.js";
@@ -51,12 +51,14 @@ function Answer({ turn, isRunning, traces, tools, onOpen }) {
   const seconds = useMemo(() => secondsOf(steps, traces), [traces]);
   const last = turn.answers.at(-1);
   const isAsked = requests(all).length > 0;
+  const isStreamed = isRunning && last && !isOver(last) && !last.isWaiting && !last.isLost; // and not stored yet
   return html`<div class="answer">
     <h2 class="hidden">${t("chat.answer")}</h2>
     <${Activities} ...${{ steps, times, seconds, onOpen }} isRunning=${isRunning && !last?.isWaiting && !last?.isLost && !isAsked} ended=${turn.failure ? "failed" : last?.status} />
     ${items.map((item) => {
       if (item.type === "message") return html`<${Message} key=${`${item.id} ${isRunning}`} ...${{ item, isRunning }} />`;
       if (item.type !== "mcp_approval_request") return null;
+      if (isStreamed && last.items.includes(item)) return html`<p key=${item.id} class="note">${t("app.loading")}</p>`;
       return html`<${Request} key=${item.id} item=${item} isOpen=${isRunning} decide=${tools.decide} />`;
     })}
     ${last?.isLost && isRunning && html`<p class="note lost" role="status">${t("chat.lost")}</p>`}
