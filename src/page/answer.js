@@ -36,12 +36,11 @@ function withProgress(answer, event) {
 
 /** Return the answer that a stored response is. */
 export function ofResponse(response, before = NOTHING) {
-  const isFinal = !["in_progress", "queued"].includes(response.status);
   return {
     ...before,
     id: response.id,
     status: response.status,
-    items: isFinal || response.output.length > before.items.length ? response.output : before.items,
+    items: !isUnfinished(response) || response.output.length > before.items.length ? response.output : before.items,
     usage: response.usage ?? before.usage,
     error: response.error,
     conversation: response.conversation?.id ?? before.conversation,
@@ -100,4 +99,6 @@ export const activities = (answer) => answer.items.filter((item) => item?.type =
 export const messages = (answer) => answer.items.filter((item) => item?.type === "message");
 /** What a person is asked. */
 export const requests = (answer) => answer.items.filter((item) => item?.type === "mcp_approval_request");
-export const isOver = (answer) => answer.status !== null && !["in_progress", "queued"].includes(answer.status);
+/** Of a response, a trace or a run of a list. */
+export const isUnfinished = ({ status }) => status === "in_progress" || status === "queued";
+export const isOver = (answer) => answer.status !== null && !isUnfinished(answer);

@@ -2,6 +2,7 @@
 import { caller } from "./api.js";
 import { keepDrafts, restoreDrafts } from "./drafts.js";
 import { Sign } from "./parts/icons.js";
+import { problemText } from "./parts/load.js";
 import { hasIssuer, isExpired, settings, signIn } from "./session.js";
 import { html, useEffect, useRef, useState } from "./preact.js";
 import { t } from "./words.js";
@@ -69,7 +70,7 @@ async function problemOf(secret, remember) {
     return null;
   } catch (error) {
     if (error.status === 401) return t("signIn.unknown");
-    return error.status === 0 ? t("app.offline") : t("app.failed", { message: error.message });
+    return problemText(error);
   }
 }
 

@@ -1,4 +1,5 @@
 // Server-sent events of a response, resumed until it is final, whatever happens to the connection.
+import { isUnfinished } from "./answer.js";
 import { ApiError, send } from "./api.js";
 
 const FINAL = new Set(["response.completed", "response.failed", "response.incomplete"]);
@@ -63,8 +64,8 @@ async function reading(id, after, signal) {
 async function* eventsOrResponse(answer) {
   if (answer.headers.get("content-type")?.startsWith("text/event-stream")) return yield* events(answer);
   const response = await answer.json();
-  const isOver = !["queued", "in_progress"].includes(response.status);
-  yield { type: isOver ? "response.completed" : "response.in_progress", response, resume: !isOver };
+  const resume = isUnfinished(response);
+  yield { type: resume ? "response.in_progress" : "response.completed", response, resume };
 }
 
 /**

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 
 import agencies
 from agency_lambda import credentials
+from agency_lambda.settings import get_settings
 from agency_lambda.testing import service
 from agency_lambda.testing.aws import dynamodb_here
 from tests.library.paths import AGENTS, PYTHONPATH, ROOT
@@ -76,6 +78,21 @@ def start(clean_environment: pytest.MonkeyPatch) -> Iterator[Callable[..., Servi
     """start(mode="patch", NAME=value, ...) -> Service with these settings."""
     with service.services(clean_environment, Service) as started:
         yield started
+
+
+@pytest.fixture
+def service_app(clean_environment: pytest.MonkeyPatch) -> Callable[..., FastAPI]:
+    """service_app(NAME=value, ...) -> the app of the service with these settings."""
+
+    def app(**variables: str) -> FastAPI:
+        for name, value in variables.items():
+            clean_environment.setenv(name, value)
+        get_settings.cache_clear()
+        from agency_lambda.app import create_app
+
+        return create_app()
+
+    return app
 
 
 @pytest.fixture(name="service")

@@ -60,21 +60,6 @@ def whoami(clean_environment: pytest.MonkeyPatch) -> Callable[..., Any]:
     return app
 
 
-@pytest.fixture
-def service_app(clean_environment: pytest.MonkeyPatch) -> Callable[..., FastAPI]:
-    """service_app(NAME=value, ...) -> the app of the service with these settings."""
-
-    def app(**variables: str) -> FastAPI:
-        for name, value in variables.items():
-            clean_environment.setenv(name, value)
-        get_settings.cache_clear()
-        from agency_lambda.app import create_app
-
-        return create_app()
-
-    return app
-
-
 @pytest.mark.parametrize("name", KEYS)
 def test_a_key_names_its_owner_and_an_owner_may_have_several(whoami: Callable[..., Any], name: str) -> None:
     answer = ask(whoami(API_KEYS=pairs()), "/whoami", bearer(KEYS[name]))

@@ -87,8 +87,7 @@ class StoredFile:
         return Delete(files_partition(self.owner), str(file_key(self.id)), expected=self.version)
 
     def put_pending(self) -> Put:
-        expires = self.created_at + UPLOAD_SECONDS + _GRACE
-        return Put(pending_partition(self.owner), self.id, self._body, expires, expected=ABSENT)
+        return Put(pending_partition(self.owner), self.id, self._body, _too_late(self.created_at), expected=ABSENT)
 
     def delete_pending(self) -> Delete:
         return Delete(pending_partition(self.owner), self.id, expected=self.version)
@@ -99,11 +98,11 @@ class StoredFile:
         return Put(DUE, f"{seconds:012d}/{self.id}", body)
 
     def delete_due(self, *, pending: bool = False) -> Delete:
-        seconds = self.created_at + UPLOAD_SECONDS + _GRACE if pending else self.expires_at
+        seconds = _too_late(self.created_at) if pending else self.expires_at
         return Delete(DUE, f"{seconds:012d}/{self.id}")
 
     def due_while_pending(self) -> Put:
-        return self.put_due(self.created_at + UPLOAD_SECONDS + _GRACE)
+        return self.put_due(_too_late(self.created_at))
 
     @property
     def is_late(self) -> bool:
@@ -124,20 +123,25 @@ class Due:
     @property
     def keys(self) -> list[str]:
         """Return where bytes may be."""
-        numbers = range(MOST_PARTS if self.record.body["parts"] else 0)
-        form = [form_key(self.file_id)] if self.record.body["parts"] else []
-        return [self.file_id, *form, *(part_key(self.file_id, number) for number in numbers)]
+        if not self.record.body["parts"]:
+            return [self.file_id]
+        parts = (part_key(self.file_id, number) for number in range(MOST_PARTS))
+        return [self.file_id, form_key(self.file_id), *parts]
 
     def done(self) -> list[Change]:
         """Return what to write when the bytes are gone. Of an upload more may come: they go when it is too late."""
-        body, created = self.record.body, (created_microseconds(self.file_id) or 0) // 1_000_000
-        too_late = created + UPLOAD_SECONDS + _GRACE
+        body, too_late = self.record.body, _too_late((created_microseconds(self.file_id) or 0) // 1_000_000)
         changes: list[Change] = [Delete(DUE, self.record.sort, self.record.version)]
         if counted := body.get("files", 1):
             changes.append(count(body["owner"], -counted, -body["size"]))
         if body["parts"] and too_late > time.time():
             changes.append(Put(DUE, f"{too_late + 1:012d}/{self.file_id}", {**body, "size": 0, "files": 0}))
         return changes
+
+
+def _too_late(created_at: int) -> int:
+    """Return when an upload can no longer end."""
+    return created_at + UPLOAD_SECONDS + _GRACE
 
 
 def count(owner: str, files: int, size: int, at_most: Mapping[str, int] | None = None) -> Add:

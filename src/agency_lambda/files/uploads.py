@@ -48,8 +48,12 @@ class Uploads:
         """Store the next part. Raises NotFound, InvalidRequest."""
         file = await self._pending(upload_id)
         number = await self._add(file, content, most=file.size)
-        part_id = f"{_part_prefix(file)}{number:03d}"
-        return {"id": part_id, "object": "upload.part", "created_at": int(time.time()), "upload_id": upload_id}
+        return {
+            "id": _part_id(file, number),
+            "object": "upload.part",
+            "created_at": int(time.time()),
+            "upload_id": upload_id,
+        }
 
     async def _add(self, file: StoredFile, content: bytes, most: int) -> int:
         while True:
@@ -106,7 +110,7 @@ class Uploads:
         return resource(file, "cancelled")
 
     async def _numbers(self, file: StoredFile, part_ids: Sequence[str]) -> list[int]:
-        known = {f"{_part_prefix(file)}{_number(part):03d}": part for part in await self._parts(file)}
+        known = {_part_id(file, _number(part)): part for part in await self._parts(file)}
         for place, part_id in enumerate(part_ids):
             if part_id not in known or part_id in part_ids[:place]:
                 raise InvalidRequest(f"There is no part {part_id[:99]!r}.", param=f"part_ids[{place}]")
@@ -152,8 +156,8 @@ def _part_row(file: StoredFile, number: int) -> str:
     return f"{file.id}/{number:03d}"
 
 
-def _part_prefix(file: StoredFile) -> str:
-    return f"part_{file.id.removeprefix('file-')}"
+def _part_id(file: StoredFile, number: int) -> str:
+    return f"part_{file.id.removeprefix('file-')}{number:03d}"
 
 
 def _number(part: Record) -> int:

@@ -10,10 +10,7 @@ from typing import TYPE_CHECKING, Any
 from agency_lambda.approvals.deciders import Client, Decider
 from agency_lambda.approvals.model import Approval
 from agency_lambda.budgets import Budgets
-from agency_lambda.errors import (
-    StoreUnavailable,
-    UnsupportedParameter,
-)
+from agency_lambda.errors import StoreUnavailable, UnsupportedParameter
 from agency_lambda.protocol import response_object
 from agency_lambda.protocol.approvals import Decision
 from agency_lambda.protocol.bounds import FileReference

@@ -1,6 +1,7 @@
 // The forms of an approval's card: a reason or an answer, and changed arguments.
 import { html, useEffect, useLayoutEffect, useRef, useState } from "../preact.js";
 import { t } from "../words.js";
+import { problemText } from "./load.js";
 import { Fields, fromTexts, isFlat, toTexts } from "./arguments.js";
 
 // The focus moves before the next key is typed: useLayoutEffect, as an effect comes a frame later.
@@ -113,10 +114,6 @@ function atField(error) {
 }
 
 const messageOf = (error) =>
-  error.code === "approver_required"
-    ? t("lists.notYours")
-    : error.status === 0
-      ? t("app.offline")
-      : t("app.failed", { message: error.message });
+  error.code === "approver_required" ? t("lists.notYours") : problemText(error);
 
 export const Failure = ({ error }) => error && html`<p class="field-problem" role="alert">${messageOf(error)}</p>`;

@@ -1,5 +1,6 @@
 // Bars of days, and bars within a table. The numbers are in a table beside them, so a screen reader needs no bar.
-import { html, useEffect, useLayoutEffect, useRef, useState } from "../preact.js";
+import { html, useEffect, useState } from "../preact.js";
+import { useWidth } from "./width.js";
 
 const HEIGHT = 190;
 const TOP = 8;
@@ -10,7 +11,7 @@ const BOTTOM = 22;
  * a name on the axes are written. describe(bar) says a bar in words.
  */
 export function BarChart({ bars, ticks, tick, short, label, describe, rest }) {
-  const [box, width] = useWidth();
+  const [box, width] = useWidth({ first: 640 });
   const [chosen, choose] = useState(null);
   useEffect(() => choose(null), [bars]);
   const left = 12 + 6.2 * Math.max(...ticks.map((each) => tick(each).length));
@@ -46,19 +47,6 @@ export function BarChart({ bars, ticks, tick, short, label, describe, rest }) {
       })}
     </svg>
   </div>`;
-}
-
-/** Return a ref and the width of its element, now and when it changes. */
-function useWidth() {
-  const box = useRef(null);
-  const [width, setWidth] = useState(640);
-  useLayoutEffect(() => {
-    setWidth(box.current.clientWidth);
-    const observer = new ResizeObserver(([entry]) => setWidth(Math.floor(entry.contentRect.width)));
-    observer.observe(box.current);
-    return () => observer.disconnect();
-  }, []);
-  return [box, width];
 }
 
 /** A bar of parts of a whole, each between 0 and 1: {share, kind}. */

@@ -1,7 +1,9 @@
 // #/runs/resp_...: one run, as it goes on or as it was.
+import { isUnfinished } from "../answer.js";
 import * as api from "../api.js";
 import { Markdown } from "../markdown.js";
 import { Loading, Problem, useLoaded } from "../parts/load.js";
+import { useNow } from "../parts/now.js";
 import { useTitle } from "../parts/title.js";
 import { place } from "../router.js";
 import { html, useEffect, useMemo, useRef, useState } from "../preact.js";
@@ -13,7 +15,7 @@ import { barLabel } from "./timeline/describe.js";
 import { Decision, Details } from "./timeline/details.js";
 import { Head } from "./timeline/head.js";
 import { List } from "./timeline/list.js";
-import { asking, closed, isUnfinished, listed, timelineOf } from "./timeline/model.js";
+import { asking, closed, listed, timelineOf } from "./timeline/model.js";
 import { onOtherOwner } from "../session.js";
 
 const POLL = 1500; // ms between two looks at a run that goes on
@@ -65,20 +67,9 @@ async function loadRun(id, isOperator) {
   return { run, trace: closed(trace), input: input?.data ?? [], isOwn: Boolean(mine) };
 }
 
-/** Return the time now in seconds, again and again while `isLive`. */
-function useNow(isLive) {
-  const [now, setNow] = useState(Date.now() / 1000);
-  useEffect(() => {
-    if (!isLive) return;
-    const timer = setInterval(() => document.visibilityState === "visible" && setNow(Date.now() / 1000), TICK);
-    return () => clearInterval(timer);
-  }, [isLive]);
-  return now;
-}
-
 function Shown({ run, trace, input, isOwn, agencies, isOperator, reload }) {
   const isAsking = asking(trace).length > 0;
-  const now = useNow(isUnfinished(run) || isAsking);
+  const now = useNow(isUnfinished(run) || isAsking, TICK);
   const agency = agencies.find(({ name }) => name === run.model.split("/")[0]);
   return html`
     <${Head} ...${{ run, trace, now, isOperator, isOwn, reload }} />

@@ -1,3 +1,4 @@
+import { isUnfinished } from "../answer.js";
 import * as api from "../api.js";
 import { time } from "../format.js";
 import { Confirm } from "../parts/dialog.js";
@@ -6,7 +7,7 @@ import { place } from "../router.js";
 import { html, useState } from "../preact.js";
 import { t } from "../words.js";
 import { askedBy, Filters, isFiltered } from "./runs/filters.js";
-import { isUnfinished, timeOf, useRuns } from "./runs/pages.js";
+import { timeOf, useRuns } from "./runs/pages.js";
 import { RunTable } from "./runs/table.js";
 
 const MOST_CANCELS = 20; // requests, each of which cancels up to 100 runs

@@ -126,6 +126,7 @@ def test_a_long_answer_is_shown_in_parts(opens: Opens, studio: Studio, model: Mo
     more = said.get_by_role("button", name="Show more")
     expect(said.get_by_text("Paragraph 0 ")).to_be_visible()
     expect(more).to_be_visible()
+    expect(page.get_by_role("button", name="Send", exact=True)).to_be_visible()  # it is drawn anew when it is whole
     assert said.get_by_text("Paragraph 699 ").count() == 0
     more.click()
     expect(more).to_have_count(0)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 
-from agency_lambda.settings import ConfigurationError, get_settings
+from agency_lambda.settings import ConfigurationError
 from agency_lambda.testing.events import Context, function_url_event, http_event, rest_event
 from tests.library.asgi import Headers, Reply, ask
 from tests.library.conftest import ROOT, Service
@@ -23,21 +23,6 @@ FOLDER = ROOT / "src" / "agency_lambda" / "page"
 GZIP: Headers = [(b"accept-encoding", b"br, gzip;q=0.8")]
 KEYS = {"API_KEYS": f"alice:{'0' * 64}"}
 type Create = Callable[..., FastAPI]
-
-
-@pytest.fixture
-def create(clean_environment: pytest.MonkeyPatch) -> Create:
-    """create(NAME=value, ...) -> the app of the service with these settings."""
-
-    def app(**variables: str) -> FastAPI:
-        for name, value in variables.items():
-            clean_environment.setenv(name, value)
-        get_settings.cache_clear()
-        from agency_lambda.app import create_app
-
-        return create_app()
-
-    return app
 
 
 def text(reply: Reply) -> str:
@@ -64,8 +49,8 @@ def sent_for(page: str) -> list[str]:
     return re.findall(r'(?:src|href)="([^"]*)"', page)
 
 
-def test_everything_that_the_page_names_is_served_relative_and_for_ever(create: Create) -> None:
-    app = create(**KEYS)
+def test_everything_that_the_page_names_is_served_relative_and_for_ever(service_app: Create) -> None:
+    app = service_app(**KEYS)
     page = text(ask(app, "/"))
     names = {
         path.relative_to(FOLDER).as_posix() for path in FOLDER.rglob("*") if path.suffix in (".js", ".css", ".svg")
@@ -90,8 +75,8 @@ class _Any:
 ANY: Any = _Any()
 
 
-def test_the_page_itself_is_asked_for_again_each_time(create: Create) -> None:
-    app = create(**KEYS)
+def test_the_page_itself_is_asked_for_again_each_time(service_app: Create) -> None:
+    app = service_app(**KEYS)
     reply = ask(app, "/")
     assert (reply.headers["cache-control"], reply.headers["content-type"]) == ("no-cache", "text/html; charset=utf-8")
     etag = reply.headers["etag"].encode()
@@ -99,7 +84,7 @@ def test_the_page_itself_is_asked_for_again_each_time(create: Create) -> None:
     assert (same.status, same.body) == (304, b"")
     assert same.headers["content-security-policy"] == reply.headers["content-security-policy"]
     assert ask(app, "/", [(b"if-none-match", b'W/"x"')]).status == 200
-    other = create(AUTH="jwt", JWT_ISSUER="https://issuer.example.com", JWT_AUDIENCE="a", API_KEYS="")
+    other = service_app(AUTH="jwt", JWT_ISSUER="https://issuer.example.com", JWT_AUDIENCE="a", API_KEYS="")
     assert ask(other, "/", [(b"if-none-match", etag)]).status == 200
 
 
@@ -111,8 +96,8 @@ HOSTILE = (
 
 
 @pytest.mark.parametrize("name", HOSTILE, ids=lambda name: repr(name[:30]))
-def test_nothing_else_is_served(create: Create, name: str) -> None:
-    app = create(**KEYS)
+def test_nothing_else_is_served(service_app: Create, name: str) -> None:
+    app = service_app(**KEYS)
     folder = folder_of(text(ask(app, "/")))
     reply = ask(app, f"/{folder}/{name}")
     assert (reply.status, reply.headers["cache-control"]) == (404, "no-store")
@@ -120,8 +105,8 @@ def test_nothing_else_is_served(create: Create, name: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/page/", "/page/main.js", "/page/0000000000000000/main.js", "/page//main.js"])
-def test_files_of_another_version_are_not_there_and_that_is_not_kept(create: Create, path: str) -> None:
-    reply = ask(create(**KEYS), path)
+def test_files_of_another_version_are_not_there_and_that_is_not_kept(service_app: Create, path: str) -> None:
+    reply = ask(service_app(**KEYS), path)
     assert (reply.status, reply.headers["cache-control"]) == (404, "no-store")
 
 
@@ -140,8 +125,8 @@ def test_the_folder_has_another_name_when_a_file_has_changed(monkeypatch: pytest
     assert {*read.named} == {"b.js"}
 
 
-def test_nothing_may_run_but_what_is_served_here(create: Create) -> None:
-    app = create(**KEYS)
+def test_nothing_may_run_but_what_is_served_here(service_app: Create) -> None:
+    app = service_app(**KEYS)
     page = ask(app, "/")
     script = ask(app, f"/{folder_of(text(page))}/main.js")
     for reply in (page, script):  # a worker has the policy of its own file
@@ -158,8 +143,8 @@ def test_nothing_may_run_but_what_is_served_here(create: Create) -> None:
     assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\bstyle=|\bon\w+=", text(page))
 
 
-def test_it_is_compressed_where_bytes_are_sent(create: Create, start: Callable[..., Service]) -> None:
-    app = create(**KEYS)
+def test_it_is_compressed_where_bytes_are_sent(service_app: Create, start: Callable[..., Service]) -> None:
+    app = service_app(**KEYS)
     for path in ("/", f"/{folder_of(text(ask(app, '/')))}/main.js"):
         small, whole = ask(app, path, GZIP), ask(app, path)
         assert small.headers["content-encoding"] == "gzip"
@@ -175,10 +160,10 @@ def test_it_is_compressed_where_bytes_are_sent(create: Create, start: Callable[.
 
 
 @pytest.mark.parametrize("auth", ["keys", "jwt", "iam"])
-def test_who_has_no_key_may_have_the_files_and_nothing_else(create: Create, auth: str) -> None:
+def test_who_has_no_key_may_have_the_files_and_nothing_else(service_app: Create, auth: str) -> None:
     jwt = {"JWT_ISSUER": "https://issuer.example.com", "JWT_AUDIENCE": "a"} if auth == "jwt" else {}
     keys = KEYS if auth == "keys" else {}
-    app = create(AUTH=auth, AWS_LAMBDA_FUNCTION_NAME="api", **jwt, **keys)
+    app = service_app(AUTH=auth, AWS_LAMBDA_FUNCTION_NAME="api", **jwt, **keys)
     page = text(ask(app, "/"))
     assert ask(app, f"/{folder_of(page)}/main.js").status == 200
     assert known_by(page)["auth"] == auth
@@ -191,8 +176,8 @@ def test_who_has_no_key_may_have_the_files_and_nothing_else(create: Create, auth
         assert ask(app, path, method=method).status == 401, (method, path)
 
 
-def test_without_a_key_only_this_machine_has_the_page(create: Create) -> None:
-    app = create()
+def test_without_a_key_only_this_machine_has_the_page(service_app: Create) -> None:
+    app = service_app()
     page = text(ask(app, "/", [(b"host", b"localhost:8000")]))
     for path in ("/", f"/{folder_of(page)}/main.js"):
         assert ask(app, path, [(b"host", b"evil.example.com")]).status == 403
@@ -247,15 +232,15 @@ def test_a_misspelt_path_is_no_base_path_of_the_page(start: Callable[..., Servic
         assert start(**KEYS).handler(event, Context())["statusCode"] in (401, 404), path
 
 
-def test_without_it_nothing_of_it_is_there(create: Create) -> None:
-    app = create(PAGE="0")
+def test_without_it_nothing_of_it_is_there(service_app: Create) -> None:
+    app = service_app(PAGE="0")
     assert {ask(app, path).status for path in ("/", "/page/0/main.js")} == {404}
-    assert ask(create(PAGE="0", **KEYS), "/").status == 401
-    create(PAGE="0").refuse_names(["page"])  # type: ignore[attr-defined]
+    assert ask(service_app(PAGE="0", **KEYS), "/").status == 401
+    service_app(PAGE="0").refuse_names(["page"])  # type: ignore[attr-defined]
 
 
-def test_it_is_in_no_document_for_clients(create: Create) -> None:
-    paths = create().openapi()["paths"]
+def test_it_is_in_no_document_for_clients(service_app: Create) -> None:
+    paths = service_app().openapi()["paths"]
     assert not [path for path in paths if path == "/" or path.startswith("/page")]
 
 
@@ -269,14 +254,16 @@ def issuer_with_endpoints() -> Iterator[Issuer]:
         yield issuer
 
 
-def by_issuer(create: Create, issuer: str) -> FastAPI:
-    return create(AUTH="jwt", JWT_ISSUER=issuer, JWT_AUDIENCE="agency", PAGE_CLIENT_ID="page", PAGE_SCOPE="openid api")
+def by_issuer(service_app: Create, issuer: str) -> FastAPI:
+    return service_app(
+        AUTH="jwt", JWT_ISSUER=issuer, JWT_AUDIENCE="agency", PAGE_CLIENT_ID="page", PAGE_SCOPE="openid api"
+    )
 
 
-def test_the_page_may_ask_the_issuer_where_one_signs_in(create: Create) -> None:
+def test_the_page_may_ask_the_issuer_where_one_signs_in(service_app: Create) -> None:
     """Its endpoints may be of another origin than its name: those of Cognito are."""
     with issuer_with_endpoints() as issuer:
-        reply = ask(by_issuer(create, issuer.url), "/")
+        reply = ask(by_issuer(service_app, issuer.url), "/")
         known = known_by(text(reply))
         assert {name: known[name] for name in ("issuer", "audience", "client_id", "scope")} == {
             **{"issuer": issuer.url, "audience": "agency", "client_id": "page", "scope": "openid api"}
@@ -286,31 +273,31 @@ def test_the_page_may_ask_the_issuer_where_one_signs_in(create: Create) -> None:
 
 
 @pytest.mark.parametrize("wrong", ["javascript:alert(1)", "http://login.example.com/", "", None])
-def test_an_endpoint_that_is_no_https_is_not_taken(create: Create, wrong: Any) -> None:
+def test_an_endpoint_that_is_no_https_is_not_taken(service_app: Create, wrong: Any) -> None:
     with issuer_with_endpoints() as issuer:
         issuer.described["authorization_endpoint"] = wrong
-        known = known_by(text(ask(by_issuer(create, issuer.url), "/")))
+        known = known_by(text(ask(by_issuer(service_app, issuer.url), "/")))
     assert "token_endpoint" not in known
 
 
-def test_an_issuer_that_is_silent_is_not_waited_for(create: Create) -> None:
+def test_an_issuer_that_is_silent_is_not_waited_for(service_app: Create) -> None:
     import time
 
     with issuer_with_endpoints() as issuer:
         issuer.delay = 3
-        app, began = by_issuer(create, issuer.url), time.monotonic()
+        app, began = by_issuer(service_app, issuer.url), time.monotonic()
         known = known_by(text(ask(app, "/")))
         assert time.monotonic() - began < 2.5
         assert (known["client_id"], "token_endpoint" in known) == ("page", False)
 
 
-def test_the_settings_of_the_page_are_refused_where_they_mean_nothing(create: Create) -> None:
+def test_the_settings_of_the_page_are_refused_where_they_mean_nothing(service_app: Create) -> None:
     with pytest.raises(ConfigurationError, match="PAGE_CLIENT_ID means nothing without AUTH=jwt"):
-        create(PAGE_CLIENT_ID="x")
+        service_app(PAGE_CLIENT_ID="x")
 
 
-def test_settings_cannot_leave_their_attribute(create: Create) -> None:
-    app = create(AUTH="jwt", JWT_ISSUER="https://i.example.com", JWT_AUDIENCE='"><script>x</script>{page}&quot;')
+def test_settings_cannot_leave_their_attribute(service_app: Create) -> None:
+    app = service_app(AUTH="jwt", JWT_ISSUER="https://i.example.com", JWT_AUDIENCE='"><script>x</script>{page}&quot;')
     page = text(ask(app, "/"))
     assert "<script>x" not in page
     assert known_by(page)["audience"] == '"><script>x</script>{page}&quot;'

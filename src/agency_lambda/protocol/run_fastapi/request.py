@@ -10,6 +10,7 @@ from agency_lambda.protocol.lazy_types import without_nulls
 from agency_lambda.protocol.request import Body, Text
 
 _KEYS = {"api_key", "litellm_keys"}  # agentswarm-cli sends those that it knows to every local address
+_NO_CHOICE = "A caller chooses neither the model nor its server."
 
 # As `metadata` of a response.
 _Context = Annotated[
@@ -55,11 +56,11 @@ class GetResponse(Body):
         if body.get("file_urls") is not None:
             raise _unsupported("file_urls", "This service fetches no address that a caller chooses: send 'file_ids'.")
         config = body.get("client_config")
-        named = without_nulls(config) if isinstance(config, dict) else {}
-        for param in [f"client_config.{name}" for name in named if name not in _KEYS] or (
-            [] if isinstance(config, dict | None) else ["client_config"]
-        ):
-            raise _unsupported(param[:99], "A caller chooses neither the model nor its server.")
+        if not isinstance(config, dict | None):
+            raise _unsupported("client_config", _NO_CHOICE)
+        for name in without_nulls(config or {}):
+            if name not in _KEYS:
+                raise _unsupported(f"client_config.{name}"[:99], _NO_CHOICE)
         return {name: value for name, value in body.items() if name != "client_config"}
 
 

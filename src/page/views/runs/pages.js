@@ -1,4 +1,5 @@
 // The pages of runs that are shown: more of them when asked for, and their beginning anew while it is looked at.
+import { isUnfinished } from "../../answer.js";
 import * as api from "../../api.js";
 import { useEffect, useRef, useState } from "../../preact.js";
 
@@ -9,7 +10,6 @@ const BUSY = 4000; // ms between two looks while a run is unfinished
 const QUIET = 15_000;
 const NOTHING = { runs: null, cursor: null, error: null, isLoading: true };
 
-export const isUnfinished = ({ status }) => status === "in_progress" || status === "queued";
 
 /** Return {runs, cursor (where "more" goes on), error, isLoading, more, refresh}. `asked`: {query, isAdmin}. */
 export function useRuns(asked) {

@@ -1,15 +1,16 @@
+import { isUnfinished } from "../../answer.js";
 import { count, shortTime, time, took } from "../../format.js";
 import { Cost } from "../../parts/cost.js";
+import { useNow } from "../../parts/now.js";
 import { Status } from "../../parts/status.js";
 import { place } from "../../router.js";
-import { html, useEffect, useState } from "../../preact.js";
+import { html } from "../../preact.js";
 import { codeText, t } from "../../words.js";
 import { About } from "./about.js";
-import { isUnfinished } from "./pages.js";
 
 /** `asked`: what a person was asked by runs, by their ids. A table of runs; a list of cards where it is narrow, with the roles of a table all the same. */
 export function RunTable({ runs, isAdmin, asked, onCancel }) {
-  const now = useNow(runs.some(isUnfinished));
+  const now = useNow(runs.some(isUnfinished), 1000);
   const names = ["what", "status", "began", "took", "tokens", isAdmin ? "owner" : "cost"];
   const numbers = new Set(["began", "took", "tokens", "cost"]);
   return html`<table class="runs" role="table">
@@ -54,15 +55,4 @@ function Row({ run, isAdmin, ask, onCancel, now }) {
       html`<button class="small" onClick=${() => onCancel(run)}>${t("app.cancel")}</button>`}
     </td>
   </tr>`;
-}
-
-/** The present second, for as long as something goes on. */
-function useNow(isNeeded) {
-  const [now, setNow] = useState(() => Date.now() / 1000);
-  useEffect(() => {
-    if (!isNeeded) return;
-    const timer = setInterval(() => setNow(Date.now() / 1000), 1000);
-    return () => clearInterval(timer);
-  }, [isNeeded]);
-  return now;
 }

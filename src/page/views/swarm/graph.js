@@ -1,5 +1,6 @@
 // An agency as a graph: agents are boxes that can be pressed, flows are arrows.
-import { html, useEffect, useId, useMemo, useRef, useState } from "../../preact.js";
+import { useWidth } from "../../parts/width.js";
+import { html, useId, useMemo } from "../../preact.js";
 import { t } from "../../words.js";
 import { arrange, shownTools } from "./layout.js";
 import { flowKey } from "./lights.js";
@@ -13,24 +14,12 @@ export function stateText(light) {
 }
 
 export function Graph({ agency, lights, selected, onSelect }) {
-  const [box, width] = useWidth();
+  const [box, width] = useWidth({ step: 20 });
   const id = useId();
   const drawing = useMemo(() => width && agency.agents.length && arrange(agency, width), [agency, width]);
   return html`<div class="swarm-box" ref=${box}>
     ${drawing ? html`<${Drawing} ...${{ agency, drawing, lights, selected, onSelect, id }} />` : null}
   </div>`;
-}
-
-/** Return a ref and the width of its element, which changes in steps so that a scrollbar draws nothing anew. */
-function useWidth() {
-  const box = useRef(null);
-  const [width, setWidth] = useState(0);
-  useEffect(() => {
-    const seen = new ResizeObserver(([{ contentRect }]) => setWidth(Math.floor(contentRect.width / 20) * 20));
-    seen.observe(box.current);
-    return () => seen.disconnect();
-  }, []);
-  return [box, width];
 }
 
 function Drawing({ agency, drawing, lights, selected, onSelect, id }) {

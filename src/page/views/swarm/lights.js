@@ -4,10 +4,10 @@
 //  flows: Map(flowKey -> {count, open, failed}), isLive}
 // state: idle, done, stopped, failed, asks (waits for the colleagues `doing`), works (with the tool `doing`, or thinks),
 // person.
+import { isUnfinished } from "../../answer.js";
 
 const ORDER = ["idle", "done", "stopped", "failed", "asks", "works", "person"];
 const HANDOFF = "transfer_to_";
-const UNFINISHED = new Set(["in_progress", "queued"]);
 const ENDS = { failed: "failed", incomplete: "stopped", cancelled: "stopped" };
 
 export const flowKey = (from, to) => JSON.stringify([from, to]);
@@ -58,7 +58,7 @@ function heir(tool, names) {
 export function ofAnswer(answer, agency, addressed = agency.entry_points[0]) {
   const lights = noLights();
   if (!answer || answer.status === null) return lights;
-  lights.isLive = UNFINISHED.has(answer.status);
+  lights.isLive = isUnfinished(answer);
   const items = answer.items.filter(Boolean);
   const acts = items.filter((item) => item.type === "reasoning" && item.agent);
   const names = agency.agents.map((agent) => agent.name);
@@ -127,7 +127,7 @@ function noteRequests(lights, items) {
 /** Return the lights of a trace, with tokens and costs of each agent's own model calls. */
 export function ofTrace(trace, agency) {
   const lights = noLights();
-  lights.isLive = UNFINISHED.has(trace.status);
+  lights.isLive = isUnfinished(trace);
   const names = agency?.agents.map((agent) => agent.name) ?? [];
   if (trace.root) visit(lights, trace.root, names);
   if (trace.root?.name && ENDS[trace.status]) raise(lights, trace.root.name, ENDS[trace.status]);

@@ -1,4 +1,5 @@
 // What a run is: status, times, price, why it failed, where it leads, and what can be done with it.
+import { isUnfinished } from "../../answer.js";
 import * as api from "../../api.js";
 import { count, duration, money, time, took } from "../../format.js";
 import { Problem } from "../../parts/load.js";
@@ -6,7 +7,7 @@ import { Status } from "../../parts/status.js";
 import { go, place } from "../../router.js";
 import { html, useState } from "../../preact.js";
 import { t } from "../../words.js";
-import { asking, isUnfinished } from "./model.js";
+import { asking } from "./model.js";
 
 export function Head({ run, trace, now, isOperator, isOwn, reload }) {
   const asked = isUnfinished(run) && trace?.waits_for !== "person" ? [] : asking(trace);

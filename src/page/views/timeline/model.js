@@ -1,9 +1,7 @@
 // A trace as lanes of bars. Pure. Times are Unix seconds.
 
+import { isUnfinished } from "../../answer.js";
 import { union } from "./axis.js";
-
-const UNFINISHED = new Set(["in_progress", "queued"]);
-export const isUnfinished = (run) => UNFINISHED.has(run.status);
 
 /**
  * Return `{lanes, bars, waits, messages, marks, start, end}` of a trace; `now` ends what goes on.
