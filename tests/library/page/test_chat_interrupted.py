@@ -15,6 +15,10 @@ from tests.library.page.test_chat import ask
 LONG = " ".join(f"word{number}" for number in range(60)) + " end"
 
 
+def whole_and_once(page: Page) -> None:
+    expect(page.get_by_role("main").get_by_text(LONG, exact=True)).to_have_count(1)
+
+
 def test_a_reload_in_the_middle_goes_on(opens: Opens, studio: Studio, model: Model) -> None:
     page = opens(studio)
     page.goto("/")
@@ -27,6 +31,7 @@ def test_a_reload_in_the_middle_goes_on(opens: Opens, studio: Studio, model: Mod
         expect(page.get_by_role("button", name="Stop", exact=True)).to_be_visible()
         expect(page.locator(".question").get_by_text("say reload")).to_be_visible()
     expect(page.locator(".answer").get_by_text("word59 end")).to_be_visible()
+    whole_and_once(page)
     expect(page.locator(".turn")).to_have_count(1)
 
 
@@ -134,6 +139,7 @@ def test_a_second_tab_follows_and_does_not_ask_in_between(opens: Opens, studio: 
         expect(second.get_by_role("button", name="Stop", exact=True)).to_be_visible()
     for page in (first, second):
         expect(page.locator(".answer").get_by_text("word59 end")).to_be_visible()
+        whole_and_once(page)
 
 
 def test_a_run_that_is_cancelled_elsewhere_ends_here(opens: Opens, studio: Studio, model: Model) -> None:

@@ -38,17 +38,6 @@ def answer(page: Page, text: str = TEXT) -> None:
     expect(page.get_by_role("main").get_by_text(text, exact=True)).to_have_count(1)
 
 
-def test_an_answer_survives_a_page_that_is_loaded_again(opens: Opens, studio: Studio, model: Model) -> None:
-    page = opens(studio)
-    page.goto("/")
-    with model.held("Lead", words=2):
-        ask(page, "say twelve")
-        expect(page.get_by_text("one two three")).to_be_visible()
-        page.reload()
-        expect(page.get_by_text("one two three")).to_be_visible()
-    answer(page)
-
-
 def test_an_answer_survives_a_server_that_is_killed(opens: Opens, studio: Studio, model: Model) -> None:
     page = opens(studio, allowed=AWAY)
     page.goto("/")
@@ -75,19 +64,6 @@ def test_a_question_without_network_is_asked_again_by_a_button(opens: Opens, stu
     page.context.set_offline(False)
     again.click()
     answer(page, "hello again")
-
-
-def test_both_tabs_show_the_same_answer(opens: Opens, studio: Studio, model: Model) -> None:
-    first = opens(studio)
-    first.goto("/")
-    with model.held("Lead", words=2):
-        ask(first, "say twelve")
-        expect(first.get_by_text("one two three")).to_be_visible()
-        second = first.context.new_page()
-        second.goto(first.url)
-        expect(second.get_by_text("one two three")).to_be_visible()
-    answer(first)
-    answer(second)
 
 
 def test_agents_light_up_while_they_work(opens: Opens, studio: Studio, model: Model) -> None:
