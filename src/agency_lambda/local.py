@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, closing, suppress
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -40,19 +40,24 @@ _ANY_QUESTION = "Hello! What can you do for me?"
 
 def serve(app: str) -> None:
     """Serve `module:app` until interrupted; exit with a sentence if it cannot work."""
-    try:
-        _refuse_package()
-        settings, listener = get_settings(), _listen()
-        module, _, name = app.partition(":")  # its import needs settings: by now they are known to be right
-        served = getattr(import_module(module), name)
-        if isinstance(served, App):  # and not another ASGI app around it
-            served.refuse_conflicts()
-        environment = EnvironmentLoop(served, settings.event_loop)
-        check()
-        if isinstance(served, App):
-            served.refuse_names(catalogue.factories())
-    except (ConfigurationError, EventLoopError, ServiceError) as error:
-        sys.exit(f"Not started: {error}")
+    with ExitStack() as stack:
+        try:
+            _refuse_package()
+            settings, listener = get_settings(), _listen()
+            module, _, name = app.partition(":")  # its import needs settings: by now they are known to be right
+            served = getattr(import_module(module), name)
+            if isinstance(served, App):  # and not another ASGI app around it
+                served.refuse_conflicts()
+            environment = stack.enter_context(closing(EnvironmentLoop(served, settings.event_loop)))
+            check()
+            if isinstance(served, App):
+                served.refuse_names(catalogue.factories())
+        except (ConfigurationError, EventLoopError, ServiceError) as error:
+            sys.exit(f"Not started: {error}")
+        _run_server(environment, listener, settings)
+
+
+def _run_server(environment: EnvironmentLoop, listener: socket.socket, settings: Settings) -> None:
     port = listener.getsockname()[1]
     print(_hint(settings, port), flush=True)
     # Its loop is ours and its lifespan too: the environment has started the app already.
@@ -64,7 +69,6 @@ def serve(app: str) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with suppress(KeyboardInterrupt):
         environment.run(_serve(server, listener, partial(_print_asked, port, settings.auth == "keys")))
-    environment.close()
 
 
 async def _serve(

@@ -14,6 +14,7 @@ from agency_lambda import credentials
 from agency_lambda.settings import get_settings
 from agency_lambda.testing import service
 from agency_lambda.testing.aws import dynamodb_here
+from lambda_loop import patches
 from tests.library.paths import AGENTS, PYTHONPATH, ROOT
 
 __all__ = ["AGENTS", "PYTHONPATH", "ROOT"]
@@ -51,6 +52,14 @@ def no_key_is_left() -> Iterator[None]:
     """A run leaves its key in the environment, where the next test would find it."""
     yield
     credentials.withdraw()
+
+
+@pytest.fixture(autouse=True)
+def no_loop_is_left_open() -> Iterator[None]:
+    """A handler that its test does not close is collected, with a warning, in another test."""
+    before = patches._installed
+    yield
+    assert patches._installed in (before, None), "the test made an EnvironmentLoop: close it"
 
 
 @pytest.fixture

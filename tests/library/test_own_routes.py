@@ -167,6 +167,7 @@ def test_a_page_of_ones_own_is_in_the_place_of_ours(clean_environment: pytest.Mo
     app.get(path)(mine)
     service = lambda_handler(app)
     answer = service(http_event("GET", path.format(name="x")), Context())
+    service.close()
     assert (answer["statusCode"], answer["body"]) == (200, '"mine"')
 
 
