@@ -1,7 +1,9 @@
 // #/runs/resp_...: one run, as it goes on or as it was.
 import { isUnfinished } from "../answer.js";
 import * as api from "../api.js";
+import { duration } from "../format.js";
 import { Markdown } from "../markdown.js";
+import { ApprovalCards } from "../parts/approval_cards.js";
 import { Loading, Problem, useLoaded } from "../parts/load.js";
 import { useNow } from "../parts/now.js";
 import { useTitle } from "../parts/title.js";
@@ -22,7 +24,7 @@ const POLL = 1500; // ms between two looks at a run that goes on
 const CALM = 5000; // at one that waits for a person
 const TICK = 500; // ms between two pictures of it
 
-export function Run({ steps, agencies, isOperator }) {
+export function Run({ steps, agencies, isOperator, approvals }) {
   const id = steps[1];
   const [every, setEvery] = useState(POLL);
   const loaded = useLoaded(() => loadRun(id, isOperator), [id, isOperator], { every });
@@ -41,7 +43,7 @@ export function Run({ steps, agencies, isOperator }) {
   if (!value) return loaded.error ? html`<div class="view"><${Missing} error=${loaded.error} again=${loaded.reload} /></div>` : html`<${Loading} />`;
   return html`<div class="view run-view" data-run=${id}>
     <nav aria-label=${t("lists.back")}><a href=${place(["runs"])}>← ${t("app.runs")}</a></nav>
-    <${Shown} key=${id} ...${{ ...value, agencies, isOperator, reload: loaded.reload }} />
+    <${Shown} key=${id} ...${{ ...value, agencies, isOperator, approvals, reload: loaded.reload }} />
   </div>`;
 }
 
@@ -67,18 +69,33 @@ async function loadRun(id, isOperator) {
   return { run, trace: closed(trace), input: input?.data ?? [], isOwn: Boolean(mine) };
 }
 
-function Shown({ run, trace, input, isOwn, agencies, isOperator, reload }) {
+function Shown({ run, trace, input, isOwn, agencies, isOperator, approvals, reload }) {
+  const heading = useRef(null);
   const isAsking = asking(trace).length > 0;
   const now = useNow(isUnfinished(run) || isAsking, TICK);
   const agency = agencies.find(({ name }) => name === run.model.split("/")[0]);
   return html`
-    <${Head} ...${{ run, trace, now, isOperator, isOwn, reload }} />
+    <${Head} ...${{ run, trace, now, heading, isOperator, isOwn, reload }} />
+    <${Asked} ...${{ trace, now, heading, isOperator, approvals, reload }} />
     ${trace ? html`<${Steps} trace=${trace} now=${isUnfinished(trace) || isAsking ? now : null} />` : html`<p class="run-note">${t("timeline.noTrace")}</p>`}
     <div class="run-below">
       ${agency && trace && html`<section class="card" aria-label=${t("app.swarm")}><h2>${t("app.swarm")}</h2><${Swarm} agency=${agency} trace=${trace} /></section>`}
       <${Said} input=${input} output=${run.output} />
     </div>
     <${Decisions} trace=${trace} />`;
+}
+
+/** What of this run waits for a person: since when, and the cards by which it is decided. */
+function Asked({ trace, now, heading, isOperator, approvals, reload }) {
+  const asked = asking(trace);
+  const ids = asked.map(({ approval }) => approval.id).join(" ");
+  useEffect(() => void (ids && approvals.reload()), [ids]);
+  const entries = useMemo(() => approvals.value?.data.filter(({ id }) => ids.includes(id)) ?? [], [approvals.value, ids]);
+  return html`
+    ${(asked.length > 0 || trace?.waits_for === "person") && html`<p class="run-note" role="status">${t("timeline.waitsForPerson")}
+      ${asked.map(({ node, approval }) => html` <code key=${approval.id} dir="auto">${node.name}</code> ${approval.asked_at && duration(Math.floor(now - approval.asked_at))} `)}
+      ${entries.length < asked.length && html`<a href=${place(["approvals"])}>${t("timeline.decide")}</a>`}</p>`}
+    <${ApprovalCards} ...${{ approvals, entries, isOperator, heading }} onDecided=${reload} />`;
 }
 
 /** The timeline or the list, and the call that is pinned. */

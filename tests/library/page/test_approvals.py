@@ -65,6 +65,19 @@ def test_a_call_is_approved_by_one_click(page: Page, server: Server) -> None:
     assert decided(server, run_id)["decision"]["approve"] is True
 
 
+def test_a_call_is_approved_where_its_run_is_looked_at(page: Page, server: Server) -> None:
+    run_id, other = ask(server, "letter"), ask(server, "letter")
+    page.goto(f"/#/runs/{run_id}")
+    expect(card(page, "send_letter")).to_have_count(1)  # and not the other run's
+    button(page, "Approve").click()
+    expect(page.get_by_role("status").filter(has_text="Approved: send_letter")).to_be_visible()
+    expect(card(page, "send_letter")).to_have_count(0)
+    expect(page.get_by_text("A person has to decide.")).to_have_count(0)
+    expect(page.locator(".run-head h1")).to_be_focused()
+    assert decided(server, run_id)["decision"]["approve"] is True
+    assert decided(server, other)["status"] == "pending"
+
+
 def test_a_second_click_is_not_for_the_next_card(page: Page, server: Server) -> None:
     ask(server, "letter")
     ask(server, "letter")

@@ -1,7 +1,7 @@
 // What a run is: status, times, price, why it failed, where it leads, and what can be done with it.
 import { isUnfinished } from "../../answer.js";
 import * as api from "../../api.js";
-import { count, duration, money, time, took } from "../../format.js";
+import { count, money, time, took } from "../../format.js";
 import { Problem } from "../../parts/load.js";
 import { Status } from "../../parts/status.js";
 import { go, place } from "../../router.js";
@@ -9,7 +9,7 @@ import { html, useState } from "../../preact.js";
 import { t } from "../../words.js";
 import { asking } from "./model.js";
 
-export function Head({ run, trace, now, isOperator, isOwn, reload }) {
+export function Head({ run, trace, now, heading, isOperator, isOwn, reload }) {
   const asked = isUnfinished(run) && trace?.waits_for !== "person" ? [] : asking(trace);
   const whole = { ...run, waits_for: trace?.waits_for ?? (asked.length ? "person" : null) };
   const spanned = { ...run, ended_at: trace?.ended_at ?? run.completed_at };
@@ -25,16 +25,16 @@ export function Head({ run, trace, now, isOperator, isOwn, reload }) {
   ];
   return html`<header class="run-head">
     <div class="run-title">
-      <h1 dir="auto">${run.model}</h1><${Status} run=${whole} />
+      <h1 ref=${heading} tabindex="-1" dir="auto">${run.model}</h1><${Status} run=${whole} />
       <${Actions} ...${{ run, isOperator, isOwn, reload }} />
     </div>
     <dl class="tl-facts">${facts.map(([name, value]) => html`<div key=${name}><dt>${t(`timeline.${name}`)}</dt><dd>${value}</dd></div>`)}</dl>
-    <${Reason} ...${{ run, trace, asked, now }} />
+    <${Reason} run=${run} />
     <${Links} run=${run} trace=${trace} />
   </header>`;
 }
 
-function Reason({ run, trace, asked, now }) {
+function Reason({ run }) {
   if (run.error) {
     const code = run.error.detail_code ?? run.error.code;
     return html`<p class="problem" role="status"><span><strong>${code}</strong> <span dir="auto">${run.error.message}</span></span></p>`;
@@ -43,10 +43,7 @@ function Reason({ run, trace, asked, now }) {
     const reason = run.incomplete_details.detail ?? run.incomplete_details.reason;
     return html`<p class="run-note" role="status">${t("timeline.endedBy")} <strong>${reason}</strong></p>`;
   }
-  if (trace?.waits_for !== "person" && !asked.length) return null;
-  return html`<p class="run-note" role="status">${t("timeline.waitsForPerson")}
-    ${asked.map(({ node, approval }) => html` <code key=${approval.id} dir="auto">${node.name}</code> ${approval.asked_at && duration(Math.floor(now - approval.asked_at))} `)}
-    <a href=${place(["approvals"])}>${t("timeline.decide")}</a></p>`;
+  return null;
 }
 
 function Links({ run, trace }) {
