@@ -1,6 +1,8 @@
 // The client of the public API: one function a route that the page uses. A test compares them with docs/openapi.json.
 import { authorization, expire, isRenewed } from "./session.js";
 
+const PAUSES = [500, 1500]; // ms before a request that was too much is made again
+
 /** What the service has refused, or could not do. `status` 0: it could not be reached. `requestId` finds it in the log. */
 export class ApiError extends Error {
   constructor(status, { message, code = null, param = null } = {}, requestId = null) {
@@ -45,9 +47,18 @@ async function asked(url, request, credentials) {
   }
 }
 
+/** Return the answer; what is only read is asked for again where the service, or the gateway, has too much to do. */
 async function json(method, path, options) {
-  const response = await send(method, path, options);
-  return response.json();
+  for (let tries = 0; ; tries += 1) {
+    try {
+      const response = await send(method, path, options);
+      return await response.json();
+    } catch (error) {
+      const isBusy = method === "GET" && (error.status === 429 || error.status >= 502);
+      if (!isBusy || tries === PAUSES.length) throw error;
+      await new Promise((goOn) => setTimeout(goOn, PAUSES[tries]));
+    }
+  }
 }
 
 /** Return the fields, which have these names and no others: a test compares the names with the service's document. */

@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.library.clients.server import Server, serve
 from tests.library.conftest import PYTHONPATH
@@ -61,6 +61,24 @@ def test_a_list_that_could_not_be_read_is_asked_for_again(opens: Opens, server: 
     page.get_by_role("button", name="Try again").click()
     expect(row(page, "completed")).to_be_visible()
     expect(page.get_by_role("alert")).to_have_count(0)
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_list_is_asked_for_again_by_itself_where_the_service_has_too_much_to_do(
+    opens: Opens, server: Server, status: int
+) -> None:
+    page = opens(server, allowed=str(status))
+    refused: list[str] = []
+
+    def refuse(route: Route) -> None:
+        refused.append(route.request.method)
+        route.fulfill(status=status, body="{}") if len(refused) < 3 else route.continue_()
+
+    page.route(re.compile(r"/v1/responses\?"), refuse)
+    page.goto("/#/runs")
+    expect(row(page, "completed")).to_be_visible()
+    expect(page.get_by_role("alert")).to_have_count(0)
+    assert refused[:3] == ["GET"] * 3
 
 
 def test_filters_are_in_the_address(page: Page) -> None:
