@@ -2,7 +2,7 @@ import { html } from "../preact.js";
 import { t } from "../words.js";
 
 /** Return the words of a run's status; of one that waits, for what it waits. */
-export function statusText({ status, waits_for: waitsFor }) {
+function statusText({ status, waits_for: waitsFor }) {
   if (waitsFor) return t(waitsFor === "person" ? "app.waitsPerson" : "app.waitsAgents");
   return t(status === "failed" ? "app.failedStatus" : `app.${status}`);
 }

@@ -44,6 +44,16 @@ def test_every_sentence_is_there_in_all_languages_and_takes_the_same_values(part
         assert len({frozenset(re.findall(r"\{(\w+)\}", each)) for each in sentences}) == 1, name
 
 
+@pytest.mark.parametrize("name", MODULES)
+def test_a_module_imports_and_exports_only_what_is_used(name: str) -> None:
+    imported = re.findall(r"^import \{ (.*) \} from", MODULES[name], re.MULTILINE)
+    for each in ", ".join(imported).split(", ") if imported else ():
+        assert len(re.findall(rf"\b{each.rpartition(' ')[2]}\b", MODULES[name])) > 1, each
+    exported = re.findall(r"^export (?:const|class|(?:async )?function\*?) (\w+)", MODULES[name], re.MULTILINE)
+    others = "\n".join(text for other, text in MODULES.items() if other != name)
+    assert [each for each in exported if not re.search(rf"\b{each}\b", others)] == []
+
+
 def test_every_sentence_is_used_and_every_used_one_is_there() -> None:
     known = {f"{part}.{name}" for part, sentences in WORDS.items() for name in sentences}
     parts = "|".join(WORDS)

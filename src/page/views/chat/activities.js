@@ -1,5 +1,4 @@
 // What the agents do, as one quiet line that opens into a tree.
-import { useLoaded } from "../../parts/load.js";
 import { duration } from "../../format.js";
 import { html, useMemo, useState } from "../../preact.js";
 import { t } from "../../words.js";
@@ -24,7 +23,7 @@ export function Activities({ steps, isRunning, ended, times, seconds, onOpen }) 
   </details>`;
 }
 
-export const stepText = ({ agent, tool, recipient, summary }) =>
+const stepText = ({ agent, tool, recipient, summary }) =>
   recipient
     ? t("chat.asks", { agent, recipient })
     : tool

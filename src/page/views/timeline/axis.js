@@ -77,7 +77,7 @@ export function ticksOf({ segments }, left, right, count) {
   });
 }
 
-export const isFailed = ({ node }) => ["failed", "incomplete"].includes(node.status);
+const isFailed = ({ node }) => ["failed", "incomplete"].includes(node.status);
 
 /** Return bars of one row, those that are closer than a pixel as one: `{bars, x, width, failed}`. `toX`: place -> pixels. */
 export function merged(bars, toX) {

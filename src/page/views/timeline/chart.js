@@ -37,7 +37,7 @@ export function Chart({ timeline, selected, onSelect, onHover }) {
   const [left, right] = [seen.left / (inner * zoom), (seen.left + inner) / (inner * zoom)];
   const toX = (time) => PAD + (axis.at(time) - left) * inner * zoom;
   const groups = seen.width ? groupsOf(timeline, stack, seen, toX) : [];
-  const drag = useDrag({ chosen, setChosen, setZoom, zoom, seen, inner });
+  const drag = useDrag({ chosen, setChosen, setZoom, zoom, inner });
   const move = useKeys({ timeline, groups, axis, box, inner, zoom, onHover });
   return html`
     <div class="tl-tools" role="toolbar" aria-label=${t("timeline.zoom")}>
@@ -106,7 +106,7 @@ function useZoom(box, seen) {
 }
 
 /** Choose a part of the axis to see it larger. */
-function useDrag({ chosen, setChosen, setZoom, zoom, seen, inner }) {
+function useDrag({ chosen, setChosen, setZoom, zoom, inner }) {
   const xOf = (event) => event.clientX - event.currentTarget.getBoundingClientRect().left;
   return {
     onPointerDown: (event) => {

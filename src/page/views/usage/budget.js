@@ -50,7 +50,7 @@ function Meter({ name, budget }) {
   const isFull = limit !== null && spent + reserved >= limit;
   return html`<div class="meter">
     <span class="muted">${t(`lists.limit_${name}`)}</span>
-    <strong>${write(spent)}<span class="muted"> / ${limit === null ? t("lists.noLimit") : write(limit)}</span></strong>
+    <strong>${limit === null && !spent ? "" : write(spent)}<span class="muted"> / ${limit === null ? t("lists.noLimit") : write(limit)}</span></strong>
     ${limit !== null && html`<${Share} parts=${[{ share: share(spent), kind: isFull ? "full" : "used" }, { share: share(reserved), kind: "reserved" }]} />`}
     ${reserved > 0 && html`<span class="muted">${t("lists.reserved", { amount: write(reserved) })}</span>`}
   </div>`;

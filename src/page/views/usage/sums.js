@@ -33,7 +33,7 @@ export function total(groups) {
   return all.get("") ?? { runs: 0, model_calls: 0, input_tokens: 0, output_tokens: 0, usd: 0 };
 }
 
-export const dayText = (milliseconds) => new Date(milliseconds).toISOString().slice(0, 10);
+const dayText = (milliseconds) => new Date(milliseconds).toISOString().slice(0, 10);
 export const daysAgo = (days) => dayText(Date.now() - days * DAY);
 
 /** Return a group for each day from `from` to `to` (2026-11-27), with zeros where nothing was. */
