@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 
 RECORD = ".agency-lambda-version"  # its first line is the release, its second the URL of the template
-DOCUMENTS = (".md", "LICENSE")  # the adopter's own words: no conflict is made of them
+DOCUMENTS = ("README.md", "SECURITY.md", "LICENSE")  # the adopter writes others: no conflict is made of them
 TABLE, CHANGELOG = "docs/upgrade.md", "CHANGELOG.md"
 
 
@@ -89,7 +89,7 @@ class Upgrade:
                 file.write_bytes(git_bytes("cat-file", "blob", version.blob) if version else b"")
             labels = [part for name in ("yours", "last release", "new release") for part in ("-L", name)]
             done = subprocess.run(["git", "merge-file", "-q", "-p", *labels, *map(str, files)], capture_output=True)
-        if done.returncode and path.endswith(DOCUMENTS):
+        if done.returncode and path in DOCUMENTS:
             self.notes.append(f"{path}: yours is kept, as the release has changed the same lines")
             return ours
         if done.returncode:

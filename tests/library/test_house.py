@@ -1,4 +1,4 @@
-"""The rooms, the one-way street between them, and documents that cannot lie."""
+"""Which package may import which, and claims of the documents."""
 
 import ast
 import re

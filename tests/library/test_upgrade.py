@@ -14,6 +14,7 @@ from agency_lambda import __version__
 ROOT = Path(__file__).parents[2]
 LAST, NEW = f"v{__version__}", "v99.0.0"
 EXAMPLE = ("agents/agreement_desk", "tests/agreement_desk")
+PROMPT = f"{EXAMPLE[0]}/agreement_manager/instructions.md"
 IDENTITY = {f"GIT_{who}_{what}": "t@example.com" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
 ENVIRONMENT = {**os.environ, **IDENTITY, "GIT_CONFIG_GLOBAL": os.devnull, "PYTHONDONTWRITEBYTECODE": "1"}
 IS_TEMPLATE = (  # nothing was merged into it, and the example is there
@@ -79,7 +80,7 @@ def template(copy: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     edit(folder / "src/agency_lambda/__init__.py", f'"{__version__}"', '"99.0.0"')
     edit(folder / ".agency-lambda-version", LAST, NEW)
     edit(folder / "CHANGELOG.md", "\n## ", "\n## 99.0.0\n\n### To do\n\nTurn the key once.\n\n## ")
-    for path in ("requirements.txt", "infra/service_stack.py", "agents/agreement_desk/letter.py", "README.md"):
+    for path in ("requirements.txt", "infra/service_stack.py", "agents/agreement_desk/letter.py", PROMPT, "README.md"):
         edit(folder / path, "", "\n" if path == "README.md" else "# Of the new release.\n")
     (folder / "src/lambda_loop/new.py").touch()
     (folder / "agents/agreement_desk/new.py").touch()
@@ -191,6 +192,20 @@ def test_conflict_is_one_of_git_and_can_be_undone(
     git(adopter, "reset", "-q", "--hard")
     assert git(adopter, "status", "--porcelain") == ""
     assert stack.read_text().startswith("# Ours.\n")
+
+
+def test_prompt_that_both_have_changed_is_a_conflict_though_a_readme_is_none(
+    upgrade: Callable[..., subprocess.CompletedProcess[str]], adopter: Path, copy: Path
+) -> None:
+    shutil.copytree(copy / EXAMPLE[0], adopter / EXAMPLE[0])
+    edit(adopter / PROMPT, "", "# Ours.\n")
+    commit(adopter)
+    done = upgrade()
+    assert done.returncode == 1
+    assert "README.md: yours is kept" in done.stdout
+    assert (adopter / "README.md").read_text() == "# Our shop\n"
+    assert git(adopter, "diff", "--name-only", "--diff-filter=U") == PROMPT
+    assert (adopter / PROMPT).read_text().startswith("<<<<<<< yours\n# Ours.\n=======\n")
 
 
 def test_interrupted_upgrade_has_changed_nothing_and_can_be_repeated(

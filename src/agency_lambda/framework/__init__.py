@@ -1,1 +1,1 @@
-"""The only package that imports Agency Swarm and the Agents SDK."""
+"""The only package of the service that imports Agency Swarm and the Agents SDK; `testing` does, too."""

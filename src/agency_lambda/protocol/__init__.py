@@ -1,1 +1,1 @@
-"""Open Responses, as in OpenAI's Responses and Conversations APIs."""
+"""Requests and answers of Open Responses (OpenAI's Responses and Conversations APIs) and of the other protocols."""

@@ -1,4 +1,4 @@
-"""The body of POST /v1/responses. An unsupported parameter is refused, never ignored."""
+"""The body of POST /v1/responses. An unsupported parameter is refused; docs/api.md lists what changes nothing."""
 
 import json
 from functools import cached_property
