@@ -78,7 +78,9 @@ def test_html_in_an_answer_is_text(tab: Page, says: Callable[[str], None]) -> No
     expect(answer).to_contain_text("<script>alert(1)</script>")
     expect(answer).to_contain_text("<style>body { display: none }</style>")
     expect(answer.locator("script, style, iframe, object, base, meta, link, form[action], img")).to_have_count(0)
-    for link in answer.locator("a[target]").all():
+    links = answer.locator("a[target]").all()
+    assert links
+    for link in links:
         assert urlsplit(link.get_attribute("href") or "").scheme in ("http", "https", "mailto")
         assert "noreferrer" in (link.get_attribute("rel") or "")
     schemes = [link.get_attribute("href") for link in answer.locator("a").all()]

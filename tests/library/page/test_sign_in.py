@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
-from playwright.sync_api import Page, Response, Route, expect
+from playwright.sync_api import Page, Request, Response, Route, expect
 
 from tests.library.issuer import Issuer, openid_issuer
 from tests.library.page.conftest import Opens
@@ -148,7 +148,8 @@ def issued(model: Model, tmp_path: Path) -> Iterator[Issued]:
 
 def test_one_signs_in_at_the_issuer_and_is_back_where_one_was(issued: Issued, opens: Opens) -> None:
     issuer, studio = issued(PAGE_CLIENT_ID="page")
-    page = opens(studio, allowed=REFUSED)
+    page, requests = opens(studio, allowed=REFUSED), list[Request]()
+    page.context.on("request", lambda request: requests.append(request))
     page.goto("/#/runs?status=failed")
     page.get_by_role("button", name=f"Sign in at 127.0.0.1:{issuer.url.rpartition(':')[2]}").click()
     signed_in(page)
@@ -158,7 +159,10 @@ def test_one_signs_in_at_the_issuer_and_is_back_where_one_was(issued: Issued, op
     assert asked["audience"] == "agency"
     page.reload()  # while the tab is open
     signed_in(page)
-    assert "code=" not in page.evaluate("JSON.stringify(performance.getEntriesByType('resource'))")
+    with_code = [each for each in requests if "code=" in each.url + each.all_headers().get("referer", "")]
+    assert [(each.is_navigation_request(), each.url.partition("?")[0]) for each in with_code] == [
+        (True, f"{studio.url}/")
+    ]
     page.get_by_role("button", name="Settings").click()
     page.get_by_role("button", name="Sign out").click()
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
