@@ -1,7 +1,7 @@
 // What a response has said so far, made of its events or of the stored response. Pure: no requests, no page.
 
 const LISTED = { id: null, status: null, items: [], usage: null, error: null, conversation: null };
-/** isLost: the connection is away. isWaiting: for a person, or agents. before: the items that come anew after a reset. */
+/** isLost: disconnected. isWaiting: for a person, or agents. before: items to show until the replay has caught up. */
 export const NOTHING = { ...LISTED, isLost: false, isWaiting: false, before: null };
 
 /** Return the answer with an event added. */
@@ -83,7 +83,7 @@ function withSummary(answer, event) {
   });
 }
 
-/** The items to show: those heard before a reset, until as much has come anew. */
+/** Return the items to show: those from before a reset, until the replay has caught up with them. */
 export function shown(answer) {
   return answer.before && !isOver(answer) && size(answer.items) < size(answer.before) ? answer.before : answer.items;
 }

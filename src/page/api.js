@@ -1,4 +1,4 @@
-// The client of the public API: one function a route that the page uses. A test compares them with docs/openapi.json.
+// The client of the public API: one function for each thing that the page asks for. A test compares them with docs/openapi.json.
 import { authorization, expire, isRenewed } from "./session.js";
 
 const PAUSES = [500, 1500]; // ms before a request that was too much is made again
@@ -77,9 +77,8 @@ export const caller = (secret) =>
   json("GET", "v1/caller", secret ? { headers: { authorization: `Bearer ${secret}` } } : {});
 export const agencies = async (options) => (await json("GET", "agencies", options)).agencies;
 
-export const response = (responseId) => json("GET", `v1/responses/${id(responseId)}`);
-/** A run of any owner, for operators. */
-export const adminResponse = (responseId) => json("GET", `v1/admin/responses/${id(responseId)}`);
+/** isAdmin, here and below: of any owner, for operators. */
+export const response = (responseId, isAdmin) => json("GET", `${admin(isAdmin)}/responses/${id(responseId)}`);
 export const cancelResponse = (responseId, isAdmin) =>
   json("POST", `${admin(isAdmin)}/responses/${id(responseId)}/cancel`);
 /** Cancel all unfinished runs, one's own or, for operators, an owner's: 100 at most, others with `has_more`. */

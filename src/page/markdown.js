@@ -147,15 +147,23 @@ const SPECIAL = {
   checkbox: ({ checked }) => html`<input type="checkbox" checked=${checked} disabled aria-label=${t("chat.task")} />`,
   img: ({ src, alt }) => html`<img src=${src} alt=${alt} />`,
   a: ({ href }, within, children) => {
-    const target = URL.parse(href);
+    const target = parsedUrl(href);
     if (!SAFE.has(target?.protocol)) return within;
     const words = children.map(plain).join("").trim();
-    const said = URL.parse(words)?.host || words.match(/^[\w-]+(\.[\w-]+)+(?=\/|$)/)?.[0].toLowerCase();
+    const said = parsedUrl(words)?.host || words.match(/^[\w-]+(\.[\w-]+)+(?=\/|$)/)?.[0].toLowerCase();
     const isOther = target.host && (target.username || (said && said !== target.host));
     return html`<a href=${href} title=${href} target="_blank" rel="noopener noreferrer"
       ><bdi>${within}</bdi>${isOther && html` <bdi>(${target.host})</bdi>`}</a>`;
   },
 };
+
+function parsedUrl(text) {
+  try {
+    return new URL(text);
+  } catch {
+    return null; // URL.parse is younger than the browsers that docs/page.md names
+  }
+}
 
 const plain = (tree) => (typeof tree === "string" ? tree : tree[2].map(plain).join(""));
 

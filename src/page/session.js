@@ -11,12 +11,12 @@ export const hasIssuer = settings.auth === "jwt" && Boolean(settings.client_id);
 const STORED = "key";
 const storage = settings.auth === "keys" ? browserStorage : tabStorage;
 const SOON = 60_000; // ms before its end that a token is renewed; sooner, where it has few minutes
-const LEAST = 5000; // ms between two
+const LEAST = 5000; // ms, at least, between two renewals
 const LONGEST = 2 ** 31 - 1; // ms that a timer takes
 
 const listeners = new Set();
 let session = settings.auth === "none" ? {} : read(); // {token, owner, expires, refresh}, or null
-let lastOwner = session?.owner ?? tabStorage.get("owner") ?? undefined; // also of one whom the service has refused
+let lastOwner = session?.owner ?? tabStorage.get("owner") ?? undefined; // kept after a 401, to recognise the same person
 let renewing = null;
 let timer;
 let wasRefused = false;

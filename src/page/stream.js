@@ -70,7 +70,8 @@ async function* eventsOrResponse(answer) {
 
 /**
  * Yield the events of a response until its last one: of a new one (`body`, and `key`, which is the question's own), or
- * of a stored one (`id`, behind number `after`). A connection that breaks is tried again, and a run that is handed over or waits for a person is followed.
+ * of a stored one (`id`, behind number `after`). A connection that breaks is tried again, and a run that is handed over
+ * or waits for a person is followed.
  *
  * Beside the service's events: `{type: "lost"}` and `{type: "found"}`, the connection is away, and back; `"reset"`,
  * what was heard comes anew, as the service may not have stored it; `"waiting"`, the run waits for a person or agents.

@@ -5,7 +5,8 @@ import { settings } from "../session.js";
 import { html, useId, useLayoutEffect, useRef, useState } from "../preact.js";
 import { t } from "../words.js";
 import { Change, Failure, TextForm } from "./approval_forms.js";
-import { Arguments, LongText } from "./arguments.js";
+import { Arguments } from "./arguments.js";
+import { Decided } from "./decided.js";
 
 const KINDS = { tool: "lists.asksTool", question: "lists.asksQuestion", repeat: "lists.asksRepeat" };
 
@@ -31,7 +32,7 @@ export function ApprovalCard({ approval, decide, level = 3, children }) {
       ${approval.kind === "repeat" && html`<p>${t("lists.repeatWhy")}</p>`}
       ${isOpen
         ? html`<${Ask} ...${{ id, approval, error, isBusy, send }} />`
-        : html`<${Decided} approval=${shown} isFresh=${decided !== null} />`}
+        : html`<${Decided} status=${shown.status} decision=${shown.decision} isFresh=${decided !== null} />`}
       ${children && html`<footer>${children}</footer>`}
     </article>
   `;
@@ -161,23 +162,5 @@ function Refusal({ id, approval, error, isBusy, send, back }) {
     >
       <button type="button" onClick=${back}>${t("lists.back")}</button>
     <//>
-  `;
-}
-
-/** What was decided, by whom and when; `isFresh`: just now, so that it is read out and takes the focus. */
-function Decided({ approval, isFresh }) {
-  const { status, decision } = approval;
-  const line = useRef(null);
-  useLayoutEffect(() => {
-    if (isFresh) line.current.focus({ preventScroll: true });
-  }, []);
-  return html`
-    <p class="decided" data-status=${status} ref=${line} tabindex="-1" role=${isFresh ? "status" : undefined}>
-      <strong>${t(`lists.${status}`)}</strong>
-      ${decision?.decided_by && html`<span>${t("lists.decidedBy", { who: decision.decided_by })}</span>`}
-      ${decision?.decided_at && html`<span title=${time(decision.decided_at)}>${relative(decision.decided_at)}</span>`}
-    </p>
-    ${decision?.reason && html`<${LongText} text=${decision.reason} />`}
-    ${decision?.arguments && html`<p class="muted">${t("lists.changedTo")}</p><${Arguments} value=${decision.arguments} />`}
   `;
 }

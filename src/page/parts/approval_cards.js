@@ -23,7 +23,8 @@ export function ApprovalCards({ approvals, entries, isOperator, heading, onDecid
   };
   const isMoving = useMoving(entries?.map(({ id }) => id).join(" "));
   useFocusKept(heading, entries);
-  useGone(approvals.value && entries, approvals.value?.has_more, decided.current, (names) => setSaid(t("lists.saidGone", { what: names.join(", ") })));
+  const sayGone = (names) => setSaid(t("lists.saidGone", { what: names.join(", ") }));
+  useGone(approvals.value && entries, approvals.value?.has_more, decided.current, sayGone);
   return html`
     <p class="said muted" role="status">${said}</p>
     <div class="waiting" data-moving=${isMoving}>${entries?.map(

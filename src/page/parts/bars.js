@@ -27,7 +27,8 @@ export function BarChart({ bars, ticks, tick, short, label, describe, rest }) {
   };
   return html`<div class="chart" ref=${box}>
     <p class="readout" aria-live="polite">${chosen === null ? rest : describe(bars[chosen])}</p>
-    <svg role="img" tabindex="0" aria-label=${label} width=${width} height=${HEIGHT} onKeyDown=${move} onBlur=${() => choose(null)} onPointerLeave=${() => choose(null)}>
+    <svg role="img" tabindex="0" aria-label=${label} width=${width} height=${HEIGHT}
+      onKeyDown=${move} onBlur=${() => choose(null)} onPointerLeave=${() => choose(null)}>
       ${ticks.map(
         (each) => html`<g class="tick">
           <line x1=${left} x2=${width} y1=${y(each)} y2=${y(each)} />
@@ -41,7 +42,8 @@ export function BarChart({ bars, ticks, tick, short, label, describe, rest }) {
         const isNamed = (bars.length - 1 - index) % every === 0 && x + step / 2 > left + 20;
         return html`<g class=${index === chosen ? "bar chosen" : "bar"} onPointerEnter=${() => choose(index)}>
           <rect class="reach" x=${x} y="0" width=${step} height=${HEIGHT - BOTTOM} />
-          <rect class="amount" x=${x + (step - thick) / 2} y=${top} width=${thick} height=${Math.max(value > 0 ? 1.5 : 0, y(0) - top)} rx=${Math.min(2, thick / 3)} />
+          <rect class="amount" x=${x + (step - thick) / 2} y=${top} width=${thick} height=${Math.max(value > 0 ? 1.5 : 0, y(0) - top)}
+            rx=${Math.min(2, thick / 3)} />
           ${isNamed && html`<text class="day" x=${Math.min(x + step / 2, width - 20)} y=${HEIGHT - 5}>${short(name)}</text>`}
         </g>`;
       })}

@@ -6,7 +6,7 @@ const AT_ONCE = 2;
 const known = new Map();
 const waiting = [];
 let asking = 0;
-onSession(() => known.clear()); // it was this owner's
+onSession(() => known.clear()); // what is known belongs to the owner of before
 
 function next() {
   if (asking >= AT_ONCE || !waiting.length) return;

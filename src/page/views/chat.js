@@ -1,6 +1,7 @@
 // The chat: conversations at the left, the talk, and the agency at work at the right.
 import { NOTHING, shown } from "../answer.js";
 import { Loading, Problem } from "../parts/load.js";
+import { Swarm } from "../parts/swarm/swarm.js";
 import { go, place } from "../router.js";
 import { html, useEffect, useRef, useState } from "../preact.js";
 import { onOtherOwner } from "../session.js";
@@ -10,7 +11,6 @@ import { Conversations } from "./chat/conversations.js";
 import { Talk } from "./chat/talk.js";
 import { Thread, Welcome } from "./chat/thread.js";
 import { itemsOf } from "./chat/turns.js";
-import { Swarm } from "./swarm.js";
 
 export function Chat({ steps, query, agencies }) {
   const id = steps[1] ?? null;
@@ -21,7 +21,7 @@ export function Chat({ steps, query, agencies }) {
   const isGone = state.problem?.status === 404 && !state.turns.length;
   const isLost = state.isBusy && Boolean(state.turns.at(-1)?.answers.at(-1)?.isLost);
   const addressed = addressedBy(agencies, model);
-  useKeys(composer, () => setDrawer(null));
+  useShortcuts(composer, () => setDrawer(null));
   if (!agencies.length) return html`<p class="loading">${t("chat.noAgency")}</p>`;
   const ask = (parts) => talk.ask(parts, model);
   const askText = (text) => ask([{ type: "input_text", text }]) && composer.current.focus();
@@ -43,7 +43,10 @@ export function Chat({ steps, query, agencies }) {
     <div class="talk">
       <${Head} title=${state.conversation?.metadata?.title} ...${{ drawer, setDrawer }} />
       ${state.isElsewhere && html`<p class="note notice" role="status">${t("chat.busy")}</p>`}
-      ${isGone && html`<div class="empty"><h2>${t("app.notFoundTitle")}</h2><a class="button" href=${place(["chat"])}>${t("chat.new")}</a></div>`}
+      ${isGone && html`<div class="empty">
+        <h2>${t("app.notFoundTitle")}</h2>
+        <a class="button" href=${place(["chat"])}>${t("chat.new")}</a>
+      </div>`}
       ${state.problem && !isGone && html`<${Problem} error=${state.problem} again=${() => talk.load()} />`}
       ${state.isLoading && !state.turns.length && html`<${Loading} />`}
       ${
@@ -66,7 +69,9 @@ export function Chat({ steps, query, agencies }) {
 function Head({ title, drawer, setDrawer }) {
   const toggle = (name) => () => setDrawer(drawer === name ? null : name);
   return html`<header class="talk-head">
-    <button class="plain to-conversations" aria-expanded=${drawer === "conversations"} onClick=${toggle("conversations")}>${t("chat.conversations")}</button>
+    <button class="plain to-conversations" aria-expanded=${drawer === "conversations"} onClick=${toggle("conversations")}>
+      ${t("chat.conversations")}
+    </button>
     <h1 dir="auto" tabindex="-1">${title ?? t("chat.new")}</h1>
     <button class="plain to-swarm" aria-expanded=${drawer === "swarm"} onClick=${toggle("swarm")}>${t("app.swarm")}</button>
   </header>`;
@@ -120,7 +125,7 @@ function atWork({ turns, isBusy }) {
   return { answer: { ...last, status, items: itemsOf(answers, shown) }, traceOf: isBusy ? null : last.id };
 }
 
-function useKeys(composer, close) {
+function useShortcuts(composer, close) {
   useEffect(() => {
     const key = (event) => {
       const isTyping = event.target.closest("input, textarea, select, [contenteditable]");

@@ -2,22 +2,24 @@
 import { isUnfinished } from "../answer.js";
 import * as api from "../api.js";
 import { duration } from "../format.js";
+import { partsOf, textOf } from "../items.js";
 import { Markdown } from "../markdown.js";
 import { ApprovalCards } from "../parts/approval_cards.js";
+import { Decided } from "../parts/decided.js";
 import { Loading, Problem, useLoaded } from "../parts/load.js";
 import { useNow } from "../parts/now.js";
+import { Swarm } from "../parts/swarm/swarm.js";
 import { useTitle } from "../parts/title.js";
 import { place } from "../router.js";
 import { html, useEffect, useMemo, useRef, useState } from "../preact.js";
 import { t } from "../words.js";
-import { Swarm } from "./swarm.js";
-import { axisOf } from "./timeline/axis.js";
-import { Chart } from "./timeline/chart.js";
-import { barLabel } from "./timeline/describe.js";
-import { Decision, Details } from "./timeline/details.js";
-import { Head } from "./timeline/head.js";
-import { List } from "./timeline/list.js";
-import { asking, closed, listed, timelineOf } from "./timeline/model.js";
+import { axisOf } from "./run/axis.js";
+import { Chart } from "./run/chart.js";
+import { barLabel } from "./run/describe.js";
+import { Details } from "./run/details.js";
+import { Head } from "./run/head.js";
+import { List } from "./run/list.js";
+import { asking, closed, listed, timelineOf } from "./run/model.js";
 import { onOtherOwner } from "../session.js";
 
 const POLL = 1500; // ms between two looks at a run that goes on
@@ -40,7 +42,8 @@ export function Run({ steps, agencies, isOperator, approvals }) {
     heading.tabIndex = -1;
     heading.focus({ preventScroll: true });
   }, [Boolean(value)]);
-  if (!value) return loaded.error ? html`<div class="view"><${Missing} error=${loaded.error} again=${loaded.reload} /></div>` : html`<${Loading} />`;
+  if (!value && loaded.error) return html`<div class="view"><${Missing} error=${loaded.error} again=${loaded.reload} /></div>`;
+  if (!value) return html`<${Loading} />`;
   return html`<div class="view run-view" data-run=${id}>
     <nav aria-label=${t("lists.back")}><a href=${place(["runs"])}>← ${t("app.runs")}</a></nav>
     <${Shown} key=${id} ...${{ ...value, agencies, isOperator, approvals, reload: loaded.reload }} />
@@ -63,7 +66,7 @@ async function loadRun(id, isOperator) {
   };
   const own = foreign.has(id) ? null : api.response(id).catch(isOperator ? absent : undefined);
   const [mine, trace] = await Promise.all([own, api.trace(id, isOperator).catch(absent)]);
-  const run = mine ?? (await api.adminResponse(id));
+  const run = mine ?? (await api.response(id, true));
   if (!mine) foreign.add(id);
   const input = mine ? await api.inputItems(id).catch(absent) : null;
   return { run, trace: closed(trace), input: input?.data ?? [], isOwn: Boolean(mine) };
@@ -76,24 +79,32 @@ function Shown({ run, trace, input, isOwn, agencies, isOperator, approvals, relo
   const agency = agencies.find(({ name }) => name === run.model.split("/")[0]);
   return html`
     <${Head} ...${{ run, trace, now, heading, isOperator, isOwn, reload }} />
-    <${Asked} ...${{ trace, now, heading, isOperator, approvals, reload }} />
-    ${trace ? html`<${Steps} trace=${trace} now=${isUnfinished(trace) || isAsking ? now : null} />` : html`<p class="run-note">${t("timeline.noTrace")}</p>`}
+    <${Waiting} ...${{ trace, now, heading, isOperator, approvals, reload }} />
+    ${trace
+      ? html`<${Steps} trace=${trace} now=${isUnfinished(trace) || isAsking ? now : null} />`
+      : html`<p class="run-note">${t("timeline.noTrace")}</p>`}
     <div class="run-below">
-      ${agency && trace && html`<section class="card" aria-label=${t("app.swarm")}><h2>${t("app.swarm")}</h2><${Swarm} agency=${agency} trace=${trace} /></section>`}
+      ${agency && trace && html`<section class="card" aria-label=${t("app.swarm")}>
+        <h2>${t("app.swarm")}</h2>
+        <${Swarm} agency=${agency} trace=${trace} />
+      </section>`}
       <${Said} input=${input} output=${run.output} />
     </div>
     <${Decisions} trace=${trace} />`;
 }
 
 /** What of this run waits for a person: since when, and the cards by which it is decided. */
-function Asked({ trace, now, heading, isOperator, approvals, reload }) {
+function Waiting({ trace, now, heading, isOperator, approvals, reload }) {
   const asked = asking(trace);
   const ids = asked.map(({ approval }) => approval.id).join(" ");
   useEffect(() => void (ids && approvals.reload()), [ids]);
   const entries = useMemo(() => approvals.value?.data.filter(({ id }) => ids.includes(id)) ?? [], [approvals.value, ids]);
   return html`
     ${(asked.length > 0 || trace?.waits_for === "person") && html`<p class="run-note" role="status">${t("timeline.waitsForPerson")}
-      ${asked.map(({ node, approval }) => html` <code key=${approval.id} dir="auto">${node.name}</code> ${approval.asked_at && duration(Math.floor(now - approval.asked_at))} `)}
+      ${asked.map(
+        ({ node, approval }) => html` <code key=${approval.id} dir="auto">${node.name}</code>${" "}
+          ${approval.asked_at && duration(Math.floor(now - approval.asked_at))} `,
+      )}
       ${entries.length < asked.length && html`<a href=${place(["approvals"])}>${t("timeline.decide")}</a>`}</p>`}
     <${ApprovalCards} ...${{ approvals, entries, isOperator, heading }} onDecided=${reload} />`;
 }
@@ -144,7 +155,9 @@ function Legend({ timeline }) {
     model_call: bars.some((bar) => bar.kind === "model_call"),
     tool_call: bars.some((bar) => bar.kind === "tool_call"),
     replayed: bars.some((bar) => bar.node.replayed),
-    failed: bars.some((bar) => ["failed", "incomplete"].includes(bar.node.status)) || messages.some((each) => each.node.status === "failed"),
+    failed:
+      bars.some((bar) => ["failed", "incomplete"].includes(bar.node.status)) ||
+      messages.some((each) => each.node.status === "failed"),
     agents: messages.length > 0,
     person: waits.some((wait) => wait.kind === "person"),
     queue: waits.some((wait) => wait.kind === "queue" && wait.to - wait.from > 0.05),
@@ -153,17 +166,20 @@ function Legend({ timeline }) {
     fold: isFolded,
   };
   const shown = Object.keys(signs).filter((name) => signs[name]);
-  return html`<ul class="tl-legend">${shown.map((name) => html`<li key=${name}><span data-sign=${name} aria-hidden="true"></span>${t(`timeline.sign_${name}`)}</li>`)}</ul>`;
+  return html`<ul class="tl-legend">${shown.map(
+    (name) => html`<li key=${name}><span data-sign=${name} aria-hidden="true"></span>${t(`timeline.sign_${name}`)}</li>`,
+  )}</ul>`;
 }
 
 function Said({ input, output }) {
-  const words = (item) => (typeof item.content === "string" ? item.content : (item.content ?? []).map((part) => part.text ?? part.refusal ?? "").join("\n"));
-  const asked = input.filter((item) => item.type === "message" || item.role).map(words).filter(Boolean);
-  const answered = output.filter((item) => item.type === "message").map(words).filter(Boolean);
+  const words = (items) => items.filter((item) => item.type === "message").map((item) => textOf(partsOf(item))).filter(Boolean);
+  const [asked, answered] = [words(input), words(output)];
   if (!asked.length && !answered.length) return null;
   return html`<section class="card run-said" aria-label=${t("timeline.said")}>
-    ${asked.length > 0 && html`<h2>${t("timeline.input")}</h2>${asked.map((text, index) => html`<p key=${index} class="run-asked" dir="auto">${text}</p>`)}`}
-    ${answered.length > 0 && html`<h2>${t("timeline.output")}</h2>${answered.map((text, index) => html`<${Markdown} key=${index} text=${text} />`)}`}
+    ${asked.length > 0 && html`<h2>${t("timeline.input")}</h2>`}
+    ${asked.map((text, index) => html`<p key=${index} class="run-asked" dir="auto">${text}</p>`)}
+    ${answered.length > 0 && html`<h2>${t("timeline.output")}</h2>`}
+    ${answered.map((text, index) => html`<${Markdown} key=${`answer ${index}`} text=${text} />`)}
   </section>`;
 }
 
@@ -172,6 +188,9 @@ function Decisions({ trace }) {
   if (!asked.length) return null;
   return html`<section class="card" aria-label=${t("app.approvals")}><h2>${t("app.approvals")}</h2>
     <ul class="run-decisions">${asked.map(
-      ({ node, approval }) => html`<li key=${approval.id}><code>${node.name}</code> <span class="muted">${node.agent}</span> <${Decision} approval=${approval} /></li>`,
+      ({ node, approval }) => html`<li key=${approval.id}>
+        <code>${node.name}</code> <span class="muted">${node.agent}</span>
+        <${Decided} status=${approval.status} decision=${approval} />
+      </li>`,
     )}</ul></section>`;
 }

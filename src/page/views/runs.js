@@ -1,13 +1,14 @@
 import { isUnfinished } from "../answer.js";
 import * as api from "../api.js";
 import { time } from "../format.js";
+import { timeOf } from "../items.js";
 import { Confirm } from "../parts/dialog.js";
 import { Loading, Problem } from "../parts/load.js";
 import { place } from "../router.js";
 import { html, useState } from "../preact.js";
 import { t } from "../words.js";
 import { askedBy, Filters, isFiltered } from "./runs/filters.js";
-import { timeOf, useRuns } from "./runs/pages.js";
+import { useRuns } from "./runs/pages.js";
 import { RunTable } from "./runs/table.js";
 
 const MOST_CANCELS = 20; // requests, each of which cancels up to 100 runs

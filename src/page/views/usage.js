@@ -1,4 +1,5 @@
 import { count, day, money, plainMoney, shortDay, time } from "../format.js";
+import { timeOf } from "../items.js";
 import { BarChart, Share } from "../parts/bars.js";
 import { Loading, Problem, useLoaded } from "../parts/load.js";
 import { Owners } from "../parts/owners.js";
@@ -6,7 +7,6 @@ import { go, place } from "../router.js";
 import { settings } from "../session.js";
 import { html, useState } from "../preact.js";
 import { t } from "../words.js";
-import { timeOf } from "./runs/pages.js";
 import { Budget } from "./usage/budget.js";
 import { daysAgo, everyDay, MEASURES, sums, ticks, total } from "./usage/sums.js";
 
@@ -130,7 +130,9 @@ function Table({ name, groups, write, hasBars }) {
       </tr></thead>
       <tbody>${groups.map(
         (each) => html`<tr>
-          <th scope="row">${write(each.name)}${hasBars && html`<${Share} parts=${[{ share: whole ? measure(each) / whole : 0, kind: "used" }]} />`}</th>
+          <th scope="row">
+            ${write(each.name)}${hasBars && html`<${Share} parts=${[{ share: whole ? measure(each) / whole : 0, kind: "used" }]} />`}
+          </th>
           <td class="number">${money(each.usd)}</td>
           <td class="number">${count(MEASURES.tokens(each))}</td>
           <td class="number">${count(each.runs)}</td>

@@ -79,10 +79,6 @@ export default {
     "Was hier gefragt wurde, ist nicht mehr gespeichert.",
     "此处的请求已不再保存。",
   ],
-  approved: ["Approved by {by}", "Freigegeben von {by}", "已由 {by} 批准"],
-  refused: ["Refused by {by}", "Abgelehnt von {by}", "已由 {by} 拒绝"],
-  expired: ["Nobody answered in time", "Niemand hat rechtzeitig geantwortet", "无人及时答复"],
-  withdrawn: ["Withdrawn", "Zurückgezogen", "已撤回"],
   busy: [
     "Another window is asking in this conversation. Your message is still here.",
     "Ein anderes Fenster fragt gerade in diesem Gespräch. Ihre Nachricht ist noch hier.",

@@ -29,6 +29,7 @@ export default {
   asJson: ["Edit as JSON", "Als JSON bearbeiten", "以 JSON 编辑"],
   argumentsJson: ["Arguments as JSON", "Argumente als JSON", "参数（JSON）"],
   notYours: ["Somebody else has to decide this.", "Darüber entscheidet jemand anderes.", "这需要由其他人决定。"],
+  pending: ["Waits for a decision", "Wartet auf eine Entscheidung", "等待决定"],
   approved: ["Approved", "Freigegeben", "已批准"],
   refused: ["Refused", "Abgelehnt", "已拒绝"],
   expired: ["Expired: nobody has answered", "Abgelaufen: niemand hat geantwortet", "已过期：无人答复"],

@@ -120,7 +120,7 @@ def test_an_approval_is_given_in_the_talk_and_it_goes_on(opens: Opens, studio: S
     expect(log.get_by_role("status").get_by_text("Approved")).to_be_visible()
     page.reload()
     expect(log.get_by_text("Ann has it.", exact=True)).to_be_visible()
-    expect(log.get_by_text("Approved by local")).to_be_visible()
+    expect(log.locator(".past")).to_contain_text("Approved by local")
     expect(page.locator(".turn")).to_have_count(1)
 
 
@@ -189,6 +189,11 @@ def test_an_old_conversation_is_found_renamed_and_deleted(opens: Opens, studio: 
     expect(conversations.get_by_role("link", name="Something <b>else</b>")).to_be_visible()
     expect(page.get_by_role("heading", level=1)).to_have_text("Something <b>else</b>")
     page.get_by_role("button", name="Delete conversation").click()
+    expect(page.get_by_role("dialog")).to_contain_text("Delete “Something <b>else</b>” for good?")
+    page.keyboard.press("Enter")  # keeps it
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(page.get_by_role("button", name="Delete conversation")).to_be_focused()
+    page.keyboard.press("Enter")
     page.get_by_role("button", name="Delete", exact=True).click()
     expect(conversations.get_by_text("Nothing found.")).to_be_visible()
     expect(conversations.get_by_role("link", name="New conversation")).to_be_focused()

@@ -1,6 +1,7 @@
 """What the page's own files keep to: words, colours, addresses, size."""
 
 import json
+import posixpath
 import re
 
 import pytest
@@ -52,6 +53,14 @@ def test_a_module_imports_and_exports_only_what_is_used(name: str) -> None:
     exported = re.findall(r"^export (?:const|class|(?:async )?function\*?) (\w+)", MODULES[name], re.MULTILINE)
     others = "\n".join(text for other, text in MODULES.items() if other != name)
     assert [each for each in exported if not re.search(rf"\b{each}\b", others)] == []
+
+
+@pytest.mark.parametrize("name", CODE)
+def test_a_view_is_imported_by_the_frame_and_its_modules_by_the_view_alone(name: str) -> None:
+    found = re.findall(r'from "(\.[^"]*)"', CODE[name])
+    views = [path for each in found if (path := posixpath.normpath(f"{name}/../{each}")).startswith("views/")]
+    own = f"{name.removesuffix('.js')}/" if name.count("/") == 1 else f"{posixpath.dirname(name)}/"
+    assert name == "app.js" or all(path.startswith(own) for path in views)
 
 
 def test_every_sentence_is_used_and_every_used_one_is_there() -> None:

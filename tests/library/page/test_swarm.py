@@ -44,7 +44,7 @@ def _lights(page: Page, items: list[dict[str, Any]], status: str = "in_progress"
     """Return [state, doing] of each agent, and the open flows, as `ofAnswer` says."""
     _serve_lights(page)
     script = f"""async ([items, status, agency]) => {{
-        const {{ ofAnswer }} = await import(new URL("sources/views/swarm/lights.js", {_SCRIPT}));
+        const {{ ofAnswer }} = await import(new URL("sources/parts/swarm/lights.js", {_SCRIPT}));
         const {{ agents, flows }} = ofAnswer({{ items, status }}, agency);
         const states = Object.fromEntries([...agents].map(([name, light]) => [name, [light.state, light.doing]]));
         return {{ ...states, open: [...flows].filter(([, flow]) => flow.open).map(([key]) => key) }};
@@ -160,7 +160,7 @@ def test_message_of_a_trace_is_on_its_way_until_its_recipient_has_ended(page: Pa
     root = {"type": "agent", "name": "Boss", "agent": "Boss", "status": "in_progress"}
     trace = {"status": "in_progress", "root": {**root, "children": [message("Clerk", 1.0), message("Judge", None)]}}
     script = f"""async ([trace, agency]) => {{
-        const {{ ofTrace }} = await import(new URL("sources/views/swarm/lights.js", {_SCRIPT}));
+        const {{ ofTrace }} = await import(new URL("sources/parts/swarm/lights.js", {_SCRIPT}));
         const {{ agents, flows }} = ofTrace(trace, agency);
         return [agents.get("Boss").doing, ...[...flows].filter(([, flow]) => flow.open).map(([key]) => key)];
     }}"""

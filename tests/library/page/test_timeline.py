@@ -110,7 +110,7 @@ def test_crash_and_a_day_of_waiting_are_seen(page: Page) -> None:
     first = page.locator(".tl-bar").first.bounding_box()
     assert first is not None
     assert first["width"] > 100  # the day takes no place
-    expect(page.get_by_role("region", name="Approvals")).to_contain_text("approved by eve")
+    expect(page.get_by_role("region", name="Approvals")).to_contain_text("Approved by eve")
 
 
 def test_run_that_a_killed_server_left_shows_both_attempts(opens: Opens, studio: Studio, model: Model) -> None:
@@ -228,14 +228,16 @@ def test_failed_run_says_why(page: Page) -> None:
     expect(page.get_by_text("<b>No</b> answer.")).to_be_visible()
 
 
-def test_waiting_run_is_cancelled_when_asked_twice(opens: Opens, studio: Studio) -> None:
+def test_waiting_run_is_cancelled_when_that_is_confirmed(opens: Opens, studio: Studio) -> None:
     run = _begin(studio, "send ann")
     page = opens(studio)
     page.goto(f"/#/runs/{run}")
     expect(page.get_by_text("A person has to decide.")).to_be_visible()
     expect(page.locator("[data-wait=person]")).to_have_count(1)
-    page.get_by_role("button", name="Cancel run").click()
-    page.get_by_role("button", name="Really cancel?").click()
+    page.get_by_role("button", name="Cancel the run").click()
+    page.get_by_role("button", name="Keep it running").click()
+    page.get_by_role("button", name="Cancel the run").click()
+    page.get_by_role("dialog").get_by_role("button", name="Cancel the run").click()
     expect(page.locator(".status").first).to_contain_text("cancelled")
 
 
@@ -244,7 +246,8 @@ def test_deleted_run_is_gone(opens: Opens, studio: Studio) -> None:
     page = opens(studio, allowed="404")
     page.goto(f"/#/runs/{run}")
     page.get_by_role("button", name="Delete").click()
-    page.get_by_role("button", name="Really delete?").click()
+    expect(page.get_by_role("dialog")).to_contain_text("Delete this run of studio for good?")
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
     expect(page).to_have_url(re.compile("#/runs$"))
     page.goto(f"/#/runs/{run}")
     expect(page.get_by_text("There is no such run.")).to_be_visible()

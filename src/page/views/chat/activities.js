@@ -6,7 +6,10 @@ import { t } from "../../words.js";
 const SHOWN = 150; // steps, of which the newest are shown before one asks for all
 let isOpenByDefault = false; // as the reader has left it last
 
-/** `ended`: the status of the answer. `times`: when steps began and ended in this page, by id. `seconds`: how long they took, by id, once it is known. */
+/**
+ * `ended`: the status of the answer. By the ids of steps, `times`: when they began and ended in this page; `seconds`: how
+ * long they took, once it is known.
+ */
 export function Activities({ steps, isRunning, ended, times, seconds, onOpen }) {
   const [isOpen, setOpen] = useState(isOpenByDefault);
   const toggled = (event) => {

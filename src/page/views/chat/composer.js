@@ -124,7 +124,8 @@ function Attach({ add }) {
     event.target.value = "";
   };
   return html`
-    <button type="button" class="plain icon" title=${t("chat.attach")} aria-label=${t("chat.attach")} onClick=${() => input.current.click()}>+</button>
+    <button type="button" class="plain icon" title=${t("chat.attach")} aria-label=${t("chat.attach")}
+      onClick=${() => input.current.click()}>+</button>
     <input ref=${input} type="file" multiple hidden onChange=${chosen} />
   `;
 }

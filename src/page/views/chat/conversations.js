@@ -1,5 +1,6 @@
 // The conversations at the left: found, renamed, deleted, by day.
 import * as api from "../../api.js";
+import { Confirm } from "../../parts/dialog.js";
 import { Problem } from "../../parts/load.js";
 import { place } from "../../router.js";
 import { html, useEffect, useLayoutEffect, useRef, useState } from "../../preact.js";
@@ -19,9 +20,9 @@ export function Conversations({ current, onDeleted, onRenamed, onChosen, onNew }
   const fresh = useRef(null);
   const remove = async (id) => {
     await api.deleteConversation(id);
-    fresh.current.focus();
     list.forget(id);
     onDeleted(id);
+    setTimeout(() => fresh.current.focus()); // when the entry, and its dialog, have gone
   };
   const rename = async ({ id, metadata }, title) => {
     const renamed = await api.updateConversation(id, { metadata: { ...metadata, title } });
@@ -30,14 +31,17 @@ export function Conversations({ current, onDeleted, onRenamed, onChosen, onNew }
   };
   return html`<nav class="conversations" aria-label=${t("chat.conversations")}>
     <a class="button" ref=${fresh} href=${place(["chat"])} onClick=${onNew}>${t("chat.new")}</a>
-    <input type="search" aria-label=${t("chat.find")} placeholder=${t("chat.find")} value=${words} onInput=${(event) => setWords(event.target.value)} />
+    <input type="search" aria-label=${t("chat.find")} placeholder=${t("chat.find")} value=${words}
+      onInput=${(event) => setWords(event.target.value)} />
     ${list.error && html`<${Problem} error=${list.error} again=${list.more} />`}
     <div class="list">
       ${byDay(found).map(
         ([day, entries]) => html`<section key=${day}>
           <h2>${day}</h2>
           <ul>
-            ${entries.map((each) => html`<li key=${each.id}><${Entry} conversation=${each} isCurrent=${each.id === current?.id} ...${{ rename, remove, onChosen }} /></li>`)}
+            ${entries.map((each) => html`<li key=${each.id}>
+              <${Entry} conversation=${each} isCurrent=${each.id === current?.id} ...${{ rename, remove, onChosen }} />
+            </li>`)}
           </ul>
         </section>`,
       )}
@@ -78,44 +82,42 @@ function useConversations(current) {
 }
 
 function Entry({ conversation, isCurrent, rename, remove, onChosen }) {
-  const [mode, setMode] = useState("link"); // or rename, delete
+  const [mode, setMode] = useState("link"); // or rename; delete: the dialog is in front of the link
   const [error, setError] = useState(null);
   const link = useRef(null);
   const before = useRef(mode);
   useEffect(() => {
-    if (mode === "link" && before.current !== mode) link.current.focus();
+    if (mode === "link" && before.current === "rename") link.current.focus();
     before.current = mode;
   }, [mode]);
-  const attempt = async (action) => {
+  const save = async (name) => {
     try {
-      await action();
+      await rename(conversation, name);
       setMode("link");
     } catch (failure) {
       setError(failure);
     }
   };
   if (error) return html`<${Problem} error=${error} again=${() => setError(null)} />`;
-  if (mode === "rename") return html`<${Rename} conversation=${conversation} save=${(title) => attempt(() => rename(conversation, title))} leave=${() => setMode("link")} />`;
-  if (mode === "delete") return html`<${Delete} title=${titleOf(conversation)} remove=${() => attempt(() => remove(conversation.id))} leave=${() => setMode("link")} />`;
+  const leave = () => setMode("link");
+  if (mode === "rename") return html`<${Rename} ...${{ conversation, save, leave }} />`;
   const title = titleOf(conversation);
   const button = (words, mark, next) => html`<button
     class="plain icon" aria-label=${words} aria-describedby=${conversation.id} title=${words} onClick=${() => setMode(next)}
   >${mark}</button>`;
   return html`<div class="entry">
-    <a id=${conversation.id} ref=${link} href=${place(["chat", conversation.id])} title=${title} aria-current=${isCurrent ? "page" : undefined} onClick=${onChosen}><bdi>${title}</bdi></a>
+    <a id=${conversation.id} ref=${link} href=${place(["chat", conversation.id])} title=${title}
+      aria-current=${isCurrent ? "page" : undefined} onClick=${onChosen}><bdi>${title}</bdi></a>
     ${button(t("chat.rename"), "✎", "rename")}
     ${button(t("chat.remove"), "×", "delete")}
+    ${mode === "delete" && html`<${Confirm} title=${t("chat.deleteAsk", { title })} action=${t("chat.delete")} keep=${t("app.cancel")}
+      onConfirm=${() => remove(conversation.id)} onClose=${leave} />`}
   </div>`;
 }
 
-function useFocus() {
-  const element = useRef(null);
-  useLayoutEffect(() => element.current.focus(), []); // before the next key
-  return element;
-}
-
 function Rename({ conversation, save, leave }) {
-  const field = useFocus();
+  const field = useRef(null);
+  useLayoutEffect(() => field.current.focus(), []); // before the next key
   const submit = (event) => {
     event.preventDefault();
     const title = field.current.value.trim();
@@ -125,15 +127,6 @@ function Rename({ conversation, save, leave }) {
     <input ref=${field} maxlength="200" aria-label=${t("chat.title")} defaultValue=${titleOf(conversation)} />
     <button class="primary small">${t("chat.save")}</button>
   </form>`;
-}
-
-function Delete({ title, remove, leave }) {
-  const button = useFocus();
-  return html`<div class="entry asks" role="group" aria-label=${t("chat.deleteAsk", { title })} onKeyDown=${(event) => event.key === "Escape" && leave()}>
-    <span dir="auto">${t("chat.deleteAsk", { title })}</span>
-    <button class="danger small" onClick=${remove}>${t("chat.delete")}</button>
-    <button class="small" ref=${button} onClick=${leave}>${t("app.cancel")}</button>
-  </div>`;
 }
 
 const relative = new Intl.RelativeTimeFormat(language, { numeric: "auto" });

@@ -1,6 +1,7 @@
 // What an agent asks a person, in the talk.
 import * as api from "../../api.js";
 import { ApprovalCard } from "../../parts/approval_card.js";
+import { Decided } from "../../parts/decided.js";
 import { useLoaded } from "../../parts/load.js";
 import { html, useRef } from "../../preact.js";
 import { t } from "../../words.js";
@@ -14,14 +15,10 @@ export function Request({ item, isOpen, decide }) {
   const approval = loaded.value;
   wasPending.current ||= approval?.status === "pending";
   if (!approval) return html`<p class="note">${t(loaded.error ? "chat.requestGone" : "app.loading")}</p>`;
-  if (!wasPending.current) return html`<${Past} approval=${approval} />`;
-  return html`<${ApprovalCard} approval=${approval} decide=${(body) => decide(item.id, body)} />`;
-}
-
-function Past({ approval: { agent, name, status, decision } }) {
-  return html`<p class="note past" data-status=${status}>
-    <bdi>${t("chat.request", { agent, tool: name })}</bdi>
-    <span>${t(`chat.${status}`, { by: decision?.decided_by ?? "" })}</span>
-    ${decision?.reason && html`<q dir="auto">${decision.reason}</q>`}
-  </p>`;
+  if (wasPending.current) return html`<${ApprovalCard} approval=${approval} decide=${(body) => decide(item.id, body)} />`;
+  const { agent, name, status, decision } = approval;
+  return html`<div class="note past" data-status=${status}>
+    <p><bdi>${t("chat.request", { agent, tool: name })}</bdi></p>
+    <${Decided} status=${status} decision=${decision} />
+  </div>`;
 }

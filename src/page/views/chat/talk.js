@@ -1,9 +1,10 @@
 // A conversation while it is shown: its turns, and the run that is at work. What changes is told to `onChange`.
 import { NOTHING, isOver, ofResponse, requests, shown, withEvent } from "../../answer.js";
 import * as api from "../../api.js";
+import { questionOf, textOf } from "../../items.js";
 import { go } from "../../router.js";
 import { follow, hurry } from "../../stream.js";
-import { isAsking, newTurn, questionOf, runsWithoutItems, textOf, turnsOf, withTurns } from "./turns.js";
+import { isAsking, newTurn, runsWithoutItems, turnsOf, withTurns } from "./turns.js";
 
 const PAGE = 100; // items
 const OFTEN = 80; // ms between two pictures of an answer that grows

@@ -2,6 +2,7 @@
 import { activities, isOver, messages, requests, shown } from "../../answer.js";
 import * as api from "../../api.js";
 import { count, money, took } from "../../format.js";
+import { textOf } from "../../items.js";
 import { Markdown } from "../../markdown.js";
 import { CopyButton } from "../../parts/copy.js";
 import { LogId, problemText, useLoaded } from "../../parts/load.js";
@@ -11,7 +12,7 @@ import { t } from "../../words.js";
 import { Activities, secondsOf } from "./activities.js";
 import { MadeFiles, SentFiles } from "./files.js";
 import { Request } from "./request.js";
-import { itemsOf, textOf } from "./turns.js";
+import { itemsOf } from "./turns.js";
 
 /** `tools`: decide(id, body), again(turn). A turn that has not changed is not drawn again. */
 export function Turn({ turn, isLast, isBusy, tools }) {
@@ -54,7 +55,8 @@ function Answer({ turn, isRunning, traces, tools, onOpen }) {
   const isStreamed = isRunning && last && !isOver(last) && !last.isWaiting && !last.isLost; // and not stored yet
   return html`<div class="answer">
     <h2 class="hidden">${t("chat.answer")}</h2>
-    <${Activities} ...${{ steps, times, seconds, onOpen }} isRunning=${isRunning && !last?.isWaiting && !last?.isLost && !isAsked} ended=${turn.failure ? "failed" : last?.status} />
+    <${Activities} ...${{ steps, times, seconds, onOpen }} ended=${turn.failure ? "failed" : last?.status}
+      isRunning=${isRunning && !last?.isWaiting && !last?.isLost && !isAsked} />
     ${items.map((item) => {
       if (item.type === "message") return html`<${Message} key=${`${item.id} ${isRunning}`} ...${{ item, isRunning }} />`;
       if (item.type !== "mcp_approval_request") return null;
@@ -93,7 +95,6 @@ function Ending({ turn, last, isRunning, tools }) {
     ${turn.question.length > 0 && canHelp(turn.failure) && html`<button onClick=${() => tools.again(turn)}>${t("app.again")}</button>`}
   </div>`;
 }
-
 
 /** Return whether the same question may be answered now. */
 const canHelp = (failure) => failure?.code !== "budget_exceeded" && failure?.status !== 404;

@@ -1,7 +1,11 @@
 // Items of a conversation and its runs, as turns: a question, and what was answered. Pure.
 import { NOTHING, isOver, requests } from "../../answer.js";
+import { isUser, partsOf } from "../../items.js";
 
-/** A turn: `createdAt` is 0 where its run is not known any more. `question` (parts of the user's content), `answers` (as answer.js makes them), `failure` of the request. */
+/**
+ * Return a turn: `question` (parts of the user's content), `answers` (as answer.js makes them), `failure` of the request,
+ * `createdAt` (0 where its run is not known any more).
+ */
 export const newTurn = (key, question, answers = []) => ({ key, question, answers, failure: null, createdAt: 0 });
 
 /** Return the turns of a conversation's items, in order. Each run of `runs` (GET /v1/responses) is an answer. */
@@ -16,8 +20,6 @@ export function turnsOf(items, runs) {
   return turns;
 }
 
-const isUser = (item) => item.type === "message" && item.role !== "assistant";
-const partsOf = ({ content }) => (typeof content === "string" ? [{ type: "input_text", text: content }] : content);
 // The ids of what a run has said hold the run's own.
 const runOf = (item, runs) => runs.find((run) => item.id?.includes(run.id.slice("resp_".length)));
 
@@ -38,9 +40,6 @@ export function runsWithoutItems(runs, turns) {
   const shown = new Set(turns.flatMap((turn) => turn.answers.map((answer) => answer.id)));
   return runs.filter((run) => !shown.has(run.id));
 }
-
-/** Return what the user has sent to a run. */
-export const questionOf = (inputItems) => inputItems.filter(isUser).flatMap(partsOf);
 
 /** Return whether an answer, which says only what is asked of a person, is that of a run: such items do not name it. */
 const isOf = (answer, { answers }) =>
@@ -70,7 +69,5 @@ export function itemsOf(answers, shown) {
   return [...byId.values()];
 }
 
-/** Return whether a turn waits for an answer of a person, so that its run goes on as another one. */
+/** Return whether an answer ends by asking a person, so that another run goes on with it after the decision. */
 export const isAsking = (answer) => isOver(answer) && answer.status === "completed" && requests(answer).length > 0;
-
-export const textOf = (parts) => parts.map((part) => part.text ?? part.refusal ?? "").join("\n").trim();

@@ -1,7 +1,7 @@
 import * as api from "../../api.js";
+import { questionOf, textOf } from "../../items.js";
 import { useSeen } from "../../parts/seen.js";
 import { html } from "../../preact.js";
-import { questionOf, textOf } from "../chat/turns.js";
 
 const LENGTH = 160; // characters
 

@@ -6,15 +6,20 @@ import { t } from "../../words.js";
 
 const WAITS = "waitsPerson"; // no status of its own: one that is in progress
 const STATUSES = ["queued", "in_progress", WAITS, "completed", "incomplete", "failed", "cancelled"];
-const SINCE = { today: midnight, 7: () => daysAgo(7), 30: () => daysAgo(30) };
+const SINCE = { today: midnight, 7: before(7), 30: before(30) }; // -> Unix seconds
 const NAMES = ["status", "model", "since", "conversation", "owner"];
 
 function midnight() {
   return Math.floor(new Date().setHours(0, 0, 0, 0) / 1000);
 }
-const daysAgo = (days) => Math.floor(Date.now() / 1000) - days * 86_400;
+function before(days) {
+  return () => Math.floor(Date.now() / 1000) - days * 86_400;
+}
 
-/** Return what the address asks for: the query of the list, `since` as a function, whether of all owners, and whether only what waits for a person. */
+/**
+ * Return what the address asks for: the query of the list, `since` as a function, whether of all owners (`isAdmin`), and
+ * whether only what waits for a person (`waits`).
+ */
 export function askedBy(query, isOperator) {
   const given = Object.fromEntries(query);
   const isAdmin = isOperator && settings.auth !== "none" && (given.scope === "all" || Boolean(given.owner));

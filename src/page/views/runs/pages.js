@@ -10,7 +10,6 @@ const BUSY = 4000; // ms between two looks while a run is unfinished
 const QUIET = 15_000;
 const NOTHING = { runs: null, cursor: null, error: null, isLoading: true };
 
-
 /** Return {runs, cursor (where "more" goes on), error, isLoading, more, refresh}. `asked`: {query, isAdmin}. */
 export function useRuns(asked) {
   const [state, setState] = useState(NOTHING);
@@ -82,6 +81,3 @@ function useRefresh({ runs, isLoading, error }, refresh) {
     };
   }, [isLoading, pause, runs]);
 }
-
-/** The second in which an id was made: its first 48 bits are milliseconds. */
-export const timeOf = (runId) => Number.parseInt(runId.slice(runId.indexOf("_") + 1).slice(0, 12), 16) / 1000;

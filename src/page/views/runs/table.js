@@ -8,7 +8,10 @@ import { html } from "../../preact.js";
 import { codeText, t } from "../../words.js";
 import { About } from "./about.js";
 
-/** `asked`: what a person was asked by runs, by their ids. A table of runs; a list of cards where it is narrow, with the roles of a table all the same. */
+/**
+ * A table of runs; a list of cards where it is narrow, with the roles of a table all the same. `asked`: the tools for
+ * which runs ask a person, by the ids of the runs.
+ */
 export function RunTable({ runs, isAdmin, asked, onCancel }) {
   const now = useNow(runs.some(isUnfinished), 1000);
   const names = ["what", "status", "began", "took", "tokens", isAdmin ? "owner" : "cost"];

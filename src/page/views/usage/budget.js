@@ -48,10 +48,13 @@ function Meter({ name, budget }) {
   const reserved = unit === "runs" ? 0 : budget[period].reserved[unit];
   const share = (amount) => (limit ? amount / limit : 1);
   const isFull = limit !== null && spent + reserved >= limit;
+  const parts = [{ share: share(spent), kind: isFull ? "full" : "used" }, { share: share(reserved), kind: "reserved" }];
   return html`<div class="meter">
     <span class="muted">${t(`lists.limit_${name}`)}</span>
-    <strong>${limit === null && !spent ? "" : write(spent)}<span class="muted"> / ${limit === null ? t("lists.noLimit") : write(limit)}</span></strong>
-    ${limit !== null && html`<${Share} parts=${[{ share: share(spent), kind: isFull ? "full" : "used" }, { share: share(reserved), kind: "reserved" }]} />`}
+    <strong>
+      ${limit === null && !spent ? "" : write(spent)}<span class="muted"> / ${limit === null ? t("lists.noLimit") : write(limit)}</span>
+    </strong>
+    ${limit !== null && html`<${Share} parts=${parts} />`}
     ${reserved > 0 && html`<span class="muted">${t("lists.reserved", { amount: write(reserved) })}</span>`}
   </div>`;
 }
@@ -79,7 +82,10 @@ function LimitsForm({ owner, budget, change }) {
   const reset = () => run(() => change(api.resetBudget(owner), t("lists.budgetReset")));
   return html`<form onSubmit=${save}>
     <div class="limits">
-      ${LIMITS.map((name) => html`<${Limit} id="${id}-${name}" name=${name} value=${budget.limits[name]} problem=${problem?.name === name ? problem.message : null} />`)}
+      ${LIMITS.map(
+        (name) => html`<${Limit} id="${id}-${name}" name=${name} value=${budget.limits[name]}
+          problem=${problem?.name === name ? problem.message : null} />`,
+      )}
     </div>
     ${problem && !LIMITS.includes(problem.name) && html`<p class="field-problem" role="alert">${problem.message}</p>`}
     <div class="actions">

@@ -1,10 +1,10 @@
 // An agency as a graph: agents are boxes that can be pressed, flows are arrows.
-import { useWidth } from "../../parts/width.js";
+import { clipped, reading, widthOf } from "../svg_text.js";
+import { useWidth } from "../width.js";
 import { html, useId, useMemo } from "../../preact.js";
 import { t } from "../../words.js";
 import { arrange, shownTools } from "./layout.js";
 import { flowKey } from "./lights.js";
-import { clipped, reading, widthOf } from "./text.js";
 
 /** Return what an agent does now, in words. */
 export function stateText(light) {
@@ -26,7 +26,8 @@ function Drawing({ agency, drawing, lights, selected, onSelect, id }) {
   const { left, top, width, height, scale, nodes, edges } = drawing;
   const size = { width: Math.round(width * scale), height: Math.round(height * scale) };
   return html`
-    <svg class="swarm-graph" viewBox="${left} ${top} ${width} ${height}" ...${size} role="group" aria-label=${t("swarm.graph", { name: agency.name })}>
+    <svg class="swarm-graph" viewBox="${left} ${top} ${width} ${height}" ...${size} role="group"
+      aria-label=${t("swarm.graph", { name: agency.name })}>
       <defs>
         ${["idle", "done", "open", "failed", "stopped"].map((kind) => html`<${Arrow} id=${`${id}-${kind}`} kind=${kind} />`)}
       </defs>

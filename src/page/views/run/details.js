@@ -1,5 +1,6 @@
 // One call of a trace, pinned: its facts, and for operators what was asked and answered.
 import { clockTime } from "../../format.js";
+import { Decided } from "../../parts/decided.js";
 import { html, useState } from "../../preact.js";
 import { t } from "../../words.js";
 import { costText, kindText, tokensText, tookText } from "./describe.js";
@@ -25,21 +26,12 @@ export function Details({ node, contents, now, onClose }) {
     <dl class="tl-facts">${facts
       .filter(([, value]) => value)
       .map(([name, value]) => html`<div key=${name}><dt>${t(`timeline.${name}`)}</dt><dd dir="auto">${value}</dd></div>`)}</dl>
-    ${(node.approvals ?? []).map((approval) => html`<${Decision} key=${approval.id} approval=${approval} />`)}
+    ${(node.approvals ?? []).map((approval) => html`<${Decided} key=${approval.id} status=${approval.status} decision=${approval} />`)}
     ${CONTENTS.filter((name) => node[name] !== undefined && node[name] !== null).map(
       (name) => html`<${Content} key=${name} name=${t(`timeline.${name}`)} value=${node[name]} />`,
     )}
     ${["off", "too_large"].includes(contents) && html`<p class="muted">${t(`timeline.contents_${contents}`)}</p>`}
   </section>`;
-}
-
-/** What a person was asked and has decided. */
-export function Decision({ approval }) {
-  const { status, decided_by: by, decided_at: at, reason } = approval;
-  const text = by ? t("timeline.decidedBy", { by, time: clockTime(at) }) : null;
-  return html`<p class="tl-decision" data-status=${status}>
-    <strong>${t(`timeline.is_${status}`)}</strong> ${text} ${reason && html`<q dir="auto">${reason}</q>`}
-  </p>`;
 }
 
 function Content({ name, value }) {

@@ -1,14 +1,16 @@
 // A trace as lanes of bars. Pure. Times are Unix seconds.
 
 import { isUnfinished } from "../../answer.js";
+import { HANDOFF } from "../../items.js";
 import { union } from "./axis.js";
 
 /**
  * Return `{lanes, bars, waits, messages, marks, start, end}` of a trace; `now` ends what goes on.
  *
- * A lane is an agent, within one run: `{key, name, depth, runId, rows}`. A bar is a model call or a tool call, in a
- * row of its lane; `seconds` and `usd` of a lane are those of its bars. A wait is a time in which a lane waits: for a worker (`queue`), a person, or its colleagues. A
- * message leads from a lane to another. A mark is the beginning of an attempt, or a handover to another agent.
+ * A lane is an agent, within one run: `{key, name, depth, runId, parent, rows, seconds, usd}`; `parent` is the lane that
+ * led to it, `seconds` and `usd` are those of its bars that were not replayed. A bar is a model call or a tool call, in a
+ * row of its lane. A wait is a time in which a lane waits: for a worker (`queue`), a person, or its colleagues. A message
+ * leads from a lane to another. A mark is the beginning of an attempt, or a handover to another agent.
  */
 export function timelineOf(trace, now) {
   const isOpen = isUnfinished(trace) || asking(trace).length > 0;
@@ -22,12 +24,12 @@ export function timelineOf(trace, now) {
   made.end = Math.max(made.start + 0.001, made.now ?? trace.root?.ended_at ?? end ?? 0, ...times);
   made.marks.push(...attempts(made));
   pack(made);
-  for (const lane of made.lanes) Object.assign(lane, sums(made.bars.filter((bar) => bar.lane === lane && !bar.node.replayed)));
+  for (const lane of made.lanes) Object.assign(lane, spentIn(made.bars.filter((bar) => bar.lane === lane && !bar.node.replayed)));
   made.lanes = ordered(made.lanes);
   return made;
 }
 
-function sums(bars) {
+function spentIn(bars) {
   const prices = bars.filter((bar) => bar.kind === "model_call").map((bar) => bar.node.usd);
   return {
     seconds: union(bars.map(({ from, to }) => [from, to])).reduce((sum, [from, to]) => sum + to - from, 0),
@@ -46,13 +48,13 @@ function laneOf(made, name, place) {
   let lane = made.lanes.find((each) => each.key === key);
   if (!lane) {
     const depth = place.lane ? place.lane.depth + 1 : place.run.depth;
-    lane = { key, name, depth, runId: place.run.id, sentBy: null, parent: place.lane };
+    lane = { key, name, depth, runId: place.run.id, parent: place.lane };
     made.lanes.push(lane);
   }
   return lane;
 }
 
-/** A lane stands below the one that led to it, and before that one's next. */
+/** Return the lanes depth first: each one directly above those that it led to. */
 function ordered(lanes) {
   const below = (parent) => lanes.filter((lane) => lane.parent === parent).flatMap((lane) => [lane, ...below(lane)]);
   return below(null);
@@ -75,7 +77,7 @@ const ending = (made, node) => node.ended_at ?? (node.status === "in_progress" ?
 /** Add a child of an agent; return when the next one can begin. */
 function step(made, node, place, id) {
   if (node.type === "message") return message(made, node, place, id);
-  if (node.type === "agent") return made.isHandedOver ? heir(made, node, place, id) : agent(made, node, place, id);
+  if (node.type === "agent") return made.isHandedOver ? successor(made, node, place, id) : agent(made, node, place, id);
   const from = node.started_at ?? null;
   const to = from === null ? null : Math.max(from, ending(made, node));
   if (from !== null) made.bars.push({ id, kind: node.type, lane: place.lane, from, to, node });
@@ -88,7 +90,7 @@ function step(made, node, place, id) {
 }
 
 /** An agent that took over stands beside the one that had the word. */
-function heir(made, node, place, id) {
+function successor(made, node, place, id) {
   made.isHandedOver = false;
   const at = node.started_at ?? place.at;
   made.marks.push({ kind: "handover", at, name: node.name, runId: place.run.depth ? place.run.id : null });
@@ -106,16 +108,14 @@ function persons(made, node, place, id, from) {
 
 function message(made, node, place, id) {
   const [child] = node.children ?? [];
-  if (!child && node.name?.startsWith("transfer_to_")) {
+  if (!child && node.name?.startsWith(HANDOFF)) {
     made.isHandedOver = true;
     return place.at;
   }
   const run = node.run ? { id: node.run.response_id, depth: place.lane.depth + 1 } : place.run;
   const from = node.run?.queued_at ?? node.started_at ?? place.at;
   const to = Math.max(from, node.ended_at ?? node.run?.ended_at ?? ending(made, node), child ? 0 : from);
-  const known = made.lanes.length;
   const lane = laneOf(made, child?.name ?? node.name, { ...place, run });
-  if (made.lanes.length > known) lane.sentBy = node.run ?? null;
   if (node.run?.queued_at) {
     const until = child?.started_at ?? node.run.ended_at ?? made.now ?? from;
     made.waits.push({ kind: "queue", lane, from, to: Math.max(from, until) });

@@ -13,11 +13,16 @@ export function List({ trace, now, onSelect, selected }) {
     <div class="tl-table" tabindex="0" role="region" aria-label=${t("timeline.list")}><table>
       <thead><tr>
         <th scope="col">${t("timeline.step")}</th>
-        ${["timeline.began", "timeline.took", "lists.tokens", "timeline.cost"].map((name) => html`<th key=${name} scope="col" class="number">${t(name)}</th>`)}
+        ${["timeline.began", "timeline.took", "lists.tokens", "timeline.cost"].map(
+          (name) => html`<th key=${name} scope="col" class="number">${t(name)}</th>`,
+        )}
       </tr></thead>
-      <tbody>${rows.slice(0, most).map((row) => html`<${Row} key=${row.id} ...${{ row, now, onSelect }} start=${trace.root?.started_at} isSelected=${row.id === selected} />`)}</tbody>
+      <tbody>${rows.slice(0, most).map(
+        (row) => html`<${Row} key=${row.id} ...${{ row, now, onSelect }} start=${trace.root?.started_at} isSelected=${row.id === selected} />`,
+      )}</tbody>
     </table></div>
-    ${rows.length > most && html`<button onClick=${() => setMost(most + 1000)}>${t("timeline.moreRows", { count: count(rows.length - most) })}</button>`}`;
+    ${rows.length > most &&
+    html`<button onClick=${() => setMost(most + 1000)}>${t("timeline.moreRows", { count: count(rows.length - most) })}</button>`}`;
 }
 
 /** A message and the agent that answers it are one row. */

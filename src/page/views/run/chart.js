@@ -30,7 +30,7 @@ export function Chart({ timeline, selected, onSelect, onHover }) {
   const [zoom, setZoom] = useZoom(box, seen);
   const [chosen, setChosen] = useState(null); // [x, x] while a part is being chosen
   const id = useId();
-  useSeen(box, setSeen);
+  useViewport(box, setSeen);
   const axis = useMemo(() => axisOf(timeline), [timeline]);
   const stack = useMemo(() => stacked(timeline), [timeline]);
   const inner = Math.max(1, seen.width - 2 * PAD);
@@ -38,7 +38,7 @@ export function Chart({ timeline, selected, onSelect, onHover }) {
   const toX = (time) => PAD + (axis.at(time) - left) * inner * zoom;
   const groups = seen.width ? groupsOf(timeline, stack, seen, toX) : [];
   const drag = useDrag({ chosen, setChosen, setZoom, zoom, inner });
-  const move = useKeys({ timeline, groups, axis, box, inner, zoom, onHover });
+  const move = useArrowKeys({ timeline, groups, axis, box, inner, zoom, onHover });
   return html`
     <div class="tl-tools" role="toolbar" aria-label=${t("timeline.zoom")}>
       <button aria-label=${t("timeline.zoomIn")} onClick=${() => setZoom(zoom * 2)} disabled=${zoom >= MOST}>+</button>
@@ -59,7 +59,7 @@ export function Chart({ timeline, selected, onSelect, onHover }) {
 }
 
 /** Keep what is seen of the box: its size and how far it is scrolled. */
-function useSeen(box, setSeen) {
+function useViewport(box, setSeen) {
   useEffect(() => {
     const { current } = box;
     const look = () =>
@@ -142,7 +142,7 @@ function groupsOf(timeline, { places }, seen, toX) {
 }
 
 /** Arrow keys: the call before or after in the lane, or the nearest one of the lane above or below. */
-function useKeys({ timeline, groups, axis, box, inner, zoom, onHover }) {
+function useArrowKeys({ timeline, groups, axis, box, inner, zoom, onHover }) {
   const wanted = useRef(null);
   useEffect(() => {
     if (wanted.current === null) return;
@@ -178,20 +178,25 @@ function neighbour({ bars, lanes }, groups, bar, key) {
   return lane ? inLane(lane).reduce((best, each) => (distance(each) < distance(best) ? each : best)) : null;
 }
 
+function tickText(seconds, start) {
+  if (seconds >= HOUR) return clockTime(start + seconds);
+  return seconds ? duration(seconds) : "0";
+}
+
 function Axis({ axis, left, right, seen, toX }) {
   const ticks = ticksOf(axis, left, right, Math.max(2, seen.width / 110));
   const start = axis.segments[0].from;
   const folds = axis.segments.filter((each) => each.isFolded).map((each) => toX(each.from));
   let last = -Infinity;
-  const shown = ticks.filter(({ seconds }) => {
+  const shown = ticks.filter((seconds) => {
     const x = toX(start + seconds);
     if (x - last < 70 || x > seen.width - 48 || folds.some((fold) => x < fold && x > fold - 40)) return false;
     last = x;
     return true;
   });
   return html`
-    ${shown.map(({ seconds }) => html`<g key=${seconds} transform="translate(${toX(start + seconds)},0)">
-      <path class="tl-tick" d="M0.5,20v6" /><text class="tl-time" x="3" y="15">${seconds < HOUR ? (seconds ? duration(seconds) : "0") : clockTime(start + seconds)}</text>
+    ${shown.map((seconds) => html`<g key=${seconds} transform="translate(${toX(start + seconds)},0)">
+      <path class="tl-tick" d="M0.5,20v6" /><text class="tl-time" x="3" y="15">${tickText(seconds, start)}</text>
     </g>`)}
     ${axis.segments.filter((each) => each.isFolded).map((each) => {
       const [from, to] = [toX(each.from), toX(each.to)];

@@ -2,7 +2,7 @@
 import { isUnfinished } from "../../answer.js";
 import * as api from "../../api.js";
 import { count, money, time, took } from "../../format.js";
-import { Problem } from "../../parts/load.js";
+import { Confirm } from "../../parts/dialog.js";
 import { Status } from "../../parts/status.js";
 import { go, place } from "../../router.js";
 import { html, useState } from "../../preact.js";
@@ -57,29 +57,23 @@ function Links({ run, trace }) {
 }
 
 function Actions({ run, isOperator, isOwn, reload }) {
-  const [error, setError] = useState(null);
-  const attempt = (act) => () => act().then(() => setError(null), setError);
-  const cancel = attempt(async () => {
+  const [asks, setAsks] = useState(null); // cancel, delete
+  const cancel = async () => {
     await api.cancelResponse(run.id, isOperator);
     reload();
-  });
-  const remove = attempt(async () => {
+  };
+  const remove = async () => {
     await api.deleteResponse(run.id);
     go(["runs"]);
-  });
-  return html`<span class="run-actions">
-    ${isUnfinished(run) && html`<${Asked} key="cancel" text=${t("timeline.cancelRun")} sure=${t("timeline.cancelSure")} act=${cancel} />`}
-    ${isOwn && html`<${Asked} key="delete" text=${t("timeline.delete")} sure=${t("timeline.deleteSure")} act=${remove} />`}
-    ${error && html`<${Problem} error=${error} />`}
-  </span>`;
-}
-
-/** A button that asks once before it acts. */
-function Asked({ text, sure, act }) {
-  const [isAsked, setAsked] = useState(false);
-  const press = () => {
-    setAsked(!isAsked);
-    if (isAsked) act();
   };
-  return html`<button class=${isAsked ? "danger" : ""} onClick=${press} onBlur=${() => setAsked(false)}>${isAsked ? sure : text}</button>`;
+  const what = { what: run.model };
+  const dialogs = {
+    cancel: { title: t("lists.cancelTitle", what), text: t("lists.cancelWhy"), action: t("lists.cancelRun"), keep: t("lists.keep") },
+    delete: { title: t("timeline.deleteSure", what), action: t("timeline.delete"), keep: t("app.cancel") },
+  };
+  return html`<span class="run-actions">
+    ${isUnfinished(run) && html`<button key="cancel" onClick=${() => setAsks("cancel")}>${t("lists.cancelRun")}</button>`}
+    ${isOwn && html`<button key="delete" onClick=${() => setAsks("delete")}>${t("timeline.delete")}</button>`}
+    ${asks && html`<${Confirm} key="asks" ...${dialogs[asks]} onConfirm=${asks === "cancel" ? cancel : remove} onClose=${() => setAsks(null)} />`}
+  </span>`;
 }

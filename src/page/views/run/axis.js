@@ -3,7 +3,7 @@
 const FOLD = 0.035; // of the width, for each fold
 const MOST = 8; // folds; shorter gaps stay as they are
 
-/** Return `{segments, folds, at(time), time(place)}` of a timeline: segments are `{from, to, left, right, isFolded}`. */
+/** Return `{segments, at(time)}` of a timeline: segments are `{from, to, left, right, isFolded}`, `at` is a place. */
 export function axisOf({ start, end, bars }) {
   const busy = union(bars.map(({ from, to }) => [from, to]));
   const gaps = gapsOf(busy, start, end);
@@ -16,11 +16,7 @@ export function axisOf({ start, end, bars }) {
     const share = Math.max(0, Math.min(1, (time - segment.from) / (segment.to - segment.from)));
     return segment.left + share * (segment.right - segment.left);
   };
-  const time = (place) => {
-    const segment = segments.find((each) => place <= each.right) ?? segments.at(-1);
-    return segment.from + ((place - segment.left) / (segment.right - segment.left)) * (segment.to - segment.from);
-  };
-  return { segments, at, time };
+  return { segments, at };
 }
 
 export function union(spans) {
@@ -60,7 +56,7 @@ function segmentsOf(folded, start, end) {
 
 const STEPS = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600, 10_800, 43_200, 86_400];
 
-/** Return the ticks of the places from `left` to `right`, about `count` of them: `{place, seconds}` since the start. */
+/** Return the ticks of the places from `left` to `right`, about `count` of them, in seconds since the start. */
 export function ticksOf({ segments }, left, right, count) {
   const seen = segments.filter((each) => !each.isFolded && each.right > left && each.left < right && each.to > each.from);
   return seen.flatMap((segment) => {
@@ -71,7 +67,7 @@ export function ticksOf({ segments }, left, right, count) {
     const shownTo = segment.from + (Math.min(right, segment.right) - segment.left) * perPlace;
     const ticks = [];
     for (let at = Math.ceil((shownFrom - start) / step - 1e-6) * step; start + at <= shownTo; at += step) {
-      ticks.push({ place: segment.left + (start + at - segment.from) / perPlace, seconds: at });
+      ticks.push(at);
     }
     return ticks;
   });
@@ -79,7 +75,7 @@ export function ticksOf({ segments }, left, right, count) {
 
 const isFailed = ({ node }) => ["failed", "incomplete"].includes(node.status);
 
-/** Return bars of one row, those that are closer than a pixel as one: `{bars, x, width, failed}`. `toX`: place -> pixels. */
+/** Return bars of one row, those that are closer than a pixel as one: `{bars, x, width, failed}`. `toX`: time -> pixels. */
 export function merged(bars, toX) {
   const made = [];
   for (const bar of bars) {

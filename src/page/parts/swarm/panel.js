@@ -57,7 +57,9 @@ function ToolList({ agent, light }) {
   const times = (tool) => light?.tools.get(tool)?.count ?? 0;
   return html`<div><h4>${t("swarm.tools")}</h4><ul class="swarm-tools">
     ${agent.tools.map(
-      (tool) => html`<li key=${tool} data-used=${times(tool) > 0}><code dir="auto">${tool}</code><span>${times(tool) ? `${count(times(tool))}×` : ""}</span></li>`,
+      (tool) => html`<li key=${tool} data-used=${times(tool) > 0}>
+        <code dir="auto">${tool}</code><span>${times(tool) ? `${count(times(tool))}×` : ""}</span>
+      </li>`,
     )}
   </ul></div>`;
 }

@@ -1,8 +1,8 @@
 // The lanes of a timeline: what waits, the messages between them, the bars, and the marks over all.
 import { count, duration, money } from "../../format.js";
+import { clipped, reading } from "../../parts/svg_text.js";
 import { html } from "../../preact.js";
 import { t } from "../../words.js";
-import { clipped, reading } from "../swarm/text.js";
 import { barLabel } from "./describe.js";
 
 const BAR = 15;
@@ -14,19 +14,27 @@ export function Lanes({ timeline, stack, axis, seen, toX, id, groups, selected, 
     return top + tall >= seen.top - 200 && top <= seen.top + seen.height + 200;
   };
   const lanes = timeline.lanes.filter(isNear);
+  const waits = timeline.waits.filter((wait) => isNear(wait.lane));
+  const messages = timeline.messages.filter((each) => isNear(each.from) || isNear(each.to));
   const first = groups[0]?.bars[0].id;
   return html`
     <${Patterns} id=${id} />
     <g aria-hidden="true">
-      ${lanes.map((lane) => html`<${Lane} key=${lane.key} ...${{ lane, place: places.get(lane), seen, isOdd: timeline.lanes.indexOf(lane) % 2 }} />`)}
-      ${axis.segments.filter((each) => each.isFolded).map(
-        (each) => html`<rect key=${each.from} class="tl-fold" x=${toX(each.from)} width=${toX(each.to) - toX(each.from)} height=${height} fill="url(#${id}-fold)" />`,
+      ${lanes.map(
+        (lane) => html`<${Lane} key=${lane.key} ...${{ lane, place: places.get(lane), seen }} isOdd=${timeline.lanes.indexOf(lane) % 2} />`,
       )}
-      ${timeline.waits.filter((wait) => isNear(wait.lane)).map((wait, index) => html`<${Wait} key=${index} ...${{ wait, toX, seen }} place=${places.get(wait.lane)} />`)}
-      ${timeline.messages.filter((each) => isNear(each.from) || isNear(each.to)).map((each) => html`<${Message} key=${each.id} ...${{ message: each, places, toX, id }} />`)}
+      ${axis.segments.filter((each) => each.isFolded).map(
+        (each) => html`<rect key=${each.from} class="tl-fold" x=${toX(each.from)} width=${toX(each.to) - toX(each.from)} height=${height}
+          fill="url(#${id}-fold)" />`,
+      )}
+      ${waits.map((wait, index) => html`<${Wait} key=${index} ...${{ wait, toX, seen }} place=${places.get(wait.lane)} />`)}
+      ${messages.map((message) => html`<${Message} key=${message.id} ...${{ message, places, toX, id }} />`)}
       ${lanes.map((lane) => html`<${Name} key=${lane.key} ...${{ lane, place: places.get(lane), seen }} />`)}
     </g>
-    ${groups.map((group) => html`<${Bar} key=${group.bars[0].id} ...${{ group, id, selected, onSelect, onHover, now: timeline.now }} isFirst=${group.bars[0].id === first} />`)}
+    ${groups.map(
+      (group) => html`<${Bar} key=${group.bars[0].id} ...${{ group, id, selected, onSelect, onHover }} now=${timeline.now}
+        isFirst=${group.bars[0].id === first} />`,
+    )}
     <g aria-hidden="true">
       ${timeline.marks.map((mark, index) => html`<${Mark} key=${index} ...${{ mark, timeline, stack, toX }} />`)}
       ${timeline.now ? html`<path class="tl-now" d="M${toX(timeline.now)},0V${height}" /> ` : null}
@@ -36,8 +44,10 @@ export function Lanes({ timeline, stack, axis, seen, toX, id, groups, selected, 
 const Patterns = ({ id }) => html`<defs>
   <pattern id="${id}-hatch" width="5" height="5" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">
     <rect class="tl-hatch-ground" width="5" height="5" /><path class="tl-hatch" d="M0,0V5" /></pattern>
-  <pattern id="${id}-fold" width="8" height="8" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><path class="tl-fold-line" d="M0,0V8" /></pattern>
-  <marker id="${id}-arrow" class="tl-arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" markerUnits="userSpaceOnUse" orient="auto"><path d="M0,0.5L8,4L0,7.5Z" /></marker>
+  <pattern id="${id}-fold" width="8" height="8" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">
+    <path class="tl-fold-line" d="M0,0V8" /></pattern>
+  <marker id="${id}-arrow" class="tl-arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7"
+    markerUnits="userSpaceOnUse" orient="auto"><path d="M0,0.5L8,4L0,7.5Z" /></marker>
 </defs>`;
 
 function Lane({ lane, place, seen, isOdd }) {
@@ -96,9 +106,11 @@ function Bar({ group, id, selected, onSelect, onHover, isFirst, now }) {
   const text = width > 34 ? clipped(`${failed ? "✕ " : ""}${node.name ?? ""}`, width - 10, "500 10") : "";
   return html`<g class="tl-bar" data-bar=${bar.id} data-kind=${bar.kind} data-failed=${failed} data-open=${isOpen}
     data-replayed=${Boolean(node.replayed)} role="button" tabindex=${isSelected || (isFirst && !selected) ? "0" : "-1"} aria-label=${label}
-    aria-pressed=${isSelected ? "true" : "false"} onClick=${press} onKeyDown=${press} onFocus=${() => onHover(bar)} onMouseEnter=${() => onHover(bar)}>
+    aria-pressed=${isSelected ? "true" : "false"} onClick=${press} onKeyDown=${press}
+    onFocus=${() => onHover(bar)} onMouseEnter=${() => onHover(bar)}>
     <rect class="tl-focus" x=${x - 2.5} y=${y - 2.5} width=${width + 5} height=${BAR + 5} rx="5" />
-    <rect class="tl-face" x=${x} y=${y} width=${width} height=${BAR} rx=${Math.min(3, width / 2)} fill=${node.replayed ? `url(#${id}-hatch)` : null} />
+    <rect class="tl-face" x=${x} y=${y} width=${width} height=${BAR} rx=${Math.min(3, width / 2)}
+      fill=${node.replayed ? `url(#${id}-hatch)` : null} />
     ${text.length > 2 && html`<text aria-hidden="true" class="tl-text" x=${x + 5} y=${y + 11}>${text}</text>`}
     ${failed ? html`<path class="tl-cross" d="M${x + width - 3},${y - 3}l6,6m0,-6l-6,6" />` : null}
   </g>`;

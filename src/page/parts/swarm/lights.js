@@ -5,9 +5,9 @@
 // state: idle, done, stopped, failed, asks (waits for the colleagues `doing`), works (with the tool `doing`, or thinks),
 // person.
 import { isUnfinished } from "../../answer.js";
+import { HANDOFF } from "../../items.js";
 
 const ORDER = ["idle", "done", "stopped", "failed", "asks", "works", "person"];
-const HANDOFF = "transfer_to_";
 const ENDS = { failed: "failed", incomplete: "stopped", cancelled: "stopped" };
 
 export const flowKey = (from, to) => JSON.stringify([from, to]);

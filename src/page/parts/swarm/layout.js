@@ -1,6 +1,6 @@
 // Where the agents of an agency stand, and how the flows between them run.
 import { Graph, layout } from "@dagrejs/dagre";
-import { widthOf } from "./text.js";
+import { widthOf } from "../svg_text.js";
 
 const ROWS = 5; // tools that are shown of an agent, and a line for the others
 const HEAD = 46;
@@ -15,8 +15,8 @@ const SMALLEST = 0.68; // smaller than this it is not drawn; it scrolls in its b
 /**
  * Return `{left, top, width, height, scale, nodes, edges}`, fit for a box of this width.
  *
- * Agents that one colleague asks and that ask nobody stand in one row, or in columns where a row is too wide; where
- * that is, too, all stand below each other.
+ * Agents that one colleague asks and that ask nobody are in one row; if that is too wide in columns, fewer and fewer;
+ * if a single column still is, all agents are below each other.
  */
 export function arrange(agency, boxWidth) {
   let made;
