@@ -57,6 +57,7 @@ from typing import Any
 
 INTERNAL = "The service failed to answer. The request id finds it in the log."
 LINKS_REFUSED = "Only where OpenAI itself fetches it a link can be sent: send a data URL, or a file_id."
+NO_FILES = "No files are kept here: FILES, where they would be, is not set."
 NO_ANSWER = "The model did not answer as it should. The request id finds the reason in the log."
 
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
-from agency_lambda.errors import FilesNotConfigured, UnsupportedParameter
+from agency_lambda.errors import NO_FILES, FilesNotConfigured, UnsupportedParameter
 from agency_lambda.files.model import StoredFile, not_found
 from agency_lambda.files.service import Files
 from agency_lambda.protocol import bounds
@@ -20,9 +20,7 @@ async def check_inputs(files: Files | None, owner: str, named: Sequence[FileRefe
         if not is_file_id(each.id):
             raise not_found(each.id, each.param)
     if files is None:
-        raise FilesNotConfigured(
-            "No files are kept here: FILES, where they would be, is not set.", param=named[0].param
-        )
+        raise FilesNotConfigured(NO_FILES, param=named[0].param)
     params = {each.id: each.param for each in reversed(named)}
     found = await asyncio.gather(*(files.get(owner, file_id, param) for file_id, param in params.items()))
     known, left = {file.id: file for file in found}, bounds.MODEL_FILES

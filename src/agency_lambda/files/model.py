@@ -1,22 +1,19 @@
 """The records of files.
 
-A file whose bytes are on their way is a row of `pending_partition`; then it is one of its owner's list. From the first
-write on a row of DUE says when its bytes have to go, so that no crash leaves bytes that nothing names.
+A file whose bytes are on their way is a row of `pending_partition`, a complete one a row of `files_partition`. Already
+the first write adds a row to DUE, with the time at which the bytes are deleted, so that a crash leaves none for good.
 """
 
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from agency_lambda.errors import InvalidRequest, NotFound
 from agency_lambda.files.media_types import Kind, kind_of
 from agency_lambda.protocol import bounds
 from agency_lambda.protocol.ids import created_microseconds, is_file_id
 from agency_lambda.store import ABSENT, Add, Change, Delete, Put, Record
-
-Purpose = Literal["user_data", "vision", "assistants", "assistants_output"]
-"""`assistants_output` is what a run has made."""
 
 MOST_PARTS = 64  # of an upload
 UPLOAD_SECONDS = 3600  # until an upload has to be complete
@@ -29,9 +26,10 @@ _GRACE = 900  # seconds behind UPLOAD_SECONDS in which an upload that is just be
 
 @dataclass(frozen=True, kw_only=True)
 class StoredFile:
-    """purpose: of the client. container: the program run that made it, or "".
+    """purpose: the client's, or `assistants_output` of what a run has made.
 
-    parts: whether it is an upload. numbers: of those of its parts that are its bytes, in their order.
+    container: the program run that made it, or "". parts: whether it is an upload.
+    numbers: of those of its parts that are its bytes, in their order.
     """
 
     id: str
@@ -54,7 +52,7 @@ class StoredFile:
 
     @property
     def keys(self) -> list[str]:
-        """Return where its bytes are. A part is stored once, so what was checked cannot become something else."""
+        """Return where its bytes are. Parts are immutable: what was checked is what is served."""
         return [part_key(self.id, number) for number in self.numbers] or [self.id]
 
     @property

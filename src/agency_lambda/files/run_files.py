@@ -4,7 +4,7 @@ import asyncio
 from base64 import b64encode
 from typing import Any
 
-from agency_lambda.errors import FilesNotConfigured, NotFound
+from agency_lambda.errors import NO_FILES, FilesNotConfigured, NotFound
 from agency_lambda.files.model import StoredFile
 from agency_lambda.files.service import Files
 from agency_lambda.protocol import bounds
@@ -25,7 +25,11 @@ class RunFiles:
         self._read: dict[str, Item] = {}  # parts by id
 
     async def expanded(self, items: list[Item]) -> list[Item]:
-        """Return items with the bytes of the files that they name, of the last ones first. Raises StoreUnavailable."""
+        """Return items with the bytes of the files that they name, the newest first, up to bounds.MODEL_FILES.
+
+        Raises:
+            StoreUnavailable: a file cannot be read now.
+        """
         left, expanded = bounds.MODEL_FILES, list[Item]()
         for item in reversed(items):
             new = item
@@ -50,7 +54,7 @@ class RunFiles:
     async def save(self, file_id: str, name: str, content: bytes, media_type: str | None, container: str) -> StoredFile:
         """Store a file that a run has made, once. Raises ServiceError."""
         if self._files is None:
-            raise FilesNotConfigured("No files are kept here: FILES, where they would be, is not set.")
+            raise FilesNotConfigured(NO_FILES)
         if found := await self.find(file_id):
             return found
         made: dict[str, Any] = {"purpose": "assistants_output", "file_id": file_id, "container": container}

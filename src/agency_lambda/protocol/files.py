@@ -2,22 +2,20 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from agency_lambda.errors import InvalidRequest, PayloadTooLarge, UnsupportedParameter
 from agency_lambda.protocol import bounds
 from agency_lambda.protocol.multipart import Part, parse_form
+from agency_lambda.protocol.types import Purpose
 
-_PURPOSES = ("user_data", "vision", "assistants")
 _ANCHOR, _SECONDS = "expires_after[anchor]", "expires_after[seconds]"
 _TOO_LARGE = (
     f"A request brings {bounds.FILE_PART:,} bytes of a file at most: make an upload (POST /v1/uploads), which takes "
     "more, in parts or by a form of S3."
 )
-
-type Purpose = Literal["user_data", "vision", "assistants"]
 
 
 class ExpiresAfter(BaseModel):
@@ -65,8 +63,8 @@ def parse_file(content_type: str, body: bytes) -> NewFile:
         raise InvalidRequest(
             "Missing required parameter: 'purpose'.", param="purpose", code="missing_required_parameter"
         )
-    if purpose not in _PURPOSES:
-        raise InvalidRequest(f"must be one of {', '.join(_PURPOSES)}", param="purpose")
+    if purpose not in get_args(Purpose):
+        raise InvalidRequest(f"must be one of {', '.join(get_args(Purpose))}", param="purpose")
     return NewFile(file.filename or "", file.content, purpose, _seconds(parts))
 
 

@@ -8,6 +8,8 @@ from agency_lambda.protocol import bounds
 Event = dict[str, Any]
 Item = dict[str, Any]
 Status = Literal["completed", "incomplete", "failed"]
+Purpose = Literal["user_data", "vision", "assistants"]
+"""What a client uploads a file for."""
 Emit = Callable[..., None]
 """Called as (type, **fields); it numbers the event and passes it on."""
 

@@ -4,6 +4,7 @@ import asyncio
 import heapq
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from itertools import batched
 from typing import Any
@@ -54,14 +55,17 @@ def page(data: Sequence[dict[str, Any]], query: PageQuery, *, last_read: str | N
 
 
 async def read_page(
-    store: Store, partition: str, query: PageQuery, show: Callable[[Record], dict[str, Any]]
+    store: Store, partition: str, query: PageQuery, show: Callable[[Record], dict[str, Any] | None]
 ) -> dict[str, Any]:
-    """Return a page of one partition. show: makes an item of the list, with its id, of an entry."""
+    """Return a page of one partition. show: makes an item of the list, with its id, of an entry; None to skip it."""
     data = list[dict[str, Any]]()
-    async for record in entries(store, [partition], query, at_once=query.limit + 1):
-        if len(data) == query.limit:
-            return page(data, query, last_read=data[-1]["id"])
-        data.append(show(record))
+    async with aclosing(entries(store, [partition], query, at_once=query.limit + 1)) as found:
+        async for record in found:
+            if (item := show(record)) is None:
+                continue
+            if len(data) == query.limit:
+                return page(data, query, last_read=data[-1]["id"])
+            data.append(item)
     return page(data, query, last_read=None)
 
 

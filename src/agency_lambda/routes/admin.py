@@ -5,7 +5,7 @@ from fastapi import APIRouter, Query, Response
 from agency_lambda.protocol.response_object import as_answered, json_response
 from agency_lambda.record.run_list import list_runs
 from agency_lambda.routes.dependencies import Operator, OwnerFilter
-from agency_lambda.routes.listing import RunPage, cancelled_list
+from agency_lambda.routes.paging import RunPage, cancelled_list
 from agency_lambda.routes.strict import StrictRoute
 from agency_lambda.settings import get_settings
 

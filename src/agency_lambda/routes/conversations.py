@@ -14,8 +14,7 @@ from agency_lambda.protocol.request import Body, Metadata
 from agency_lambda.protocol.types import Item
 from agency_lambda.record.index_pages import read_page
 from agency_lambda.routes.dependencies import Caller
-from agency_lambda.routes.listing import CursorPage
-from agency_lambda.routes.pages import TAKES_INCLUDE, Page, not_in_list, paginate
+from agency_lambda.routes.paging import TAKES_INCLUDE, CursorPage, Page, list_of, paginate
 from agency_lambda.routes.strict import StrictRoute
 
 router = APIRouter(prefix="/v1/conversations", route_class=StrictRoute)
@@ -48,10 +47,9 @@ async def create(caller: Caller, body: NewConversation | None = None) -> dict[st
 @router.get("")
 async def list_all(caller: Caller, requested: CursorPage) -> dict[str, Any]:
     """List the conversations, newest first."""
-    query = requested.query(
-        await _key(caller, requested.after, "after"), await _key(caller, requested.before, "before")
-    )
-    index = conversation_index(caller.owner)
+    given = filter(None, (requested.after, requested.before))
+    keys = {each: await caller.conversations.entry_key(each) for each in given}
+    index, query = conversation_index(caller.owner), requested.query(keys.get)
     return await read_page(caller.runs.store, index, query, lambda entry: entry.body)
 
 
@@ -94,13 +92,7 @@ async def add(conversation_id: str, body: NewItems, caller: Caller) -> dict[str,
         await caller.conversations.append(conversation_id, Turn(added, _history(added)))
     except StoreUnavailable as error:  # if it was written after all, a repeated request would add them twice
         raise OutcomeUnknown(str(error)) from error
-    return {
-        "object": "list",
-        "data": added,
-        "first_id": added[0]["id"],
-        "last_id": added[-1]["id"],
-        "has_more": False,
-    }
+    return list_of(added, has_more=False)
 
 
 @router.get("/{conversation_id}/items/{item_id}", dependencies=[TAKES_INCLUDE])
@@ -125,13 +117,6 @@ async def _parsed(caller: Caller, given: list[Any]) -> list[Item]:
     caller.runs.preparation.refuse_links(budget.links)
     await caller.runs.check_files(caller.owner, budget.files)
     return items
-
-
-async def _key(caller: Caller, conversation_id: str | None, param: str) -> str:
-    key = await caller.conversations.entry_key(conversation_id) if conversation_id else ""
-    if key is None:
-        raise not_in_list(conversation_id, param)
-    return key
 
 
 def _history(items: list[Item]) -> list[Item]:

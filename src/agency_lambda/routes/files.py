@@ -1,17 +1,17 @@
 from collections.abc import AsyncIterator
-from contextlib import aclosing
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 from urllib.parse import quote
 
 from fastapi import APIRouter, Body, Query, Request
 from fastapi.responses import StreamingResponse
 
-from agency_lambda.errors import AnswerTooLarge, FilesNotConfigured, NotFound
+from agency_lambda.errors import NO_FILES, AnswerTooLarge, FilesNotConfigured, NotFound
 from agency_lambda.protocol import bounds
 from agency_lambda.protocol.lazy_types import LazyType
-from agency_lambda.record.index_pages import PageQuery, entries, page
+from agency_lambda.protocol.types import Purpose
+from agency_lambda.record.index_pages import PageQuery, read_page
 from agency_lambda.routes.dependencies import Caller
-from agency_lambda.routes.pages import not_in_list
+from agency_lambda.routes.paging import key_or_refuse
 from agency_lambda.routes.strict import StrictRoute
 from lambda_loop import current_invocation
 
@@ -27,7 +27,7 @@ else:
 _WHOLE = 4_500_000  # bytes that a function which answers whole can send, as base64
 _FORM = "multipart/form-data"
 _BINARY = {"type": "string", "format": "binary"}
-_PURPOSE = {"type": "string", "enum": ["user_data", "vision", "assistants"]}
+_PURPOSE = {"type": "string", "enum": [*get_args(Purpose)]}
 
 
 router = APIRouter(prefix="/v1", route_class=StrictRoute)
@@ -60,18 +60,14 @@ async def list_files(
     """List the files, newest first."""
     from agency_lambda.files.model import StoredFile, file_key, files_partition
 
-    files, start = _files(caller), file_key(after) if after else ""
-    if start is None:
-        raise not_in_list(after, "after")
-    query, data = PageQuery(limit=limit, descending=order == "desc", after=start), list[dict[str, Any]]()
-    async with aclosing(entries(files.store, [files_partition(caller.owner)], query, at_once=limit + 1)) as found:
-        async for record in found:
-            if purpose not in (None, record.body["purpose"]):
-                continue
-            if len(data) == limit:
-                return page(data, query, last_read=data[-1]["id"])
-            data.append(StoredFile.from_record(record).resource)
-    return page(data, query, last_read=None)
+    files, start = _files(caller), key_or_refuse(file_key, after, "after")
+    query = PageQuery(limit=limit, descending=order == "desc", after=start)
+    return await read_page(
+        files.store,
+        files_partition(caller.owner),
+        query,
+        lambda record: StoredFile.from_record(record).resource if purpose in (None, record.body["purpose"]) else None,
+    )
 
 
 @router.get("/files/{file_id}", response_model=None)
@@ -134,7 +130,7 @@ async def cancel_upload(upload_id: str, caller: Caller) -> dict[str, Any]:
 
 def _files(caller: Caller) -> "Files":
     if caller.runs.files is None:
-        raise FilesNotConfigured("No files are kept here: FILES, where they would be, is not set.")
+        raise FilesNotConfigured(NO_FILES)
     return caller.runs.files
 
 

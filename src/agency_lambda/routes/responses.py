@@ -10,8 +10,7 @@ from agency_lambda.protocol.response_object import as_answered, json_response
 from agency_lambda.protocol.stream import EventStreamResponse, encoded_events, resumable_events
 from agency_lambda.record.run_list import list_runs
 from agency_lambda.routes.dependencies import Caller, IdempotencyKey, LastEventId, idempotent_request
-from agency_lambda.routes.listing import RunPage, cancelled_list
-from agency_lambda.routes.pages import TAKES_INCLUDE, Page, paginate
+from agency_lambda.routes.paging import TAKES_INCLUDE, Page, RunPage, cancelled_list, paginate
 from agency_lambda.routes.strict import StrictRoute
 from agency_lambda.settings import get_settings
 

@@ -10,8 +10,9 @@ from agency_lambda.errors import InvalidRequest
 from agency_lambda.protocol import bounds
 from agency_lambda.record.usage import UsageQuery, sum_usage
 from agency_lambda.routes.dependencies import Caller, Operator, OwnerFilter
-from agency_lambda.routes.listing import run_key
+from agency_lambda.routes.paging import key_or_refuse
 from agency_lambda.routes.strict import StrictRoute
+from agency_lambda.runs.run_index import entry_key
 from agency_lambda.settings import get_settings
 
 router = APIRouter(prefix="/v1", route_class=StrictRoute)
@@ -32,7 +33,7 @@ async def _period(
     begin = _seconds(since, "from") if since else to - _DEFAULT_DAYS * _DAY
     if begin >= to:
         raise InvalidRequest("'from' must be before 'to'.", param="from")
-    return UsageQuery(group_by="agency", since=max(begin, 0), until=to, after=run_key(after, "after"))
+    return UsageQuery(group_by="agency", since=max(begin, 0), until=to, after=key_or_refuse(entry_key, after, "after"))
 
 
 def _seconds(text: str | None, param: str, days: int = 0) -> int:

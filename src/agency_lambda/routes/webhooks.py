@@ -5,12 +5,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from agency_lambda.record.index_pages import read_page
 from agency_lambda.routes.dependencies import Caller
-from agency_lambda.routes.listing import CursorPage
-from agency_lambda.routes.pages import not_in_list
+from agency_lambda.routes.paging import CursorPage
 from agency_lambda.routes.strict import StrictRoute
 from agency_lambda.webhooks import WebhookEvent
 
-# What this room needs is imported by the routes: few processes are asked for webhooks.
+# The routes import what they need, so that a start does not pay for what few clients ask for.
 router = APIRouter(prefix="/v1/webhooks", route_class=StrictRoute)
 
 
@@ -65,10 +64,9 @@ async def delete_webhook(caller: Caller) -> dict[str, Any]:
 @router.get("/deliveries", response_model=None)
 async def list_deliveries(caller: Caller, requested: CursorPage) -> dict[str, Any]:
     """List the events of the last 30 days, newest first, and how each was delivered."""
-    from agency_lambda.webhooks.model import StoredDelivery, deliveries_partition
+    from agency_lambda.webhooks.model import StoredDelivery, deliveries_partition, delivery_key
 
-    query = requested.query(_key(requested.after, "after"), _key(requested.before, "before"))
-    partition = deliveries_partition(caller.owner)
+    query, partition = requested.query(delivery_key), deliveries_partition(caller.owner)
     return await read_page(
         caller.runs.store, partition, query, lambda record: StoredDelivery.from_record(record).resource
     )
@@ -80,12 +78,3 @@ async def redeliver_event(delivery_id: str, caller: Caller) -> dict[str, Any]:
     from agency_lambda.webhooks.redelivery import redeliver
 
     return (await redeliver(caller.runs.store, caller.runs.queue, caller.owner, delivery_id)).resource
-
-
-def _key(event_id: str | None, param: str) -> str:
-    from agency_lambda.webhooks.model import delivery_key
-
-    key = delivery_key(event_id) if event_id else ""
-    if key is None:
-        raise not_in_list(event_id, param)
-    return key

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agency_lambda.protocol import bounds, stream
-from agency_lambda.routes.pages import PageRequest, paginate
+from agency_lambda.routes.paging import PageRequest, paginate
 
 MOST = 3_000  # bytes, in place of 6 MB
 TEXTS = st.builds(

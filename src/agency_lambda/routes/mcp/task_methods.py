@@ -13,11 +13,12 @@ from agency_lambda.protocol.mcp.tasks import related, task
 from agency_lambda.protocol.response_object import ResponseObject
 from agency_lambda.record.index_pages import PageQuery
 from agency_lambda.record.run_list import RunFilter, list_runs
-from agency_lambda.routes.listing import run_key
 from agency_lambda.routes.mcp.decisions import ask_in_stream, decide, input_requests
 from agency_lambda.routes.mcp.exchange import Exchange, RunState
+from agency_lambda.routes.paging import key_or_refuse
 from agency_lambda.runs.following import seconds_to_wait
 from agency_lambda.runs.model import RETENTION
+from agency_lambda.runs.run_index import entry_key
 
 _KEPT = RETENTION * 1000  # milliseconds
 _PAGE = 50  # tasks in one answer
@@ -80,7 +81,7 @@ async def list_tasks(exchange: Exchange) -> Result:
     _require_core_tasks(exchange.peer)
     cursor, caller = parameters(Page, exchange.request).cursor, exchange.caller
     try:
-        query = PageQuery(limit=_PAGE, after=run_key(cursor, "cursor"))
+        query = PageQuery(limit=_PAGE, after=key_or_refuse(entry_key, cursor, "cursor"))
     except InvalidRequest:
         raise ProtocolError(INVALID_PARAMS, "There is no page at this cursor.") from None
     page = await list_runs(caller.runs.store, [caller.owner], query, RunFilter())
