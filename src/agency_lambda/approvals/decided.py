@@ -7,6 +7,7 @@ from typing import Any, Literal
 from agency_lambda.approvals.deciders import Decider, Role
 from agency_lambda.approvals.model import Approval, decided_partition
 from agency_lambda.protocol.approvals import ApprovalKind, Decision
+from agency_lambda.protocol.journal_keys import Row, stored_key
 from agency_lambda.store import ABSENT, Change, Put, Record
 from agency_lambda.validators import Approvers
 
@@ -75,7 +76,7 @@ def withdraw(approval: Approval) -> list[Change]:
 
 
 def content_row(key: str) -> str:
-    return f"journal/decision/{key}"
+    return stored_key(Row.DECISION.key(key))
 
 
 def _decided(approval: Approval, status: Status, decider: Decider | None = None) -> DecidedApproval:

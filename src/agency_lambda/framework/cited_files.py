@@ -9,6 +9,7 @@ from agency_lambda.errors import ServiceError
 from agency_lambda.framework.models import FetchFile
 from agency_lambda.framework.public_items import container_citations
 from agency_lambda.protocol.ids import new_id
+from agency_lambda.protocol.journal_keys import Row
 
 if TYPE_CHECKING:
     from agency_lambda.framework.context import RunContext
@@ -27,7 +28,7 @@ async def save_cited(run: "RunContext", call: str, items: Sequence[Any], fetch: 
     try:
         async with asyncio.timeout(_SECONDS):
             for number, (file_id, each) in enumerate([*cited.items()][:_MOST], 1):
-                if file := await _saved(run, f"file/{call}/{number:04d}", each, fetch):
+                if file := await _saved(run, Row.FILE.key(call, number), each, fetch):
                     saved[file_id] = file
     except (ServiceError, TimeoutError) as error:
         logger.warning("not all files of a container were stored: %s", type(error).__name__)

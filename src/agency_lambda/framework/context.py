@@ -5,30 +5,27 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any
 
 from agency_swarm.tools.send_message import SendMessage
 from agents import FunctionTool
 
 from agency_lambda.errors import StoreUnavailable
-from agency_lambda.framework.call_journal import CallJournal
 from agency_lambda.framework.client_options import ClientOptions
 from agency_lambda.framework.client_tools import ClientTool
 from agency_lambda.framework.exclusive_tools import ExclusiveTools
 from agency_lambda.framework.interruptions import AnswerNotStored
-from agency_lambda.framework.memory import Memory
 from agency_lambda.framework.message_slots import MessageSlots
 from agency_lambda.framework.model_call import ModelCall
 from agency_lambda.framework.models import FetchFile, Meter, ModelRequest, ModelsOfRun, active_run
 from agency_lambda.framework.open_calls import OpenCalls
 from agency_lambda.framework.response_builder import ResponseBuilder
-from agency_lambda.framework.shared_values import SharedValues, Values
-from agency_lambda.framework.spending import Spending
+from agency_lambda.framework.run_input import GetTransport, RunFiles, RunInput, Send
+from agency_lambda.framework.shared_values import SharedValues
 from agency_lambda.framework.tool_call import ToolCall
 from agency_lambda.protocol.approvals import ApprovalRequest, Decision
-from agency_lambda.protocol.messages import Message
-from agency_lambda.protocol.types import Item
-from agency_lambda.validators import Transport
+from agency_lambda.protocol.journal_keys import Row
+from agency_lambda.settings import Settings
 
 if TYPE_CHECKING:
     from agency_swarm import Agency, Agent
@@ -41,103 +38,65 @@ def current_run() -> "RunContext | None":
     return run if isinstance(run, RunContext) else None
 
 
-type GetTransport = Callable[[str, str], Transport]
-"""Returns how messages of a sender reach a recipient."""
-
-type Send = Callable[[Message, Sequence[Item], Values], Awaitable[Mapping[str, Any]]]
-"""Gives a message to a run of its own; returns the message's row in the journal.
-
-With it go the memory before its batch, and what had been changed in `user_context`.
-"""
-
-
-class RunFiles(Protocol):
-    """The files of a run's owner, as `agency_lambda.files.run_files` has them."""
-
-    async def expanded(self, items: Any) -> Any:
-        """Return items with the bytes of the files that they name. Raises StoreUnavailable."""
-        ...
-
-    @property
-    def available(self) -> bool: ...
-
-    async def find(self, file_id: str) -> Any: ...
-
-    async def save(self, file_id: str, name: str, content: bytes, media_type: str | None, container: str) -> Any:
-        """Store a file that a run has made, once. Raises ServiceError."""
-        ...
-
-
-def saved_file_row(call: str, number: int) -> str:
-    """Return the name of a file's row in the journal. call: the key of the tool call that has saved it."""
-    return f"file/{call}/{number:04d}"
-
-
 def container_of(response_id: str) -> str:
     """Return the container of the files that tools of a run save, as OpenAI names that of a code interpreter."""
     return f"cntr_{response_id.removeprefix('resp_')}"
 
 
-type OpenFiles = Callable[[], RunFiles]
-
-
-def _no_files() -> RunFiles:
-    raise RuntimeError("The run has no files.")
-
-
-async def _not_executed(*_: Any) -> Any:
-    raise RuntimeError("The run is not executed.")
-
-
 class RunContext:
     """Implements `RunProtocol`.
 
-    options: the client's, for `entry`, the addressed agent. live: stream events.
-    caller: merged into `MasterContext.user_context`.
-    spending: the budget of the run, if any.
-    messages_at_once: to one recipient, side by side. message_seconds: until one has failed. transport: of messages.
-    open_files: the owner's files.
-    authorize: raises `AttemptOver` once this attempt may call nothing. send: see `Send`. Both are set when it begins.
+    agent: the addressed one. options: the client's, for that agent. models: of this run.
+
+    Attributes:
+        authorize: raises `AttemptOver` once this attempt may call nothing. It is there when the run has begun.
+        send: see `Send`. It is there when the run has begun.
+        memory: of the run's own agency.
+        recalled: the items of the memory that were there before the root run.
+        shared: None where all agents are in this process.
+        live: whether events are streamed.
+        caller: is merged into `MasterContext.user_context`.
+        copies: id -> (agency made before the run, the run's copy).
+        client_calls_tool: whether the run has ended with calls that the client has to answer.
     """
+
+    authorize: Callable[[], Awaitable[None]]
+    send: Send
 
     def __init__(
         self,
-        entry: "Agent",
+        run_input: RunInput,
+        agency: "Agency",
+        agent: "Agent",
         options: ClientOptions,
         *,
-        response_id: str,
         meter: Meter,
         builder: ResponseBuilder,
-        journal: CallJournal,
         models: ModelsOfRun,
-        caller: dict[str, Any],
-        live: bool,
-        linked_content: Literal["0", "1"] | None = None,
-        new_links: Collection[str] = (),
-        spending: Spending | None = None,
-        messages_at_once: int = 10,
-        message_seconds: float = 604_800,
-        transport: GetTransport = lambda sender, recipient: "memory",
-        open_files: OpenFiles = _no_files,
+        settings: Settings,
     ) -> None:
-        self.response_id, self.meter, self.builder, self.journal = response_id, meter, builder, journal
+        self.response_id, self.journal = run_input.root, run_input.journal
+        self.caller, self.live, self.spending = run_input.caller, bool(run_input.request.stream), run_input.spending
+        self.meter, self.builder = meter, builder
         self.longest_silence, self.resolve = models
-        self.caller, self.live, self.spending = caller, live, spending
-        self.linked_content, self.new_links = linked_content, new_links
-        self.authorize: Callable[[], Awaitable[None]] = _not_executed
-        self.send: Send = _not_executed
-        self.transport, self._open_files = transport, open_files
-        self.memory: Memory | None = None  # that of the run's own agency, set when it begins
-        self.recalled = 0  # items of it that were there before the root run
-        self.shared: SharedValues | None = None  # None where all agents are in this process
+        self.linked_content = settings.linked_content
+        self.new_links: Collection[str] = frozenset(url for _, _, url in run_input.links)
+        self.transport: GetTransport = run_input.transport or (lambda sender, recipient: "memory")
+        self._open_files = run_input.open_files
+        self.memory, self.recalled = agency.thread_manager, run_input.recalled
+        self.shared = SharedValues(agency.user_context, run_input.shared) if run_input.transport else None
         self.calls = OpenCalls()
         builder.run_waits = lambda: self.calls.waits
-        self.copies: dict[int, tuple[Agency, Agency]] = {}  # id -> agency made before the run, the run's copy
-        self.client_calls_tool = False  # the run has ended with calls that the client has to answer
-        self._entry, self._options = entry, options
-        self.message_slots, self.message_seconds = MessageSlots(messages_at_once), message_seconds
+        self.copies: dict[int, tuple[Agency, Agency]] = {}
+        self.client_calls_tool = False
+        self._agent, self._options = agent, options
+        self.message_slots, self.message_seconds = MessageSlots(settings.messages_at_once), settings.message_seconds
         self.exclusive_tools = ExclusiveTools()
         self._messages: set[str] = set()  # keys of tool calls that ask a colleague
+
+    def begin(self, authorize: Callable[[], Awaitable[None]], send: Send) -> None:
+        """Let the run call models and tools. authorize, send: of this attempt."""
+        self.authorize, self.send = self.calls.checked(authorize), send
 
     @property
     def is_outside_tools(self) -> bool:
@@ -149,11 +108,11 @@ class RunContext:
 
     def client_tools(self, agent: object) -> list[ClientTool]:
         """Return the client's functions for the addressed agent, outside of tools."""
-        return [*self._options.tools] if agent is self._entry and self.is_outside_tools else []
+        return [*self._options.tools] if agent is self._agent and self.is_outside_tools else []
 
     def adjust(self, agent: str, request: ModelRequest) -> ModelRequest:
         request = self._options.apply_to_all(request)
-        return self._options.apply(request) if agent == self._entry.name and request.for_user else request
+        return self._options.apply(request) if agent == self._agent.name and request.for_user else request
 
     @cached_property
     def files(self) -> RunFiles:
@@ -169,7 +128,8 @@ class RunContext:
         parent = _parent_call.get()
         recording = self.builder.model_call(agent, request.for_user)
         is_colleague = request.identity == agent and not (request.for_user and self.is_outside_tools)
-        # The request holds what the addressed agent is asked, and a message's arguments what a colleague is.
+        # Only an input that nothing else stores goes into the row: the request has that of the addressed agent, and
+        # the arguments of `send_message` that of a colleague.
         is_known = request.identity == agent and (not parent or parent in self._messages)
         call = self.journal.begin_call(agent, request, parent, has_own_input=not is_known)
         return ModelCall(
@@ -225,7 +185,7 @@ class RunContext:
     async def show_files(self, call: str) -> None:
         """Show what a call has saved in an earlier attempt. call: its key."""
         number = 1
-        while row := self.journal.find_row(saved_file_row(call, number)):
+        while row := self.journal.find_row(Row.FILE.key(call, number)):
             if file := await self.files.find(row["id"]):
                 self.builder.add_file(file.id, file.name, file.container)
             number += 1

@@ -8,7 +8,7 @@ from agency_lambda.framework.message_slots import MessageSlots
 class ExclusiveTools:
     """Tools with `one_call_at_a_time`: calls of messages that are worked on side by side wait for one another.
 
-    The framework refuses a second call of the same message, unless it waits behind another message's.
+    Within one message the framework itself refuses a second call.
     """
 
     def __init__(self) -> None:

@@ -1,3 +1,5 @@
+"""Runs a prepared agency once, and maps how it ends: a result, a wait, or a failure of the service."""
+
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,7 +24,7 @@ from agency_lambda.errors import (
 )
 from agency_lambda.framework import conversation_starters, unknown_tools, worst_case
 from agency_lambda.framework.client_tools import OUTPUT_PENDING
-from agency_lambda.framework.context import RunContext, Send
+from agency_lambda.framework.context import RunContext
 from agency_lambda.framework.delivery import deliver, plain_items
 from agency_lambda.framework.interruptions import AnswerNotStored, RunWaits
 from agency_lambda.framework.models import (
@@ -39,6 +41,7 @@ from agency_lambda.framework.models import (
     tracing,
 )
 from agency_lambda.framework.output_type import misses_output_type
+from agency_lambda.framework.run_input import Send
 from agency_lambda.framework.spending import CallRefused
 from agency_lambda.framework.tool_output import text_of
 from agency_lambda.history import storable
@@ -90,7 +93,6 @@ class AgencyExecution:
         agency.thread_manager.replace_messages(history)
         if message:
             agency.thread_manager.pairs = tuple((sender, recipient) for sender, recipient in message.pairs)
-        run_context.memory = agency.thread_manager
 
     @property
     def meter(self) -> Meter:
@@ -167,7 +169,7 @@ class AgencyExecution:
             StoreUnavailable: an answer could not be stored.
         """
         calls = self._run_context.calls
-        self._run_context.authorize, self._run_context.send = calls.checked(authorize), send
+        self._run_context.begin(authorize, send)
         if result := await calls.run(self._run_to_end()):
             return result
         asked = tuple(each for each in calls.requests if isinstance(each, ApprovalRequest))

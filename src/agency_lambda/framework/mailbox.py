@@ -17,6 +17,7 @@ from agency_lambda.framework.memory import Fork, Memory, Pair
 from agency_lambda.framework.message_deadline import MessageDeadline
 from agency_lambda.framework.models import AnswerIncomplete
 from agency_lambda.framework.tool_call import ToolCall
+from agency_lambda.protocol.journal_keys import Row
 from agency_lambda.protocol.messages import Message, failure_text, late_reason
 from agency_lambda.protocol.types import Item
 
@@ -56,7 +57,7 @@ class SentMessage:
 
 async def send(run: "RunContext", tool: SendMessage, context: Any, arguments: str, call: ToolCall) -> Any:
     """Return the recipient's answer, or a text that says why there is none."""
-    sent, row = _sent(run, tool, context, arguments, call), run.journal.find_row(f"message/{call.key}")
+    sent, row = _sent(run, tool, context, arguments, call), run.journal.find_row(Row.MESSAGE.key(call.key))
     if row and "output" in row:
         return _answered(run, sent, row)
     if sent is None:
@@ -99,7 +100,7 @@ def _with_own_ids(run: "RunContext", sent: SentMessage, items: Sequence[Item]) -
     # Servers that repeat ids give the same ones to several runs.
     journal, agent = run.journal, sent.tool.sender_agent.name
     keys = [journal.tool_call_key(agent, call.call_id) for call in journal.calls_before(sent.context.tool_call_id)]
-    rows = [row for key in keys if (row := journal.find_row(f"message/{key}"))]
+    rows = [row for key in keys if (row := journal.find_row(Row.MESSAGE.key(key)))]
     before = [item for row in rows for item in row.get("memory", ())]
     for ids in (journal.call_ids, journal.item_ids):
         items = ids.join(items, before, sent.call.key)
@@ -179,7 +180,7 @@ async def _deliver(run: "RunContext", sent: SentMessage) -> Any:
             fork.join()
     if deadline.has_passed:
         text = failure_text(sent.recipient, late_reason(run.message_seconds))
-        row = await run.journal.add_row(f"message/{sent.call.key}", {"output": text, "memory": []})
+        row = await run.journal.add_row(Row.MESSAGE.key(sent.call.key), {"output": text, "memory": []})
         return row["output"]
     return output
 

@@ -13,7 +13,7 @@ _Waiting = deque[asyncio.Future[None]]
 class MessageSlots:
     """The slots of a run's recipients, in the order of their messages, on any thread and event loop.
 
-    Each depth has slots of its own, so that a message waits only for work that never waits for it.
+    Each depth of nested messages has slots of its own, so that no message waits for one that waits for it.
     """
 
     def __init__(self, at_once: int) -> None:

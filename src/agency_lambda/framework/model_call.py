@@ -10,7 +10,7 @@ from agents.models.fake_id import FAKE_RESPONSES_ID
 from openai.types.responses import ResponseStreamEvent
 
 from agency_lambda.errors import BudgetExceeded, ServiceError, StoreUnavailable
-from agency_lambda.framework.call_journal import CallJournal, JournaledCall
+from agency_lambda.framework.call_journal import JournaledCall, ModelCallJournal
 from agency_lambda.framework.interruptions import AnswerNotStored
 from agency_lambda.framework.model_call_recorder import ModelCallRecorder
 from agency_lambda.framework.models import (
@@ -38,7 +38,7 @@ class ModelCall:
         self,
         call: JournaledCall,
         recording: AbstractContextManager[ModelCallRecorder],
-        journal: CallJournal,
+        journal: ModelCallJournal,
         meter: Meter,
         *,
         authorize: Callable[[], Awaitable[None]],

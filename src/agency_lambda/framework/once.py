@@ -108,7 +108,7 @@ def _wrap_sync(function: Callable[..., Any], reconcile: Callable[..., Any] | Non
 
 
 def _complete(steps: Coroutine[Any, Any, Any]) -> Any:
-    """Run a coroutine that blocks this thread and is never suspended."""
+    """Run a coroutine whose awaits all complete at once, as they block this thread."""
     try:
         steps.send(None)
     except StopIteration as end:

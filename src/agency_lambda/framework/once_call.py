@@ -18,13 +18,14 @@ from agency_lambda.framework.interruptions import RepeatRefused
 from agency_lambda.framework.tool_call import ToolCall, current_tool_call
 from agency_lambda.framework.tool_output import from_journal_body, to_journal_body, to_sendable
 from agency_lambda.protocol.approvals import ApprovalRequest
+from agency_lambda.protocol.journal_keys import Row
 from agency_lambda.protocol.surrogates import replace_surrogates
 
 _REFUSED = "It is unknown whether {name} was carried out: its process ended meanwhile. Do not call it again."
 
 _METHOD = "run"  # of a BaseTool, whose name is its class's
 
-type Row = dict[str, Any]
+type Body = dict[str, Any]
 
 
 class CallFailed(RuntimeError):
@@ -42,7 +43,7 @@ class OnceCall:
         self._key = f"{call.key}/{place}/{call.next_number(place)}"
         self.loop: asyncio.AbstractEventLoop = call.loop
         self.begun = 0
-        while self._find("once", self.begun + 1):
+        while self._find(Row.ONCE, self.begun + 1):
             self.begun += 1
 
     def at_work(self) -> AbstractContextManager[None]:
@@ -55,19 +56,19 @@ class OnceCall:
         await self._run.authorize()
         self.begun += 1
         row = {"tool": self._tool_call.tool, "function": self._name, "started_at": round(time.time(), 3)}
-        return await self._add("once", row) is row
+        return await self._add(Row.ONCE, row) is row
 
-    def find(self) -> Row | None:
+    def find(self) -> Body | None:
         """Return the row of an outcome."""
-        return self._find("made", self.begun)
+        return self._find(Row.MADE, self.begun)
 
     async def save(self, output: Any) -> Any:
         row = to_journal_body(to_sendable(output))
-        stored = await self._add("made", row)
+        stored = await self._add(Row.MADE, row)
         return output if stored is row else result(stored)
 
     async def save_failure(self, error: Exception) -> None:
-        await self._add("made", {"error": replace_surrogates(str(error))})
+        await self._add(Row.MADE, {"error": replace_surrogates(str(error))})
 
     async def ask(self) -> None:
         """Return if a person wants the call made again. Raises RepeatRefused."""
@@ -78,15 +79,15 @@ class OnceCall:
         if not decision.approve:
             raise RepeatRefused(f"{_REFUSED.format(name=self._name)} {decision.reason or ''}".strip())
 
-    def _find(self, kind: str, number: int) -> Row | None:
-        return self._run.journal.find_row(f"{kind}/{self._key}/{number:04d}")
+    def _find(self, kind: Row, number: int) -> Body | None:
+        return self._run.journal.find_row(kind.key(self._key, number))
 
-    async def _add(self, kind: str, row: Row) -> Row:
+    async def _add(self, kind: Row, row: Body) -> Body:
         row["attempt"] = self._run.journal.attempt
-        return await self._run.journal.add_row(f"{kind}/{self._key}/{self.begun:04d}", row)
+        return await self._run.journal.add_row(kind.key(self._key, self.begun), row)
 
 
-def result(row: Row) -> Any:
+def result(row: Body) -> Any:
     """Return an outcome. Raises CallFailed."""
     if "error" in row:
         raise CallFailed(row["error"])

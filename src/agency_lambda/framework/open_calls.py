@@ -37,7 +37,7 @@ class OpenCalls:
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._active = 0  # calls without calls within them that do not wait: with none, nothing goes on
+        self._active = 0  # calls with no call within them that do not wait; at 0 nothing goes on
         self._changes = 0
         self._requests: dict[asyncio.Future[None], Request] = {}
         self.waits = False

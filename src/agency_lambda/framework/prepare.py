@@ -1,37 +1,33 @@
+"""Builds the agency of one run anew, with the context that its models and tools find."""
+
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from agents import Model, RunConfig
 
 from agency_lambda.errors import LINKS_REFUSED, AgencyMisconfigured, UnsupportedParameter
 from agency_lambda.framework import conversation_starters, mcp_servers
 from agency_lambda.framework.building import CreateAgency, addressed_agent, build
-from agency_lambda.framework.call_journal import CallJournal
 from agency_lambda.framework.client_options import ClientOptions
 from agency_lambda.framework.client_tools import refuse_clashes
-from agency_lambda.framework.context import GetTransport, OpenFiles, RunContext
+from agency_lambda.framework.context import RunContext
 from agency_lambda.framework.execution import AgencyExecution
 from agency_lambda.framework.isolation import assign_run, isolate
 from agency_lambda.framework.models import Limits, Meter, Models
 from agency_lambda.framework.models.offline import agency_script
 from agency_lambda.framework.response_builder import ResponseBuilder
-from agency_lambda.framework.shared_values import SharedValues
-from agency_lambda.framework.spending import Spending
+from agency_lambda.framework.run_input import RunInput
 from agency_lambda.framework.unsupported import refused_by_chat
-from agency_lambda.protocol.messages import Message
-from agency_lambda.protocol.output import OutputBuilder
 from agency_lambda.protocol.request import CreateResponse
-from agency_lambda.protocol.response_object import ResponseObject
 from agency_lambda.protocol.types import Item
 from agency_lambda.settings import Settings
 
 if TYPE_CHECKING:
     from agency_swarm import Agency, Agent
 
-    from agency_lambda.framework.sealed_reasoning import ReasoningSeal
+    from agency_lambda.framework.signed_reasoning import ReasoningSigner
     from agency_lambda.offline import Script
 
 
@@ -51,29 +47,6 @@ class AgencyEntry(Protocol):
     def max_output_tokens(self) -> int | None: ...
 
 
-@dataclass(frozen=True, kw_only=True)
-class RunInput:
-    """What a run begins with."""
-
-    request: CreateResponse
-    response: ResponseObject
-    owner: str
-    history: list[Item]  # the agents' memory
-    new_input: list[Item]  # the client's, in their format
-    output: OutputBuilder
-    journal: CallJournal
-    root: str  # the response that has the run's journal, from which ids and idempotency keys are made
-    asked_in: str  # the response that the client has asked for
-    recalled: int  # items of the history that were there before its run
-    links: Sequence[tuple[str, str, str]] = ()  # in the client's input: field, part's type, URL
-    is_new: bool = False  # no attempt has begun
-    spending: Spending | None = None
-    message: Message | None = None  # of a child run, in place of the input
-    transport: GetTransport | None = None  # of messages between agents; None for "memory" alone
-    open_files: OpenFiles
-    shared: Mapping[str, Any] = field(default_factory=dict)  # what a child run's sender had changed in `user_context`
-
-
 async def prepare_run(name: str, entry: AgencyEntry, models: Models, run_input: RunInput) -> AgencyExecution:
     """Build the agency of a request and return it ready to answer. name: the agency's, in AGENCIES.
 
@@ -84,14 +57,23 @@ async def prepare_run(name: str, entry: AgencyEntry, models: Models, run_input: 
         UpstreamFailed: an MCP server could not be reached.
     """
     request, chat = run_input.request, models.settings.model_api == "chat"
-    seal = _seal(name, models, run_input)
+    signer = _signer(name, models, run_input)
     agency, agent = await build_addressed(name, entry, request.model, chat=chat)
     refuse_clashes(agency, agent, request)
     if run_input.is_new:
         _refuse_links(run_input.links, models, entry, agency.agents[agent])
     at_openai = _knows_openai_alone(request) and _is_openai(_model(models, entry, agency.agents[agent]))
     options = ClientOptions(request, chat=chat, at_openai=at_openai)
-    context = _context(agency, agent, options, entry, models, run_input, _response_builder(run_input, agency, seal))
+    context = RunContext(
+        run_input,
+        agency,
+        agency.agents[agent],
+        options,
+        meter=Meter(_limits(request, entry, models.settings, is_free=models.is_free(agency, entry.model))),
+        builder=_response_builder(run_input, agency, signer),
+        models=models.of_run(_offline_script(entry, models), entry.model),
+        settings=models.settings,
+    )
     assign_run(agency, context)
     models.attach(agency, context)
     starters = _starters_folder(name, agency.agents[agent], run_input, options)
@@ -100,45 +82,10 @@ async def prepare_run(name: str, entry: AgencyEntry, models: Models, run_input: 
         agent,
         context,
         history=run_input.history,
-        new_input=_opened(seal, run_input.new_input, agent),
+        new_input=_verified(signer, run_input.new_input, agent),
         starters=starters,
         message=run_input.message,
     )
-
-
-def _context(
-    agency: "Agency",
-    agent: str,
-    options: ClientOptions,
-    entry: AgencyEntry,
-    models: Models,
-    run_input: RunInput,
-    builder: ResponseBuilder,
-) -> RunContext:
-    request, settings = run_input.request, models.settings
-    limits = _limits(request, entry, settings, is_free=models.is_free(agency, entry.model))
-    context = RunContext(
-        agency.agents[agent],
-        options,
-        response_id=run_input.root,
-        meter=Meter(limits),
-        builder=builder,
-        journal=run_input.journal,
-        models=models.of_run(_offline_script(entry, models), entry.model),
-        caller=_caller(run_input),
-        live=bool(request.stream),
-        linked_content=settings.linked_content,
-        new_links=frozenset(url for _, _, url in run_input.links),
-        spending=run_input.spending,
-        messages_at_once=settings.messages_at_once,
-        message_seconds=settings.message_seconds,
-        open_files=run_input.open_files,
-        **({"transport": run_input.transport} if run_input.transport else {}),
-    )
-    context.recalled = run_input.recalled
-    if run_input.transport:
-        context.shared = SharedValues(agency.user_context, run_input.shared)
-    return context
 
 
 async def build_addressed(name: str, entry: AgencyEntry, model: str, *, chat: bool) -> tuple["Agency", str]:
@@ -157,20 +104,20 @@ def _model(models: Models, entry: AgencyEntry, agent: "Agent") -> Model:
     return models.resolver(_offline_script(entry, models), entry.model)(agent, RunConfig())[0]
 
 
-def _seal(name: str, models: Models, run_input: RunInput) -> "ReasoningSeal | None":
-    """Return what encrypts reasoning for the client, if some is asked for or sent back. name: the agency's."""
+def _signer(name: str, models: Models, run_input: RunInput) -> "ReasoningSigner | None":
+    """Return what signs reasoning for the client, if some is asked for or sent back. name: the agency's."""
     used = run_input.request.wants_encrypted_reasoning or any(
         item.get("type") == "reasoning" for item in run_input.new_input
     )
     if not used or models.secret is None:
         return None
-    from agency_lambda.framework.sealed_reasoning import ReasoningSeal  # few clients ask for it
+    from agency_lambda.framework.signed_reasoning import ReasoningSigner  # few clients ask for it
 
-    return ReasoningSeal(models.secret, run_input.owner, name)
+    return ReasoningSigner(models.secret, run_input.owner, name)
 
 
-def _opened(seal: "ReasoningSeal | None", items: list[Item], agent: str) -> list[Item]:
-    return seal.opened(items, agent) if seal else [item for item in items if item.get("type") != "reasoning"]
+def _verified(signer: "ReasoningSigner | None", items: list[Item], agent: str) -> list[Item]:
+    return signer.verified(items, agent) if signer else [item for item in items if item.get("type") != "reasoning"]
 
 
 def _is_openai(model: Model) -> bool:
@@ -209,7 +156,7 @@ def _limits(request: CreateResponse, entry: AgencyEntry, settings: Settings, *, 
     )
 
 
-def _response_builder(run_input: RunInput, agency: "Agency", seal: "ReasoningSeal | None") -> ResponseBuilder:
+def _response_builder(run_input: RunInput, agency: "Agency", signer: "ReasoningSigner | None") -> ResponseBuilder:
     request = run_input.request
     return ResponseBuilder(
         run_input.output,
@@ -217,25 +164,13 @@ def _response_builder(run_input: RunInput, agency: "Agency", seal: "ReasoningSea
         agents=frozenset(agency.agents),
         client_functions=frozenset(tool.name for tool in request.function_tools),
         reasoning=request.reasoning is not None and request.reasoning.asks_for_summary,
-        encrypt=seal.close if seal and request.wants_encrypted_reasoning else None,
+        encrypt=signer.sign if signer and request.wants_encrypted_reasoning else None,
         withholds=lambda name: name in agency.agents and _is_checked_at_end(agency.agents[name]),
     )
 
 
 def _offline_script(entry: AgencyEntry, models: Models) -> "Mapping[str, Script] | None":
     return agency_script(entry.factory) if models.offline else None
-
-
-def _caller(run_input: RunInput) -> dict[str, Any]:
-    # Tools find it in `MasterContext.user_context`.
-    response = run_input.response
-    conversation = response.get("conversation") or {}
-    return {
-        "owner": run_input.owner,
-        "response_id": run_input.asked_in,
-        "conversation_id": conversation.get("id"),
-        "metadata": dict(response["metadata"]),
-    }
 
 
 def _starters_folder(name: str, agent: "Agent", run_input: RunInput, options: ClientOptions) -> Path | None:

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from agency_lambda.framework.context import RunContext, container_of, current_run, saved_file_row
+from agency_lambda.framework.context import RunContext, container_of, current_run
 from agency_lambda.framework.tool_call import ToolCall, current_tool_call
 from agency_lambda.protocol import bounds
 from agency_lambda.protocol.ids import new_id
+from agency_lambda.protocol.journal_keys import Row
 
 _OUTSIDE = "save_file gives a file to the caller of a run: call it in a tool of one"
 _NOT_AWAITED = "write `await save_file(...)` in asynchronous code"
@@ -73,7 +74,7 @@ async def _save(
     run: RunContext, call: ToolCall, number: int, content: Any, name: str, media_type: str | None
 ) -> SavedFile:
     await run.authorize()
-    key = saved_file_row(call.key, number)
+    key = Row.FILE.key(call.key, number)
     if (row := run.journal.find_row(key)) is None:
         row = await run.journal.add_row(key, {"id": new_id("file"), "name": name, "attempt": run.journal.attempt})
     read = content if isinstance(content, bytes) else await asyncio.to_thread(_read, content)

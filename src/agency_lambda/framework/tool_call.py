@@ -6,7 +6,7 @@ from contextvars import ContextVar
 from itertools import count
 from typing import Any, Self
 
-from agency_lambda.framework.call_journal import CallJournal
+from agency_lambda.framework.call_journal import ToolCallJournal
 
 
 class ToolCall:
@@ -17,7 +17,7 @@ class ToolCall:
         key: str,
         agent: str,
         tool: str,
-        journal: CallJournal | None,
+        journal: ToolCallJournal | None,
         recording: AbstractContextManager[None],
         *,
         parent_call: ContextVar[str],
@@ -49,9 +49,9 @@ class ToolCall:
     def is_journaled(self) -> bool:
         return self._journal is not None
 
-    def next_number(self, place: str) -> int:
-        """Return how many calls of this tool have asked with the same `place`."""
-        return next(self._numbers.setdefault(place, count(1)))  # from any thread
+    def next_number(self, name: str) -> int:
+        """Return 1, 2, ... for each name."""
+        return next(self._numbers.setdefault(name, count(1)))  # from any thread
 
     async def save(self, output: Any) -> Any:
         """Store the output and return the stored one, maybe another attempt's."""

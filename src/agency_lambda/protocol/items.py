@@ -39,7 +39,7 @@ _READ_OVER = {
     ),
 }
 PARAGRAPH = "\n\n"  # between the parts of a summary, and the messages of a run
-SEALED = "r1."  # how encrypted reasoning begins that a client was given here
+SIGNED = "r1."  # how encrypted reasoning begins that this service has signed
 _STATUSES = ("in_progress", "completed", "incomplete")
 _MESSAGE_FIELDS = frozenset({"type", "role", "content", "phase", "id", "status"})
 _DEFAULTS: dict[str, Item] = {
@@ -64,14 +64,14 @@ def parse_items(items: str | Sequence[Any], param: str = "input", budget: InputB
     return [_check_size(_parse_item(item, name, budget), name) for item, name in named]
 
 
-def to_agent_input(items: Sequence[Item], *, with_sealed: bool = False) -> list[Item]:
-    """Leave out incomplete calls and reasoning. with_sealed: but not what this service may have encrypted."""
-    return [each for item in items for each in _agent_input(item, with_sealed)]
+def to_agent_input(items: Sequence[Item], *, with_signed: bool = False) -> list[Item]:
+    """Leave out incomplete calls and reasoning. with_signed: keep reasoning that this service has signed."""
+    return [each for item in items for each in _agent_input(item, with_signed)]
 
 
-def _agent_input(item: Item, with_sealed: bool) -> Iterator[Item]:
+def _agent_input(item: Item, with_signed: bool) -> Iterator[Item]:
     kind = item["type"]
-    if kind == "reasoning" and with_sealed and str(item.get("encrypted_content")).startswith(SEALED):
+    if kind == "reasoning" and with_signed and str(item.get("encrypted_content")).startswith(SIGNED):
         yield {key: item[key] for key in ("type", "summary", "encrypted_content")}
     elif kind == "message":
         message = {key: item[key] for key in ("type", "role", "content", "phase") if item.get(key) is not None}

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from agency_lambda.protocol.ids import created_microseconds
+from agency_lambda.protocol.journal_keys import Row, row_key
 from agency_lambda.runs.model import RETENTION
 from agency_lambda.store import Record
 
@@ -94,22 +95,22 @@ class JournalRows:
 
     def __init__(self, records: Iterable[Record], until: float = math.inf) -> None:
         """until: when the response ended of which these rows are, if another one has continued its journal."""
-        rows = {record.sort.removeprefix("journal/"): record for record in records}
-        asked = rows.pop("asked").body if "asked" in rows and math.isinf(until) else {}
+        rows = {row_key(record.sort): record for record in records}
+        pending = rows.pop(Row.PENDING).body if Row.PENDING in rows and math.isinf(until) else {}
         self.approvals: defaultdict[str, list[ApprovalRow]] = defaultdict(list)
         for key, row in rows.items():
-            if key.startswith("decision/"):
-                self.add_approval(key.removeprefix("decision/"), ApprovalRow(**row.body))
-        self.tools = {_name(key): _tool_call(key, row) for key, row in rows.items() if key.startswith("tool/")}
-        messages = {_name(key): _message(row) for key, row in rows.items() if key.startswith("message/")}
+            if Row.DECISION.has(key):
+                self.add_approval(Row.DECISION.rest(key), ApprovalRow(**row.body))
+        self.tools = {_name(key): _tool_call(key, row) for key, row in rows.items() if Row.TOOL.has(key)}
+        messages = {_name(key): _message(row) for key, row in rows.items() if Row.MESSAGE.has(key)}
         self.messages = {name: message for name, message in messages.items() if message.sent_at <= until}
-        calls = [_answered(key, row) for key, row in rows.items() if key.startswith("model/")]
-        calls += [_failed(key, row) for key, row in rows.items() if key.startswith("failed/")]
+        calls = [_answered(key, row) for key, row in rows.items() if Row.MODEL.has(key)]
+        calls += [_failed(key, row) for key, row in rows.items() if Row.FAILED.has(key)]
         calls = [call for call in calls if call.began <= until]
         self.tools = {name: tool for name, tool in self.tools.items() if (tool.started_at or 0.0) <= until}
         known = {call.key for call in calls}
-        if isinstance(asked, dict):  # earlier versions listed keys only
-            calls += [_call(key, "in_progress", body) for key, body in asked.items() if key not in known]
+        if isinstance(pending, dict):  # earlier versions listed keys only
+            calls += [_call(key, "in_progress", body) for key, body in pending.items() if key not in known]
         self.calls = sorted(calls, key=lambda call: (call.began, not any(map(is_call, call.output))))
         self.scopes: defaultdict[str, list[ModelCallRow]] = defaultdict(list)
         for call in self.calls:
@@ -154,7 +155,7 @@ def _answered(key: str, record: Record) -> ModelCallRow:
 
 
 def _failed(key: str, record: Record) -> ModelCallRow:
-    return _call(key.removeprefix("failed/"), "failed", record.body)
+    return _call(Row.FAILED.rest(key), "failed", record.body)
 
 
 def _call(key: str, status: Status, body: Mapping[str, Any], **answer: Any) -> ModelCallRow:

@@ -9,6 +9,7 @@ from typing import Any
 
 from agency_lambda.errors import NotFound
 from agency_lambda.protocol.ids import created_microseconds
+from agency_lambda.protocol.journal_keys import stored_range
 from agency_lambda.protocol.response_object import FINAL
 from agency_lambda.record.open_approvals import open_approvals
 from agency_lambda.record.rows import JournalRows, MessageRow
@@ -82,7 +83,7 @@ async def _find(store: Store, owner: str, row: MessageRow) -> RunRecord | None:
 
 async def _load(store: Store, owner: str, response_id: str) -> RunRecord:
     stored = await Responses(store, owner).get(response_id)
-    records = await store.query(response_partition(owner, stored.root), after="journal/", before="journal0")
+    records = await store.query(response_partition(owner, stored.root), **stored_range())
     rows = JournalRows(records, _made_at(stored.continued_by, math.inf))
     for key, row in await open_approvals(store, owner, stored, rows):
         rows.add_approval(key, row)

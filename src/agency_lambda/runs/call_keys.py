@@ -10,6 +10,7 @@ from typing import Any
 from pydantic_core import to_jsonable_python
 
 from agency_lambda.framework.models import ModelRequest
+from agency_lambda.protocol.journal_keys import Row
 from agency_lambda.runs.journal_rows import digest
 
 
@@ -30,7 +31,7 @@ class ModelCallKeys:
         self._stored = rows
         if ignores_tools:
             for key, body in rows.items():
-                if key.startswith("model/") and "items_digest" in body:
+                if Row.MODEL.has(key) and "items_digest" in body:
                     self._by_items[body["items_digest"], _parent(key)].append(key)
 
     def claim(self, agent: str, request: ModelRequest, parent_call: str) -> tuple[str, str]:
@@ -55,7 +56,7 @@ class ModelCallKeys:
 
     def _next(self, place: str) -> str:
         number = next(number for number in count(1) if number not in self._taken[place])
-        return f"model/{place}/{number:04d}"
+        return Row.MODEL.key(place, number)
 
     def _is_taken(self, key: str) -> bool:
         place, number = _split(key)
@@ -67,7 +68,7 @@ def _dump(value: Any) -> str:
 
 
 def _split(key: str) -> tuple[str, int]:
-    place, _, number = key.removeprefix("model/").rpartition("/")
+    place, _, number = Row.MODEL.rest(key).rpartition("/")
     return place, int(number)
 
 

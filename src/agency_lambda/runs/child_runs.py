@@ -13,6 +13,7 @@ from agency_lambda.errors import NotFound, StoreUnavailable
 from agency_lambda.framework.interruptions import AttemptOver
 from agency_lambda.history.turns import HistoryCursor
 from agency_lambda.protocol.ids import new_id
+from agency_lambda.protocol.journal_keys import Row
 from agency_lambda.protocol.messages import Message, failure_text
 from agency_lambda.protocol.request import CreateResponse
 from agency_lambda.protocol.response_object import new_response
@@ -91,7 +92,7 @@ class ChildRuns:
                 return await self._row(sending)
             self.sent += 1
             if self._open is not None:
-                self._open.add(rows.message_row(message.key))
+                self._open.add(Row.MESSAGE.key(message.key))
             self._unsent.append(run.id)
         return {"run": run.id}
 

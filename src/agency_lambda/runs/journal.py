@@ -12,6 +12,7 @@ from agency_lambda.framework.spending import Reservation
 from agency_lambda.framework.tool_output import from_journal_body, to_journal_body
 from agency_lambda.history import UniqueIds, is_call
 from agency_lambda.protocol.approvals import Decision
+from agency_lambda.protocol.journal_keys import Row
 from agency_lambda.protocol.surrogates import replace_surrogates
 from agency_lambda.runs import journal_rows
 from agency_lambda.runs.call_keys import ModelCallKeys
@@ -68,12 +69,12 @@ class Journal:
         self._limit.restore()
         # A number of its own also behind attempts that handed over, which do not count.
         self.attempt = max(self.attempt, *(1 + body.get("attempt", 0) for body in self._rows.values()), 0)
-        bodies = [self._rows[key] for key in self._stored.keys("model")]
+        bodies = [self._rows[key] for key in self._stored.keys(Row.MODEL)]
         self._prompts = {body["instructions_digest"] for body in bodies if "instructions" in body}
         self._by_call_ids = any("within" not in body for body in bodies)
-        self.has_asked = bool(self._asked or self._stored.keys("decision"))
+        self.has_asked = bool(self._asked or self._stored.keys(Row.DECISION))
         # A call that must not become another, and messages that others have answered.
-        has_begun = bool(self._stored.keys("once") or self._stored.keys("message"))
+        has_begun = bool(self._stored.keys(Row.ONCE) or self._stored.keys(Row.MESSAGE))
         self._keys.restore(self._rows, ignores_tools=self.has_asked or has_begun)
         answers = [body["response"]["output"] for body in bodies]
         for ids in (self.call_ids, self.item_ids):
@@ -94,11 +95,11 @@ class Journal:
     @property
     def open_messages(self) -> set[str]:
         """Return the names of messages' rows without an answer."""
-        return {key for key in self._stored.keys("message") if "output" not in self._rows[key]}
+        return {key for key in self._stored.keys(Row.MESSAGE) if "output" not in self._rows[key]}
 
     def unused_messages(self) -> list[dict[str, Any]]:
         """Return, once, the rows of answered messages that this attempt has not come to."""
-        answered = {key for key in self._stored.keys("message") if "output" in self._rows[key]}
+        answered = {key for key in self._stored.keys(Row.MESSAGE) if "output" in self._rows[key]}
         left = answered - self._replayed
         self._replayed |= left
         return [self._rows[key] for key in left]
@@ -107,7 +108,7 @@ class Journal:
         self, agent: str, request: ModelRequest, parent: str = "", *, has_own_input: bool = False
     ) -> JournaledCall:
         if not self._is_stored:
-            key, items_digest = f"model/{next(self._numbers)}", ""
+            key, items_digest = Row.MODEL.key(str(next(self._numbers))), ""
         else:
             key, items_digest = self._keys.claim(agent, request, "" if self._by_call_ids else parent)
         return JournaledCall(key, agent, request, parent, has_own_input, items_digest)
@@ -128,7 +129,7 @@ class Journal:
 
     def find_failure(self, key: str) -> ModelUnavailable | None:
         """Return a failure after which an earlier attempt went on."""
-        body = None if key in self._rows else self._rows.get(f"failed/{key}")
+        body = None if key in self._rows else self._rows.get(Row.FAILED.key(key))
         if body is None:
             return None
         self.hits += 1
@@ -140,11 +141,11 @@ class Journal:
         if self._is_stored and (fields := self.pending.get(call.key)):
             self._failures.append((error, call.key))
             failed = {**error.record(), **fields, "ended_at": journal_rows.now()}
-            self._stored.add_later(f"failed/{call.key}", failed)  # if an answer follows
+            self._stored.add_later(Row.FAILED.key(call.key), failed)  # if an answer follows
 
     async def forget_failure(self, error: ModelUnavailable) -> None:
         """Delete the failure that ends this attempt."""
-        key = next((f"failed/{key}" for failed, key in self._failures if failed is error), None)
+        key = next((Row.FAILED.key(key) for failed, key in self._failures if failed is error), None)
         if key:
             await self._stored.delete(key)
 
@@ -207,7 +208,7 @@ class Journal:
 
     def unused_answers(self) -> list[ModelAnswer]:
         """Return, once, answers that only led to finished tool calls."""
-        left = [key for key in self._stored.keys("model") if key not in self._replayed]
+        left = [key for key in self._stored.keys(Row.MODEL) if key not in self._replayed]
         self._replayed.update(left)
         return [_entry(self._rows[key]).answered for key in left]
 
@@ -220,30 +221,30 @@ class Journal:
         return True
 
     def find_tool_output(self, call: str) -> tuple[bool, Any]:
-        body = self._rows.get(f"tool/{call}")
+        body = self._rows.get(Row.TOOL.key(call))
         self.hits += body is not None
         return body is not None, body and from_journal_body(body)
 
     def has_tool_output(self, call: str) -> bool:
-        return f"tool/{call}" in self._rows
+        return Row.TOOL.key(call) in self._rows
 
     async def save_tool_output(self, call: str, output: Any, tool: str, started_at: float) -> Any:
         if not self._is_stored:
             return output
         body = to_journal_body(output) | journal_rows.tool_call_fields(tool, started_at, self.attempt)
-        stored = await self._stored.add(f"tool/{call}", body)
+        stored = await self._stored.add(Row.TOOL.key(call), body)
         return output if stored is body else from_journal_body(stored)
 
     def was_asked(self, call: str) -> bool:
         """Return whether a person was asked about a call, or has decided."""
-        return call in self._asked or f"decision/{call}" in self._rows
+        return call in self._asked or Row.DECISION.key(call) in self._rows
 
     def has_answers_within(self, call: str) -> bool:
         """Return whether an earlier attempt got answers of models within a tool call."""
-        return any(self._rows[key].get("within") == call for key in self._stored.keys("model"))
+        return any(self._rows[key].get("within") == call for key in self._stored.keys(Row.MODEL))
 
     def find_decision(self, call: str) -> Decision | None:
-        body = self._rows.get(f"decision/{call}")
+        body = self._rows.get(Row.DECISION.key(call))
         return body and Decision(approve=body["approve"], reason=body["reason"], arguments=body["arguments"])
 
     def find_row(self, key: str) -> dict[str, Any] | None:

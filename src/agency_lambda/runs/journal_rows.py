@@ -7,6 +7,7 @@ from typing import Any
 from pydantic_core import to_json, to_jsonable_python
 
 from agency_lambda.framework.call_journal import JournaledCall
+from agency_lambda.protocol.journal_keys import Row
 from agency_lambda.protocol.surrogates import replace_surrogates
 
 _LONGEST_INPUT = 100_000  # bytes of an input that is stored for the trace
@@ -51,7 +52,7 @@ def tool_call_fields(tool: str, started_at: float, attempt: int) -> dict[str, An
 
 def was_allowed(key: str, body: dict[str, Any]) -> bool:
     # Earlier versions stored no decision.
-    return key.startswith("tool/") or (key.startswith("allowed/") and bool(body["allowed"]))
+    return Row.TOOL.has(key) or (Row.ALLOWED.has(key) and bool(body["allowed"]))
 
 
 def now() -> float:

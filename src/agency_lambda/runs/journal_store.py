@@ -3,6 +3,7 @@ from typing import Any
 
 from agency_lambda.errors import StoreUnavailable
 from agency_lambda.framework.interruptions import AnswerNotStored
+from agency_lambda.protocol.journal_keys import Row, row_key, stored_key, stored_range
 from agency_lambda.runs.model import expiry
 from agency_lambda.store import ABSENT, Change, Conflict, Delete, Put, Store
 
@@ -20,16 +21,16 @@ class JournalStore:
 
     async def load(self) -> None:
         if self.store:
-            records = await self.store.query(self._partition, after="journal/", before="journal0")
-            self.rows = {record.sort.removeprefix("journal/"): record.body for record in records}
-            self.rows.pop("asked", None)  # calls that were pending at a heartbeat
+            records = await self.store.query(self._partition, **stored_range())
+            self.rows = {row_key(record.sort): record.body for record in records}
+            self.rows.pop(Row.PENDING, None)  # calls that were pending at a heartbeat
 
-    def keys(self, kind: str) -> list[str]:
-        return [key for key in self.rows if key.startswith(f"{kind}/")]
+    def keys(self, kind: Row) -> list[str]:
+        return [key for key in self.rows if kind.has(key)]
 
     def put(self, key: str, body: dict[str, Any]) -> Put:
         """Return the change that adds a row."""
-        return Put(self._partition, f"journal/{key}", body, expiry(), expected=ABSENT)
+        return Put(self._partition, stored_key(key), body, expiry(), expected=ABSENT)
 
     async def add(self, key: str, body: dict[str, Any], more: Sequence[Change] = ()) -> dict[str, Any]:
         """Return the row that is stored: `body` itself, or an earlier one. more: to write with it.
@@ -54,7 +55,7 @@ class JournalStore:
 
     async def delete(self, key: str) -> None:
         if self._unwritten.pop(key, None) is None and self.store:
-            await self.store.write(Delete(self._partition, f"journal/{key}"))
+            await self.store.write(Delete(self._partition, stored_key(key)))
 
     async def _add(self, store: Store, key: str, body: dict[str, Any], more: Sequence[Change] = ()) -> dict[str, Any]:
         put = self.put(key, body)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from agency_lambda.protocol.journal_keys import Row, stored_key, stored_range
 from agency_lambda.protocol.messages import MessageAnswer, failure_text, late_reason
 from agency_lambda.protocol.response_object import ResponseObject
 from agency_lambda.protocol.types import Item
@@ -23,18 +24,13 @@ def _digest(batch: str) -> str:
     return hashlib.sha256(batch.encode()).hexdigest()[:16]
 
 
-def message_row(key: str) -> str:
-    """Return the name of a message's row in its sender's journal."""
-    return f"message/{key}"
-
-
 def _place(owner: str, sending: Sending) -> tuple[str, str]:
     """Return the partition and the sort key of a message's row in its sender's journal."""
-    return response_partition(owner, sending.journal), f"journal/{message_row(sending.message.key)}"
+    return response_partition(owner, sending.journal), stored_key(Row.MESSAGE.key(sending.message.key))
 
 
 def _batch_place(owner: str, sending: Sending) -> tuple[str, str]:
-    return response_partition(owner, sending.journal), f"journal/batch/{_digest(sending.message.batch)}"
+    return response_partition(owner, sending.journal), stored_key(Row.BATCH.key(_digest(sending.message.batch)))
 
 
 def open_rows(batch: str = "") -> str:
@@ -50,7 +46,7 @@ def sent_changes(owner: str, sending: Sending, run_id: str, most: int) -> list[C
     partition = response_partition(owner, sending.journal)
     body = {"run": run_id, "until": sending.until}
     reason = late_reason(sending.seconds)
-    late = {"row": message_row(sending.message.key), "output": failure_text(sending.message.recipient, reason)}
+    late = {"row": Row.MESSAGE.key(sending.message.key), "output": failure_text(sending.message.recipient, reason)}
     return [
         first_row(owner, sending, body),
         Put(partition, open_row(sending), {**body, "late": late}, expiry(), expected=ABSENT),
@@ -109,7 +105,7 @@ def late_changes(opened: Record) -> list[Change]:
     late = opened.body["late"]
     body = {"run": opened.body["run"], "output": late["output"], "memory": []}
     return [
-        Put(opened.partition, f"journal/{late['row']}", body, expiry()),
+        Put(opened.partition, stored_key(late["row"]), body, expiry()),
         Delete(opened.partition, opened.sort, expected=opened.version),
     ]
 
@@ -137,7 +133,7 @@ async def open_messages(store: Store, owner: str, journal: str, batch: str = "")
 
 async def all_messages(store: Store, owner: str, journal: str) -> list[Record]:
     """Return the rows of all messages of a journal."""
-    return await store.query(response_partition(owner, journal), after="journal/message/", before="journal/message0")
+    return await store.query(response_partition(owner, journal), **stored_range(Row.MESSAGE))
 
 
 async def are_answered(store: Store, owner: str, journal: str) -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 
 from agency_lambda.history.conversations import Conversation
 from agency_lambda.history.turns import HistoryCursor
+from agency_lambda.protocol.journal_keys import Row, stored_key
 from agency_lambda.protocol.messages import Message
 from agency_lambda.protocol.response_object import ResponseObject
 from agency_lambda.protocol.types import Event, Item
@@ -234,4 +235,4 @@ class Run:
         return Put(partition, event_row(events[0]["sequence_number"]), list(events), expires or expiry())
 
     def put_pending(self, calls: Mapping[str, dict[str, Any]]) -> Put:
-        return Put(response_partition(self.owner, self.id), "journal/asked", dict(calls), expiry())
+        return Put(response_partition(self.owner, self.id), stored_key(Row.PENDING), dict(calls), expiry())

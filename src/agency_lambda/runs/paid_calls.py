@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from agency_lambda.protocol.journal_keys import Row, stored_key, stored_range
 from agency_lambda.runs.message_rows import all_messages, open_messages
 from agency_lambda.runs.model import response_partition
 from agency_lambda.runs.run_index import COUNTS_OF_MODEL
@@ -28,7 +29,7 @@ class PaidCalls(NamedTuple):
 
 async def load_paid_calls(store: Store, owner: str, run_id: str) -> PaidCalls:
     partition = response_partition(owner, run_id)
-    records = await store.query(partition, after="journal/model/", before="journal/model0")
+    records = await store.query(partition, **stored_range(Row.MODEL))
     return _with_answers(_sum(record.body for record in records), await all_messages(store, owner, run_id))
 
 
@@ -36,7 +37,7 @@ async def load_paid_by(
     store: Store, owner: str, journal: str, ended: Iterable[str], working: Iterable[str]
 ) -> PaidCalls:
     """Return what child runs have paid for so far. ended: rows of their messages. working: ids of other ones."""
-    names = {f"journal/{row}" for row in ended}
+    names = {stored_key(row) for row in ended}
     answered = [each for each in await all_messages(store, owner, journal) if each.sort in names] if names else []
     paid = _with_answers(_sum(()), answered)
     for run_id in working:

@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from agency_lambda.budgets.spending import Spending
     from agency_lambda.files.run_files import RunFiles
     from agency_lambda.files.service import Files
-    from agency_lambda.framework.context import GetTransport
     from agency_lambda.framework.execution import AgencyExecution
     from agency_lambda.framework.models import Models
+    from agency_lambda.framework.run_input import GetTransport
     from agency_lambda.protocol.token_count import CountInputTokens
     from agency_lambda.runs.journal import Journal
 
@@ -76,7 +76,7 @@ class RunPreparation:
             return await self._prepare_child(run, run.stored.sending, log)
         request, items = request or CreateResponse.model_validate(run.stored.request.body), await self._input(run)
         await asyncio.sleep(0)  # parsing the largest input takes 200 ms, and so does what follows
-        new_input = to_agent_input(items, with_sealed=True)
+        new_input = to_agent_input(items, with_signed=True)
         answered = {item["call_id"] for item in items if item["type"] == "function_call_output"}
         history = await load_history(self._store, history_of(run), self._turns, answered)
         new_input = without_repeated_outputs(history, new_input)
@@ -139,7 +139,8 @@ class RunPreparation:
         batch: tuple[Sequence[Item], Mapping[str, Any]] = ((), {}),
         links: Sequence[tuple[str, str, str]] = (),
     ) -> "AgencyExecution":
-        from agency_lambda.framework.prepare import RunInput, prepare_run
+        from agency_lambda.framework.prepare import prepare_run
+        from agency_lambda.framework.run_input import RunInput
 
         uses_queue = self._has_queue and request.stored and self._uses_queue(found[1])
         counted_in = _root_partition(run) if uses_queue and request.max_tool_calls else ""

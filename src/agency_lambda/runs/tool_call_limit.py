@@ -3,6 +3,7 @@ from typing import Any
 
 from agency_lambda.errors import StoreUnavailable
 from agency_lambda.framework.interruptions import AnswerNotStored
+from agency_lambda.protocol.journal_keys import Row
 from agency_lambda.runs.journal_rows import was_allowed
 from agency_lambda.runs.journal_store import JournalStore
 from agency_lambda.runs.message_rows import COUNTER, TOOL_CALLS
@@ -28,18 +29,18 @@ class ToolCallLimit:
         """Return whether a call is among the first `most`."""
         if math.isinf(most) or call in self._allowed:
             return True
-        if (decided := self._journal.rows.get(f"allowed/{call}")) is None:
+        if (decided := self._journal.rows.get(Row.ALLOWED.key(call))) is None:
             decided = await (self._count_together(call, most) if self._counted_in else self._count(call, most))
         return bool(decided["allowed"])
 
     async def _count(self, call: str, most: float) -> dict[str, Any]:
         if allowed := len(self._allowed) < most:
             self._allowed.add(call)
-        return await self._journal.add(f"allowed/{call}", {"allowed": allowed})
+        return await self._journal.add(Row.ALLOWED.key(call), {"allowed": allowed})
 
     async def _count_together(self, call: str, most: float) -> dict[str, Any]:
         assert self._journal.store
-        key, body = f"allowed/{call}", {"allowed": True}
+        key, body = Row.ALLOWED.key(call), {"allowed": True}
         counted = Add(self._counted_in, COUNTER, {TOOL_CALLS: 1}, {TOOL_CALLS: int(most)}, expiry())
         try:
             await self._journal.store.write(self._journal.put(key, body), counted)

@@ -2,18 +2,16 @@
 
 import asyncio
 from contextlib import nullcontext, suppress
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from agency_swarm import Agency, function_tool
 
-from agency_lambda.framework import prepare
-from agency_lambda.framework.context import RunContext
 from agency_lambda.framework.memory import Memory
 from agency_lambda.framework.models import Models
 from agency_lambda.protocol.messages import Message
+from agency_lambda.validators import Transport
 from tests.library.features.messages import Asked, Office, batches, in_reverse, stored_in, to
 from tests.library.features.rows import holds
 from tests.library.features.waiting import Stored, awaited
@@ -22,6 +20,10 @@ from tests.library.runs.stage import play, said
 
 ABC = [to("Clerk", "a"), to("Clerk", "b"), to("Clerk", "c")]
 JOINED = ("a", "re a", "b", "re b", "c", "re c")
+
+
+def by_queue(sender: str, recipient: str) -> Transport:
+    return "queue"
 
 
 @pytest.fixture
@@ -278,13 +280,10 @@ async def test_a_message_that_is_not_answered_in_time_fails_and_is_not_sent_agai
 
 
 @awaited
-async def test_what_the_journal_has_of_a_message_is_remembered_and_not_sent(
-    stored: Stored, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_what_the_journal_has_of_a_message_is_remembered_and_not_sent(stored: Stored) -> None:
     async def send(message: Message, memory: Any, shared: Any) -> Any:
         return await run.add_row(f"message/{message.key}", {"output": "known", "memory": [item("posted")]})
 
-    monkeypatch.setattr(prepare, "RunContext", partial(RunContext, transport=lambda sender, recipient: "queue"))
     office = Office()
 
     def create() -> Agency:
@@ -292,6 +291,7 @@ async def test_what_the_journal_has_of_a_message_is_remembered_and_not_sent(
         return Agency(boss, communication_flows=[(boss, office.agent("Clerk"))])
 
     run = stored(create)
+    run.transport = by_queue
     asks_nobody, run.send = run.send, send
     assert "posted" in str((await run.attempt()).history)
     run.send = asks_nobody
@@ -301,7 +301,7 @@ async def test_what_the_journal_has_of_a_message_is_remembered_and_not_sent(
 
 @awaited
 async def test_a_message_that_another_run_works_on_is_not_sent_again_where_the_transport_has_changed(
-    stored: Stored, monkeypatch: pytest.MonkeyPatch
+    stored: Stored,
 ) -> None:
     async def send(message: Message, memory: Any, shared: Any) -> Any:
         return await run.add_row(f"message/{message.key}", {"run": "resp_2"})
@@ -313,11 +313,10 @@ async def test_a_message_that_another_run_works_on_is_not_sent_again_where_the_t
         return Agency(boss, communication_flows=[(boss, office.agent("Clerk"))])
 
     run = stored(create)
-    with monkeypatch.context() as queued:
-        queued.setattr(prepare, "RunContext", partial(RunContext, transport=lambda sender, recipient: "queue"))
-        asks_nobody, run.send = run.send, send
-        assert (await run.attempt()).waits_for_agents
-    run.send = asks_nobody
+    run.transport = by_queue
+    asks_nobody, run.send = run.send, send
+    assert (await run.attempt()).waits_for_agents
+    run.transport, run.send = None, asks_nobody
     assert (await run.attempt()).waits_for_agents
     assert office.texts("Clerk") == []
 

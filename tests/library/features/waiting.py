@@ -11,7 +11,8 @@ from agency_swarm import Agency
 from agency_lambda.catalogue.entries import Entry
 from agency_lambda.framework.execution import AgencyResult
 from agency_lambda.framework.models import Models
-from agency_lambda.framework.prepare import RunInput, prepare_run
+from agency_lambda.framework.prepare import prepare_run
+from agency_lambda.framework.run_input import GetTransport, RunInput
 from agency_lambda.history import UniqueIds
 from agency_lambda.protocol.approvals import ApprovalRequest, Decision
 from agency_lambda.protocol.output import OutputBuilder
@@ -44,6 +45,7 @@ class StoredRun:
     events: list[dict[str, Any]] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     send: Any = field(default_factory=lambda: _sent)
+    transport: GetTransport | None = None
 
     async def add_row(self, key: str, body: dict[str, Any]) -> dict[str, Any]:
         """Add a row to the journal, as another run does."""
@@ -69,6 +71,7 @@ class StoredRun:
             output=output,
             journal=journal,
             open_files=_no_files,
+            transport=self.transport,
         )
         execution = await prepare_run("desk", Entry(create_agency=self.create_agency), self.models, run_input)
         self.meter = execution.meter

@@ -10,7 +10,8 @@ _LENGTHS = ("length", "max_tokens", "max_output_tokens")
 @dataclass
 class Ending:
     """incomplete: why the answer was broken off. failed: the provider's error code.
-    finished: the chat model stopped by itself. ended: the stream had `finish_reason` or `[DONE]`.
+
+    Of Chat Completions: finished: a `finish_reason` was "stop". ended: any `finish_reason`, or `[DONE]`, has come.
     """
 
     incomplete: Reason | None = None

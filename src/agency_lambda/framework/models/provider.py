@@ -50,9 +50,10 @@ _unreadable: set[str] = set()  # encrypted contents that a provider has refused
 
 @dataclass(frozen=True)
 class _Form:
-    """reasoning: some is sent. Where this form is accepted, an earlier one was refused because of
-    unreadable: encrypted contents, or include: the request for encrypted reasoning.
-    links: that are sent. without: what it was made without, see `_form`.
+    """One way to ask. reasoning: some is sent. links: those that are sent. without: what is left out, see `_form`.
+
+    unreadable, include: what is left out since a refusal: encrypted contents, or the request for encrypted reasoning.
+    If this form succeeds, they are remembered as its cause.
     """
 
     input: str | list[TResponseInputItem]
