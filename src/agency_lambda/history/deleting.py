@@ -8,6 +8,7 @@ from typing import Any
 from agency_lambda.errors import NotFound
 from agency_lambda.history.conversations import Conversation, Conversations, conversation_busy
 from agency_lambda.history.turns import MARK, Turn, load_records
+from agency_lambda.protocol.item_builder import is_activity
 from agency_lambda.protocol.items import to_agent_input
 from agency_lambda.protocol.types import Item
 from agency_lambda.store import Conflict, Put, Record, Store
@@ -82,7 +83,7 @@ def without_item(turns: Sequence[Turn], number: int, place: int) -> dict[int, Tu
         first = holder - turns[holder].replaces
         items = [each for turn in turns[first : holder + 1] for each in turn.items]
         history = _without(turns[holder].history, items, next(n for n, each in enumerate(items) if each is item))
-        is_empty = all(_is_activity(each) for each in items if each is not item)
+        is_empty = all(is_activity(each) for each in items if each is not item)
         changed[holder] = replace(changed.get(holder, turns[holder]), history=[] if is_empty else history)
     if item["type"] == "function_call_output":
         for other, turn in enumerate(turns):
@@ -122,7 +123,7 @@ def _keys_with_ordinals(items: Sequence[Item], place: int) -> Iterator[tuple[Key
 
 def _keys(item: Item) -> list[Key]:
     kind = item["type"]
-    if _is_activity(item):
+    if is_activity(item):
         return [("tool", item.get("agent"), item["tool"])]
     if kind == "reasoning":
         return [("reasoning",)]
@@ -190,10 +191,6 @@ def _is_output(item: Item, call: Item) -> bool:
 def _is_call(item: Item, call_id: str) -> bool:
     of_client = item.get("type") == "function_call" and item.get("callerAgent") is None
     return of_client and bool(item.get("call_id") == call_id)
-
-
-def _is_activity(item: Item) -> bool:
-    return item["type"] == "reasoning" and "tool" in item
 
 
 def _asks(item: Item) -> Key:

@@ -1,4 +1,4 @@
-"""Errors of a request that was made into one of /v1/responses name the fields that its client has sent."""
+"""Translates the names of parameters in errors of /v1/responses into those of the client's protocol."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +18,7 @@ type Place = tuple[str, Mapping[str, str]]
 class ClientNames:
     """parameters: regular expressions of ours -> the client's names, "" for what it has not sent.
 
-    in_text: the client gets nothing but the message.
+    in_text: put the name into the message, for protocols whose errors have no `param`.
     """
 
     parameters: Mapping[str, str]

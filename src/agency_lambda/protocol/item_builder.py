@@ -138,7 +138,7 @@ class ItemBuilder:
         self._emit("response.output_item.done", output_index=self._index, item=copy_item(self.item))
 
     def rest(self, final: Item) -> Item | None:
-        """Return an item with the text that this one lacks, as it was closed too early."""
+        """Return an item with the text that came after this one was closed, None if none did."""
         parts = list[Item]()
         for kind, missing in self._missing_texts(final.get(self._parts_field, [])):
             parts.append({**_EMPTY_PARTS[kind], _PART_KINDS[kind].text: missing})
@@ -147,9 +147,8 @@ class ItemBuilder:
     def _missing_texts(self, final: Sequence[Item]) -> Iterator[tuple[str, str]]:
         sent = self.item[self._parts_field] if self._parts_field else []
         for kind in dict.fromkeys(part["type"] for part in final):
-            whole, so_far = _joined_text(final, kind), _joined_text(sent, kind)
-            if whole != so_far and whole.startswith(so_far):
-                yield kind, whole[len(so_far) :]
+            if missing := rest_of(_joined_text(final, kind), _joined_text(sent, kind)):
+                yield kind, missing
 
     def _add_missing_parts(self, final: Sequence[Item]) -> None:
         # A part that was sent never changes its type or its place.
@@ -188,8 +187,8 @@ class ItemBuilder:
         self._open_part = None
 
     def _close_call(self, arguments: str) -> None:
-        if arguments.startswith(self.item["arguments"]) and arguments != self.item["arguments"]:
-            self.add_arguments(arguments[len(self.item["arguments"]) :])
+        if missing := rest_of(arguments, self.item["arguments"]):
+            self.add_arguments(missing)
         self.item["arguments"] = arguments
         self._emit(
             "response.function_call_arguments.done",
@@ -205,8 +204,18 @@ class ItemBuilder:
         self._emit(event, **place, **fields)
 
 
+def rest_of(whole: str, sent: str) -> str:
+    """Return what a text has behind what was sent of it; nothing if that is not its beginning."""
+    return whole[len(sent) :] if whole.startswith(sent) else ""
+
+
 def _joined_text(parts: Iterable[Item], kind: str) -> str:
     return "".join(part[_PART_KINDS[kind].text] for part in parts if part["type"] == kind)
+
+
+def is_activity(item: Item) -> bool:
+    """Return whether an item shows, without contents, that an agent does something."""
+    return item["type"] == "reasoning" and "tool" in item
 
 
 def copy_item(item: Item) -> Item:

@@ -6,10 +6,9 @@ from urllib.parse import urlsplit
 
 from agency_lambda.errors import InvalidRequest, UnsupportedParameter
 from agency_lambda.protocol import bounds
+from agency_lambda.protocol.parts import LINK_FIELDS
 from agency_lambda.protocol.types import Item
 
-#: A part's type -> its field with a link.
-FIELDS = {"input_image": "image_url", "input_file": "file_url"}
 _SCHEME = "https://"
 _NO_URL = re.compile(r"[\x00-\x20\x7f\\]")
 
@@ -33,16 +32,16 @@ def check_link(url: str, param: str) -> None:
 
 def link_of(part: object) -> str | None:
     """Return the link of a part; None if it has its content, or is a text."""
-    field = FIELDS.get(str(part.get("type"))) if isinstance(part, dict) else None
+    field = LINK_FIELDS.get(str(part.get("type"))) if isinstance(part, dict) else None
     url = part.get(field) if field and isinstance(part, dict) else None
     return url if isinstance(url, str) and url.lower().startswith(_SCHEME) else None
 
 
-def links_of(items: Sequence[Item], param: str = "input") -> Iterator[tuple[str, str, str]]:
-    """Yield the field, the part's type, and the link."""
+def links_of(items: Sequence[Item]) -> Iterator[tuple[str, str, str]]:
+    """Yield the field in the request, the part's type, and the link."""
     for number, item in enumerate(items):
         for name in ("content", "output"):
             parts = item.get(name)
             for place, part in enumerate(parts if isinstance(parts, list) else ()):
                 if url := link_of(part):
-                    yield f"{param}[{number}].{name}[{place}].{FIELDS[part['type']]}", part["type"], url
+                    yield f"input[{number}].{name}[{place}].{LINK_FIELDS[part['type']]}", part["type"], url

@@ -1,21 +1,23 @@
+"""The limits of `metadata`, as OpenAI has them."""
+
 from typing import Any
 
 from agency_lambda.errors import InvalidRequest
 
-_PAIRS, _NAME, _TEXT = 16, 64, 512  # a name and a text in characters
+PAIRS, NAME, TEXT = 16, 64, 512  # a name and a text in characters
 
 
 def check_metadata(value: dict[str, Any]) -> None:
     """Raise InvalidRequest, with OpenAI's messages, for metadata over OpenAI's limits."""
-    if len(value) > _PAIRS:
+    if len(value) > PAIRS:
         message = (
-            f"Invalid 'metadata': too many properties. Expected an object with at most {_PAIRS} properties, but got an "
+            f"Invalid 'metadata': too many properties. Expected an object with at most {PAIRS} properties, but got an "
             f"object with {len(value)} properties instead."
         )
         raise InvalidRequest(message, param="metadata")
     for name, text in value.items():
-        _check_length(name, _NAME, "metadata")
-        _check_length(text, _TEXT, f"metadata.{name}")
+        _check_length(name, NAME, "metadata")
+        _check_length(text, TEXT, f"metadata.{name}")
 
 
 def _check_length(text: Any, most: int, param: str) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Container, Iterable
 
 from agency_lambda.protocol.ids import item_id
-from agency_lambda.protocol.item_builder import ItemBuilder, copy_item
+from agency_lambda.protocol.item_builder import ItemBuilder, copy_item, is_activity
 from agency_lambda.protocol.types import Emit, Event, Item, Status
 
 
@@ -21,7 +21,7 @@ class OutputBuilder:
     def open(self, item: Item, known_id: str | None = None) -> ItemBuilder:
         """Add an item without its content. known_id: of one that an earlier attempt may have added."""
         builder = self._by_id.get(known_id) or self._begin(without_content(item), known_id)
-        if _is_activity(item):
+        if is_activity(item):
             builder.add_parts(item["summary"])  # an earlier attempt may have been interrupted before it
         return builder
 
@@ -57,7 +57,7 @@ class OutputBuilder:
             elif "output_index" in event:
                 self._builders[event["output_index"]].restore(event)
         for each in self._builders:
-            if each.item["id"] not in resumable_ids and not _is_activity(each.item):
+            if each.item["id"] not in resumable_ids and not is_activity(each.item):
                 each.close(status="incomplete")
 
     def _append(self, item: Item) -> ItemBuilder:
@@ -73,10 +73,6 @@ class OutputBuilder:
 
 def _emit_nothing(kind: str, **fields: object) -> None:
     return
-
-
-def _is_activity(item: Item) -> bool:
-    return "tool" in item
 
 
 def without_content(item: Item) -> Item:

@@ -21,7 +21,8 @@ INPUT_PARTS = {
     "input_file": "ResponseInputFile",
 }
 _DEFAULTS: dict[str, Item] = {"input_image": {"detail": "auto"}, "output_text": {"annotations": []}}
-_LINKS = {"input_image": "image_url", "input_file": "file_url"}
+#: A part's type -> its field with a link.
+LINK_FIELDS = {"input_image": "image_url", "input_file": "file_url"}
 _FILE_DETAIL = "auto"  # the pinned openai package does not know it, and it is the default
 
 
@@ -46,7 +47,7 @@ def _parse_part(part: Any, kinds: Mapping[str, str], param: str, budget: InputBu
     valid = validate(kinds[kind], {**_DEFAULTS.get(kind, {}), **part}, param)
     if valid.get("file_id") is not None:
         return _with_file(valid, param, budget)
-    if url := valid.get(_LINKS.get(kind, "")):
+    if url := valid.get(LINK_FIELDS.get(kind, "")):
         return _with_link(valid, url, param, budget)
     if kind == "input_image":
         raise InvalidRequest("An image has an image_url, or a file_id.", param=f"{param}.image_url")
@@ -56,7 +57,7 @@ def _parse_part(part: Any, kinds: Mapping[str, str], param: str, budget: InputBu
 
 
 def _with_link(part: Item, url: str, param: str, budget: InputBudget) -> Item:
-    field = _LINKS[part["type"]]
+    field = LINK_FIELDS[part["type"]]
     if part["type"] == "input_image" and url.startswith("data:image/"):
         return part
     if part.get("file_data") is not None:

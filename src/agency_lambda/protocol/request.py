@@ -104,12 +104,7 @@ class Body(BaseModel):
                 raise bounds.over_limit(name, "entries", bounds.KEYS)
             if name == "tools" and isinstance(value, list) and len(value) > bounds.TOOLS:
                 raise bounds.over_limit(name, "tools", bounds.TOOLS)
-        try:
-            text = to_json(body, inf_nan_mode="constants")
-        except PydanticSerializationError:
-            raise InvalidRequest("The body has half of a surrogate pair, which is no character.") from None
-        if b"NaN" in text or b"Infinity" in text:
-            _refuse_infinite(body)
+        check_json(body)
         return without_nulls(body)
 
 
@@ -215,11 +210,17 @@ class CreateResponse(CompactRequest):
         return self.conversation.id if isinstance(self.conversation, ConversationReference) else self.conversation
 
 
-def _refuse_infinite(value: Any) -> None:
+def check_json(body: dict[str, Any]) -> None:
+    """Refuse values that JSON or UTF-8 cannot hold. Raises InvalidRequest."""
     try:
-        json.dumps(value, allow_nan=False)
-    except ValueError:
-        raise InvalidRequest("NaN and Infinity are no JSON.") from None
+        text = to_json(body, inf_nan_mode="constants")
+    except PydanticSerializationError:
+        raise InvalidRequest("The body has half of a surrogate pair, which is no character.") from None
+    if b"NaN" in text or b"Infinity" in text:  # perhaps within a text
+        try:
+            json.dumps(body, allow_nan=False)
+        except ValueError:
+            raise InvalidRequest("NaN and Infinity are no JSON.") from None
 
 
 def _without_nulls_in(name: str, value: Any) -> Any:

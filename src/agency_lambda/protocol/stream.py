@@ -137,9 +137,10 @@ def _body(data: bytes, *, more: bool = True) -> Message:
     return {"type": "http.response.body", "body": data, "more_body": more}
 
 
-def encode_data(value: Any) -> bytes:
-    """Return an event without a name."""
-    return b"data: %b\n\n" % to_json_bytes(value)
+def encode_data(value: Any, name: str = "") -> bytes:
+    """Return an event without an id."""
+    begin = b"event: %b\n" % name.encode() if name else b""
+    return b"%bdata: %b\n\n" % (begin, to_json_bytes(value))
 
 
 def encode_event(event: Event) -> bytes:

@@ -1,7 +1,8 @@
-"""What is new of the summaries of reasoning items, while these grow."""
+"""Deltas of the summaries of reasoning items."""
 
 from collections import defaultdict
 
+from agency_lambda.protocol.item_builder import rest_of
 from agency_lambda.protocol.items import PARAGRAPH, summary_text
 from agency_lambda.protocol.types import Event, Item
 
@@ -24,7 +25,6 @@ class SummaryDeltas:
 
     def rest_of(self, item: Item) -> str:
         """Return what no event has brought."""
-        whole, sent = summary_text(item), "".join(self._sent[item["id"]])
-        rest = whole[len(sent) :] if whole.startswith(sent) else ""
+        rest = rest_of(summary_text(item), "".join(self._sent[item["id"]]))
         self._sent[item["id"]].append(rest)
         return rest

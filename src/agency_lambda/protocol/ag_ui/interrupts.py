@@ -11,7 +11,8 @@ from agency_lambda.protocol.types import Item
 
 _APPROVED: dict[str, Any] = {"approved": {"type": "boolean"}, "reason": {"type": "string"}}
 _TYPES: dict[str, type] = {"approved": bool, "reason": str, "answer": str, "editedArgs": dict}
-_OUR_NAMES = {"approve": "approved", "arguments": "editedArgs"}  # as POST /v1/approvals has them
+#: A field of POST /v1/approvals -> that of a payload.
+DECISION_NAMES = {"approve": "approved", "arguments": "editedArgs"}
 
 
 def interrupt(
@@ -48,7 +49,7 @@ def _answer(payload: Any, request: ApprovalRequest, param: str) -> dict[str, Any
         payload = {"answer": payload}
     if not isinstance(payload, dict):
         raise InvalidRequest("The payload is an object as in 'responseSchema' of the interrupt.", param=param)
-    given = {_OUR_NAMES.get(name, name): value for name, value in payload.items() if value is not None}
+    given = {DECISION_NAMES.get(name, name): value for name, value in payload.items() if value is not None}
     for name, kind in _TYPES.items():
         if name in given and not isinstance(given[name], kind):
             raise InvalidRequest(f"must be of type {kind.__name__}", param=f"{param}.{name}")

@@ -6,6 +6,7 @@ from agency_lambda.protocol.ag_ui.agents import AgentEvents
 from agency_lambda.protocol.ag_ui.reasoning import ReasoningEvents
 from agency_lambda.protocol.ag_ui.request import Message
 from agency_lambda.protocol.ag_ui.thread import message_id
+from agency_lambda.protocol.item_builder import rest_of
 from agency_lambda.protocol.items import text_of
 from agency_lambda.protocol.types import Event, Item
 
@@ -94,7 +95,7 @@ class ItemEvents:
         name, kind = item["id"], item["type"]
         if kind == "message":
             text = text_of(item["content"])
-            yield from self._add_text(name, _rest(text, self._texts[name]))
+            yield from self._add_text(name, rest_of(text, "".join(self._texts[name])))
             self._texts[name] = [text]
             cited = [each for part in item["content"] for each in part.get("annotations", ())]
             metadata = {"metadata": {"annotations": cited}} if cited else {}
@@ -104,7 +105,9 @@ class ItemEvents:
             yield from self._reasoning.complete(item)
             yield from self._agents.answered(item)
         elif kind == "function_call":
-            yield from self._add_arguments(item["call_id"], _rest(item["arguments"], self._arguments[item["call_id"]]))
+            yield from self._add_arguments(
+                item["call_id"], rest_of(item["arguments"], "".join(self._arguments[item["call_id"]]))
+            )
             yield {"type": "TOOL_CALL_END", "toolCallId": item["call_id"]}
         elif kind == "image_generation_call":
             content = {"agent": item["agent"], "status": item["status"], "result": item.get("result")}
@@ -130,8 +133,3 @@ class ItemEvents:
         if delta:
             self._arguments[call_id].append(delta)
             yield {"type": "TOOL_CALL_ARGS", "toolCallId": call_id, "delta": delta}
-
-
-def _rest(whole: str, sent: list[str]) -> str:
-    so_far = "".join(sent)
-    return whole[len(so_far) :] if whole.startswith(so_far) else ""

@@ -1,15 +1,14 @@
 """The body of POST /ag-ui/{agency}."""
 
-import json
 from typing import Any
 
 from ag_ui.core import RunAgentInput
 from pydantic import ModelWrapValidatorHandler, PrivateAttr, model_validator
-from pydantic_core import PydanticSerializationError, to_json
 
 from agency_lambda.errors import InvalidRequest
 from agency_lambda.protocol import bounds
 from agency_lambda.protocol.ag_ui.parts import with_known_parts
+from agency_lambda.protocol.request import check_json
 
 type Message = dict[str, Any]
 
@@ -69,16 +68,4 @@ def _check_bounds(body: dict[str, Any]) -> None:
                 raise InvalidRequest(f"{name}[{number}] must be an object.", param=f"{name}[{number}]")
             if len(each) > bounds.KEYS:
                 raise bounds.over_limit(f"{name}[{number}]", "fields", bounds.KEYS)
-    _check_json(body)
-
-
-def _check_json(body: dict[str, Any]) -> None:
-    try:
-        text = to_json(body, inf_nan_mode="constants")
-    except PydanticSerializationError:
-        raise InvalidRequest("The body has half of a surrogate pair, which is no character.") from None
-    if b"NaN" in text or b"Infinity" in text:
-        try:
-            json.dumps(body, allow_nan=False)
-        except ValueError:
-            raise InvalidRequest("NaN and Infinity are no JSON.") from None
+    check_json(body)

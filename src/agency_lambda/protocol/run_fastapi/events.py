@@ -3,17 +3,17 @@
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
+from agency_lambda.protocol.item_builder import is_activity
 from agency_lambda.protocol.response_object import FINAL, ResponseObject
 from agency_lambda.protocol.run_fastapi.approvals import sentence
 from agency_lambda.protocol.run_fastapi.items import (
     Provenance,
     call,
     call_output,
-    is_activity,
     own_fields,
 )
 from agency_lambda.protocol.run_fastapi.turn import Turn
-from agency_lambda.protocol.surrogates import to_json_bytes
+from agency_lambda.protocol.stream import encode_data
 from agency_lambda.protocol.types import Event, Item
 
 END = b"event: end\ndata: [DONE]\n\n"
@@ -35,12 +35,12 @@ class Stream:
         return self._translator.response["status"] in FINAL or bool(self._translator.resume)
 
     async def encoded(self) -> AsyncIterator[bytes]:
-        yield b"event: meta\ndata: %b\n\n" % to_json_bytes({"run_id": self._run_id})
+        yield encode_data({"run_id": self._run_id}, "meta")
         async for event in self._events:
             for frame in self._translator.frames(event):
-                yield b"data: %b\n\n" % to_json_bytes(frame)
+                yield encode_data(frame)
         payload = self._turn.messages(self._translator.response) | self._translator.resume
-        yield b"event: messages\ndata: %b\n\n" % to_json_bytes(payload)
+        yield encode_data(payload, "messages")
         yield END
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from agency_lambda.protocol.item_builder import is_activity
 from agency_lambda.protocol.surrogates import to_json_bytes
 from agency_lambda.protocol.types import Item
 
@@ -31,11 +32,6 @@ class Provenance:
             "agent_run_id": f"agent_run_{parent}",
             "parent_run_id": call_id(parent),
         }
-
-
-def is_activity(item: Item) -> bool:
-    """Return whether an item shows, without contents, that an agent does something."""
-    return item["type"] == "reasoning" and "tool" in item
 
 
 def call_id(activity_id: str) -> str:

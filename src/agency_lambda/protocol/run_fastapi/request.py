@@ -7,6 +7,7 @@ from pydantic import AfterValidator, Field, StringConstraints, model_validator
 from agency_lambda.errors import UnsupportedParameter
 from agency_lambda.protocol import bounds
 from agency_lambda.protocol.lazy_types import without_nulls
+from agency_lambda.protocol.metadata import NAME, PAIRS, TEXT
 from agency_lambda.protocol.request import Body, Text
 
 _KEYS = {"api_key", "litellm_keys"}  # agentswarm-cli sends those that it knows to every local address
@@ -14,8 +15,8 @@ _NO_CHOICE = "A caller chooses neither the model nor its server."
 
 # As `metadata` of a response.
 _Context = Annotated[
-    dict[Annotated[str, StringConstraints(max_length=64)], Annotated[str, StringConstraints(max_length=512)]],
-    Field(max_length=16),
+    dict[Annotated[str, StringConstraints(max_length=NAME)], Annotated[str, StringConstraints(max_length=TEXT)]],
+    Field(max_length=PAIRS),
 ]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=bounds.NAME)]
 

@@ -6,8 +6,7 @@ from pydantic import WithJsonSchema
 
 from agency_lambda.protocol.lazy_types import LazyType
 from agency_lambda.protocol.response_object import ResponseObject
-from agency_lambda.protocol.stream import EventStreamResponse
-from agency_lambda.protocol.surrogates import to_json_bytes
+from agency_lambda.protocol.stream import EventStreamResponse, encode_data
 from agency_lambda.routes.dependencies import Caller
 from agency_lambda.routes.strict import StrictRoute
 
@@ -45,18 +44,14 @@ async def _run(model: str, body: "RunInput", caller: Caller) -> Response:
     def unfinished(response: ResponseObject) -> Response:
         events = RunEvents(body, response["id"])
         url = f"{caller.root_path}/v1/responses/{response['id']}?stream=true"
-        content = b"".join(map(_encoded, [*events.start(), events.break_off(url)]))
+        content = b"".join(map(encode_data, [*events.start(), events.break_off(url)]))
         return Response(content, media_type="text/event-stream")
 
     run = await Thread(body, model, caller, unfinished).begin()
     stream = RunStream(run, body, caller)
-    return EventStreamResponse(_all_encoded(stream.events()), stream.leave)
+    return EventStreamResponse(_encoded(stream.events()), stream.leave)
 
 
-async def _all_encoded(events: "AsyncIterator[Event]") -> AsyncIterator[bytes]:
+async def _encoded(events: "AsyncIterator[Event]") -> AsyncIterator[bytes]:
     async for event in events:
-        yield _encoded(event)
-
-
-def _encoded(event: "Event") -> bytes:
-    return b"data: %b\n\n" % to_json_bytes(event)
+        yield encode_data(event)

@@ -10,7 +10,7 @@ from agency_lambda.approvals.queries import find
 from agency_lambda.errors import ConversationBusy, InvalidRequest, NotFound
 from agency_lambda.files.inputs import PARTS
 from agency_lambda.protocol.ag_ui import messages, thread
-from agency_lambda.protocol.ag_ui.interrupts import answer_item
+from agency_lambda.protocol.ag_ui.interrupts import DECISION_NAMES, answer_item
 from agency_lambda.protocol.ag_ui.messages import Placed
 from agency_lambda.protocol.ag_ui.parts import file_ids
 from agency_lambda.protocol.ag_ui.request import Message, RunInput
@@ -25,7 +25,6 @@ type Render = Callable[[ResponseObject], Response]
 
 _CLIENTS = ("user", "tool", "system", "developer")  # roles of messages that no run makes
 _NAMES = {r"input(?!\[)": "messages", "model": "", "previous_response_id": ""}
-_ANSWERS = {"approve": "approved", "arguments": "editedArgs"}
 _MOST_READ = 3  # responses, to find the one that the messages continue
 _WAITS = "This thread waits for a person: answer its interrupts in 'resume', or cancel all of them there."
 
@@ -155,7 +154,7 @@ class Thread:
 
     def _item(self, number: int, approval: Approval) -> Placed:
         entry, param = (self._body.resume or [])[number], f"resume[{number}].payload"
-        return (param, _ANSWERS), answer_item(entry, approval.request, param)
+        return (param, DECISION_NAMES), answer_item(entry, approval.request, param)
 
 
 def _order(asked: tuple[int, Approval]) -> tuple[bool, str]:

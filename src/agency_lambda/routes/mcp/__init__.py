@@ -9,7 +9,7 @@ from agency_lambda.routes.dependencies import Caller, IdempotencyKey
 from agency_lambda.routes.strict import StrictRoute
 from agency_lambda.settings import get_settings
 
-# What this room needs is imported with the first request.
+# The first request imports what the protocol needs, so that a start does not pay for it.
 router = APIRouter(route_class=StrictRoute)
 
 

@@ -20,7 +20,7 @@ _LONGEST = 300  # characters of arguments in the text of a result
 class Exchange:
     """A request, and what is sent to its client before the result.
 
-    accepts_stream: it can be sent before the result. is_live: and at once, not together with it.
+    accepts_stream: the client takes a stream. is_live: messages reach it at once, and not with the result.
     run_id: the run that ends if the client leaves. only_waits: for a run that others have begun.
     """
 
@@ -52,7 +52,7 @@ class Exchange:
         return await self._state(await self.caller.responses.last(response_id) if first.continued_by else first)
 
     async def wait(self, state: "RunState") -> "RunState":
-        """Return where a run stands when it is over, waits for a person, or ANSWER_SECONDS are."""
+        """Return where a run stands when it is over, waits for a person, or ANSWER_SECONDS have passed."""
         if state.is_over:
             return state
         stored = await self.caller.responses.final(state.response["id"], get_settings().answer_seconds)

@@ -115,7 +115,7 @@ class ExchangeResponse(Response):
         yield _event(answer.result()[0])
 
     async def _leave(self, answer: asyncio.Task[tuple[Object, int]]) -> None:
-        """End what nobody waits for any more: in this version of the protocol to leave is to cancel."""
+        """Stop the work for a client that has left. Since version 2026-07-28 that cancels its run."""
         exchange = self._exchange
         exchange.is_live = False
         if exchange.only_waits:
@@ -130,4 +130,4 @@ class ExchangeResponse(Response):
 
 
 def _event(message: Object) -> bytes:
-    return b"event: message\ndata: %b\n\n" % to_json_bytes(message)
+    return stream.encode_data(message, "message")

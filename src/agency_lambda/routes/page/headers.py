@@ -17,7 +17,7 @@ _POLICY = {
     "frame-ancestors": "'none'",
     "object-src": "'none'",
     "require-trusted-types-for": "'script'",  # text never becomes code: no innerHTML, no eval
-    "trusted-types": "agency-lambda",  # but the address of the page's own worker
+    "trusted-types": "agency-lambda",  # the one policy that the page makes: it returns the URL of the page's own worker
 }
 _HEADERS = {
     "cross-origin-opener-policy": "same-origin",

@@ -92,7 +92,7 @@ def _with_slash(scope: Scope) -> str | None:
 
 
 def _takes_gzip(request: Request) -> bool:
-    """Return whether bytes may be sent: of what is answered whole, API Gateway sends the base64."""
+    """Return whether the body may be compressed: a buffered answer is sent as base64 then."""
     invocation = current_invocation.get()
     is_whole = invocation is not None and invocation.buffered
     return not is_whole and _GZIP.search(request.headers.get("accept-encoding", "").lower()) is not None
