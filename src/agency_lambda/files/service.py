@@ -1,3 +1,5 @@
+"""Stores, finds, serves and deletes the files of all owners, within their quotas."""
+
 import asyncio
 import logging
 import time

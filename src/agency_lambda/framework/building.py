@@ -1,3 +1,5 @@
+"""Calls an agency's factory, and names what keeps it from building an agency."""
+
 import inspect
 import logging
 import re

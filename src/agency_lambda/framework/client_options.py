@@ -1,3 +1,5 @@
+"""The parameters of a request that change what its addressed agent asks its model."""
+
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any

@@ -1,3 +1,5 @@
+"""A client's own functions, which it calls itself: they end a run, and the next request has their outputs."""
+
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 

@@ -1,3 +1,5 @@
+"""Keeps calls of a tool with `one_call_at_a_time` apart where messages run side by side."""
+
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from contextvars import ContextVar

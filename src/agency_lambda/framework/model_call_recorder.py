@@ -1,3 +1,5 @@
+"""Makes what a model streams and answers into items of the response, shown or withheld."""
+
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 

@@ -1,3 +1,5 @@
+"""Recognises that an answer does not have the form of its agent's `output_type`."""
+
 from traceback import walk_tb
 
 from agents import AgentOutputSchemaBase, ModelBehaviorError

@@ -1,3 +1,5 @@
+"""What may run before a snapshot, so that its clones need not: imports, and a run without foreign code."""
+
 from importlib import import_module
 from typing import TYPE_CHECKING
 

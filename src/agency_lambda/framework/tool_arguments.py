@@ -1,3 +1,5 @@
+"""Arguments of tool calls that are no JSON object, or not what `send_message` takes."""
+
 import json
 from contextlib import suppress
 from functools import partial

@@ -1,3 +1,5 @@
+"""Finds files of a tools folder that define a tool under another name than the file's: it would be missing."""
+
 import inspect
 import sys
 from collections.abc import Iterator

@@ -8,7 +8,7 @@ from typing import Any
 from agents import FunctionTool, Model, ModelSettings
 from pydantic_core import to_json, to_jsonable_python
 
-from agency_lambda.framework.models.calls import ModelRequest
+from agency_lambda.framework.models.calls import ModelRequest, name_of
 from agency_lambda.framework.spending import Spending
 
 # A token is at least a byte of text; what a provider adds around texts is in these constants.
@@ -74,10 +74,6 @@ def _worst(
     tokens = _CALL + size + _size(texts) + _ITEM * len(texts) + _size(functions) + _TOOL * len(functions)
     kinds = [*unbounded, *media, *hosted, *sorted(settings_kinds)]
     return spending.worst(name_of(model), tokens, settings.max_tokens or 0, kinds)
-
-
-def name_of(model: Model) -> str:
-    return str(getattr(model, "model", None) or type(model).__name__)
 
 
 def _keys(body: Any) -> Iterable[str]:

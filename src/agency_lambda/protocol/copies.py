@@ -1,3 +1,5 @@
+"""Copies of JSON values, faster than by `copy.deepcopy`."""
+
 from collections.abc import Callable
 from typing import Any
 

@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from agency_lambda.errors import InvalidRequest, PayloadTooLarge, UnsupportedParameter
 from agency_lambda.protocol import bounds
 from agency_lambda.protocol.multipart import Part, parse_form
-from agency_lambda.protocol.types import Purpose
+from agency_lambda.protocol.types import PURPOSES, Purpose
 
 _ANCHOR, _SECONDS = "expires_after[anchor]", "expires_after[seconds]"
 _TOO_LARGE = (
@@ -63,8 +63,8 @@ def parse_file(content_type: str, body: bytes) -> NewFile:
         raise InvalidRequest(
             "Missing required parameter: 'purpose'.", param="purpose", code="missing_required_parameter"
         )
-    if purpose not in get_args(Purpose):
-        raise InvalidRequest(f"must be one of {', '.join(get_args(Purpose))}", param="purpose")
+    if purpose not in PURPOSES:
+        raise InvalidRequest(f"must be one of {', '.join(PURPOSES)}", param="purpose")
     return NewFile(file.filename or "", file.content, purpose, _seconds(parts))
 
 

@@ -1,5 +1,7 @@
+"""Types that the protocols share, and the texts that they take."""
+
 from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, StringConstraints
 
@@ -8,10 +10,13 @@ from agency_lambda.protocol import bounds
 Event = dict[str, Any]
 Item = dict[str, Any]
 Status = Literal["completed", "incomplete", "failed"]
-Purpose = Literal["user_data", "vision", "assistants"]
-"""What a client uploads a file for."""
 Emit = Callable[..., None]
 """Called as (type, **fields); it numbers the event and passes it on."""
+
+
+type Purpose = Literal["user_data", "vision", "assistants"]
+"""What a client uploads a file for."""
+PURPOSES: tuple[str, ...] = get_args(Purpose.__value__)
 
 
 def _checked_text(text: str) -> str:

@@ -1,3 +1,5 @@
+"""Lists runs: the newest first, by status, model, conversation and time."""
+
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,3 +1,5 @@
+"""`POST /completion`: a question and its whole answer, for clients without a protocol."""
+
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,3 +1,5 @@
+"""The dependencies of the routes: who calls, and what the caller may reach."""
+
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Annotated

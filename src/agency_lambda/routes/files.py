@@ -1,5 +1,5 @@
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import quote
 
 from fastapi import APIRouter, Body, Query, Request
@@ -8,7 +8,7 @@ from fastapi.responses import StreamingResponse
 from agency_lambda.errors import NO_FILES, AnswerTooLarge, FilesNotConfigured, NotFound
 from agency_lambda.protocol import bounds
 from agency_lambda.protocol.lazy_types import LazyType
-from agency_lambda.protocol.types import Purpose
+from agency_lambda.protocol.types import PURPOSES
 from agency_lambda.record.index_pages import PageQuery, read_page
 from agency_lambda.routes.dependencies import Caller
 from agency_lambda.routes.paging import key_or_refuse
@@ -27,7 +27,7 @@ else:
 _WHOLE = 4_500_000  # bytes that a function which answers whole can send, as base64
 _FORM = "multipart/form-data"
 _BINARY = {"type": "string", "format": "binary"}
-_PURPOSE = {"type": "string", "enum": [*get_args(Purpose)]}
+_PURPOSE = {"type": "string", "enum": [*PURPOSES]}
 
 
 router = APIRouter(prefix="/v1", route_class=StrictRoute)

@@ -1,3 +1,5 @@
+"""Routes that refuse what they do not read."""
+
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qsl

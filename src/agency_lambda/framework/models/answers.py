@@ -1,3 +1,5 @@
+"""Checks a model's answer, and plays a recorded one as a stream."""
+
 from collections.abc import AsyncGenerator
 from typing import Any
 

@@ -24,6 +24,11 @@ class ModelsOfRun(NamedTuple):
     resolve: Resolve
 
 
+def name_of(model: Model) -> str:
+    """Return the provider's name of a model."""
+    return str(getattr(model, "model", None) or type(model).__name__)
+
+
 @dataclass(frozen=True)
 class ModelRequest:
     instructions: str | None

@@ -1,3 +1,5 @@
+"""When the client of OpenAI tries a call again, and which tries a provider may bill."""
+
 from contextvars import ContextVar
 from dataclasses import dataclass
 

@@ -1,3 +1,5 @@
+"""How a model's answer ended, as the servers' various fields and words say it."""
+
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Literal

@@ -1,3 +1,5 @@
+"""What ends a model call without a usable answer, and how the agents' code may have wrapped it."""
+
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Self

@@ -1,3 +1,5 @@
+"""Counts what a run uses, and stops it at its limits."""
+
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping

@@ -21,6 +21,7 @@ from openai.types.responses import (
 from pydantic import BaseModel
 
 from agency_lambda.framework.item_copies import UnsharedItems
+from agency_lambda.framework.models.calls import name_of
 from agency_lambda.framework.models.encryption import (
     asks,
     including,
@@ -78,7 +79,7 @@ class Provider:
         listen(type(model))
         self._linked_content, self._new_links = linked_content, new_links
         self._model, self._origin = model, origin_of(model)
-        self.name = _name_of(model)
+        self.name = name_of(model)
         self._responses = isinstance(model, OpenAIResponsesModel)
         self._longest = next((most for kind, most in _LONGEST_CALL_ID if isinstance(model, kind)), None)
 
@@ -226,11 +227,7 @@ def _words(part: Any) -> str | None:
 def origin_of(model: Model) -> str:
     """Return a digest of a model's base URL and name."""
     url = getattr(getattr(model, "_client", None), "base_url", None) or getattr(model, "base_url", None)
-    return sha256(f"{url}|{_name_of(model)}".encode()).hexdigest()[:12]
-
-
-def _name_of(model: Model) -> str:
-    return str(getattr(model, "model", None) or type(model).__name__)
+    return sha256(f"{url}|{name_of(model)}".encode()).hexdigest()[:12]
 
 
 def _encrypted(items: Any) -> frozenset[str]:

@@ -1,3 +1,5 @@
+"""Finds the run of a model call, whoever makes it, so that the call is metered."""
+
 import hashlib
 from collections.abc import Callable
 from typing import Any

@@ -1,3 +1,5 @@
+"""Which model an agent asks: its own, the entry's, the setting's, or the offline model."""
+
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
@@ -43,7 +45,7 @@ class Models:
         """secrets: variable -> ARN of the agencies' secrets; None: as the environment names them."""
         self.settings = settings
         self._client: AsyncOpenAI | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None  # that the client's connections assign_run to
+        self._loop: asyncio.AbstractEventLoop | None = None  # that the client's connections belong to
         self._key = settings.openai_api_key.get_secret_value() if settings.openai_api_key else None
         named = credentials.named_secrets() if secrets is None else secrets
         self._secrets = {variable: _secret(arn, str) for variable, arn in named.items()}

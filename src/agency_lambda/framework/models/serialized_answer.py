@@ -1,3 +1,5 @@
+"""A model's answer as JSON for the journal, and back."""
+
 from dataclasses import replace
 from typing import Any
 

@@ -1,3 +1,5 @@
+"""Which vendors besides OpenAI have a key here."""
+
 import os
 
 # The variables of which one is needed, where it is not VENDOR_API_KEY; none: no key is needed.

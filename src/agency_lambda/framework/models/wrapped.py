@@ -1,3 +1,5 @@
+"""Models around a model, which the framework takes for the inner one."""
+
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any

@@ -1,3 +1,5 @@
+"""Follows a run as events of AG-UI."""
+
 from collections.abc import AsyncIterator
 from typing import Any
 

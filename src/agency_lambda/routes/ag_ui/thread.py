@@ -1,3 +1,5 @@
+"""Finds out what a request means for its thread: a new run, one that goes on, or one to follow."""
+
 from collections.abc import Callable
 from itertools import groupby
 from typing import Any

@@ -1,3 +1,5 @@
+"""One request of MCP, and the run that it is about."""
+
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field

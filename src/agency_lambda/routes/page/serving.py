@@ -1,3 +1,5 @@
+"""Serves the built files of the page."""
+
 import hashlib
 import html
 import json
