@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -34,9 +35,21 @@ if TYPE_CHECKING:
     from agency_lambda.files.service import Files
     from agency_lambda.framework.execution import AgencyExecution
     from agency_lambda.framework.models import Models
-    from agency_lambda.framework.run_input import GetTransport
+    from agency_lambda.framework.run_input import GetTransport, RunInput
     from agency_lambda.protocol.token_count import CountInputTokens
     from agency_lambda.runs.journal import Journal
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Given:
+    """What the agents of a run begin with. The other fields are those of `RunInput`."""
+
+    request: CreateResponse  # of a child run: its root's
+    history: list[Item]
+    recalled: int
+    new_input: list[Item] = field(default_factory=list)
+    links: Sequence[tuple[str, str, str]] = ()
+    shared: Mapping[str, Any] = field(default_factory=dict)
 
 
 class RunPreparation:
@@ -72,8 +85,21 @@ class RunPreparation:
         """
         if run.has_lost_conversation:
             raise NotFound("The conversation was deleted before this run had its turn.")
-        if run.stored.sending:
-            return await self._prepare_child(run, run.stored.sending, log)
+        sending = run.stored.sending
+        given = await (self._by_sender(run, sending) if sending else self._by_client(run, request))
+        found = catalogue.find_entry(given.request.model)
+        spending = await self._spending(run, found[1])
+        is_plain = needs_no_agency(given.request) and not spending.is_limited and not given.links
+        if run.is_new and given.request.background and is_plain and sending is None:
+            catalogue.check_model(given.request.model)
+            return None
+        from agency_lambda.framework.prepare import prepare_run
+
+        run_input = await self._run_input(run, log, given, found[1], spending)
+        await self.models.refresh()
+        return await prepare_run(*found, self.models, run_input)
+
+    async def _by_client(self, run: Run, request: CreateResponse | None) -> _Given:
         request, items = request or CreateResponse.model_validate(run.stored.request.body), await self._input(run)
         await asyncio.sleep(0)  # parsing the largest input takes 200 ms, and so does what follows
         new_input = to_agent_input(items, with_signed=True)
@@ -83,15 +109,9 @@ class RunPreparation:
         refuse_empty(new_input)
         refuse_loose_ends(history, items, new_input)
         links = _links(items) if any(item.get("linked") for item in new_input) else []
-        found = catalogue.find_entry(request.model)
-        spending = await self._spending(run, found[1])
-        is_plain = needs_no_agency(request) and not spending.is_limited and not links
-        if run.is_new and request.background and is_plain:
-            catalogue.check_model(request.model)
-            return None
-        return await self._prepare_agents(found, run, request, history, new_input, log, spending, links=links)
+        return _Given(request=request, history=history, recalled=len(history), new_input=new_input, links=links)
 
-    async def _prepare_child(self, run: Run, sending: Sending, log: EventLog) -> "AgencyExecution":
+    async def _by_sender(self, run: Run, sending: Sending) -> _Given:
         responses = Responses(self._store, run.owner)
         root = await responses.get(sending.root)
         last = await responses.last(root.continued_by) if root.continued_by else root
@@ -102,10 +122,8 @@ class RunPreparation:
         request = CreateResponse.model_validate(root.request.body)
         request = request.model_copy(update={"max_output_tokens": sending.message.output_tokens})
         history = await load_history(self._store, run.cursor, self._turns)
-        batch = await load_batch(self._store, run.owner, sending)
-        found = catalogue.find_entry(request.model)
-        spending = await self._spending(run, found[1])
-        return await self._prepare_agents(found, run, request, history, [], log, spending, batch)
+        added, shared = await load_batch(self._store, run.owner, sending)
+        return _Given(request=request, history=[*history, *added], recalled=len(history), shared=shared)
 
     def message_limits(self) -> MessageLimits:
         settings = self._settings
@@ -127,47 +145,35 @@ class RunPreparation:
         approvers = entry.approvers or self._settings.approvers
         return ApprovalPolicy(agency, approvers, self._settings.approval_days * 86_400)
 
-    async def _prepare_agents(
-        self,
-        found: tuple[str, catalogue.Entry],
-        run: Run,
-        request: CreateResponse,
-        history: list[Item],
-        new_input: list[Item],
-        log: EventLog,
-        spending: "Spending",
-        batch: tuple[Sequence[Item], Mapping[str, Any]] = ((), {}),
-        links: Sequence[tuple[str, str, str]] = (),
-    ) -> "AgencyExecution":
-        from agency_lambda.framework.prepare import prepare_run
+    async def _run_input(
+        self, run: Run, log: EventLog, given: _Given, entry: catalogue.Entry, spending: "Spending"
+    ) -> "RunInput":
         from agency_lambda.framework.run_input import RunInput
 
-        uses_queue = self._has_queue and request.stored and self._uses_queue(found[1])
+        request, sending = given.request, run.stored.sending
+        uses_queue = self._has_queue and request.stored and self._uses_queue(entry)
         counted_in = _root_partition(run) if uses_queue and request.max_tool_calls else ""
-        journal = await self._load_journal(run, request, UniqueIds([*history, *batch[0], *new_input]), counted_in)
-        journal.item_ids.restore(batch[0])
-        await self.models.refresh()
-        sending = run.stored.sending
-        run_input = RunInput(
+        journal = await self._load_journal(run, request, UniqueIds([*given.history, *given.new_input]), counted_in)
+        journal.item_ids.restore(given.history[given.recalled :])
+        return RunInput(
             request=request,
             response=run.stored.response,
             owner=run.owner,
-            history=[*history, *batch[0]],
-            new_input=new_input,
+            history=given.history,
+            new_input=given.new_input,
             output=log.output,
             journal=journal,
             root=run.stored.root,
             asked_in=sending.shown_in if sending else run.id,
-            links=links,
+            links=given.links,
             is_new=run.is_new,
-            recalled=len(history),
-            shared=batch[1],
+            recalled=given.recalled,
+            shared=given.shared,
             spending=spending,
             message=sending.message if sending else None,
             open_files=partial(self._open_files, run.owner),
-            transport=self._transport(found[1]) if uses_queue else None,
+            transport=self._transport(entry) if uses_queue else None,
         )
-        return await prepare_run(*found, self.models, run_input)
 
     def _open_files(self, owner: str) -> "RunFiles":
         from agency_lambda.files.run_files import RunFiles  # which few runs need
