@@ -94,7 +94,7 @@ def _with_slash(scope: Scope) -> str | None:
 
 
 def _takes_gzip(request: Request) -> bool:
-    """Return whether the body may be compressed: a buffered answer is sent as base64 then."""
+    """Return whether the body may be compressed. Of a buffered one, API Gateway would send the base64."""
     invocation = current_invocation.get()
     is_whole = invocation is not None and invocation.buffered
     return not is_whole and _GZIP.search(request.headers.get("accept-encoding", "").lower()) is not None
