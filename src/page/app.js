@@ -1,6 +1,6 @@
 import * as api from "./api.js";
 import { Icon, Sign } from "./parts/icons.js";
-import { Loading, Problem, useLoaded } from "./parts/load.js";
+import { Loading, Problem, useLoaded, useRetry } from "./parts/load.js";
 import { Preferences } from "./parts/preferences.js";
 import { useTitle } from "./parts/title.js";
 import { place, useRoute } from "./router.js";
@@ -99,20 +99,8 @@ function Boundary({ children }) {
 
 /** Says that the service cannot be reached for as long as that is so, and asks again when there is a network. */
 function Connection({ error, again }) {
-  const isLost = error?.status === 0;
-  const asks = useRef(again);
-  asks.current = again;
-  useEffect(() => {
-    if (!isLost) return;
-    const ask = () => asks.current();
-    const timer = setInterval(ask, 5000);
-    addEventListener("online", ask);
-    return () => {
-      clearInterval(timer);
-      removeEventListener("online", ask);
-    };
-  }, [isLost]);
-  return html`<div class="connection" role="status">${isLost ? html`<p>${t("app.offlineTrying")}</p>` : null}</div>`;
+  useRetry(error, again);
+  return html`<div class="connection" role="status">${error?.status === 0 ? html`<p>${t("app.offlineTrying")}</p>` : null}</div>`;
 }
 
 const NotFound = () => html`<div class="view">

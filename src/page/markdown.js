@@ -4,7 +4,8 @@ import { count } from "./format.js";
 import { CopyButton } from "./parts/copy.js";
 import { t } from "./words.js";
 
-const PATIENCE = 1000; // ms a text may take; then the worker is ended, and the text shown as it is
+const PATIENCE = 2000; // ms a text may take; then the worker is ended, and the text shown as it is
+const START = 60_000; // ms until the worker is there, over a slow network
 const OFTEN = 100; // ms between two looks at a text that grows
 const PART = 12_000; // characters, about: a finished part of a long text is read only once
 const SHOWN = 4; // parts, before one asks for more
@@ -16,6 +17,7 @@ const KEPT = 60; // parts that were read last: what is shown again is there at o
 const kept = new Map();
 const queue = [];
 let worker = null;
+let isReady = false; // the worker has been loaded: only then a text takes its time
 let current = null;
 
 /** Return the blocks of a text, or null where it is to be shown plain. */
@@ -30,13 +32,23 @@ function next() {
   if (current || !queue.length) return;
   current = queue.shift();
   worker ??= started();
-  current.timer = setTimeout(ended, PATIENCE);
+  wait();
   worker.postMessage({ text: current.text });
+}
+
+function wait() {
+  clearTimeout(current?.timer);
+  if (current) current.timer = setTimeout(ended, isReady ? PATIENCE : START);
 }
 
 function started() {
   const made = new Worker(policy ? policy.createScriptURL("") : WORKER, { type: "module" });
-  made.onmessage = ({ data }) => settle(data.blocks);
+  isReady = false;
+  made.onmessage = ({ data }) => {
+    isReady = true;
+    if (data.isReady) wait();
+    else settle(data.blocks);
+  };
   made.onerror = ended;
   return made;
 }
@@ -51,7 +63,7 @@ function settle(blocks) {
   clearTimeout(current.timer);
   const { done, text } = current;
   current = null;
-  kept.set(text, blocks);
+  if (isReady) kept.set(text, blocks);
   if (kept.size > KEPT) kept.delete(kept.keys().next().value);
   done(blocks);
   next();

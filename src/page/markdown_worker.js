@@ -90,3 +90,4 @@ addEventListener("message", ({ data }) => {
     postMessage({ blocks: null });
   }
 });
+postMessage({ isReady: true });

@@ -16,7 +16,7 @@ export function ApprovalCards({ approvals, entries, isOperator, heading, onDecid
   const decide = async (approval, body) => {
     const answer = await api.decide(approval.id, body, isOperator ? { owner: approval.owner } : {});
     decided.current.add(approval.id);
-    setSaid(t(answer.status === "refused" ? "lists.saidRefused" : "lists.saidApproved", { what: whatOf(approval) }));
+    setSaid(t(answer.status === "refused" ? "lists.saidRefused" : "lists.saidApproved", { what: whatOf({ ...approval, arguments: answer.decision?.arguments ?? approval.arguments }) }));
     approvals.reload();
     onDecided?.();
     return answer;

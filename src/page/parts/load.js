@@ -1,6 +1,6 @@
 import { onSession } from "../session.js";
 import { CopyButton } from "./copy.js";
-import { html, useCallback, useEffect, useState } from "../preact.js";
+import { html, useCallback, useEffect, useRef, useState } from "../preact.js";
 import { codeText, language, t } from "../words.js";
 
 /**
@@ -32,6 +32,25 @@ export function useLoaded(load, inputs, { every } = {}) {
     };
   }, [every, state.isLoading]);
   return { ...state, reload };
+}
+
+const AGAIN = 5000; // ms between two tries to reach the service
+
+/** Ask again for as long as an error says that the service cannot be reached, and at once when there is a network. */
+export function useRetry(error, again) {
+  const isLost = error?.status === 0;
+  const asks = useRef(again);
+  asks.current = again;
+  useEffect(() => {
+    if (!isLost) return;
+    const ask = () => asks.current();
+    const timer = setInterval(ask, AGAIN);
+    addEventListener("online", ask);
+    return () => {
+      clearInterval(timer);
+      removeEventListener("online", ask);
+    };
+  }, [isLost]);
 }
 
 /** Return what went wrong: as the service says it in English, else in words for its code where there are some. */

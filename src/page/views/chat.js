@@ -1,6 +1,6 @@
 // The chat: conversations at the left, the talk, and the agency at work at the right.
-import { NOTHING, shown } from "../answer.js";
-import { Loading, Problem } from "../parts/load.js";
+import { NOTHING, requests, shown } from "../answer.js";
+import { Loading, Problem, useRetry } from "../parts/load.js";
 import { Swarm } from "../parts/swarm/swarm.js";
 import { go, place } from "../router.js";
 import { html, useEffect, useRef, useState } from "../preact.js";
@@ -12,7 +12,7 @@ import { Talk } from "./chat/talk.js";
 import { Thread, Welcome } from "./chat/thread.js";
 import { itemsOf } from "./chat/turns.js";
 
-export function Chat({ steps, query, agencies }) {
+export function Chat({ steps, query, agencies, approvals }) {
   const id = steps[1] ?? null;
   const [talk, state] = useTalk(id);
   const [model, setModel] = useModel(agencies, query.get("model"), state.conversation?.metadata?.model);
@@ -21,9 +21,16 @@ export function Chat({ steps, query, agencies }) {
   const isGone = state.problem?.status === 404 && !state.turns.length;
   const isLost = state.isBusy && Boolean(state.turns.at(-1)?.answers.at(-1)?.isLost);
   const addressed = addressedBy(agencies, model);
-  useShortcuts(composer, () => setDrawer(null));
+  const stop = () => {
+    talk.stop();
+    composer.current.focus();
+  };
+  useShortcuts(composer, () => (drawer ? setDrawer(null) : state.isBusy && stop()));
+  useRetry(state.problem, () => talk.load());
+  const asked = requests({ items: state.turns.at(-1)?.answers.at(-1)?.items ?? [] }).length;
+  useEffect(() => void (asked && approvals.reload()), [asked]);
   if (!agencies.length) return html`<p class="loading">${t("chat.noAgency")}</p>`;
-  const ask = (parts) => talk.ask(parts, model);
+  const ask = (parts, onTaken) => talk.ask(parts, model, onTaken);
   const askText = (text) => ask([{ type: "input_text", text }]) && composer.current.focus();
   const begin = () => {
     setDrawer(null);
@@ -52,12 +59,12 @@ export function Chat({ steps, query, agencies }) {
       ${
         !isGone &&
         (state.turns.length || state.isLoading || state.problem
-          ? html`<${Thread} ...${{ talk, state, model }} replies=${addressed.agent?.quick_replies ?? []} ask=${askText} />`
+          ? html`<${Thread} ...${{ talk, state, model, composer }} replies=${addressed.agent?.quick_replies ?? []} ask=${askText} />`
           : html`<${Welcome} starters=${addressed.agent?.conversation_starters ?? []} name=${model} ask=${askText} />`)
       }
       ${!isGone && html`<${Composer}
         id=${state.id} control=${composer} ...${{ agencies, model }} onModel=${setModel}
-        isBusy=${state.isBusy} isStopping=${state.isStopping} onSend=${ask} onStop=${() => talk.stop()}
+        isBusy=${state.isBusy} isStopping=${state.isStopping} onSend=${ask} onStop=${stop}
       />`}
     </div>
     <aside class="at-work" data-lost=${isLost} aria-label=${t("chat.atWork")}>
@@ -126,6 +133,8 @@ function atWork({ turns, isBusy }) {
 }
 
 function useShortcuts(composer, close) {
+  const closes = useRef(close);
+  closes.current = close;
   useEffect(() => {
     const key = (event) => {
       const isTyping = event.target.closest("input, textarea, select, [contenteditable]");
@@ -134,7 +143,7 @@ function useShortcuts(composer, close) {
         composer.current.focus?.();
       }
       if (event.key !== "Escape" || event.defaultPrevented || isTyping) return;
-      close();
+      closes.current();
     };
     document.addEventListener("keydown", key);
     return () => document.removeEventListener("keydown", key);

@@ -2,7 +2,7 @@
 import * as api from "../../api.js";
 
 const IMAGES = ["image/png", "image/jpeg", "image/gif", "image/webp"];
-const LARGEST = 4_194_304; // bytes of one file (docs/files.md)
+export const LARGEST = 4_194_304; // bytes of one file (docs/files.md)
 const ALL = 8_000_000; // bytes of the files of a request
 const INLINE = 3_000_000; // bytes of one that is sent within the request, where no files are stored
 const SAMPLE = 4096; // bytes by which a text is known

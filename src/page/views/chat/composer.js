@@ -2,14 +2,14 @@
 import { html, useEffect, useLayoutEffect, useRef, useState } from "../../preact.js";
 import { tabStorage } from "../../storage.js";
 import { t } from "../../words.js";
-import { refusal, stored } from "./attachments.js";
+import { LARGEST, refusal, stored } from "./attachments.js";
 
 const HIGHEST = 260; // px of the text field
 const draftOf = (id) => `draft ${id ?? "new"}`;
 
-/** `control`: gets `fill(text)`, `focus()` and `addFiles(files)`. `onSend(parts)` returns whether it was taken. */
+/** `control`: gets `fill(text)`, `focus()` and `addFiles(files)`. `onSend(parts, onTaken)` returns false where the text goes back into the field. */
 export function Composer({ id, model, agencies, onModel, isBusy, isStopping, onSend, onStop, control }) {
-  const [text, setText] = useDraft(id);
+  const [text, setText, emptyField] = useDraft(id);
   const files = useFiles();
   const field = useRef(null);
   useLayoutEffect(() => grow(field.current), [text]);
@@ -19,11 +19,11 @@ export function Composer({ id, model, agencies, onModel, isBusy, isStopping, onS
     if (!canSend) return;
     const parts = [...(text.trim() ? [{ type: "input_text", text: text.trim() }] : []), ...files.ready];
     const attached = files.all;
-    setText("");
+    const forget = emptyField();
     files.clear();
     field.current.focus();
-    if (await onSend(parts)) return;
-    if (!field.current.value) setText(text);
+    if (await onSend(parts, forget)) return;
+    if (!field.current?.value) setText(text);
     files.restore(attached);
   };
   const key = (event) => {
@@ -72,7 +72,13 @@ function useDraft(id) {
     setText(value);
     tabStorage.set(draftOf(id), value);
   };
-  return [text, change];
+  /** Empty the field; what was typed is kept until the service has it, and forgotten by what this returns. */
+  const empty = () => {
+    const [place, typed] = [draftOf(id), text];
+    setText("");
+    return () => tabStorage.get(place) === typed && tabStorage.set(place, "");
+  };
+  return [text, change, empty];
 }
 
 /** The files of the next question: `add`, `remove`, `clear`, `all`, those that are `ready` as parts, `isBusy`. */
@@ -85,7 +91,7 @@ function useFiles() {
     const key = crypto.randomUUID();
     set((files) => [...files, { key, name: file.name, size: file.size, part: null, problem: null }]);
     try {
-      const others = current.current.filter((each) => each.key !== key && !each.problem);
+      const others = current.current.filter((each) => each.key !== key && !each.problem && each.size <= LARGEST);
       const refused = await refusal(file, others);
       change(key, refused ? { problem: t(refused) } : { part: await stored(file) });
     } catch (error) {

@@ -1,7 +1,7 @@
 // The conversations at the left: found, renamed, deleted, by day.
 import * as api from "../../api.js";
 import { Confirm } from "../../parts/dialog.js";
-import { Problem } from "../../parts/load.js";
+import { Problem, useRetry } from "../../parts/load.js";
 import { place } from "../../router.js";
 import { html, useEffect, useLayoutEffect, useRef, useState } from "../../preact.js";
 import { language, t } from "../../words.js";
@@ -17,6 +17,7 @@ export function Conversations({ current, onDeleted, onRenamed, onChosen, onNew }
   useEffect(() => {
     if (words.trim() && !found.length && list.hasMore && !list.isLoading && list.pages < FARTHEST) list.more();
   }, [words, found.length, list.isLoading]);
+  useRetry(list.error, list.more);
   const fresh = useRef(null);
   const remove = async (id) => {
     await api.deleteConversation(id);
@@ -45,7 +46,7 @@ export function Conversations({ current, onDeleted, onRenamed, onChosen, onNew }
           </ul>
         </section>`,
       )}
-      ${!found.length && !list.isLoading && html`<p class="muted">${t(words ? "chat.noneFound" : "chat.none")}</p>`}
+      ${!found.length && !list.isLoading && !list.error && html`<p class="muted">${t(words ? "chat.noneFound" : "chat.none")}</p>`}
       ${list.hasMore && html`<button class="plain" disabled=${list.isLoading} onClick=${list.more}>${t("app.more")}</button>`}
     </div>
   </nav>`;

@@ -91,12 +91,15 @@ export class Talk {
     if (data.length && !known && !this.state.isBusy) await this.load();
   }
 
-  /** Ask: `content` has the parts of the question. Returns false if it was not taken. */
-  async ask(content, model) {
+  /**
+   * Ask: `content` has the parts of the question; `onTaken` is called when the service has it. Returns false where the
+   * question goes back to who has written it.
+   */
+  async ask(content, model, onTaken) {
     const turn = { ...newTurn(crypto.randomUUID(), content), isLive: true, model };
     this.wantsStop = false;
     this.set({ turns: [...this.state.turns, turn], isBusy: true, problem: null, isElsewhere: false });
-    return this.send(turn);
+    return this.send(turn, onTaken);
   }
 
   /** Ask again what has failed; or go on with it, where it may have been taken. */
@@ -110,7 +113,7 @@ export class Talk {
     await this.send(fresh);
   }
 
-  async send({ key, question, model }) {
+  async send({ key, question, model }, onTaken) {
     try {
       if (this.state.id === null) await this.begin(question, model);
     } catch (failure) {
@@ -119,7 +122,7 @@ export class Talk {
       return true;
     }
     const input = [{ type: "message", role: "user", content: question.map(sent) }];
-    return this.work(key, { key, body: { model, conversation: this.state.id, input, stream: true } });
+    return this.work(key, { key, onTaken, body: { model, conversation: this.state.id, input, stream: true } });
   }
 
   async begin(question, model) {
@@ -146,7 +149,7 @@ export class Talk {
       if (failure.name === "AbortError") return this.leave(key);
       if (failure.code === "conversation_busy") return this.makeWay(key);
       this.change(key, (turn) => ({ ...turn, failure }));
-      return true;
+      return failure.status !== 429 || this.turn(key).answers.some(({ id }) => id);
     } finally {
       this.set({ isBusy: false, isStopping: false });
     }
@@ -203,7 +206,7 @@ export class Talk {
   }
 
   /** Follow one run to its end as the last answer of a turn. */
-  async hear(key, options) {
+  async hear(key, { onTaken, ...options }) {
     const place = this.placeOf(key, options.id);
     const known = this.turn(key).answers[place]; // of a run that goes on
     let answer = { ...NOTHING, id: options.id ?? null, status: "in_progress", before: known ? shown(known) : null };
@@ -219,6 +222,7 @@ export class Talk {
       for await (const event of follow({ ...options, signal: AbortSignal.any([this.closed.signal, this.running.signal]) })) {
         answer = withEvent(answer, event);
         noteTime(times, event, liveFrom);
+        if (answer.id) onTaken?.();
         if (this.wantsStop && answer.id) this.cancel(answer.id);
         timer ??= setTimeout(show, OFTEN);
       }

@@ -6,12 +6,18 @@ import { Turn } from "./turn.js";
 const NEAR = 80; // px from the end at which a reader follows what comes
 
 /** `replies`: texts that the agent suggests as the next question; `ask(text)`. */
-export function Thread({ talk, state, model, replies, ask }) {
+export function Thread({ talk, state, model, composer, replies, ask }) {
   const { turns, isBusy, isLoading } = state;
   const isAnswered = !isBusy && !turns.at(-1)?.failure && turns.at(-1)?.answers.at(-1)?.status === "completed";
   const { box, isAway, toEnd, scrolled } = useFollowing(turns, state.id);
   const tools = useMemo(
-    () => ({ decide: (id, body) => talk.decide(id, body), again: (turn) => talk.again(turn, model) }),
+    () => ({
+      decide: (id, body) => talk.decide(id, body),
+      again: (turn) => {
+        composer.current.focus(); // its button goes
+        talk.again(turn, model);
+      },
+    }),
     [talk, model],
   );
   const earlier = async () => {

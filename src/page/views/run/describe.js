@@ -10,11 +10,9 @@ export const tookText = ({ started_at: from, ended_at: to }, now) =>
 export const tokensText = ({ input_tokens: input, output_tokens: output }) =>
   input || output ? `${count(input)} + ${count(output)}` : "–";
 
-/** The price of a model's call; unknown of one that was cut off. */
-export const costText = (node) => {
-  if (node.type !== "model_call") return null;
-  return money(node.status === "completed" || node.input_tokens ? node.usd : null);
-};
+/** The price of a model's call; of one that was cut off nobody knows it. */
+export const costText = (node) =>
+  node.type === "model_call" && (node.status === "completed" || node.input_tokens) ? money(node.usd) : null;
 
 /** Return one line about a call: what, whose, when, how long, what it took, and whose attempt. */
 export function barLabel(node, now) {

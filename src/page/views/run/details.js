@@ -1,7 +1,7 @@
 // One call of a trace, pinned: its facts, and for operators what was asked and answered.
 import { clockTime } from "../../format.js";
 import { Decided } from "../../parts/decided.js";
-import { html, useState } from "../../preact.js";
+import { html, useEffect, useRef, useState } from "../../preact.js";
 import { t } from "../../words.js";
 import { costText, kindText, tokensText, tookText } from "./describe.js";
 
@@ -20,7 +20,9 @@ export function Details({ node, contents, now, onClose }) {
     ["status", node.status === "completed" ? null : t(`timeline.is_${node.status}`)],
     ["run", node.run?.response_id],
   ];
-  return html`<section class="card tl-details" aria-label=${t("timeline.details")}>
+  const section = useRef(null);
+  useEffect(() => section.current.scrollIntoView({ block: "nearest" }), [node.id ?? node.started_at]);
+  return html`<section class="card tl-details" ref=${section} aria-label=${t("timeline.details")}>
     <header><h2 dir="auto">${kindText(node)}: ${node.name}</h2>
       <button class="plain" aria-label=${t("app.close")} onClick=${onClose}>✕</button></header>
     <dl class="tl-facts">${facts

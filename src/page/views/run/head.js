@@ -3,10 +3,11 @@ import { isUnfinished } from "../../answer.js";
 import * as api from "../../api.js";
 import { count, money, time, took } from "../../format.js";
 import { Confirm } from "../../parts/dialog.js";
+import { LogId } from "../../parts/load.js";
 import { Status } from "../../parts/status.js";
 import { go, place } from "../../router.js";
 import { html, useState } from "../../preact.js";
-import { t } from "../../words.js";
+import { codeText, language, t } from "../../words.js";
 import { asking } from "./model.js";
 
 export function Head({ run, trace, now, heading, isOperator, isOwn, reload }) {
@@ -37,7 +38,8 @@ export function Head({ run, trace, now, heading, isOperator, isOwn, reload }) {
 function Reason({ run }) {
   if (run.error) {
     const code = run.error.detail_code ?? run.error.code;
-    return html`<p class="problem" role="status"><span><strong>${code}</strong> <span dir="auto">${run.error.message}</span></span></p>`;
+    const words = language === "en" ? null : codeText(code);
+    return html`<p class="problem" role="status"><span><strong>${code}</strong> <span dir="auto">${words ?? run.error.message}</span></span></p>`;
   }
   if (run.incomplete_details) {
     const reason = run.incomplete_details.detail ?? run.incomplete_details.reason;
@@ -50,7 +52,7 @@ function Links({ run, trace }) {
   const runs = { continues: trace?.continues, continuedBy: trace?.continued_by, sentBy: run.sent_by, root: run.root_response_id };
   const known = Object.entries(runs).filter(([, id]) => id && id !== run.id);
   return html`<p class="run-links">
-    <code>${run.id}</code>
+    <${LogId} id=${run.id} />
     ${run.conversation && html`<a href=${place(["chat", run.conversation.id])}>${t("timeline.conversation")}</a>`}
     ${known.map(([name, id]) => html`<a key=${name} href=${place(["runs", id])}>${t(`timeline.${name}`)}</a>`)}
   </p>`;

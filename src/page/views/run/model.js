@@ -165,7 +165,8 @@ export function closed(trace) {
     const isCut = node.started_at && node.started_at < trace.ended_at && !node.ended_at && (node.attempt ?? Infinity) >= trace.attempts;
     if (!isCut && children.every((child, index) => child === node.children[index])) return node;
     const ends = isCut ? [trace.ended_at] : [node.ended_at, ...children.map((child) => child.ended_at)];
-    return { ...node, children, ended_at: Math.max(...ends) };
+    const status = isCut && trace.status === "failed" && node.type === "model_call" ? "failed" : node.status;
+    return { ...node, status, children, ended_at: Math.max(...ends) };
   };
   return trace?.root && trace.ended_at ? { ...trace, root: close(trace.root) } : trace;
 }

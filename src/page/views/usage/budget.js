@@ -64,6 +64,7 @@ function LimitsForm({ owner, budget, change }) {
   const [problem, setProblem] = useState(null); // {name, message}
   const [isBusy, setBusy] = useState(false);
   const run = async (begin) => {
+    if (isBusy) return;
     setBusy(true);
     setProblem(null);
     try {
@@ -89,7 +90,7 @@ function LimitsForm({ owner, budget, change }) {
     </div>
     ${problem && !LIMITS.includes(problem.name) && html`<p class="field-problem" role="alert">${problem.message}</p>`}
     <div class="actions">
-      <button class="primary" disabled=${isBusy}>${t("lists.setLimits")}</button>
+      <button class="primary" aria-disabled=${isBusy}>${t("lists.setLimits")}</button>
       ${!budget.is_default && html`<button type="button" disabled=${isBusy} onClick=${reset}>${t("lists.resetLimits")}</button>`}
     </div>
   </form>`;
