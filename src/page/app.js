@@ -6,7 +6,7 @@ import { useTitle } from "./parts/title.js";
 import { place, useRoute } from "./router.js";
 import { isExpired, isSignedIn, onSession, owner } from "./session.js";
 import { SignIn } from "./sign_in.js";
-import { html, useEffect, useErrorBoundary, useRef, useState } from "./preact.js";
+import { html, useEffect, useErrorBoundary, useState } from "./preact.js";
 import { Approvals } from "./views/approvals.js";
 import { Chat } from "./views/chat.js";
 import { Run } from "./views/run.js";

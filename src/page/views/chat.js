@@ -25,7 +25,7 @@ export function Chat({ steps, query, agencies, approvals }) {
     talk.stop();
     composer.current.focus();
   };
-  useShortcuts(composer, () => (drawer ? setDrawer(null) : state.isBusy && stop()));
+  useShortcuts(composer, () => setDrawer(null));
   useRetry(state.problem, () => talk.load());
   const asked = requests({ items: state.turns.at(-1)?.answers.at(-1)?.items ?? [] }).length;
   useEffect(() => void (asked && approvals.reload()), [asked]);
@@ -133,8 +133,6 @@ function atWork({ turns, isBusy }) {
 }
 
 function useShortcuts(composer, close) {
-  const closes = useRef(close);
-  closes.current = close;
   useEffect(() => {
     const key = (event) => {
       const isTyping = event.target.closest("input, textarea, select, [contenteditable]");
@@ -143,7 +141,7 @@ function useShortcuts(composer, close) {
         composer.current.focus?.();
       }
       if (event.key !== "Escape" || event.defaultPrevented || isTyping) return;
-      closes.current();
+      close();
     };
     document.addEventListener("keydown", key);
     return () => document.removeEventListener("keydown", key);

@@ -43,12 +43,15 @@ def test_a_file_is_refused_before_it_is_sent(opens: Opens, studio: Studio) -> No
     page.goto("/")
     page.locator("input[type=file]").set_input_files(
         [
-            {"name": "large.txt", "mimeType": "text/plain", "buffer": b"x" * 4_194_305},
+            {"name": "large.txt", "mimeType": "text/plain", "buffer": b"x" * 12_000_000},
+            {"name": "small.txt", "mimeType": "text/plain", "buffer": b"x"},
             {"name": "program.bin", "mimeType": "application/octet-stream", "buffer": b"\0\1\2"},
         ]
     )
     expect(page.get_by_role("alert").get_by_text("larger than 4 MB")).to_be_visible()
     expect(page.get_by_role("alert").get_by_text("only images")).to_be_visible()
+    expect(page.get_by_role("alert")).to_have_count(2)
+    page.get_by_role("button", name="Remove small.txt").click()
     expect(page.get_by_role("button", name="Send", exact=True)).to_be_disabled()
 
 

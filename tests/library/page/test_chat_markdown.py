@@ -1,9 +1,10 @@
 """Answers as Markdown: what is drawn, what a hostile one cannot do, and what a huge one costs."""
 
 import re
+import threading
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.library.page.conftest import Opens
 from tests.library.page.provider import Model
@@ -136,7 +137,23 @@ def test_a_long_answer_is_shown_in_parts(opens: Opens, studio: Studio, model: Mo
 ENDLESS = """addEventListener("message", ({ data }) => {
     while (data.text.includes("endless"));
     postMessage({ blocks: [{ raw: data.text, tree: ["h1", {}, [data.text]] }] });
-});"""
+});
+postMessage({ isReady: true });"""
+
+
+def test_markdown_is_drawn_over_a_slow_network(opens: Opens, studio: Studio, model: Model) -> None:
+    page = opens(studio)
+    late = threading.Event()
+
+    def hold(route: Route) -> None:
+        page.wait_for_timeout(4000)  # longer than a text may take
+        late.set()
+        route.continue_()
+
+    page.context.route("**/markdown_worker.js", hold)
+    said = answer(page, model, "late", GOOD)
+    expect(said.get_by_role("heading", name="Plan")).to_be_visible()
+    assert late.is_set()
 
 
 def test_a_text_that_takes_too_long_is_plain_and_the_next_one_is_read(opens: Opens, studio: Studio) -> None:

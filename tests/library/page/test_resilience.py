@@ -66,6 +66,26 @@ def test_a_question_without_network_is_asked_again_by_a_button(opens: Opens, stu
     answer(page, "hello again")
 
 
+def test_a_question_that_nobody_has_taken_is_there_when_one_comes_back(opens: Opens, studio: Studio) -> None:
+    page = opens(studio, allowed=AWAY)
+    page.goto("/")
+    ask(page, "say hello there")
+    answer(page, "hello there")
+    page.context.set_offline(True)
+    ask(page, "say hello once more")
+    expect(page.get_by_label("Message", exact=True)).to_have_value("")
+    page.get_by_role("link", name="Runs").click()
+    page.go_back()
+    expect(page.get_by_label("Message", exact=True)).to_have_value("say hello once more")
+    page.context.set_offline(False)
+    answer(page, "hello there")  # the conversation comes back by itself
+    page.get_by_role("button", name="Send").click()
+    answer(page, "hello once more")
+    page.reload()
+    answer(page, "hello once more")
+    expect(page.get_by_label("Message", exact=True)).to_have_value("")
+
+
 def test_agents_light_up_while_they_work(opens: Opens, studio: Studio, model: Model) -> None:
     page = opens(studio, viewport={"width": 1600, "height": 900})
     page.goto("/")

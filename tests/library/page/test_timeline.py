@@ -194,7 +194,7 @@ def test_run_that_was_stopped_takes_one_time_and_its_last_call_until_then(page: 
     _shows(page, root, run=ended)
     expect(page.locator(".run-head")).to_contain_text("Took17 s")
     page.locator("[data-bar='0.1']").focus()
-    expect(page.locator(".tl-info")).to_contain_text("14 s · no price known · not finished")
+    expect(page.locator(".tl-info")).to_contain_text("14 s · not finished")
 
 
 def test_run_that_has_asked_waits_until_now(page: Page) -> None:
