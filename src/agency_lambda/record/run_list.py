@@ -119,7 +119,7 @@ class _Page:
         if found is None:
             return {}
         lease, has_asked, messages = Lease.from_record(found), False, {}
-        if lease.for_agents:
+        if lease.waits_for_child_runs:
             response = await self._store.get(response_partition(owner, run_id), "response")
             if response is None or response.body is None:
                 return {}

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from agency_lambda.record.index_pages import PageQuery, entries
-from agency_lambda.runs.run_index import COUNTS_OF_MODEL, ByModel, index_partition
+from agency_lambda.runs.run_index import index_partition
+from agency_lambda.runs.usage import COUNTS_OF_MODEL, ByModel
 from agency_lambda.store import Record, Store
 
 if TYPE_CHECKING:

@@ -103,7 +103,9 @@ class _Caller:
 
         place = self.runs.store, self.owner
         approvals = await pending(*place, (each["id"] for each in waiting.asked))
-        return approvals + (await asked_in_messages(*place, waiting.response["id"]) if waiting.for_agents else [])
+        if waiting.waits_for_child_runs:
+            approvals += await asked_in_messages(*place, waiting.response["id"])
+        return approvals
 
     def _set_deadline_response(
         self, response: ResponseObject | None, render: Callable[[ResponseObject], Response]

@@ -97,10 +97,9 @@ async def _save(
 async def readmit(store: Store, budgets: Budgets, run: Run, execution: "AgencyExecution | None") -> Admission:
     spending, budget = execution.spending if execution else None, run.stored.budget or {}
     if (body := budget.get("reserved")) is None:
-        has_waited = (
-            execution is not None and run.lease is not None and run.lease.forgiven > 0 and not run.stored.sending
-        )
-        counts = has_waited and "counted" not in budget and await budgets.run_count(run.owner) is not None
+        has_waited = run.lease is not None and run.lease.attempts_before_wait > 0
+        may_count = has_waited and execution is not None and not run.stored.sending and "counted" not in budget
+        counts = may_count and await budgets.run_count(run.owner) is not None
         return Admission(run.id, spending, counts_again=counts)
     from agency_lambda.budgets.reservation import Reservation
     from agency_lambda.budgets.spending import Advance

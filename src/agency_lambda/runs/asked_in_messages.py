@@ -1,4 +1,4 @@
-"""Runs that wait for other agents of which some ask persons."""
+"""Runs that wait for child runs, some of which wait for an approval."""
 
 import asyncio
 from itertools import batched
@@ -17,13 +17,13 @@ _AT_ONCE = 16  # leases that are read at the same time
 async def waits_for_person(store: Store, run_id: str | None) -> bool:
     """Return whether a run, or one that works on a message for it, waits for a person."""
     lease = await Leases(store).find(run_id) if run_id else None
-    if lease is None or not lease.for_agents:
+    if lease is None or not lease.waits_for_child_runs:
         return lease is not None and lease.waits_for_person
     return bool(await asked_in_messages(store, lease.owner, lease.id))
 
 
 async def needs_person(store: Store, owner: str, stored: StoredResponse) -> bool:
-    """Return whether nothing that a run waits for goes on before a person has decided."""
+    """Return whether only a person's decision can unblock a run that waits for child runs."""
     root = stored.sending.shown_in if stored.sending else stored.response["id"]
     return bool(await asked_in_messages(store, owner, root)) and not await _goes_on(store, owner, stored.root)
 
@@ -34,7 +34,7 @@ async def _goes_on(store: Store, owner: str, journal: str) -> bool:
         for lease in await asyncio.gather(*(leases.find(each.body["run"]) for each in some)):
             if lease is None or not lease.is_waiting:  # it has just ended, or is at work
                 return True
-            if lease.for_agents and await _goes_on(store, owner, lease.id):
+            if lease.waits_for_child_runs and await _goes_on(store, owner, lease.id):
                 return True
     return not messages  # the last answer queues the run
 
@@ -42,7 +42,7 @@ async def _goes_on(store: Store, owner: str, journal: str) -> bool:
 async def with_requests(store: Store, owner: str, stored: StoredResponse) -> ResponseObject:
     """Return a response; of one that waits for agents with what they ask persons as the last items."""
     response = stored.response
-    if not stored.for_agents or stored.sending:
+    if not stored.waits_for_child_runs or stored.sending:
         return response
     known = {item["id"] for item in response["output"]}
     asked = [each for each in await asked_in_messages(store, owner, response["id"]) if each.id not in known]

@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from agency_lambda.approvals.model import Approval
@@ -27,10 +28,10 @@ from agency_lambda.runs.event_log import EventLog
 from agency_lambda.runs.heartbeat import Heartbeat
 from agency_lambda.runs.model import Sending
 from agency_lambda.runs.outcome import HandedOver
-from agency_lambda.runs.paid_calls import PaidCalls
 from agency_lambda.runs.repository import RunRepository
 from agency_lambda.runs.stored_runs import LeaseLost, OutcomeUncertain
 from agency_lambda.runs.transitions import STOPS, RunEvent, Stop
+from agency_lambda.runs.usage import PaidCalls
 from agency_lambda.runs.waiting import MessagesAnswered, WaitOver
 from lambda_loop import DeadlineExceeded
 
@@ -43,12 +44,24 @@ logger = logging.getLogger(__name__)
 _RELEASE_TIMEOUT = 10.0  # seconds for the writes that hand a run over
 
 
-class Attempt:
-    """repository: None for a run that is not stored.
+@dataclass(frozen=True, kw_only=True)
+class AttemptOptions:
+    """What an attempt begins with, beside its run."""
 
-    execution: None if it is `refused`, or `stopped` from the beginning; then `paid` has the cost of earlier attempts.
-    durable: another attempt can follow. client_timeout: of the gateway, in seconds. has_client: one may wait for it.
-    announce, approval_policy: see `Ending`. child_runs: None if its agents talk in this process only.
+    execution: "AgencyExecution | None" = None  # None if it is `refused`, or `stopped` from the beginning
+    stopped: Stop | None = None  # the reason why it executes nothing, and only ends the run
+    refused: ServiceError | None = None  # with which the run fails: it could not be prepared
+    admission: "Admission | None" = None
+    paid: PaidCalls | None = None  # by earlier attempts, where there is no execution that knows it
+    client_timeout: float = math.inf  # seconds that the client's gateway waits for the response
+    has_client: bool = True  # whether a client may wait for the response
+
+
+class Attempt:
+    """One process's attempt at a run: it drives the agents, renews the lease, stores events and writes the end.
+
+    repository: None for a run that is not stored. durable: another attempt can follow. announce, approval_policy: see
+    `Ending`. child_runs: None if its agents talk in this process only.
     """
 
     def __init__(
@@ -56,35 +69,31 @@ class Attempt:
         response: ResponseObject,
         log: EventLog,
         repository: RunRepository | None,
+        options: AttemptOptions,
         *,
         durable: bool,
-        execution: "AgencyExecution | None" = None,
-        client_timeout: float = math.inf,
-        has_client: bool = True,
-        stopped: Stop | None = None,
-        refused: ServiceError | None = None,
-        admission: "Admission | None" = None,
-        paid: PaidCalls | None = None,
         approval_policy: GetPolicy | None = None,
         announce: Announce | None = None,
         child_runs: ChildRuns | None = None,
     ) -> None:
         self.response, self.log, self.repository = response, log, repository
-        self.execution, self.stopped, self.is_over, self.has_client = execution, stopped, False, has_client
+        self.execution, self.stopped, self.has_client = options.execution, options.stopped, options.has_client
+        self.is_over = False
         self.next_run_id: str | None = None  # it gets the lock of the conversation after this run
         self.answered: Sending | None = None  # the message that this child run has answered
-        self._durable, self._refused, self.admission, self.paid = durable, refused, admission, paid
+        self._durable, self._refused = durable, options.refused
+        self.admission, self.paid = options.admission, options.paid
         self.child_runs = child_runs
-        if child_runs and execution:
-            child_runs.restore(execution.open_messages)
+        if child_runs and self.execution:
+            child_runs.restore(self.execution.open_messages)
         self._ending = Ending(self, announce, approval_policy)
         self.delivery: StoredDelivery | None = None  # to the owner's webhook, of what was written last
         self.asked: list[Approval] = []  # what persons are asked that no earlier attempt has asked
         self.log_fields: dict[str, Any] = {}  # for the log, when it has ended
         self._shared_stream = repository.shared_stream() if repository else None
-        self._heartbeat = Heartbeat(self, client_timeout)
-        self._answers_until = time.monotonic() + client_timeout
-        self.goes_on = False  # elsewhere, without the end of its client's time: it waits for other agents
+        self._heartbeat = Heartbeat(self, options.client_timeout)
+        self._answers_until = time.monotonic() + options.client_timeout
+        self.goes_on = False  # True when it has ended because the run waits for child runs; the client keeps waiting
         self._loop: asyncio.AbstractEventLoop | None = None
         self._agents: asyncio.Task[AgencyResult] | None = None
         self.lease = repository.lease if repository else None  # as this attempt has taken it
@@ -216,7 +225,7 @@ class Attempt:
             if self.repository.lease.cancelled:
                 return await self._ending.end(RunEvent.END_CANCELLED)
             # One that asks again what was decided before it began would go on for ever.
-            has_gone_on = self.repository.lease.decided or isinstance(over, MessagesAnswered)
+            has_gone_on = self.repository.lease.wake_pending or isinstance(over, MessagesAnswered)
             raise await self._hand_over(counts_as_attempt=not has_gone_on) from None
 
     async def _end_failed(self, error: ServiceError, result: "AgencyResult | None" = None) -> ResponseObject:
@@ -250,7 +259,7 @@ class Attempt:
 
     @property
     def _attempts(self) -> int:
-        return self.lease.attempts - self.lease.forgiven if self.lease else 0
+        return self.lease.attempts - self.lease.attempts_before_wait if self.lease else 0
 
     async def _hand_over(self, after: float = 0.0, *, counts_as_attempt: bool = False) -> HandedOver:
         assert self.repository

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from agency_lambda.errors import NotFound, ServiceError, StoreUnavailable
 from agency_lambda.protocol.response_object import FINAL, ResponseObject
-from agency_lambda.runs.following import seconds_to_wait
 from agency_lambda.runs.leases import Leases
 from agency_lambda.runs.model import Lease, StoredResponse
 from agency_lambda.runs.stored_responses import Responses
+from agency_lambda.runs.time_left import seconds_to_wait
 
 if TYPE_CHECKING:
     from agency_lambda.runs.service import RunService

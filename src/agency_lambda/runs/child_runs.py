@@ -21,12 +21,13 @@ from agency_lambda.protocol.types import Item
 from agency_lambda.runs import message_rows as rows
 from agency_lambda.runs.cancellation import execute_until_final, for_each
 from agency_lambda.runs.changes import advance
-from agency_lambda.runs.following import seconds_to_wait
 from agency_lambda.runs.model import Lease, Run, Sending, StoredRequest, StoredResponse
-from agency_lambda.runs.paid_calls import PaidCalls, load_paid_by
+from agency_lambda.runs.paid_calls import load_paid_by
 from agency_lambda.runs.stored_responses import Responses
 from agency_lambda.runs.stored_runs import OutcomeUncertain
+from agency_lambda.runs.time_left import seconds_to_wait
 from agency_lambda.runs.transitions import RunEvent
+from agency_lambda.runs.usage import PaidCalls
 from agency_lambda.store import Conflict, Delete, LimitReached, Store
 
 if TYPE_CHECKING:

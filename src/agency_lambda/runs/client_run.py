@@ -8,10 +8,10 @@ from agency_lambda.protocol.response_object import FINAL, ResponseObject
 from agency_lambda.protocol.stream import resumable_events
 from agency_lambda.protocol.types import Event
 from agency_lambda.runs.attempt_stream import AttemptStream
-from agency_lambda.runs.following import seconds_to_wait
 from agency_lambda.runs.model import StoredResponse
 from agency_lambda.runs.outcome import raise_failed
 from agency_lambda.runs.stored_responses import Responses
+from agency_lambda.runs.time_left import seconds_to_wait
 
 if TYPE_CHECKING:
     from agency_lambda.runs.attempt import Attempt

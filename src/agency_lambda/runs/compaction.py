@@ -19,8 +19,8 @@ from agency_lambda.protocol.request import CompactRequest
 from agency_lambda.protocol.types import Item
 from agency_lambda.runs.creation import cursor_after
 from agency_lambda.runs.item_references import resolve_references
-from agency_lambda.runs.run_metrics import usage
 from agency_lambda.runs.stored_responses import Responses
+from agency_lambda.runs.usage import usage_of_meter
 from agency_lambda.store import Store
 
 type Ask = Callable[[str, str, Meter], Awaitable[str]]
@@ -72,7 +72,7 @@ async def compacted(ask: Ask, items: Sequence[Item], instructions: str | None) -
         "object": "response.compaction",
         "created_at": int(time.time()),
         "output": [compaction],
-        "usage": usage(meter),
+        "usage": usage_of_meter(meter),
     }
 
 

@@ -126,7 +126,7 @@ async def reread(store: Store, decisions: Decisions) -> Decisions:
 
 
 async def end_waiting(runs: "RunService", run_id: str) -> None:
-    """Queue a run whose waiting has ended: decide what has expired, or let it look for its turn again."""
+    """Queue a run whose wait is over: decide what has expired, or wake it to check the conversation lock."""
     lease = await runs.leases.find(run_id)
     if lease is None or not lease.is_waiting or lease.until > time.time():
         return
@@ -134,7 +134,7 @@ async def end_waiting(runs: "RunService", run_id: str) -> None:
     if approvals:
         with suppress(ApprovalDecided):  # somebody was first
             await decide(runs, [(each, _unanswered(each)) for each in approvals], NOBODY)
-    elif not (lease.for_agents and await _end_overdue(runs, lease)) and await runs.leases.wake(run_id):
+    elif not (lease.waits_for_child_runs and await _end_overdue(runs, lease)) and await runs.leases.wake(run_id):
         await runs.send(run_id, owner=lease.owner)
 
 

@@ -11,11 +11,11 @@ from agency_lambda.protocol.messages import MessageAnswer
 from agency_lambda.protocol.response_object import FINAL, ResponseObject, end_event
 from agency_lambda.protocol.types import Item
 from agency_lambda.runs import outcome
-from agency_lambda.runs.paid_calls import PaidCalls
 from agency_lambda.runs.repository import RunRepository
 from agency_lambda.runs.shared_stream import opened
 from agency_lambda.runs.transitions import TABLE, RunEvent, State
-from agency_lambda.runs.waiting import ApprovalPolicy, own_counts, request_item, wait_in_continuation, wait_in_place
+from agency_lambda.runs.usage import ByModel, PaidCalls
+from agency_lambda.runs.waiting import ApprovalPolicy, request_item, wait_in_continuation, wait_in_place
 from agency_lambda.store import Change
 
 if TYPE_CHECKING:
@@ -52,11 +52,10 @@ class Ending:
             final["output"] = _without_decided(final["output"], approvals)
         if not attempt.has_client:
             final["background"] = True
-        if attempt.paid:
-            final["usage"] = attempt.paid.usage
-        final["usage"], by_model = self._own_counts(final["usage"])
+        paid = self._paid(final["usage"])
         if attempt.child_runs and (more_paid := await attempt.child_runs.end()):
-            final["usage"], by_model = PaidCalls(final["usage"], by_model or {}).plus(*more_paid)
+            paid = paid.plus(*more_paid)
+        final["usage"], by_model = paid
         if attempt.repository:
             last = log.next(end_event(status), response=final)
             events = [*log.unsaved(), last] if log.records_events else []
@@ -75,7 +74,7 @@ class Ending:
         log.emit(end_event(status), response=dict(final))
         return final
 
-    def _answer(self, result: "AgencyResult | None", final: ResponseObject, by_model: Any) -> MessageAnswer | None:
+    def _answer(self, result: "AgencyResult | None", final: ResponseObject, by_model: ByModel) -> MessageAnswer | None:
         if result is None or result.output is None:
             return None
         return MessageAnswer(
@@ -83,7 +82,7 @@ class Ending:
             memory=result.history,
             items=final["output"],
             usage=final["usage"],
-            by_model=by_model or {},
+            by_model=by_model,
             shared=result.shared,
         )
 
@@ -116,7 +115,7 @@ class Ending:
         attempt, log = self._attempt, self._attempt.log
         self._show(approvals)
         waiting = outcome.waiting_response(attempt.response, log.output, attempt.execution)
-        waiting["usage"], by_model = self._own_counts(waiting["usage"])
+        waiting["usage"], by_model = self._paid(waiting["usage"])
         attempt.is_over, events = True, log.unsaved()
         more = [*await self._announced("in_progress", attempt.asked)]
         if agents_until is not None:
@@ -142,13 +141,16 @@ class Ending:
         delivery = self._attempt.delivery = await self._announce(status, [each.id for each in approvals])
         return delivery.new_changes() if delivery else ()
 
-    def _own_counts(self, usage: dict[str, Any]) -> tuple[dict[str, Any], Any]:
+    def _paid(self, usage: dict[str, Any]) -> PaidCalls:
+        """Return what the run has paid for without those that it continues. usage: of all that its journal knows."""
         attempt = self._attempt
-        by_model = attempt.execution.usage_by_model() if attempt.execution else attempt.paid and attempt.paid.by_model
-        return own_counts(attempt.repository.run, usage, by_model) if attempt.repository else (usage, by_model)
+        by_model = attempt.execution.usage_by_model() if attempt.execution else {}
+        paid = attempt.paid or PaidCalls(usage, by_model)
+        so_far = attempt.repository.run.stored.continues if attempt.repository else None
+        return paid.minus(so_far.usage, so_far.by_model) if so_far else paid
 
 
 def _without_decided(output: list[Item], approvals: Sequence[Approval]) -> list[Item]:
-    # Child runs have asked before: who answers all requests of a response that has ended answers open ones only.
+    # Child runs asked before: a client that answers every request in the output answers open ones only.
     still_open = {each.id for each in approvals}
     return [item for item in output if item["type"] != "mcp_approval_request" or item["id"] in still_open]

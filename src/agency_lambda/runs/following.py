@@ -1,7 +1,6 @@
 """Follow a run that another process executes."""
 
 import asyncio
-import math
 import time
 from collections.abc import AsyncGenerator
 from typing import Any
@@ -10,17 +9,16 @@ from agency_lambda.errors import StoreUnavailable
 from agency_lambda.runs.asked_in_messages import needs_person
 from agency_lambda.runs.leases import Leases
 from agency_lambda.runs.model import BEHIND_EVENT_ROWS, EVENT_ROWS, Lease, StoredResponse, event_row
+from agency_lambda.runs.time_left import seconds_to_wait
 from agency_lambda.store import Record, Store
-from lambda_loop import seconds_remaining
 
 _POLL = 0.25  # seconds between looks
 _NEEDS_PERSON_POLL = 2.0  # and between those at what a run's messages wait for
 _DECISION_POLL = 1.0  # and between those whether a person has decided
-_RESERVED = 1.0  # seconds before the end of an invocation, in which nothing waits any more
 
 
 async def until_over(store: Store, partition: str, run_id: str, seconds: float) -> None:
-    """Return when a run is final, deleted, or goes on only when a person has decided, or time is up."""
+    """Return when a run is final, deleted or waits for a person, or when the time is up."""
     end, run = time.monotonic() + seconds, _Followed(store, partition, run_id)
     while not await run.is_over():
         if time.monotonic() > end or seconds_to_wait() < 0:
@@ -29,7 +27,7 @@ async def until_over(store: Store, partition: str, run_id: str, seconds: float) 
 
 
 async def until_decided(store: Store, partition: str, run_id: str, seconds: float) -> bool:
-    """Return whether a run goes on, or has ended, that waits for a person; False when time is up."""
+    """Return True once a run does not wait for a person any more, False when the time is up."""
     end = time.monotonic() + seconds
     while await _Followed(store, partition, run_id).waits_for_person():
         if time.monotonic() > end or seconds_to_wait() < 0:
@@ -84,7 +82,10 @@ def _number(record: Record) -> int:
 
 
 class _Followed:
-    """looks: that must find that only a person lets a run go on which waits for agents."""
+    """A run that another process executes.
+
+    looks: consecutive polls that must agree before a run that waits for child runs counts as waiting for a person.
+    """
 
     def __init__(self, store: Store, partition: str, run_id: str, looks: int = 1) -> None:
         self._store, self._partition, self._run_id = store, partition, run_id
@@ -104,7 +105,7 @@ class _Followed:
         return lease is not None and not lease.dead and await self._waits(lease)
 
     async def _waits(self, lease: Lease) -> bool:
-        return lease.waits_for_person or (lease.for_agents and await self._needs_person(lease.owner))
+        return lease.waits_for_person or (lease.waits_for_child_runs and await self._needs_person(lease.owner))
 
     async def _needs_person(self, owner: str) -> bool:
         if time.monotonic() < self._next_look:
@@ -118,14 +119,3 @@ class _Followed:
         needed = await needs_person(self._store, owner, self._stored)
         self._looks = self._looks - 1 if needed else self._most_looks
         return self._looks == 0
-
-
-def seconds_to_wait() -> float:
-    left = seconds_remaining()
-    return math.inf if left is None else left - _RESERVED
-
-
-def limited_to_invocation(seconds: float) -> float:
-    """Return `seconds`, but at most half of what is left of the invocation."""
-    left = seconds_remaining()
-    return seconds if left is None else min(seconds, left / 2)

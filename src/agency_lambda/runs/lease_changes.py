@@ -19,16 +19,17 @@ def change_lease(
     after: float = 0.0,
     counts_as_attempt: bool = True,
     until: float = 0.0,
-    for_agents: bool = False,
+    for_child_runs: bool = False,
 ) -> list[Put | Delete]:
-    """Return the changes, that of its record first.
+    """Return the changes that `how` makes, that of the lease's own record first.
 
-    after: seconds until the next attempt. counts_as_attempt: False for one that executed nothing. until: when its
-    waiting ends, in Unix seconds. for_agents: it waits for other agents.
+    holder: the attempt that gets it, for "hold". after, counts_as_attempt: for "free": seconds until the next attempt,
+    and False if this one executed nothing. until, for_child_runs: for "wait": its deadline in Unix seconds, and whether
+    it waits for child runs.
     """
     match how:
         case "wait":
-            return _begin_waiting(lease, until, for_agents=for_agents)
+            return _begin_waiting(lease, until, for_child_runs=for_child_runs)
         case "wake" | "wake cancelled":
             return _end_waiting(lease, cancelled=lease.cancelled or how == "wake cancelled")
         case "revoke" if lease.is_waiting:
@@ -48,13 +49,13 @@ def _in_place(lease: Lease, how: LeaseWrite, holder: str) -> Put:
         case "hold":
             attempts, lost = lease.attempts + 1, lease.lost + bool(lease.holder)
             until = now + model.LEASE_SECONDS
-            return lease.put(holder=holder, until=until, attempts=attempts, lost=lost, decided=False)
+            return lease.put(holder=holder, until=until, attempts=attempts, lost=lost, wake_pending=False)
         case "renew":
             return lease.put(until=now + model.LEASE_SECONDS)
         case "mark":
             return lease.put(cancelled=True)
         case "decide":
-            return lease.put(decided=bool(lease.holder))  # the next attempt reads it anyway
+            return lease.put(wake_pending=bool(lease.holder))  # the next attempt reads it anyway
         case "bury":
             return replace(lease.put(dead=True), expires=int(now) + _TOMBSTONE)
         case _:  # "revoke"
@@ -63,7 +64,7 @@ def _in_place(lease: Lease, how: LeaseWrite, holder: str) -> Put:
 
 def _freed(lease: Lease, after: float, *, counts_as_attempt: bool) -> Put:
     due, attempts = time.time() + min(after, model.LONGEST_PAUSE), lease.attempts - (not counts_as_attempt)
-    return lease.put(holder="", until=due + model.GRACE, attempts=attempts, decided=False, queued_at=due)
+    return lease.put(holder="", until=due + model.GRACE, attempts=attempts, wake_pending=False, queued_at=due)
 
 
 def _requeued(lease: Lease) -> Put:
@@ -71,18 +72,20 @@ def _requeued(lease: Lease) -> Put:
     queued_at = now if lease.holder else lease.queued_at
     waited = min(max(now - queued_at, 0.0), model.LONGEST_PAUSE)  # where all workers are busy it waits for long
     until = now + model.GRACE + waited
-    return lease.put(holder="", until=until, lost=lost, decided=False, queued_at=queued_at)
+    return lease.put(holder="", until=until, lost=lost, wake_pending=False, queued_at=queued_at)
 
 
-def _begin_waiting(lease: Lease, until: float, *, for_agents: bool) -> list[Put | Delete]:
+def _begin_waiting(lease: Lease, until: float, *, for_child_runs: bool) -> list[Put | Delete]:
     # The attempts so far went well: they do not count when a run is given up.
-    waiting = replace(lease.moved(waiting=True), until=until, forgiven=lease.attempts, for_agents=for_agents)
+    moved = lease.moved(waiting=True)
+    waiting = replace(moved, until=until, attempts_before_wait=lease.attempts, waits_for_child_runs=for_child_runs)
     due = Put(model.DUE_PARTITION, waiting.due_key, {})
-    return [waiting.put(holder="", decided=False), *([lease.delete()] if lease.version else []), due]
+    return [waiting.put(holder="", wake_pending=False), *([lease.delete()] if lease.version else []), due]
 
 
 def _end_waiting(lease: Lease, *, cancelled: bool) -> list[Put | Delete]:
     now = time.time()  # its time in the queue is measured without the wait
     until = now + model.GRACE
-    free = lease.moved(waiting=False).put(until=until, cancelled=cancelled, queued_at=now, for_agents=False)
+    moved = lease.moved(waiting=False)
+    free = moved.put(until=until, cancelled=cancelled, queued_at=now, waits_for_child_runs=False)
     return [free, lease.delete(), Delete(model.DUE_PARTITION, lease.due_key)]

@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from typing import Any
 
 from agency_lambda.runs.lease_changes import change_lease
 from agency_lambda.runs.model import DUE_PARTITION, LEASE_PARTITIONS, WAITING_PARTITIONS, Lease, lease_partition
@@ -69,10 +68,10 @@ class Leases:
         except Conflict:
             return
 
-    async def _apply(self, event: RunEvent, lease: Lease | None, **details: Any) -> Lease | None:
+    async def _apply(self, event: RunEvent, lease: Lease | None, holder: str = "") -> Lease | None:
         while lease is not None:
             try:
-                changes = change_lease(lease, find(lease_state(lease), event, lease).lease, **details)
+                changes = change_lease(lease, find(lease_state(lease), event, lease).lease, holder=holder)
                 await self._store.write(*changes)
             except NotAllowed:
                 return None

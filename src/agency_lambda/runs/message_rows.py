@@ -11,7 +11,7 @@ from agency_lambda.protocol.messages import MessageAnswer, failure_text, late_re
 from agency_lambda.protocol.response_object import ResponseObject
 from agency_lambda.protocol.types import Item
 from agency_lambda.runs.model import Run, Sending, expiry, response_partition
-from agency_lambda.runs.run_index import ByModel
+from agency_lambda.runs.usage import ByModel
 from agency_lambda.store import ABSENT, Add, Change, Delete, Put, Record, Store
 
 OPEN = "message/"  # one row for each message without an answer, by batch

@@ -21,8 +21,11 @@ EVENT_ROWS, BEHIND_EVENT_ROWS = "event/", "event0"  # each row has some events, 
 LEASE_PARTITIONS = [f"running#{number:02x}" for number in range(16)]
 WAITING_PARTITIONS = [f"waiting#{number:02x}" for number in range(16)]  # of runs that wait, for anything
 DUE_PARTITION = "waiting/due"  # one entry each, by the time when its waiting ends
-# Of a lease, and not written where they are not set, as earlier versions cannot read a record with them.
-_NEW_FIELDS = {"decided": False, "forgiven": 0, "for_agents": False}
+# Fields of a lease -> their names in its record, and their values where it lacks them. Processes of earlier versions
+# work on the same records: they cannot read others, and the oldest ones only records without these.
+_STORED_AS = {"wake_pending": "decided", "attempts_before_wait": "forgiven", "waits_for_child_runs": "for_agents"}
+_NAMES_OF_STORED = {stored_as: name for name, stored_as in _STORED_AS.items()}
+_IF_NOT_STORED = {"wake_pending": False, "attempts_before_wait": 0, "waits_for_child_runs": False}
 
 
 def expiry() -> int:
@@ -56,9 +59,9 @@ class Lease:
     lost: int = 0  # attempts whose lease has expired
     cancelled: bool = False  # it is to end
     dead: bool = False  # it was given up, and its message is no dead letter yet
-    decided: bool = False  # something that it may wait for has come since the attempt began
-    forgiven: int = 0  # attempts before it waited
-    for_agents: bool = False  # it waits for messages to other agents, and goes on by itself
+    wake_pending: bool = False  # a decision, or the answers of child runs, arrived during this attempt
+    attempts_before_wait: int = 0  # that do not count towards MOST_ATTEMPTS
+    waits_for_child_runs: bool = False  # their answers wake it, and persons' decisions if it has asked for some
     version: str = ABSENT
     partition: str = ""
 
@@ -68,14 +71,14 @@ class Lease:
 
     @classmethod
     def from_record(cls, record: Record) -> "Lease":
-        return cls(id=record.sort, version=record.version, partition=record.partition, **record.body)
+        return cls(id=record.sort, version=record.version, partition=record.partition, **_from_body(record.body))
 
     def put(self, **changed: Any) -> Put:
         body = asdict(replace(self, **changed))
         del body["id"], body["version"], body["partition"]
-        for name in _NEW_FIELDS:
-            if not body[name]:
-                del body[name]
+        for name, stored_as in _STORED_AS.items():
+            if value := body.pop(name):
+                body[stored_as] = value
         return Put(self.partition, self.id, body, expected=self.version)
 
     def delete(self) -> Delete:
@@ -86,7 +89,7 @@ class Lease:
         return replace(self, partition=lease_partition(self.id, waiting=waiting), version=ABSENT)
 
     def written(self, put: Put) -> "Lease":
-        return replace(self, **{**_NEW_FIELDS, **put.body}, partition=put.partition, version=put.version)
+        return replace(self, **{**_IF_NOT_STORED, **_from_body(put.body)}, partition=put.partition, version=put.version)
 
     @property
     def is_waiting(self) -> bool:
@@ -94,13 +97,13 @@ class Lease:
 
     @property
     def waits_for_person(self) -> bool:
-        return self.is_waiting and not self.for_agents
+        return self.is_waiting and not self.waits_for_child_runs
 
     def waits_for(self, *, has_asked: bool) -> str | None:
         """Return "person", or "agents" if it only waits for them. has_asked: whether persons are asked."""
         if not self.is_waiting:
             return None
-        return "agents" if self.for_agents and not has_asked else "person"
+        return "agents" if self.waits_for_child_runs and not has_asked else "person"
 
     @property
     def due_key(self) -> str:
@@ -111,6 +114,11 @@ class Lease:
         """Return whether it has expired, or was written by a wrong clock."""
         now, longest = time.time(), LEASE_SECONDS if self.holder else LONGEST_PAUSE + GRACE
         return not self.dead and not now < self.until <= now + longest + CLOCK_SKEW
+
+
+def _from_body(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a lease from its record's body."""
+    return {_NAMES_OF_STORED.get(name, name): value for name, value in body.items()}
 
 
 @dataclass(frozen=True)
@@ -158,7 +166,7 @@ class StoredResponse:
     continues: Continuation | None = None
     continued_by: str | None = None  # the run that goes on, as this response has ended with an open approval
     sending: Sending | None = None  # of a child run, which is neither in lists nor in the history
-    for_agents: bool = False  # what was written of it last is that it waits for agents
+    waits_for_child_runs: bool = False  # as of its last write: it stays set while the run goes on
 
     @classmethod
     def from_record(cls, record: Record) -> "StoredResponse":
@@ -168,7 +176,7 @@ class StoredResponse:
         continues = Continuation(**body["continues"]) if "continues" in body else None
         waiting = {"asked": body.get("asked", []), "continues": continues, "continued_by": body.get("continued_by")}
         sending = body.get("sending")
-        waiting["for_agents"] = body.get("for_agents", False)
+        waiting["waits_for_child_runs"] = body.get("for_agents", False)
         if sending:
             waiting["sending"] = Sending(**{**sending, "message": Message(**sending["message"])})
         return cls(body["response"], request, cursor, record.version, body.get("budget"), **waiting)
@@ -186,7 +194,7 @@ class StoredResponse:
             **({"continues": asdict(self.continues)} if self.continues else {}),
             **({"continued_by": self.continued_by} if self.continued_by else {}),
             **({"sending": asdict(self.sending)} if self.sending else {}),
-            **({"for_agents": True} if self.for_agents else {}),
+            **({"for_agents": True} if self.waits_for_child_runs else {}),
         }
         partition = response_partition(owner, self.response["id"])
         return Put(partition, "response", body, expires or expiry(), expected=self.version)

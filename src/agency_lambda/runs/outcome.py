@@ -11,7 +11,7 @@ from agency_lambda.protocol.output import OutputBuilder
 from agency_lambda.protocol.response_object import ResponseObject
 from agency_lambda.protocol.surrogates import replace_surrogates
 from agency_lambda.protocol.types import Item
-from agency_lambda.runs import run_metrics
+from agency_lambda.runs.usage import usage_of_meter
 from lambda_loop import EventLoopConflict, current_invocation
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def final_response(
     return response | {
         "status": status,
         "output": fitting,
-        "usage": run_metrics.usage(execution.meter if execution else None),
+        "usage": usage_of_meter(execution.meter if execution else None),
         "completed_at": int(time.time()) if status == "completed" else None,
         "error": error_field(error) if error else None,
         "incomplete_details": _incomplete_details(result) if result and result.incomplete else None,
@@ -56,7 +56,7 @@ def waiting_response(
 ) -> ResponseObject:
     """Return the response of a run that waits and will go on. Raises AnswerTooLarge."""
     items = _fitting_items(response, output, is_whole=True)
-    return response | {"output": items, "usage": run_metrics.usage(execution.meter if execution else None)}
+    return response | {"output": items, "usage": usage_of_meter(execution.meter if execution else None)}
 
 
 def partial_response(response: ResponseObject, output: OutputBuilder) -> ResponseObject:

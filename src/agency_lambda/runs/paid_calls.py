@@ -1,33 +1,18 @@
-"""What runs without agents at hand have paid for: cancelled and abandoned ones, and child runs."""
+"""Usage of runs that have no AgencyExecution: cancelled ones, abandoned ones, and child runs."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from agency_lambda.protocol.journal_keys import Row, stored_key, stored_range
 from agency_lambda.runs.message_rows import all_messages, open_messages
 from agency_lambda.runs.model import response_partition
-from agency_lambda.runs.run_index import COUNTS_OF_MODEL
-from agency_lambda.runs.run_metrics import usage_of_counts
-from agency_lambda.runs.waiting import add_counts
+from agency_lambda.runs.usage import COUNTS_OF_MODEL, PaidCalls, counts_of_call, usage_of_counts
 from agency_lambda.store import Record, Store
-
-_TOKENS = ("input_tokens", "output_tokens", "total_tokens")
-_DETAILS = {
-    "input_tokens_details": ("cached_tokens", "cache_write_tokens"),
-    "output_tokens_details": ("reasoning_tokens",),
-}
-
-
-class PaidCalls(NamedTuple):
-    usage: dict[str, Any]
-    by_model: dict[str, dict[str, int]]
-
-    def plus(self, usage: dict[str, Any], by_model: dict[str, Any]) -> "PaidCalls":
-        return PaidCalls(add_counts(self.usage, usage, 1), add_counts(self.by_model, by_model, 1))
 
 
 async def load_paid_calls(store: Store, owner: str, run_id: str) -> PaidCalls:
+    """Return what all attempts of a run, and the child runs that have answered it, have paid for."""
     partition = response_partition(owner, run_id)
     records = await store.query(partition, **stored_range(Row.MODEL))
     return _with_answers(_sum(record.body for record in records), await all_messages(store, owner, run_id))
@@ -56,14 +41,7 @@ def _with_answers(paid: PaidCalls, messages: Iterable[Record]) -> PaidCalls:
 def _sum(rows: Iterable[Mapping[str, Any]]) -> PaidCalls:
     total, by_model = Counter[str](), defaultdict[str, Counter[str]](Counter)
     for row in rows:
-        counts = _counts(row["response"].get("usage") or {})
+        counts = counts_of_call(row["response"].get("usage") or {})
         total.update(counts)
         by_model[row.get("model", "")].update({name: counts[name] for name in COUNTS_OF_MODEL})
     return PaidCalls(usage_of_counts(total), {model: {**counts} for model, counts in by_model.items()})
-
-
-def _counts(usage: Mapping[str, Any]) -> dict[str, int]:
-    counts = {"model_calls": 1, **{name: usage.get(name) or 0 for name in _TOKENS}}
-    for details, names in _DETAILS.items():
-        counts |= {name: (usage.get(details) or {}).get(name) or 0 for name in names}
-    return counts

@@ -15,16 +15,16 @@ from agency_lambda.protocol.messages import MessageAnswer
 from agency_lambda.protocol.response_object import ResponseObject
 from agency_lambda.protocol.types import Event, Item
 from agency_lambda.runs import model
-from agency_lambda.runs.changes import Wait, advance
+from agency_lambda.runs.changes import EventData, Wait, advance
 from agency_lambda.runs.leases import Leases
 from agency_lambda.runs.message_rows import are_answered, open_messages
 from agency_lambda.runs.model import Lease, Run, response_partition
 from agency_lambda.runs.retention import keep
-from agency_lambda.runs.run_index import ByModel
 from agency_lambda.runs.shared_stream import SharedStream
 from agency_lambda.runs.stored_responses import Responses
 from agency_lambda.runs.stored_runs import LeaseLost, OutcomeUncertain, load_run, next_run_id
 from agency_lambda.runs.transitions import NotAllowed, RunEvent
+from agency_lambda.runs.usage import ByModel
 from agency_lambda.runs.waiting import (
     ApprovalPolicy,
     MessagesAnswered,
@@ -42,7 +42,10 @@ _RETRY_PAUSE = 0.3  # seconds before the last write of a run is repeated, if it 
 
 
 MakeWait = Callable[[Run], Wait]
-"""Makes what a run writes whose response ends with open approvals, from the run as it is."""
+"""Builds the Wait of a run whose response ends with open approvals.
+
+It gets the run as it is, and is called again with the reloaded run after a conflict.
+"""
 
 
 class RunRepository:
@@ -69,12 +72,13 @@ class RunRepository:
         return lease is not None and lease.holder == self.lease.holder
 
     async def start(self, *, counts: bool = False) -> None:
-        """counts: among its owner's runs at once again, after it has waited."""
-        await self._apply(RunEvent.START, counts=counts)
+        """Write that the agents begin to work. counts: among its owner's runs at once again, after it has waited."""
+        await self._apply(RunEvent.START, EventData(counts_again=counts))
 
     async def heartbeat(self, events: list[Event], pending: dict[str, dict[str, Any]]) -> Lease:
+        """Renew the lease, and store new events. pending: model calls without an answer, by key."""
         new_pending = pending if pending.keys() - self._stored_pending else {}
-        await self._apply(RunEvent.HEARTBEAT, events=events, pending=new_pending)
+        await self._apply(RunEvent.HEARTBEAT, EventData(events=events, pending_calls=new_pending))
         self._stored_pending = pending.keys()
         return self.lease
 
@@ -82,7 +86,8 @@ class RunRepository:
         self, *, after: float = 0.0, counts_as_attempt: bool = True, response: ResponseObject | None = None
     ) -> None:
         """End this attempt, so that another one goes on. response: with the output so far, which no event has."""
-        await self._apply(RunEvent.RELEASE, after=after, counts_as_attempt=counts_as_attempt, response=response)
+        data = EventData(after=after, counts_as_attempt=counts_as_attempt, response=response)
+        await self._apply(RunEvent.RELEASE, data)
 
     async def end(
         self,
@@ -97,8 +102,8 @@ class RunRepository:
     ) -> str | None:
         """Write the end. Returns the id of the run that gets its conversation's lock, if any.
 
-        history: None if it adds no turn. by_model: paid calls. more: changes to write with it. asked: of a response
-        that ends with open approvals. answer: of a child run, whose history is that of its message.
+        history: None if it adds no turn. more: changes to write with it. asked: of a response that ends with open
+        approvals. answer: of a child run, whose history is that of its message.
 
         Raises:
             NotFound: its conversation was deleted.
@@ -110,8 +115,8 @@ class RunRepository:
         try:
             if asked:
                 await keep(self._store, self.run, asked(self.run).kept_until)
-            details = {"response": response, "turn": turn, "events": events, "by_model": by_model, "wait": asked}
-            before = await self._apply(event, is_last=True, more=more, answer=answer, **details)
+            data = EventData(response=response, turn=turn, events=events, by_model=by_model, answer=answer)
+            before = await self._apply(event, data, is_last=True, more=more, make_wait=asked)
         except StoreUnavailable as error:
             raise OutcomeUncertain from error
         return None if asked else next_run_id(before, self.run)
@@ -169,8 +174,8 @@ class RunRepository:
         """Begin to wait for persons or agents. Raises WaitOver if something has come meanwhile."""
         try:
             await keep(self._store, self.run, wait.needed_until)
-            details = {"response": response, "events": events, "wait": wait, "by_model": by_model}
-            await self._apply(RunEvent.WAIT, is_last=True, more=more, **details)
+            data = EventData(response=response, events=events, wait=wait, by_model=by_model)
+            await self._apply(RunEvent.WAIT, data, is_last=True, more=more)
         except StoreUnavailable as error:
             raise OutcomeUncertain from error
 
@@ -178,7 +183,7 @@ class RunRepository:
         """Wait in the conversation, behind a run that waits itself."""
         await keep(self._store, self.run, kept_until)
         try:
-            await self._apply(RunEvent.WAIT_FOR_TURN, wait=Wait(until, kept_until, kept_until))
+            await self._apply(RunEvent.WAIT_FOR_TURN, EventData(wait=Wait(until, kept_until, kept_until)))
         except WaitOver:  # it was cancelled, or its turn has come
             await self.release(counts_as_attempt=False)
 
@@ -188,23 +193,30 @@ class RunRepository:
                 await delete_partition(self._store, response_partition(self.run.owner, self.run.id))
 
     async def _apply(
-        self, event: RunEvent, *, is_last: bool = False, more: Sequence[Change] = (), **details: Any
+        self,
+        event: RunEvent,
+        data: EventData,
+        *,
+        is_last: bool = False,
+        more: Sequence[Change] = (),
+        make_wait: MakeWait | None = None,
     ) -> Run:
+        """Write what an event changes, again after a conflict. Returns the run as it was. Raises LeaseLost."""
         async with self._writing:
-            appends = details.get("turn") is not None
+            appends = data.turn is not None
             begun, pause = time.monotonic(), _CONFLICT_PAUSE
             while time.monotonic() - begun < _CONFLICT_SECONDS:
                 if appends and self.run.has_lost_conversation:
                     raise NotFound("The conversation was deleted while this run worked on it.")
                 before = self.run
-                if event in _WAITS and (self.lease.decided or self.lease.cancelled):
+                if event in _WAITS and (self.lease.wake_pending or self.lease.cancelled):
                     raise WaitOver
-                wait = details.get("wait")
+                if make_wait:
+                    data = replace(data, wait=make_wait(before))
                 try:
-                    made = {"wait": wait(before)} if callable(wait) else {}
-                    after, changes = advance(before, event, **details | made)
+                    after, changes = advance(before, event, data)
                     changes += more
-                    if before.stored.asked and after.lease is None and not wait:
+                    if before.stored.asked and after.lease is None and not data.wait:
                         changes += await withdrawals(self._store, before)
                     await (self._write_twice(changes) if is_last else self._store.write(*changes))
                 except NotAllowed:  # this attempt has ended or released the run already

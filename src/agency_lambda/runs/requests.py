@@ -15,7 +15,7 @@ from agency_lambda.protocol.response_object import ResponseObject
 from agency_lambda.runs.admission import NOT_ADMITTED, admit
 from agency_lambda.runs.answers import answer, answers_approvals
 from agency_lambda.runs.asked_in_messages import waits_for_person
-from agency_lambda.runs.attempt import Attempt
+from agency_lambda.runs.attempt import Attempt, AttemptOptions
 from agency_lambda.runs.creation import new_run, refuse_contradictions
 from agency_lambda.runs.deletion import release_expired
 from agency_lambda.runs.event_log import EventLog
@@ -118,8 +118,8 @@ async def _create(runs: "RunService", request: RunRequest) -> Attempt | StoredRe
         return run.stored
     repository = RunRepository(runs.store, run) if response["store"] else None
     client_timeout = math.inf if log.records_events else runs.answer_seconds
-    options = {"execution": execution, "client_timeout": client_timeout, "admission": admission}
-    return runs.attempt(run.stored.response, log, repository, **options)
+    options = AttemptOptions(execution=execution, client_timeout=client_timeout, admission=admission)
+    return runs.attempt(run.stored.response, log, repository, options)
 
 
 async def _answer(runs: "RunService", request: RunRequest) -> Attempt | StoredResponse:
@@ -146,4 +146,5 @@ async def _replay(runs: "RunService", request: RunRequest, response_id: str) -> 
 
 def _uncertain(runs: "RunService", response: ResponseObject) -> Attempt:
     # The run may be stored or not: this attempt executes nothing, and returns the response as it is.
-    return runs.attempt(response, EventLog(response["id"], records_events=False), stopped="uncertain")
+    log = EventLog(response["id"], records_events=False)
+    return runs.attempt(response, log, None, AttemptOptions(stopped="uncertain"))

@@ -1,11 +1,12 @@
+import math
 import time
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from agency_lambda.errors import NotFound, SecretUnavailable, ServiceError, StoreUnavailable
 from agency_lambda.runs import shared_stream
 from agency_lambda.runs.admission import readmit
-from agency_lambda.runs.attempt import Attempt
+from agency_lambda.runs.attempt import Attempt, AttemptOptions
 from agency_lambda.runs.deletion import purge, release_expired
 from agency_lambda.runs.event_log import EventLog
 from agency_lambda.runs.model import RETENTION
@@ -22,12 +23,14 @@ _TURN_PAUSE = 3600.0  # seconds until a run that waits behind a waiting one look
 _LOCKED_PAUSE = 5.0  # seconds until a run that waits for its conversation is tried again, without a message
 
 
-async def resume(service: "RunService", run_id: str, **options: Any) -> Attempt | None:
+async def resume(service: "RunService", run_id: str, client_timeout: float | None = None) -> Attempt | None:
+    """Return the next attempt at a run: see `RunService.resume`."""
     repository = await take(service, run_id)
-    return await _resumed(service, repository, **options) if repository else None
+    return await _resumed(service, repository, client_timeout) if repository else None
 
 
 async def take(service: "RunService", run_id: str) -> RunRepository | None:
+    """Take the lease of a run. Returns None if it is final, held or deleted, or waits for its turn."""
     lease = await service.leases.take(run_id, uuid.uuid4().hex)
     if lease is None:
         return None
@@ -56,12 +59,12 @@ async def _wait_for_turn(service: "RunService", repository: RunRepository) -> No
         await repository.release(after=_LOCKED_PAUSE, counts_as_attempt=False)
 
 
-async def _resumed(service: "RunService", repository: RunRepository, **more: Any) -> Attempt:
+async def _resumed(service: "RunService", repository: RunRepository, client_timeout: float | None) -> Attempt:
     run, lease = repository.run, repository.lease
     log = EventLog(run.id, records_events=run.stored.is_streamed)
     await shared_stream.close(service.store, run)
     events = await repository.responses.stored_events(run.id)
-    given_up: Stop | None = "given up" if lease.attempts - lease.forgiven > MOST_ATTEMPTS else None
+    given_up: Stop | None = "given up" if lease.attempts - lease.attempts_before_wait > MOST_ATTEMPTS else None
     stopped = "cancelled" if lease.cancelled else given_up
     execution, refused = None, None
     if not stopped:
@@ -75,8 +78,14 @@ async def _resumed(service: "RunService", repository: RunRepository, **more: Any
     log.restore(events, execution.item_ids if execution else set(), run.stored.response["output"])
     admission = await readmit(service.store, service.budgets, run, execution)
     paid = None if execution else await load_paid_calls(service.store, run.owner, run.stored.root)
-    options: dict[str, Any] = {"execution": execution, "stopped": stopped, "refused": refused}
-    options |= {"admission": admission, "paid": paid}
-    has_client = "client_timeout" in more or lease.forgiven > 0  # it waits while the run waits for other agents
-    options |= {"has_client": has_client, **more}
-    return service.attempt(run.stored.response, log, repository, **options)
+    options = AttemptOptions(
+        execution=execution,
+        stopped=stopped,
+        refused=refused,
+        admission=admission,
+        paid=paid,
+        client_timeout=math.inf if client_timeout is None else client_timeout,
+        # A client waits on while its run waits for child runs.
+        has_client=client_timeout is not None or lease.attempts_before_wait > 0,
+    )
+    return service.attempt(run.stored.response, log, repository, options)

@@ -1,18 +1,14 @@
 """The index of each owner's runs, in the order of creation."""
 
 import time
-from collections.abc import Mapping
 from typing import Any
 
 from agency_lambda.errors import detail_code
 from agency_lambda.protocol.ids import created_microseconds
 from agency_lambda.protocol.response_object import FINAL, ResponseObject, as_answered
 from agency_lambda.runs.model import expiry
+from agency_lambda.runs.usage import ByModel
 from agency_lambda.store import ABSENT, Delete, Put
-
-ByModel = Mapping[str, Mapping[str, int]]
-"""The provider's model -> the counts of `COUNTS_OF_MODEL`."""
-COUNTS_OF_MODEL = ("model_calls", "input_tokens", "output_tokens", "cached_tokens", "cache_write_tokens")
 
 
 def index_partition(owner: str) -> str:

@@ -1,5 +1,5 @@
-from collections import defaultdict
-from collections.abc import Mapping
+"""What an attempt used, for the log and the invocation's report."""
+
 from typing import TYPE_CHECKING, Any
 
 from agency_lambda.owner_digest import owner_digest
@@ -8,25 +8,7 @@ from agency_lambda.runs.run_index import error_code
 from lambda_loop import current_invocation
 
 if TYPE_CHECKING:
-    from agency_lambda.framework.models import Meter
     from agency_lambda.runs.attempt import Attempt
-
-
-def usage(meter: "Meter | None") -> dict[str, Any]:
-    return usage_of_counts(meter.counts() if meter else {}, meter.replayed["model_calls"] if meter else 0)
-
-
-def usage_of_counts(known: Mapping[str, int], replayed_calls: int = 0) -> dict[str, Any]:
-    counts = defaultdict[str, int](int, known)
-    return {
-        "model_calls": counts["model_calls"],
-        "replayed_calls": replayed_calls,
-        "input_tokens": counts["input_tokens"],
-        "input_tokens_details": {name: counts[name] for name in ("cached_tokens", "cache_write_tokens")},
-        "output_tokens": counts["output_tokens"],
-        "output_tokens_details": {"reasoning_tokens": counts["reasoning_tokens"]},
-        "total_tokens": counts["total_tokens"],
-    }
 
 
 def report(attempt: "Attempt", seconds: float) -> dict[str, Any]:

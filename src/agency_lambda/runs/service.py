@@ -19,13 +19,12 @@ from agency_lambda.protocol.response_object import ResponseObject
 from agency_lambda.queue import Queue, open_queue
 from agency_lambda.queue.messages import Export, Message
 from agency_lambda.runs.asked_in_messages import with_requests
-from agency_lambda.runs.attempt import Attempt
+from agency_lambda.runs.attempt import Attempt, AttemptOptions
 from agency_lambda.runs.cancellation import cancel_all, cancel_run
 from agency_lambda.runs.child_runs import ChildRuns, wake_sender
 from agency_lambda.runs.decisions import decide
 from agency_lambda.runs.deletion import delete_conversation, delete_response
 from agency_lambda.runs.event_log import EventLog
-from agency_lambda.runs.following import limited_to_invocation
 from agency_lambda.runs.leases import Leases
 from agency_lambda.runs.message_rows import wakes
 from agency_lambda.runs.model import Run, Sending, StoredResponse
@@ -36,6 +35,7 @@ from agency_lambda.runs.repository import RunRepository
 from agency_lambda.runs.requests import IdempotentRequest, OnDeadlineResponse, RunRequest, begin
 from agency_lambda.runs.stored_responses import Responses
 from agency_lambda.runs.stored_runs import OutcomeUncertain
+from agency_lambda.runs.time_left import limited_to_invocation
 from agency_lambda.settings import Settings
 from agency_lambda.store import Store, open_store
 from agency_lambda.webhooks.announcements import Announcements
@@ -103,22 +103,33 @@ class RunService:
         client = client or Client(owner)
         return await begin(self, RunRequest(body, client, idempotent, conversation_name, on_deadline_response))
 
-    async def resume(self, run_id: str, **options: Any) -> Attempt | None:
-        """Take the lease of a run, and return the next attempt; None if the run is final, held, waiting or deleted."""
+    async def resume(self, run_id: str, client_timeout: float | None = None) -> Attempt | None:
+        """Take the lease of a run, and return the next attempt; None if the run is final, held, waiting or deleted.
+
+        client_timeout: seconds that the client's gateway waits for the response; None if no client asks for it.
+        """
         from agency_lambda.runs.resuming import resume  # which no new run needs
 
-        return await resume(self, run_id, **options)
+        return await resume(self, run_id, client_timeout)
 
     def attempt(
-        self, response: ResponseObject, log: EventLog, repository: RunRepository | None = None, **options: Any
+        self, response: ResponseObject, log: EventLog, repository: RunRepository | None, options: AttemptOptions
     ) -> Attempt:
-        if repository:
-            options["announce"] = partial(self._announced, repository.run)
+        """Return an attempt to execute. repository: None for a run that is not stored."""
+        child_runs = None
         if repository and self.queue.durable:
             limits = self.preparation.message_limits()
-            options["child_runs"] = ChildRuns(self, repository.run, history_of(repository.run), limits)
-        policy = self.preparation.approval_policy
-        return Attempt(response, log, repository, durable=self.queue.durable, approval_policy=policy, **options)
+            child_runs = ChildRuns(self, repository.run, history_of(repository.run), limits)
+        return Attempt(
+            response,
+            log,
+            repository,
+            options,
+            durable=self.queue.durable,
+            approval_policy=self.preparation.approval_policy,
+            announce=partial(self._announced, repository.run) if repository else None,
+            child_runs=child_runs,
+        )
 
     async def _announced(self, run: Run, status: str, approvals: list[str]) -> StoredDelivery | None:
         # An export before the end is written, as a process that dies behind it would have sent nothing. A delivery is

@@ -23,7 +23,7 @@ def opened(run: Run, events: int, items: int) -> list[Change]:
 
 async def close(store: Store, run: Run) -> None:
     """Let nobody else add events any more, before an attempt reads them."""
-    if run.stored.is_streamed and not run.stored.sending and run.lease and run.lease.forgiven:
+    if run.stored.is_streamed and not run.stored.sending and run.lease and run.lease.attempts_before_wait:
         await store.write(Delete(response_partition(run.owner, run.id), _OPEN))
 
 

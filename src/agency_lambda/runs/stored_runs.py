@@ -6,11 +6,11 @@ import uuid
 from agency_lambda.errors import StoreUnavailable
 from agency_lambda.history.conversations import Conversations
 from agency_lambda.history.turns import HistoryCursor
-from agency_lambda.runs.changes import advance
-from agency_lambda.runs.following import limited_to_invocation
+from agency_lambda.runs.changes import EventData, advance
 from agency_lambda.runs.message_rows import find_open
 from agency_lambda.runs.model import Lease, Run
 from agency_lambda.runs.stored_responses import Responses
+from agency_lambda.runs.time_left import limited_to_invocation
 from agency_lambda.runs.transitions import RunEvent
 from agency_lambda.store import Change, Conflict, NotWritten, Store
 
@@ -47,7 +47,7 @@ async def save_new(store: Store, run: Run, more: list[Change]) -> Run:
     """
     is_queued = run.stored.response["background"]
     event, holder = (RunEvent.ENQUEUE, "") if is_queued else (RunEvent.CREATE, uuid.uuid4().hex)
-    after, changes = advance(run, event, holder=holder)
+    after, changes = advance(run, event, EventData(holder=holder))
     try:
         async with asyncio.timeout(limited_to_invocation(_CREATE_TIMEOUT)):
             await store.write(*changes, *more)

@@ -15,6 +15,7 @@ from agency_lambda.protocol.response_object import ResponseObject
 from agency_lambda.protocol.types import Item
 from agency_lambda.runs.changes import Wait
 from agency_lambda.runs.model import RETENTION, Continuation, Lease, Run, StoredRequest, StoredResponse, expiry
+from agency_lambda.runs.usage import ByModel, PaidCalls
 from agency_lambda.store import Change, Store
 from agency_lambda.validators import Approvers
 
@@ -74,18 +75,21 @@ def _new_approval(run: Run, request: ApprovalRequest, policy: ApprovalPolicy) ->
 
 
 def wait_in_place(approvals: Sequence[Approval], agents_until: float | None = None) -> Wait:
-    """Return what a run writes that goes on under its own id. agents_until: the first deadline of its messages."""
+    """Return the Wait of a run that goes on under its own id.
+
+    agents_until: the first deadline of its messages, in Unix seconds; None if it waits for no child run.
+    """
     new = [each for each in approvals if not each.version]
     until, kept_until, needed_until = _times(approvals) if approvals else (math.inf, 0, 0)
     if agents_until is not None:
         until, needed_until = min(until, agents_until), max(needed_until, int(agents_until) + _DAY)
         kept_until = max(kept_until, expiry(), needed_until)
     asked = [each.asked for each in approvals]
-    return Wait(until, kept_until, needed_until, new, asked, for_agents=agents_until is not None)
+    return Wait(until, kept_until, needed_until, new, asked, for_child_runs=agents_until is not None)
 
 
-def wait_in_continuation(run: Run, approvals: Sequence[Approval], by_model: Any, response: ResponseObject) -> Wait:
-    """Return what a run writes whose response ends; a new run waits in its place."""
+def wait_in_continuation(run: Run, approvals: Sequence[Approval], by_model: ByModel, response: ResponseObject) -> Wait:
+    """Return the Wait that ends a response, with the continuation: the new run that waits instead."""
     asked = [each.asked for each in approvals]
     continuation = _continuation(run, asked, by_model, response)
     moved = [replace(each, run=continuation.id, response_id=run.id) for each in approvals]
@@ -98,10 +102,11 @@ def _times(approvals: Sequence[Approval]) -> tuple[float, int, int]:
     return float(min(expiries)), kept_until, kept_until
 
 
-def _continuation(run: Run, asked: list[dict[str, Any]], by_model: Any, response: ResponseObject) -> Run:
+def _continuation(run: Run, asked: list[dict[str, Any]], by_model: ByModel, response: ResponseObject) -> Run:
     stored, run_id = run.stored, new_id("resp")
     so_far = stored.continues or Continuation([], {}, {})
-    continues = Continuation([*so_far.before, run.id], *paid_together(so_far, response["usage"], by_model))
+    paid = PaidCalls(so_far.usage, so_far.by_model).plus(response["usage"], by_model)
+    continues = Continuation([*so_far.before, run.id], *paid)
     new: ResponseObject = {
         **response,
         **{"id": run_id, "status": "in_progress", "background": True, "output": [], "usage": None},
@@ -116,32 +121,9 @@ def _continuation(run: Run, asked: list[dict[str, Any]], by_model: Any, response
 
 
 async def withdrawals(store: Store, run: Run) -> list[Change]:
-    """Return the changes by which nobody decides any more what a run has asked that ends."""
+    """Return the changes that withdraw all open approvals of a run that ends."""
     approvals = await pending(store, run.owner, (each["id"] for each in run.stored.asked))
     return [change for approval in approvals for change in withdraw(approval)]
-
-
-def own_counts(run: Run, usage: dict[str, Any], by_model: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return what a run has paid for itself. usage, by_model: of all attempts that its journal knows."""
-    if (so_far := run.stored.continues) is None:
-        return usage, by_model
-    return add_counts(usage, so_far.usage, -1), add_counts(by_model or {}, so_far.by_model, -1)
-
-
-def paid_together(so_far: Continuation, usage: dict[str, Any], by_model: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the usage, in all and by model, of a run and of those that it continues."""
-    return add_counts(so_far.usage, usage, 1), add_counts(so_far.by_model, by_model or {}, 1)
-
-
-def add_counts(counts: dict[str, Any], others: dict[str, Any], sign: int) -> dict[str, Any]:
-    """Return the sums, or with sign -1 the differences, of two trees of counts."""
-    result = dict(counts)
-    for name, value in others.items():
-        if isinstance(value, dict):
-            result[name] = add_counts(counts.get(name) or {}, value, sign)
-        else:
-            result[name] = (counts.get(name) or 0) + sign * value
-    return result
 
 
 def request_item(approval: Approval) -> Item:

@@ -200,7 +200,7 @@ async def wait_or_ask(attempt: RunRepository, requests: Sequence[ApprovalRequest
         if attempt.lease.cancelled:
             await end(attempt, RunEvent.END_CANCELLED)
         else:
-            await attempt.release(counts_as_attempt=not attempt.lease.decided)
+            await attempt.release(counts_as_attempt=not attempt.lease.wake_pending)
 
 
 class StoreWalk(RuleBasedStateMachine):

@@ -47,7 +47,7 @@ async def test_background_run_asks_a_person_while_other_agents_work(tmp_path: Pa
         approval = await at.asked()
         assert approval.run == run_id
         lease = await at.waits(run_id)
-        assert lease.for_agents
+        assert lease.waits_for_child_runs
         await at.approve(approval)
 
         async def is_paid() -> bool:
@@ -55,7 +55,7 @@ async def test_background_run_asks_a_person_while_other_agents_work(tmp_path: Pa
 
         await until(is_paid)
         lease = await at.waits(run_id)
-        assert (lease.for_agents, await at.pending()) == (True, [])
+        assert (lease.waits_for_child_runs, await at.pending()) == (True, [])
         gate.opened.set()
         assert words(await at.final(run_id)) == "paid | re a"
         await at.nothing_is_left()
@@ -68,7 +68,7 @@ async def test_foreground_run_asks_its_client_when_other_agents_have_answered(tm
         asking = asyncio.create_task(at.ask())
         await gate.reached.wait()
         (lease,) = await until(at.runs.leases.waiting)
-        assert (lease.for_agents, await at.pending()) == (True, [])
+        assert (lease.waits_for_child_runs, await at.pending()) == (True, [])
         gate.opened.set()
         response = await asking
         assert (response["id"], response["status"]) == (lease.id, "completed")
@@ -90,7 +90,7 @@ async def test_person_is_asked_within_nested_messages_and_all_of_their_senders_w
         (aide,) = await at.children(run_id)
         assert await at.children(aide) == [approval.run]
         for each in (run_id, aide):
-            assert (await at.waits(each)).for_agents
+            assert (await at.waits(each)).waits_for_child_runs
         assert (await at.waits(approval.run)).waits_for_person
         await at.approve(approval)
         assert words(await at.final(run_id)) == "paid"

@@ -159,9 +159,21 @@ def test_lease_of_a_run_that_asks_nobody_is_what_earlier_versions_read() -> None
 def test_lease_of_an_earlier_version_is_read() -> None:
     body = {"owner": OWNER, "holder": "a", "until": 5.0, "attempts": 2, "queued_at": 1.0}
     lease = Lease.from_record(Record("running#00", "resp_1", body, "v", None, 0))
-    assert (lease.decided, lease.forgiven, lease.is_waiting) == (False, 0, False)
-    new = {"decided", "forgiven", "for_agents"}
+    assert (lease.wake_pending, lease.attempts_before_wait, lease.is_waiting) == (False, 0, False)
+    new = {"wake_pending", "attempts_before_wait", "waits_for_child_runs"}
     assert {each.name for each in fields(Lease)} - OLD_FIELDS == {"id", "version", "partition"} | new
+
+
+def test_lease_is_written_under_the_names_that_earlier_versions_read() -> None:
+    free = Lease("resp_1", OWNER, holder="a", until=0.0, attempts=2, queued_at=0.0)
+    waiting = change_lease(free, "wait", until=5.0, for_child_runs=True)[0]
+    decided = change_lease(free, "decide")[0]
+    assert isinstance(waiting, Put)
+    assert isinstance(decided, Put)
+    assert (waiting.body["forgiven"], waiting.body["for_agents"], decided.body["decided"]) == (2, True, True)
+    assert (waiting.body | decided.body).keys() == OLD_FIELDS | {"decided", "forgiven", "for_agents"}
+    read = Lease.from_record(Record("running#00", "resp_1", waiting.body | decided.body, "v", None, 0))
+    assert (read.wake_pending, read.attempts_before_wait, read.waits_for_child_runs) == (True, 2, True)
 
 
 def test_time_in_the_queue_is_without_earlier_attempts_and_waits() -> None:

@@ -67,7 +67,7 @@ class Swarm:
         assert await message_rows.open_messages(self.store, OWNER, self.sender.run.id) == []
         after = await Service(self.store).take(self.sender.run.id)
         assert after
-        assert not after.lease.decided
+        assert not after.lease.wake_pending
 
 
 def message(number: int) -> Message:

@@ -13,7 +13,7 @@ import pytest
 
 from agency_lambda.approvals.model import pending_partition
 from agency_lambda.errors import ServiceError, StoreUnavailable
-from agency_lambda.runs.attempt import Attempt
+from agency_lambda.runs.attempt import Attempt, AttemptOptions
 from agency_lambda.runs.deletion import delete_run
 from agency_lambda.runs.event_log import EventLog
 from agency_lambda.runs.leases import Leases
@@ -183,7 +183,7 @@ def test_attempt_that_stops_writes_what_the_table_says(reason: Stop, durable: bo
     async def play(store: Store) -> None:
         run = await save_new(store, await new(store, background=False), [])
         log, repository = EventLog(run.id, records_events=False), RunRepository(store, run)
-        attempt = Attempt(run.stored.response, log, repository, durable=durable, stopped=reason)
+        attempt = Attempt(run.stored.response, log, repository, AttemptOptions(stopped=reason), durable=durable)
         with suppress(ServiceError, OutcomeUncertain, HandedOver, asyncio.CancelledError):
             await attempt.execute()
         event = STOPS[reason][not durable]

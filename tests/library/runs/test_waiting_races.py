@@ -126,7 +126,7 @@ def test_decision_at_any_moment_in_which_a_run_waits_again_lets_it_go_on(
         if expected == State.FREE:
             after = await Service(store).take(last)
             assert after
-            assert not after.lease.decided
+            assert not after.lease.wake_pending
             if asks == [B, C]:
                 await wait_or_ask(after, [C])  # and waits again, where nobody decides: it does not spin
                 assert (await stored(store, after.run.stored.continued_by or last))[0] == State.WAITING

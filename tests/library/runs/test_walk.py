@@ -229,7 +229,7 @@ class Walk(StoreWalk):
                 match event:
                     case RunEvent.START:
                         lease = attempt.run.lease
-                        await attempt.start(counts=lease is not None and lease.forgiven > 0)
+                        await attempt.start(counts=lease is not None and lease.attempts_before_wait > 0)
                     case RunEvent.HEARTBEAT:
                         await attempt.heartbeat([], {})
                     case RunEvent.RELEASE:
@@ -380,7 +380,7 @@ class Walk(StoreWalk):
         assert len(set(found)) == len(found)
         assert [each.sort for each in await self.store.query(DUE_PARTITION)] == sorted(each.due_key for each in waiting)
         assert {lease.id for lease in waiting} == {run for run, (state, _) in states.items() if state == State.WAITING}
-        assert not [lease for lease in waiting if lease.cancelled or lease.decided or lease.holder]
+        assert not [lease for lease in waiting if lease.cancelled or lease.wake_pending or lease.holder]
 
     async def check_approvals(self, states: dict[str, Any]) -> None:
         """Each is pending, and its run unfinished; or decided, for good, and what was decided in the journal."""

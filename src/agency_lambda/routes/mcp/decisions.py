@@ -14,7 +14,7 @@ from agency_lambda.protocol.mcp.elicitation import decision_of, form
 from agency_lambda.protocol.mcp.messages import Object, Reply, server_request
 from agency_lambda.routes.dependencies import Caller
 from agency_lambda.routes.mcp.exchange import Exchange, RunState
-from agency_lambda.runs.following import seconds_to_wait
+from agency_lambda.runs.time_left import seconds_to_wait
 
 _PATIENCE = 300.0  # seconds that a stream waits for a person
 _LOOK = 1.0  # seconds between looks

@@ -16,9 +16,9 @@ from agency_lambda.record.run_list import RunFilter, list_runs
 from agency_lambda.routes.mcp.decisions import ask_in_stream, decide, input_requests
 from agency_lambda.routes.mcp.exchange import Exchange, RunState
 from agency_lambda.routes.paging import key_or_refuse
-from agency_lambda.runs.following import seconds_to_wait
 from agency_lambda.runs.model import RETENTION
 from agency_lambda.runs.run_index import entry_key
+from agency_lambda.runs.time_left import seconds_to_wait
 
 _KEPT = RETENTION * 1000  # milliseconds
 _PAGE = 50  # tasks in one answer
