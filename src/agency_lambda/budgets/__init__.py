@@ -23,6 +23,8 @@ _RUN_KEPT = 30 * 24 * 3600  # seconds that the account of a run is kept
 
 
 class Budgets:
+    """The limits of owners, and what they have spent."""
+
     def __init__(self, store: Store, settings: Settings) -> None:
         self._store, self._settings, self._default = store, settings, default_limits(settings)
         self._limits = OwnerCache[Limits]()
@@ -35,6 +37,7 @@ class Budgets:
         return load(self._settings.prices)
 
     async def limits(self, owner: str) -> Limits:
+        """Return an owner's own limits or the settings' default; at most some seconds old."""
         return self._limits.fresh(owner) or self._limits.keep(owner, await self._read(owner) or self._default)
 
     async def set_limits(self, owner: str, limits: Limits) -> None:
@@ -65,7 +68,10 @@ class Budgets:
     async def spending(
         self, owner: str, run_partition: str = "", max_usd: float | None = None, max_tokens: int | None = None
     ) -> "Spending":
-        """max_usd, max_tokens: the run's own limits."""
+        """Return what reserves the calls of a run. max_usd, max_tokens: the run's own limits.
+
+        run_partition: where the run's account is, if it has limits of its own.
+        """
         of_run = {"usd": micro(max_usd), "tokens": max_tokens}
         of_run_limits = {unit: limit for unit, limit in of_run.items() if limit is not None}
         from agency_lambda.budgets.spending import Spending
@@ -77,10 +83,12 @@ class Budgets:
         return spending
 
     async def run_count(self, owner: str) -> RunCount | None:
+        """Return the count of an owner's runs; None if they are not limited."""
         most = (await self.limits(owner)).runs_at_once
         return None if most is None else RunCount(self._store, owner, most)
 
     async def describe(self, owner: str) -> dict[str, Any]:
+        """Return an owner's limits and what is spent, in dollars."""
         own, now = await self._read(owner), time.time()
         limits, sums = own or self._default, await self._sums(owner, now)
         day, month = (each(owner, now, {}).sort for each in (accounts.day, accounts.month))

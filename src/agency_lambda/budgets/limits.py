@@ -1,3 +1,5 @@
+"""What an owner may spend in a day and a month, and how many runs it may have at once."""
+
 from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import Any
@@ -9,7 +11,7 @@ _MICRO = 1_000_000  # micro-dollars of a dollar
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """None: no limit. usd: in micro-dollars."""
+    """The limits of one owner. None: no limit. usd: in micro-dollars."""
 
     usd_per_day: int | None = None
     usd_per_month: int | None = None
@@ -19,10 +21,11 @@ class Limits:
 
     @property
     def bound_calls(self) -> bool:
+        """Return whether a model call can reach any of them."""
         return any(limit is not None for name, limit in asdict(self).items() if name != "runs_at_once")
 
     def of(self, period: str) -> dict[str, int]:
-        """period: "day" or "month"."""
+        """Return the limits of a period, by unit. period: "day" or "month"."""
         limits = {unit: getattr(self, f"{unit}_per_{period}") for unit in ("usd", "tokens")}
         return {unit: limit for unit, limit in limits.items() if limit is not None}
 
@@ -42,6 +45,7 @@ def default_limits(settings: Settings) -> Limits:
 
 
 def micro(usd: float | None) -> int | None:
+    """Return dollars as micro-dollars, rounded down."""
     return None if usd is None else int(Decimal(str(usd)) * _MICRO)
 
 

@@ -1,3 +1,5 @@
+"""The worst case of a model call, counted in its budgets until what it has used is known."""
+
 import logging
 from collections.abc import Mapping
 from contextlib import suppress
@@ -16,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Reservation:
-    """price: None if only tokens count."""
+    """Amounts that are counted in accounts before a model call. price: None if only tokens count."""
 
     store: Store
     accounts: tuple[Account, ...]

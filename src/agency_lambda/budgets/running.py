@@ -19,6 +19,7 @@ def begun_again(owner: str) -> Add:
 
 
 def ended(owner: str) -> Add:
+    """Return the change by which a run counts no longer."""
     return Add(spend_partition(owner), RUNNING, {"runs": -1})
 
 
@@ -36,11 +37,14 @@ async def forget_unstored(store: Store, owner: str, until: float = math.inf) -> 
 
 @dataclass(frozen=True)
 class RunCount:
+    """The count of an owner's unfinished runs. most: its limit."""
+
     store: Store
     owner: str
     most: int
 
     def begun(self) -> Add:
+        """Return the change that counts a new run. It fails with LimitReached."""
         return Add(spend_partition(self.owner), RUNNING, {"runs": 1}, {"runs": self.most})
 
     async def begin_unstored(self, run_id: str) -> None:

@@ -23,19 +23,21 @@ _SOON = 30.0  # seconds after which to try again, where reserved amounts are in 
 
 
 class Advance:
-    """What was reserved with a run for its first call."""
+    """What was reserved with a run for its first call: `advance`, until that call takes it."""
 
-    def __init__(self, store: Store, advance: Reservation | None = None) -> None:
-        self._store, self.advance = store, advance
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.advance: Reservation | None = None
 
     async def release_advance(self) -> None:
+        """Give back what the first call has not taken."""
         advance, self.advance = self.advance, None
         if advance:
             await self._store.write(*advance.released())
 
 
 class Spending(Advance):
-    """run_account: of the run, which may have limits of its own."""
+    """Reserves what each model call of a run may cost. run_account: of a run with limits of its own."""
 
     def __init__(
         self,
@@ -110,6 +112,7 @@ class Spending(Advance):
             return worst
 
     def changes(self, worst: Reservation) -> list[Add]:
+        """Return the changes that reserve an amount. They fail with LimitReached: see `on_limit`."""
         return [
             account.reserve(worst.amounts, until_alarm=account.key not in self._alarmed) for account in worst.accounts
         ]

@@ -21,6 +21,8 @@ NOT_ADMITTED = (BudgetExceeded, TooManyRuns, UnboundedCost)
 
 @dataclass(frozen=True)
 class Admission:
+    """What an attempt releases at its end of what was counted for its run when it was admitted."""
+
     run_id: str
     spending: "Advance | None" = None
     count: RunCount | None = None  # of a run that is not stored
@@ -95,6 +97,7 @@ async def _save(
 
 
 async def readmit(store: Store, budgets: Budgets, run: Run, execution: "AgencyExecution | None") -> Admission:
+    """Return the admission of a run that goes on: it is not checked again. execution: None if the run only ends."""
     spending, budget = execution.spending if execution else None, run.stored.budget or {}
     if (body := budget.get("reserved")) is None:
         has_waited = run.lease is not None and run.lease.attempts_before_wait > 0

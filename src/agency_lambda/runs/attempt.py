@@ -1,3 +1,5 @@
+"""One attempt at a run, by one process: it holds the lease, drives the agents, stores events and writes the end."""
+
 import asyncio
 import logging
 import math
@@ -58,7 +60,7 @@ class AttemptOptions:
 
 
 class Attempt:
-    """One process's attempt at a run: it drives the agents, renews the lease, stores events and writes the end.
+    """An attempt that `execute` makes, once.
 
     repository: None for a run that is not stored. durable: another attempt can follow. announce, approval_policy: see
     `Ending`. child_runs: None if its agents talk in this process only.
@@ -131,6 +133,7 @@ class Attempt:
 
     @property
     def is_resumable(self) -> bool:
+        """Return whether another attempt can go on if this one ends now."""
         return self.repository is not None and self._durable
 
     async def authorize(self) -> None:

@@ -1,3 +1,5 @@
+"""The events of an attempt, for a client that follows it while it is executed."""
+
 import asyncio
 from collections.abc import AsyncGenerator, Coroutine
 from contextlib import suppress

@@ -1,3 +1,5 @@
+"""Cancels runs, and waits until they have ended."""
+
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
@@ -66,7 +68,10 @@ async def cancel_all(runs: "RunService", owner: str) -> tuple[list[ResponseObjec
 
 
 async def _roots(responses: Responses, run_ids: Sequence[str]) -> list[str]:
-    """Return the first runs, and one more than are cancelled at once, that do not end with another one of them."""
+    """Return the runs that are not child runs of another one in the list, in its order.
+
+    It stops reading when it has more than MOST_RUNS of them, which tells that not all can be cancelled now.
+    """
     found, all_ids = list[str](), set(run_ids)
     for some in batched(run_ids, _AT_ONCE, strict=False):
         stored = await asyncio.gather(*(_stored(responses, run_id) for run_id in some))

@@ -34,18 +34,20 @@ if TYPE_CHECKING:
     from agency_lambda.runs.service import RunService
 
 _END_TIMEOUT = 5.0  # seconds in which child runs end before the end of their sender is written
-_SENT_TOGETHER = 10  # runs: workers that take five at once find five, and not one each
+_SENT_TOGETHER = 10  # runs in one batch of the queue, so that a worker that takes five messages at once gets five
 
 
 @dataclass(frozen=True)
 class MessageLimits:
+    """How far the messages of one run may go."""
+
     most: int  # child runs of one root
     depth: int  # messages within each other
     seconds: float  # until a message fails
 
 
 class ChildRuns:
-    """The child runs of one attempt's run. history: where the agents' memory begins that was there before its root."""
+    """Sends the messages of a run as child runs. history: the cursor of the conversation before its root run."""
 
     def __init__(self, runs: "RunService", sender: Run, history: HistoryCursor, limits: MessageLimits) -> None:
         self._runs, self._sender, self._history, self._limits = runs, sender, history, limits

@@ -1,3 +1,5 @@
+"""A run as routes follow it, in whatever protocol and in whichever process it is executed."""
+
 import math
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
@@ -54,8 +56,8 @@ class ClientRun:
     async def continued(self, last_event: int | None = None) -> "ClientRun | None":
         """Return the run that goes on elsewhere, when no person has to decide first; None if that takes too long.
 
-        For protocols in which nobody comes back for an answer. last_event: the number of the last one, if the client
-        follows them.
+        For protocols whose clients cannot poll, such as Chat Completions. last_event: the number of the last event, if
+        the client follows them.
         """
         responses = Responses(self._runs.store, self._owner)
         seconds = math.inf if last_event is not None else self._until - time.monotonic()

@@ -1,3 +1,5 @@
+"""Makes a new run of a request: checks it, and finds its place in the history. Nothing is stored yet."""
+
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -19,6 +21,7 @@ type CheckFiles = Callable[[str, Sequence[FileReference]], Awaitable[None]]
 
 
 def refuse_contradictions(request: CreateResponse, *, has_key: bool, has_queue: bool) -> None:
+    """Raise InvalidRequest if parameters exclude each other, UnsupportedParameter if they need a queue."""
     if has_key and not request.stored:
         raise InvalidRequest("An Idempotency-Key needs a response that is stored: 'store' is false.", param="store")
     if request.background and not request.stored:
@@ -30,7 +33,10 @@ def refuse_contradictions(request: CreateResponse, *, has_key: bool, has_queue: 
 async def new_run(
     store: Store, request: CreateResponse, owner: str, conversation_name: str | None, check_files: CheckFiles
 ) -> Run:
-    """conversation_name: the caller's own name; such a conversation is created if needed."""
+    """Return a run that is not stored yet. Raises InvalidRequest, NotFound, ConversationBusy.
+
+    conversation_name: the caller's own name; such a conversation is created if needed.
+    """
     responses = Responses(store, owner)
     budget = InputBudget()
     items = parse_items(await resolve_references(responses, request.input), budget=budget)
@@ -66,6 +72,7 @@ async def _conversation(
 
 
 async def cursor_after(responses: Responses, response_id: str) -> HistoryCursor:
+    """Return the history that ends with a response. Raises NotFound, or InvalidRequest if it cannot be continued."""
     stored = await responses.get(response_id, "previous_response_id")
     if stored.sending:
         root = stored.sending.shown_in

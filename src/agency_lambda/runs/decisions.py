@@ -174,6 +174,7 @@ def with_input(stored: StoredResponse, items: list[Item]) -> StoredResponse:
 
 
 def answer_item(approval: Approval, decision: Decision) -> Item:
+    """Return a decision as the input item with which a client would send it."""
     return {
         "type": "mcp_approval_response",
         "id": new_id("mcp_approval_response"),

@@ -61,7 +61,8 @@ async def delete_conversation(runs: "RunService", owner: str, conversation_id: s
 
 
 async def purge(store: Store, owner: str, run_id: str, lease: Lease | None) -> None:
-    # The response's own record is the last one, and the entry goes with it.
+    """Remove the records of a run: the lease last, so that an interrupted deletion is repeated."""
+    # The response's own record is the last of its partition, and the entry goes with it.
     await delete_partition(store, response_partition(owner, run_id), *delete_entry(owner, run_id))
     if lease:
         await Leases(store).purged(lease)
@@ -85,7 +86,10 @@ async def delete_run(store: Store, owner: str, run_id: str) -> str | None:
 
 
 async def release_expired(store: Store, owner: str, conversation_id: str, run_id: str) -> bool:
-    """Pass on the lock of a run whose records have expired, as nothing has swept for months; False if it is there."""
+    """Release a conversation's lock that a run holds whose records have expired. Returns False if the run exists.
+
+    That happens only where nothing has swept for as long as records are kept.
+    """
     if await Leases(store).find(run_id) or await store.get(response_partition(owner, run_id), "response"):
         return False
     conversation = await Conversations(store, owner).load_to_extend(conversation_id, create=True)

@@ -31,6 +31,8 @@ type GetPolicy = Callable[[str], ApprovalPolicy]
 
 
 class Ending:
+    """Writes how an attempt ends: with a final response, or with a run that waits."""
+
     def __init__(self, attempt: "Attempt", announce: Announce | None, approval_policy: GetPolicy | None) -> None:
         self._attempt, self._announce, self._approval_policy = attempt, announce, approval_policy
 

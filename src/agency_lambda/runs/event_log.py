@@ -1,3 +1,5 @@
+"""The events of a response as an attempt emits them, for its client and for the store."""
+
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any
@@ -7,7 +9,10 @@ from agency_lambda.protocol.types import Event, Item
 
 
 class EventLog:
-    """records_events: False if no client asked for a stream."""
+    """The numbered events of one response, and the output that they build.
+
+    records_events: False if no client asked for a stream; then only the output is kept.
+    """
 
     def __init__(self, response_id: str, *, records_events: bool) -> None:
         self.records_events, self.events = records_events, list[Event]()
@@ -29,10 +34,11 @@ class EventLog:
                 self.emit(kind, response=dict(response))
 
     def next(self, kind: str, **fields: Any) -> Event:
+        """Return the event that would be emitted now, without emitting it."""
         return {"type": kind, "sequence_number": len(self.events), **fields}
 
     def restore(self, events: list[Event], item_ids: set[str], items: list[Item]) -> None:
-        """items: the output of the stored response, for a run without events."""
+        """Begin with what earlier attempts have stored. items: the output so far, for a run without events."""
         if self.records_events:
             self.events, self._saved = list(events), len(events)
             self.output.restore(events, item_ids)
@@ -51,9 +57,11 @@ class EventLog:
         return self._saved - 1
 
     def mark_saved(self, count: int) -> None:
+        """Note that `count` more events are stored."""
         self._saved += count
 
     async def follow(self) -> AsyncGenerator[Event]:
+        """Yield all events, also later ones, until the attempt has ended."""
         number = 0
         while True:
             while number < len(self.events):

@@ -51,6 +51,7 @@ class Heartbeat:
                 attempt.stop("handed over")
 
     def settle_seconds(self, why: Stop) -> float:
+        """Return how long the agents may take to end when they are stopped."""
         return _STOP_TIMEOUT if why == "cancelled" else min(_STOP_TIMEOUT, self.handover_seconds / 2 or 1.0)
 
     async def save(self, repository: RunRepository) -> Lease:

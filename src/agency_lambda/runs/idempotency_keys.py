@@ -1,3 +1,5 @@
+"""Which response a request with an Idempotency-Key has made. A key is known for a day."""
+
 import hashlib
 import time
 
@@ -8,6 +10,8 @@ _KEPT = 24 * 3600  # seconds
 
 
 class IdempotencyKeys:
+    """The Idempotency-Keys of one owner."""
+
     def __init__(self, store: Store, owner: str) -> None:
         self._store, self._owner = store, owner
 
@@ -21,6 +25,7 @@ class IdempotencyKeys:
         return str(record.body["response"])
 
     def put(self, key: str, body: bytes, response_id: str) -> Put:
+        """Return the change that claims a key for a response. It conflicts if another request was first."""
         claim = {"body": _digest(body), "response": response_id}
         return Put(self._partition(key), "claim", claim, int(time.time()) + _KEPT, expected=ABSENT)
 

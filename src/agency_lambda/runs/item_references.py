@@ -13,7 +13,7 @@ from agency_lambda.runs.stored_responses import Responses
 
 
 async def resolve_references(responses: Responses, items: str | list[Any]) -> str | list[Any]:
-    """Raises NotFound, InvalidRequest."""
+    """Return the input with the items in place of references to them. Raises NotFound, InvalidRequest."""
     if isinstance(items, str) or not any(map(_is_reference, items)):
         return items
     if len(items) > bounds.ITEMS:

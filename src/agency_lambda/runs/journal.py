@@ -30,8 +30,9 @@ class Entry:
 
 
 class Journal:
-    """store: None if the run is not stored. keeps_prompts: for operators' traces. asked: keys of open approvals.
+    """The rows of one run as an attempt uses them.
 
+    store: None if the run is not stored. keeps_prompts: for operators' traces. asked: keys of open approvals.
     counted_in: the partition that counts the tool calls of several runs together; "" where this one is alone.
     """
 
@@ -52,7 +53,7 @@ class Journal:
         self._numbers = count()
         self._calls: dict[str, str] = {}  # a call's id, which is unique in the run -> the answer's key and its place
         self._begun: set[str] = set()  # keys of answers whose calls have begun
-        self._usable: list[tuple[Any, str]] = []  # outputs that the SDK continues with -> their answers' keys
+        self._usable: list[tuple[Any, str]] = []  # (output list given to the SDK, key of its journal row)
         self._by_call_ids = False  # an earlier version of this service has begun the run
         self._stored = JournalStore(store, response_partition(owner, run_id))
         self._limit = ToolCallLimit(self._stored, counted_in)
@@ -67,13 +68,13 @@ class Journal:
     async def load(self) -> None:
         await self._stored.load()
         self._limit.restore()
-        # A number of its own also behind attempts that handed over, which do not count.
+        # Unique also after attempts that handed over, which do not increase lease.attempts.
         self.attempt = max(self.attempt, *(1 + body.get("attempt", 0) for body in self._rows.values()), 0)
         bodies = [self._rows[key] for key in self._stored.keys(Row.MODEL)]
         self._prompts = {body["instructions_digest"] for body in bodies if "instructions" in body}
         self._by_call_ids = any("within" not in body for body in bodies)
         self.has_asked = bool(self._asked or self._stored.keys(Row.DECISION))
-        # A call that must not become another, and messages that others have answered.
+        # With rows of @once or of messages, changed tools must not give a call a new key: it would be made again.
         has_begun = bool(self._stored.keys(Row.ONCE) or self._stored.keys(Row.MESSAGE))
         self._keys.restore(self._rows, ignores_tools=self.has_asked or has_begun)
         answers = [body["response"]["output"] for body in bodies]

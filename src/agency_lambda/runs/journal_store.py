@@ -1,3 +1,5 @@
+"""Reads and writes the rows of a journal."""
+
 from collections.abc import Sequence
 from typing import Any
 

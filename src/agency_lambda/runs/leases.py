@@ -27,6 +27,7 @@ class Leases:
         return await self._in(*LEASE_PARTITIONS, _OLD_PARTITION)
 
     async def waiting(self) -> list[Lease]:
+        """Return those of runs that wait: for persons, child runs or their conversation."""
         return await self._in(*WAITING_PARTITIONS)
 
     async def _in(self, *partitions: str) -> list[Lease]:
@@ -62,6 +63,7 @@ class Leases:
         return [record.sort.partition("/")[2] for record in records]
 
     async def purged(self, lease: Lease) -> None:
+        """Remove the lease of a deleted run, unless somebody else has."""
         row = find(State.DELETED, RunEvent.PURGE, lease)
         try:
             await self._store.write(*change_lease(lease, row.lease))

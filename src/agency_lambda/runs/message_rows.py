@@ -111,6 +111,7 @@ def late_changes(opened: Record) -> list[Change]:
 
 
 def wakes(owner: str, sending: Sending) -> dict[str, str]:
+    """Return whom the end of a child run may have to wake: the body of its row in ENDED_PARTITION."""
     return {"owner": owner, "run": sending.run, "journal": sending.journal, "batch": sending.message.batch}
 
 
@@ -143,6 +144,6 @@ async def are_answered(store: Store, owner: str, journal: str) -> bool:
 
 
 async def load_batch(store: Store, owner: str, sending: Sending) -> tuple[list[Item], dict[str, Any]]:
-    """Return what the sender's run, and those around it, had added to the memory, and shared, before a batch."""
+    """Return (memory items, changes of user_context) of the sender and its ancestors as they were before this batch."""
     record = await store.get(*_batch_place(owner, sending))
     return (record.body["memory"], record.body["shared"]) if record else ([], {})

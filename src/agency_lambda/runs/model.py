@@ -1,3 +1,5 @@
+"""The records of a run: its lease, and its response with the request. The run itself is both, and its conversation."""
+
 import time
 import zlib
 from collections.abc import Mapping, Sequence
@@ -29,6 +31,7 @@ _IF_NOT_STORED = {"wake_pending": False, "attempts_before_wait": 0, "waits_for_c
 
 
 def expiry() -> int:
+    """Return when a record that is written now expires, in Unix seconds."""
     return int(time.time()) + RETENTION
 
 
@@ -48,7 +51,7 @@ def event_row(number: int) -> str:
 
 @dataclass(frozen=True)
 class Lease:
-    """The lease of an unfinished run."""
+    """The lease of an unfinished run: who works on it, and until when."""
 
     id: str
     owner: str
@@ -89,6 +92,7 @@ class Lease:
         return replace(self, partition=lease_partition(self.id, waiting=waiting), version=ABSENT)
 
     def written(self, put: Put) -> "Lease":
+        """Return the lease as a write of `put` has left it."""
         return replace(self, **{**_IF_NOT_STORED, **_from_body(put.body)}, partition=put.partition, version=put.version)
 
     @property
@@ -107,6 +111,7 @@ class Lease:
 
     @property
     def due_key(self) -> str:
+        """Return the key of its entry in DUE_PARTITION, in the order of deadlines."""
         return f"{int(self.until):012d}/{self.id}"
 
     @property
@@ -232,10 +237,12 @@ class Run:
 
     @property
     def waits_for_conversation(self) -> bool:
+        """Return whether another run holds the conversation's lock, and this one is behind it in the line."""
         return self.conversation is not None and self.id in self.conversation.waiting_run_ids
 
     @property
     def has_lost_conversation(self) -> bool:
+        """Return whether its conversation was deleted since the run was created."""
         return self.stored.request.conversation_id is not None and self.conversation is None
 
     def put_events(self, events: Sequence[Event], expires: int | None = None) -> Put:

@@ -37,7 +37,7 @@ def final_response(
     result: "AgencyResult | None" = None,
     error: ServiceError | None = None,
 ) -> ResponseObject:
-    """Raises AnswerTooLarge."""
+    """Return the response as its run ends. Raises AnswerTooLarge if the output of a result has no room."""
     fitting = _fitting_items(response, output, is_whole=result is not None)
     if execution:
         execution.count_unused_answers()
@@ -79,7 +79,7 @@ def _incomplete_details(result: "AgencyResult") -> dict[str, Any]:
 
 
 def seconds_to_retry(response: ResponseObject, attempts: int, error: ServiceError) -> float | None:
-    """Return None if no attempt follows."""
+    """Return the seconds until the next attempt, after a failure of the model; None if no attempt follows."""
     if not (isinstance(error, UpstreamFailed) and error.transient and response["background"]):
         return None
     if not 0 < attempts < MOST_ATTEMPTS:
@@ -97,6 +97,7 @@ def hidden_conflict(response: ResponseObject, attempts: int) -> EventLoopConflic
 
 
 def raise_failed(response: ResponseObject) -> ResponseObject:
+    """Return a response, or raise the ServiceError with which its run failed."""
     if error := response["error"]:
         raise error_from_field(error)
     return response

@@ -18,6 +18,8 @@ _AT_ONCE = 16  # owners that are asked at the same time
 
 
 class Owners:
+    """Knows the owners who have stored runs, for lists and sweeps over all of them."""
+
     def __init__(self, store: Store, approval_days: int = 30) -> None:
         """approval_days: that a run of an owner who has no others may wait."""
         self._store, self._lifetime = store, RETENTION + max(approval_days, 30) * _DAY
@@ -44,6 +46,7 @@ class Owners:
         return sorted(stored.union(owner for owner in self._written_at if not self._is_due(owner)))
 
     async def find(self, response_id: str) -> str | None:
+        """Return the owner of a response. It asks all owners if the run has ended."""
         if not is_valid_id(response_id):
             return None
         if (lease := await Leases(self._store).find(response_id)) is not None:

@@ -1,4 +1,4 @@
-"""What one process works on at once."""
+"""How much one worker process works on at once: in all, and for one owner."""
 
 import math
 from collections import Counter, defaultdict
@@ -10,6 +10,8 @@ _PLACES: dict[type, tuple[int, int]] = {str: (12, 10), Export: (4, 4)}
 
 
 class Places:
+    """Counts the messages that are worked on."""
+
     def __init__(self) -> None:
         self._held = defaultdict[type, Counter[str]](Counter)  # by kind and owner
 

@@ -1,3 +1,5 @@
+"""Prepares what a run needs before its agents begin: input, history, budget, journal and agency."""
+
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -53,7 +55,10 @@ class _Given:
 
 
 class RunPreparation:
-    """has_queue: whether workers execute what is queued."""
+    """Prepares runs, and answers requests that need models and histories but no run.
+
+    has_queue: whether workers execute what is queued.
+    """
 
     def __init__(
         self,
@@ -76,9 +81,9 @@ class RunPreparation:
         return Models(self._settings, self._secrets)
 
     async def prepare(self, run: Run, log: EventLog, request: CreateResponse | None = None) -> "AgencyExecution | None":
-        """Return None for a new run that a worker prepares.
+        """Return an agency that is ready to run; None for a new run that a worker prepares.
 
-        request: if it is parsed already.
+        request: the run's, if it is parsed already.
 
         Raises:
             NotFound, InvalidRequest, UnknownName: the run cannot be executed.
@@ -249,6 +254,7 @@ def _links(items: Sequence[Item]) -> list[tuple[str, str, str]]:
 
 
 def needs_no_agency(request: CreateResponse) -> bool:
+    """Return whether a request can be validated without importing its agency."""
     particular = (request.tools, request.text and request.text.format)
     known = "/" not in request.model or catalogue.knows_agents(request.model)
     return known and not any(particular) and not isinstance(request.tool_choice, BaseModel)

@@ -1,3 +1,5 @@
+"""All writes of one attempt at a stored run, each repeated after a conflict with other writers."""
+
 import asyncio
 import random
 import time
@@ -49,7 +51,7 @@ It gets the run as it is, and is called again with the reloaded run after a conf
 
 
 class RunRepository:
-    """The unit of work of one attempt at a stored run."""
+    """The unit of work of one attempt at a stored run. Writes raise LeaseLost if another attempt has the lease."""
 
     def __init__(self, store: Store, run: Run) -> None:
         self._store, self.run = store, run
@@ -64,10 +66,12 @@ class RunRepository:
         return self.run.lease
 
     def is_unheard_for(self, seconds: float) -> bool:
+        """Return whether the lease was not renewed for that long, or the clock was changed."""
         lease = self.run.lease
         return lease is not None and not 0 <= time.time() + model.LEASE_SECONDS - lease.until <= seconds
 
     async def is_held(self) -> bool:
+        """Return whether the store says that this attempt has the lease."""
         lease = await self._leases.find(self.run.id)
         return lease is not None and lease.holder == self.lease.holder
 
@@ -129,7 +133,7 @@ class RunRepository:
         return {item["id"] for item in shown if item["type"] != "mcp_approval_request"}
 
     async def open_approvals(self, requests: Sequence[ApprovalRequest], policy: ApprovalPolicy) -> list[Approval]:
-        """Raises WaitOver, OutcomeUncertain."""
+        """Return all open approvals of the run, earlier ones and new ones. Raises WaitOver, OutcomeUncertain."""
         try:
             return await open_approvals(self._store, self.run, requests, policy)
         except WaitOver:

@@ -37,7 +37,7 @@ OnDeadlineResponse = Callable[[ResponseObject | None], None]
 
 @dataclass(frozen=True)
 class RunRequest:
-    """conversation_name: the caller's own name; such a conversation is created if needed."""
+    """A request for a run. conversation_name: the caller's own name; such a conversation is created if needed."""
 
     body: CreateResponse
     client: Client

@@ -1,3 +1,5 @@
+"""The next attempt at a stored run: takes its lease, prepares its agency and restores its events."""
+
 import math
 import time
 import uuid

@@ -12,6 +12,7 @@ from agency_lambda.store import ABSENT, Delete, Put
 
 
 def index_partition(owner: str) -> str:
+    """Return the partition with one entry for each run of an owner."""
     return f"{owner}/runs"
 
 

@@ -1,3 +1,5 @@
+"""Entry point for routes and workers: creates, resumes, executes, cancels, deletes and decides runs."""
+
 import asyncio
 import logging
 import time
@@ -51,7 +53,7 @@ _EXPORT_DELAY = 3.0  # seconds, in which the end of the run is written
 
 
 class RunService:
-    """Shares the models, the store and the queue among runs."""
+    """What the process has for all its runs: store, queue, models, budgets. Most methods forward to a module."""
 
     def __init__(self, settings: Settings, *, secrets: Mapping[str, str] | None = None) -> None:
         self.store: Store = open_store(settings.store)
@@ -141,7 +143,10 @@ class RunService:
         return await self.announcements.announce(run.owner, event, run.id, approvals, root)
 
     async def execute(self, attempt: Attempt) -> ResponseObject:
-        """Raises ServiceError if the run failed."""
+        """Make an attempt, and do what follows its end. Returns the response, which is not final if the run goes on.
+
+        Raises ServiceError if the run failed.
+        """
         owner = attempt.lease.owner if attempt.lease else ""
         task = asyncio.current_task()
         assert task
@@ -179,10 +184,12 @@ class RunService:
         return raise_failed(response)
 
     async def wake_sender(self, owner: str, run_id: str, answered: Sending) -> None:
+        """Queue the sender of a child run that has ended, if all messages of the batch are answered."""
         with suppress(StoreUnavailable):  # then the sweep does
             await wake_sender(self, run_id, wakes(owner, answered))
 
     async def give_turn(self, owner: str, run_id: str) -> None:
+        """Queue the run that has got its conversation's lock."""
         with suppress(StoreUnavailable):  # then it looks for its turn itself, later
             await self.leases.give_turn(run_id)
         await self.send(run_id, owner=owner)

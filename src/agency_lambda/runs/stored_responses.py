@@ -1,3 +1,5 @@
+"""Reads the responses of one owner, and waits for what other processes write."""
+
 import math
 from collections.abc import AsyncGenerator
 from typing import Any
@@ -11,6 +13,8 @@ from agency_lambda.store import ABSENT, Put, Store
 
 
 class Responses:
+    """The stored responses of one owner."""
+
     def __init__(self, store: Store, owner: str) -> None:
         self._store, self._owner = store, owner
 
@@ -23,9 +27,11 @@ class Responses:
         return cursor if is_log else cursor.branch(self.log(response_id))
 
     def void(self, response_id: str) -> Put:
+        """Return the change that keeps a response from being stored by a write that may still arrive."""
         return Put(self.partition(response_id), "response", None, expiry(), expected=ABSENT)
 
     async def get(self, response_id: str, param: str | None = None) -> StoredResponse:
+        """Raise NotFound if there is none. param: the request's parameter that names it, for the error."""
         record = await self._store.get(self.partition(response_id), "response") if is_valid_id(response_id) else None
         if record is None or record.body is None:
             code = "previous_response_not_found" if param else None
@@ -38,6 +44,7 @@ class Responses:
         return await self.last(stored.continued_by) if stored.continued_by else stored
 
     async def output(self, response_id: str) -> list[Item]:
+        """Return the items of a response; [] if there is none."""
         try:
             items: list[Item] = (await self.get(response_id)).response["output"]
         except NotFound:
@@ -62,6 +69,7 @@ class Responses:
         return [event for number, event in enumerate(events) if event["sequence_number"] == number]
 
     def events(self, response_id: str, after: int = -1) -> AsyncGenerator[Any]:
+        """Yield events behind number `after`, also later ones: see `follow`."""
         return follow(self._store, self.partition(response_id), response_id, after)
 
     def partition(self, response_id: str) -> str:

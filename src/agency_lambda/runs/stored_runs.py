@@ -27,6 +27,7 @@ class LeaseLost(OutcomeUncertain):
 
 
 async def load_run(store: Store, owner: str, run_id: str, lease: Lease | None) -> Run:
+    """Read a run with its conversation. lease: as the caller has read or taken it. Raises NotFound."""
     stored = await Responses(store, owner).get(run_id)
     cursor, conversation = HistoryCursor.from_json(stored.request.start), None
     if conversation_id := stored.request.conversation_id:
@@ -71,5 +72,6 @@ async def _void(store: Store, run: Run, failure: Exception) -> None:
 
 
 def next_run_id(before: Run, after: Run) -> str | None:
+    """Return the run that a write has given the conversation's lock which this run had; None if there is none."""
     had_lock = before.conversation is not None and before.conversation.active_run_id == before.id
     return after.conversation.active_run_id if had_lock and after.conversation else None

@@ -11,6 +11,8 @@ from agency_lambda.runs.model import Lease
 
 
 class State(StrEnum):
+    """What a run is to the processes that may work on it; a response's `status` is another thing."""
+
     ABSENT = "absent"  # nothing of it is stored
     FREE = "free"  # any worker may take it: it is queued, or between two attempts
     HELD = "held"  # an attempt works on it
@@ -21,6 +23,8 @@ class State(StrEnum):
 
 
 class RunEvent(StrEnum):
+    """What happens to a run. Events of a response's stream are `protocol.types.Event`."""
+
     CREATE = "create"
     ENQUEUE = "enqueue"
     TAKE = "take"
@@ -63,10 +67,12 @@ Stop = Literal["cancelled", "given up", "handed over", "interrupted", "lost", "u
 
 @dataclass(frozen=True)
 class Transition:
+    """A row of the table: the next state, and what is written with it. "": that column writes nothing."""
+
     to: State
     lease: LeaseWrite
-    # The response's status, or "deleted": removed before the run's other records. "purged": removed after them, so that
-    # a repeated request finds the rest.
+    # The response's new status. "deleted": the response's record goes in this write. "purged": it goes last, after the
+    # run's other records, so that an interrupted deletion can be repeated.
     status: str = ""
     # Of the conversation's lock. "append" adds a turn and releases; without a conversation it adds it to a log.
     conversation: Literal["", "acquire", "append", "release"] = ""
@@ -124,6 +130,7 @@ class NotAllowed(Exception):
 
 
 def lease_state(lease: Lease | None) -> State:
+    """Return the state of a stored run. lease: None if it has none any more."""
     if lease is None:
         return State.FINAL
     if lease.dead:
@@ -134,7 +141,7 @@ def lease_state(lease: Lease | None) -> State:
 
 
 def find(state: State, event: RunEvent, lease: Lease | None) -> Transition:
-    """Raises NotAllowed."""
+    """Return the row of the table. Raises NotAllowed if there is none, or it needs a lease that has expired."""
     row = TABLE.get((state, event))
     if row is None or (row.overdue and not (lease and lease.is_overdue)):
         raise NotAllowed(f"{event} of a run that is {state}")

@@ -1,3 +1,5 @@
+"""Refuses input that no model can answer: none at all, and function calls and outputs that do not match."""
+
 from collections import Counter
 from collections.abc import Sequence
 
