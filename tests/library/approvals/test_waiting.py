@@ -154,6 +154,7 @@ WAITING = {
     r"ann/response/\S+ response": 60,
     r"ann/response/\S+ event/\d+": 60,
     r"ann/response/\S+ journal/(model|tool|allowed)/.+": 60,
+    r"ann/response/\S+ journal/asked": 60,  # where a model call was slow
     r"ann/runs \d{16}/resp_\w+": 60,
     r"ann/log/\S+ \d+": 60,
     r"ann/approvals mcpr_\w+": 60,
