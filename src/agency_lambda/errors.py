@@ -41,13 +41,13 @@
 #  │   ├─ ModelUnauthorized 502    the provider refuses the service's key
 #  │   ├─ ModelOutOfQuota 502
 #  │   ├─ ModelNotFound 502
-#  │   ├─ ModelRefusedRequest 502
+#  │   ├─ ModelRefusedRequest 400  its request cannot succeed as it is: clients repeat what is 5xx by themselves
 #  │   ├─ ContextLengthExceeded 400
 #  │   ├─ ContentRefused 400       by the provider's filter
 #  │   └─ LinkNotReadable 400      the provider cannot fetch, or not read, what a link of the request points to
 #  ├─ AnswerTooLarge 500           the result is larger than a Lambda response may be
 #  ├─ InvalidOutput 502            the answer does not match the agent's `output_type`
-#  ├─ RunLimitExceeded 502         too many model calls
+#  ├─ RunLimitExceeded 400         too many model calls, which are paid: another run would make as many
 #  ├─ LoopMisused 500              EVENT_LOOP=strict, and synchronous code has entered the running loop
 #  ├─ AgencyNotConfigured 503      an environment variable is missing; `__cause__` names it
 #  └─ AgencyMisconfigured 500      a defect in `agents/`; the message says what to change
@@ -260,7 +260,7 @@ class ModelNotFound(UpstreamFailed):
 
 
 class ModelRefusedRequest(UpstreamFailed):
-    kind, transient = "model_refused_request", False
+    status, kind, openai_code, transient = 400, "model_refused_request", "invalid_prompt", False
     public_message = "The model's provider refused the request. The request id finds the reason in the log."
 
 
@@ -288,7 +288,7 @@ class InvalidOutput(ServiceError):
 
 
 class RunLimitExceeded(ServiceError):
-    status, kind = 502, "run_limit_exceeded"
+    status, kind = 400, "run_limit_exceeded"
 
 
 class LoopMisused(ServiceError):

@@ -63,7 +63,7 @@ _OPENAI_TYPES = {401: "authentication_error", 403: "permission_error", 429: "rat
 #: pydantic's type of an error -> its code under /v1
 _FIELD_ERRORS = {"extra_forbidden": "unsupported_parameter", "missing": "missing_required_parameter"}
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
-_NO_JSON = "The body is not JSON. Send content-type: application/json."
+_NO_JSON = "The body is not JSON."
 _MAX_MESSAGE = 1000  # characters; a message may repeat what a client sent
 
 
@@ -156,18 +156,19 @@ def install(app: FastAPI) -> None:
 
 async def _service_error(request: Request, error: Any) -> JSONResponse:
     response = error_response(request.scope, error)
-    if error.status >= 500:
-        logger.error("request %s: %s: %s", response.headers["x-request-id"], error.kind, error, exc_info=error)
+    if error.status >= 500 or isinstance(error, UpstreamFailed):  # whose reason is nowhere else
+        level = logging.ERROR if error.status >= 500 else logging.WARNING
+        logger.log(level, "request %s: %s: %s", response.headers["x-request-id"], error.kind, error, exc_info=error)
     return response
 
 
 async def _invalid_request(request: Request, error: Any) -> JSONResponse:
-    # The deepest error is of the branch of a union that fits best.
-    path, first = max(((_path(each, error.body), each) for each in error.errors()), key=lambda pair: len(pair[0]))
+    path, first = max(((_path(each, error.body), each) for each in error.errors()), key=_fits)
     param, v1 = _dotted(path), _is_v1(request.scope)
     no_body = not param and (not _has_json_type(request) or (v1 and first["type"] == "missing"))
     if first["type"] == "json_invalid" or no_body:
-        return _answer(request.scope, 400, "invalid_json", _NO_JSON)
+        advice = "" if _has_json_type(request) else " Send content-type: application/json."
+        return _answer(request.scope, 400, "invalid_json", _NO_JSON + advice)
     message = f"{param or 'body'}: {first['msg'].removeprefix('Value error, ')}"
     if not v1:
         return _answer(request.scope, 422, "invalid_request", message)
@@ -175,6 +176,12 @@ async def _invalid_request(request: Request, error: Any) -> JSONResponse:
     if code:
         message = f"{code.replace('_', ' ').capitalize()}: {param!r}."
     return _answer(request.scope, 400, "invalid_request", message, code, param or None)
+
+
+def _fits(found: tuple[list[int | str], Mapping[str, Any]]) -> tuple[int, bool]:
+    """Return how well the branch of a union fits whose error this is: the deepest one, and the one that lacks a field."""
+    path, error = found
+    return len(path), error["type"] in ("missing", "too_long")
 
 
 def _path(error: Mapping[str, Any], body: Any) -> list[int | str]:

@@ -336,7 +336,7 @@ def test_a_model_that_calls_for_ever_is_stopped(start: Start, monkeypatch: pytes
         service = start(OPENAI_API_KEY="k", OPENAI_BASE_URL=server.base_url)
         status, body = service.ask()
         assert len(server.requests) == 50
-    assert (status, body["error"]["type"]) == (502, "run_limit_exceeded")
+    assert (status, body["error"]["type"]) == (400, "run_limit_exceeded")
 
 
 def test_a_model_that_fails_at_the_limit_has_failed(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -93,7 +93,7 @@ def post(app: FastAPI, path: str, body: Any, kind: bytes = b"application/json") 
         (errors.AgencyMisconfigured, 500, "server_error", "agency_misconfigured"),
         (errors.UpstreamFailed, 502, "server_error", "upstream_failed"),
         (errors.InvalidOutput, 502, "server_error", "invalid_output"),
-        (errors.RunLimitExceeded, 502, "server_error", "run_limit_exceeded"),
+        (errors.RunLimitExceeded, 400, "invalid_request_error", "run_limit_exceeded"),
         (errors.StoreUnavailable, 503, "server_error", "store_unavailable"),
         (errors.SecretUnavailable, 503, "server_error", "secret_unavailable"),
         (errors.IssuerUnavailable, 503, "server_error", "issuer_unavailable"),

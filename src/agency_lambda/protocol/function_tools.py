@@ -15,14 +15,15 @@ def parse_function(tool: dict[str, Any], param: str) -> FunctionTool:
     tool = {name: each for name, each in tool.items() if each is not None and _FIXED.get(name) != each}
     if tool.get("type") != "function":
         raise UnsupportedParameter(f"Tools of type {tool.get('type')!r} are not supported.", param=f"{param}.type")
+    if extra := sorted(tool.keys() - _FIELDS):
+        advice = " Chat Completions has it; here its fields are the tool's own." if extra[0] == "function" else ""
+        raise UnsupportedParameter(f"Unsupported parameter: {extra[0]!r}.{advice}", param=f"{param}.{extra[0]}")
     name = tool.get("name")
     if not isinstance(name, str) or len(name) > 64 or not name.replace("_", "").replace("-", "").isalnum():
         raise InvalidRequest("A function's name is 1 to 64 letters, digits, _ and -.", param=f"{param}.name")
     for field, kind in (("description", str), ("parameters", dict), ("strict", bool)):
         if field in tool and not isinstance(tool[field], kind):
             raise InvalidRequest(f"must be of type {kind.__name__}", param=f"{param}.{field}")
-    if extra := sorted(tool.keys() - _FIELDS):
-        raise UnsupportedParameter(f"Unsupported parameter: {extra[0]!r}.", param=f"{param}.{extra[0]}")
     return FunctionTool(
         type="function",
         name=name,

@@ -4,6 +4,7 @@ Accepted are content in the request, ids of the caller's files, and links that t
 checked later.
 """
 
+import binascii
 from collections.abc import Mapping
 from typing import Any
 
@@ -51,14 +52,29 @@ def _parse_part(part: Any, kinds: Mapping[str, str], param: str, budget: InputBu
         return _with_link(valid, url, param, budget)
     if kind == "input_image":
         raise InvalidRequest("An image has an image_url, or a file_id.", param=f"{param}.image_url")
-    if kind == "input_file" and not str(valid.get("file_data")).startswith("data:"):
-        raise InvalidRequest("A file is sent as file_data, a data URL.", param=f"{param}.file_data")
+    if kind == "input_file":
+        if not str(valid.get("file_data")).startswith("data:"):
+            raise InvalidRequest("A file is sent as file_data, a data URL.", param=f"{param}.file_data")
+        _check_data_url(valid["file_data"], f"{param}.file_data")
     return valid
+
+
+def _check_data_url(url: str, param: str) -> None:
+    """Raises InvalidRequest: it has no content in base64. What the content is the model's provider decides."""
+    head, _, text = url.partition(",")
+    content = "".join(text.split()).rstrip("=")  # some encoders break lines, or leave out the end
+    try:
+        binascii.a2b_base64(content + "=" * (-len(content) % 4), strict_mode=True)
+    except ValueError:
+        content = ""
+    if not content or not head.endswith(";base64"):
+        raise InvalidRequest("A data URL is data:TYPE;base64,CONTENT, with content in base64.", param=param)
 
 
 def _with_link(part: Item, url: str, param: str, budget: InputBudget) -> Item:
     field = LINK_FIELDS[part["type"]]
     if part["type"] == "input_image" and url.startswith("data:image/"):
+        _check_data_url(url, f"{param}.{field}")
         return part
     if part.get("file_data") is not None:
         raise InvalidRequest("Send either file_url or file_data, not both.", param=f"{param}.file_url")

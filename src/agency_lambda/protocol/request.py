@@ -117,6 +117,9 @@ class CompactRequest(Body):
     instructions: str | None = None
     previous_response_id: Text | None = None
     prompt_cache_key: str | None = None
+    service_tier: Literal["auto", "default", "flex", "scale", "priority", "fast", "ultrafast"] | None = None
+    prompt_cache_retention: Literal["in_memory", "24h"] | None = None
+    prompt_cache_options: PromptCacheOptions | None = None
 
 
 class CreateResponse(CompactRequest):
@@ -141,9 +144,6 @@ class CreateResponse(CompactRequest):
     text: ResponseTextConfig | None = None
     user: str | None = None
     safety_identifier: str | None = None
-    service_tier: Literal["auto", "default", "flex", "scale", "priority", "fast", "ultrafast"] | None = None
-    prompt_cache_retention: Literal["in_memory", "24h"] | None = None
-    prompt_cache_options: PromptCacheOptions | None = None
     client_metadata: dict[str, str] | None = Field(default=None, description="of the client's own; nothing reads it")
     truncation: Literal["auto", "disabled"] | None = None
     cancel_waiting: bool | None = Field(default=None, description="a run of the conversation that waits for a person")

@@ -9,6 +9,7 @@ from agency_lambda.approvals.model import Approval
 from agency_lambda.approvals.validation import checked
 from agency_lambda.errors import ApprovalDecided, InvalidRequest, NotFound
 from agency_lambda.protocol import bounds
+from agency_lambda.protocol.approval_answers import first_answer, is_answer
 from agency_lambda.protocol.approvals import Decision
 from agency_lambda.protocol.item_types import validate
 from agency_lambda.protocol.lazy_types import without_nulls
@@ -34,19 +35,10 @@ from agency_lambda.store import Change, Conflict, Store
 if TYPE_CHECKING:
     from agency_lambda.runs.service import RunService
 
-_KIND = "mcp_approval_response"
 _RENEWED = ("background", "stream", "metadata")
 _OWN = frozenset(  # parameters that a request may have of its own when it continues a run
     {*_RENEWED, "input", "model", "store", "previous_response_id", "conversation", "cancel_waiting"}
 )
-
-
-def answers_approvals(request: CreateResponse) -> bool:
-    return isinstance(request.input, list) and any(map(_is_answer, request.input))
-
-
-def _is_answer(item: Any) -> bool:
-    return isinstance(item, dict) and item.get("type") == _KIND
 
 
 async def answer(
@@ -95,21 +87,25 @@ def _has_begun(stored: StoredResponse) -> bool:
 async def _read(store: Store, request: CreateResponse, owner: str) -> Decisions:
     if not request.stored:
         raise InvalidRequest("A run that waits is stored: 'store' cannot be false.", param="store")
-    items = [_parsed(item, f"input[{number}]") for number, item in enumerate(request.input)]
+    start = first_answer(request.input)
+    items = [_parsed(item, f"input[{start + number}]") for number, item in enumerate(request.input[start:])]
     ids = [item["approval_request_id"] for item in items]
     if len(ids) > MOST_ASKED:
         raise bounds.over_limit("input", "answers", MOST_ASKED)
     if len(set(ids)) < len(ids):
         raise InvalidRequest("An approval is answered twice.", param="input")
-    decisions = [await _decision(store, owner, item, number) for number, item in enumerate(items)]
+    decisions = [await _decision(store, owner, item, start + number) for number, item in enumerate(items)]
     if len({approval.run for approval, _ in decisions}) > 1:
         raise InvalidRequest("The approvals are of several runs: answer each in a request of its own.", param="input")
     return decisions
 
 
 def _parsed(item: Any, param: str) -> Item:
-    if not _is_answer(item):
-        message = "Beside approvals that are answered the input has nothing else: send it when the run has ended."
+    if not is_answer(item):
+        message = (
+            "Answer approvals by themselves, with 'previous_response_id', or behind the 'mcp_approval_request' items of "
+            "the conversation so far: send anything else when the run has ended."
+        )
         raise InvalidRequest(message, param=param)
     item = without_nulls(item)
     arguments = item.pop("arguments", None)  # a field of ours
@@ -133,7 +129,7 @@ async def _decision(store: Store, owner: str, item: Item, number: int) -> tuple[
 def _check_place(request: CreateResponse, stored: StoredResponse, asked_by: str) -> None:
     before, conversation = request.previous_response_id, request.conversation_id
     chain = [*(stored.continues.before if stored.continues else []), stored.response["id"], asked_by]
-    if before is None and conversation is None:
+    if before is None and conversation is None and not first_answer(request.input):
         message = "Answer with the 'previous_response_id' of the response that asks, or in its conversation."
         raise InvalidRequest(message, param="previous_response_id")
     if before is not None and before not in chain:

@@ -7,6 +7,7 @@ from agency_lambda.errors import InvalidRequest, UnsupportedParameter
 from agency_lambda.history.conversations import Conversation, Conversations, conversation_busy
 from agency_lambda.history.turns import HistoryCursor
 from agency_lambda.protocol import response_object
+from agency_lambda.protocol.approval_answers import without_answers
 from agency_lambda.protocol.bounds import FileReference, InputBudget
 from agency_lambda.protocol.ids import new_id
 from agency_lambda.protocol.items import parse_items
@@ -39,7 +40,7 @@ async def new_run(
     """
     responses = Responses(store, owner)
     budget = InputBudget()
-    items = parse_items(await resolve_references(responses, request.input), budget=budget)
+    items = parse_items(await resolve_references(responses, without_answers(request.input)), budget=budget)
     await check_files(owner, budget.files)
     conversation, before = None, None
     if conversation_name or request.conversation_id:

@@ -10,10 +10,11 @@ from agency_lambda.approvals.deciders import Client
 from agency_lambda.errors import AttemptsExhausted, ConversationBusy, StoreUnavailable
 from agency_lambda.history.conversations import conversation_busy
 from agency_lambda.protocol import response_object
+from agency_lambda.protocol.approval_answers import answers_approvals
 from agency_lambda.protocol.request import CreateResponse
 from agency_lambda.protocol.response_object import ResponseObject
 from agency_lambda.runs.admission import NOT_ADMITTED, admit
-from agency_lambda.runs.answers import answer, answers_approvals
+from agency_lambda.runs.answers import answer
 from agency_lambda.runs.asked_in_messages import waits_for_person
 from agency_lambda.runs.attempt import Attempt, AttemptOptions
 from agency_lambda.runs.creation import new_run, refuse_contradictions
@@ -57,7 +58,7 @@ async def begin(runs: "RunService", request: RunRequest) -> Attempt | StoredResp
         if original_id := await _repeated(runs, request):
             return await _replay(runs, request, original_id)
         try:
-            return await (_answer if answers_approvals(request.body) else _create)(runs, request)
+            return await (_answer if answers_approvals(request.body.input) else _create)(runs, request)
         except Conflict:
             request.on_deadline_response(None)  # another request wrote one of its records first: read them again
         except (StoreUnavailable, *NOT_ADMITTED):

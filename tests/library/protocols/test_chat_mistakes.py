@@ -150,6 +150,10 @@ def test_what_is_not_supported_is_refused_by_name(service: Service, fields: dict
         (part(type="image_url", image_url=IMAGE), "messages[1].content[1].image_url"),
         (part(type="image_url", image_url={"url": IMAGE, "detail": "x"}), "messages[1].content[1].image_url.detail"),
         (part(type="file", file={"file_data": "eA==", "filename": "x"}), "messages[1].content[1].file.file_data"),
+        *(
+            (part(type="image_url", image_url={"url": f"data:image/png{rest}"}), "messages[1].content[1].image_url.url")
+            for rest in (";base64,%%%", ";base64,", ",iVBORw0KGgo=", ";base64,é", ";base64,iVBOR")
+        ),
         ({"max_tokens": 0}, "max_tokens"),
         ({"max_completion_tokens": "9"}, "max_completion_tokens"),
         ({"temperature": 3}, "temperature"),
@@ -170,7 +174,10 @@ def test_what_is_not_supported_is_refused_by_name(service: Service, fields: dict
         ),
         ({"tool_choice": "any"}, "tool_choice"),
         ({"response_format": {"type": "json_schema"}}, "response_format.json_schema"),
-        ({"response_format": {"type": "json_schema", "json_schema": {"schema": SCHEMA}}}, "response_format"),
+        (
+            {"response_format": {"type": "json_schema", "json_schema": {"name": 7, "schema": SCHEMA}}},
+            "response_format.json_schema.name",
+        ),
         ({"stream_options": {"include_usage": "yes"}}, "stream_options.include_usage"),
     ],
     ids=str,
@@ -188,6 +195,28 @@ def test_what_is_wrong_is_refused_by_name(service: Service, fields: dict[str, An
     text = refused(service, body, param)
     assert "input" not in text
     assert "output_tokens" not in text
+
+
+def test_what_clients_send_back_of_an_answer_is_read_over(service: Service) -> None:
+    said = {"role": "assistant", "refusal": None, "annotations": []}
+    parts = [{"type": "text", "text": "Hello.", **said}]
+    assert (
+        send(service, {**ASK, "messages": [message(**said, content=parts)["messages"][1], *ASK["messages"]]})[0] == 200
+    )
+    image = {"url": IMAGE, "format": "image/png"}
+    assert send(service, part(type="image_url", image_url=image))[0] == 200
+
+
+def test_the_field_that_a_choice_of_forms_lacks_is_named(service: Service) -> None:
+    chat = {"type": "json_schema", "json_schema": {"schema": SCHEMA}}
+    refused(service, {**ASK, "response_format": chat}, "response_format.json_schema.name", "missing_required_parameter")
+    shaped = {"text": {"format": {"type": "json_schema", "schema": SCHEMA}}}
+    for fields, param in (
+        (shaped, "text.format.name"),
+        ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "tools[0].function"),
+    ):
+        status, answer = service.post("/v1/responses", {"model": "letters", "input": "x", **fields})
+        assert (status, answer["error"]["param"]) == (400, param)
 
 
 def test_a_missing_parameter_and_an_unknown_model(service: Service) -> None:

@@ -56,8 +56,7 @@ def test_everything_that_the_model_would_get_counts(service: Service) -> None:
     assert small < count(service, input=part("input_image", image_url=image)) - least < 2_000
     text = base64.b64encode(b"x" * 40_000).decode()
     assert count(service, input=part("input_file", file_data=f"data:text/plain;base64,{text}")) - least == 10_000 + 4
-    for odd in (f"data:application/pdf;base64,{text}", "data:text/plain;base64,x", "data:text/plain,x"):
-        assert count(service, input=part("input_file", file_data=odd)) - least < 2_000
+    assert count(service, input=part("input_file", file_data=f"data:application/pdf;base64,{text}")) - least < 2_000
 
 
 def test_what_it_continues_counts(service: Service) -> None:

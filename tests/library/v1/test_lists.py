@@ -109,7 +109,7 @@ def test_run_that_fails_is_listed_with_its_reason(start: Callable[..., Service])
     service = start(MAX_MODEL_CALLS="1")
     status, failed = service.post("/v1/responses", {**ASK, "input": "Client Nordwind asks about a date."})
     (item,) = service.get("/v1/responses?status=failed")[1]["data"]
-    assert (status, failed["error"]["code"], item["error_code"]) == (502, "run_limit_exceeded", "run_limit_exceeded")
+    assert (status, failed["error"]["code"], item["error_code"]) == (400, "run_limit_exceeded", "run_limit_exceeded")
     assert (item["completed_at"], item["ended_at"] >= item["created_at"]) == (None, True)
 
 

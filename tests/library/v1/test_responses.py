@@ -386,7 +386,7 @@ def test_the_limit_of_model_calls_is_a_setting(asked: Any) -> None:
 
     service, requests = asked(lambda request: call("again"), one(tools=[again]), MAX_MODEL_CALLS="3")
     status, body = service.post("/v1/responses", ASK)
-    assert (status, body["error"]["code"]) == (502, "run_limit_exceeded")
+    assert (status, body["error"]["code"]) == (400, "run_limit_exceeded")
     assert len(requests) == 3
 
 

@@ -21,7 +21,7 @@ _FIELDS = {
 }
 #: a part's type -> the field with its content, the fields there, and the type of an item's part
 _PARTS: dict[str, tuple[str, frozenset[str], str]] = {
-    "image_url": ("image_url", frozenset({"url", "detail"}), "input_image"),
+    "image_url": ("image_url", frozenset({"url", "detail", "format"}), "input_image"),
     "file": ("file", frozenset({"file_data", "file_id", "filename"}), "input_file"),
 }
 
@@ -113,14 +113,18 @@ def _part(part: Any, param: str, of_assistant: bool) -> Item:
     part = _object(part, None, param)
     kind = part.get("type")
     if kind == "text" or (kind == "refusal" and of_assistant):
-        refuse_unknown(part, {"type", kind}, param)
-        return {**part, "type": "refusal" if kind == "refusal" else "output_text" if of_assistant else "input_text"}
+        refuse_unknown(part, {"type", kind, *(("role", *_READ_OVER) if of_assistant else ())}, param)
+        return {
+            kind: part.get(kind),
+            "type": "refusal" if kind == "refusal" else "output_text" if of_assistant else "input_text",
+        }
     if not isinstance(kind, str) or kind not in _PARTS or of_assistant:
         message = f"Content of type {type_label(kind)} is not supported here."
         raise UnsupportedParameter(message, param=f"{param}.type")
     field, known, item_type = _PARTS[kind]
     refuse_unknown(part, {"type", field}, param)
     inner = _object(part.get(field), known, f"{param}.{field}")
+    inner.pop("format", None)  # an image's, which its data URL says, too
     if "url" in inner:
         inner["image_url"] = inner.pop("url")
     return {"type": item_type, **inner}

@@ -22,6 +22,7 @@ _PARTS = {"image_url": "image_url.url", "detail": "image_url.detail"}
 _PARTS |= {name: f"file.{name}" for name in ("file_data", "file_id", "filename", "file_url")}
 _CALLS = {"call_id": "id", "name": "function.name", "arguments": "function.arguments"}
 _OUTPUTS = {"call_id": "tool_call_id", "output": "content", **_PARTS}
+_SCHEMA_FIELDS = {"name", "description", "schema", "strict"}
 _NAMES = {
     r"input(?!\[)": "messages",
     r"text\.verbosity": "verbosity",
@@ -61,6 +62,8 @@ class ResponseParameters:
                 return ("messages",)
             case ["text", "verbosity", *_]:
                 return ("verbosity",)
+            case ["text", *_, str(field)] if field in _SCHEMA_FIELDS:
+                return ("response_format", "json_schema", field)
             case ["text", *_]:
                 return ("response_format",)
             case ["reasoning", "effort", *_]:
@@ -138,7 +141,7 @@ def _format(given: dict[str, Any]) -> dict[str, Any]:
     named, param = given.get("json_schema"), "response_format.json_schema"
     if not isinstance(named, dict):
         raise InvalidRequest("must be an object", param=param)
-    refuse_unknown(named, {"name", "description", "schema", "strict"}, param)
+    refuse_unknown(named, _SCHEMA_FIELDS, param)
     if not isinstance(named.get("schema", {}), dict):
         raise InvalidRequest("must be an object", param=f"{param}.schema")
     return {"type": kind, "schema": {}, **without_nulls(named)}
