@@ -179,7 +179,7 @@ async def _invalid_request(request: Request, error: Any) -> JSONResponse:
 
 
 def _fits(found: tuple[list[int | str], Mapping[str, Any]]) -> tuple[int, bool]:
-    """Return how well the branch of a union fits whose error this is: the deepest one, and the one that lacks a field."""
+    """Return how well a union's branch fits whose error this is: by depth, then whether only a field is missing."""
     path, error = found
     return len(path), error["type"] in ("missing", "too_long")
 

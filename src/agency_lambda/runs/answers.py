@@ -103,8 +103,8 @@ async def _read(store: Store, request: CreateResponse, owner: str) -> Decisions:
 def _parsed(item: Any, param: str) -> Item:
     if not is_answer(item):
         message = (
-            "Answer approvals by themselves, with 'previous_response_id', or behind the 'mcp_approval_request' items of "
-            "the conversation so far: send anything else when the run has ended."
+            "Answer approvals alone, with 'previous_response_id', or behind the conversation so far with the "
+            "'mcp_approval_request' items in it: send anything else when the run has ended."
         )
         raise InvalidRequest(message, param=param)
     item = without_nulls(item)

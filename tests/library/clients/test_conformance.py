@@ -239,7 +239,7 @@ def test_a_response_that_fails(tmp_path: Any) -> None:
         assert failed["error"]["detail_code"] == "run_limit_exceeded"
         assert response(api.get(f"/responses/{failed['id']}").json()) == failed
         whole = api.post("/responses", json={"model": MODEL, "input": "Client Nordwind asks for a date."})
-        assert whole.status_code == 502
+        assert whole.status_code == 400
         assert whole.json()["error"]["code"] == "run_limit_exceeded"
 
 
