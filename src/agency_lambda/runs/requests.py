@@ -14,7 +14,6 @@ from agency_lambda.protocol.approval_answers import answers_approvals
 from agency_lambda.protocol.request import CreateResponse
 from agency_lambda.protocol.response_object import ResponseObject
 from agency_lambda.runs.admission import NOT_ADMITTED, admit
-from agency_lambda.runs.answers import answer
 from agency_lambda.runs.asked_in_messages import waits_for_person
 from agency_lambda.runs.attempt import Attempt, AttemptOptions
 from agency_lambda.runs.creation import new_run, refuse_contradictions
@@ -124,6 +123,8 @@ async def _create(runs: "RunService", request: RunRequest) -> Attempt | StoredRe
 
 
 async def _answer(runs: "RunService", request: RunRequest) -> Attempt | StoredResponse:
+    from agency_lambda.runs.answers import answer  # few requests answer approvals
+
     stored = await answer(runs, request.body, request.client, request.idempotent)
     if stored.response["background"]:
         return stored
