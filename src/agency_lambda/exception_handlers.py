@@ -191,7 +191,9 @@ def _path(error: Mapping[str, Any], body: Any) -> list[int | str]:
         return location
     path: list[int | str] = []
     for step in location:
-        exists = step in body if isinstance(body, dict) else isinstance(body, list) and step in range(len(body))
+        # A text in a range of numbers would be looked for in each of them.
+        is_index = isinstance(body, list) and isinstance(step, int) and 0 <= step < len(body)
+        exists = is_index or (isinstance(body, dict) and step in body)
         if exists:
             body = body[step]
         if exists or (step is location[-1] and error["type"] == "missing"):

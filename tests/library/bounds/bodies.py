@@ -9,7 +9,7 @@ from agency_lambda.protocol import bounds
 
 MESSAGE = {"role": "user", "content": "x"}
 ASK = {"model": "letters", "input": "hi"}
-RESPONSES, ITEMS = "/v1/responses", "/v1/conversations"
+RESPONSES, ITEMS, AG_UI = "/v1/responses", "/v1/conversations", "/ag-ui/letters"
 
 
 def packed(last: Any, summary: Any = "s", encoding: str = "utf-8") -> dict[str, Any]:
@@ -61,6 +61,12 @@ def listed(*logprobs: Any) -> dict[str, Any]:
 
 def reference(number: int) -> dict[str, Any]:
     return {"type": "item_reference", "id": f"msg_{number:032x}{0:016x}"}
+
+
+def ag_ui(role: str = "user", content: Any = "x", **fields: Any) -> dict[str, Any]:
+    message = {"id": "m", "role": role, "content": content, **fields}
+    lists: dict[str, Any] = {"messages": [message], "tools": [], "context": []}
+    return {"threadId": "t", "runId": "r", "state": {}, "forwardedProps": {}, **lists}
 
 
 def body_of(start: str, repeated: str, end: str) -> bytes:
@@ -199,5 +205,16 @@ OVER: dict[str, tuple[str, Any, str | None, str]] = {
     "an agency's name": (RESPONSES, {**ASK, "model": "x" * 4_900_000}, "model", ""),
     "an agent's name": (RESPONSES, {**ASK, "model": "letters/" + "x" * 4_900_000}, "model", ""),
     "a response's id": (RESPONSES, {**ASK, "previous_response_id": "x" * 4_900_000}, "previous_response_id", ""),
+    "AG-UI's parts": (AG_UI, ag_ui(content=[{}] * MANY), None, "messages[0].content: there are more than 4,000"),
+    "AG-UI's parts of numbers": (AG_UI, ag_ui(content=[1] * 4_000), None, "messages[0].content[0] must be an object"),
+    "AG-UI's calls": (AG_UI, ag_ui("assistant", toolCalls=[{}] * MANY), None, "messages[0].toolCalls: there are more"),
+    "AG-UI's calls of numbers": (AG_UI, ag_ui("assistant", toolCalls=[1] * 4_000), None, "toolCalls[0] must be"),
+    "AG-UI's calls in snake case": (AG_UI, ag_ui("assistant", tool_calls=[{}] * MANY), None, "tool_calls: there are"),
     "a number": (RESPONSES, b'{"max_output_tokens": ' + b"9" * 4_900_000 + b"}", None, "parsing the body"),
+}
+#: bodies within the bounds that are wrong in as many places as they may be: what is sent -> (path, body, what it says)
+WRONG: dict[str, tuple[str, Any, str]] = {
+    "AG-UI's parts of nothing": (AG_UI, ag_ui(content=[{}] * bounds.PARTS), "messages[0].content[0]"),
+    "AG-UI's images of nothing": (AG_UI, ag_ui(content=[{"type": "image"}] * bounds.PARTS), "content[0].source"),
+    "AG-UI's calls of nothing": (AG_UI, ag_ui("assistant", toolCalls=[{}] * bounds.PARTS), "toolCalls[0]"),
 }

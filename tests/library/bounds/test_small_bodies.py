@@ -10,7 +10,7 @@ import pytest
 
 from agency_lambda.testing.events import Context, http_event
 from tests.library.bounds import bodies
-from tests.library.bounds.bodies import OVER
+from tests.library.bounds.bodies import OVER, WRONG
 from tests.library.conftest import Service
 
 
@@ -57,6 +57,18 @@ def test_what_is_over_a_bound_is_refused_at_once(one_service: Service, parsing: 
     assert len(answer["body"]) < 3000
     took = cpu(lambda: one_service.handler(event, Context(60)))
     assert took < 15 * parsing
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_many_mistakes_within_the_bounds_hold_the_loop_for_little(
+    one_service: Service, parsing: float, name: str
+) -> None:
+    path, body, said = WRONG[name]
+    event = http_event("POST", path, body)
+    answer = one_service.handler(event, Context(60))
+    assert (answer["statusCode"], said in answer["body"]) == (422, True), answer["body"]
+    took = cpu(lambda: one_service.handler(event, Context(60)))
+    assert took < 25 * parsing
 
 
 @pytest.mark.parametrize("name", OVER)

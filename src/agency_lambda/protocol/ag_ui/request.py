@@ -13,6 +13,7 @@ from agency_lambda.protocol.request import check_json
 type Message = dict[str, Any]
 
 _MOST = {"messages": bounds.HISTORY_ITEMS, "tools": bounds.TOOLS, "context": 100, "resume": 100}
+_LISTS = ("content", "toolCalls", "tool_calls")  # fields of messages; clients in Python may send names in snake case
 _LONGEST_ID = 256  # characters of a thread's or run's id
 
 
@@ -63,9 +64,29 @@ def _check_bounds(body: dict[str, Any]) -> None:
             continue
         if len(entries) > most:
             raise bounds.over_limit(name, "entries", most)
-        for number, each in enumerate(entries):  # pydantic would keep an error for each of them
-            if not isinstance(each, dict):
-                raise InvalidRequest(f"{name}[{number}] must be an object.", param=f"{name}[{number}]")
+        _check_objects(entries, name)
+        for number, each in enumerate(entries):
             if len(each) > bounds.KEYS:
                 raise bounds.over_limit(f"{name}[{number}]", "fields", bounds.KEYS)
+    _check_lists(body.get("messages"))
     check_json(body)
+
+
+def _check_lists(messages: Any) -> None:
+    """Refuse too many parts and calls in all messages, and those that are no objects. Raises InvalidRequest."""
+    left = bounds.PARTS
+    for number, message in enumerate(messages if isinstance(messages, list) else ()):
+        for name in _LISTS:
+            param, entries = f"messages[{number}].{name}", message.get(name)
+            if not isinstance(entries, list):
+                continue
+            left -= len(entries)
+            if left < 0:
+                raise bounds.over_limit(param, "parts and tool calls in all messages", bounds.PARTS)
+            _check_objects(entries, param)
+
+
+def _check_objects(entries: list[Any], param: str) -> None:
+    for number, each in enumerate(entries):  # pydantic would keep an error for each of them
+        if not isinstance(each, dict):
+            raise InvalidRequest(f"{param}[{number}] must be an object.", param=f"{param}[{number}]")
