@@ -62,7 +62,7 @@ async def _begun(
     try:
         with parameters.names.applied():
             request = CreateResponse.model_validate(parameters.body)
-            return await caller.begin(request, idempotent_request(key, body), render)
+            return await caller.begin(request, idempotent_request(key, router.prefix, body), render)
     except ValidationError as error:
         found = [{**each, "loc": ("body", *parameters.client_path(each["loc"]))} for each in error.errors()]
         raise RequestValidationError(found, body=body.model_dump()) from None

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from agency_lambda import catalogue
+from agency_lambda.errors import IdempotencyKeyReused
 from agency_lambda.protocol import bounds
 from agency_lambda.protocol.ids import new_id
 from agency_lambda.protocol.items import text_of
@@ -76,7 +77,8 @@ async def completion(body: Completion, caller: Caller, key: IdempotencyKey = Non
         }
         return json_response(response, caller.root_path, payload)
 
-    run = await caller.begin(request, idempotent_request(key, body), unfinished, conversation_name)
+    idempotent = idempotent_request(key, f"/completion/{name}", body)
+    run = await caller.begin(request, idempotent, unfinished, conversation_name)
     response = await run.answer()
     if not open_requests(response):
         return _answer(response, name) if response["status"] in FINAL else unfinished(response)
@@ -87,18 +89,23 @@ async def completion(body: Completion, caller: Caller, key: IdempotencyKey = Non
     return unfinished(rest.response, [{"id": each.id, **request_item(each)} for each in asked])
 
 
-def _thread_id(response: ResponseObject, agency: str) -> str | None:
-    conversation = response.get("conversation")
-    return conversation and conversation["id"].removeprefix(f"{agency}/")
+def _thread_id(response: ResponseObject, agency: str) -> str:
+    """Return the thread's name, "" if the response is of none."""
+    conversation_id: str = (response.get("conversation") or {}).get("id", "")
+    return conversation_id.removeprefix(f"{agency}/")
 
 
 def _answer(response: dict[str, Any], agency: str) -> dict[str, Any]:
+    """Raises IdempotencyKeyReused: an earlier version stored the key for a run of another route."""
+    thread_id = _thread_id(response, agency)
+    if not thread_id:
+        raise IdempotencyKeyReused("This Idempotency-Key was used with another request.")
     messages = [item for item in response["output"] if item["type"] == "message"]
     last = messages[-1] if messages else {"content": [], "agent": response["model"].partition("/")[2]}
     return {
         "response": text_of(last["content"]),
         "run_id": response["id"],
-        "thread_id": _thread_id(response, agency),
+        "thread_id": thread_id,
         "agency": agency,
         "agent": last["agent"],
         "usage": response["usage"],

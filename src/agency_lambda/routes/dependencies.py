@@ -11,6 +11,7 @@ from agency_lambda.approvals.deciders import Client
 from agency_lambda.errors import InvalidRequest, NotFound, OperatorRequired
 from agency_lambda.history.conversations import Conversations
 from agency_lambda.protocol.response_object import ResponseObject
+from agency_lambda.runs.idempotency_keys import IdempotentRequest
 from agency_lambda.runs.stored_responses import Responses
 from agency_lambda.validators import OWNER
 from lambda_loop import current_invocation
@@ -75,7 +76,7 @@ class _Caller:
     async def begin(
         self,
         request: "CreateResponse",
-        idempotent: tuple[str, bytes] | None,
+        idempotent: IdempotentRequest | None,
         render: Callable[[ResponseObject], Response],
         conversation_name: str | None = None,
     ) -> "ClientRun":
@@ -194,7 +195,7 @@ IdempotencyKey = Annotated[
         alias="Idempotency-Key",
         min_length=1,
         max_length=255,
-        description="for a day, the same key and body give the same response",
+        description="for a day, the same key, route and body give the same response",
     ),
 ]
 
@@ -205,6 +206,6 @@ LastEventId = Annotated[
 ]
 
 
-def idempotent_request(key: str | None, body: BaseModel) -> tuple[str, bytes] | None:
-    """Return the key with the body's JSON."""
-    return None if key is None else (key, body.model_dump_json(exclude_unset=True).encode())
+def idempotent_request(key: str | None, route: str, body: BaseModel) -> IdempotentRequest | None:
+    """Return what has to be the same again; None without a key. route: see `IdempotentRequest`."""
+    return None if key is None else IdempotentRequest(key, route, body.model_dump_json(exclude_unset=True).encode())

@@ -29,7 +29,8 @@ async def create(
 ) -> Response:
     """Run an agency. `model` is its name, or "agency/Agent"; `stream` asks for server-sent events."""
     root = caller.root_path
-    run = await caller.begin(body, idempotent_request(key, body), lambda response: json_response(response, root))
+    idempotent = idempotent_request(key, "/v1/responses", body)
+    run = await caller.begin(body, idempotent, lambda response: json_response(response, root))
     if body.stream:
         after = -1 if last_event is None else last_event
         events = run.events(root, _padding(body.wants_obfuscation), after)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from agency_lambda.protocol.run_fastapi.request import CancelResponse, GetResponse
     from agency_lambda.protocol.run_fastapi.turn import Turn
     from agency_lambda.runs.client_run import ClientRun
+    from agency_lambda.runs.idempotency_keys import IdempotentRequest
 else:  # imported by the first request
     _TYPES = "agency_lambda.protocol.run_fastapi.request"
     GetResponse = Annotated[Any, LazyType(_TYPES, "GetResponse")]
@@ -37,7 +38,7 @@ async def get_response(
 ) -> Response:
     """Run an agency, as the route of Agency Swarm's `run_fastapi`. `new_messages` is what the next turn adds."""
     turn = _turn(agency, body, caller)
-    run = await _begin(turn, caller, idempotent_request(key, body), stream=False)
+    run = await _begin(turn, caller, idempotent_request(key, f"/{agency}/get_response", body), stream=False)
     response = await run.answer()
     return json_response(response, caller.root_path, turn.answer(response))
 
@@ -50,7 +51,8 @@ async def get_response_stream(
     from agency_lambda.protocol.run_fastapi.events import Stream
 
     turn = _turn(agency, body, caller)
-    run = await _begin(turn, caller, idempotent_request(key, body), stream=True)
+    idempotent = idempotent_request(key, f"/{agency}/get_response_stream", body)
+    run = await _begin(turn, caller, idempotent, stream=True)
     stream = Stream(run.events(caller.root_path), run.response, turn)
 
     async def close() -> None:
@@ -95,7 +97,7 @@ def _turn(agency: str, body: "GetResponse", caller: Caller) -> "Turn":
     return Turn(name, body, may_decide=owner_decides(approvers))
 
 
-async def _begin(turn: "Turn", caller: Caller, idempotent: tuple[str, bytes] | None, *, stream: bool) -> "ClientRun":
+async def _begin(turn: "Turn", caller: Caller, idempotent: "IdempotentRequest | None", *, stream: bool) -> "ClientRun":
     """Continue the response that the history is of, if the owner has it, else begin with the history's messages."""
     if turn.continues:
         try:
@@ -107,7 +109,7 @@ async def _begin(turn: "Turn", caller: Caller, idempotent: tuple[str, bytes] | N
 
 
 async def _begun(
-    turn: "Turn", caller: Caller, idempotent: tuple[str, bytes] | None, *, stream: bool, continues: bool
+    turn: "Turn", caller: Caller, idempotent: "IdempotentRequest | None", *, stream: bool, continues: bool
 ) -> "ClientRun":
     def render(response: ResponseObject) -> Response:
         return json_response(response, caller.root_path, turn.answer(response))

@@ -26,7 +26,7 @@ from agency_lambda.runs.decisions import (
     reread,
     with_input,
 )
-from agency_lambda.runs.idempotency_keys import IdempotencyKeys
+from agency_lambda.runs.idempotency_keys import IdempotencyKeys, IdempotentRequest
 from agency_lambda.runs.model import StoredResponse
 from agency_lambda.runs.stored_responses import Responses
 from agency_lambda.runs.waiting import MOST_ASKED
@@ -42,7 +42,7 @@ _OWN = frozenset(  # parameters that a request may have of its own when it conti
 
 
 async def answer(
-    runs: "RunService", request: CreateResponse, client: Client, idempotent: tuple[str, bytes] | None
+    runs: "RunService", request: CreateResponse, client: Client, idempotent: IdempotentRequest | None
 ) -> StoredResponse:
     """Decide what a request answers, and return the response that goes on, which the caller executes or follows.
 
@@ -59,7 +59,7 @@ async def answer(
     _check_place(request, stored, asked_by=waiting.response["id"])
     decider, *_ = [client.decider_of(approval) for approval, _ in decisions]
     keys = IdempotencyKeys(runs.store, client.name)
-    claims: list[Change] = [keys.put(*idempotent, run_id)] if idempotent else []
+    claims: list[Change] = [keys.put(idempotent, run_id)] if idempotent else []
     if waiting.sending or stored.continues is None or _has_begun(stored):  # it goes on under its own id
         _check_unchanged(stored, request, _OWN - {"metadata"})
         if request.stream and not stored.is_streamed:

@@ -19,7 +19,7 @@ from agency_lambda.runs.attempt import Attempt, AttemptOptions
 from agency_lambda.runs.creation import new_run, refuse_contradictions
 from agency_lambda.runs.deletion import release_expired
 from agency_lambda.runs.event_log import EventLog
-from agency_lambda.runs.idempotency_keys import IdempotencyKeys
+from agency_lambda.runs.idempotency_keys import IdempotencyKeys, IdempotentRequest
 from agency_lambda.runs.model import StoredResponse
 from agency_lambda.runs.repository import RunRepository
 from agency_lambda.runs.stored_responses import Responses
@@ -29,8 +29,6 @@ from agency_lambda.store import Change, Conflict
 if TYPE_CHECKING:
     from agency_lambda.runs.service import RunService
 
-IdempotentRequest = tuple[str, bytes]
-"""An Idempotency-Key header, and the body of its request as JSON."""
 # Sets what the invocation answers if it ends before the run. None: it was not stored, so nothing ends it later.
 OnDeadlineResponse = Callable[[ResponseObject | None], None]
 
@@ -69,7 +67,7 @@ async def begin(runs: "RunService", request: RunRequest) -> Attempt | StoredResp
 
 async def _repeated(runs: "RunService", request: RunRequest) -> str | None:
     keys = IdempotencyKeys(runs.store, request.owner)
-    return await keys.find(*request.idempotent) if request.idempotent else None
+    return await keys.find(request.idempotent) if request.idempotent else None
 
 
 async def _make_way(runs: "RunService", request: RunRequest, busy: ConversationBusy) -> RunRequest:
@@ -105,7 +103,7 @@ async def _create(runs: "RunService", request: RunRequest) -> Attempt | StoredRe
     if response["store"] and runs.queue.durable:
         request.on_deadline_response(response)
     keys = IdempotencyKeys(runs.store, owner)
-    puts: list[Change] = [keys.put(*request.idempotent, run.id)] if request.idempotent else []
+    puts: list[Change] = [keys.put(request.idempotent, run.id)] if request.idempotent else []
     puts += runs.owners.put_if_new(owner)
     try:
         run, admission = await admit(runs.store, runs.budgets, run, execution, puts)

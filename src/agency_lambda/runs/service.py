@@ -27,6 +27,7 @@ from agency_lambda.runs.child_runs import ChildRuns, wake_sender
 from agency_lambda.runs.decisions import decide
 from agency_lambda.runs.deletion import delete_conversation, delete_response
 from agency_lambda.runs.event_log import EventLog
+from agency_lambda.runs.idempotency_keys import IdempotentRequest
 from agency_lambda.runs.leases import Leases
 from agency_lambda.runs.message_rows import wakes
 from agency_lambda.runs.model import Run, Sending, StoredResponse
@@ -34,7 +35,7 @@ from agency_lambda.runs.outcome import HandedOver, raise_failed
 from agency_lambda.runs.owners import Owners
 from agency_lambda.runs.preparation import RunPreparation, history_of
 from agency_lambda.runs.repository import RunRepository
-from agency_lambda.runs.requests import IdempotentRequest, OnDeadlineResponse, RunRequest, begin
+from agency_lambda.runs.requests import OnDeadlineResponse, RunRequest, begin
 from agency_lambda.runs.stored_responses import Responses
 from agency_lambda.runs.stored_runs import OutcomeUncertain
 from agency_lambda.runs.time_left import limited_to_invocation

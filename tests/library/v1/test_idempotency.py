@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from agency_lambda.runs.idempotency_keys import IdempotencyKeys, IdempotentRequest
+from agency_lambda.store import Put
 from agency_lambda.testing.events import Context, http_event
 from agency_lambda.testing.service import read_events
 from tests.library.conftest import Service
@@ -77,6 +79,54 @@ def test_completion_has_it_too(service: Service) -> None:
     assert first[0] == 200
     assert service.post("/completion", {"message": "hello"}, **KEY) == first
     assert service.post("/completion", {"message": "hello", "thread_id": "t"}, **KEY)[0] == 409
+
+
+ROUTES = ["/letters/get_response", "/letters/get_response_stream", "/payments/get_response", "/completion"]
+
+
+@pytest.mark.parametrize("first", ROUTES)
+def test_the_key_of_one_route_or_agency_is_none_of_another(service: Service, first: str) -> None:
+    assert service.handler(http_event("POST", first, {"message": "hello"}, **KEY), Context(60))["statusCode"] == 200
+    for path in {*ROUTES} - {first}:
+        status, answer = service.post(path, {"message": "hello"}, **KEY)
+        assert (status, answer["error"]["type"]) == (409, "idempotency_key_reused"), path
+
+
+@pytest.fixture
+def earlier_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys are stored as they were without their route."""
+    put = IdempotencyKeys.put
+
+    def put_without_route(self: IdempotencyKeys, request: IdempotentRequest, response_id: str) -> Put:
+        change = put(self, request, response_id)
+        del change.body["request"]
+        return change
+
+    monkeypatch.setattr(IdempotencyKeys, "put", put_without_route)
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/responses", ASK),
+        ("/v1/chat/completions", {"model": "letters", "messages": [{"role": "user", "content": "hello"}]}),
+        ("/completion", {"message": "hello"}),
+        ("/letters/get_response", {"message": "hello"}),
+    ],
+)
+@pytest.mark.usefixtures("earlier_version")
+def test_a_key_of_an_earlier_version_gives_the_same_response(service: Service, path: str, body: Any) -> None:
+    first = service.post(path, body, **KEY)
+    assert first[0] == 200
+    assert service.post(path, body, **KEY) == first
+    assert "model_calls" not in service.report.fields
+
+
+@pytest.mark.usefixtures("earlier_version")
+def test_completion_answers_no_run_of_another_route(service: Service) -> None:
+    assert service.post("/letters/get_response", {"message": "hello"}, **KEY)[0] == 200
+    status, answer = service.post("/completion", {"message": "hello"}, **KEY)
+    assert (status, answer["error"]["type"]) == (409, "idempotency_key_reused")
 
 
 def test_it_needs_a_stored_response(service: Service) -> None:

@@ -21,6 +21,7 @@ from agency_lambda.protocol.request import CreateResponse
 from agency_lambda.protocol.response_object import FINAL, ResponseObject
 from agency_lambda.routes.dependencies import Caller
 from agency_lambda.runs.client_run import ClientRun
+from agency_lambda.runs.idempotency_keys import IdempotentRequest
 from agency_lambda.runs.model import StoredResponse
 
 type Render = Callable[[ResponseObject], Response]
@@ -67,7 +68,8 @@ class Thread:
 
     async def _begin(self, items: list[Placed], options: dict[str, Any], *, is_last: bool = True) -> ClientRun:
         given = {name: value for name, value in options.items() if value}
-        idempotent = (thread.request_key(self._body, self._model), b"") if is_last else None
+        key = thread.request_key(self._body, self._model)
+        idempotent = IdempotentRequest(key, "/ag-ui", b"") if is_last else None
         with ClientNames(_NAMES, [place for place, _ in items]).applied():
             sent = [item for _, item in items]
             request = CreateResponse(model=self._model, input=sent, stream=True, **given)

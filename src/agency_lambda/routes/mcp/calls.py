@@ -21,6 +21,7 @@ from agency_lambda.routes.mcp.exchange import Exchange, RunState
 from agency_lambda.routes.mcp.rendering import json_result
 from agency_lambda.routes.mcp.task_methods import created_task
 from agency_lambda.runs.client_run import ClientRun
+from agency_lambda.runs.idempotency_keys import IdempotentRequest
 
 _STATE = re.compile(r"(resp_\w{1,64})\.(\d{1,2})", re.ASCII)
 _MOST_ROUNDS = 8  # in which a client asks again by itself; official clients give up after 10
@@ -63,10 +64,10 @@ async def _begin(exchange: Exchange, agency: str, call: Call) -> Result:
     return await _result(exchange, response)
 
 
-def _idempotent(exchange: Exchange, call: Call) -> tuple[str, bytes] | None:
+def _idempotent(exchange: Exchange, call: Call) -> IdempotentRequest | None:
     key = exchange.idempotency_key
     body = {"name": call.name, "arguments": call.arguments}
-    return None if key is None else (key, json.dumps(body, sort_keys=True).encode())
+    return None if key is None else IdempotentRequest(key, "/mcp", json.dumps(body, sort_keys=True).encode())
 
 
 def _at_deadline(exchange: Exchange, as_task: bool, response: ResponseObject) -> Response:
