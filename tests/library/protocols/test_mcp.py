@@ -122,6 +122,7 @@ def test_an_unknown_version_is_refused_with_those_that_are_known(service: Servic
         ("", -32700),
         ('{"jsonrpc": "2.0", "id": NaN}', -32700),
         ('{"jsonrpc": "2.0", "id": 1, "method": "ping", "params": {"a": "\\ud83d"}}', -32700),
+        ('{"jsonrpc": "2.0", "id": 1, "method": "ping", "params": {"a": 1e400}}', -32700),
         ("[]", -32600),
         ("3", -32600),
         ({"id": 1, "method": "ping"}, -32600),
@@ -129,6 +130,8 @@ def test_an_unknown_version_is_refused_with_those_that_are_known(service: Servic
         ({"jsonrpc": "2.0", "id": True, "method": "ping"}, -32600),
         ({"jsonrpc": "2.0", "id": 1.5, "method": "ping"}, -32600),
         ({"jsonrpc": "2.0", "id": {}, "method": "ping"}, -32600),
+        ({"jsonrpc": "2.0", "id": "x" * 257, "method": "ping"}, -32600),
+        ({"jsonrpc": "2.0", "id": 10**256, "method": "ping"}, -32600),
         ({"jsonrpc": "2.0", "id": 1, "method": 2}, -32600),
         ({"jsonrpc": "2.0", "id": 1, "method": "ping", "params": [1]}, -32600),
         ({"jsonrpc": "2.0", "id": 1}, -32600),
@@ -140,7 +143,7 @@ def test_what_is_no_message_is_refused(service: Service, body: Any, code: int) -
     assert (status, json.loads(answered)["error"]["code"]) == (400, code)
 
 
-@pytest.mark.parametrize("request_id", [0, -7, 10**30, "", "a b", "日本", "x" * 1000])
+@pytest.mark.parametrize("request_id", [0, -7, 10**30, "", "a b", "日本", "x" * 256])
 def test_ids_come_back_as_they_are(service: Service, request_id: Any) -> None:
     for version in ("2025-11-25", ""):
         message = {"jsonrpc": "2.0", "id": request_id, "method": "ping", "params": {}}
@@ -252,6 +255,26 @@ def test_an_idempotency_key_gives_the_same_response(service: Service) -> None:
     ids = {client.call("payments", message="look here")["structuredContent"]["response_id"] for _ in range(2)}
     assert len(ids) == 1
     assert client.call("payments", message="look there")["isError"] is True
+
+
+def test_a_batch_takes_no_idempotency_key(service: Service) -> None:
+    call = {"name": "letters", "arguments": {"message": QUESTION}}
+    batch = [{"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call}]
+    status, _, body = Client(service, "").send(json.dumps(batch), **{"idempotency-key": "k"})
+    assert (status, json.loads(body)["error"]["code"]) == (400, -32600)
+    assert "Idempotency-Key" in json.loads(body)["error"]["message"]
+    assert service.get("/v1/responses")[1]["data"] == []
+
+
+@pytest.mark.parametrize("version", ["2025-06-18", MODERN])
+def test_what_is_sent_back_is_short(service: Service, version: str) -> None:
+    client = Client(service, version)
+    call = {"name": "letters", "arguments": {"message": QUESTION}}
+    status, _, body = client.send({**client.message("tools/call", call), "id": "x" * 257})
+    assert (status, json.loads(body)["error"]["code"], "'id'" in body, len(body) < 300) == (400, -32600, True, True)
+    error = client.error("tools/call", {**call, "_meta": {"progressToken": "x" * 257}})
+    assert (error["code"], "progressToken" in error["message"]) == (-32602, True)
+    assert service.get("/v1/responses")[1]["data"] == []
 
 
 def test_names_of_tools_are_those_that_providers_take() -> None:

@@ -10,6 +10,7 @@ from pydantic_core import to_json
 from agency_lambda.protocol.mcp.errors import INVALID_REQUEST, PARSE_ERROR, ProtocolError
 
 RequestId = int | str
+LONGEST_ID = 256  # characters; an id is sent back, and a progress token in each notification
 Object = dict[str, Any]
 
 
@@ -45,15 +46,12 @@ Message = Request | Notification | Reply
 def parse_json(body: bytes) -> Any:
     """Raises ProtocolError."""
     try:
-        value = json.loads(body, parse_constant=_refuse_constant)
+        value = json.loads(body)
         to_json(value)  # ids and names are sent back: what is no character could not be
+        json.dumps(value, allow_nan=False)  # nor could 1e400, which is read as infinity
     except ValueError:
         raise ProtocolError(PARSE_ERROR, "The body is not JSON in UTF-8.") from None
     return value
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")
 
 
 def parse_message(value: Any) -> Message:
@@ -78,16 +76,21 @@ def _reply(value: Object) -> Reply:
 
 
 def _id(value: Object) -> RequestId:
-    found = value.get("id")
-    if isinstance(found, bool) or not isinstance(found, int | str):
-        raise ProtocolError(INVALID_REQUEST, "'id' is an integer or a text.")
+    found = readable_id(value)
+    if found is None:
+        raise ProtocolError(INVALID_REQUEST, f"'id' is an integer or a text, of at most {LONGEST_ID} characters.")
     return found
 
 
 def readable_id(value: Any) -> RequestId | None:
-    """Return the id for the error about a message that is not valid, None if it has none."""
-    found = value.get("id") if isinstance(value, dict) else None
-    return None if isinstance(found, bool) or not isinstance(found, int | str) else found
+    """Return the id of a message, valid or not; None if it has none that can be sent back."""
+    return short_id(value.get("id")) if isinstance(value, dict) else None
+
+
+def short_id(value: Any) -> RequestId | None:
+    """Return what a client has named something; None if it is of another type or too long to be sent back."""
+    is_id = isinstance(value, int | str) and not isinstance(value, bool) and len(str(value)) <= LONGEST_ID
+    return value if is_id else None
 
 
 def result_message(request_id: RequestId, result: Mapping[str, Any]) -> Object:

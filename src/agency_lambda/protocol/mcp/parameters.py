@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from agency_lambda.protocol.mcp.errors import INVALID_PARAMS, ProtocolError
-from agency_lambda.protocol.mcp.messages import Request
+from agency_lambda.protocol.mcp.messages import LONGEST_ID, Request, short_id
 
 _Id = Annotated[str, Field(max_length=128)]
 _InputResponses = Annotated[dict[_Id, Any], Field(max_length=100)]
@@ -57,6 +57,9 @@ def parameters[T: _Parameters](kind: type[T], request: Request) -> T:
 
 
 def progress_token(request: Request) -> int | str | None:
-    """Return the token of a client that wants to follow its request."""
-    token = request.meta.get("progressToken")
-    return token if isinstance(token, int | str) and not isinstance(token, bool) else None
+    """Return the token of a client that wants to follow its request. Raises ProtocolError: it is too long."""
+    sent = request.meta.get("progressToken")
+    token = short_id(sent)
+    if token is None and isinstance(sent, int | str) and not isinstance(sent, bool):
+        raise ProtocolError(INVALID_PARAMS, f"params._meta.progressToken: at most {LONGEST_ID} characters")
+    return token

@@ -48,7 +48,8 @@ async def call_tool(exchange: Exchange) -> Result:
 async def _begin(exchange: Exchange, agency: str, call: Call) -> Result:
     arguments, peer = parsed(Arguments, call.arguments), exchange.peer
     as_task = peer.takes_tasks or (peer.version == WITH_TASKS and call.task is not None)
-    token = progress_token(exchange.request) if exchange.accepts_stream and not as_task else None
+    token = progress_token(exchange.request)
+    token = token if exchange.accepts_stream and not as_task else None
     render = partial(_at_deadline, exchange, as_task)
     name = arguments.conversation_name(agency)
     with arguments.names.applied():

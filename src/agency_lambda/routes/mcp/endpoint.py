@@ -26,7 +26,7 @@ async def answer(request: HttpRequest, caller: Caller, key: str | None) -> Respo
         _check_content_type(request)
         value = parse_json(await request.body())
         if isinstance(value, list):
-            return await _batch_answered(request, caller, value)
+            return await _batch_answered(request, caller, key, value)
         message = parse_message(value)
         peer = identify(message, _headers(request))
     except ProtocolError as error:
@@ -48,7 +48,7 @@ async def _answered(request: HttpRequest, caller: Caller, key: str | None, messa
     return Response(status_code=202)
 
 
-async def _batch_answered(request: HttpRequest, caller: Caller, values: list[Any]) -> Response:
+async def _batch_answered(request: HttpRequest, caller: Caller, key: str | None, values: list[Any]) -> Response:
     """Answer several messages, one after the other, which one version of the protocol has. Raises ProtocolError."""
     messages = [parse_message(each) for each in values[:_MOST_AT_ONCE]]
     peers = {identify(each, _headers(request)).version for each in messages}
@@ -56,6 +56,8 @@ async def _batch_answered(request: HttpRequest, caller: Caller, values: list[Any
         raise ProtocolError(
             INVALID_REQUEST, f"Send one message at a time, or at most {_MOST_AT_ONCE} ({WITH_BATCHES})."
         )
+    if key is not None:
+        raise ProtocolError(INVALID_REQUEST, "Idempotency-Key is of one request: send its message alone.")
     answers, peer = list[Object](), Peer(WITH_BATCHES)
     for message in messages:
         if isinstance(message, Request):
