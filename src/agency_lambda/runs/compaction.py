@@ -13,11 +13,12 @@ from agency_lambda.framework.building import addressed_agent, build
 from agency_lambda.framework.models import Meter, Models, ModelUnavailable, ask_once
 from agency_lambda.history.turns import load_turns
 from agency_lambda.protocol import bounds
+from agency_lambda.protocol.bounds import InputBudget
 from agency_lambda.protocol.ids import new_id
 from agency_lambda.protocol.items import decode_compaction, encode_compaction, parse_items, text_of
 from agency_lambda.protocol.request import CompactRequest
 from agency_lambda.protocol.types import Item
-from agency_lambda.runs.creation import cursor_after
+from agency_lambda.runs.creation import CheckFiles, cursor_after
 from agency_lambda.runs.item_references import resolve_references
 from agency_lambda.runs.stored_responses import Responses
 from agency_lambda.runs.usage import usage_of_meter
@@ -35,15 +36,16 @@ _INSTRUCTIONS = (
 
 
 async def compact(
-    models: Models, store: Store, budgets: Budgets, request: CompactRequest, owner: str
+    models: Models, store: Store, budgets: Budgets, request: CompactRequest, owner: str, check_files: CheckFiles
 ) -> dict[str, Any]:
-    """Compact the input and what it continues, with the addressed agent's model. Raises UpstreamFailed."""
+    """Compact the input and what it continues, with the addressed agent's model. Raises NotFound, UpstreamFailed."""
     await models.refresh()
     name, entry = catalogue.find_entry(request.model)
     agency = build(entry.factory)
     agent = addressed_agent(agency, name, request.model.partition("/")[2])
-    responses = Responses(store, owner)
-    items = parse_items(await resolve_references(responses, request.input)) if request.input else []
+    responses, budget = Responses(store, owner), InputBudget()
+    items = parse_items(await resolve_references(responses, request.input), budget=budget) if request.input else []
+    await check_files(owner, budget.files)
     if request.previous_response_id:
         cursor = await cursor_after(responses, request.previous_response_id)
         items = [*(item for turn in await load_turns(store, cursor) for item in turn.items), *items]

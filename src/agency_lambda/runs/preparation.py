@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from agency_lambda.framework.models import Models
     from agency_lambda.framework.run_input import GetTransport, RunInput
     from agency_lambda.protocol.token_count import CountInputTokens
+    from agency_lambda.runs.creation import CheckFiles
     from agency_lambda.runs.journal import Journal
 
 
@@ -207,10 +208,10 @@ class RunPreparation:
             await journal.load()
         return journal
 
-    async def compact(self, request: CompactRequest, owner: str) -> dict[str, Any]:
+    async def compact(self, request: CompactRequest, owner: str, check_files: "CheckFiles") -> dict[str, Any]:
         from agency_lambda.runs.compaction import compact
 
-        return await compact(self.models, self._store, self._budgets, request, owner)
+        return await compact(self.models, self._store, self._budgets, request, owner, check_files)
 
     def refuse_links(self, named: Sequence[str]) -> None:
         """Refuse links where no model may be sent one. named: the fields. Raises UnsupportedParameter."""

@@ -237,7 +237,7 @@ class RunService:
         return await with_requests(self.store, owner, stored)
 
     async def compact(self, request: CompactRequest, owner: str) -> dict[str, Any]:
-        return await self.preparation.compact(request, owner)
+        return await self.preparation.compact(request, owner, self.check_files)
 
     async def aclose(self) -> None:
         """Hand over the runs that are still executed, and close what they need."""

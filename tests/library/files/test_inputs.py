@@ -163,6 +163,16 @@ def test_items_of_conversations(start: Callable[..., Service]) -> None:
         assert sent(server)[0] == {"type": "input_text", "text": "[File a.md]\n# Grüße"}
 
 
+def test_compaction_of_files_that_are_not_the_callers_is_refused(start: Callable[..., Service]) -> None:
+    with ModelServer(["a"]) as server:
+        service = with_model(start, server)
+        for file in (create(service, "a.md", key=BOB), f"file-{0:032x}"):
+            given = {"model": "desk", "input": [{"role": "user", "content": [part(file)]}]}
+            status, answer = service.post("/v1/responses/compact", given, **ANN)
+            assert (status, answer["error"]["param"]) == (404, "input[0].content[0].file_id")
+        assert not server.requests
+
+
 def test_compaction_with_a_file_that_is_gone_can_be_sent(start: Callable[..., Service]) -> None:
     with ModelServer(["a"]) as server:
         service = with_model(start, server)
