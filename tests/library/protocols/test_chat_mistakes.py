@@ -259,4 +259,6 @@ def test_a_body_out_of_bounds_is_no_crash(service: Service, text: str) -> None:
 
 
 def test_half_of_a_surrogate_pair_is_refused(service: Service) -> None:
-    refused(service, '{"model": "letters", "messages": [{"role": "user", "content": "\\ud83d"}]}', None)
+    refused(
+        service, '{"model": "letters", "messages": [{"role": "user", "content": "\\ud83d"}]}', "messages[0].content"
+    )

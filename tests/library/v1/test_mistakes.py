@@ -60,6 +60,14 @@ def test_the_output_of_an_earlier_turn_may_be_sent_again(service: Service) -> No
     assert ask(service, [OUTPUT, *repeated, USER], previous_response_id=again["id"])[0] == 200
 
 
+@pytest.mark.parametrize("value", ["NaN", "-Infinity", "1e400", '"\\ud800"', '{"\\udfff": 1}'])
+@pytest.mark.parametrize("route", ["", "/compact", "/input_tokens"])
+def test_what_json_cannot_hold_is_named(service: Service, route: str, value: str) -> None:
+    text = f'{{"model": "letters", "input": [{{"role": "user", "content": "NaN"}}, {{"a": [0, {value}]}}]}}'
+    param = "input[1].a[1]" + ".?" * value.startswith("{")
+    assert refused(service.post(f"/v1/responses{route}", text), param).startswith(param)
+
+
 @pytest.mark.parametrize("name", ["id", "agent", "parent", "recipient", "tool"])
 @pytest.mark.parametrize("item", [USER, {"type": "reasoning"}, CALL], ids=["message", "reasoning", "call"])
 def test_what_is_read_over_is_a_string_at_least(service: Service, item: dict[str, Any], name: str) -> None:

@@ -304,7 +304,7 @@ REFUSED = [
     ({"input": ["x"]}, "invalid_request", "input[0]"),
     ({"input": [{"type": "item_reference", "id": "msg_x"}]}, "not_found", "input[0].id"),
     ({"input": [{"type": "computer_call", "id": "x"}]}, "unsupported_parameter", "input[0].type"),
-    ({"temperature": float("nan")}, "invalid_request", None),
+    ({"temperature": float("nan")}, "invalid_request", "temperature"),
     ({"input": [{"role": "user", "content": [{"type": "input_audio"}]}]}, "unsupported_parameter", None),
     ({"input": [{"role": "robot", "content": "x"}]}, "invalid_request", "input[0].role"),
     ({"input": [{"type": "compaction", "encrypted_content": "x"}]}, "invalid_request", "input[0].encrypted_content"),
