@@ -5,6 +5,7 @@ Only texts written here or in the package's exceptions reach a client.
 
 import logging
 import math
+import re
 import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -63,6 +64,7 @@ _OPENAI_TYPES = {401: "authentication_error", 403: "permission_error", 429: "rat
 #: pydantic's type of an error -> its code under /v1
 _FIELD_ERRORS = {"extra_forbidden": "unsupported_parameter", "missing": "missing_required_parameter"}
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+_JSON_TYPE = re.compile(r"\s*application/([^,;]*\+)?json\s*(;|$)", re.IGNORECASE)  # as FastAPI reads it
 _NO_JSON = "The body is not JSON."
 _MAX_MESSAGE = 1000  # characters; a message may repeat what a client sent
 
@@ -231,4 +233,4 @@ async def _defect(request: Request, error: Exception) -> JSONResponse:
 
 
 def _has_json_type(request: Request) -> bool:
-    return "json" in request.headers.get("content-type", "")
+    return _JSON_TYPE.match(request.headers.get("content-type", "")) is not None

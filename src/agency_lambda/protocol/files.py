@@ -32,7 +32,7 @@ class NewUpload(BaseModel):
 
     bytes: int = Field(ge=1)
     filename: str = Field(min_length=1, max_length=1_000)
-    mime_type: str = Field(max_length=200, pattern=r"^[\x21-\x7e]*(; ?[\x21-\x7e]+)*$")
+    mime_type: str = Field(max_length=200, pattern=r"^[\x21-\x7e]*(; [\x21-\x7e]+)*$")
     purpose: Purpose
     expires_after: ExpiresAfter | None = None
 
