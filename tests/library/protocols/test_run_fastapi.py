@@ -292,7 +292,7 @@ def test_a_model_that_fails_in_the_middle_of_a_stream_is_an_error(start: Start) 
 def test_a_run_that_fails_is_a_failure(start: Start) -> None:
     with ModelServer(lambda request: Failure(400)) as server:
         swarm = Swarm(start(OPENAI_API_KEY="k", OPENAI_BASE_URL=server.base_url))
-        assert swarm.send("get_response", {"message": "hello"})[0] == 502
+        assert swarm.send("get_response", {"message": "hello"})[0] == 400
 
 
 @pytest.mark.parametrize("history", [[{"type": "reasoning", "summary": []}] * 10_000, [{"role": "user"}] * 10_000])
