@@ -6,6 +6,7 @@ import { partsOf, textOf } from "../items.js";
 import { Markdown } from "../markdown.js";
 import { ApprovalCards } from "../parts/approval_cards.js";
 import { Decided } from "../parts/decided.js";
+import { MadeFiles, SentFiles } from "../parts/files.js";
 import { Loading, Problem, useLoaded } from "../parts/load.js";
 import { useNow } from "../parts/now.js";
 import { Swarm } from "../parts/swarm/swarm.js";
@@ -88,7 +89,7 @@ function Shown({ run, trace, input, isOwn, agencies, isOperator, approvals, relo
         <h2>${t("app.swarm")}</h2>
         <${Swarm} agency=${agency} trace=${trace} />
       </section>`}
-      <${Said} input=${input} output=${run.output} />
+      <${Said} input=${input} output=${run.output} isOwn=${isOwn} />
     </div>
     <${Decisions} trace=${trace} />`;
 }
@@ -171,15 +172,20 @@ function Legend({ timeline }) {
   )}</ul>`;
 }
 
-function Said({ input, output }) {
-  const words = (items) => items.filter((item) => item.type === "message").map((item) => textOf(partsOf(item))).filter(Boolean);
-  const [asked, answered] = [words(input), words(output)];
+/** What was asked and answered; files are their owner's alone. */
+function Said({ input, output, isOwn }) {
+  const said = (items) => items.filter((item) => item.type === "message").map(partsOf).filter((parts) => parts.length);
+  const [asked, answered] = [said(input), said(output)];
   if (!asked.length && !answered.length) return null;
   return html`<section class="card run-said" aria-label=${t("timeline.said")}>
     ${asked.length > 0 && html`<h2>${t("timeline.input")}</h2>`}
-    ${asked.map((text, index) => html`<p key=${index} class="run-asked" dir="auto">${text}</p>`)}
+    ${asked.map((parts, index) => html`<div key=${index}>
+      ${textOf(parts) && html`<p class="run-asked" dir="auto">${textOf(parts)}</p>`}<${SentFiles} parts=${parts} />
+    </div>`)}
     ${answered.length > 0 && html`<h2>${t("timeline.output")}</h2>`}
-    ${answered.map((text, index) => html`<${Markdown} key=${`answer ${index}`} text=${text} />`)}
+    ${answered.map((parts, index) => html`<div key=${`answer ${index}`}>
+      <${Markdown} text=${textOf(parts)} />${isOwn && html`<${MadeFiles} parts=${parts} />`}
+    </div>`)}
   </section>`;
 }
 

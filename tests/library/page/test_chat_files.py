@@ -78,3 +78,5 @@ def test_what_an_agent_has_made_is_downloaded(opens: Opens, studio: Studio, tmp_
     assert download.value.suggested_filename == "report.csv"
     download.value.save_as(tmp_path / "report.csv")
     assert (tmp_path / "report.csv").read_text().startswith("name,amount")
+    page.get_by_role("link", name="Show run").click()
+    expect(page.locator(".run-said").get_by_role("button", name="report.csv")).to_be_visible()

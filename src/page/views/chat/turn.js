@@ -5,12 +5,12 @@ import { count, money, took } from "../../format.js";
 import { textOf } from "../../items.js";
 import { Markdown } from "../../markdown.js";
 import { CopyButton } from "../../parts/copy.js";
+import { MadeFiles, SentFiles } from "../../parts/files.js";
 import { LogId, problemText, useLoaded } from "../../parts/load.js";
 import { place } from "../../router.js";
 import { html, useMemo, useState } from "../../preact.js";
 import { t } from "../../words.js";
 import { Activities, secondsOf } from "./activities.js";
-import { MadeFiles, SentFiles } from "./files.js";
 import { Request } from "./request.js";
 import { itemsOf } from "./turns.js";
 

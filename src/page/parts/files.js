@@ -1,8 +1,8 @@
-// Files within a talk: what a user has sent, and what agents have made.
-import * as api from "../../api.js";
-import { Problem, useLoaded } from "../../parts/load.js";
-import { html, useEffect, useState } from "../../preact.js";
-import { t } from "../../words.js";
+// Files: what a user has sent, and what agents have made.
+import * as api from "../api.js";
+import { Problem, useLoaded } from "./load.js";
+import { html, useEffect, useState } from "../preact.js";
+import { t } from "../words.js";
 
 const PICTURE = /\.(png|jpe?g|gif|webp)$/i;
 const DATA = /^data:image\/(png|jpeg|gif|webp);base64,/i;
