@@ -3,7 +3,7 @@ import { isUnfinished } from "./answer.js";
 import { ApiError, send } from "./api.js";
 
 const FINAL = new Set(["response.completed", "response.failed", "response.incomplete"]);
-const PAUSES = [500, 1000, 2000, 4000, 8000, 15_000]; // ms before a connection that broke is tried again
+const PAUSES = [500, 1000, 2000, 4000, 5000]; // ms before a connection that broke is tried again
 const WAITS = [1000, 2000, 3000, 5000]; // ms between two looks at a run that waits
 const TRIES = 6; // after that an error that the service answers itself is believed; without network there is no end
 const SILENCE = 35_000; // ms: the service sends a comment after 10 seconds of silence

@@ -7,7 +7,7 @@ import { LogId } from "../../parts/load.js";
 import { Status } from "../../parts/status.js";
 import { go, place } from "../../router.js";
 import { html, useState } from "../../preact.js";
-import { codeText, language, t } from "../../words.js";
+import { codeText, t } from "../../words.js";
 import { asking } from "./model.js";
 
 export function Head({ run, trace, now, heading, isOperator, isOwn, reload }) {
@@ -38,8 +38,7 @@ export function Head({ run, trace, now, heading, isOperator, isOwn, reload }) {
 function Reason({ run }) {
   if (run.error) {
     const code = run.error.detail_code ?? run.error.code;
-    const words = language === "en" ? null : codeText(code);
-    return html`<p class="problem" role="status"><span><strong>${code}</strong> <span dir="auto">${words ?? run.error.message}</span></span></p>`;
+    return html`<p class="problem" role="status"><span><strong>${code}</strong> <span dir="auto">${codeText(code) ?? run.error.message}</span></span></p>`;
   }
   if (run.incomplete_details) {
     const reason = run.incomplete_details.detail ?? run.incomplete_details.reason;
