@@ -218,8 +218,10 @@ def test_other_failures_have_nothing_to_do_with_links(openai: Service, server: M
     response = openai.respond([user(PART)])
     server.answer = lambda request: Failure(400, '{"error": {"message": "Unknown.", "param": "x"}}')
     before = len(server.requests)
-    status, _ = openai.post("/v1/responses", {"model": MODEL, "input": "x", "previous_response_id": response["id"]})
-    assert (status, len(server.requests)) == (502, before + 1)
+    body = {"model": MODEL, "input": "x", "previous_response_id": response["id"]}
+    status, failed = openai.post("/v1/responses", body)
+    assert (status, failed["error"]["code"]) == (400, "model_refused_request")
+    assert len(server.requests) == before + 1
 
 
 def test_model_that_may_not_have_them_is_given_a_sentence(
