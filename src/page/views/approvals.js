@@ -8,7 +8,7 @@ import { t } from "../words.js";
 export function Approvals({ isOperator, approvals }) {
   const heading = useRef(null);
   const entries = approvals.value?.data;
-  useEffect(() => approvals.reload(), []);
+  useEffect(() => void (entries && approvals.reload()), []);
   const foot = (each) => html`<a href=${place(["runs", each.root_response_id], { owner: each.owner })}>${t("lists.openRun")}</a>`;
   return html`<div class="view narrow">
     <h1 ref=${heading} tabindex="-1">${t("app.approvals")}</h1>

@@ -12,6 +12,7 @@ from agency_lambda.protocol.request import CreateResponse
 from agency_lambda.runs import heartbeat
 from agency_lambda.runs.attempt import Attempt
 from agency_lambda.runs.attempt_stream import AttemptStream
+from agency_lambda.runs.idempotency_keys import IdempotentRequest
 from agency_lambda.runs.model import response_partition
 from agency_lambda.testing.replay import replayed
 from tests.library.features.messages import Office, batches, to
@@ -192,12 +193,12 @@ async def test_client_that_repeats_its_request_waits_for_the_same_answer(tmp_pat
     office = Office(gate := Gate("Clerk"))
     async with swarm(tmp_path, chain(office, "Boss", "Clerk")) as at:
         body = CreateResponse.model_validate({"model": "desk", "input": "go"})
-        made = await at.runs.create(body, OWNER, ("key", b"{}"))
+        made = await at.runs.create(body, OWNER, IdempotentRequest("key", "/v1/responses", b"{}"))
         assert isinstance(made, Attempt)
         first = asyncio.create_task(at.runs.answer(made))
         await gate.reached.wait()
         await at.waits(made.response["id"])
-        again = await at.runs.create(body, OWNER, ("key", b"{}"))
+        again = await at.runs.create(body, OWNER, IdempotentRequest("key", "/v1/responses", b"{}"))
         assert not isinstance(again, Attempt)
         second = asyncio.create_task(at.runs.wait_until_final(OWNER, again))
         await asyncio.sleep(0.1)
