@@ -24,7 +24,7 @@ def measured(request: pytest.FixtureRequest) -> list[dict[str, Any]]:
     """What a child has found in seconds of its CPU, with the model without a model or with a provider on loopback."""
     with ModelServer(lambda request: "fine") as server:
         provider = {"OPENAI_API_KEY": "k", "OPENAI_BASE_URL": server.base_url}
-        return _measured(provider if request.param == "provider" else {}, 6)
+        return _measured(provider if request.param == "provider" else {}, 15)
 
 
 def _measured(provider: dict[str, str], seconds: int) -> list[dict[str, Any]]:
