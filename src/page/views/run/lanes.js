@@ -103,7 +103,8 @@ function Bar({ group, id, selected, onSelect, onHover, isFirst, now }) {
     onSelect(bar);
   };
   const isSelected = bars.some((each) => each.id === selected);
-  const text = width > 34 ? clipped(`${failed ? "✕ " : ""}${node.name ?? ""}`, width - 10, "500 10") : "";
+  const name = `${failed ? "✕ " : ""}${node.name ?? ""}`;
+  const text = clipped(name, width - 10, "500 10") === name ? name : ""; // a part of a name is not what it is called
   return html`<g class="tl-bar" data-bar=${bar.id} data-kind=${bar.kind} data-failed=${failed} data-open=${isOpen}
     data-replayed=${Boolean(node.replayed)} role="button" tabindex=${isSelected || (isFirst && !selected) ? "0" : "-1"} aria-label=${label}
     aria-pressed=${isSelected ? "true" : "false"} onClick=${press} onKeyDown=${press}
@@ -111,7 +112,7 @@ function Bar({ group, id, selected, onSelect, onHover, isFirst, now }) {
     <rect class="tl-focus" x=${x - 2.5} y=${y - 2.5} width=${width + 5} height=${BAR + 5} rx="5" />
     <rect class="tl-face" x=${x} y=${y} width=${width} height=${BAR} rx=${Math.min(3, width / 2)}
       fill=${node.replayed ? `url(#${id}-hatch)` : null} />
-    ${text.length > 2 && html`<text aria-hidden="true" class="tl-text" x=${x + 5} y=${y + 11}>${text}</text>`}
+    ${text && html`<text aria-hidden="true" class="tl-text" x=${x + 5} y=${y + 11}>${text}</text>`}
     ${failed ? html`<path class="tl-cross" d="M${x + width - 3},${y - 3}l6,6m0,-6l-6,6" />` : null}
   </g>`;
 }
