@@ -16,7 +16,8 @@ export function ApprovalCards({ approvals, entries, isOperator, heading, onDecid
   const decide = async (approval, body) => {
     const answer = await api.decide(approval.id, body, isOperator ? { owner: approval.owner } : {});
     decided.current.add(approval.id);
-    setSaid(t(answer.status === "refused" ? "lists.saidRefused" : "lists.saidApproved", { what: whatOf({ ...approval, arguments: answer.decision?.arguments ?? approval.arguments }) }));
+    const what = whatOf(approval.name, answer.decision?.arguments ?? approval.arguments);
+    setSaid(t(answer.status === "refused" ? "lists.saidRefused" : "lists.saidApproved", { what }));
     approvals.reload();
     onDecided?.();
     return answer;
@@ -34,7 +35,7 @@ export function ApprovalCards({ approvals, entries, isOperator, heading, onDecid
 }
 
 /** Return a call in a few words. */
-function whatOf({ name, arguments: given }) {
+function whatOf(name, given) {
   const values = Object.values(given ?? {}).filter((value) => typeof value !== "object");
   return `${name} ${values.join(", ")}`.trim().slice(0, 80);
 }

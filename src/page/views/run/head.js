@@ -38,7 +38,8 @@ export function Head({ run, trace, now, heading, isOperator, isOwn, reload }) {
 function Reason({ run }) {
   if (run.error) {
     const code = run.error.detail_code ?? run.error.code;
-    return html`<p class="problem" role="status"><span><strong>${code}</strong> <span dir="auto">${codeText(code) ?? run.error.message}</span></span></p>`;
+    const words = codeText(code) ?? run.error.message;
+    return html`<p class="problem" role="status"><span><strong>${code}</strong> <span dir="auto">${words}</span></span></p>`;
   }
   if (run.incomplete_details) {
     const reason = run.incomplete_details.detail ?? run.incomplete_details.reason;
