@@ -166,10 +166,10 @@ async def _service_error(request: Request, error: Any) -> JSONResponse:
 
 async def _invalid_request(request: Request, error: Any) -> JSONResponse:
     path, first = max(((_path(each, error.body), each) for each in error.errors()), key=_fits)
-    param, v1 = _dotted(path), _is_v1(request.scope)
-    no_body = not param and (not _has_json_type(request) or (v1 and first["type"] == "missing"))
+    param, v1, is_json = _dotted(path), _is_v1(request.scope), _has_json_type(request)
+    no_body = not param and (not is_json or (v1 and first["type"] == "missing"))
     if first["type"] == "json_invalid" or no_body:
-        advice = "" if _has_json_type(request) else " Send content-type: application/json."
+        advice = "" if is_json else " Send content-type: application/json."
         return _answer(request.scope, 400, "invalid_json", _NO_JSON + advice)
     message = f"{param or 'body'}: {first['msg'].removeprefix('Value error, ')}"
     if not v1:

@@ -1,7 +1,6 @@
 """The body of POST /v1/responses. An unsupported parameter is refused; docs/api.md lists what changes nothing."""
 
 import json
-import math
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
@@ -14,11 +13,11 @@ from pydantic import (
     StringConstraints,
     model_validator,
 )
-from pydantic_core import to_json
 
 from agency_lambda.errors import InvalidRequest, UnsupportedParameter
 from agency_lambda.protocol import bounds
 from agency_lambda.protocol.lazy_types import DocumentedAs, LazyType, without_nulls
+from agency_lambda.protocol.surrogates import check_json
 
 if TYPE_CHECKING:
     from openai.types.responses import FunctionTool, ResponseTextConfig, ToolChoiceFunction
@@ -209,40 +208,6 @@ class CreateResponse(CompactRequest):
     @property
     def conversation_id(self) -> str | None:
         return self.conversation.id if isinstance(self.conversation, ConversationReference) else self.conversation
-
-
-def check_json(body: dict[str, Any]) -> None:
-    """Refuse values that JSON or UTF-8 cannot hold. Raises InvalidRequest, which names the first of them."""
-    try:
-        text = to_json(body, inf_nan_mode="constants")
-        if b"NaN" in text or b"Infinity" in text:  # perhaps within a text
-            json.dumps(body, allow_nan=False)
-    except ValueError:
-        place, reason = _unsendable(body) or ("", "cannot be sent as JSON.")
-        param = place.removeprefix(".") or None
-        raise InvalidRequest(f"{param or 'The body'}: {reason}", param=param) from None
-
-
-def _unsendable(value: Any) -> tuple[str, str] | None:
-    """Return where a value is that JSON or UTF-8 cannot hold, and why it cannot; None if there is none."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return "", "NaN and Infinity are no JSON, nor is a number as large as 1e400."
-    if isinstance(value, str) and not _is_unicode(value):
-        return "", "has half of a surrogate pair, which is no character."
-    entries = value.items() if isinstance(value, dict) else enumerate(value if isinstance(value, list) else ())
-    for step, each in entries:
-        if found := _unsendable(step) or _unsendable(each):
-            # The place is made on the way back, as keys may be long.
-            return (f".{step[:99]}" if isinstance(step, str) else f"[{step}]") + found[0], found[1]
-    return None
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _without_nulls_in(name: str, value: Any) -> Any:

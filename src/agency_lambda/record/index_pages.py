@@ -45,13 +45,17 @@ class PageQuery:
         return max(low, since or ""), min((each for each in (high, until) if each), default=None)
 
 
+def list_of(data: Sequence[dict[str, Any]], *, has_more: bool) -> dict[str, Any]:
+    """Return the list object of a page. data: items with their ids."""
+    first, last = (data[0]["id"], data[-1]["id"]) if data else (None, None)
+    return {"object": "list", "data": data, "first_id": first, "last_id": last, "has_more": has_more}
+
+
 def page(data: Sequence[dict[str, Any]], query: PageQuery, *, last_read: str | None) -> dict[str, Any]:
     """last_read: the last id that was read, if there are more. The next page begins there, even if `data` is empty."""
     ordered = list(reversed(data)) if query.is_backward else list(data)
-    first, last = (ordered[0]["id"], ordered[-1]["id"]) if ordered else (None, None)
-    if last_read:
-        first, last = (last_read, last) if query.is_backward else (first, last_read)
-    return {"object": "list", "data": ordered, "first_id": first, "last_id": last, "has_more": last_read is not None}
+    found = list_of(ordered, has_more=last_read is not None)
+    return found | ({"first_id" if query.is_backward else "last_id": last_read} if last_read else {})
 
 
 async def read_page(

@@ -12,9 +12,9 @@ from agency_lambda.protocol.items import parse_items, to_agent_input
 from agency_lambda.protocol.lazy_types import DocumentedAs
 from agency_lambda.protocol.request import Body, Metadata
 from agency_lambda.protocol.types import Item
-from agency_lambda.record.index_pages import read_page
+from agency_lambda.record.index_pages import list_of, read_page
 from agency_lambda.routes.dependencies import Caller
-from agency_lambda.routes.paging import TAKES_INCLUDE, CursorPage, Page, list_of, paginate
+from agency_lambda.routes.paging import TAKES_INCLUDE, CursorPage, Page, paginate
 from agency_lambda.routes.strict import StrictRoute
 
 router = APIRouter(prefix="/v1/conversations", route_class=StrictRoute)

@@ -11,7 +11,7 @@ from agency_lambda.protocol import bounds
 from agency_lambda.protocol.request import Include
 from agency_lambda.protocol.response_object import ResponseObject
 from agency_lambda.protocol.types import Item
-from agency_lambda.record.index_pages import PageQuery
+from agency_lambda.record.index_pages import PageQuery, list_of
 from agency_lambda.record.run_list import RunFilter
 from agency_lambda.runs.run_index import entry_key
 
@@ -139,12 +139,6 @@ def paginate(items: Sequence[Item], requested: PageRequest) -> dict[str, Any]:
 def cancelled_list(responses: Sequence[ResponseObject], has_more: bool) -> dict[str, Any]:
     data = [{"id": each["id"], "object": "response", "status": each["status"]} for each in responses]
     return list_of(data, has_more=has_more)
-
-
-def list_of(data: Sequence[dict[str, Any]], *, has_more: bool) -> dict[str, Any]:
-    """Return the list object of a page. data: items with their ids."""
-    first, last = (data[0]["id"], data[-1]["id"]) if data else (None, None)
-    return {"object": "list", "data": data, "first_id": first, "last_id": last, "has_more": has_more}
 
 
 def _not_in_list(item_id: str | None, param: str) -> InvalidRequest:

@@ -8,7 +8,7 @@ from pydantic import ModelWrapValidatorHandler, PrivateAttr, model_validator
 from agency_lambda.errors import InvalidRequest
 from agency_lambda.protocol import bounds
 from agency_lambda.protocol.ag_ui.parts import with_known_parts
-from agency_lambda.protocol.request import check_json
+from agency_lambda.protocol.surrogates import check_json
 
 type Message = dict[str, Any]
 

@@ -114,10 +114,8 @@ def _part(part: Any, param: str, of_assistant: bool) -> Item:
     kind = part.get("type")
     if kind == "text" or (kind == "refusal" and of_assistant):
         refuse_unknown(part, {"type", kind, *(("role", *_READ_OVER) if of_assistant else ())}, param)
-        return {
-            kind: part.get(kind),
-            "type": "refusal" if kind == "refusal" else "output_text" if of_assistant else "input_text",
-        }
+        item_type = "refusal" if kind == "refusal" else "output_text" if of_assistant else "input_text"
+        return {"type": item_type, kind: part.get(kind)}
     if not isinstance(kind, str) or kind not in _PARTS or of_assistant:
         message = f"Content of type {type_label(kind)} is not supported here."
         raise UnsupportedParameter(message, param=f"{param}.type")

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic_core import to_json
-
+from agency_lambda.errors import InvalidRequest
 from agency_lambda.protocol.mcp.errors import INVALID_REQUEST, PARSE_ERROR, ProtocolError
+from agency_lambda.protocol.surrogates import check_json
 
 RequestId = int | str
 LONGEST_ID = 256  # characters; an id is sent back, and a progress token in each notification
@@ -47,9 +47,8 @@ def parse_json(body: bytes) -> Any:
     """Raises ProtocolError."""
     try:
         value = json.loads(body)
-        to_json(value)  # ids and names are sent back: what is no character could not be
-        json.dumps(value, allow_nan=False)  # nor could 1e400, which is read as infinity
-    except ValueError:
+        check_json(value)  # ids and names are sent back
+    except (ValueError, InvalidRequest):
         raise ProtocolError(PARSE_ERROR, "The body is not JSON in UTF-8.") from None
     return value
 

@@ -48,8 +48,9 @@ async def call_tool(exchange: Exchange) -> Result:
 async def _begin(exchange: Exchange, agency: str, call: Call) -> Result:
     arguments, peer = parsed(Arguments, call.arguments), exchange.peer
     as_task = peer.takes_tasks or (peer.version == WITH_TASKS and call.task is not None)
-    token = progress_token(exchange.request)
-    token = token if exchange.accepts_stream and not as_task else None
+    token = progress_token(exchange.request)  # refused where it is too long, also if it is not used
+    if as_task or not exchange.accepts_stream:
+        token = None
     render = partial(_at_deadline, exchange, as_task)
     name = arguments.conversation_name(agency)
     with arguments.names.applied():
